@@ -1,0 +1,222 @@
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>
+/// One thread that owns the state of one node: it waits for datagrams, for wishes of users or for the deadline, makes one batch of all that
+/// has happened, lets the core take one step, and does what the core says. The state is a value, so any thread may read the last one.
+/// Users never run on this thread, except for the few callbacks that say so.
+/// </summary>
+internal sealed partial class Engine
+{
+    // So many wishes at most before the socket is looked at again.
+    private const int MaxWorkPerTurn = 4096;
+
+    private readonly UtpNode _owner;
+    private readonly IDatagramTransport _transport;
+    private readonly ConcurrentQueue<IWork> _work = new();
+    private readonly Dictionary<int, UtpStream> _streams = [];
+    private readonly List<Event> _events = [];
+    private readonly List<Endpoint> _unreachable = [];
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Thread _thread;
+    private readonly long[] _noted = new long[64];
+    private Node _node;
+    private UtpListener? _listener;
+    private int _nextConnId = 2;
+    private int _asleep;
+
+    public Engine(UtpNode owner, IDatagramTransport transport, Settings settings, byte[] seed)
+    {
+        _owner = owner;
+        _transport = transport;
+        Settings = settings;
+        _node = NodeModule.Create(settings.Node, new Bytes(seed), Clock.Now);
+        _thread = new Thread(Run) { IsBackground = true, Name = $"utp {transport.LocalEndPoint}" };
+    }
+
+    public Settings Settings { get; }
+
+    public IDatagramTransport Transport => _transport;
+
+    /// <summary>The state after the last step.</summary>
+    public Node Node => Volatile.Read(ref _node);
+
+    public bool IsOnThread => Environment.CurrentManagedThreadId == _thread.ManagedThreadId;
+
+    public void Start() => _thread.Start();
+
+    public void Join() => _thread.Join();
+
+    /// <summary>How often an uncommon rule of the protocol has fired.</summary>
+    public long CountOf(Rule rule) => Volatile.Read(ref _noted[rule.Tag]);
+
+    /// <summary>Hands over a wish; wakes the engine only when it may be waiting.</summary>
+    public void Post(IWork work)
+    {
+        _work.Enqueue(work);
+        Interlocked.MemoryBarrier(); // The engine looks at the queue after it has said that it sleeps; we the other way round.
+        if (_stopped)
+        {
+            AbandonWork();
+        }
+        else
+        {
+            Nudge();
+        }
+    }
+
+    /// <summary>A name for a stream that is dialled now. On the engine's thread, since names count up in the order of the connects.</summary>
+    public int Enlist(UtpStream stream)
+    {
+        var connId = _nextConnId;
+        _nextConnId += 2;
+        _streams.Add(connId, stream);
+        return connId;
+    }
+
+    /// <summary>Offers accepted streams to this listener from now on; null to none. On the engine's thread.</summary>
+    public void Serve(UtpListener? listener) => _listener = listener;
+
+    /// <summary>The listener that is offered streams. On the engine's thread.</summary>
+    public UtpListener? Served => _listener;
+
+    private void Nudge()
+    {
+        if (Volatile.Read(ref _asleep) == 1 && Interlocked.Exchange(ref _asleep, 0) == 1)
+        {
+            _transport.Wake();
+        }
+    }
+
+    private void Run()
+    {
+        Failure? fault = null;
+        try
+        {
+            while (!_done)
+            {
+                Wait();
+                Gather();
+                Step();
+            }
+        }
+        catch (Exception error)
+        {
+            fault = Failure.Fault(error);
+        }
+
+        Stop(fault);
+    }
+
+    private void Wait()
+    {
+        var wait = 0L;
+        if (!HasWork)
+        {
+            Interlocked.Exchange(ref _asleep, 1);
+            if (!HasWork)
+            {
+                wait = Deadline - Clock.Now;
+            }
+        }
+
+        _transport.Wait(Math.Max(0, wait));
+        Volatile.Write(ref _asleep, 0);
+    }
+
+    private bool HasWork => !_work.IsEmpty || _unreachable.Count > 0 || _closeChanged;
+
+    private void Gather()
+    {
+        _events.Clear();
+        _transport.Receive(_events);
+        foreach (var remote in _unreachable)
+        {
+            _events.Add(Event.NewUnreachable(remote));
+        }
+
+        _unreachable.Clear();
+        for (var count = 0; count < MaxWorkPerTurn && _work.TryDequeue(out var work); count++)
+        {
+            work.Collect(this, _events);
+        }
+
+        GatherClosing();
+    }
+
+    private void Step()
+    {
+        var now = Clock.Now;
+        var before = _node;
+        var (node, effects) = NodeModule.Step(now, _events.ToArray(), before);
+        Volatile.Write(ref _node, node);
+        foreach (var effect in effects)
+        {
+            Perform(effect, before);
+        }
+
+        SeeWhetherClosed(now);
+    }
+
+    private void Perform(Effect effect, Node before)
+    {
+        switch (effect)
+        {
+            case Effect.Send send:
+                if (!_transport.Send(send.remote, send.train) && !_unreachable.Contains(send.remote))
+                {
+                    _unreachable.Add(send.remote);
+                }
+
+                break;
+            case Effect.Deliver deliver:
+                Find(deliver.connId)?.OnDeliver(deliver.payload);
+                break;
+            case Effect.Writable writable:
+                Find(writable.connId)?.OnWritable(writable.room);
+                break;
+            case Effect.Accepted accepted:
+                Accept(accepted);
+                break;
+            case Effect.Opened opened:
+                Find(opened.connId)?.OnOpened(opened.connectionId);
+                break;
+            case Effect.Ended ended:
+                Find(ended.connId)?.OnEnded();
+                break;
+            case Effect.Finished finished:
+                Find(finished.connId)?.OnFinished();
+                break;
+            case Effect.Closed closed:
+                if (_streams.Remove(closed.connId, out var stream))
+                {
+                    stream.OnClosed(closed.reason, UtpStreamStatistics.Of(closed.connId, before));
+                }
+
+                break;
+            case Effect.Foreign foreign:
+                _owner.OnForeign(foreign.from, foreign.datagram);
+                break;
+            case Effect.Noted noted:
+                _noted[noted.rule.Tag]++;
+                break;
+            default:
+                throw new SwitchExpressionException(effect);
+        }
+    }
+
+    private UtpStream? Find(int connId) => _streams.GetValueOrDefault(connId);
+
+    private void Accept(Effect.Accepted accepted)
+    {
+        var stream = UtpStream.Accepted(this, accepted.connId, accepted.remote, accepted.connectionId);
+        _streams.Add(accepted.connId, stream);
+        if (_closing || _listener is null || !_listener.Offer(stream))
+        {
+            stream.Abort();
+        }
+    }
+}

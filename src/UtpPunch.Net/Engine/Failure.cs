@@ -1,0 +1,67 @@
+using System.Net;
+using System.Net.Sockets;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>Why something failed, kept as data: each call that meets it throws an exception of its own.</summary>
+internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remote = null, SocketError? SocketError = null, Exception? Cause = null)
+{
+    public UtpException ToException() => new(Error, Message, Remote, SocketError, Cause);
+
+    /// <summary>The reason for which the core closed a stream, in words; null when it ended well.</summary>
+    public static Failure? Of(CloseReason reason, IPEndPoint remote, TimeSpan age)
+    {
+        var after = $" after {InWords(age)}";
+        return reason.Tag switch
+        {
+            CloseReason.Tags.Finished => null,
+            CloseReason.Tags.Aborted => Aborted(remote),
+            CloseReason.Tags.ConnectTimeout => Make(
+                UtpError.ConnectTimeout, $"{remote} did not answer{after}.", System.Net.Sockets.SocketError.TimedOut),
+            CloseReason.Tags.Refused => Make(
+                UtpError.ConnectionRefused, $"{remote} refused the connection{after}.", System.Net.Sockets.SocketError.ConnectionRefused),
+            CloseReason.Tags.Reset => Make(
+                UtpError.ConnectionReset, $"{remote} reset the connection{after}.", System.Net.Sockets.SocketError.ConnectionReset),
+            CloseReason.Tags.TimedOut => Make(
+                UtpError.ConnectionTimedOut,
+                $"{remote} stopped acknowledging; the connection was given up{after}.",
+                System.Net.Sockets.SocketError.TimedOut),
+            CloseReason.Tags.IdleTimeout => Make(
+                UtpError.IdleTimeout,
+                $"{remote} fell silent; the connection was given up{after}.",
+                System.Net.Sockets.SocketError.TimedOut),
+            CloseReason.Tags.Unreachable => Unreachable(remote),
+            CloseReason.Tags.TooManyConnections => Make(
+                UtpError.TooManyConnections, $"No connection to {remote}: the node already has as many as it may have.", null),
+            _ => throw new InvalidOperationException($"Unknown reason {reason.Tag}."),
+        };
+
+        Failure Make(UtpError error, string message, SocketError? socketError) => new(error, message, remote, socketError);
+    }
+
+    public static Failure Aborted(IPEndPoint remote) =>
+        new(UtpError.Aborted, $"The connection with {remote} was aborted on this side.", remote, System.Net.Sockets.SocketError.OperationAborted);
+
+    public static Failure NodeClosed(IPEndPoint? remote = null) =>
+        new(UtpError.NodeClosed,
+            remote is null ? "The node was closed." : $"The node was closed, and with it the connection with {remote}.",
+            remote,
+            System.Net.Sockets.SocketError.OperationAborted);
+
+    public static Failure Unreachable(IPEndPoint remote) =>
+        new(UtpError.NetworkUnreachable, $"The network has no way to {remote}.", remote, System.Net.Sockets.SocketError.NetworkUnreachable);
+
+    public static Failure Fault(Exception cause) =>
+        new(UtpError.InternalError, $"The node broke down: {cause.Message}", null, null, cause);
+
+    public static UtpException TimedOut(string operation, int milliseconds, IPEndPoint remote) =>
+        new(UtpError.OperationTimedOut,
+            $"The {operation} took longer than {milliseconds} ms ({remote}).",
+            remote,
+            System.Net.Sockets.SocketError.TimedOut,
+            new SocketException((int)System.Net.Sockets.SocketError.TimedOut));
+
+    private static string InWords(TimeSpan age) =>
+        age < TimeSpan.FromSeconds(1) ? $"{age.TotalMilliseconds:F0} ms" : $"{age.TotalSeconds:F1} s";
+}

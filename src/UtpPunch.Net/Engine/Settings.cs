@@ -1,0 +1,15 @@
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>The options of a node, checked and frozen.</summary>
+internal sealed record Settings(
+    NodeOptions Node,
+    Dialect Dialect,
+    TimeSpan ConnectTimeout,
+    TimeSpan LingerTimeout,
+    TimeSpan ShutdownTimeout)
+{
+    /// <summary>What holds for the streams of a dialect.</summary>
+    public StreamOptions For(Dialect dialect) => dialect.IsUtpPunch ? Node.UtpPunch : Node.Bep29;
+}

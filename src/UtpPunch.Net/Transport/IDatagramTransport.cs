@@ -1,0 +1,39 @@
+using System.Net;
+using System.Net.Sockets;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>
+/// A UDP socket as the engine needs it. All members but <see cref="Wake"/> belong to the engine's thread. No member throws for what a
+/// network can do; only a socket that somebody else has closed does.
+/// </summary>
+internal interface IDatagramTransport : IDisposable
+{
+    /// <summary>Where the socket is bound, with the port that the system chose.</summary>
+    IPEndPoint LocalEndPoint { get; }
+
+    /// <summary>The socket, when there is one.</summary>
+    Socket? Socket { get; }
+
+    /// <summary>Whether the socket speaks the address family of an endpoint.</summary>
+    bool Speaks(Endpoint remote);
+
+    /// <summary>Waits until datagrams have come, somebody called <see cref="Wake"/>, or so many microseconds have passed. May return early.</summary>
+    void Wait(long microseconds);
+
+    /// <summary>Ends a <see cref="Wait"/>, now or the next one. From any thread.</summary>
+    void Wake();
+
+    /// <summary>
+    /// Receives what is there, up to a limit, without waiting, and adds it as <see cref="Event.Received"/>. Consecutive datagrams of one
+    /// source become one <see cref="Datagrams"/>. The buffers belong to the receiver for ever.
+    /// </summary>
+    void Receive(List<Event> received);
+
+    /// <summary>Sends a train; false says that the network has no way there.</summary>
+    bool Send(Endpoint remote, Train train);
+
+    /// <summary>Sends one datagram that is not uTP.</summary>
+    SocketError Send(Endpoint remote, ReadOnlySpan<byte> datagram);
+}

@@ -1,0 +1,68 @@
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>
+/// Packs received datagrams one behind the other into slabs, and joins neighbours of one source and one size into one
+/// <see cref="Datagrams"/> (the last may be shorter). A slab's used part is never written again: it belongs to the core.
+/// </summary>
+internal sealed class ReceivedRuns
+{
+    /// <summary>As large as a datagram can be, and below the limit of the large object heap.</summary>
+    public const int SlabSize = 64 * 1024;
+
+    private byte[] _slab = [];
+    private int _used;
+    private Endpoint _source;
+    private int _start;
+    private int _segment;
+    private long _arrivedAt;
+    private bool _open;
+    private List<Event> _received = [];
+
+    /// <summary>From here on, runs go into this list.</summary>
+    public void Begin(List<Event> received) => _received = received;
+
+    /// <summary>The unused rest of a slab, at least so many bytes.</summary>
+    public Span<byte> Room(int least)
+    {
+        if (_slab.Length - _used < least)
+        {
+            Flush(); // A run lies in one slab.
+            _slab = GC.AllocateUninitializedArray<byte>(SlabSize);
+            _used = 0;
+        }
+
+        return _slab.AsSpan(_used);
+    }
+
+    /// <summary>A datagram was received into the room.</summary>
+    public void Add(Endpoint source, int length)
+    {
+        if (!_open || length == 0 || length > _segment || !source.Equals(_source))
+        {
+            Flush();
+            _source = source;
+            _start = _used;
+            _segment = Math.Max(1, length);
+            _arrivedAt = Clock.Now;
+            _open = true;
+        }
+
+        _used += length;
+        if (length < _segment)
+        {
+            Flush();
+        }
+    }
+
+    /// <summary>Ends the run under way.</summary>
+    public void Flush()
+    {
+        if (_open)
+        {
+            _open = false;
+            _received.Add(Event.NewReceived(_source, new Datagrams(_slab, _start, _used - _start, _segment, _arrivedAt)));
+        }
+    }
+}

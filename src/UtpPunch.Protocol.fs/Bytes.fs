@@ -1,0 +1,48 @@
+namespace UtpPunch.Protocol
+
+open System
+
+/// A slice of an array that nobody writes any more. Compares by content, so that events and effects that carry one compare too.
+[<Struct; CustomEquality; NoComparison>]
+type Bytes =
+    val Array: byte[]
+    val Offset: int
+    val Length: int
+
+    new(array: byte[], offset: int, length: int) =
+        if isNull array then
+            nullArg (nameof array)
+
+        if offset < 0 || length < 0 || offset > array.Length - length then
+            raise (ArgumentOutOfRangeException(nameof length, "The slice lies outside its array."))
+
+        { Array = array
+          Offset = offset
+          Length = length }
+
+    new(array: byte[]) = Bytes(array, 0, array.Length)
+
+    static member Empty = Bytes(Array.Empty<byte>(), 0, 0)
+
+    member this.IsEmpty = this.Length = 0
+    member this.Span = ReadOnlySpan<byte>(this.Array, this.Offset, this.Length)
+    member this.Slice(start: int, length: int) = Bytes(this.Array, this.Offset + start, length)
+    member this.Skip(count: int) = this.Slice(count, this.Length - count)
+    member this.Equals(other: Bytes) = this.Span.SequenceEqual other.Span
+
+    override this.Equals(other: obj) =
+        match other with
+        | :? Bytes as other -> this.Equals other
+        | _ -> false
+
+    /// FNV-1a: the platform's own hashes differ from process to process, ours must not.
+    override this.GetHashCode() =
+        let mutable hash = 2166136261u
+
+        for value in this.Span do
+            hash <- (hash ^^^ uint32 value) * 16777619u
+
+        int hash
+
+    interface IEquatable<Bytes> with
+        member this.Equals other = this.Equals other

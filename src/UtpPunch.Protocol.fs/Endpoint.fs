@@ -1,0 +1,48 @@
+namespace UtpPunch.Protocol
+
+open System
+
+/// An address and a port. Addresses are IPv6; an IPv4 address stands as its mapped form, ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
+[<Struct; CustomEquality; NoComparison>]
+type Endpoint =
+    { High: uint64
+      Low: uint64
+      Scope: uint32
+      Port: uint16 }
+
+    member this.Equals(other: Endpoint) =
+        this.Low = other.Low
+        && this.Port = other.Port
+        && this.High = other.High
+        && this.Scope = other.Scope
+
+    override this.Equals(other: obj) =
+        match other with
+        | :? Endpoint as other -> this.Equals other
+        | _ -> false
+
+    override this.GetHashCode() = int (this.Hash 0UL)
+
+    /// A hash that is the same in every process. With a secret key, strangers cannot aim for collisions.
+    member this.Hash(key: uint64) : uint32 =
+        let mutable mixed = (this.Low ^^^ key) * 0x9E3779B97F4A7C15UL
+
+        mixed <-
+            (mixed ^^^ (mixed >>> 29) ^^^ this.High ^^^ (uint64 this.Port <<< 32) ^^^ uint64 this.Scope)
+            * 0xBF58476D1CE4E5B9UL
+
+        uint32 (mixed >>> 32) ^^^ uint32 mixed
+
+    interface IEquatable<Endpoint> with
+        member this.Equals other = this.Equals other
+
+module Endpoint =
+    /// The endpoint of an IPv4 address given as its 32 bits, most significant byte first.
+    let ofIPv4 (address: uint32) (port: uint16) =
+        { High = 0UL
+          Low = 0x0000_FFFF_0000_0000UL ||| uint64 address
+          Scope = 0u
+          Port = port }
+
+    let isIPv4 (endpoint: Endpoint) =
+        endpoint.High = 0UL && endpoint.Low >>> 32 = 0x0000_FFFFUL

@@ -1,0 +1,59 @@
+namespace UtpPunch.Protocol
+
+/// LEDBAT (RFC 6817) with slow start. It fills the path as long as its own queue stays below the target delay, and yields to
+/// whoever makes it longer. Without delay samples (the npm package sends none) it grows and halves like Reno.
+[<Sealed>]
+type Ledbat private (packet: int, target: Duration, scaled: int64, threshold: int) =
+    /// The window is kept in 1/1024 byte, or its small steps would round to nothing.
+    static let scale = 10
+
+    // RFC 6928: a first window of ten packets.
+    new(packet: int, target: Duration) =
+        Ledbat(packet, target, int64 (10 * packet) <<< scale, System.Int32.MaxValue)
+
+    static member private Clamp (packet: int) (scaled: int64) =
+        // The floor of one packet (RFC 6817, 2.4.2: MIN_CWND); the ceiling only guards the arithmetic.
+        max (int64 packet <<< scale) (min (1L <<< 40) scaled)
+
+    member private _.With(fresh: int64, threshold: int) : ICongestion =
+        Ledbat(packet, target, Ledbat.Clamp packet fresh, threshold)
+
+    interface ICongestion with
+        member _.Window = int (scaled >>> scale)
+
+        member this.Acknowledged acknowledgement =
+            let window = int (scaled >>> scale)
+            let bytes = acknowledgement.Bytes
+
+            let queueing =
+                match acknowledgement.Queueing with
+                | ValueSome queueing -> queueing
+                | ValueNone -> 0L<us>
+
+            // RFC 6817, 2.4.2: a window that is not in use does not grow.
+            let allowed = int64 acknowledgement.Flight + int64 (max bytes packet)
+
+            if window < threshold && queueing * 10L < target * 9L then
+                this.With(max scaled (min (scaled + (int64 bytes <<< scale)) (allowed <<< scale)), threshold)
+            else
+                // cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd, with off_target between -10 and 1 and a GAIN of 1.
+                let offTarget = int64 (max (target - queueing) (-10L * target))
+
+                let change =
+                    (offTarget * int64 bytes / int64 target) * (int64 packet <<< scale)
+                    / int64 (max packet window)
+
+                let fresh =
+                    if change > 0L then
+                        max scaled (min (scaled + change) (allowed <<< scale))
+                    else
+                        scaled + change
+
+                this.With(fresh, min threshold (max window packet))
+
+        member this.Lost() =
+            let half = max packet (int (scaled >>> scale) / 2)
+            this.With(int64 half <<< scale, half)
+
+        member this.TimedOut flight =
+            this.With(0L, max (2 * packet) (flight / 2))

@@ -1,0 +1,33 @@
+namespace UtpPunch.Protocol
+
+/// The state of one UDP socket: who talks to whom, who may come in, what is due when. A value: nothing reachable from it ever
+/// changes, and any thread may read an old one.
+[<Sealed; NoComparison; NoEquality>]
+type Node
+
+module Node =
+    /// A node without streams that does not listen. The seed is 32 bytes of the caller's entropy.
+    [<CompiledName "Create">]
+    val create: options: NodeOptions -> seed: Bytes -> now: Instant -> Node
+
+    /// Takes in everything that has happened, then does what is due. An empty batch is a tick.
+    /// A clock that goes back stands still. A caller's mistake (an unknown or reused stream name in `Connect`, a write after
+    /// `Finish`, consuming more than was delivered) throws; events for a stream that has closed meanwhile are ignored.
+    [<CompiledName "Step">]
+    val step: now: Instant -> events: Event[] -> node: Node -> struct (Node * Effect[])
+
+    /// When to step next if nothing happens before. Never in the past of the last step.
+    [<CompiledName "Deadline">]
+    val deadline: node: Node -> Instant
+
+    /// From when on the socket may close without a peer missing anything: `Time.never` while there are streams, later the time
+    /// until which an ended stream's last acknowledgement may have to be repeated.
+    [<CompiledName "QuietAt">]
+    val quietAt: node: Node -> Instant
+
+    [<CompiledName "Statistics">]
+    val statistics: node: Node -> NodeStatistics
+
+    /// What a stream measured and counted; none when it has closed.
+    [<CompiledName "Stream">]
+    val stream: connId: ConnId -> node: Node -> StreamStatistics voption

@@ -1,0 +1,14 @@
+namespace UtpPunch.Protocol
+
+/// A persistent map from `int`: a 32-way trie on the key's bits, least significant first, each level as wide as it is filled.
+/// Its order of iteration depends on its keys alone, so it may reach an effect.
+[<Sealed>]
+type Radix<'T>
+
+module Radix =
+    val empty<'T> : Radix<'T>
+    val count: map: Radix<'T> -> int
+    val tryFind: key: int -> map: Radix<'T> -> 'T voption
+    val add: key: int -> value: 'T -> map: Radix<'T> -> Radix<'T>
+    val remove: key: int -> map: Radix<'T> -> Radix<'T>
+    val iterate: action: (int -> 'T -> unit) -> map: Radix<'T> -> unit

@@ -1,0 +1,51 @@
+namespace UtpPunch.Protocol
+
+open System.Buffers.Binary
+open System.Numerics
+
+/// Every draw takes a block of its own: draws are rare (a few a connection), and the state stays key and counter.
+[<Sealed>]
+type Random(key: uint32[], counter: uint64) =
+    member _.Key = key
+    member _.Counter = counter
+
+module Random =
+    let create (seed: Bytes) =
+        if seed.Length <> 32 then
+            invalidArg (nameof seed) "A seed is 32 bytes."
+
+        Random(Array.init 8 (fun i -> BinaryPrimitives.ReadUInt32LittleEndian(seed.Slice(4 * i, 4).Span)), 0UL)
+
+    let private quarter (x: uint32[]) a b c d =
+        x[a] <- x[a] + x[b]
+        x[d] <- BitOperations.RotateLeft(x[d] ^^^ x[a], 16)
+        x[c] <- x[c] + x[d]
+        x[b] <- BitOperations.RotateLeft(x[b] ^^^ x[c], 12)
+        x[a] <- x[a] + x[b]
+        x[d] <- BitOperations.RotateLeft(x[d] ^^^ x[a], 8)
+        x[c] <- x[c] + x[d]
+        x[b] <- BitOperations.RotateLeft(x[b] ^^^ x[c], 7)
+
+    let block (key: uint32[]) (counter: uint32) (nonce: uint32[]) =
+        let start =
+            Array.concat [| [| 0x61707865u; 0x3320646Eu; 0x79622D32u; 0x6B206574u |]; key; [| counter |]; nonce |]
+
+        let x = Array.copy start
+
+        for _ in 1..10 do
+            quarter x 0 4 8 12
+            quarter x 1 5 9 13
+            quarter x 2 6 10 14
+            quarter x 3 7 11 15
+            quarter x 0 5 10 15
+            quarter x 1 6 11 12
+            quarter x 2 7 8 13
+            quarter x 3 4 9 14
+
+        Array.map2 (+) x start
+
+    let next (random: Random) =
+        let words =
+            block random.Key (uint32 random.Counter) [| uint32 (random.Counter >>> 32); 0u; 0u |]
+
+        struct (words[0], Random(random.Key, random.Counter + 1UL))

@@ -1,0 +1,16 @@
+namespace UtpPunch.Protocol
+
+/// A cryptographic counter-mode generator (ChaCha20, RFC 8439) as a value: ids, initial sequence numbers and nonces must not
+/// be guessable, and must be the same when a trace is replayed.
+[<Sealed>]
+type Random
+
+module Random =
+    /// From 32 bytes of seed, which the caller draws from its system's entropy.
+    val create: seed: Bytes -> Random
+
+    /// 32 fresh bits, and the generator after them.
+    val next: random: Random -> struct (uint32 * Random)
+
+    /// One block of key stream, for whoever checks it against the RFC's vectors.
+    val block: key: uint32[] -> counter: uint32 -> nonce: uint32[] -> uint32[]

@@ -1,0 +1,52 @@
+namespace UtpPunch.Protocol
+
+/// Round-trip time and the retransmission time-out that follows from it, as in RFC 6298.
+[<Struct; NoComparison>]
+type Rtt =
+    {
+        Smoothed: Duration
+        Variance: Duration
+        /// The shortest sample so far; 0 before the first one.
+        Least: Duration
+        /// Time-outs in a row: each doubles the next.
+        Backoff: int
+    }
+
+module Rtt =
+    let none =
+        { Smoothed = 0L<us>
+          Variance = 0L<us>
+          Least = 0L<us>
+          Backoff = 0 }
+
+    let isKnown (rtt: Rtt) = rtt.Least > 0L<us>
+
+    /// A packet that was sent once (Karn's rule) was acknowledged after `sample`.
+    let observe (sample: Duration) (rtt: Rtt) =
+        let sample = max 1L<us> sample
+
+        if not (isKnown rtt) then
+            { Smoothed = sample
+              Variance = sample / 2L
+              Least = sample
+              Backoff = 0 }
+        else
+            { Smoothed = rtt.Smoothed + (sample - rtt.Smoothed) / 8L
+              Variance = rtt.Variance + (abs (sample - rtt.Smoothed) - rtt.Variance) / 4L
+              Least = min rtt.Least sample
+              Backoff = 0 }
+
+    /// RFC 6298, 2.4 and 5.5 with uTP's floor: at least `MinRto`, doubled for each time-out in a row up to `MaxRto`.
+    let timeout (options: StreamOptions) (rtt: Rtt) : Duration =
+        let basis =
+            if isKnown rtt then
+                max options.MinRto (rtt.Smoothed + 4L * rtt.Variance)
+            else
+                options.InitialRto
+
+        max basis (min options.MaxRto (basis * (1L <<< min rtt.Backoff 10)))
+
+    /// How long an acknowledgement may take before something is amiss: the spread of the samples, and the peer's delayed
+    /// acknowledgement (RFC 9002, 6.2.1 computes its probe time-out so).
+    let probeAfter (delayedAck: Duration) (rtt: Rtt) : Duration =
+        rtt.Smoothed + max (Time.milliseconds 1) (4L * rtt.Variance) + delayedAck

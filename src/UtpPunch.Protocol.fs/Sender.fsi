@@ -1,0 +1,72 @@
+namespace UtpPunch.Protocol
+
+/// What an acknowledgement changed.
+[<Struct; NoComparison>]
+type Acknowledged =
+    {
+        /// Packets that the cumulative acknowledgement freed.
+        Freed: int
+        /// Bytes acknowledged for the first time, cumulatively or selectively.
+        Bytes: int
+        /// The age of the youngest packet among them that was sent only once (Karn's rule).
+        RoundTrip: Duration voption
+        /// Packets were found lost that call for a smaller window; at most once a round trip.
+        Congested: bool
+    }
+
+/// The sending half of a stream: what waits to be sent, what is in flight and what became of it.
+/// Loss shows by selective acknowledgements, by repeated cumulative ones, or by the clock; when to ask is the caller's business.
+/// A step works on a `copy`; whoever holds the original never sees a change.
+[<Sealed>]
+type Sender
+
+module Sender =
+    /// `next` is the number of the first packet to come.
+    val create: options: StreamOptions -> next: SeqNr -> Sender
+    val copy: sender: Sender -> Sender
+
+    /// The next new sequence number.
+    val next: sender: Sender -> SeqNr
+    /// The oldest number that is not acknowledged; `next` when everything is.
+    val oldest: sender: Sender -> SeqNr
+    /// Packets sent and not cumulatively acknowledged.
+    val packets: sender: Sender -> int
+    /// The most packets that were ever outstanding at once: how far an acknowledgement in order may lag.
+    val peakPackets: sender: Sender -> int
+    /// Bytes in flight: sent, not acknowledged, not held for lost.
+    val flight: sender: Sender -> int
+    /// Bytes that may still be written: the send buffer less what waits and what is not acknowledged.
+    val room: sender: Sender -> int
+    /// Whether bytes wait that were never sent.
+    val hasQueued: sender: Sender -> bool
+    /// Whether packets wait to be sent again.
+    val hasLost: sender: Sender -> bool
+    /// Whether the FIN was sent and acknowledged.
+    val isFinished: sender: Sender -> bool
+    val peerWindow: sender: Sender -> int64
+    val retransmissions: sender: Sender -> int64
+
+    /// Takes bytes that will never change. Throws when `finish` was called or the buffer has no room for them.
+    val write: bytes: Bytes -> sender: Sender -> unit
+    /// A FIN follows what was written.
+    val finish: sender: Sender -> unit
+
+    /// Takes an acknowledgement that is neither older than `oldest - 1` nor covers what was never sent. `isBare` for a packet
+    /// without payload, which may count as a duplicate acknowledgement.
+    val acknowledge: now: Instant -> rtt: Rtt -> ackNr: SeqNr -> sack: Bytes -> isBare: bool -> sender: Sender -> Acknowledged
+
+    /// The peer's window, from a packet with this timestamp that acknowledges nothing older than the last one.
+    val advertise: window: int64 -> stamp: uint32 -> advanced: bool -> sender: Sender -> unit
+
+    /// The next packets to send again that fit the congestion window, marked as sent; null when there are none.
+    val sendAgain: now: Instant -> window: int -> sender: Sender -> Run
+    /// The next new packets (or the FIN) that both windows admit, marked as sent; null when there are none.
+    val sendNew: now: Instant -> window: int -> sender: Sender -> Run
+    /// One new packet against the peer's closed window; null unless only that keeps bytes waiting.
+    val probeWindow: now: Instant -> sender: Sender -> Run
+    /// Whether nothing is outstanding and bytes wait only because the peer's window is closed.
+    val isBlocked: sender: Sender -> bool
+    /// The oldest packet once more, to provoke an acknowledgement.
+    val probeLoss: now: Instant -> sender: Sender -> Run
+    /// The retransmission timer fired: everything in flight is held for lost. Gives the bytes that were in flight.
+    val timeOut: sender: Sender -> int

@@ -1,0 +1,50 @@
+namespace UtpPunch.Protocol
+
+/// What one stream measured and counted.
+[<NoComparison>]
+type StreamStatistics =
+    {
+        /// RFC 6298's smoothed round-trip time; 0 before the first sample.
+        RoundTrip: Duration
+        RoundTripVariance: Duration
+        /// The retransmission time-out in force, back-off included.
+        RetransmitTimeout: Duration
+        /// The congestion window, in bytes.
+        CongestionWindow: int
+        /// Bytes sent and neither acknowledged nor held for lost.
+        InFlight: int
+        /// The window that the peer advertised last, in bytes.
+        PeerWindow: int64
+        /// How much longer than at best our packets are under way (RFC 6817).
+        QueueingDelay: Duration
+        /// The delay that the congestion control aims at.
+        TargetDelay: Duration
+        /// The most payload bytes that one packet carries.
+        MaxPayload: int
+        /// Payload bytes that the peer acknowledged.
+        BytesAcknowledged: int64
+        /// Payload bytes received in order.
+        BytesReceived: int64
+        PacketsSent: int64
+        PacketsReceived: int64
+        /// Packets sent again for whatever reason.
+        Retransmissions: int64
+        /// Times that the retransmission timer fired.
+        Timeouts: int64
+        /// Packets received that had been received before.
+        Duplicates: int64
+    }
+
+/// How many streams a node has, by kind.
+[<Struct; NoComparison>]
+type NodeStatistics =
+    {
+        /// Accepted streams, half-open ones not included.
+        Incoming: int
+        /// Streams opened here, from the connect on.
+        Outgoing: int
+        /// Streams whose opener has not yet proved that it receives.
+        HalfOpen: int
+        /// Ended streams that still answer a repeated FIN.
+        Lingering: int
+    }

@@ -1,0 +1,230 @@
+namespace UtpPunch.Protocol
+
+/// Names a stream on both sides of the boundary: even when opened here (the caller picks it), odd when accepted, counting up,
+/// never used again.
+type ConnId = int
+
+/// How ids travel. Nothing guesses: a node accepts one dialect, and each connect says which it dials.
+[<Struct; RequireQualifiedAccess>]
+type Dialect =
+    /// BEP 29 as libutp speaks it.
+    | Bep29
+    /// The npm package utp-punch: the client sends an even id, the server answers with that id plus one.
+    | UtpPunch
+
+/// Datagrams from one source, one behind the other in one buffer: each `SegmentSize` bytes, the last perhaps shorter.
+[<Sealed; NoComparison>]
+type Datagrams(buffer: byte[], offset: int, length: int, segmentSize: int, arrivedAt: Instant) =
+    member _.Buffer = buffer
+    member _.Offset = offset
+    member _.Length = length
+    member _.SegmentSize = segmentSize
+    member _.ArrivedAt = arrivedAt
+    member _.Count = if length = 0 then 1 else (length + segmentSize - 1) / segmentSize
+
+    /// The datagram at an index.
+    member _.Item
+        with get index =
+            let start = index * segmentSize
+            Bytes(buffer, offset + start, min segmentSize (length - start))
+
+    static member One(datagram: Bytes, arrivedAt: Instant) =
+        Datagrams(datagram.Array, datagram.Offset, datagram.Length, max 1 datagram.Length, arrivedAt)
+
+/// Bytes for the reader, in order: pieces of `Size` bytes that start `Stride` apart in `Buffer`, the last perhaps shorter.
+/// They lie where they were received, and nobody writes them any more.
+[<Struct; NoComparison>]
+type Payload =
+    {
+        Buffer: byte[]
+        Offset: int
+        Stride: int
+        Size: int
+        /// Of all pieces together.
+        Length: int
+    }
+
+    /// Copies from `start` on what fits into the target and returns how much that was.
+    member this.CopyTo(start: int, target: System.Span<byte>) =
+        let wanted = min target.Length (this.Length - start)
+        let mutable copied = 0
+
+        while copied < wanted do
+            let at = start + copied
+            let piece = at / this.Size
+            let within = at - piece * this.Size
+            let count = min (this.Size - within) (wanted - copied)
+
+            System
+                .ReadOnlySpan<byte>(this.Buffer, this.Offset + piece * this.Stride + within, count)
+                .CopyTo(target.Slice copied)
+
+            copied <- copied + count
+
+        wanted
+
+/// Packets to one peer that differ in `seq_nr` and payload only: the first carries `Header.SeqNr`, each further one the next
+/// number, and each takes the next `PacketSize` bytes of `Payload` (the last perhaps fewer). One without payload is one packet.
+[<Sealed; NoComparison>]
+type Train(header: Header, sack: Bytes, payload: Bytes, packetSize: int) =
+    member _.Header = header
+    member _.Sack = sack
+    member _.Payload = payload
+    member _.PacketSize = packetSize
+
+    member _.Count =
+        if payload.IsEmpty then
+            1
+        else
+            (payload.Length + packetSize - 1) / packetSize
+
+    member private _.PieceLength(index: int) =
+        if payload.IsEmpty then
+            0
+        else
+            min packetSize (payload.Length - index * packetSize)
+
+    /// The length in bytes of the packet at an index.
+    member this.LengthOf(index: int) =
+        Wire.lengthOf sack.Length (this.PieceLength index)
+
+    /// Writes the packet at an index and returns its length.
+    member this.Write(index: int, target: System.Span<byte>) =
+        let header =
+            { header with
+                SeqNr = header.SeqNr + index }
+
+        let piece =
+            if payload.IsEmpty then
+                payload
+            else
+                payload.Slice(index * packetSize, this.PieceLength index)
+
+        Wire.encode &header sack piece target
+
+/// Why a stream came to its end.
+[<RequireQualifiedAccess>]
+type CloseReason =
+    /// Both sides finished, every byte of both arrived.
+    | Finished
+    /// We aborted it.
+    | Aborted
+    /// The peer never answered the SYN.
+    | ConnectTimeout
+    /// The peer answered the SYN with a RESET.
+    | Refused
+    /// The peer reset it.
+    | Reset
+    /// Data was sent again and again, and nothing was acknowledged.
+    | TimedOut
+    /// Nothing at all was heard for the idle time-out.
+    | IdleTimeout
+    /// The network has no way to the peer.
+    | Unreachable
+    /// The node already has as many streams as it may have.
+    | TooManyConnections
+
+/// What an uncommon packet or moment ran into. Counter, log line and coverage mark in one.
+[<RequireQualifiedAccess>]
+type Rule =
+    /// The chain of extensions ran over the end of the packet.
+    | MalformedExtension
+    /// A packet for no stream of ours.
+    | UnknownConnection
+    /// A SYN while nobody listens.
+    | NotListening
+    /// A SYN beyond the total cap.
+    | TooManyConnections
+    /// A half-open stream made room for a newer one.
+    | HalfOpenEvicted
+    /// The accept queue was full.
+    | AcceptQueueFull
+    /// A half-open stream was never confirmed.
+    | HalfOpenExpired
+    /// A SYN that named the ids of another stream.
+    | IdCollision
+    /// A SYN came again; it got the same SYN-ACK again.
+    | RepeatedSyn
+    /// The SYN or SYN-ACK was sent again.
+    | HandshakeRetransmit
+    /// A packet acknowledged what was never sent, or lay too far back.
+    | AckOutOfRange
+    /// A packet's sequence number lay outside the reorder window.
+    | SeqOutOfRange
+    /// A packet that had been received already.
+    | Duplicate
+    /// A packet that arrived ahead of its turn.
+    | OutOfOrder
+    /// The peer sent more than the advertised window.
+    | WindowOverrun
+    /// A packet behind the peer's FIN, or a second, different FIN.
+    | BeyondFin
+    /// A packet that makes no sense in the state of its stream.
+    | UnexpectedPacket
+    /// A RESET that did not fit the window.
+    | ResetOutOfRange
+    /// A RESET closed the stream.
+    | ResetAccepted
+    /// A RESET that would have been due was not sent: too many already.
+    | ResetSuppressed
+    /// Packets were declared lost by (selective) acknowledgements.
+    | FastRetransmit
+    /// The retransmission timer fired.
+    | RetransmitTimeout
+    /// The oldest packet was sent again ahead of the retransmission timer, to provoke an acknowledgement.
+    | LossProbe
+    /// The peer's window is zero; one packet asks whether it still is.
+    | WindowProbe
+    /// A keep-alive was sent.
+    | KeepAlive
+
+/// What happened.
+[<NoComparison>]
+type Event =
+    /// One receive call's worth of datagrams.
+    | Received of from: Endpoint * datagrams: Datagrams
+    /// Open a stream. It gives up with `ConnectTimeout` when nobody answered in `patience`.
+    | Connect of connId: ConnId * remote: Endpoint * dialect: Dialect * patience: Duration
+    /// Accept streams, with at most `backlog` opened ones waiting to be taken.
+    | Listen of backlog: int
+    /// Accept no more. Streams that nobody took are reset.
+    | Unlisten
+    /// The application took an accepted stream out of the queue.
+    | Taken of connId: ConnId
+    /// The bytes are the machine's from now on.
+    | Write of connId: ConnId * bytes: Bytes
+    /// The reader took that many: the window may open.
+    | Consumed of connId: ConnId * count: int
+    /// Nothing more will be written.
+    | Finish of connId: ConnId
+    /// The application is gone: finish, throw away what still arrives, and abort after `patience` without progress.
+    | Release of connId: ConnId * patience: Duration
+    /// Reset the stream now.
+    | Abort of connId: ConnId
+    /// Set the time without any packet after which the stream ends; `Time.never` for none.
+    | SetIdleTimeout of connId: ConnId * duration: Duration
+    /// The network refused to carry a packet there.
+    | Unreachable of remote: Endpoint
+
+/// What to do now.
+[<NoComparison>]
+type Effect =
+    | Send of remote: Endpoint * train: Train
+    /// In order, each byte once.
+    | Deliver of connId: ConnId * payload: Payload
+    /// A peer opened a stream, and its address has proved that it receives.
+    | Accepted of connId: ConnId * remote: Endpoint * connectionId: uint16
+    /// A stream that we dialled is open.
+    | Opened of connId: ConnId * connectionId: uint16
+    /// The send buffer has room for so many bytes; for all of it when every byte was acknowledged.
+    | Writable of connId: ConnId * room: int
+    /// The peer will send no more; every byte was delivered.
+    | Ended of connId: ConnId
+    /// Our end was acknowledged, and with it every byte.
+    | Finished of connId: ConnId
+    /// The last effect that names this stream.
+    | Closed of connId: ConnId * reason: CloseReason
+    /// A datagram that is not uTP.
+    | Foreign of from: Endpoint * datagram: Bytes
+    /// An uncommon rule fired.
+    | Noted of rule: Rule * remote: Endpoint

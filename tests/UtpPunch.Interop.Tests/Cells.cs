@@ -1,0 +1,145 @@
+using UtpPunch.Testing;
+using UtpPunch.Tests;
+using static UtpPunch.Interop.Interop;
+
+namespace UtpPunch.Interop;
+
+/// <summary>One mebibyte each way at the same time: both libraries, either side dialling, a clean path and a bad one.</summary>
+public static class Cells
+{
+    // utp-punch sends everything again every 100 ms and never gives up, so it takes any loss.
+    private static readonly RelayPath Terrible = new() { Loss = 0.2, Shuffle = TimeSpan.FromMilliseconds(50) };
+
+    // libutp gives up after four time-outs in a row, and seldom brings a mebibyte through worse than this.
+    private static readonly RelayPath Poor = new() { Loss = 0.02, Shuffle = TimeSpan.FromMilliseconds(20) };
+
+    [Fact("we dial utp-native: a mebibyte each way arrives whole")]
+    public static Task DialNative() => WeDialAsync(NpmPeer.Native);
+
+    [Fact("utp-native dials us: a mebibyte each way arrives whole")]
+    public static Task NativeDials() => TheyDialAsync(NpmPeer.Native);
+
+    [Fact("we dial utp-punch: a mebibyte each way arrives whole")]
+    public static Task DialPunch() => WeDialAsync(NpmPeer.Punch);
+
+    [Fact("utp-punch dials us: a mebibyte each way arrives whole")]
+    public static Task PunchDials() => TheyDialAsync(NpmPeer.Punch);
+
+    [Fact("we dial utp-native over a path that loses and reorders: a mebibyte each way arrives whole", Timeout = 150)]
+    public static Task DialNativeBadly() => WeDialAsync(NpmPeer.Native, Poor);
+
+    [Fact("utp-native dials us over a path that loses and reorders: a mebibyte each way arrives whole", Timeout = 150)]
+    public static Task NativeDialsBadly() => TheyDialAsync(NpmPeer.Native, Poor);
+
+    [Fact("we dial utp-punch over a path that loses a fifth each way and reorders: a mebibyte each way arrives whole", Timeout = 150)]
+    public static Task DialPunchBadly() => WeDialAsync(NpmPeer.Punch, Terrible);
+
+    [Fact("utp-punch dials us over a path that loses a fifth each way and reorders: a mebibyte each way arrives whole", Timeout = 150)]
+    public static Task PunchDialsBadly() => TheyDialAsync(NpmPeer.Punch, Terrible);
+
+    [Fact("a SYN to utp-native that is lost is sent again")]
+    public static Task LostSynToNative() => LostSynAsync(NpmPeer.Native);
+
+    [Fact("a SYN to utp-punch that is lost is sent again")]
+    public static Task LostSynToPunch() => LostSynAsync(NpmPeer.Punch);
+
+    [Fact("when our SYN-ACK is lost, utp-native asks again and loses nothing")]
+    public static Task LostSynAckToNative() => LostSynAckAsync(NpmPeer.Native);
+
+    [Fact("when our SYN-ACK is lost, utp-punch asks again and loses nothing")]
+    public static Task LostSynAckToPunch() => LostSynAckAsync(NpmPeer.Punch);
+
+    [Fact("the README's example works with utp-punch as the server")]
+    public static async Task HelloToPunch()
+    {
+        await using var node = await BindAsync(NpmPeer.Punch);
+        using var peer = await NpmPeer.ServeAsync(NpmPeer.Punch, "hello");
+        await using var stream = await DialAsync(node, NpmPeer.Punch, peer.EndPoint);
+        await stream.WriteAsync("hello"u8.ToArray());
+        Check.Equal("world", await TextAsync(stream));
+        Check.Equal("hello", (await peer.WaitAsync("received")).Text);
+    }
+
+    [Fact("the README's example works with utp-punch as the client")]
+    public static async Task HelloFromPunch()
+    {
+        await using var node = await BindAsync(NpmPeer.Punch);
+        await using var listener = node.Listen();
+        using var peer = await NpmPeer.DialAsync(NpmPeer.Punch, node.LocalEndPoint, "hello");
+        await using var stream = await AcceptAsync(listener);
+        var hello = new byte[5];
+        await stream.ReadExactlyAsync(hello);
+        Check.Equal("hello"u8, hello);
+        await stream.WriteAsync("world"u8.ToArray());
+        stream.CompleteWrites();
+        Check.Equal("world", (await peer.WaitAsync("received")).Text);
+        await peer.WaitAsync("close");
+        Check.Equal("", await TextAsync(stream));
+    }
+
+    private static async Task WeDialAsync(string library, RelayPath? path = null)
+    {
+        await using var node = await BindAsync(library);
+        using var peer = await NpmPeer.ServeAsync(library, "exchange", Mebibyte, TheirSeed);
+        using var relay = new UdpRelay(peer.EndPoint, path, seed: 7);
+        await using var stream = await DialAsync(node, library, relay.EndPoint);
+
+        // The way back turns bad only now: libutp sends its SYN-ACK once and never again, so losing it would prove nothing.
+        relay.ToClient = path ?? relay.ToClient;
+        await ExchangeAsync(stream, peer, library);
+    }
+
+    private static async Task TheyDialAsync(string library, RelayPath? path = null)
+    {
+        await using var node = await BindAsync(library);
+        await using var listener = node.Listen();
+        using var relay = new UdpRelay(node.LocalEndPoint, path, path, seed: 7);
+        using var peer = await NpmPeer.DialAsync(library, relay.EndPoint, "exchange", Mebibyte, TheirSeed);
+        await using var stream = await AcceptAsync(listener);
+        await ExchangeAsync(stream, peer, library);
+    }
+
+    private static async Task LostSynAsync(string library)
+    {
+        await using var node = await BindAsync(library);
+        using var peer = await NpmPeer.ServeAsync(library, "exchange", 1000, TheirSeed);
+        using var relay = new UdpRelay(peer.EndPoint, drop: (way, ordinal, _) => way == RelayDirection.ToTarget && ordinal == 0);
+        await using var stream = await DialAsync(node, library, relay.EndPoint);
+        await ExchangeAsync(stream, peer, library, 1000);
+    }
+
+    private static async Task LostSynAckAsync(string library)
+    {
+        await using var node = await BindAsync(library);
+        await using var listener = node.Listen();
+        using var relay = new UdpRelay(node.LocalEndPoint, drop: (way, ordinal, _) => way == RelayDirection.ToClient && ordinal == 0);
+        using var peer = await NpmPeer.DialAsync(library, relay.EndPoint, "exchange", 1000, TheirSeed);
+        await using var stream = await AcceptAsync(listener);
+        await ExchangeAsync(stream, peer, library, 1000);
+    }
+
+    // utp-native ends as soon as it has sent; so do we. utp-punch has no half-close and ends when it has everything; so we
+    // end after it.
+    private static async Task ExchangeAsync(UtpStream stream, NpmPeer peer, string library, int count = Mebibyte)
+    {
+        var sending = SendAsync(stream, count);
+        if (library == NpmPeer.Native)
+        {
+            sending = CompleteAfterAsync(sending, stream);
+        }
+
+        var received = await ReceiveAsync(stream);
+        await sending;
+        stream.CompleteWrites();
+        Check.Equal(Of(TheirSeed, count), received);
+        Check.Equal(Of(OurSeed, count), await ReceivedByAsync(peer));
+    }
+
+    private static async Task CompleteAfterAsync(Task sending, UtpStream stream)
+    {
+        await sending;
+        stream.CompleteWrites();
+    }
+
+    private static async Task<string> TextAsync(Stream stream) => await new StreamReader(stream).ReadToEndAsync();
+}

@@ -1,0 +1,115 @@
+using System.Diagnostics;
+using UtpPunch.Testing;
+using UtpPunch.Tests;
+using static UtpPunch.Interop.Interop;
+
+namespace UtpPunch.Interop;
+
+/// <summary>Peers that refuse, break off or vanish: each is an error with a name, and none passes for an end.</summary>
+public static class Refusals
+{
+    [Fact("utp-punch that does not listen refuses us, at once")]
+    public static async Task RefusedByPunch()
+    {
+        await using var node = await BindAsync(NpmPeer.Punch);
+        using var peer = await NpmPeer.BindAsync(NpmPeer.Punch);
+        var started = Stopwatch.GetTimestamp();
+        var refusal = await Check.ThrowsAsync<UtpException>(() => DialAsync(node, NpmPeer.Punch, peer.EndPoint).AsTask());
+        Check.Equal(UtpError.ConnectionRefused, refusal.Error);
+        Check.That(Stopwatch.GetElapsedTime(started) < TimeSpan.FromSeconds(2));
+    }
+
+    // libutp ignores the SYN of one whom it does not want.
+    [Fact("utp-native that does not listen lets us wait until our time-out")]
+    public static async Task IgnoredByNative()
+    {
+        await using var node = await BindAsync(NpmPeer.Native);
+        using var peer = await NpmPeer.BindAsync(NpmPeer.Native);
+        var started = Stopwatch.GetTimestamp();
+        var timeout = TimeSpan.FromSeconds(3);
+        var refusal = await Check.ThrowsAsync<UtpException>(() => DialAsync(node, NpmPeer.Native, peer.EndPoint, timeout).AsTask());
+        Check.Equal(UtpError.ConnectTimeout, refusal.Error);
+        var elapsed = Stopwatch.GetElapsedTime(started);
+        Check.That(elapsed > timeout * 0.9 && elapsed < timeout * 2);
+    }
+
+    [Fact("utp-native is destroyed while we write: our writes fail as reset")]
+    public static Task NativeDestroyedWhileWeWrite() => DestroyedWhileWeWriteAsync(NpmPeer.Native);
+
+    [Fact("utp-punch is destroyed while we write: our writes fail as reset")]
+    public static Task PunchDestroyedWhileWeWrite() => DestroyedWhileWeWriteAsync(NpmPeer.Punch);
+
+    // The same for utp-native would be a clean end, too early: its destroy() drops what JavaScript has buffered, and libutp
+    // then ends the stream with a FIN in good order. Nothing on the wire gives it away.
+    [Fact("utp-punch is destroyed while it writes: our reads fail as reset, and do not end")]
+    public static async Task PunchDestroyedWhileItWrites()
+    {
+        await using var node = await BindAsync(NpmPeer.Punch);
+        await using var listener = node.Listen();
+        using var peer = await NpmPeer.DialAsync(NpmPeer.Punch, node.LocalEndPoint, "source", 1_000_000_000);
+        await using var stream = await AcceptAsync(listener);
+        await stream.ReadExactlyAsync(new byte[Mebibyte]);
+        peer.Destroy();
+        var reset = await Check.ThrowsAsync<UtpException>(() => ReceiveAsync(stream));
+        Check.Equal(UtpError.ConnectionReset, reset.Error);
+    }
+
+    [Fact("utp-native vanishes while we write: our writes fail in bounded time", Timeout = 120)]
+    public static Task NativeVanishes() => VanishesWhileWeWriteAsync(NpmPeer.Native);
+
+    [Fact("utp-punch vanishes while we write: our writes fail in bounded time", Timeout = 120)]
+    public static Task PunchVanishes() => VanishesWhileWeWriteAsync(NpmPeer.Punch);
+
+    [Fact("when we abort, utp-native sees a reset")]
+    public static Task AbortToNative() =>
+        AbortAsync(NpmPeer.Native, async peer => Check.Equal("UTP_ECONNRESET", (await peer.WaitAsync("error")).Message));
+
+    [Fact("when we abort, utp-punch closes: to it a reset is an end like any other")]
+    public static Task AbortToPunch() => AbortAsync(NpmPeer.Punch, peer => peer.WaitAsync("close"));
+
+    private static async Task AbortAsync(string library, Func<NpmPeer, Task> isSeenBy)
+    {
+        await using var node = await BindAsync(library);
+        using var peer = await NpmPeer.ServeAsync(library, "echo");
+        await using var stream = await DialAsync(node, library, peer.EndPoint);
+        await stream.WriteAsync("hello"u8.ToArray());
+        await stream.ReadExactlyAsync(new byte[5]);
+        stream.Abort();
+        await isSeenBy(peer);
+    }
+
+    private static async Task DestroyedWhileWeWriteAsync(string library)
+    {
+        await using var node = await BindAsync(library);
+        using var peer = await NpmPeer.ServeAsync(library, "silent");
+        await using var stream = await DialAsync(node, library, peer.EndPoint);
+        await SendAsync(stream, Mebibyte);
+        await peer.WaitAsync("connected");
+        peer.Destroy();
+        var reset = await Check.ThrowsAsync<UtpException>(() => WriteForEverAsync(stream));
+        Check.Equal(UtpError.ConnectionReset, reset.Error);
+    }
+
+    private static async Task VanishesWhileWeWriteAsync(string library)
+    {
+        await using var node = await BindAsync(library);
+        using var peer = await NpmPeer.ServeAsync(library, "silent");
+        using var relay = new UdpRelay(peer.EndPoint);
+        await using var stream = await DialAsync(node, library, relay.EndPoint);
+        await SendAsync(stream, Mebibyte);
+
+        // A black hole rather than a dead process, so that no ICMP tells us sooner.
+        relay.ToTarget = relay.ToClient = new RelayPath { Loss = 1 };
+        var lost = await Check.ThrowsAsync<UtpException>(() => WriteForEverAsync(stream));
+        Check.Equal(UtpError.ConnectionTimedOut, lost.Error);
+    }
+
+    private static async Task WriteForEverAsync(UtpStream stream)
+    {
+        var block = new byte[64 * 1024];
+        while (true)
+        {
+            await stream.WriteAsync(block);
+        }
+    }
+}

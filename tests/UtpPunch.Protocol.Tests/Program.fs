@@ -1,0 +1,7 @@
+module UtpPunch.Protocol.Tests.Program
+
+open Expecto
+
+[<EntryPoint>]
+let main args =
+    testList "protocol" [ Transfers.tests ] |> runTestsWithCLIArgs [] args
