@@ -22,10 +22,11 @@ type internal Connection =
       Options: StreamOptions
       Incoming: bool
       /// The ids in the packets that we receive and send.
-      ReceiveId: uint16
-      SendId: uint16
+      mutable ReceiveId: uint16
+      mutable SendId: uint16
       /// The SYN's number: ours, or the peer's.
-      SynNr: SeqNr
+      mutable SynNr: SeqNr
+      mutable WantsIds: bool
       Generation: int64
       Sender: Sender
       mutable Receiver: Receiver
@@ -86,14 +87,22 @@ module internal Connection =
     /// What is allowed for the peer's own delayed acknowledgement.
     let private peersDelayedAck = Time.milliseconds 25
 
+    /// SYNs with the same ids, before fresh ones are tried.
+    let private synsWithOneId = 2
+
     /// The SYN-ACK and what repeats it, until the SYN's sender has proved that it receives: three packets for one.
     let private synAcks = 3
 
     /// How far behind an acknowledgement may lag (libutp allows 3 more than are in flight, for keep-alives).
     let private ackSlack = 3
 
-    /// How long an ended stream answers for a lost acknowledgement: a few back-offs of the peer.
-    let private linger = Time.seconds 10
+    /// How long an ended stream answers for a lost acknowledgement: longer than any peer goes on asking.
+    let private linger = Time.seconds 60
+
+    /// For how long silence must have lasted until we believe that the peer has our last acknowledgement: the peer repeats its
+    /// FIN after one retransmission time-out, and again after two more.
+    let private quiet turn connection =
+        turn.Now + 3L * Rtt.timeout connection.Options connection.Rtt
 
     let receiveIdOf dialect incoming (id: uint16) =
         match dialect, incoming with
@@ -113,6 +122,7 @@ module internal Connection =
           ReceiveId = receiveIdOf dialect incoming id
           SendId = sendIdOf dialect incoming id
           SynNr = synNr
+          WantsIds = false
           Generation = 0L
           Sender = Sender.create options next
           Receiver = receiver
@@ -174,6 +184,7 @@ module internal Connection =
     let generation connection = connection.Generation
     let connId connection = connection.ConnId
     let remote connection = connection.Remote
+    let dialect connection = connection.Dialect
     let receiveId connection = connection.ReceiveId
     let sendId connection = connection.SendId
     let isIncoming connection = connection.Incoming
@@ -488,7 +499,18 @@ module internal Connection =
                     arrive turn &packet connection
 
                     if connection.Phase = Phase.Lingering then
-                        connection.QuietAt <- turn.Now + 2L * Rtt.timeout connection.Options connection.Rtt
+                        connection.QuietAt <- quiet turn connection
+
+    let wantsIds connection = connection.WantsIds
+
+    let redial turn id isn connection =
+        emitReset turn connection
+        connection.WantsIds <- false
+        connection.ReceiveId <- receiveIdOf connection.Dialect false id
+        connection.SendId <- sendIdOf connection.Dialect false id
+        connection.SynNr <- isn
+        Sender.renumber (isn + 1) connection.Sender
+        emitSyn turn connection
 
     let receiveReset turn (header: Header) connection =
         let fits =
@@ -508,6 +530,12 @@ module internal Connection =
 
             match connection.Phase with
             | Phase.SynSent -> close turn CloseReason.Refused connection
+            | Phase.Open when connection.ToldEnded && Sender.isFinishing connection.Sender ->
+                // The peer has sent all, has acknowledged every byte, and has forgotten the stream before our FIN came: the npm
+                // package and libutp answer it so.
+                connection.ToldFinished <- true
+                turn.Effects.Add(Effect.Finished connection.ConnId)
+                close turn CloseReason.Finished connection
             | Phase.Lingering -> connection.Phase <- Phase.Dead
             | _ -> close turn CloseReason.Reset connection
 
@@ -528,7 +556,9 @@ module internal Connection =
             let wait = connection.Options.InitialRto * (1L <<< min connection.HandshakeTries 6)
             connection.HandshakeTries <- connection.HandshakeTries + 1
 
-            if isSyn then emitSyn turn connection else emitSynAck turn connection
+            if not isSyn then emitSynAck turn connection
+            elif connection.HandshakeTries <= synsWithOneId then emitSyn turn connection
+            else connection.WantsIds <- true
 
             connection.HandshakeAt <-
                 if isSyn || connection.HandshakeTries < synAcks then
@@ -753,7 +783,7 @@ module internal Connection =
                 connection.ExpiresAt <- turn.Now + linger
 
                 if connection.ClosedFirst then
-                    connection.QuietAt <- turn.Now + 2L * Rtt.timeout connection.Options connection.Rtt
+                    connection.QuietAt <- quiet turn connection
 
     let settle turn connection =
         fold turn connection

@@ -56,11 +56,18 @@ module internal Connection =
     val generation: connection: Connection -> int64
     val connId: connection: Connection -> ConnId
     val remote: connection: Connection -> Endpoint
+    val dialect: connection: Connection -> Dialect
     val receiveId: connection: Connection -> uint16
     val sendId: connection: Connection -> uint16
     val isIncoming: connection: Connection -> bool
     val phase: connection: Connection -> Phase
     val statistics: connection: Connection -> StreamStatistics
+
+    /// Whether the stream that we open waits for fresh ids before it sends another SYN: libutp answers a SYN once, and a second
+    /// one with the same ids never.
+    val wantsIds: connection: Connection -> bool
+    /// Gives it fresh ids and sends the SYN. The peer is told to forget the old ones.
+    val redial: turn: Turn -> id: uint16 -> isn: SeqNr -> connection: Connection -> unit
 
     /// Whether the packet proves that the sender of the SYN received our SYN-ACK.
     val confirms: header: Header -> connection: Connection -> bool

@@ -455,16 +455,34 @@ module Node =
 
     // ---- The step ----
 
+    /// Another SYN under other ids.
+    let private redial step connection =
+        let node = step.Node
+
+        match drawIds node (Connection.remote connection) (Connection.dialect connection) with
+        | ValueSome(struct (id, isn)) ->
+            removeRoute node connection
+            Connection.redial step.Turn id isn connection
+            addRoute node connection
+        | ValueNone -> ()
+
     let private settle step connection =
         counted step connection (fun () -> Connection.settle step.Turn connection)
 
-        if Connection.phase connection = Phase.Lingering then
-            step.Node.Quiet <- max step.Node.Quiet (Connection.quietAt connection)
+        if Connection.wantsIds connection then
+            redial step connection
 
         let node = step.Node
         let connId = Connection.connId connection
 
-        if Connection.phase connection = Phase.Dead then
+        if Connection.phase connection = Phase.Lingering then
+            node.Quiet <- max node.Quiet (Connection.quietAt connection)
+
+        if Connection.phase connection = Phase.Lingering && node.Lingering > node.Options.MaxConnections then
+            // As many as there may be live ones is enough.
+            count node connection -1
+            leave step connection
+        elif Connection.phase connection = Phase.Dead then
             leave step connection
         else
             let due = Connection.deadline connection

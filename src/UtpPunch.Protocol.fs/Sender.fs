@@ -59,9 +59,18 @@ type Sender
 
     member _.Next = next
     member _.Oldest = oldest
+
+    member _.Renumber(first: SeqNr) =
+        if next <> oldest then
+            invalidOp "Packets are under way; their numbers stand."
+
+        next <- first
+        oldest <- first
+
     member _.Packets = next - oldest
     member this.Room = options.SendBuffer - this.Queued - this.Outstanding
     member this.IsFinished = this.FinSent && next = oldest
+    member this.IsFinishing = this.FinSent && next = oldest + 1
 
     member this.Copy() =
         Sender(
@@ -510,6 +519,7 @@ module Sender =
         Sender(options, next, PeerWindow = int64 options.PacketSize)
 
     let copy (sender: Sender) = sender.Copy()
+    let renumber next (sender: Sender) = sender.Renumber next
     let next (sender: Sender) = sender.Next
     let oldest (sender: Sender) = sender.Oldest
     let packets (sender: Sender) = sender.Packets
@@ -519,6 +529,7 @@ module Sender =
     let hasQueued (sender: Sender) = sender.Queued > 0
     let hasLost (sender: Sender) = sender.LostPackets > 0
     let isFinished (sender: Sender) = sender.IsFinished
+    let isFinishing (sender: Sender) = sender.IsFinishing
     let peerWindow (sender: Sender) = sender.PeerWindow
     let retransmissions (sender: Sender) = sender.Retransmissions
     let write bytes (sender: Sender) = sender.Write bytes

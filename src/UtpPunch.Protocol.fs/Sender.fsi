@@ -24,6 +24,8 @@ module Sender =
     /// `next` is the number of the first packet to come.
     val create: options: StreamOptions -> next: SeqNr -> Sender
     val copy: sender: Sender -> Sender
+    /// The first packet gets another number. Nothing may have been sent yet.
+    val renumber: next: SeqNr -> sender: Sender -> unit
 
     /// The next new sequence number.
     val next: sender: Sender -> SeqNr
@@ -43,6 +45,8 @@ module Sender =
     val hasLost: sender: Sender -> bool
     /// Whether the FIN was sent and acknowledged.
     val isFinished: sender: Sender -> bool
+    /// Whether all that is not acknowledged is the FIN.
+    val isFinishing: sender: Sender -> bool
     val peerWindow: sender: Sender -> int64
     val retransmissions: sender: Sender -> int64
 

@@ -81,9 +81,13 @@ public sealed class NpmPeer : IDisposable
     {
         var happened = Event(name).Task;
         await Task.WhenAny(happened, _reading, Task.Delay(patience ?? Patience));
-        return happened.IsCompletedSuccessfully
-            ? new PeerEvent(happened.Result)
-            : throw new TimeoutException($"no event '{name}' {(_reading.IsCompleted ? "ever" : $"within {patience ?? Patience}")} from {Transcript}");
+        if (happened.IsCompletedSuccessfully)
+        {
+            return new PeerEvent(happened.Result);
+        }
+
+        var when = _reading.IsCompleted ? "before it was gone" : $"within {patience ?? Patience}";
+        throw new TimeoutException($"no event '{name}' {when} from {Transcript}");
     }
 
     /// <summary>Has an event of this name happened?</summary>

@@ -4,4 +4,5 @@ open Expecto
 
 [<EntryPoint>]
 let main args =
-    testList "protocol" [ Transfers.tests ] |> runTestsWithCLIArgs [] args
+    testList "protocol" [ Transfers.tests; Laws.tests ]
+    |> runTestsWithCLIArgs [] args

@@ -6,11 +6,11 @@ namespace UtpPunch;
 /// <summary>
 /// One direction of a stream, from the engine to the reader. A read that has to wait is one reused value task source. The engine only says
 /// that there is something; the bytes are taken by the reader's own thread when it fetches its result, so a read that was cancelled before
-/// has taken nothing. The result is fetched exactly once, and until then no other read may begin.
+/// has taken nothing. The result is fetched once, and until then no other read may begin.
 /// </summary>
 internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<int>
 {
-    // A window that is smaller by an eighth stalls nobody, and telling the engine about every read would cost more than the reads.
+    // A window that is smaller by an eighth stalls nobody, and telling the engine of every read would cost more than the reads.
     private readonly int _reportAt = Math.Max(1, buffer / 8);
     private readonly object _gate = new();
     private readonly ReceivedBytes _bytes = new();
@@ -21,27 +21,20 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     private int _unreported;
     private bool _reading;
     private bool _waiting;
+    private bool _blocked;
     private bool _ended;
     private bool _disposed;
     private bool _deaf;
 
     private bool IsReady => _bytes.Length > 0 || _ended || _disposed || _failure is not null;
 
-    /// <summary>How many bytes could be read at once.</summary>
-    public int Available
-    {
-        get
-        {
-            lock (_gate)
-            {
-                return _bytes.Length;
-            }
-        }
-    }
-
     public int Read(Span<byte> target, int timeoutMs)
     {
-        Begin();
+        lock (_gate)
+        {
+            Begin();
+        }
+
         try
         {
             WaitBlocking(timeoutMs);
@@ -60,20 +53,276 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
             return ValueTask.FromCanceled<int>(cancellationToken);
         }
 
-        Begin();
+        bool ready;
         lock (_gate)
         {
-            if (!IsReady)
+            Begin();
+            ready = IsReady;
+            if (!ready)
             {
                 _target = target;
                 _waiting = true;
             }
         }
 
-        if (!_waitingBegun(target))
+        if (!ready)
         {
+            _cancellation = cancellationToken.UnsafeRegister(static (self, token) => ((ReadSide)self!).Cancel(token), this);
+            return new ValueTask<int>(this, _source.Version);
         }
 
-        throw new NotImplementedException();
+        try
+        {
+            return new ValueTask<int>(Take(target.Span));
+        }
+        catch (Exception error)
+        {
+            return ValueTask.FromException<int>(error);
+        }
+        finally
+        {
+            End();
+        }
+    }
+
+    /// <summary>The engine has bytes for the reader.</summary>
+    public void Deliver(Payload payload)
+    {
+        bool awake;
+        lock (_gate)
+        {
+            if (_deaf)
+            {
+                return;
+            }
+
+            _bytes.Add(payload);
+            awake = Awaken();
+        }
+
+        Complete(awake);
+    }
+
+    /// <summary>The peer will send no more.</summary>
+    public void OnEnded()
+    {
+        bool awake;
+        lock (_gate)
+        {
+            _ended |= !_deaf;
+            awake = Awaken();
+        }
+
+        Complete(awake);
+    }
+
+    /// <summary>Nothing comes any more. What was delivered can still be read, unless it is to be thrown away.</summary>
+    public void Fail(Failure failure, bool discard = false)
+    {
+        bool awake;
+        lock (_gate)
+        {
+            _failure ??= failure;
+            _deaf = true;
+            if (discard)
+            {
+                _ended = false;
+                _bytes.Clear();
+            }
+
+            awake = Awaken();
+        }
+
+        Complete(awake);
+    }
+
+    /// <summary>The reader is gone. Says whether it has left bytes unread.</summary>
+    public bool Dispose()
+    {
+        bool awake;
+        bool unread;
+        lock (_gate)
+        {
+            unread = _bytes.Length > 0;
+            _disposed = true;
+            _deaf = true;
+            _bytes.Clear();
+            awake = Awaken();
+        }
+
+        Complete(awake);
+        return unread;
+    }
+
+    /// <summary>How much the reader has taken since this was asked last.</summary>
+    public int TakeReport()
+    {
+        lock (_gate)
+        {
+            var count = _unreported;
+            _unreported = 0;
+            return count;
+        }
+    }
+
+    int IValueTaskSource<int>.GetResult(short token)
+    {
+        if (_source.GetStatus(token) == ValueTaskSourceStatus.Pending)
+        {
+            throw new InvalidOperationException("The read has not completed yet.");
+        }
+
+        var target = _target;
+        _target = default;
+        _cancellation.Dispose(); // Waits for a cancellation under way: it must not meet the next read.
+        _cancellation = default;
+        try
+        {
+            _source.GetResult(token);
+            return Take(target.Span);
+        }
+        finally
+        {
+            _source.Reset();
+            End();
+        }
+    }
+
+    ValueTaskSourceStatus IValueTaskSource<int>.GetStatus(short token) => _source.GetStatus(token);
+
+    void IValueTaskSource<int>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _source.OnCompleted(continuation, state, token, flags);
+
+    private void Begin()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, stream);
+        if (_reading)
+        {
+            throw new InvalidOperationException("Another read of this stream has not completed yet.");
+        }
+
+        _reading = true;
+    }
+
+    private void End()
+    {
+        lock (_gate)
+        {
+            _reading = false;
+        }
+    }
+
+    // Payloads are copied outside the lock: the engine only ever adds behind them.
+    private int Take(Span<byte> target)
+    {
+        var total = 0;
+        var report = false;
+        while (true)
+        {
+            Payload head;
+            int read;
+            lock (_gate)
+            {
+                if (total == 0)
+                {
+                    ThrowIfBroken();
+                }
+
+                if (_bytes.Length == 0 || total == target.Length)
+                {
+                    break;
+                }
+
+                head = _bytes.Head(out read);
+            }
+
+            var count = head.CopyTo(read, target[total..]);
+            total += count;
+            lock (_gate)
+            {
+                if (_bytes.Length > 0) // Otherwise they were thrown away meanwhile.
+                {
+                    _bytes.Advance(count);
+                    _unreported += count;
+                    report = _unreported >= _reportAt;
+                }
+            }
+        }
+
+        if (report)
+        {
+            stream.Post();
+        }
+
+        return total;
+    }
+
+    private void ThrowIfBroken()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, stream);
+        if (_bytes.Length == 0 && !_ended && _failure is not null)
+        {
+            throw _failure.ToException();
+        }
+    }
+
+    private void WaitBlocking(int timeoutMs)
+    {
+        var started = Clock.Now;
+        lock (_gate)
+        {
+            _blocked = true;
+            try
+            {
+                while (!IsReady)
+                {
+                    var left = timeoutMs == Timeout.Infinite ? timeoutMs : timeoutMs - (int)Clock.Since(started).TotalMilliseconds;
+                    if (left == 0 || left < Timeout.Infinite || (!Monitor.Wait(_gate, left) && !IsReady))
+                    {
+                        throw Failure.TimedOut("read", timeoutMs, stream.RemoteEndPoint);
+                    }
+                }
+            }
+            finally
+            {
+                _blocked = false;
+            }
+        }
+    }
+
+    private void Cancel(CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            if (!_waiting)
+            {
+                return;
+            }
+
+            _waiting = false;
+        }
+
+        _source.SetException(new OperationCanceledException(cancellationToken));
+    }
+
+    // Under the lock. True says that the waiting task is ours to complete, once the lock is released.
+    private bool Awaken()
+    {
+        if (_blocked)
+        {
+            Monitor.PulseAll(_gate);
+        }
+
+        var waiting = _waiting;
+        _waiting = false;
+        return waiting;
+    }
+
+    private void Complete(bool awake)
+    {
+        if (awake)
+        {
+            _source.SetResult(true);
+        }
     }
 }

@@ -1,0 +1,51 @@
+using System.Net.Sockets;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>Accept streams, and offer them to this listener.</summary>
+internal sealed class ListenWork(UtpListener listener, int backlog) : IWork
+{
+    public void Collect(Engine engine, List<Event> events)
+    {
+        if (engine.IsClosing)
+        {
+            Abandon(Failure.NodeClosed());
+            return;
+        }
+
+        engine.Serve(listener);
+        events.Add(Event.NewListen(backlog));
+    }
+
+    public void Abandon(Failure failure) => listener.OnStopped(failure);
+}
+
+/// <summary>Accept no more for this listener.</summary>
+internal sealed class UnlistenWork(UtpListener listener) : IWork
+{
+    public void Collect(Engine engine, List<Event> events)
+    {
+        if (ReferenceEquals(engine.Served, listener))
+        {
+            engine.Serve(null);
+            events.Add(Event.Unlisten);
+        }
+    }
+
+    public void Abandon(Failure failure)
+    {
+    }
+}
+
+/// <summary>Send a datagram that is not uTP.</summary>
+internal sealed class DatagramWork(Endpoint remote, ReadOnlyMemory<byte> datagram) : IWork
+{
+    private readonly TaskCompletionSource<SocketError> _sent = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task<SocketError> Sent => _sent.Task;
+
+    public void Collect(Engine engine, List<Event> events) => _sent.SetResult(engine.Transport.Send(remote, datagram.Span));
+
+    public void Abandon(Failure failure) => _sent.SetException(failure.ToException());
+}

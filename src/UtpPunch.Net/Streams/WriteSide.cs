@@ -1,0 +1,498 @@
+using System.Threading.Tasks.Sources;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>
+/// One direction of a stream, from the writer to the engine. A write completes when the send buffer has taken all of it. One that has to
+/// wait for room is one reused value task source; when there is room, a thread of the pool copies the next part, never the engine's.
+/// </summary>
+internal sealed class WriteSide : IValueTaskSource, IThreadPoolWorkItem
+{
+    private enum State
+    {
+        Idle,
+        Waiting,
+        Copying,
+    }
+
+    private readonly UtpStream _stream;
+    private readonly int _buffer;
+    private readonly int _maxPayload;
+    private readonly int _least;
+    private readonly object _gate = new();
+    private readonly WrittenBytes _bytes;
+    private readonly List<(long At, TaskCompletionSource Done)> _drains = [];
+    private ManualResetValueTaskSourceCore<bool> _source = new() { RunContinuationsAsynchronously = true };
+    private CancellationTokenRegistration _cancellation;
+    private CancellationToken _cancelled;
+    private ReadOnlyMemory<byte> _rest;
+    private Failure? _failure;
+    private State _state;
+
+    // Counted from the stream's first byte: what the send buffer may have taken by now, what it has taken, what the core has seen of that.
+    private long _limit;
+    private long _accepted;
+    private long _entered;
+    private bool _writing;
+    private bool _accepting;
+    private bool _blocked;
+    private bool _sealed;
+    private bool _thenSeal;
+    private bool _finishSent;
+    private bool _disposed;
+
+    public WriteSide(UtpStream stream, int buffer, int maxPayload)
+    {
+        _stream = stream;
+        _buffer = buffer;
+        _maxPayload = maxPayload;
+        _bytes = new WrittenBytes(maxPayload);
+
+        // A large write goes on when there is room for a good part, rather than for every acknowledged packet.
+        _least = Math.Max(1, Math.Min(buffer / 4, _bytes.MaxChunk));
+        _limit = buffer;
+    }
+
+    /// <summary>Whether nothing may be written any more by the writer's own decision.</summary>
+    public bool IsSealed
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _sealed;
+            }
+        }
+    }
+
+    public void Write(ReadOnlySpan<byte> source, int timeoutMs)
+    {
+        Begin();
+        var started = Clock.Now;
+        try
+        {
+            while (true)
+            {
+                source = source[Accept(source)..];
+                if (source.IsEmpty)
+                {
+                    return;
+                }
+
+                WaitBlocking(source.Length, started, timeoutMs);
+            }
+        }
+        finally
+        {
+            EndAccepting();
+            End();
+        }
+    }
+
+    public ValueTask WriteAsync(ReadOnlyMemory<byte> source, bool thenSeal, CancellationToken cancellationToken)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled(cancellationToken);
+        }
+
+        Begin();
+        try
+        {
+            _rest = source[Accept(source.Span)..];
+            if (_rest.IsEmpty)
+            {
+                _rest = default;
+                EndAccepting(thenSeal);
+                End();
+                return default;
+            }
+        }
+        catch (Exception error)
+        {
+            EndAccepting();
+            End();
+            return ValueTask.FromException(error);
+        }
+
+        lock (_gate)
+        {
+            _thenSeal = thenSeal;
+            _state = State.Waiting;
+        }
+
+        _cancellation = cancellationToken.UnsafeRegister(static (self, token) => ((WriteSide)self!).Cancel(token), this);
+        GoOn(); // Room may have come, or the stream may have broken, before we waited.
+        return new ValueTask(this, _source.Version);
+    }
+
+    /// <summary>Nothing more will be written; a write under way may still complete.</summary>
+    public void Seal()
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, _stream);
+            _sealed = true;
+        }
+
+        _stream.Post();
+    }
+
+    /// <summary>Completes when the peer has acknowledged all that was written up to now.</summary>
+    public Task DrainAsync(CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, _stream);
+            if (Acknowledged >= _accepted)
+            {
+                return Task.CompletedTask;
+            }
+
+            if (_failure is not null)
+            {
+                return Task.FromException(_failure.ToException());
+            }
+
+            var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _drains.Add((_accepted, done));
+            return done.Task.WaitAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Hands to the core what was written, and the end when it has come. On the engine's thread.</summary>
+    public void Collect(int connId, List<Event> events)
+    {
+        lock (_gate)
+        {
+            _bytes.Drain(connId, events);
+            _entered = _accepted;
+            if (_sealed && !_accepting && !_finishSent)
+            {
+                _finishSent = true;
+                events.Add(Event.NewFinish(connId));
+            }
+        }
+    }
+
+    /// <summary>The core's send buffer has so much room after all that it has seen. On the engine's thread.</summary>
+    public void OnWritable(int room)
+    {
+        lock (_gate)
+        {
+            _limit = _entered + room;
+            CompleteDrains(Acknowledged);
+            if (_blocked)
+            {
+                Monitor.PulseAll(_gate);
+            }
+        }
+
+        GoOn();
+    }
+
+    /// <summary>The peer has acknowledged the end.</summary>
+    public void OnFinished()
+    {
+        lock (_gate)
+        {
+            _limit = _entered + _buffer;
+            CompleteDrains(long.MaxValue);
+        }
+    }
+
+    /// <summary>Nothing can be written any more.</summary>
+    public void Fail(Failure failure)
+    {
+        lock (_gate)
+        {
+            _failure ??= failure;
+            FailDrains(_failure.ToException());
+            if (_blocked)
+            {
+                Monitor.PulseAll(_gate);
+            }
+        }
+
+        GoOn();
+    }
+
+    /// <summary>The writer is gone; what it has written is still sent.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _disposed = true;
+            _sealed = true;
+            FailDrains(new ObjectDisposedException(typeof(UtpStream).FullName));
+            if (_blocked)
+            {
+                Monitor.PulseAll(_gate);
+            }
+        }
+
+        GoOn();
+    }
+
+    void IThreadPoolWorkItem.Execute()
+    {
+        Exception? error = null;
+        while (true)
+        {
+            try
+            {
+                _rest = _rest[Accept(_rest.Span)..];
+            }
+            catch (Exception caught)
+            {
+                error = caught;
+            }
+
+            lock (_gate)
+            {
+                if (error is null && !_rest.IsEmpty)
+                {
+                    if (!CanGoOn)
+                    {
+                        _state = State.Waiting;
+                        return;
+                    }
+
+                    if (!_cancelled.IsCancellationRequested)
+                    {
+                        continue;
+                    }
+
+                    error = new OperationCanceledException(_cancelled);
+                }
+
+                _state = State.Idle;
+            }
+
+            Complete(error);
+            return;
+        }
+    }
+
+    void IValueTaskSource.GetResult(short token)
+    {
+        if (_source.GetStatus(token) == ValueTaskSourceStatus.Pending)
+        {
+            throw new InvalidOperationException("The write has not completed yet.");
+        }
+
+        _cancellation.Dispose(); // Waits for a cancellation under way: it must not meet the next write.
+        _cancellation = default;
+        _cancelled = default;
+        _rest = default;
+        try
+        {
+            _source.GetResult(token);
+        }
+        finally
+        {
+            _source.Reset();
+            End();
+        }
+    }
+
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _source.GetStatus(token);
+
+    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _source.OnCompleted(continuation, state, token, flags);
+
+    private long Acknowledged => _limit - _buffer;
+
+    private bool IsBroken => _disposed || _failure is not null;
+
+    private bool CanGoOn => IsBroken || _cancelled.IsCancellationRequested || Acceptable(_rest.Length) > 0;
+
+    private void Begin()
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, _stream);
+            if (_sealed)
+            {
+                throw new InvalidOperationException("The writes of this stream were completed.");
+            }
+
+            if (_writing)
+            {
+                throw new InvalidOperationException("Another write to this stream has not completed yet.");
+            }
+
+            _writing = true;
+            _accepting = true;
+        }
+    }
+
+    private void End()
+    {
+        lock (_gate)
+        {
+            _writing = false;
+        }
+    }
+
+    // The write under way gets no further; an end that was waiting for it may follow.
+    private void EndAccepting(bool thenSeal = false)
+    {
+        bool post;
+        lock (_gate)
+        {
+            _accepting = false;
+            _sealed |= thenSeal;
+            post = _sealed;
+        }
+
+        if (post)
+        {
+            _stream.Post();
+        }
+    }
+
+    // Takes as much as there is room for. The bytes are copied outside the lock: nobody else places any.
+    private int Accept(ReadOnlySpan<byte> source)
+    {
+        var taken = 0;
+        while (true)
+        {
+            Span<byte> place;
+            lock (_gate)
+            {
+                ThrowIfBroken();
+                var count = Acceptable(source.Length - taken);
+                if (count == 0)
+                {
+                    return taken;
+                }
+
+                place = _bytes.Place(count);
+            }
+
+            source.Slice(taken, place.Length).CopyTo(place);
+            taken += place.Length;
+            lock (_gate)
+            {
+                _bytes.Commit(IsBroken ? 0 : place.Length);
+                ThrowIfBroken();
+                _accepted += place.Length;
+            }
+
+            _stream.Post(); // The engine sends the first part while the next one is copied.
+        }
+    }
+
+    private int Acceptable(int wanted)
+    {
+        var room = (int)Math.Min(int.MaxValue, _limit - _accepted);
+        if (wanted <= room)
+        {
+            return wanted;
+        }
+
+        if (room < _least)
+        {
+            return 0;
+        }
+
+        var whole = room / _maxPayload * _maxPayload;
+        return whole > 0 ? whole : room;
+    }
+
+    private void ThrowIfBroken()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, _stream);
+        if (_failure is not null)
+        {
+            throw _failure.ToException();
+        }
+    }
+
+    private void WaitBlocking(int wanted, long started, int timeoutMs)
+    {
+        lock (_gate)
+        {
+            _blocked = true;
+            try
+            {
+                while (!IsBroken && Acceptable(wanted) == 0)
+                {
+                    var left = timeoutMs == Timeout.Infinite ? timeoutMs : timeoutMs - (int)Clock.Since(started).TotalMilliseconds;
+                    if (left == 0 || left < Timeout.Infinite || (!Monitor.Wait(_gate, left) && !IsBroken && Acceptable(wanted) == 0))
+                    {
+                        throw Failure.TimedOut("write", timeoutMs, _stream.RemoteEndPoint);
+                    }
+                }
+            }
+            finally
+            {
+                _blocked = false;
+            }
+        }
+    }
+
+    // The waiting write may go on or must fail: the pool sees to it, once.
+    private void GoOn()
+    {
+        lock (_gate)
+        {
+            if (_state != State.Waiting || !CanGoOn)
+            {
+                return;
+            }
+
+            _state = State.Copying;
+        }
+
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    private void Cancel(CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            _cancelled = cancellationToken;
+        }
+
+        GoOn();
+    }
+
+    private void Complete(Exception? error)
+    {
+        EndAccepting(error is null && _thenSeal);
+        if (error is null)
+        {
+            _source.SetResult(true);
+        }
+        else
+        {
+            _source.SetException(error);
+        }
+    }
+
+    private void CompleteDrains(long acknowledged)
+    {
+        for (var index = _drains.Count - 1; index >= 0; index--)
+        {
+            if (_drains[index].At <= acknowledged)
+            {
+                _drains[index].Done.TrySetResult();
+                _drains.RemoveAt(index);
+            }
+        }
+    }
+
+    private void FailDrains(Exception error)
+    {
+        foreach (var (_, done) in _drains)
+        {
+            done.TrySetException(error);
+            _ = done.Task.Exception; // Nobody may be waiting any more.
+        }
+
+        _drains.Clear();
+    }
+}

@@ -1,0 +1,226 @@
+using System.Net;
+using System.Runtime.CompilerServices;
+
+namespace UtpPunch;
+
+/// <summary>The streams that peers open to a node, in the order in which they came. Any number of accepts may wait at once.</summary>
+public sealed class UtpListener : IAsyncDisposable
+{
+    private readonly UtpNode _node;
+    private readonly Func<IPEndPoint, bool>? _filter;
+    private readonly Lock _gate = new();
+    private readonly LinkedList<UtpStream> _streams = [];
+    private readonly LinkedList<TaskCompletionSource<UtpStream>> _accepts = [];
+    private bool _disposed;
+    private Failure? _stopped;
+
+    internal UtpListener(UtpNode node, Func<IPEndPoint, bool>? filter)
+    {
+        _node = node;
+        _filter = filter;
+    }
+
+    /// <summary>The address of the node.</summary>
+    public IPEndPoint LocalEndPoint => _node.LocalEndPoint;
+
+    /// <summary>How many streams wait to be accepted.</summary>
+    public int PendingConnections
+    {
+        get
+        {
+            lock (_gate)
+            {
+                DropGone();
+                return _streams.Count;
+            }
+        }
+    }
+
+    /// <summary>Takes the next stream, and waits for one.</summary>
+    /// <exception cref="ObjectDisposedException">The listener was disposed.</exception>
+    /// <exception cref="UtpException">The node was closed, or broke down.</exception>
+    /// <exception cref="OperationCanceledException">The wait was cancelled; no stream is lost by that.</exception>
+    public ValueTask<UtpStream> AcceptAsync(CancellationToken cancellationToken = default)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<UtpStream>(cancellationToken);
+        }
+
+        LinkedListNode<TaskCompletionSource<UtpStream>> waiting;
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            DropGone();
+            if (_streams.First is { } first)
+            {
+                _streams.RemoveFirst();
+                first.Value.OnTaken();
+                return new ValueTask<UtpStream>(first.Value);
+            }
+
+            if (_stopped is not null)
+            {
+                return ValueTask.FromException<UtpStream>(_stopped.ToException());
+            }
+
+            var promise = new TaskCompletionSource<UtpStream>(TaskCreationOptions.RunContinuationsAsynchronously);
+            waiting = _accepts.AddLast(promise);
+        }
+
+        return cancellationToken.CanBeCanceled ? AwaitAsync(waiting, cancellationToken) : new ValueTask<UtpStream>(waiting.Value.Task);
+    }
+
+    /// <summary>All streams to come, until the listener is disposed or the node closed; then it ends without an exception.</summary>
+    /// <exception cref="UtpException">The node broke down.</exception>
+    /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
+    public async IAsyncEnumerable<UtpStream> AcceptAllAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        while (true)
+        {
+            UtpStream stream;
+            try
+            {
+                stream = await AcceptAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception end) when (end is ObjectDisposedException or UtpException { Error: UtpError.NodeClosed })
+            {
+                yield break;
+            }
+
+            yield return stream;
+        }
+    }
+
+    /// <summary>
+    /// Stops to listen: accepts that wait end with <see cref="ObjectDisposedException"/>, streams that nobody took are reset. Accepted
+    /// streams live on, and the node may listen again.
+    /// </summary>
+    public ValueTask DisposeAsync()
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+            {
+                return ValueTask.CompletedTask;
+            }
+
+            _disposed = true;
+            FailAccepts(new ObjectDisposedException(typeof(UtpListener).FullName));
+        }
+
+        _node.StopListening(this);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>A peer has opened a stream; false when it may not come in. On the engine's thread.</summary>
+    internal bool Offer(UtpStream stream)
+    {
+        if (!IsWelcome(stream.RemoteEndPoint))
+        {
+            return false;
+        }
+
+        lock (_gate)
+        {
+            if (_disposed || _stopped is not null)
+            {
+                return false;
+            }
+
+            while (_accepts.First is { } first)
+            {
+                _accepts.RemoveFirst();
+                if (first.Value.TrySetResult(stream))
+                {
+                    stream.OnTaken();
+                    return true;
+                }
+            }
+
+            DropGone();
+            _streams.AddLast(stream);
+            return true;
+        }
+    }
+
+    /// <summary>The node has closed, or broken down.</summary>
+    internal void OnStopped(Failure failure)
+    {
+        lock (_gate)
+        {
+            _stopped ??= failure;
+            _streams.Clear();
+            if (!_disposed)
+            {
+                FailAccepts(failure.ToException());
+            }
+        }
+    }
+
+    private bool IsWelcome(IPEndPoint remote)
+    {
+        try
+        {
+            return _filter is null || _filter(remote);
+        }
+        catch (Exception)
+        {
+            return false; // As documented: the filter is the user's, and the thread serves others.
+        }
+    }
+
+    private async ValueTask<UtpStream> AwaitAsync(
+        LinkedListNode<TaskCompletionSource<UtpStream>> waiting, CancellationToken cancellationToken)
+    {
+        using var registration = cancellationToken.UnsafeRegister(
+            static (state, token) => ((TaskCompletionSource<UtpStream>)state!).TrySetCanceled(token), waiting.Value);
+        try
+        {
+            return await waiting.Value.Task.ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            lock (_gate)
+            {
+                if (waiting.List is not null)
+                {
+                    _accepts.Remove(waiting);
+                }
+            }
+
+            throw;
+        }
+    }
+
+    // Nothing but a failure ends a stream that nobody has taken: as with TCP, it is not worth accepting then.
+    private void DropGone()
+    {
+        for (var next = _streams.First; next is not null;)
+        {
+            var current = next;
+            next = next.Next;
+            if (current.Value.IsGone)
+            {
+                _streams.Remove(current);
+            }
+        }
+    }
+
+    private void FailAccepts(Exception error)
+    {
+        foreach (var accept in _accepts)
+        {
+            if (accept.TrySetException(error))
+            {
+                _ = accept.Task.Exception;
+            }
+        }
+
+        _accepts.Clear();
+        if (_disposed)
+        {
+            _streams.Clear();
+        }
+    }
+}

@@ -1,0 +1,99 @@
+using System.Net;
+using System.Net.Sockets;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>Checks the options of a node, and says them in the words of the core.</summary>
+internal static class UtpNodeOptionsCheck
+{
+    public const int HeaderLength = Wire.HeaderLength;
+    public const int LeastBuffer = 64 * 1024;
+    public const int MostBuffer = 1 << 30;
+    private const int LeastPacket = 100;
+    private const int MostPacket = 65507;
+    private const int MostConnections = 1 << 20;
+
+    /// <exception cref="ArgumentException">An option makes no sense; the parameter name is that of the option.</exception>
+    public static Settings Freeze(UtpNodeOptions options)
+    {
+        var local = options.LocalEndPoint;
+        if (local is null)
+        {
+            throw new ArgumentNullException(nameof(options.LocalEndPoint));
+        }
+
+        if (local.AddressFamily is not (AddressFamily.InterNetwork or AddressFamily.InterNetworkV6))
+        {
+            throw new ArgumentException("An address is an IPv4 or an IPv6 address.", nameof(options.LocalEndPoint));
+        }
+
+        if (!Enum.IsDefined(options.Dialect))
+        {
+            throw new ArgumentOutOfRangeException(nameof(options.Dialect), options.Dialect, "There is no such dialect.");
+        }
+
+        Between(options.MaxConnections, 1, MostConnections, nameof(options.MaxConnections));
+        Between(options.MaxHalfOpen, 1, MostConnections, nameof(options.MaxHalfOpen));
+        Between(options.SendBufferSize, LeastBuffer, MostBuffer, nameof(options.SendBufferSize));
+        Between(options.ReceiveBufferSize, LeastBuffer, MostBuffer, nameof(options.ReceiveBufferSize));
+        Between(options.PacketSize ?? LeastPacket, LeastPacket, MostPacket, nameof(options.PacketSize));
+        Between(options.PacketWindow ?? 1, 1, 1000, nameof(options.PacketWindow));
+        Between(options.SocketReceiveBuffer, 1, MostBuffer, nameof(options.SocketReceiveBuffer));
+        Between(options.SocketSendBuffer, 1, MostBuffer, nameof(options.SocketSendBuffer));
+        Positive(options.ConnectTimeout, nameof(options.ConnectTimeout));
+        Positive(options.IdleTimeout, nameof(options.IdleTimeout), mayBeInfinite: true);
+        Positive(options.GiveUpTimeout, nameof(options.GiveUpTimeout), mayBeInfinite: true);
+        Positive(options.LingerTimeout, nameof(options.LingerTimeout), mayBeInfinite: true, mayBeZero: true);
+        Positive(options.ShutdownTimeout, nameof(options.ShutdownTimeout), mayBeInfinite: true, mayBeZero: true);
+        Positive(options.KeepAliveInterval, nameof(options.KeepAliveInterval), mayBeInfinite: true);
+        Positive(options.InitialRto, nameof(options.InitialRto));
+        Positive(options.MinRto, nameof(options.MinRto));
+
+        var dialect = options.Dialect.ToCore();
+        var standard = NodeOptionsModule.standard;
+        return new Settings(
+            new NodeOptions(
+                dialect,
+                options.MaxConnections,
+                options.MaxHalfOpen,
+                standard.HalfOpenTimeout,
+                Streams(options, StreamOptionsModule.bep29, options.Dialect == UtpDialect.Bep29),
+                Streams(options, StreamOptionsModule.utpPunch, options.Dialect == UtpDialect.UtpPunch)),
+            dialect,
+            options.ConnectTimeout,
+            options.LingerTimeout,
+            options.ShutdownTimeout);
+    }
+
+    /// <summary>Throws unless the time-out is positive.</summary>
+    public static void Positive(TimeSpan value, string name, bool mayBeInfinite = false, bool mayBeZero = false)
+    {
+        if (value == Timeout.InfiniteTimeSpan ? !mayBeInfinite : value < TimeSpan.Zero || (value == TimeSpan.Zero && !mayBeZero))
+        {
+            throw new ArgumentOutOfRangeException(name, value, "A time-out is positive" + (mayBeInfinite ? ", or infinite." : "."));
+        }
+    }
+
+    private static StreamOptions Streams(UtpNodeOptions options, StreamOptions standard, bool own) =>
+        new(
+            options.SendBufferSize,
+            options.ReceiveBufferSize,
+            own && options.PacketSize is { } size ? size : standard.PacketSize,
+            own && options.PacketWindow is { } window ? window : standard.PacketWindow,
+            Clock.ToMicroseconds(options.GiveUpTimeout),
+            Clock.ToMicroseconds(options.IdleTimeout),
+            Clock.ToMicroseconds(options.KeepAliveInterval),
+            Clock.ToMicroseconds(options.InitialRto),
+            Clock.ToMicroseconds(options.MinRto),
+            standard.TargetDelay,
+            options.NoDelay);
+
+    private static void Between(int value, int least, int most, string name)
+    {
+        if (value < least || value > most)
+        {
+            throw new ArgumentOutOfRangeException(name, value, $"The option lies between {least} and {most}.");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+using System.Buffers;
+
+namespace UtpPunch;
+
+public sealed partial class UtpStream
+{
+    /// <summary>
+    /// Reads to the end and writes all of it to another stream. It keeps a buffer only while bytes come, so many idle streams can be
+    /// copied at once.
+    /// </summary>
+    /// <inheritdoc/>
+    public override async Task CopyToAsync(Stream destination, int bufferSize, CancellationToken cancellationToken)
+    {
+        ValidateCopyToArguments(destination, bufferSize);
+        while (true)
+        {
+            await ReadAsync(Memory<byte>.Empty, cancellationToken).ConfigureAwait(false);
+            var buffer = ArrayPool<byte>.Shared.Rent(bufferSize);
+            try
+            {
+                int count;
+                do
+                {
+                    count = await ReadAsync(buffer, cancellationToken).ConfigureAwait(false);
+                    if (count == 0)
+                    {
+                        return;
+                    }
+
+                    await destination.WriteAsync(buffer.AsMemory(0, count), cancellationToken).ConfigureAwait(false);
+                }
+                while (count == buffer.Length);
+            }
+            finally
+            {
+                ArrayPool<byte>.Shared.Return(buffer);
+            }
+        }
+    }
+}

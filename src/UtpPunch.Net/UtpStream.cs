@@ -1,0 +1,225 @@
+using System.Net;
+
+namespace UtpPunch;
+
+/// <summary>
+/// A reliable, ordered stream of bytes in both directions, between two nodes over UDP: one uTP connection.
+/// </summary>
+/// <remarks>
+/// <para>One read and one write may be under way at the same time, from any threads; a second read, or a second write, throws
+/// <see cref="InvalidOperationException"/>. All other members may be called from any thread at any time.</para>
+/// <para>A read that was cancelled has taken nothing, and the stream stays usable. A write that was cancelled may have been accepted in
+/// part, and that part is sent. Writes complete when the send buffer has taken the bytes; use <see cref="DrainAsync"/> to learn that they
+/// have arrived. After the last byte of the peer, reads return 0; a stream that broke off never ends like that, but with a
+/// <see cref="UtpException"/>.</para>
+/// </remarks>
+public sealed partial class UtpStream : Stream
+{
+    private int _readTimeout = Timeout.Infinite;
+    private int _writeTimeout = Timeout.Infinite;
+
+    /// <summary>The address of the node that carries the stream.</summary>
+    public IPEndPoint LocalEndPoint => _engine.Transport.LocalEndPoint;
+
+    /// <summary>The address of the peer.</summary>
+    public IPEndPoint RemoteEndPoint { get; }
+
+    /// <summary>Whether the peer has opened the stream; false when this side has.</summary>
+    public bool IsIncoming { get; }
+
+    /// <summary>The connection id of the stream on the wire, as BEP 29 calls it.</summary>
+    public ushort ConnectionId { get; private set; }
+
+    /// <summary>The most bytes of the stream that one packet carries.</summary>
+    public int MaxPayload { get; }
+
+    /// <summary>
+    /// Completes when the peer has ended its side and all it wrote has come here, whether read or not. Fails with a
+    /// <see cref="UtpException"/> when the stream breaks off before.
+    /// </summary>
+    public Task ReadsClosed => _readsClosed.Task;
+
+    /// <summary>
+    /// Completes when this side was ended, by <see cref="CompleteWrites"/> or by disposing the stream, and the peer has acknowledged
+    /// that and with it every byte. Fails with a <see cref="UtpException"/> when the stream breaks off before.
+    /// </summary>
+    public Task WritesClosed => _writesClosed.Task;
+
+    /// <summary>
+    /// Completes when both sides have ended and every byte of both has arrived. Fails with a <see cref="UtpException"/> when the stream
+    /// breaks off before.
+    /// </summary>
+    public Task Closed => _closed.Task;
+
+    /// <summary>Whether the stream may be read: until it is disposed.</summary>
+    public override bool CanRead => !IsDisposed;
+
+    /// <summary>Whether the stream may be written: until it is disposed or <see cref="CompleteWrites"/> is called.</summary>
+    public override bool CanWrite => !IsDisposed && !_write.IsSealed;
+
+    /// <summary>Always false.</summary>
+    public override bool CanSeek => false;
+
+    /// <summary>Always true: see <see cref="ReadTimeout"/> and <see cref="WriteTimeout"/>.</summary>
+    public override bool CanTimeout => true;
+
+    /// <summary>
+    /// How long a synchronous read waits, in milliseconds, until it throws a <see cref="UtpException"/> with
+    /// <see cref="UtpError.OperationTimedOut"/>. The stream stays usable. Asynchronous reads take a token instead.
+    /// </summary>
+    /// <value>-1, which is for ever, by default.</value>
+    /// <exception cref="ArgumentOutOfRangeException">The value is 0, or less than -1.</exception>
+    public override int ReadTimeout
+    {
+        get => _readTimeout;
+        set => _readTimeout = CheckedTimeout(value);
+    }
+
+    /// <summary>
+    /// How long a synchronous write waits for room in the send buffer, in milliseconds, until it throws a <see cref="UtpException"/>
+    /// with <see cref="UtpError.OperationTimedOut"/>. What was accepted by then is sent; the stream stays usable.
+    /// </summary>
+    /// <value>-1, which is for ever, by default.</value>
+    /// <exception cref="ArgumentOutOfRangeException">The value is 0, or less than -1.</exception>
+    public override int WriteTimeout
+    {
+        get => _writeTimeout;
+        set => _writeTimeout = CheckedTimeout(value);
+    }
+
+    /// <summary>Not supported.</summary>
+    public override long Length => throw new NotSupportedException();
+
+    /// <summary>Not supported.</summary>
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    /// <summary>
+    /// Reads what there is, and waits for at least one byte or the end. With an empty buffer it waits in the same way and takes nothing.
+    /// </summary>
+    /// <returns>How many bytes were read; 0 at the end, or when the buffer is empty.</returns>
+    /// <exception cref="UtpException">The stream broke off, or <see cref="ReadTimeout"/> has passed.</exception>
+    /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
+    /// <exception cref="InvalidOperationException">Another read is under way.</exception>
+    public override int Read(Span<byte> buffer) => _read.Read(buffer, _readTimeout);
+
+    /// <inheritdoc cref="Read(Span{byte})"/>
+    public override int Read(byte[] buffer, int offset, int count)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        return _read.Read(buffer.AsSpan(offset, count), _readTimeout);
+    }
+
+    /// <summary>Reads one byte, and waits for it; -1 at the end.</summary>
+    public override int ReadByte()
+    {
+        byte value = 0;
+        return _read.Read(new Span<byte>(ref value), _readTimeout) == 0 ? -1 : value;
+    }
+
+    /// <summary>
+    /// Reads what there is, and waits for at least one byte or the end. With an empty buffer it waits in the same way and takes nothing,
+    /// so that a reader need not keep a buffer while nothing comes.
+    /// </summary>
+    /// <param name="buffer">Where the bytes go; it must not be touched until the read has completed.</param>
+    /// <param name="cancellationToken">Ends the wait. Nothing is lost, and the stream stays usable.</param>
+    /// <returns>How many bytes were read; 0 at the end, or when the buffer is empty. Await it once.</returns>
+    /// <exception cref="UtpException">The stream broke off.</exception>
+    /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
+    /// <exception cref="InvalidOperationException">Another read is under way.</exception>
+    /// <exception cref="OperationCanceledException">The read was cancelled.</exception>
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        _read.ReadAsync(buffer, cancellationToken);
+
+    /// <inheritdoc cref="ReadAsync(Memory{byte}, CancellationToken)"/>
+    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        return _read.ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+    }
+
+    /// <summary>Begins <see cref="ReadAsync(byte[], int, int, CancellationToken)"/>.</summary>
+    public override IAsyncResult BeginRead(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
+        TaskToAsyncResult.Begin(ReadAsync(buffer, offset, count, CancellationToken.None), callback, state);
+
+    /// <summary>Ends what <see cref="BeginRead"/> began.</summary>
+    public override int EndRead(IAsyncResult asyncResult) => TaskToAsyncResult.End<int>(asyncResult);
+
+    /// <summary>Writes all bytes: waits until the send buffer has taken them. They are copied.</summary>
+    /// <exception cref="UtpException">The stream broke off, or <see cref="WriteTimeout"/> has passed.</exception>
+    /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
+    /// <exception cref="InvalidOperationException">Another write is under way, or the writes were completed.</exception>
+    public override void Write(ReadOnlySpan<byte> buffer) => _write.Write(buffer, _writeTimeout);
+
+    /// <inheritdoc cref="Write(ReadOnlySpan{byte})"/>
+    public override void Write(byte[] buffer, int offset, int count)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        _write.Write(buffer.AsSpan(offset, count), _writeTimeout);
+    }
+
+    /// <summary>Writes one byte. Bytes that are written faster than they are sent share packets.</summary>
+    public override void WriteByte(byte value) => _write.Write(new ReadOnlySpan<byte>(in value), _writeTimeout);
+
+    /// <summary>Writes all bytes: completes when the send buffer has taken them.</summary>
+    /// <param name="buffer">The bytes, which are copied; they must not change until the write has completed.</param>
+    /// <param name="cancellationToken">Ends the wait for room. What was accepted by then is sent, and nobody learns how much that
+    /// was: after a cancelled write a stream is mostly good for nothing but being aborted.</param>
+    /// <exception cref="UtpException">The stream broke off.</exception>
+    /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
+    /// <exception cref="InvalidOperationException">Another write is under way, or the writes were completed.</exception>
+    /// <exception cref="OperationCanceledException">The write was cancelled.</exception>
+    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
+        _write.WriteAsync(buffer, thenSeal: false, cancellationToken);
+
+    /// <summary>Writes all bytes, and after them the end, as <see cref="CompleteWrites"/> does. A write that fails or is cancelled is not
+    /// followed by the end.</summary>
+    /// <param name="buffer">The bytes, which are copied; they must not change until the write has completed.</param>
+    /// <param name="completeWrites">Whether these are the last bytes.</param>
+    /// <param name="cancellationToken">Ends the wait for room.</param>
+    /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
+    public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, bool completeWrites, CancellationToken cancellationToken = default) =>
+        _write.WriteAsync(buffer, completeWrites, cancellationToken);
+
+    /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
+    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        return _write.WriteAsync(buffer.AsMemory(offset, count), thenSeal: false, cancellationToken).AsTask();
+    }
+
+    /// <summary>Begins <see cref="WriteAsync(byte[], int, int, CancellationToken)"/>.</summary>
+    public override IAsyncResult BeginWrite(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
+        TaskToAsyncResult.Begin(WriteAsync(buffer, offset, count, CancellationToken.None), callback, state);
+
+    /// <summary>Ends what <see cref="BeginWrite"/> began.</summary>
+    public override void EndWrite(IAsyncResult asyncResult) => TaskToAsyncResult.End(asyncResult);
+
+    /// <summary>Does nothing: what was written is on its way. See <see cref="DrainAsync"/>.</summary>
+    public override void Flush()
+    {
+    }
+
+    /// <summary>Does nothing: what was written is on its way. See <see cref="DrainAsync"/>.</summary>
+    public override Task FlushAsync(CancellationToken cancellationToken) =>
+        cancellationToken.IsCancellationRequested ? Task.FromCanceled(cancellationToken) : Task.CompletedTask;
+
+    /// <summary>Not supported.</summary>
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    /// <summary>Not supported.</summary>
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    private static int CheckedTimeout(int milliseconds)
+    {
+        if (milliseconds is 0 or < Timeout.Infinite)
+        {
+            throw new ArgumentOutOfRangeException("value", milliseconds, "A time-out is positive, or -1 for none.");
+        }
+
+        return milliseconds;
+    }
+}
