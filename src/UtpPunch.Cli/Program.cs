@@ -1,6 +1,48 @@
-using System.CommandLine;
-using Spectre.Console;
+// The tool `utp`. Data goes to standard output, everything else to standard error, where a failure is one line; the exit code says what
+// kind of failure it was (ExitCodes.cs).
 
-var demo = new Command("demo", "Placeholder.");
-demo.SetAction(_ => AnsiConsole.WriteLine("The demo is not written yet."));
-return new RootCommand("utp") { demo }.Parse(args).Invoke();
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using System.Reflection;
+using UtpPunch.Cli;
+
+var root = new RootCommand("Reliable byte streams over UDP: uTP, as BEP 29 and the npm package utp-punch speak it.")
+{
+    CatCommand.Create(),
+    DemoCommand.Create(),
+    DemoCommand.CreatePeer(),
+};
+root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat or demo (utp --help explains them)"));
+root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
+
+try
+{
+    // An argument may begin with @, and what Ctrl-C means is our business.
+    var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+    if (parsed.Errors.Count > 0 && parsed.Action is not HelpAction)
+    {
+        throw new ToolException(ExitCodes.Usage, parsed.Errors[0].Message);
+    }
+
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+}
+catch (Exception error)
+{
+    Complaint.Write(error is ToolException or IOException ? error.Message : $"{error.GetType().Name}: {error.Message}");
+    return ExitCodes.Of(error);
+}
+
+/// <summary>Prints the name, the version and the commit.</summary>
+internal sealed class VersionAction : SynchronousCommandLineAction
+{
+    public override bool ClearsParseErrors => true;
+
+    public override int Invoke(ParseResult parseResult)
+    {
+        var version = typeof(VersionAction).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+        var (number, commit) = version.Split('+') is [var first, { Length: > 0 } second] ? (first, $" ({second[..Math.Min(second.Length, 10)]})") : (version, "");
+        parseResult.InvocationConfiguration.Output.WriteLine($"utp {number}{commit}");
+        return ExitCodes.Success;
+    }
+}

@@ -55,8 +55,8 @@ public sealed class UtpNodeOptions
 
     /// <summary>How long data may be sent again and again without any of it being acknowledged, until its stream fails with
     /// <see cref="UtpError.ConnectionTimedOut"/>.</summary>
-    /// <value>30 s by default; may be infinite.</value>
-    public TimeSpan GiveUpTimeout { get; set; } = TimeSpan.FromSeconds(30);
+    /// <value>45 s by default; may be infinite.</value>
+    public TimeSpan GiveUpTimeout { get; set; } = TimeSpan.FromSeconds(45);
 
     /// <summary>How long a disposed stream may go without progress until what it has not delivered is given up.</summary>
     /// <value>5 s by default; zero resets a stream as soon as it is disposed; may be infinite.</value>

@@ -86,6 +86,7 @@ internal static class UtpNodeOptionsCheck
             Clock.ToMicroseconds(options.KeepAliveInterval),
             Clock.ToMicroseconds(options.InitialRto),
             Clock.ToMicroseconds(options.MinRto),
+            Math.Max(standard.MaxRto, Clock.ToMicroseconds(options.MinRto)),
             standard.TargetDelay,
             options.NoDelay);
 

@@ -1,6 +1,14 @@
 namespace UtpPunch.Protocol
 
 open System
+open System.Runtime.CompilerServices
+
+module private BytesGuard =
+    let reject (array: byte[]) : unit =
+        if isNull array then
+            nullArg (nameof array)
+        else
+            raise (ArgumentOutOfRangeException("length", "The slice lies outside its array."))
 
 /// A slice of an array that nobody writes any more. Compares by content, so that events and effects that carry one compare too.
 [<Struct; CustomEquality; NoComparison>]
@@ -9,12 +17,11 @@ type Bytes =
     val Offset: int
     val Length: int
 
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     new(array: byte[], offset: int, length: int) =
-        if isNull array then
-            nullArg (nameof array)
-
-        if offset < 0 || length < 0 || offset > array.Length - length then
-            raise (ArgumentOutOfRangeException(nameof length, "The slice lies outside its array."))
+        // One comparison; what exactly is wrong is found out where nobody is in a hurry.
+        if isNull array || uint64 (uint32 offset) + uint64 (uint32 length) > uint64 array.Length then
+            BytesGuard.reject array
 
         { Array = array
           Offset = offset

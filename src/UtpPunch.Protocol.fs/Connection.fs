@@ -414,7 +414,10 @@ module internal Connection =
         let header = packet.Header
         let freed = header.AckNr - Sender.oldest connection.Sender + 1
 
-        if freed >= 0 then
+        if freed = 0 && header.Type <> PacketType.State && packet.Sack.IsEmpty then
+            // Data that acknowledges nothing new: the common case of a stream that flows one way.
+            Sender.advertise (int64 header.Window) header.Timestamp false connection.Sender
+        elif freed >= 0 then
             let flight = Sender.flight connection.Sender
             let isBare = header.Type = PacketType.State
 

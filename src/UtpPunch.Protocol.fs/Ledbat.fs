@@ -1,12 +1,16 @@
 namespace UtpPunch.Protocol
 
+module private Fixed =
+    /// The window is kept in 1/1024 byte, or its small steps would round to nothing.
+    [<Literal>]
+    let scale = 10
+
+open Fixed
+
 /// LEDBAT (RFC 6817) with slow start. It fills the path as long as its own queue stays below the target delay, and yields to
 /// whoever makes it longer. Without delay samples (the npm package sends none) it grows and halves like Reno.
 [<Sealed>]
 type Ledbat private (packet: int, target: Duration, scaled: int64, threshold: int) =
-    /// The window is kept in 1/1024 byte, or its small steps would round to nothing.
-    static let scale = 10
-
     // RFC 6928: a first window of ten packets.
     new(packet: int, target: Duration) =
         Ledbat(packet, target, int64 (10 * packet) <<< scale, System.Int32.MaxValue)

@@ -25,7 +25,13 @@ type private Held(seqNr: SeqNr, data: Bytes, isFin: bool) =
 [<Sealed>]
 type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
     // The payload that grows while in-order packets of one buffer come in, and those finished before it.
-    let mutable current = Unchecked.defaultof<Payload>
+    let mutable buffer: byte[] = null
+    let mutable offset = 0
+    let mutable stride = 0
+    let mutable size = 0
+    let mutable pieces = 0
+    let mutable lastOffset = 0
+    let mutable lastLength = 0
     let mutable ready: ResizeArray<Payload> = null
 
     new(capacity, ackNr) = Receiver(capacity, ackNr, Deque<Held>())
@@ -56,51 +62,49 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
     /// Appends to the current payload when the packet lies one stride behind the last one, as in a buffer full of equal packets.
     member private this.Append(data: Bytes) =
         this.Unread <- this.Unread + data.Length
+        let gap = data.Offset - lastOffset
 
-        let extends =
-            current.Length > 0
-            && Object.ReferenceEquals(current.Buffer, data.Array)
-            && data.Length <= current.Size
-            && current.Length % current.Size = 0
-            && (let pieces = current.Length / current.Size
-
-                if pieces = 1 then
-                    data.Offset >= current.Offset + current.Size
-                else
-                    data.Offset = current.Offset + pieces * current.Stride)
-
-        if extends then
-            current <-
-                { current with
-                    Stride =
-                        if current.Length = current.Size then
-                            data.Offset - current.Offset
-                        else
-                            current.Stride
-                    Length = current.Length + data.Length }
+        if
+            Object.ReferenceEquals(buffer, data.Array)
+            && data.Length <= size
+            && lastLength = size
+            && (if pieces = 1 then gap >= size else gap = stride)
+        then
+            stride <- gap
+            pieces <- pieces + 1
         else
             this.Close()
+            buffer <- data.Array
+            offset <- data.Offset
+            stride <- data.Length
+            size <- data.Length
+            pieces <- 1
 
-            current <-
-                { Buffer = data.Array
-                  Offset = data.Offset
-                  Stride = data.Length
-                  Size = data.Length
-                  Length = data.Length }
+        lastOffset <- data.Offset
+        lastLength <- data.Length
 
-    member private _.Close() =
-        if current.Length > 0 then
+    member private _.Current: Payload =
+        { Buffer = buffer
+          Offset = offset
+          Stride = stride
+          Size = size
+          Length = (pieces - 1) * size + lastLength }
+
+    member private this.Close() =
+        if pieces > 0 then
             if isNull ready then
                 ready <- ResizeArray()
 
-            ready.Add current
-            current <- Unchecked.defaultof<Payload>
+            ready.Add this.Current
+            pieces <- 0
+            buffer <- null
 
     member internal this.Drain(deliver: Payload -> unit) =
         if isNull ready then
-            if current.Length > 0 then
-                deliver current
-                current <- Unchecked.defaultof<Payload>
+            if pieces > 0 then
+                deliver this.Current
+                pieces <- 0
+                buffer <- null
         else
             this.Close()
 

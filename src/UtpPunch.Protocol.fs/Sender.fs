@@ -9,18 +9,24 @@ type Acknowledged =
       RoundTrip: Duration voption
       Congested: bool }
 
+module private Limits =
+    /// RFC 5681's three duplicates.
+    [<Literal>]
+    let threshold = 3
+
+    /// A train goes out with one system call, which carries 64 KiB at most.
+    [<Literal>]
+    let trainLimit = 65000
+
+    /// Earlier than anything was sent.
+    [<Literal>]
+    let unmeasured: Instant = -0x7FFF_FFFF_FFFF_FFFFL<us>
+
+open Limits
+
 [<Sealed>]
 type Sender
     private (options: StreamOptions, queue: Deque<Bytes>, runs: Deque<Run>, next: SeqNr, oldest: SeqNr) =
-
-    /// RFC 5681's three duplicates.
-    static let threshold = 3
-
-    /// A train goes out with one system call, which carries 64 KiB at most.
-    static let trainLimit = 65000
-
-    /// Earlier than anything was sent.
-    static let unmeasured: Instant = Int64.MinValue * 1L<us>
 
     let payload = options.PacketSize - Wire.HeaderLength
     let mutable runs = runs

@@ -15,12 +15,14 @@ type Dialect =
 /// Datagrams from one source, one behind the other in one buffer: each `SegmentSize` bytes, the last perhaps shorter.
 [<Sealed; NoComparison>]
 type Datagrams(buffer: byte[], offset: int, length: int, segmentSize: int, arrivedAt: Instant) =
+    let count = if length = 0 then 1 else (length + segmentSize - 1) / segmentSize
+
     member _.Buffer = buffer
     member _.Offset = offset
     member _.Length = length
     member _.SegmentSize = segmentSize
     member _.ArrivedAt = arrivedAt
-    member _.Count = if length = 0 then 1 else (length + segmentSize - 1) / segmentSize
+    member _.Count = count
 
     /// The datagram at an index.
     member _.Item
@@ -67,16 +69,18 @@ type Payload =
 /// number, and each takes the next `PacketSize` bytes of `Payload` (the last perhaps fewer). One without payload is one packet.
 [<Sealed; NoComparison>]
 type Train(header: Header, sack: Bytes, payload: Bytes, packetSize: int) =
+    let count =
+        if payload.IsEmpty then
+            1
+        else
+            (payload.Length + packetSize - 1) / packetSize
+
     member _.Header = header
     member _.Sack = sack
     member _.Payload = payload
     member _.PacketSize = packetSize
 
-    member _.Count =
-        if payload.IsEmpty then
-            1
-        else
-            (payload.Length + packetSize - 1) / packetSize
+    member _.Count = count
 
     member private _.PieceLength(index: int) =
         if payload.IsEmpty then

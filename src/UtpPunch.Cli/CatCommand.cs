@@ -1,0 +1,130 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Net;
+
+namespace UtpPunch.Cli;
+
+/// <summary>What `utp cat` was told.</summary>
+internal sealed record CatOptions
+{
+    /// <value>Whom to dial; null to listen.</value>
+    public EndPoint? Peer { get; init; }
+
+    public IPEndPoint? Bind { get; init; }
+
+    public UtpDialect Dialect { get; init; }
+
+    public TimeSpan? ConnectTimeout { get; init; }
+
+    public TimeSpan? Timeout { get; init; }
+}
+
+/// <summary>The command line of `utp cat`; what it does stands in <see cref="Cat"/>.</summary>
+internal static class CatCommand
+{
+    private static readonly Argument<string?> Host = new("HOST")
+    {
+        Description = "The name or the address of the peer to dial.",
+        Arity = ArgumentArity.ZeroOrOne,
+        CustomParser = Words.Host,
+    };
+
+    private static readonly Argument<int?> Port = new("PORT")
+    {
+        Description = "Its UDP port.",
+        Arity = ArgumentArity.ZeroOrOne,
+        CustomParser = Words.Port,
+    };
+
+    private static readonly Option<bool> Listen = new("--listen", "-l")
+    {
+        Description = "Wait for one peer to dial, and print the address on standard error.",
+    };
+
+    private static readonly Option<IPEndPoint?> Bind = new("--bind", "-b")
+    {
+        Description = "The address and the port of this side. By default all addresses, and a port that the system chooses.",
+        HelpName = "IP:PORT",
+        CustomParser = Words.EndPoint,
+    };
+
+    private static readonly Option<UtpDialect> Dialect = new("--dialect", "-d")
+    {
+        Description = "How the peer speaks: bep29 (the default), as every BitTorrent client does, or utp-punch, as the npm package does.",
+        HelpName = "bep29|utp-punch",
+        CustomParser = Words.Dialect,
+    };
+
+    private static readonly Option<TimeSpan?> ConnectTimeout = new("--connect-timeout")
+    {
+        Description = "How long the peer that is dialled may take to answer. 10 by default.",
+        HelpName = "SECONDS",
+        CustomParser = Words.Seconds,
+    };
+
+    private static readonly Option<TimeSpan?> Timeout = new("--timeout")
+    {
+        Description = "How long the peer may acknowledge nothing of what it was sent, or keep silent altogether, until it counts as gone."
+            + " 30 for the one and 180 for the other by default. Peers with nothing to say are silent for up to 29 seconds.",
+        HelpName = "SECONDS",
+        CustomParser = Words.Seconds,
+    };
+
+    public static Command Create()
+    {
+        var command = new Command(
+            "cat",
+            "Send standard input to a peer and write what the peer sends to standard output. The end of standard input ends this direction; the"
+            + " other one goes on until the peer ends it. Exit code: 0 when both have ended and every byte has arrived, 1 when something"
+            + " failed, 2 for a wrong command line, 5 when the peer did not answer any more, 130 after Ctrl-C. The first Ctrl-C ends this"
+            + " direction, the second one ends all.")
+        {
+            Host, Port, Listen, Bind, Dialect, ConnectTimeout, Timeout,
+        };
+        command.Validators.Add(Validate);
+        command.SetAction(parsed => Cat.RunAsync(Read(parsed)));
+        return command;
+    }
+
+    private static void Validate(CommandResult result)
+    {
+        var hasHost = result.GetResult(Host) is { Tokens.Count: > 0 };
+        var hasPort = result.GetResult(Port) is { Tokens.Count: > 0 };
+        if (result.Errors.Any())
+        {
+            return;
+        }
+
+        if (result.GetValue(Listen))
+        {
+            if (hasHost)
+            {
+                result.AddError("--listen waits to be dialled, so it takes no HOST (--bind says where to listen)");
+            }
+            else if (result.GetResult(ConnectTimeout) is not null)
+            {
+                result.AddError("--listen dials nobody, so it takes no --connect-timeout");
+            }
+        }
+        else if (!hasHost)
+        {
+            result.AddError("HOST and PORT are missing, or --listen");
+        }
+        else if (!hasPort)
+        {
+            result.AddError("HOST is there, but PORT is missing");
+        }
+    }
+
+    private static CatOptions Read(ParseResult parsed) => new()
+    {
+        Peer = parsed.GetValue(Host) is { } host ? PeerAt(host, parsed.GetValue(Port)!.Value) : null,
+        Bind = parsed.GetValue(Bind),
+        Dialect = parsed.GetValue(Dialect),
+        ConnectTimeout = parsed.GetValue(ConnectTimeout),
+        Timeout = parsed.GetValue(Timeout),
+    };
+
+    private static EndPoint PeerAt(string host, int port) =>
+        IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port);
+}

@@ -1,0 +1,135 @@
+using System.Net;
+using System.Text;
+using Spectre.Console;
+
+namespace UtpPunch.Cli;
+
+/// <summary>
+/// `utp demo`: this process is the server of the original's README, a second one is the client. After hello and world much data goes to
+/// the server and then as much to the client, with a half-close in between; both compare hashes.
+/// </summary>
+internal static class Demo
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+
+    public static async Task<int> RunAsync(int mebibytes)
+    {
+        using var interruption = new Interruption();
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(interruption.Finish);
+        patience.CancelAfter(Patience);
+        try
+        {
+            await RunAsync(mebibytes, patience.Token);
+            return ExitCodes.Success;
+        }
+        catch (OperationCanceledException)
+        {
+            Complaint.Write(interruption.ExitCode is null ? $"the demo did not finish within {Patience.TotalMinutes} minutes" : "interrupted");
+            return interruption.ExitCode ?? ExitCodes.Failure;
+        }
+        catch (UtpException error)
+        {
+            throw new ToolException(ExitCodes.Failure, error.Message, error);
+        }
+    }
+
+    private static async Task RunAsync(int mebibytes, CancellationToken cancellationToken)
+    {
+        await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        await using var listener = node.Listen();
+        using var peer = new OwnProcess(DemoCommand.PeerArguments(node.LocalEndPoint.Port, mebibytes));
+        using var gone = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var reporting = FollowAsync(peer, gone);
+        try
+        {
+            Say($"This is process {Environment.ProcessId}, the server, at {node.LocalEndPoint}; process {peer.Id} is the client.");
+            await GreetAsync(listener, gone.Token);
+            var result = await ExchangeAsync(listener, mebibytes, gone.Token);
+            Conclude(mebibytes, result, await reporting ?? throw Missing());
+            if (await peer.ExitAsync(cancellationToken) is not 0 and var code)
+            {
+                throw new ToolException(ExitCodes.Failure, $"the second process ended with exit code {code}");
+            }
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw Missing();
+        }
+
+        static ToolException Missing() => new(ExitCodes.Failure, "the second process ended too early");
+    }
+
+    /// <summary>Repeats what the second process tells the user, until it reports or is gone. If it is gone, nothing is waited for.</summary>
+    private static async Task<DemoReport?> FollowAsync(OwnProcess peer, CancellationTokenSource gone)
+    {
+        while (await peer.ReadLineAsync(gone.Token) is { } line)
+        {
+            if (line.StartsWith(DemoPeer.Report, StringComparison.Ordinal))
+            {
+                return DemoReport.Parse(line[DemoPeer.Report.Length..]);
+            }
+
+            Say(line);
+        }
+
+        await gone.CancelAsync();
+        return null;
+    }
+
+    /// <summary>The server of the original's README.</summary>
+    private static async Task GreetAsync(UtpListener listener, CancellationToken cancellationToken)
+    {
+        await using var stream = await listener.AcceptAsync(cancellationToken);
+        Say("server: socket connected");
+        var buffer = new byte[1024];
+        while (await stream.ReadAsync(buffer, cancellationToken) is > 0 and var count)
+        {
+            Say($"server: received '{Encoding.UTF8.GetString(buffer, 0, count)}'");
+            await stream.WriteAsync("world"u8.ToArray(), cancellationToken);
+            stream.CompleteWrites();
+        }
+
+        Say("server: socket disconnected");
+    }
+
+    private static async Task<Result> ExchangeAsync(UtpListener listener, int mebibytes, CancellationToken cancellationToken)
+    {
+        await using var stream = await listener.AcceptAsync(cancellationToken);
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
+        return await console.Progress()
+            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
+            .StartAsync(async progress =>
+            {
+                var coming = progress.AddTask($"{mebibytes} MiB to the server", maxValue: 1);
+                var going = progress.AddTask($"{mebibytes} MiB to the client", maxValue: 1);
+                var received = await Cargo.ReceiveAsync(stream, mebibytes, part => coming.Value = part, cancellationToken);
+                var cargo = Cargo.Random(mebibytes);
+                var clock = TimeProvider.System.GetTimestamp();
+                await cargo.SendAsync(stream, part => going.Value = part, cancellationToken);
+                stream.CompleteWrites();
+                await stream.Closed.WaitAsync(cancellationToken);
+                return new Result(received, cargo, TimeProvider.System.GetElapsedTime(clock), stream.GetStatistics().Retransmissions);
+            });
+    }
+
+    private static void Conclude(int mebibytes, Result here, DemoReport there)
+    {
+        if (here.Received.Sha256 != there.SentSha256 || here.Sent.Sha256 != there.ReceivedSha256)
+        {
+            throw new ToolException(ExitCodes.Failure, "the bytes that arrived are not those that were sent: the SHA-256 hashes differ");
+        }
+
+        Say($"""
+
+            {mebibytes} MiB went to the server at {Speed(mebibytes, here.Received.Time)}, SHA-256 {there.SentSha256},
+            and {mebibytes} MiB to the client at {Speed(mebibytes, here.SendingTime)}, SHA-256 {here.Sent.Sha256}.
+            All of it arrived as it was sent. Packets sent again: {there.Retransmissions} by the client, {here.Retransmissions} by the server.
+            """);
+    }
+
+    private static string Speed(int mebibytes, TimeSpan time) => $"{mebibytes / Math.Max(time.TotalSeconds, 0.001):F0} MiB/s";
+
+    private static void Say(string line) => Console.WriteLine(line);
+
+    private sealed record Result(Cargo Received, Cargo Sent, TimeSpan SendingTime, long Retransmissions);
+}

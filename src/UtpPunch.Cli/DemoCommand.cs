@@ -1,0 +1,41 @@
+using System.CommandLine;
+
+namespace UtpPunch.Cli;
+
+/// <summary>The command line of `utp demo`, and the hidden one with which it starts its second process.</summary>
+internal static class DemoCommand
+{
+    private const string PeerName = "demo-peer";
+
+    private static readonly Option<int> Size = new("--size")
+    {
+        Description = "How much goes each way, in mebibytes. 64 by default.",
+        HelpName = "MIB",
+        CustomParser = Words.Mebibytes,
+        DefaultValueFactory = _ => 64,
+    };
+
+    private static readonly Argument<int?> Port = new("PORT") { CustomParser = Words.Port };
+
+    public static Command Create()
+    {
+        var command = new Command("demo", "Let two processes on this machine talk: the example of the original's README, and then a lot of data each way.")
+        {
+            Size,
+        };
+        command.SetAction(parsed => Demo.RunAsync(parsed.GetValue(Size)));
+        return command;
+    }
+
+    /// <summary>The other process of the demo: the client, which ends with its standard input.</summary>
+    public static Command CreatePeer()
+    {
+        var command = new Command(PeerName, "The second process of `utp demo`.") { Port, Size };
+        command.Hidden = true;
+        command.SetAction(parsed => DemoPeer.RunAsync(parsed.GetValue(Port)!.Value, parsed.GetValue(Size)));
+        return command;
+    }
+
+    /// <summary>The words that start the other process.</summary>
+    public static string[] PeerArguments(int port, int mebibytes) => [PeerName, $"{port}", "--size", $"{mebibytes}"];
+}
