@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using System.Net;
 
 namespace UtpPunch.Cli;
@@ -74,56 +73,36 @@ internal static class CatCommand
     {
         var command = new Command(
             "cat",
-            "Send standard input to a peer and write what the peer sends to standard output. The end of standard input ends this direction; the"
-            + " other one goes on until the peer ends it. Exit code: 0 when both have ended and every byte has arrived, 1 when something"
-            + " failed, 2 for a wrong command line, 5 when the peer did not answer any more, 130 after Ctrl-C. The first Ctrl-C ends this"
-            + " direction, the second one ends all.")
+            "Send standard input to a peer, and write what the peer sends to standard output. The end of standard input ends one direction; the"
+            + " other one goes on until the peer ends it. So does the first Ctrl-C; the second one ends all.")
         {
             Host, Port, Listen, Bind, Dialect, ConnectTimeout, Timeout,
         };
-        command.Validators.Add(Validate);
         command.SetAction(parsed => Cat.RunAsync(Read(parsed)));
         return command;
     }
 
-    private static void Validate(CommandResult result)
+    private static CatOptions Read(ParseResult parsed)
     {
-        var hasHost = result.GetResult(Host) is { Tokens.Count: > 0 };
-        var hasPort = result.GetResult(Port) is { Tokens.Count: > 0 };
-        if (result.Errors.Any())
+        var host = parsed.GetValue(Host);
+        var port = parsed.GetValue(Port);
+        var mistake = (parsed.GetValue(Listen), host, port) switch
         {
-            return;
-        }
-
-        if (result.GetValue(Listen))
+            (true, not null, _) => "--listen waits to be dialled, so it takes no HOST (--bind says where to listen)",
+            (true, null, _) when parsed.GetResult(ConnectTimeout) is not null => "--listen dials nobody, so it takes no --connect-timeout",
+            (false, null, _) => "HOST and PORT are missing, or --listen",
+            (false, _, null) => "HOST is there, but PORT is missing",
+            _ => null,
+        };
+        return mistake is not null ? throw new ToolException(ExitCodes.Usage, mistake) : new CatOptions
         {
-            if (hasHost)
-            {
-                result.AddError("--listen waits to be dialled, so it takes no HOST (--bind says where to listen)");
-            }
-            else if (result.GetResult(ConnectTimeout) is not null)
-            {
-                result.AddError("--listen dials nobody, so it takes no --connect-timeout");
-            }
-        }
-        else if (!hasHost)
-        {
-            result.AddError("HOST and PORT are missing, or --listen");
-        }
-        else if (!hasPort)
-        {
-            result.AddError("HOST is there, but PORT is missing");
-        }
+            Peer = host is not null ? PeerAt(host, port!.Value) : null,
+            Bind = parsed.GetValue(Bind),
+            Dialect = parsed.GetValue(Dialect),
+            ConnectTimeout = parsed.GetValue(ConnectTimeout),
+            Timeout = parsed.GetValue(Timeout),
+        };
     }
-
-    private static CatOptions Read(ParseResult parsed) => new()
-    {
-        Peer = parsed.GetValue(Host) is { } host ? PeerAt(host, parsed.GetValue(Port)!.Value) : null,
-        Bind = parsed.GetValue(Bind),
-        Dialect = parsed.GetValue(Dialect),
-        ConnectTimeout = parsed.GetValue(ConnectTimeout),
-        Timeout = parsed.GetValue(Timeout),
-    };
 
     private static EndPoint PeerAt(string host, int port) =>
         IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port);

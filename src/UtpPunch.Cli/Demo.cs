@@ -1,6 +1,6 @@
+using System.Diagnostics;
 using System.Net;
 using System.Text;
-using Spectre.Console;
 
 namespace UtpPunch.Cli;
 
@@ -95,21 +95,17 @@ internal static class Demo
     private static async Task<Result> ExchangeAsync(UtpListener listener, int mebibytes, CancellationToken cancellationToken)
     {
         await using var stream = await listener.AcceptAsync(cancellationToken);
-        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
-        return await console.Progress()
-            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
-            .StartAsync(async progress =>
-            {
-                var coming = progress.AddTask($"{mebibytes} MiB to the server", maxValue: 1);
-                var going = progress.AddTask($"{mebibytes} MiB to the client", maxValue: 1);
-                var received = await Cargo.ReceiveAsync(stream, mebibytes, part => coming.Value = part, cancellationToken);
-                var cargo = Cargo.Random(mebibytes);
-                var clock = TimeProvider.System.GetTimestamp();
-                await cargo.SendAsync(stream, part => going.Value = part, cancellationToken);
-                stream.CompleteWrites();
-                await stream.Closed.WaitAsync(cancellationToken);
-                return new Result(received, cargo, TimeProvider.System.GetElapsedTime(clock), stream.GetStatistics().Retransmissions);
-            });
+        string[] titles = [$"{mebibytes} MiB to the server", $"{mebibytes} MiB to the client"];
+        return await DemoProgress.ShowAsync(titles, async progress =>
+        {
+            var received = await Cargo.ReceiveAsync(stream, mebibytes, progress[0], cancellationToken);
+            var cargo = Cargo.Random(mebibytes);
+            var started = Stopwatch.GetTimestamp();
+            await cargo.SendAsync(stream, progress[1], cancellationToken);
+            stream.CompleteWrites();
+            await stream.Closed.WaitAsync(cancellationToken);
+            return new Result(received, cargo, Stopwatch.GetElapsedTime(started), stream.GetStatistics().Retransmissions);
+        });
     }
 
     private static void Conclude(int mebibytes, Result here, DemoReport there)

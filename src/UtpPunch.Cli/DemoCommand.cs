@@ -9,7 +9,7 @@ internal static class DemoCommand
 
     private static readonly Option<int> Size = new("--size")
     {
-        Description = "How much goes each way, in mebibytes. 64 by default.",
+        Description = "How much goes each way, in mebibytes.",
         HelpName = "MIB",
         CustomParser = Words.Mebibytes,
         DefaultValueFactory = _ => 64,

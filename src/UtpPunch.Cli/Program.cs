@@ -4,10 +4,15 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 using System.Reflection;
 using UtpPunch.Cli;
 
-var root = new RootCommand("Reliable byte streams over UDP: uTP, as BEP 29 and the npm package utp-punch speak it.")
+var root = new RootCommand("""
+    Reliable byte streams over UDP: uTP, as BEP 29 and the npm package utp-punch speak it.
+
+      Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong, 5 the peer did not answer (any more), 130 Ctrl-C.
+    """)
 {
     CatCommand.Create(),
     DemoCommand.Create(),
@@ -22,7 +27,9 @@ try
     var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
     if (parsed.Errors.Count > 0 && parsed.Action is not HelpAction)
     {
-        throw new ToolException(ExitCodes.Usage, parsed.Errors[0].Message);
+        // An option that does not exist is taken for HOST, which knows better; what is said of the words behind it would mislead.
+        var error = parsed.Errors.FirstOrDefault(error => error.SymbolResult is ArgumentResult) ?? parsed.Errors[0];
+        throw new ToolException(ExitCodes.Usage, error.Message);
     }
 
     return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });

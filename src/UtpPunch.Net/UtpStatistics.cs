@@ -59,6 +59,10 @@ public readonly record struct UtpStreamStatistics
         return found.IsNone ? default : Of(found.Value);
     }
 
+    /// <summary>Those of a stream that the last step has closed, the step before at worst.</summary>
+    internal static UtpStreamStatistics Of(int connId, Node node, Node before) =>
+        NodeModule.Stream(connId, node).IsSome ? Of(connId, node) : Of(connId, before);
+
     private static UtpStreamStatistics Of(StreamStatistics counted) => new()
     {
         RoundTripTime = Clock.ToTimeSpan(counted.RoundTrip),

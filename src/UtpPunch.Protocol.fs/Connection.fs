@@ -300,23 +300,79 @@ module internal Connection =
         if run.IsFin && not (Receiver.isComplete connection.Receiver) then
             connection.ClosedFirst <- true
 
+    // ---- What the application is told ----
+
+    let private deliver turn connection =
+        Receiver.drain
+            (fun payload ->
+                connection.BytesReceived <- connection.BytesReceived + int64 payload.Length
+
+                if connection.Released.IsSome then
+                    Receiver.consume payload.Length connection.Receiver
+                else
+                    turn.Effects.Add(Effect.Deliver(connection.ConnId, payload)))
+            connection.Receiver
+
+        if Receiver.isComplete connection.Receiver && not connection.ToldEnded then
+            connection.ToldEnded <- true
+            turn.Effects.Add(Effect.Ended connection.ConnId)
+
+    let private report turn connection =
+        if Sender.isFinished connection.Sender && not connection.ToldFinished then
+            connection.ToldFinished <- true
+            turn.Effects.Add(Effect.Finished connection.ConnId)
+
+        let room = Sender.room connection.Sender
+
+        if room > connection.ToldRoom then
+            turn.Effects.Add(Effect.Writable(connection.ConnId, room))
+
+        connection.ToldRoom <- room
+
+    /// Both sides have ended, and the application knows of both.
+    let private conclude turn connection =
+        if connection.ToldEnded && connection.ToldFinished then
+            turn.Effects.Add(Effect.Closed(connection.ConnId, CloseReason.Finished))
+            connection.Phase <- Phase.Lingering
+            connection.ExpiresAt <- turn.Now + linger
+
+            if connection.ClosedFirst then
+                connection.QuietAt <- quiet turn connection
+
     // ---- The end ----
+
+    /// Whether the stream is still open once the application has been told of all that came in this step: what arrived ahead of
+    /// the end counts, also when both came in one receive call.
+    let private isStillOpen turn connection =
+        if connection.Phase = Phase.Open then
+            deliver turn connection
+            report turn connection
+            conclude turn connection
+
+        connection.Phase = Phase.Open
+
+    let private die turn reason connection =
+        connection.Phase <- Phase.Dead
+        turn.Effects.Add(Effect.Closed(connection.ConnId, reason))
 
     let close turn reason connection =
         match connection.Phase with
         | Phase.Lingering
         | Phase.Dead -> ()
         | Phase.SynReceived -> connection.Phase <- Phase.Dead
-        | Phase.SynSent
+        | Phase.SynSent -> die turn reason connection
         | Phase.Open ->
-            connection.Phase <- Phase.Dead
-            turn.Effects.Add(Effect.Closed(connection.ConnId, reason))
+            if isStillOpen turn connection then
+                die turn reason connection
 
     let private closeWithReset turn reason connection =
-        if connection.Phase = Phase.Open then
+        if connection.Phase <> Phase.Open then
+            close turn reason connection
+        elif isStillOpen turn connection then
             emitReset turn connection
+            die turn reason connection
 
-        close turn reason connection
+    let forget connection = connection.Phase <- Phase.Dead
 
     let abort turn connection = closeWithReset turn CloseReason.Aborted connection
 
@@ -329,6 +385,7 @@ module internal Connection =
         | Phase.SynSent
         | Phase.SynReceived -> abort turn connection
         | Phase.Open ->
+            deliver turn connection
             Sender.finish connection.Sender
             connection.Released <- ValueSome patience
             connection.LastProgressAt <- turn.Now
@@ -498,6 +555,15 @@ module internal Connection =
                 measure header arrivedAt connection
                 acknowledge turn &packet connection
 
+                // Its SYN-ACK again: it has not heard from us yet.
+                if
+                    not carries
+                    && not connection.Incoming
+                    && header.AckNr = connection.SynNr
+                    && header.SeqNr = Receiver.ackNr connection.Receiver + 1
+                then
+                    connection.AckNow <- true
+
                 if carries then
                     arrive turn &packet connection
 
@@ -533,14 +599,19 @@ module internal Connection =
 
             match connection.Phase with
             | Phase.SynSent -> close turn CloseReason.Refused connection
-            | Phase.Open when connection.ToldEnded && Sender.isFinishing connection.Sender ->
-                // The peer has sent all, has acknowledged every byte, and has forgotten the stream before our FIN came: the npm
-                // package and libutp answer it so.
-                connection.ToldFinished <- true
-                turn.Effects.Add(Effect.Finished connection.ConnId)
-                close turn CloseReason.Finished connection
-            | Phase.Lingering -> connection.Phase <- Phase.Dead
-            | _ -> close turn CloseReason.Reset connection
+            | Phase.Open ->
+                if isStillOpen turn connection then
+                    // The peer has sent all, has acknowledged every byte, and has forgotten the stream before our FIN came: the
+                    // npm package and libutp answer it so.
+                    if connection.ToldEnded && Sender.isFinishing connection.Sender then
+                        connection.ToldFinished <- true
+                        turn.Effects.Add(Effect.Finished connection.ConnId)
+                        die turn CloseReason.Finished connection
+                    else
+                        die turn CloseReason.Reset connection
+            | Phase.SynReceived
+            | Phase.Lingering
+            | Phase.Dead -> connection.Phase <- Phase.Dead
 
     // ---- What is due ----
 
@@ -666,33 +737,6 @@ module internal Connection =
                 note turn Rule.LossProbe connection
                 emitRun turn run connection
 
-    let private deliver turn connection =
-        Receiver.drain
-            (fun payload ->
-                connection.BytesReceived <- connection.BytesReceived + int64 payload.Length
-
-                if connection.Released.IsSome then
-                    Receiver.consume payload.Length connection.Receiver
-                else
-                    turn.Effects.Add(Effect.Deliver(connection.ConnId, payload)))
-            connection.Receiver
-
-        if Receiver.isComplete connection.Receiver && not connection.ToldEnded then
-            connection.ToldEnded <- true
-            turn.Effects.Add(Effect.Ended connection.ConnId)
-
-    let private report turn connection =
-        if Sender.isFinished connection.Sender && not connection.ToldFinished then
-            connection.ToldFinished <- true
-            turn.Effects.Add(Effect.Finished connection.ConnId)
-
-        let room = Sender.room connection.Sender
-
-        if room > connection.ToldRoom then
-            turn.Effects.Add(Effect.Writable(connection.ConnId, room))
-
-        connection.ToldRoom <- room
-
     let private transmit turn connection =
         let wasIdle = Sender.packets connection.Sender = 0
         let window = connection.Congestion.Window
@@ -779,14 +823,7 @@ module internal Connection =
             report turn connection
             acknowledgeReceived turn connection
 
-            if connection.ToldEnded && connection.ToldFinished then
-                let reason = CloseReason.Finished
-                turn.Effects.Add(Effect.Closed(connection.ConnId, reason))
-                connection.Phase <- Phase.Lingering
-                connection.ExpiresAt <- turn.Now + linger
-
-                if connection.ClosedFirst then
-                    connection.QuietAt <- quiet turn connection
+            conclude turn connection
 
     let settle turn connection =
         fold turn connection

@@ -91,6 +91,9 @@ module internal Connection =
     /// Ends the stream without a packet to the peer.
     val close: turn: Turn -> reason: CloseReason -> connection: Connection -> unit
 
+    /// A lingering stream answers no more.
+    val forget: connection: Connection -> unit
+
     /// Does what is due. Afterwards `deadline` lies in the future.
     val settle: turn: Turn -> connection: Connection -> unit
     val deadline: connection: Connection -> Instant

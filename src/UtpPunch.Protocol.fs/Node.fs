@@ -292,8 +292,9 @@ module Node =
                     // The ids of a stream that only lingers are free for a peer that came back.
                     match known with
                     | ValueSome old ->
-                        count node old -1
-                        leave step old
+                        let own = touch step old
+                        counted step own (fun () -> Connection.forget own)
+                        removeRoute node own
                     | ValueNone -> ()
 
                     admit step remote header

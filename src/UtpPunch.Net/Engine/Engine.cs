@@ -19,6 +19,7 @@ internal sealed partial class Engine
     private readonly ConcurrentQueue<IWork> _work = new();
     private readonly Dictionary<int, UtpStream> _streams = [];
     private readonly List<Event> _events = [];
+    private readonly List<Event> _received = [];
     private readonly List<Endpoint> _unreachable = [];
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread _thread;
@@ -27,6 +28,7 @@ internal sealed partial class Engine
     private UtpListener? _listener;
     private int _nextConnId = 2;
     private int _asleep;
+    private long _turns;
 
     public Engine(UtpNode owner, IDatagramTransport transport, Settings settings, byte[] seed)
     {
@@ -49,6 +51,9 @@ internal sealed partial class Engine
     public void Start() => _thread.Start();
 
     public void Join() => _thread.Join();
+
+    /// <summary>How many steps there were.</summary>
+    public long Turns => Volatile.Read(ref _turns);
 
     /// <summary>How often an uncommon rule of the protocol has fired.</summary>
     public long CountOf(Rule rule) => Volatile.Read(ref _noted[rule.Tag]);
@@ -129,22 +134,25 @@ internal sealed partial class Engine
 
     private bool HasWork => !_work.IsEmpty || _unreachable.Count > 0 || _closeChanged;
 
+    // Wishes are looked at after the socket, but come first: what a user said before a packet was sent counts when it is received.
     private void Gather()
     {
         _events.Clear();
-        _transport.Receive(_events);
-        foreach (var remote in _unreachable)
-        {
-            _events.Add(Event.NewUnreachable(remote));
-        }
-
-        _unreachable.Clear();
+        _received.Clear();
+        _transport.Receive(_received);
         for (var count = 0; count < MaxWorkPerTurn && _work.TryDequeue(out var work); count++)
         {
             work.Collect(this, _events);
         }
 
         GatherClosing();
+        foreach (var remote in _unreachable)
+        {
+            _events.Add(Event.NewUnreachable(remote));
+        }
+
+        _unreachable.Clear();
+        _events.AddRange(_received);
     }
 
     private void Step()
@@ -153,6 +161,7 @@ internal sealed partial class Engine
         var before = _node;
         var (node, effects) = NodeModule.Step(now, _events.ToArray(), before);
         Volatile.Write(ref _node, node);
+        _turns++;
         foreach (var effect in effects)
         {
             Perform(effect, before);
@@ -193,7 +202,7 @@ internal sealed partial class Engine
             case Effect.Closed closed:
                 if (_streams.Remove(closed.connId, out var stream))
                 {
-                    stream.OnClosed(closed.reason, UtpStreamStatistics.Of(closed.connId, before));
+                    stream.OnClosed(closed.reason, UtpStreamStatistics.Of(closed.connId, _node, before));
                 }
 
                 break;

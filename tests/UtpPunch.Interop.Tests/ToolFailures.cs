@@ -1,0 +1,177 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using UtpPunch.Tests;
+using static UtpPunch.Interop.Interop;
+
+namespace UtpPunch.Interop;
+
+/// <summary>How the tool fails: a code that says what kind of failure it was, and one line on standard error.</summary>
+public static class ToolFailures
+{
+    private const int Failure = 1;
+    private const int Usage = 2;
+    private const int TimedOut = 5;
+    private const int Interrupted = 130;
+
+    [Fact("every mistake on the command line is one clear line, and code 2")]
+    public static async Task Mistakes()
+    {
+        await MistakeAsync("", "cat or demo");
+        await MistakeAsync("dog", "'dog'");
+        await MistakeAsync("cat", "HOST and PORT are missing, or --listen");
+        await MistakeAsync("cat localhost", "PORT is missing");
+        await MistakeAsync("cat localhost 0", "'0' is not a port");
+        await MistakeAsync("cat localhost 65536", "'65536' is not a port");
+        await MistakeAsync("cat localhost http", "'http' is not a port");
+        await MistakeAsync("cat localhost 5 6", "'6'");
+        await MistakeAsync("cat 0.0.0.0 5", "'0.0.0.0' is neither");
+        await MistakeAsync("cat --listen localhost", "takes no HOST");
+        await MistakeAsync("cat --listen localhost 5", "takes no HOST");
+        await MistakeAsync("cat --listen --connect-timeout 1", "takes no --connect-timeout");
+        await MistakeAsync("cat --listen --bind 5000", "'5000' is not IP:PORT");
+        await MistakeAsync("cat --listen --bind localhost:5000", "'localhost:5000' is not IP:PORT");
+        await MistakeAsync("cat --listen --bind 127.0.0.1:65536", "'127.0.0.1:65536' is not IP:PORT");
+        await MistakeAsync("cat --listen --bind [::1]", "'[::1]' is not IP:PORT");
+        await MistakeAsync("cat --listen --dialect tcp", "bep29 or utp-punch");
+        await MistakeAsync("cat localhost 5 --connect-timeout soon", "'soon' is not a number of seconds");
+        await MistakeAsync("cat --lisen", "no option '--lisen'");
+        await MistakeAsync("cat --verbose localhost 5", "no option '--verbose'");
+        await MistakeAsync("demo --size 0", "'0' is not a number of mebibytes");
+    }
+
+    [Fact("a port where nobody answers is code 5, after --connect-timeout")]
+    public static async Task NobodyAnswers()
+    {
+        using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        var target = (IPEndPoint)silent.LocalEndPoint!;
+        var started = Stopwatch.GetTimestamp();
+        using var tool = ToolProcess.Dial(target, "--connect-timeout 1.5");
+        var complaint = await tool.FailAsync(TimedOut);
+        Check.That(complaint.Contains($"{target} did not answer", StringComparison.Ordinal), complaint);
+        Check.That(Stopwatch.GetElapsedTime(started) < TimeSpan.FromSeconds(8));
+    }
+
+    [Fact("a port that is taken is code 1, and the line names it")]
+    public static async Task PortTaken()
+    {
+        using var taker = await ToolProcess.ListenAsync();
+        using var tool = ToolProcess.Start($"cat --listen --bind {taker.EndPoint}");
+        Check.Equal($"utp: {taker.EndPoint} cannot be bound: the port is taken", await tool.FailAsync(Failure));
+    }
+
+    [Fact("a peer that does not want us is code 1")]
+    public static async Task Refused()
+    {
+        await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        using var tool = ToolProcess.Dial(node.LocalEndPoint);
+        await tool.FailAsync(Failure);
+    }
+
+    [Fact("a name that does not exist is code 1")]
+    public static async Task NoSuchName()
+    {
+        using var tool = ToolProcess.Start("cat no-such-name.invalid 5");
+        Check.That((await tool.FailAsync(Failure)).Contains("no-such-name.invalid", StringComparison.Ordinal));
+    }
+
+    [Fact("the peer is killed while we send: code 5, and one line")]
+    public static async Task KilledWhileWeSend()
+    {
+        using var listener = await ToolProcess.ListenAsync();
+        using var dialler = ToolProcess.Dial(listener.EndPoint, "--timeout 3");
+        await dialler.SayAsync(new byte[1000], end: false);
+        await listener.DigestAsync(length: 1000);
+        listener.Kill();
+        await dialler.SayAsync(new byte[1000], end: false);
+        Check.That((await dialler.FailAsync(TimedOut)).Contains($"{listener.EndPoint}", StringComparison.Ordinal));
+    }
+
+    [Fact("the peer is killed while it sends: a code other than 0, one line, and all that had come on standard output")]
+    public static async Task KilledWhileItSends()
+    {
+        using var listener = await ToolProcess.ListenAsync("--timeout 3");
+        using var dialler = ToolProcess.Dial(listener.EndPoint);
+        await dialler.SayAsync(PeerNoise.Bytes(OurSeed, 200_000), end: false);
+        await listener.DigestAsync(length: 200_000);
+        dialler.Kill();
+        await listener.FailAsync(TimedOut);
+        Check.Equal(Of(OurSeed, 200_000), await listener.DigestAsync());
+    }
+
+    [Fact("the peer resets the stream: code 1, and no end of input is taken for one")]
+    public static async Task Reset()
+    {
+        using var tool = await ToolProcess.ListenAsync();
+        await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        await using var stream = await node.ConnectAsync(tool.EndPoint);
+        await stream.WriteAsync(new byte[1000]);
+        await tool.DigestAsync(length: 1000);
+        stream.Abort();
+        Check.That((await tool.FailAsync(Failure)).Contains("reset", StringComparison.Ordinal));
+    }
+
+    [Fact("standard output that is closed is code 1, and the peer sees a reset")]
+    public static async Task OutputClosed()
+    {
+        Skip.Unless(!OperatingSystem.IsWindows(), "a console of Windows does not tell");
+        using var tool = await ToolProcess.ListenAsync(gather: false);
+        await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        await using var stream = await node.ConnectAsync(tool.EndPoint);
+        tool.CloseOutput();
+        await stream.WriteAsync(new byte[1000]);
+        Check.That((await tool.FailAsync(Failure)).Contains("standard output", StringComparison.Ordinal));
+        var reset = await Check.ThrowsAsync<UtpException>(() => stream.ReadAsync(new byte[1]).AsTask());
+        Check.Equal(UtpError.ConnectionReset, reset.Error);
+    }
+
+    [Fact("Ctrl-C while it waits to be dialled ends it, code 130")]
+    public static async Task InterruptedListener()
+    {
+        Skip.Unless(OperatingSystem.IsLinux(), "needs signals");
+        using var tool = await ToolProcess.ListenAsync();
+        tool.Interrupt();
+        await tool.FailAsync(Interrupted);
+    }
+
+    [Fact("the first Ctrl-C ends our direction in good order: what was read arrives, what the peer says still comes; code 130")]
+    public static async Task InterruptedOnce()
+    {
+        Skip.Unless(OperatingSystem.IsLinux(), "needs signals");
+        using var listener = await ToolProcess.ListenAsync();
+        using var dialler = ToolProcess.Dial(listener.EndPoint);
+        await dialler.SayAsync("hello"u8.ToArray(), end: false);
+        await listener.DigestAsync(length: 5);
+        dialler.Interrupt();
+        Check.Equal("hello"u8, await listener.OutputAsync());
+        await listener.SayAsync("world"u8.ToArray());
+        await listener.SucceedAsync();
+        await dialler.FailAsync(Interrupted);
+        Check.Equal("world"u8, await dialler.OutputAsync());
+    }
+
+    [Fact("the second Ctrl-C resets the stream; code 130")]
+    public static async Task InterruptedTwice()
+    {
+        Skip.Unless(OperatingSystem.IsLinux(), "needs signals");
+        using var listener = await ToolProcess.ListenAsync();
+        using var dialler = ToolProcess.Dial(listener.EndPoint);
+        await dialler.SayAsync("hello"u8.ToArray(), end: false);
+        await listener.DigestAsync(length: 5);
+        dialler.Interrupt();
+        await listener.OutputAsync();
+        dialler.Interrupt();
+        await dialler.FailAsync(Interrupted);
+        await listener.FailAsync(Failure);
+    }
+
+    private static async Task MistakeAsync(string words, string what)
+    {
+        using var tool = ToolProcess.Start(words);
+        tool.EndInput();
+        var complaint = await tool.FailAsync(Usage);
+        Check.That(complaint.Contains(what, StringComparison.Ordinal), $"'utp {words}' is answered with '{what}', not with '{complaint}'");
+        Check.Equal(0, (await tool.OutputAsync()).Length);
+    }
+}

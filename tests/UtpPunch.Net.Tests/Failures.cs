@@ -1,0 +1,241 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace UtpPunch.Tests;
+
+/// <summary>What goes wrong, and that each case says so in its own way.</summary>
+public static class Failures
+{
+    [Fact("a port that is taken throws the socket's own exception")]
+    public static async Task PortInUse()
+    {
+        await using var first = await Pair.BindAsync();
+        var error = await Check.ThrowsAsync<SocketException>(() => UtpNode.BindAsync(new UtpNodeOptions { LocalEndPoint = first.LocalEndPoint }).AsTask());
+        Check.Equal(SocketError.AddressAlreadyInUse, error.SocketErrorCode);
+        Check.Throws<SocketException>(() => UtpNode.Bind(first.LocalEndPoint));
+    }
+
+    [Fact("an address that is not ours throws the socket's own exception")]
+    public static void ForeignAddress()
+    {
+        var error = Check.Throws<SocketException>(() => UtpNode.Bind(new IPEndPoint(IPAddress.Parse("192.0.2.1"), 0)));
+        Check.Equal(SocketError.AddressNotAvailable, error.SocketErrorCode);
+    }
+
+    [Fact("a node that does not listen refuses")]
+    public static async Task Refused()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var client = await Pair.BindAsync();
+        var error = await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(server.LocalEndPoint).Within());
+        Check.Equal(UtpError.ConnectionRefused, error.Error);
+        Check.Equal(SocketError.ConnectionRefused, error.SocketError!.Value);
+        Check.Equal(server.LocalEndPoint, error.RemoteEndPoint!);
+        Check.That(error.Message.Contains(server.LocalEndPoint.ToString(), StringComparison.Ordinal), error.Message);
+    }
+
+    [Fact("a peer that never answers is a time-out, by the node's options or the connect's")]
+    public static async Task NobodyAnswers()
+    {
+        using var mute = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        mute.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        await using var client = await Pair.BindAsync(options => options.ConnectTimeout = TimeSpan.FromMilliseconds(200));
+        var error = await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(mute.LocalEndPoint!).Within());
+        Check.Equal(UtpError.ConnectTimeout, error.Error);
+        await using var patient = await Pair.BindAsync();
+        error = await Check.ThrowsAsync<UtpException>(
+            () => patient.ConnectAsync(mute.LocalEndPoint!, new UtpConnectOptions { Timeout = TimeSpan.FromMilliseconds(200) }).Within());
+        Check.Equal(UtpError.ConnectTimeout, error.Error);
+        Check.Equal(SocketError.TimedOut, error.SocketError!.Value);
+        Check.Equal(0, client.OutgoingConnections);
+    }
+
+    [Fact("dialling can be cancelled, and leaves nothing behind")]
+    public static async Task ConnectCancelled()
+    {
+        using var mute = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        mute.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        await using var client = await Pair.BindAsync();
+        using var source = new CancellationTokenSource();
+        var connecting = client.ConnectAsync(mute.LocalEndPoint!, null, source.Token).AsTask();
+        await Waiting.UntilAsync(() => client.OutgoingConnections == 1);
+        await source.CancelAsync();
+        var error = await Check.ThrowsAsync<OperationCanceledException>(() => connecting.Within());
+        Check.Equal(source.Token, error.CancellationToken);
+        await Waiting.UntilAsync(() => client.OutgoingConnections == 0);
+        Check.That(client.ConnectAsync(mute.LocalEndPoint!, null, new CancellationToken(true)).IsCanceled);
+    }
+
+    [Fact("a network without a way there fails at once")]
+    public static async Task NoWay()
+    {
+        await using var four = await Pair.BindAsync();
+        var error = await Check.ThrowsAsync<UtpException>(() => four.ConnectAsync(new IPEndPoint(IPAddress.IPv6Loopback, 1)).Within());
+        Check.Equal(UtpError.NetworkUnreachable, error.Error);
+        await using var six = await Pair.BindAsync(options => options.LocalEndPoint = new IPEndPoint(IPAddress.IPv6Loopback, 0));
+        error = await Check.ThrowsAsync<UtpException>(() => six.ConnectAsync(new IPEndPoint(IPAddress.Parse("192.0.2.1"), 1)).Within());
+        Check.Equal(UtpError.NetworkUnreachable, error.Error);
+    }
+
+    [Fact("an end point that cannot be dialled is a mistake of the caller")]
+    public static async Task UndiallableEndPoints()
+    {
+        await using var node = await Pair.BindAsync();
+        Check.Throws<ArgumentNullException>(() => _ = node.ConnectAsync((EndPoint)null!));
+        Check.Throws<ArgumentException>(() => _ = node.ConnectAsync(new IPEndPoint(IPAddress.Loopback, 0)));
+        Check.Throws<ArgumentException>(() => _ = node.ConnectAsync(new IPEndPoint(IPAddress.Any, 1)));
+        Check.Throws<ArgumentException>(() => _ = node.ConnectAsync(new IPEndPoint(IPAddress.IPv6Any, 1)));
+        Check.Throws<ArgumentException>(() => _ = node.ConnectAsync(new UnixDomainSocketEndPoint("/tmp/x")));
+        Check.Throws<ArgumentException>(() => _ = node.ConnectAsync("host", 0));
+        Check.Throws<ArgumentOutOfRangeException>(() => _ = node.ConnectAsync("host", 70_000));
+        Check.Throws<ArgumentOutOfRangeException>(
+            () => _ = node.ConnectAsync(node.LocalEndPoint, new UtpConnectOptions { Timeout = TimeSpan.Zero }));
+        Check.Throws<ArgumentOutOfRangeException>(
+            () => _ = node.ConnectAsync(node.LocalEndPoint, new UtpConnectOptions { Dialect = (UtpDialect)7 }));
+    }
+
+    [Fact("a name without an address says so")]
+    public static async Task UnknownName()
+    {
+        await using var node = await Pair.BindAsync();
+        var error = await Check.ThrowsAsync<UtpException>(() => node.ConnectAsync("nowhere.invalid", 1).Within());
+        Check.Equal(UtpError.HostNotFound, error.Error);
+    }
+
+    [Fact("a name is dialled at whichever of its addresses answers")]
+    public static async Task Name()
+    {
+        await using var server = await Pair.BindAsync();
+        var listener = server.Listen();
+        await using var client = await UtpNode.BindAsync();
+        var near = await client.ConnectAsync("localhost", server.LocalEndPoint.Port).Within();
+        var far = await listener.AcceptAsync().Within();
+        Check.Equal(server.LocalEndPoint, near.RemoteEndPoint);
+        await near.WriteAsync(new byte[1], completeWrites: true).Within();
+        Check.Equal(1, (await far.ReadToEndAsync()).Length);
+        near = await client.ConnectAsync("127.0.0.1", server.LocalEndPoint.Port).Within();
+        Check.Equal(server.LocalEndPoint, near.RemoteEndPoint);
+        client.Dispose();
+        server.Dispose();
+    }
+
+    [Fact("a closed node can do nothing more")]
+    public static async Task ClosedNode()
+    {
+        var node = await Pair.BindAsync();
+        var somewhere = node.LocalEndPoint;
+        await node.DisposeAsync().Within();
+        Check.Throws<ObjectDisposedException>(() => _ = node.ConnectAsync(somewhere));
+        Check.Throws<ObjectDisposedException>(() => node.Listen());
+        Check.Throws<ObjectDisposedException>(() => _ = node.SendDatagramAsync(new byte[1], somewhere));
+        _ = node.GetStatistics();
+        await node.CloseAsync(TimeSpan.FromSeconds(1)).Within();
+        await node.DisposeAsync().Within();
+        node.Dispose();
+    }
+
+    [Fact("options that make no sense are refused by their names")]
+    public static async Task WrongOptions()
+    {
+        await Refused(nameof(UtpNodeOptions.LocalEndPoint), options => options.LocalEndPoint = null!);
+        await Refused(nameof(UtpNodeOptions.Dialect), options => options.Dialect = (UtpDialect)9);
+        await Refused(nameof(UtpNodeOptions.MaxConnections), options => options.MaxConnections = 0);
+        await Refused(nameof(UtpNodeOptions.MaxHalfOpen), options => options.MaxHalfOpen = -1);
+        await Refused(nameof(UtpNodeOptions.SendBufferSize), options => options.SendBufferSize = 1000);
+        await Refused(nameof(UtpNodeOptions.ReceiveBufferSize), options => options.ReceiveBufferSize = int.MaxValue);
+        await Refused(nameof(UtpNodeOptions.PacketSize), options => options.PacketSize = 20);
+        await Refused(nameof(UtpNodeOptions.PacketWindow), options => options.PacketWindow = 0);
+        await Refused(nameof(UtpNodeOptions.ConnectTimeout), options => options.ConnectTimeout = TimeSpan.Zero);
+        await Refused(nameof(UtpNodeOptions.IdleTimeout), options => options.IdleTimeout = TimeSpan.FromSeconds(-3));
+        await Refused(nameof(UtpNodeOptions.GiveUpTimeout), options => options.GiveUpTimeout = TimeSpan.Zero);
+        await Refused(nameof(UtpNodeOptions.LingerTimeout), options => options.LingerTimeout = TimeSpan.FromSeconds(-1));
+        await Refused(nameof(UtpNodeOptions.ShutdownTimeout), options => options.ShutdownTimeout = TimeSpan.MinValue);
+        await Refused(nameof(UtpNodeOptions.KeepAliveInterval), options => options.KeepAliveInterval = TimeSpan.Zero);
+        await Refused(nameof(UtpNodeOptions.InitialRto), options => options.InitialRto = Timeout.InfiniteTimeSpan);
+        await Refused(nameof(UtpNodeOptions.MinRto), options => options.MinRto = TimeSpan.Zero);
+        await Refused(nameof(UtpNodeOptions.SocketReceiveBuffer), options => options.SocketReceiveBuffer = 0);
+        await Refused(nameof(UtpNodeOptions.SocketSendBuffer), options => options.SocketSendBuffer = -1);
+        await using var node = await Pair.BindAsync();
+        Check.Throws<ArgumentOutOfRangeException>(() => node.Listen(new UtpListenOptions { Backlog = 0 }));
+        await Check.ThrowsAsync<ArgumentOutOfRangeException>(() => node.CloseAsync(TimeSpan.FromSeconds(-2)).AsTask());
+        Check.Throws<ArgumentOutOfRangeException>(() => UtpNodeOptions.FromUtpPunch(bufferSize: 1));
+
+        static async Task Refused(string name, Action<UtpNodeOptions> change)
+        {
+            var error = await Check.ThrowsAsync<ArgumentException>(async () => (await Pair.BindAsync(change)).Dispose());
+            Check.Equal(name, error.ParamName);
+        }
+    }
+
+    [Fact("infinite time-outs are allowed where they mean something")]
+    public static async Task InfiniteTimeouts()
+    {
+        await using var pair = await Pair.OpenAsync(options =>
+            options.IdleTimeout = options.GiveUpTimeout = options.LingerTimeout = options.ShutdownTimeout = options.KeepAliveInterval =
+                Timeout.InfiniteTimeSpan);
+        Check.Equal(Timeout.InfiniteTimeSpan, pair.Near.IdleTimeout);
+        await pair.Near.WriteAsync(new byte[1000], completeWrites: true).Within();
+        Check.Equal(1000, (await pair.Far.ReadToEndAsync()).Length);
+        await pair.Near.DisposeAsync().Within();
+    }
+
+    [Fact("a peer that falls silent is given up after the idle time-out, which a stream can change")]
+    public static async Task Idle()
+    {
+        await using var pair = await Pair.OpenAsync(options => options.KeepAliveInterval = TimeSpan.FromMinutes(1));
+        pair.Near.IdleTimeout = TimeSpan.FromMilliseconds(300);
+        Check.Equal(TimeSpan.FromMilliseconds(300), pair.Near.IdleTimeout);
+        var error = await Check.ThrowsAsync<UtpException>(() => pair.Near.ReadAsync(new byte[1]).Within());
+        Check.Equal(UtpError.IdleTimeout, error.Error);
+    }
+
+    [Fact("a peer that vanished is given up when nothing is acknowledged")]
+    public static async Task Vanished()
+    {
+        await using var server = await Pair.BindAsync();
+        using var relay = new UdpRelay(server.LocalEndPoint);
+        await using var client = await Pair.BindAsync(options => options.GiveUpTimeout = TimeSpan.FromMilliseconds(700));
+        var listener = server.Listen();
+        var stream = await client.ConnectAsync(relay.EndPoint).Within();
+        relay.ToTarget = new RelayPath { Loss = 1 };
+        await stream.WriteAsync(new byte[10]).Within();
+        var error = await Check.ThrowsAsync<UtpException>(() => stream.ReadAsync(new byte[1]).Within());
+        Check.Equal(UtpError.ConnectionTimedOut, error.Error);
+        Check.Equal(relay.EndPoint, error.RemoteEndPoint!);
+        await listener.DisposeAsync();
+        server.Dispose();
+    }
+
+    [Fact("no more streams than the node may have")]
+    public static async Task TooMany()
+    {
+        await using var server = await Pair.BindAsync();
+        _ = server.Listen();
+        await using var client = await Pair.BindAsync(options => options.MaxConnections = 2);
+        Check.Equal(2, client.MaxConnections);
+        await client.ConnectAsync(server.LocalEndPoint).Within();
+        await client.ConnectAsync(server.LocalEndPoint).Within();
+        var error = await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(server.LocalEndPoint).Within());
+        Check.Equal(UtpError.TooManyConnections, error.Error);
+        Check.Equal(2, client.OutgoingConnections);
+        client.Dispose();
+        server.Dispose();
+    }
+
+    [Fact("a node whose socket is taken away breaks down, and everybody learns it")]
+    public static async Task SocketTakenAway()
+    {
+        await using var pair = await Pair.OpenAsync();
+        var reading = pair.Near.ReadAsync(new byte[1]).AsTask();
+        var accepting = pair.Listener.AcceptAsync().AsTask();
+        pair.Client.Socket!.Dispose();
+        pair.Server.Socket!.Dispose();
+        await pair.Near.WriteAsync(new byte[1]).AsTask().ContinueWith(_ => { }).Within();
+        await pair.Far.WriteAsync(new byte[1]).AsTask().ContinueWith(_ => { }).Within();
+        Check.Equal(UtpError.InternalError, (await Check.ThrowsAsync<UtpException>(() => reading.Within())).Error);
+        Check.Equal(UtpError.InternalError, (await Check.ThrowsAsync<UtpException>(() => accepting.Within())).Error);
+        await Check.ThrowsAsync<UtpException>(() => pair.Client.Completion.Within());
+        Check.Throws<UtpException>(() => _ = pair.Client.ConnectAsync(pair.Server.LocalEndPoint));
+        await pair.Client.DisposeAsync().Within();
+    }
+}

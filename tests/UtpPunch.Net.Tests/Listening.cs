@@ -1,0 +1,189 @@
+using System.Net;
+
+namespace UtpPunch.Tests;
+
+/// <summary>Accepting streams.</summary>
+public static class Listening
+{
+    [Fact("a node listens once at a time")]
+    public static async Task Once()
+    {
+        await using var node = await Pair.BindAsync();
+        var first = node.Listen();
+        Check.Throws<InvalidOperationException>(() => node.Listen());
+        await first.DisposeAsync();
+        await first.DisposeAsync();
+        var second = node.Listen();
+        await using var client = await Pair.BindAsync();
+        var near = await client.ConnectAsync(node.LocalEndPoint).Within();
+        await second.AcceptAsync().Within();
+        near.Abort();
+        client.Dispose();
+        node.Dispose();
+    }
+
+    [Fact("who accepts is served in turn, whether it or the stream came first")]
+    public static async Task InTurn()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var client = await Pair.BindAsync();
+        var listener = server.Listen();
+        var first = listener.AcceptAsync().AsTask();
+        var second = listener.AcceptAsync().AsTask();
+        var streams = new List<UtpStream>();
+        for (var index = 0; index < 4; index++)
+        {
+            streams.Add(await client.ConnectAsync(server.LocalEndPoint).Within());
+            await streams[index].WriteAsync(new[] { (byte)index }).Within();
+            if (index == 3)
+            {
+                await Waiting.UntilAsync(() => listener.PendingConnections == 2);
+            }
+        }
+
+        Check.Equal(0, (await first.Within()).ReadByte());
+        Check.Equal(1, (await second.Within()).ReadByte());
+        Check.Equal(2, (await listener.AcceptAsync().Within()).ReadByte());
+        Check.Equal(3, (await listener.AcceptAsync().Within()).ReadByte());
+        Check.Equal(0, listener.PendingConnections);
+        client.Dispose();
+        server.Dispose();
+    }
+
+    [Fact("a cancelled accept loses no stream")]
+    public static async Task CancelledAccept()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var client = await Pair.BindAsync();
+        var listener = server.Listen();
+        using var source = new CancellationTokenSource();
+        var accepting = listener.AcceptAsync(source.Token).AsTask();
+        await source.CancelAsync();
+        var error = await Check.ThrowsAsync<OperationCanceledException>(() => accepting.Within());
+        Check.Equal(source.Token, error.CancellationToken);
+        Check.That(listener.AcceptAsync(source.Token).IsCanceled);
+        var near = await client.ConnectAsync(server.LocalEndPoint).Within();
+        var far = await listener.AcceptAsync().Within();
+        Check.Equal(near.LocalEndPoint, far.RemoteEndPoint);
+        client.Dispose();
+        server.Dispose();
+    }
+
+    [Fact("disposing a listener ends its accepts, resets streams that nobody took, and keeps those that were taken")]
+    public static async Task DisposedListener()
+    {
+        await using var pair = await Pair.OpenAsync();
+        var untaken = await pair.Client.ConnectAsync(pair.Server.LocalEndPoint).Within();
+        await Waiting.UntilAsync(() => pair.Listener.PendingConnections == 1);
+        await pair.Listener.DisposeAsync();
+        await Check.ThrowsAsync<ObjectDisposedException>(() => pair.Listener.AcceptAsync().AsTask());
+        Check.Equal(UtpError.ConnectionReset, (await Check.ThrowsAsync<UtpException>(() => untaken.ReadAsync(new byte[1]).Within())).Error);
+        await pair.Near.WriteAsync(new byte[] { 3 }).Within();
+        Check.Equal(3, pair.Far.ReadByte());
+        var refused = await Check.ThrowsAsync<UtpException>(() => pair.Client.ConnectAsync(pair.Server.LocalEndPoint).Within());
+        Check.Equal(UtpError.ConnectionRefused, refused.Error);
+    }
+
+    [Fact("accepting all ends quietly when the listener is disposed")]
+    public static async Task AcceptAllEnds()
+    {
+        await using var pair = await Pair.OpenAsync();
+        var accepting = Task.Run(async () =>
+        {
+            await foreach (var stream in pair.Listener.AcceptAllAsync())
+            {
+                stream.Abort();
+            }
+        });
+        await pair.Listener.DisposeAsync();
+        await accepting.Within();
+    }
+
+    [Fact("accepting all ends quietly when the node is closed, and accepting says so")]
+    public static async Task NodeClosed()
+    {
+        await using var pair = await Pair.OpenAsync();
+        var accepting = Task.Run(async () =>
+        {
+            await foreach (var stream in pair.Listener.AcceptAllAsync())
+            {
+                stream.Abort();
+            }
+        });
+        pair.Server.Dispose();
+        await accepting.Within();
+        Check.Equal(UtpError.NodeClosed, (await Check.ThrowsAsync<UtpException>(() => pair.Listener.AcceptAsync().Within())).Error);
+    }
+
+    [Fact("the backlog bounds the streams that wait, and a peer beyond it is not refused but waits")]
+    public static async Task Backlog()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var client = await Pair.BindAsync(options => options.InitialRto = TimeSpan.FromMilliseconds(100));
+        var listener = server.Listen(new UtpListenOptions { Backlog = 2 });
+        var first = await client.ConnectAsync(server.LocalEndPoint).Within();
+        var second = await client.ConnectAsync(server.LocalEndPoint).Within();
+        await Waiting.UntilAsync(() => listener.PendingConnections == 2);
+        var third = client.ConnectAsync(server.LocalEndPoint).AsTask();
+        await Waiting.UntilAsync(() => server.Engine.CountOf(Protocol.Rule.AcceptQueueFull) > 0);
+        Check.That(!third.IsCompleted);
+        Check.Equal(first.LocalEndPoint, (await listener.AcceptAsync().Within()).RemoteEndPoint);
+        await third.Within();
+        Check.That(second.CanRead);
+        client.Dispose();
+        server.Dispose();
+    }
+
+    [Fact("a stream that waits to be accepted keeps what was sent; one that was reset is not accepted")]
+    public static async Task WaitingStreams()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var client = await Pair.BindAsync();
+        var listener = server.Listen();
+        var reset = await client.ConnectAsync(server.LocalEndPoint).Within();
+        await Waiting.UntilAsync(() => listener.PendingConnections == 1);
+        reset.Abort();
+        await Waiting.UntilAsync(() => listener.PendingConnections == 0);
+        var ended = await client.ConnectAsync(server.LocalEndPoint).Within();
+        await ended.WriteAsync(new byte[] { 1, 2, 3 }, completeWrites: true).Within();
+        await ended.WritesClosed.Within();
+        var far = await listener.AcceptAsync().Within();
+        Waiting.Same([1, 2, 3], await far.ReadToEndAsync());
+        client.Dispose();
+        server.Dispose();
+    }
+
+    [Fact("a filter decides who may come in; one that throws lets nobody in")]
+    public static async Task Filter()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var welcome = await Pair.BindAsync();
+        await using var unwelcome = await Pair.BindAsync();
+        var asked = new List<IPEndPoint>();
+        var listener = server.Listen(new UtpListenOptions
+        {
+            Filter = peer =>
+            {
+                lock (asked)
+                {
+                    asked.Add(peer);
+                }
+
+                return peer.Equals(welcome.LocalEndPoint) ? true : throw new InvalidOperationException("Go away.");
+            },
+        });
+        var bad = await unwelcome.ConnectAsync(server.LocalEndPoint).Within();
+        await Check.ThrowsAsync<UtpException>(() => bad.ReadAsync(new byte[1]).Within());
+        var good = await welcome.ConnectAsync(server.LocalEndPoint).Within();
+        Check.Equal(good.LocalEndPoint, (await listener.AcceptAsync().Within()).RemoteEndPoint);
+        lock (asked)
+        {
+            Check.That(asked.SequenceEqual([unwelcome.LocalEndPoint, welcome.LocalEndPoint]));
+        }
+
+        Check.Equal(0, listener.PendingConnections);
+        welcome.Dispose();
+        server.Dispose();
+        unwelcome.Dispose();
+    }
+}
