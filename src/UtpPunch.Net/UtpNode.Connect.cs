@@ -74,23 +74,39 @@ public sealed partial class UtpNode
     {
         var started = Clock.Now;
         var remotes = await ResolveAsync(name, timeout, cancellationToken).ConfigureAwait(false);
+        return await DialAnyAsync(remotes, dialect, timeout - Clock.Since(started), cancellationToken).ConfigureAwait(false)
+            ?? throw NoAnswer(name, started);
+    }
+
+    /// <summary>
+    /// The first stream that opens; each address gets a head start before the next, and none any more when it fails. Null when the time
+    /// was over before anything failed. When all fail, throws what the first to fail has thrown.
+    /// </summary>
+    internal async ValueTask<UtpStream?> DialAnyAsync(
+        IReadOnlyList<Endpoint> remotes, Dialect dialect, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        var started = Clock.Now;
         using var losers = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var attempts = new List<Task<UtpStream>>();
         Exception? first = null;
         var next = 0;
         try
         {
-            while (next < remotes.Count || attempts.Count > 0)
+            while (true)
             {
                 var left = timeout - Clock.Since(started);
                 if (next < remotes.Count && left > TimeSpan.Zero)
                 {
-                    attempts.Add(DialAsync(remotes[next], dialect, left, losers.Token).AsTask());
+                    attempts.Add(DialAsync(remotes[next++], dialect, left, losers.Token).AsTask());
                 }
 
-                next++;
+                if (attempts.Count == 0)
+                {
+                    return first is null ? null : throw first;
+                }
+
                 var any = Task.WhenAny(attempts);
-                if (next < remotes.Count && !await IsWithinAsync(any, HeadStart, cancellationToken).ConfigureAwait(false))
+                if (next < remotes.Count && left > HeadStart && !await IsWithinAsync(any, HeadStart, cancellationToken).ConfigureAwait(false))
                 {
                     continue;
                 }
@@ -113,9 +129,6 @@ public sealed partial class UtpNode
                 _ = AbortLateAsync(attempt);
             }
         }
-
-        cancellationToken.ThrowIfCancellationRequested();
-        throw first ?? NoAnswer(name, started, SocketError.TimedOut);
     }
 
     /// <summary>The addresses of a name that this node can reach, the families taking turns (RFC 8305, 4).</summary>
@@ -130,7 +143,7 @@ public sealed partial class UtpNode
         }
         catch (TimeoutException)
         {
-            throw NoAnswer(name, started, SocketError.TimedOut);
+            throw NoAnswer(name, started);
         }
         catch (SocketException error)
         {
@@ -151,8 +164,11 @@ public sealed partial class UtpNode
         return turns.OrderBy(turn => turn.Item2).Select(turn => turn.remote).ToList();
     }
 
-    private static UtpException NoAnswer(DnsEndPoint name, long started, SocketError error) =>
-        new(UtpError.ConnectTimeout, $"{name.Host}:{name.Port} did not answer after {Clock.Since(started).TotalSeconds:F1} s.", null, error);
+    private static UtpException NoAnswer(DnsEndPoint name, long started) =>
+        new(UtpError.ConnectTimeout,
+            $"{name.Host}:{name.Port} did not answer after {Failure.InWords(Clock.Since(started))}.",
+            null,
+            SocketError.TimedOut);
 
     private static async Task<bool> IsWithinAsync(Task task, TimeSpan time, CancellationToken cancellationToken)
     {

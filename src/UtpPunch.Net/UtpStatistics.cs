@@ -53,15 +53,11 @@ public readonly record struct UtpStreamStatistics
     /// <summary>Packets received that had been received before.</summary>
     public long Duplicates { get; init; }
 
-    internal static UtpStreamStatistics Of(int connId, Node node)
+    internal static UtpStreamStatistics? Of(int connId, Node node)
     {
         var found = NodeModule.Stream(connId, node);
-        return found.IsNone ? default : Of(found.Value);
+        return found.IsNone ? null : Of(found.Value);
     }
-
-    /// <summary>Those of a stream that the last step has closed, the step before at worst.</summary>
-    internal static UtpStreamStatistics Of(int connId, Node node, Node before) =>
-        NodeModule.Stream(connId, node).IsSome ? Of(connId, node) : Of(connId, before);
 
     private static UtpStreamStatistics Of(StreamStatistics counted) => new()
     {

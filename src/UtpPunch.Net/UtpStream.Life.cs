@@ -154,15 +154,11 @@ public sealed partial class UtpStream : IWork
     /// <summary>What the stream has measured and counted so far. May be called when it has ended, too.</summary>
     public UtpStreamStatistics GetStatistics()
     {
+        var statistics = _engine.StatisticsOf(_connId);
         lock (_gate)
         {
-            if (_gone)
-            {
-                return _finalStatistics;
-            }
+            return _gone || statistics is null ? _finalStatistics : statistics.Value;
         }
-
-        return UtpStreamStatistics.Of(_connId, _engine.Node);
     }
 
     /// <summary>

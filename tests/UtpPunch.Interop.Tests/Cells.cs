@@ -1,4 +1,3 @@
-using UtpPunch.Testing;
 using UtpPunch.Tests;
 using static UtpPunch.Interop.Interop;
 

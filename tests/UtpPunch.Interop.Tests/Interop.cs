@@ -1,6 +1,5 @@
 using System.Net;
 using System.Security.Cryptography;
-using UtpPunch.Testing;
 using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
@@ -26,7 +25,7 @@ internal static class Interop
     }
 
     public static ValueTask<UtpStream> DialAsync(UtpNode node, string library, IPEndPoint target, TimeSpan? timeout = null) =>
-        node.ConnectAsync(target, new UtpConnectOptions { Dialect = DialectOf(library), ConnectTimeout = timeout ?? Patience });
+        node.ConnectAsync(target, new UtpConnectOptions { Dialect = DialectOf(library), Timeout = timeout ?? Patience });
 
     public static async Task<UtpStream> AcceptAsync(UtpListener listener)
     {

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using UtpPunch.Testing;
 using UtpPunch.Tests;
 using static UtpPunch.Interop.Interop;
 

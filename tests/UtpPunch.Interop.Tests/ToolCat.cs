@@ -136,7 +136,7 @@ public static class ToolCat
     private static async Task EndFirstAsync(ToolProcess first, ToolProcess last)
     {
         await first.SayAsync("over"u8.ToArray());
-        Check.Equal("over"u8, await last.OutputAsync());
+        Check.Equal("over", await last.TextAsync());
         await last.SayAsync(PeerNoise.Bytes(OurSeed, 300_000));
         Check.Equal(Of(OurSeed, 300_000), await first.DigestAsync());
         await first.SucceedAsync();

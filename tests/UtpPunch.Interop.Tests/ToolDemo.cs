@@ -1,4 +1,3 @@
-using System.Text;
 using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
@@ -11,7 +10,7 @@ public static class ToolDemo
     {
         using var tool = ToolProcess.Start("demo --size 2");
         var code = await tool.ExitAsync();
-        var output = Encoding.UTF8.GetString(await tool.OutputAsync());
+        var output = await tool.TextAsync();
         var all = $"{output}\n{tool}";
         Check.Equal(0, code, all);
         string[] wanted =
@@ -62,7 +61,7 @@ public static class ToolDemo
     {
         using var tool = ToolProcess.Start(words);
         await tool.SucceedAsync();
-        return Encoding.UTF8.GetString(await tool.OutputAsync());
+        return await tool.TextAsync();
     }
 
     private static async Task<int> SoonAsync(Func<int?> look)

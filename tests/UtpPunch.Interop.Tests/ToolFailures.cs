@@ -144,11 +144,11 @@ public static class ToolFailures
         await dialler.SayAsync("hello"u8.ToArray(), end: false);
         await listener.DigestAsync(length: 5);
         dialler.Interrupt();
-        Check.Equal("hello"u8, await listener.OutputAsync());
+        Check.Equal("hello", await listener.TextAsync());
         await listener.SayAsync("world"u8.ToArray());
         await listener.SucceedAsync();
         await dialler.FailAsync(Interrupted);
-        Check.Equal("world"u8, await dialler.OutputAsync());
+        Check.Equal("world", await dialler.TextAsync());
     }
 
     [Fact("the second Ctrl-C resets the stream; code 130")]

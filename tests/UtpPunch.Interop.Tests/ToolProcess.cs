@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using System.Text;
 using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
@@ -137,6 +138,9 @@ internal sealed class ToolProcess : IDisposable
         await _gathering.WaitAsync(patience ?? Patience);
         return Output;
     }
+
+    /// <summary>All of standard output, when it has ended, as text.</summary>
+    public async Task<string> TextAsync() => Encoding.UTF8.GetString(await OutputAsync());
 
     /// <summary>What standard output was.</summary>
     public async Task<Digest> DigestAsync(TimeSpan? patience = null) => DigestOf(await OutputAsync(patience));

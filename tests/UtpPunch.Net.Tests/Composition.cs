@@ -42,7 +42,7 @@ public static class Composition
     [Fact("text is written and read line by line")]
     public static async Task Lines()
     {
-        await using var pair = await Pair.OpenAsync();
+        await using var pair = await Pair.OpenAsync(options => options.NoDelay = true);
         await using var writer = new StreamWriter(pair.Near, Encoding.UTF8);
         using var reader = new StreamReader(pair.Far, Encoding.UTF8);
         for (var number = 0; number < 1000; number++)

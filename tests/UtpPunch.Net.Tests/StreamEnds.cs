@@ -220,7 +220,6 @@ public static class StreamEnds
         await pair.Far.DisposeAsync().Within();
         await pair.Near.Closed.Within();
         var statistics = pair.Near.GetStatistics();
-        Check.That(statistics.BytesAcknowledged > 90_000);
         Check.That(statistics.PacketsSent > 70 && statistics.RoundTripTime > TimeSpan.Zero && statistics.MaxPayload == 1380);
         Check.Equal(1380, pair.Near.MaxPayload);
     }

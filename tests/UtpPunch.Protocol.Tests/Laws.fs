@@ -54,8 +54,8 @@ type private FlightMonitor() =
             | Effect.Send(_, train) when train.Header.Type = PacketType.Syn ->
                 highest <- ValueSome train.Header.SeqNr
                 ends[train.Header.SeqNr.Value] <- 0L
-            | Effect.Send(_, train) when train.Header.Type = PacketType.State && highest.IsNone ->
-                // The SYN-ACK: our data begins with its number.
+            | Effect.Send(_, train) when train.Header.Type = PacketType.State && sent = 0L ->
+                // The SYN-ACK (the last one, if the peer tried fresh ids): our data begins with its number.
                 highest <- ValueSome(train.Header.SeqNr + -1)
                 ends[(train.Header.SeqNr + -1).Value] <- 0L
             | Effect.Send(_, train) when train.Header.Type = PacketType.Data || train.Header.Type = PacketType.Fin ->

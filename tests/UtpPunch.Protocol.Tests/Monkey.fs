@@ -37,6 +37,8 @@ type private Monkey(seed: int, seqNr: uint16) =
     let mutable finished = false
     let mutable ended = false
     let mutable closed = false
+    /// How many packets with numbers the node has sent.
+    let mutable sent = 0
 
     member _.Puppet = (let struct (puppet, _) = start in puppet)
     member _.Peer = (let struct (_, peer) = start in peer)
@@ -52,7 +54,8 @@ type private Monkey(seed: int, seqNr: uint16) =
             | n when n < 15 -> PacketType.State
             | _ -> PacketType.Data
 
-        this.Peer.Acked <- random.Next 12 - 2
+        // Of what was sent, or far beyond: only in one step can something be acknowledged before it is sent.
+        this.Peer.Acked <- if random.Next 20 = 0 then sent + 2_000 else max -3 (sent - random.Next 12)
         this.Peer.Window <- [| 0u; 500u; 3_000u; 1u <<< 20 |][random.Next 4]
         this.Peer.Difference <- uint32 (random.Next 3) * 1_000u
         let sack = Array.zeroCreate<byte> (if random.Next 4 = 0 then 4 else 0)
@@ -98,7 +101,11 @@ type private Monkey(seed: int, seqNr: uint16) =
         | 1 -> 0L<us>
         | _ -> Time.milliseconds (random.Next 60)
 
-    member _.See(effects: Effect[]) =
+    member this.See(effects: Effect[]) =
+        for packet in this.Puppet.Fresh() do
+            if packet.Type = PacketType.Data || packet.Type = PacketType.Fin then
+                sent <- max sent (packet.Header.SeqNr - this.Peer.TheirFirst + 1)
+
         for effect in effects do
             match Describe.connIdOf effect with
             | ValueSome name when name = connId -> Expect.isFalse closed $"after Closed: {Describe.effect effect}"

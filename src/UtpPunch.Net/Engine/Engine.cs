@@ -25,6 +25,7 @@ internal sealed partial class Engine
     private readonly Thread _thread;
     private readonly long[] _noted = new long[64];
     private Node _node;
+    private Node? _previous;
     private UtpListener? _listener;
     private int _nextConnId = 2;
     private int _asleep;
@@ -46,7 +47,16 @@ internal sealed partial class Engine
     /// <summary>The state after the last step.</summary>
     public Node Node => Volatile.Read(ref _node);
 
+    /// <summary>
+    /// What a stream has measured; nothing when it is unknown. A stream that the last step has closed is found in the state before, until
+    /// it learns that it is closed.
+    /// </summary>
+    public UtpStreamStatistics? StatisticsOf(int connId) =>
+        UtpStreamStatistics.Of(connId, Node) ?? (Volatile.Read(ref _previous) is { } previous ? UtpStreamStatistics.Of(connId, previous) : null);
+
     public bool IsOnThread => Environment.CurrentManagedThreadId == _thread.ManagedThreadId;
+
+    public bool IsAlive => _thread.IsAlive;
 
     public void Start() => _thread.Start();
 
@@ -160,17 +170,18 @@ internal sealed partial class Engine
         var now = Clock.Now;
         var before = _node;
         var (node, effects) = NodeModule.Step(now, _events.ToArray(), before);
+        Volatile.Write(ref _previous, before);
         Volatile.Write(ref _node, node);
         _turns++;
         foreach (var effect in effects)
         {
-            Perform(effect, before);
+            Perform(effect);
         }
 
         SeeWhetherClosed(now);
     }
 
-    private void Perform(Effect effect, Node before)
+    private void Perform(Effect effect)
     {
         switch (effect)
         {
@@ -202,7 +213,7 @@ internal sealed partial class Engine
             case Effect.Closed closed:
                 if (_streams.Remove(closed.connId, out var stream))
                 {
-                    stream.OnClosed(closed.reason, UtpStreamStatistics.Of(closed.connId, _node, before));
+                    stream.OnClosed(closed.reason, StatisticsOf(closed.connId) ?? default);
                 }
 
                 break;

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using UtpPunch.Protocol;
@@ -62,6 +63,8 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
             System.Net.Sockets.SocketError.TimedOut,
             new SocketException((int)System.Net.Sockets.SocketError.TimedOut));
 
-    private static string InWords(TimeSpan age) =>
-        age < TimeSpan.FromSeconds(1) ? $"{age.TotalMilliseconds:F0} ms" : $"{age.TotalSeconds:F1} s";
+    public static string InWords(TimeSpan age) =>
+        age < TimeSpan.FromSeconds(1)
+            ? string.Create(CultureInfo.InvariantCulture, $"{age.TotalMilliseconds:F0} ms")
+            : string.Create(CultureInfo.InvariantCulture, $"{age.TotalSeconds:F1} s");
 }

@@ -110,42 +110,32 @@ internal sealed class ManagedTransport : IDatagramTransport
 
         _readable = false;
         _runs.Begin(received);
-        for (var count = 0; count < MaxBatch; count++)
+        for (var count = 0; count < MaxBatch && ReceiveOne(mayBeEmpty: count == 0); count++)
         {
-            // Asking first, since a receive that finds nothing costs an exception. But nothing can also mean an empty datagram, and
-            // that must go, or it would stay "readable" for ever.
-            var available = _socket.Available;
-            if ((available == 0 && count > 0) || !ReceiveOne(Math.Min(available, MaxDatagram)))
-            {
-                break;
-            }
         }
 
         _runs.Flush();
     }
 
     /// <summary>False when nothing was there.</summary>
-    private bool ReceiveOne(int available)
+    private bool ReceiveOne(bool mayBeEmpty)
     {
         try
         {
-            var room = _runs.Room(Math.Max(1, available));
-            int length;
-            if (_staging is null)
+            // Asking first, since a receive that finds nothing costs an exception. But nothing can also mean an empty datagram, and
+            // that must go, or the socket would stay readable for ever.
+            var available = _socket.Available;
+            if (available == 0 && !mayBeEmpty)
             {
-                length = _socket.ReceiveFrom(room, SocketFlags.None, _source);
-                if (length == room.Length && length != available)
-                {
-                    return true; // Not the datagram that was announced, and perhaps not all of it.
-                }
-            }
-            else
-            {
-                length = _socket.ReceiveFrom(_staging, SocketFlags.None, _source);
-                _staging.AsSpan(0, length).CopyTo(_runs.Room(length));
+                return false;
             }
 
-            _runs.Add(Addresses.Read(_source), length);
+            var length = _staging is null ? ReceiveInPlace(available) : ReceiveByWayOf(_staging);
+            if (length >= 0)
+            {
+                _runs.Add(Addresses.Read(_source), length);
+            }
+
             return true;
         }
         catch (SocketException error)
@@ -154,6 +144,22 @@ internal sealed class ManagedTransport : IDatagramTransport
             _source.Size = SocketAddress.GetMaximumAddressSize(_socket.AddressFamily);
             return error.SocketErrorCode != SocketError.WouldBlock;
         }
+    }
+
+    private int ReceiveInPlace(int available)
+    {
+        var room = _runs.Room(Math.Clamp(available, 1, MaxDatagram));
+        var length = _socket.ReceiveFrom(room, SocketFlags.None, _source);
+
+        // One that fills the room without having been announced may have been longer: half a datagram would be worse than none.
+        return length == room.Length && length != available ? -1 : length;
+    }
+
+    private int ReceiveByWayOf(byte[] staging)
+    {
+        var length = _socket.ReceiveFrom(staging, SocketFlags.None, _source);
+        staging.AsSpan(0, length).CopyTo(_runs.Room(length));
+        return length;
     }
 
     public bool Send(Endpoint remote, Train train)

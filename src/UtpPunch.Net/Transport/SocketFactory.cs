@@ -17,12 +17,18 @@ internal static class SocketFactory
     /// <exception cref="SocketException">The address is taken, is not ours, or may not be used.</exception>
     public static Socket Bind(IPEndPoint local, int receiveBuffer, int sendBuffer)
     {
-        if (local.AddressFamily == AddressFamily.InterNetworkV6 && !System.Net.Sockets.Socket.OSSupportsIPv6
-            && local.Address.Equals(IPAddress.IPv6Any))
+        try
         {
-            local = new IPEndPoint(IPAddress.Any, local.Port);
+            return BindTo(local, receiveBuffer, sendBuffer);
         }
+        catch (SocketException error) when (local.Address.Equals(IPAddress.IPv6Any) && IsWithoutIPv6(error.SocketErrorCode))
+        {
+            return BindTo(new IPEndPoint(IPAddress.Any, local.Port), receiveBuffer, sendBuffer);
+        }
+    }
 
+    private static Socket BindTo(IPEndPoint local, int receiveBuffer, int sendBuffer)
+    {
         var socket = new Socket(local.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
         try
         {
@@ -51,10 +57,13 @@ internal static class SocketFactory
         }
     }
 
+    private static bool IsWithoutIPv6(SocketError error) =>
+        error is SocketError.AddressFamilyNotSupported or SocketError.ProtocolNotSupported or SocketError.AddressNotAvailable;
+
     /// <summary>A socket connected to itself: what one thread sends makes another one's wait end, and nobody else can send to it.</summary>
     public static Socket Waker()
     {
-        var loopback = System.Net.Sockets.Socket.OSSupportsIPv4 ? IPAddress.Loopback : IPAddress.IPv6Loopback;
+        var loopback = Socket.OSSupportsIPv4 ? IPAddress.Loopback : IPAddress.IPv6Loopback;
         var socket = new Socket(loopback.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
         try
         {

@@ -1,0 +1,99 @@
+using System.Net;
+using System.Net.Sockets;
+using UtpPunch.Protocol;
+
+namespace UtpPunch.Tests;
+
+/// <summary>One name, several addresses.</summary>
+public static class Dialling
+{
+    [Fact("an address that does not answer costs a head start, not the whole time")]
+    public static async Task MuteFirst()
+    {
+        using var mute = Mute();
+        await using var server = await Pair.BindAsync();
+        var listener = server.Listen();
+        await using var client = await Pair.BindAsync();
+        var near = await DialAsync(client, 10, [(IPEndPoint)mute.LocalEndPoint!, server.LocalEndPoint]);
+        Check.Equal(server.LocalEndPoint, near!.RemoteEndPoint);
+        await listener.AcceptAsync().Within();
+        await Waiting.UntilAsync(() => client.OutgoingConnections == 1);
+        client.Dispose();
+        server.Dispose();
+    }
+
+    [Fact("an address that refuses makes way for the next at once; when all refuse, the first refusal counts")]
+    public static async Task RefusingFirst()
+    {
+        await using var first = await Pair.BindAsync();
+        await using var second = await Pair.BindAsync();
+        await using var server = await Pair.BindAsync();
+        _ = server.Listen();
+        await using var client = await Pair.BindAsync();
+        var near = await DialAsync(client, 0.2, [first.LocalEndPoint, second.LocalEndPoint, server.LocalEndPoint]);
+        Check.Equal(server.LocalEndPoint, near!.RemoteEndPoint);
+        var error = await Check.ThrowsAsync<UtpException>(() => DialAsync(client, 10, [first.LocalEndPoint, second.LocalEndPoint]));
+        Check.Equal(UtpError.ConnectionRefused, error.Error);
+        Check.Equal(first.LocalEndPoint, error.RemoteEndPoint!);
+        client.Dispose();
+        server.Dispose();
+    }
+
+    [Fact("the time-out holds for all addresses together")]
+    public static async Task AllMute()
+    {
+        using var mute = Mute();
+        await using var client = await Pair.BindAsync();
+        var remote = (IPEndPoint)mute.LocalEndPoint!;
+        var error = await Check.ThrowsAsync<UtpException>(() => DialAsync(client, 0.4, [remote, remote, remote]));
+        Check.Equal(UtpError.ConnectTimeout, error.Error);
+        Check.That(await DialAsync(client, 0, [remote]) is null);
+        await Waiting.UntilAsync(() => client.OutgoingConnections == 0);
+    }
+
+    [Fact("cancelling ends all attempts")]
+    public static async Task Cancelled()
+    {
+        using var mute = Mute();
+        await using var client = await Pair.BindAsync();
+        using var source = new CancellationTokenSource();
+        var remote = Addresses.ToEndpoint((IPEndPoint)mute.LocalEndPoint!);
+        var dialling = client.DialAnyAsync([remote, remote], Dialect.Bep29, TimeSpan.FromSeconds(10), source.Token).AsTask();
+        await Waiting.UntilAsync(() => client.OutgoingConnections == 2);
+        await source.CancelAsync();
+        await Check.ThrowsAsync<OperationCanceledException>(() => dialling.Within());
+        await Waiting.UntilAsync(() => client.OutgoingConnections == 0);
+    }
+
+    [Fact("the options of the npm package have their counterparts")]
+    public static async Task FromUtpPunch()
+    {
+        var options = UtpNodeOptions.FromUtpPunch();
+        Check.That(options is { Dialect: UtpDialect.UtpPunch, PacketSize: 1020, PacketWindow: 63 });
+        Check.Equal(TimeSpan.FromSeconds(5), options.LingerTimeout);
+        Check.Equal(TimeSpan.FromMilliseconds(100), options.MinRto);
+        Check.Equal(TimeSpan.FromSeconds(1), options.KeepAliveInterval);
+        options.LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0);
+        await using var server = await UtpNode.BindAsync(options);
+        await using var client = await Pair.BindAsync();
+        var listener = server.Listen();
+        var near = await client.ConnectAsync(server.LocalEndPoint, new UtpConnectOptions { Dialect = UtpDialect.UtpPunch }).Within();
+        Check.Equal(1000, near.MaxPayload);
+        var far = await listener.AcceptAsync().Within();
+        Check.Equal(1000, far.MaxPayload);
+        await near.WriteAsync(Waiting.Bytes(100_000), completeWrites: true).Within();
+        Waiting.Same(Waiting.Bytes(100_000), await far.ReadToEndAsync());
+        client.Dispose();
+        server.Dispose();
+    }
+
+    private static Task<UtpStream?> DialAsync(UtpNode node, double seconds, IPEndPoint[] remotes) =>
+        node.DialAnyAsync(remotes.Select(Addresses.ToEndpoint).ToList(), Dialect.Bep29, TimeSpan.FromSeconds(seconds), default).Within();
+
+    private static Socket Mute()
+    {
+        var mute = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        mute.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return mute;
+    }
+}

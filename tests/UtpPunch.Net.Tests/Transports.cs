@@ -1,0 +1,248 @@
+using System.Net;
+using System.Net.Sockets;
+using UtpPunch.Protocol;
+
+namespace UtpPunch.Tests;
+
+/// <summary>What lies between the socket and the core, in parts.</summary>
+public static class Transports
+{
+    [Fact("addresses keep their meaning through all their forms")]
+    public static void AddressForms()
+    {
+        foreach (var text in new[] { "1.2.3.4:5", "255.0.0.1:65535", "[2001:db8::7]:80", "[::1]:1", "[fe80::1%3]:9" })
+        {
+            var endPoint = IPEndPoint.Parse(text);
+            var endpoint = Addresses.ToEndpoint(endPoint);
+            Check.Equal(endPoint, Addresses.ToIPEndPoint(endpoint));
+            Check.Equal(endpoint, Addresses.Read(endPoint.Serialize()));
+            Check.Equal(endpoint, Addresses.Read(Addresses.Write(endpoint, AddressFamily.InterNetworkV6)!));
+            var four = Addresses.Write(endpoint, AddressFamily.InterNetwork);
+            Check.Equal(endPoint.AddressFamily == AddressFamily.InterNetwork ? endPoint.Serialize() : null, four);
+        }
+
+        Check.Equal(
+            Addresses.ToEndpoint(IPEndPoint.Parse("1.2.3.4:5")), Addresses.ToEndpoint(new IPEndPoint(IPAddress.Parse("::ffff:1.2.3.4"), 5)));
+        Check.Equal(0u, Addresses.ToEndpoint(new IPEndPoint(new IPAddress(IPAddress.IPv6Loopback.GetAddressBytes(), 4), 5)).Scope);
+    }
+
+    [Fact("neighbours of one source and one size become one event, the last may be shorter")]
+    public static void Runs()
+    {
+        var (a, b) = (Endpoint("1.1.1.1:1"), Endpoint("2.2.2.2:2"));
+        var events = Received(
+            (a, 100), (a, 100), (a, 60),
+            (a, 100), (b, 100), (b, 100),
+            (a, 50), (a, 60), (a, 0), (a, 60),
+            (b, 3));
+        var expected = new[] { (a, 100, 260), (a, 100, 100), (b, 100, 200), (a, 50, 50), (a, 60, 60), (a, 1, 0), (a, 60, 60), (b, 3, 3) };
+        Check.Equal(
+            string.Join(' ', expected),
+            string.Join(' ', events.Select(received => (received.from, received.datagrams.SegmentSize, received.datagrams.Length))));
+    }
+
+    [Fact("a run never crosses slabs, and no byte of a slab is used twice")]
+    public static void Slabs()
+    {
+        var source = Endpoint("1.1.1.1:1");
+        var events = Received([.. Enumerable.Repeat((source, 1400), 200), (source, 65507), (source, 1400)]);
+        var counts = events.Select(received => received.datagrams.Count).ToArray();
+        Check.Equal("46 46 46 46 16 1 1", string.Join(' ', counts));
+        foreach (var slab in events.GroupBy(received => received.datagrams.Buffer))
+        {
+            var end = 0;
+            foreach (var received in slab)
+            {
+                Check.That(received.datagrams.Offset >= end);
+                end = received.datagrams.Offset + received.datagrams.Length;
+            }
+        }
+    }
+
+    [Fact("a wait ends by a datagram, by a wake, or by its time")]
+    public static async Task Waits()
+    {
+        using var transport = ManagedTransport.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        var received = new List<Event>();
+        transport.Wait(0);
+        transport.Receive(received);
+        Check.Equal(0, received.Count);
+        transport.Wait(20_000);
+        transport.Wake();
+        await Task.Run(() => transport.Wait(long.MaxValue)).Within();
+        var waiting = Task.Run(() => transport.Wait(long.MaxValue));
+        transport.Wake();
+        await waiting.Within();
+        for (var count = 0; count < 300; count++)
+        {
+            socket.SendTo(new byte[100], transport.LocalEndPoint);
+        }
+
+        var datagrams = 0;
+        while (datagrams < 300)
+        {
+            received.Clear();
+            await Task.Run(() => transport.Wait(long.MaxValue)).Within();
+            transport.Receive(received);
+            Check.That(received.Count > 0);
+            datagrams += received.Sum(one => ((Event.Received)one).datagrams.Count);
+        }
+
+        Check.Equal(300, datagrams);
+    }
+
+    [Fact("sending where there is no way says so, and where nobody listens does not")]
+    public static void Sending()
+    {
+        using var transport = ManagedTransport.Bind(new IPEndPoint(IPAddress.IPv6Loopback, 0), 1 << 20, 1 << 20);
+        Check.That(transport.Send(Endpoint("[::1]:9"), new byte[10]) == SocketError.Success);
+        Check.That(transport.Send(Endpoint("[::1]:9"), new byte[10]) == SocketError.Success);
+        Check.That(transport.Send(Endpoint("192.0.2.1:9"), new byte[10]) != SocketError.Success);
+        Check.That(transport.Speaks(Endpoint("192.0.2.1:9")));
+        using var four = ManagedTransport.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
+        Check.That(!four.Speaks(Endpoint("[::1]:9")));
+        for (var port = 1; port < 3000; port++)
+        {
+            Check.That(four.Send(Endpoint($"127.0.0.1:{port}"), new byte[1]) == SocketError.Success);
+        }
+    }
+
+    [Fact("received bytes are read in order, whole and in parts, copied or not")]
+    public static void ReceivedBytesInOrder()
+    {
+        var random = new System.Random(5);
+        var bytes = new ReceivedBytes();
+        var (written, read) = (0, 0);
+        for (var turn = 0; turn < 20_000; turn++)
+        {
+            if (random.Next(3) > 0)
+            {
+                // A strided view, as of packets with headers between them.
+                var (pieces, size) = (random.Next(1, 5), random.Next(1, 50));
+                var length = (pieces * size) - random.Next(size);
+                var buffer = new byte[random.Next(2) == 0 ? 4 + (pieces * (size + 3)) : 4096];
+                var payload = new Payload(buffer, 4, size + 3, size, length);
+                for (var index = 0; index < length; index++)
+                {
+                    buffer[4 + (index / size * (size + 3)) + (index % size)] = (byte)(written++ * 7);
+                }
+
+                bytes.Add(payload);
+            }
+            else if (bytes.Length > 0)
+            {
+                var target = new byte[random.Next(1, 200)];
+                var count = bytes.Head(out var already).CopyTo(already, target);
+                bytes.Advance(count);
+                for (var index = 0; index < count; index++)
+                {
+                    Check.Equal((byte)(read++ * 7), target[index]);
+                }
+            }
+
+            Check.Equal(written - read, bytes.Length);
+        }
+    }
+
+    [Fact("small payloads are copied together and do not keep slabs alive")]
+    public static void SmallPayloads()
+    {
+        var bytes = new ReceivedBytes();
+        for (var index = 0; index < 100; index++)
+        {
+            bytes.Add(new Payload(new byte[ReceivedRuns.SlabSize], 0, 100, 100, 100));
+        }
+
+        Check.That(bytes.Head(out _).Buffer.Length < 2000);
+        Check.That(bytes.Head(out _).Length > 500);
+    }
+
+    [Fact("written bytes come out in order, in chunks of whole packets, and small ones together")]
+    public static void WrittenBytesInOrder()
+    {
+        const int Packet = 1380;
+        var random = new System.Random(6);
+        var bytes = new WrittenBytes(Packet);
+        var events = new List<Event>();
+        var (written, read) = (0, 0);
+        for (var turn = 0; turn < 5000; turn++)
+        {
+            var wanted = random.Next(4) switch { 0 => random.Next(1, 200_000), 1 => random.Next(1, 3000), _ => 1 };
+            while (wanted > 0)
+            {
+                var place = bytes.Place(wanted);
+                Check.That(place.Length > 0 && place.Length <= wanted);
+                if (random.Next(10) == 0)
+                {
+                    Read(); // The engine comes between.
+                }
+
+                for (var index = 0; index < place.Length; index++)
+                {
+                    place[index] = (byte)(written++ * 3);
+                }
+
+                bytes.Commit(place.Length);
+                wanted -= place.Length;
+            }
+
+            if (random.Next(3) == 0)
+            {
+                Read();
+            }
+        }
+
+        Read();
+        Check.Equal(written, read);
+
+        void Read()
+        {
+            events.Clear();
+            bytes.Drain(2, events);
+            foreach (var chunk in events.Cast<Event.Write>())
+            {
+                Check.That(chunk.bytes.Length <= bytes.MaxChunk);
+                foreach (var value in chunk.bytes.Span)
+                {
+                    Check.Equal((byte)(read++ * 3), value);
+                }
+            }
+        }
+    }
+
+    [Fact("a large write is cut into whole packets")]
+    public static void WholePackets()
+    {
+        var bytes = new WrittenBytes(1380);
+        var wanted = 500_000;
+        while (wanted > 0)
+        {
+            var place = bytes.Place(wanted).Length;
+            bytes.Commit(place);
+            wanted -= place;
+        }
+
+        var events = new List<Event>();
+        bytes.Drain(2, events);
+        Check.That(events.SkipLast(1).Cast<Event.Write>().All(chunk => chunk.bytes.Length % 1380 == 0));
+        Check.Equal(0, bytes.MaxChunk % 1380);
+    }
+
+    private static Endpoint Endpoint(string text) => Addresses.ToEndpoint(IPEndPoint.Parse(text));
+
+    private static List<Event.Received> Received(params (Endpoint Source, int Length)[] datagrams)
+    {
+        var events = new List<Event>();
+        var runs = new ReceivedRuns();
+        runs.Begin(events);
+        foreach (var (source, length) in datagrams)
+        {
+            Check.That(runs.Room(length).Length >= length);
+            runs.Add(source, length);
+        }
+
+        runs.Flush();
+        return events.Cast<Event.Received>().ToList();
+    }
+}
