@@ -8,10 +8,9 @@ internal static class StandardStreams
     public static Stream OpenInput() => Console.OpenStandardInput();
 
     /// <summary>
-    /// Standard output. Disposing it ends a pipe, so that its reader sees the end while the other direction goes on. A console stream
-    /// would not do that, and it takes a pipe that nobody reads any more for success (`utp cat … | head`): data would be lost without a
-    /// word. So a pipe is opened as a file. A real file is not, for it would not move the offset that it shares with the processes that
-    /// come after.
+    /// Standard output. A console stream takes a pipe that nobody reads any more for success (`utp cat … | head`), and data would be lost
+    /// without a word. So a pipe is opened as a file, which fails. A real file is not, for it would not move the offset that it shares
+    /// with the processes that come after. Its end is that of the process: the runtime holds duplicates of the descriptor.
     /// </summary>
     public static Stream OpenOutput()
     {
@@ -20,7 +19,7 @@ internal static class StandardStreams
             var file = new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
             if (!file.CanSeek)
             {
-                return new FileStream(new SafeFileHandle(1, ownsHandle: true), FileAccess.Write, bufferSize: 0);
+                return file;
             }
         }
 

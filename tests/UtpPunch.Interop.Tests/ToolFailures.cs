@@ -144,10 +144,11 @@ public static class ToolFailures
         await dialler.SayAsync("hello"u8.ToArray(), end: false);
         await listener.DigestAsync(length: 5);
         dialler.Interrupt();
-        Check.Equal("hello", await listener.TextAsync());
+        await dialler.ComplaintAsync();
         await listener.SayAsync("world"u8.ToArray());
         await listener.SucceedAsync();
         await dialler.FailAsync(Interrupted);
+        Check.Equal("hello", await listener.TextAsync());
         Check.Equal("world", await dialler.TextAsync());
     }
 
@@ -160,7 +161,7 @@ public static class ToolFailures
         await dialler.SayAsync("hello"u8.ToArray(), end: false);
         await listener.DigestAsync(length: 5);
         dialler.Interrupt();
-        await listener.OutputAsync();
+        await dialler.ComplaintAsync();
         dialler.Interrupt();
         await dialler.FailAsync(Interrupted);
         await listener.FailAsync(Failure);

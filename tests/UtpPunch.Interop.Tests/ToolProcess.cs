@@ -146,15 +146,32 @@ internal sealed class ToolProcess : IDisposable
     public async Task<Digest> DigestAsync(TimeSpan? patience = null) => DigestOf(await OutputAsync(patience));
 
     /// <summary>What standard output is when it has become so long; it need not end.</summary>
-    public async Task<Digest> DigestAsync(int length)
+    public async Task<Digest> DigestAsync(int length) => DigestOf(await OutputAsync(length));
+
+    /// <summary>The same as text.</summary>
+    public async Task<string> TextAsync(int length) => Encoding.UTF8.GetString(await OutputAsync(length));
+
+    /// <summary>Waits until there is something on standard error.</summary>
+    public Task ComplaintAsync() => UntilAsync(() => Complaints.Length > 0);
+
+    private async Task<byte[]> OutputAsync(int length)
+    {
+        await UntilAsync(() => Output.Length >= length);
+        return Output;
+    }
+
+    private async Task UntilAsync(Func<bool> condition)
     {
         var started = Stopwatch.GetTimestamp();
-        while (Output.Length < length && Stopwatch.GetElapsedTime(started) < Patience)
+        while (!condition())
         {
+            if (Stopwatch.GetElapsedTime(started) > Patience)
+            {
+                throw new TimeoutException($"{this} has written {Output.Length} bytes, and does not go on within {Patience}.");
+            }
+
             await Task.Delay(20);
         }
-
-        return DigestOf(Output);
     }
 
     private byte[] Output
