@@ -116,7 +116,7 @@ internal static class Cat
         stream.CompleteWrites();
     }
 
-    /// <summary>Reads from standard input; an interruption is its end. The read itself cannot be cancelled, so it is left behind then.</summary>
+    /// <summary>Reads from standard input; an interruption is its end. The read cannot be cancelled, so it is left behind.</summary>
     private static async Task<int> ReadAsync(Stream input, Memory<byte> buffer, CancellationToken interrupted)
     {
         try

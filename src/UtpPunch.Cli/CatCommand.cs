@@ -73,8 +73,8 @@ internal static class CatCommand
     {
         var command = new Command(
             "cat",
-            "Send standard input to a peer, and write what the peer sends to standard output. The end of standard input ends one direction; the"
-            + " other one goes on until the peer ends it. So does the first Ctrl-C; the second one ends all.")
+            "Send standard input to a peer, and write what the peer sends to standard output. The end of standard input ends one direction;"
+            + " the other one goes on until the peer ends it. So does the first Ctrl-C; the second one ends all.")
         {
             Host, Port, Listen, Bind, Dialect, ConnectTimeout, Timeout,
         };

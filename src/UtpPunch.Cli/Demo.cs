@@ -24,7 +24,8 @@ internal static class Demo
         }
         catch (OperationCanceledException)
         {
-            Complaint.Write(interruption.ExitCode is null ? $"the demo did not finish within {Patience.TotalMinutes} minutes" : "interrupted");
+            var reason = interruption.ExitCode is null ? $"the demo did not finish within {Patience.TotalMinutes} minutes" : "interrupted";
+            Complaint.Write(reason);
             return interruption.ExitCode ?? ExitCodes.Failure;
         }
         catch (UtpException error)
@@ -59,7 +60,7 @@ internal static class Demo
         static ToolException Missing() => new(ExitCodes.Failure, "the second process ended too early");
     }
 
-    /// <summary>Repeats what the second process tells the user, until it reports or is gone. If it is gone, nothing is waited for.</summary>
+    /// <summary>Repeats what the second process tells the user, until it reports or is gone; then nothing is waited for.</summary>
     private static async Task<DemoReport?> FollowAsync(OwnProcess peer, CancellationTokenSource gone)
     {
         while (await peer.ReadLineAsync(gone.Token) is { } line)
@@ -119,7 +120,7 @@ internal static class Demo
 
             {mebibytes} MiB went to the server at {Speed(mebibytes, here.Received.Time)}, SHA-256 {there.SentSha256},
             and {mebibytes} MiB to the client at {Speed(mebibytes, here.SendingTime)}, SHA-256 {here.Sent.Sha256}.
-            All of it arrived as it was sent. Packets sent again: {there.Retransmissions} by the client, {here.Retransmissions} by the server.
+            All of it arrived as it was sent. Packets sent again: {there.Retransmissions} there and {here.Retransmissions} back.
             """);
     }
 

@@ -19,10 +19,8 @@ internal static class DemoCommand
 
     public static Command Create()
     {
-        var command = new Command("demo", "Let two processes on this machine talk: the example of the original's README, and then a lot of data each way.")
-        {
-            Size,
-        };
+        const string Description = "Let two processes on this machine talk: hello and world first, and then a lot of data each way.";
+        var command = new Command("demo", Description) { Size };
         command.SetAction(parsed => Demo.RunAsync(parsed.GetValue(Size)));
         return command;
     }

@@ -44,14 +44,19 @@ internal static class DemoPeer
     }
 
     // When the first process is gone, however it went, nobody needs this one.
-    private static void EndWithInput() => new Thread(() =>
+    private static void EndWithInput()
     {
-        while (Console.In.Read() >= 0)
-        {
-        }
+        new Thread(Wait) { IsBackground = true }.Start();
 
-        Environment.Exit(ExitCodes.Failure);
-    }) { IsBackground = true }.Start();
+        static void Wait()
+        {
+            while (Console.In.Read() >= 0)
+            {
+            }
+
+            Environment.Exit(ExitCodes.Failure);
+        }
+    }
 }
 
 /// <summary>What the second process says at its end.</summary>

@@ -13,7 +13,8 @@ internal sealed class OwnProcess : IDisposable
 
     public OwnProcess(params string[] arguments)
     {
-        var executable = Environment.ProcessPath ?? throw new ToolException(ExitCodes.Failure, "the system does not say where this program is");
+        var executable = Environment.ProcessPath
+            ?? throw new ToolException(ExitCodes.Failure, "the system does not say where this program is");
         var isHosted = Path.GetFileNameWithoutExtension(executable).Equals("dotnet", StringComparison.OrdinalIgnoreCase);
         string[] host = isHosted ? ["exec", Path.Combine(AppContext.BaseDirectory, "utp.dll")] : [];
         _process = Process.Start(new ProcessStartInfo(executable, [.. host, .. arguments])
@@ -26,7 +27,8 @@ internal sealed class OwnProcess : IDisposable
     public int Id => _process.Id;
 
     /// <summary>The next line of its output; null when it has ended.</summary>
-    public ValueTask<string?> ReadLineAsync(CancellationToken cancellationToken) => _process.StandardOutput.ReadLineAsync(cancellationToken);
+    public ValueTask<string?> ReadLineAsync(CancellationToken cancellationToken) =>
+        _process.StandardOutput.ReadLineAsync(cancellationToken);
 
     /// <summary>Waits until it has ended by itself.</summary>
     public async Task<int> ExitAsync(CancellationToken cancellationToken)

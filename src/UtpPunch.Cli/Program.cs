@@ -32,7 +32,8 @@ try
         throw new ToolException(ExitCodes.Usage, error.Message);
     }
 
-    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+    var ours = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+    return await parsed.InvokeAsync(ours);
 }
 catch (Exception error)
 {
@@ -48,8 +49,8 @@ internal sealed class VersionAction : SynchronousCommandLineAction
     public override int Invoke(ParseResult parseResult)
     {
         var version = typeof(VersionAction).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
-        var (number, commit) = version.Split('+') is [var first, { Length: > 0 } second] ? (first, $" ({second[..Math.Min(second.Length, 10)]})") : (version, "");
-        parseResult.InvocationConfiguration.Output.WriteLine($"utp {number}{commit}");
+        var commit = version.IndexOf('+') is > 0 and var plus ? $" ({version[(plus + 1)..Math.Min(version.Length, plus + 11)]})" : "";
+        parseResult.InvocationConfiguration.Output.WriteLine($"utp {version.Split('+')[0]}{commit}");
         return ExitCodes.Success;
     }
 }

@@ -68,7 +68,8 @@ internal static class Words
     public static TimeSpan? Seconds(ArgumentResult result)
     {
         var word = result.Tokens[0].Value;
-        if (double.TryParse(word, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var seconds) && seconds is >= 0.001 and <= 86400)
+        if (double.TryParse(word, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var seconds)
+            && seconds is >= 0.001 and <= 86400)
         {
             return TimeSpan.FromSeconds(seconds);
         }

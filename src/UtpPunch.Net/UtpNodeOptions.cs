@@ -36,7 +36,7 @@ public sealed class UtpNodeOptions
 
     /// <summary>The largest datagram that streams of <see cref="Dialect"/> send, in bytes of UDP payload; 20 of them are the header.</summary>
     /// <value>Null by default, which is 1400, or 1020 for <see cref="UtpDialect.UtpPunch"/> (the npm package's <c>mtu</c> of 1000).
-    /// 100 to 65507.</value>
+    /// 100 to 65507, and at most a quarter of the buffers.</value>
     public int? PacketSize { get; set; }
 
     /// <summary>How many packets streams of <see cref="Dialect"/> have in flight at most.</summary>
@@ -95,7 +95,7 @@ public sealed class UtpNodeOptions
     /// The options of the npm package <c>utp-punch</c>, with its defaults, as options of ours, for a node that speaks its dialect.
     /// </summary>
     /// <param name="bufferSize">Packets: the ring of either direction. One fewer may be in flight, the rest of the path permitting;
-    /// the buffers of this node are as large, or 64 KiB if that is more.</param>
+    /// the buffers of this node hold as many, or 64 KiB if that is more.</param>
     /// <param name="mtu">Bytes of payload in a packet; <see cref="PacketSize"/> counts the 20 bytes of the header too.</param>
     /// <param name="timeoutMs">There, the time after which a silent socket says so, and for which it waits when it ends; here,
     /// <see cref="LingerTimeout"/> and <see cref="ConnectTimeout"/>. It does not end silent streams there, so <see cref="IdleTimeout"/>
@@ -112,11 +112,15 @@ public sealed class UtpNodeOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(timeoutMs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(resendMs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(keepAliveMs);
-        var buffer = (int)Math.Clamp((long)bufferSize * mtu, UtpNodeOptionsCheck.LeastBuffer, UtpNodeOptionsCheck.MostBuffer);
+        var packetSize = mtu + UtpNodeOptionsCheck.HeaderLength;
+        var buffer = (int)Math.Clamp(
+            Math.Max(bufferSize, UtpNodeOptionsCheck.PacketsPerBuffer) * (long)packetSize,
+            UtpNodeOptionsCheck.LeastBuffer,
+            UtpNodeOptionsCheck.MostBuffer);
         return new UtpNodeOptions
         {
             Dialect = UtpDialect.UtpPunch,
-            PacketSize = mtu + UtpNodeOptionsCheck.HeaderLength,
+            PacketSize = packetSize,
             PacketWindow = bufferSize - 1,
             SendBufferSize = buffer,
             ReceiveBufferSize = buffer,

@@ -10,6 +10,7 @@ internal static class UtpNodeOptionsCheck
     public const int HeaderLength = Wire.HeaderLength;
     public const int LeastBuffer = 64 * 1024;
     public const int MostBuffer = 1 << 30;
+    public const int PacketsPerBuffer = 4;
     private const int LeastPacket = 100;
     private const int MostPacket = 65507;
     private const int MostConnections = 1 << 20;
@@ -38,6 +39,12 @@ internal static class UtpNodeOptionsCheck
         Between(options.SendBufferSize, LeastBuffer, MostBuffer, nameof(options.SendBufferSize));
         Between(options.ReceiveBufferSize, LeastBuffer, MostBuffer, nameof(options.ReceiveBufferSize));
         Between(options.PacketSize ?? LeastPacket, LeastPacket, MostPacket, nameof(options.PacketSize));
+        if (options.PacketSize > Math.Min(options.SendBufferSize, options.ReceiveBufferSize) / PacketsPerBuffer)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(options.PacketSize), options.PacketSize, $"The buffers must hold {PacketsPerBuffer} packets at least.");
+        }
+
         Between(options.PacketWindow ?? 1, 1, 1000, nameof(options.PacketWindow));
         Between(options.SocketReceiveBuffer, 1, MostBuffer, nameof(options.SocketReceiveBuffer));
         Between(options.SocketSendBuffer, 1, MostBuffer, nameof(options.SocketSendBuffer));

@@ -48,8 +48,8 @@ type internal Connection =
       mutable ExpiresAt: Instant
       mutable RetransmitAt: Instant
       mutable LossProbeAt: Instant
-      /// The oldest packet was sent again to provoke an acknowledgement; once between two signs of progress.
-      mutable LossProbed: bool
+      /// How often the oldest packet was sent again to provoke an acknowledgement since the last sign of progress.
+      mutable LossProbes: int
       mutable WindowProbeAt: Instant
       mutable AckAt: Instant
       mutable QuietAt: Instant
@@ -86,6 +86,12 @@ module internal Connection =
 
     /// What is allowed for the peer's own delayed acknowledgement.
     let private peersDelayedAck = Time.milliseconds 25
+
+    /// Probes ahead of the retransmission timer, each after twice the wait of the one before (RFC 9002, 6.2.1).
+    let private lossProbes = 3
+
+    /// Retransmission time-outs in a row without which no stream is given up.
+    let private triesBeforeGivingUp = 4
 
     /// SYNs with the same ids, before fresh ones are tried.
     let private synsWithOneId = 2
@@ -140,7 +146,7 @@ module internal Connection =
           ExpiresAt = expiresAt
           RetransmitAt = Time.never
           LossProbeAt = Time.never
-          LossProbed = false
+          LossProbes = 0
           WindowProbeAt = Time.never
           AckAt = Time.never
           QuietAt = now
@@ -498,7 +504,7 @@ module internal Connection =
                 connection.Rtt <- { connection.Rtt with Backoff = 0 }
                 connection.RetransmitAt <- Time.never
                 connection.LossProbeAt <- Time.never
-                connection.LossProbed <- false
+                connection.LossProbes <- 0
 
             if acknowledged.Congested then
                 connection.StepCongested <- true
@@ -681,9 +687,10 @@ module internal Connection =
             connection.Congestion <- connection.Congestion.Lost()
             connection.StepCongested <- false
 
-    /// When to give up. A peer that says that its window is closed is alive; only its silence counts against it.
+    /// When to give up. A peer that says that its window is closed is alive; only its silence counts against it. Time alone is not
+    /// enough: a machine that slept has not asked.
     let private giveUpAt connection =
-        if Sender.packets connection.Sender = 0 then
+        if Sender.packets connection.Sender = 0 || connection.Rtt.Backoff < triesBeforeGivingUp then
             Time.never
         else
             let since =
@@ -719,7 +726,7 @@ module internal Connection =
             if Sender.peerWindow connection.Sender = 0L then
                 // The peer drops what we send because its reader stands still: no congestion, and no longer waits.
                 note turn Rule.WindowProbe connection
-                connection.Rtt <- { connection.Rtt with Backoff = min 4 (connection.Rtt.Backoff + 1) }
+                connection.Rtt <- { connection.Rtt with Backoff = min triesBeforeGivingUp (connection.Rtt.Backoff + 1) }
             else
                 note turn Rule.RetransmitTimeout connection
                 connection.Timeouts <- connection.Timeouts + 1L
@@ -729,13 +736,17 @@ module internal Connection =
             connection.LossProbeAt <- Time.never
         elif turn.Now >= connection.LossProbeAt then
             connection.LossProbeAt <- Time.never
-            connection.LossProbed <- true
+            connection.LossProbes <- connection.LossProbes + 1
 
             match Sender.probeLoss turn.Now connection.Sender with
             | null -> ()
             | run ->
                 note turn Rule.LossProbe connection
                 emitRun turn run connection
+        elif turn.Now >= Sender.overdueAt connection.Sender then
+            if Sender.findOverdue turn.Now connection.Rtt connection.Sender then
+                note turn Rule.FastRetransmit connection
+                connection.Congestion <- connection.Congestion.Lost()
 
     let private transmit turn connection =
         let wasIdle = Sender.packets connection.Sender = 0
@@ -783,11 +794,12 @@ module internal Connection =
 
             if
                 (sent || connection.LossProbeAt = Time.never)
-                && not connection.LossProbed
+                && connection.LossProbes < lossProbes
                 && Rtt.isKnown connection.Rtt
                 && connection.Rtt.Backoff = 0
             then
-                connection.LossProbeAt <- turn.Now + Rtt.probeAfter peersDelayedAck connection.Rtt
+                let wait = Rtt.probeAfter peersDelayedAck connection.Rtt
+                connection.LossProbeAt <- turn.Now + wait * (1L <<< connection.LossProbes)
 
     let private acknowledgeReceived turn connection =
         // RFC 9293, 3.8.6.2.2: tell of a window that opens, but not of every byte.
@@ -845,6 +857,7 @@ module internal Connection =
         | Phase.SynReceived -> min connection.HandshakeAt connection.ExpiresAt
         | Phase.Open ->
             min connection.RetransmitAt connection.LossProbeAt
+            |> min (Sender.overdueAt connection.Sender)
             |> min connection.WindowProbeAt
             |> min connection.AckAt
             |> min (giveUpAt connection)

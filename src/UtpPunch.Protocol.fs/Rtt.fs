@@ -46,6 +46,10 @@ module Rtt =
 
         max basis (min options.MaxRto (basis * (1L <<< min rtt.Backoff 10)))
 
+    /// How old a packet is, behind which others have arrived, when it is lost rather than late (RFC 8985, 6.2: RACK).
+    let overdueAfter (rtt: Rtt) : Duration =
+        rtt.Smoothed + max (Time.milliseconds 1) (max (4L * rtt.Variance) (rtt.Least / 4L))
+
     /// How long an acknowledgement may take before something is amiss: the spread of the samples, and the peer's delayed
     /// acknowledgement (RFC 9002, 6.2.1 computes its probe time-out so).
     let probeAfter (delayedAck: Duration) (rtt: Rtt) : Duration =

@@ -48,6 +48,9 @@ type Sender
     /// The latest transmission that certainly arrived.
     member val ArrivedOrder = -1L with get, set
     member val Duplicates = 0 with get, set
+    /// Packets have overtaken each other: three that arrived behind a missing one prove nothing any more.
+    member val PathReorders = false with get, set
+    member val OverdueAt = Time.never with get, set
     member val PeerSacks = false with get, set
     /// Until `oldest` gets here, further losses belong to the same congestion.
     member val RecoveryEnd: SeqNr voption = ValueNone with get, set
@@ -95,6 +98,8 @@ type Sender
             NextOrder = this.NextOrder,
             ArrivedOrder = this.ArrivedOrder,
             Duplicates = this.Duplicates,
+            PathReorders = this.PathReorders,
+            OverdueAt = this.OverdueAt,
             PeerSacks = this.PeerSacks,
             RecoveryEnd = this.RecoveryEnd,
             PeerWindow = this.PeerWindow,
@@ -144,6 +149,10 @@ type Sender
         | Mark.Sacked -> ()
 
         if part.Transmissions = 1 then
+            // Sent once, so it was late, not lost.
+            if part.Mark = Mark.Lost || this.ArrivedOrder - part.Order >= int64 threshold then
+                this.PathReorders <- true
+
             youngest <- max youngest part.SentAt
             this.ArrivedOrder <- max this.ArrivedOrder (part.Order + int64 (part.Count - 1))
 
@@ -243,9 +252,26 @@ type Sender
             runs[0] <- head.Slice(0, 1)
             runs.Insert(1, head.Slice(1, head.Count - 1))
 
-    /// A packet is lost when three that were sent behind it have arrived: for a first transmission by position (RFC 6675), for a
-    /// later one by the order of sending.
-    member private this.FindLost() =
+    /// Whether a run is lost, given that something sent behind it has arrived: by number, as long as the path has kept the order
+    /// (RFC 6675 for a first transmission, the order of sending for a later one), and in any case by age (RFC 8985).
+    member private this.IsLost(run: Run, behind: int, now: Instant, rtt: Rtt) =
+        let later = this.ArrivedOrder - (run.Order + int64 (run.Count - 1))
+        let seen = if run.Transmissions = 1 then int64 behind else later
+
+        if later <= 0L then
+            false
+        elif seen >= int64 threshold && not this.PathReorders then
+            true
+        else
+            let overdueAt = run.SentAt + Rtt.overdueAfter rtt
+            let isOverdue = Rtt.isKnown rtt && now >= overdueAt
+
+            if not isOverdue && Rtt.isKnown rtt then
+                this.OverdueAt <- min this.OverdueAt overdueAt
+
+            isOverdue
+
+    member private this.FindLost(now: Instant, rtt: Rtt) =
         let mutable found = false
         let mutable behind = 0
 
@@ -254,11 +280,7 @@ type Sender
 
             match run.Mark with
             | Mark.Sacked -> behind <- behind + run.Count
-            | Mark.InFlight when
-                (run.Transmissions = 1 && behind >= threshold)
-                || (run.Transmissions > 1
-                    && this.ArrivedOrder >= run.Order + int64 (run.Count - 1 + threshold))
-                ->
+            | Mark.InFlight when this.IsLost(run, behind, now, rtt) ->
                 this.Lose index
                 found <- true
             | Mark.InFlight
@@ -266,27 +288,52 @@ type Sender
 
         found
 
-    /// Without selective acknowledgements: three repeated cumulative ones (RFC 5681), or a partial one in recovery (RFC 6582).
-    member private this.FindLostByRepetition(freed: int, isBare: bool) =
-        if this.Packets = 0 || this.PeerSacks then
+    /// Without selective acknowledgements each repeated cumulative one tells of a packet behind the oldest: three of them
+    /// (RFC 5681), a partial one in recovery (RFC 6582), or one and the oldest packet's age mean that it is lost.
+    member private this.FindHeadLost(freed: int, now: Instant, rtt: Rtt) =
+        let head = runs[0]
+        let overdueAt = head.SentAt + Rtt.overdueAfter rtt
+        let isOverdue = this.Duplicates > 0 && Rtt.isKnown rtt && now >= overdueAt
+        let isRepeated = this.Duplicates >= threshold && not this.PathReorders
+        let isPartial = freed > 0 && this.RecoveryEnd.IsSome
+
+        if head.Mark <> Mark.InFlight then
+            false
+        elif isOverdue || (head.Transmissions = 1 && (isRepeated || isPartial)) then
+            this.SplitHead()
+            this.Lose 0
+            true
+        else
+            if this.Duplicates > 0 && Rtt.isKnown rtt then
+                this.OverdueAt <- min this.OverdueAt overdueAt
+
+            false
+
+    member private this.Find(freed: int, now: Instant, rtt: Rtt) =
+        this.OverdueAt <- Time.never
+
+        // What is sent against a closed window is dropped there and acknowledged with the old number: no loss.
+        if this.Packets = 0 || this.Probing then
             false
         else
-            if freed > 0 then this.Duplicates <- 0
-            elif isBare then this.Duplicates <- this.Duplicates + 1
+            let head = not this.PeerSacks && this.FindHeadLost(freed, now, rtt)
 
-            let partial = freed > 0 && this.RecoveryEnd.IsSome
-            let head = runs[0]
-
-            if
-                (partial || this.Duplicates = threshold)
-                && head.Mark = Mark.InFlight
-                && head.Transmissions = 1
-            then
-                this.SplitHead()
-                this.Lose 0
-                true
+            if this.SackedPackets > 0 || this.AgainInFlight > 0 then
+                this.FindLost(now, rtt) || head
             else
-                false
+                head
+
+    /// Several losses within one round trip are one congestion.
+    member private this.Congest(lost: bool) =
+        let congested = lost && this.RecoveryEnd.IsNone
+
+        if congested then
+            this.RecoveryEnd <- ValueSome next
+
+        congested
+
+    member this.FindOverdue(now: Instant, rtt: Rtt) =
+        this.Congest(this.Find(0, now, rtt))
 
     member this.Acknowledge(now: Instant, rtt: Rtt, ackNr: SeqNr, sack: Bytes, isBare: bool) =
         let freed = ackNr - oldest + 1
@@ -310,10 +357,10 @@ type Sender
             if this.Packets > 1 then
                 bytes <- bytes + this.Select(ackNr, sack, &youngest)
 
-        let mutable lost = this.FindLostByRepetition(freed, isBare)
+        if freed > 0 then this.Duplicates <- 0
+        elif isBare && this.Packets > 0 then this.Duplicates <- this.Duplicates + 1
 
-        if this.SackedPackets > 0 || this.AgainInFlight > 0 then
-            lost <- this.FindLost() || lost
+        let mutable lost = this.Find(freed, now, rtt)
 
         // A loss probe that was answered no sooner than its own round trip allows has repaired a loss (RFC 8985, 7.4).
         match this.LossProbe with
@@ -322,11 +369,6 @@ type Sender
             lost <- lost || now - at >= rtt.Least / 2L
         | _ -> ()
 
-        let congested = lost && this.RecoveryEnd.IsNone
-
-        if congested then
-            this.RecoveryEnd <- ValueSome next
-
         { Freed = freed
           Bytes = bytes
           RoundTrip =
@@ -334,7 +376,7 @@ type Sender
                 ValueSome(now - youngest)
             else
                 ValueNone
-          Congested = congested }
+          Congested = this.Congest lost }
 
     member this.Advertise(window: int64, stamp: uint32, advanced: bool) =
         // An older packet that was overtaken must not shrink the window again.
@@ -494,7 +536,7 @@ type Sender
             null
 
     member this.ProbeLoss(now: Instant) : Run =
-        if this.Packets = 0 || runs[0].Mark <> Mark.InFlight then
+        if this.Packets = 0 || this.Probing || runs[0].Mark <> Mark.InFlight then
             null
         else
             this.SplitHead()
@@ -517,6 +559,7 @@ type Sender
         this.RecoveryEnd <- ValueSome next
         this.LossProbe <- ValueNone
         this.Duplicates <- 0
+        this.OverdueAt <- Time.never
         flight
 
 module Sender =
@@ -552,4 +595,6 @@ module Sender =
     let probeWindow now (sender: Sender) = sender.ProbeWindow now
     let isBlocked (sender: Sender) = sender.IsBlocked
     let probeLoss now (sender: Sender) = sender.ProbeLoss now
+    let overdueAt (sender: Sender) = sender.OverdueAt
+    let findOverdue now rtt (sender: Sender) = sender.FindOverdue(now, rtt)
     let timeOut (sender: Sender) = sender.TimeOut()

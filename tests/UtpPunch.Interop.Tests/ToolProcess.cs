@@ -40,7 +40,7 @@ internal sealed class ToolProcess : IDisposable
         _reading = ReadComplaintsAsync();
     }
 
-    /// <summary>Starts the tool. Words that hold no blanks: they are split at blanks.</summary>
+    /// <summary>Starts the tool with words between blanks.</summary>
     public static ToolProcess Start(string words, bool gather = true) =>
         new(words.Split(' ', StringSplitOptions.RemoveEmptyEntries), gather);
 
@@ -128,7 +128,8 @@ internal sealed class ToolProcess : IDisposable
     {
         var actual = await ExitAsync(patience);
         Check.Equal(code, actual, $"the exit code of {this}");
-        Check.That(Complaints.StartsWith("utp: ", StringComparison.Ordinal) && !Complaints.Contains('\n'), $"one line, beginning with 'utp: ', not <{Complaints}>");
+        var isOneLine = Complaints.StartsWith("utp: ", StringComparison.Ordinal) && !Complaints.Contains('\n');
+        Check.That(isOneLine, $"one line, beginning with 'utp: ', not <{Complaints}>");
         return Complaints;
     }
 

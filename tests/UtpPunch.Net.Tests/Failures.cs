@@ -144,6 +144,7 @@ public static class Failures
         await Refused(nameof(UtpNodeOptions.SendBufferSize), options => options.SendBufferSize = 1000);
         await Refused(nameof(UtpNodeOptions.ReceiveBufferSize), options => options.ReceiveBufferSize = int.MaxValue);
         await Refused(nameof(UtpNodeOptions.PacketSize), options => options.PacketSize = 20);
+        await Refused(nameof(UtpNodeOptions.PacketSize), options => options.PacketSize = 300_000);
         await Refused(nameof(UtpNodeOptions.PacketWindow), options => options.PacketWindow = 0);
         await Refused(nameof(UtpNodeOptions.ConnectTimeout), options => options.ConnectTimeout = TimeSpan.Zero);
         await Refused(nameof(UtpNodeOptions.IdleTimeout), options => options.IdleTimeout = TimeSpan.FromSeconds(-3));
@@ -159,6 +160,7 @@ public static class Failures
         Check.Throws<ArgumentOutOfRangeException>(() => node.Listen(new UtpListenOptions { Backlog = 0 }));
         await Check.ThrowsAsync<ArgumentOutOfRangeException>(() => node.CloseAsync(TimeSpan.FromSeconds(-2)).AsTask());
         Check.Throws<ArgumentOutOfRangeException>(() => UtpNodeOptions.FromUtpPunch(bufferSize: 1));
+        (await UtpNode.BindAsync(UtpNodeOptions.FromUtpPunch(bufferSize: 2, mtu: 60_000))).Dispose();
 
         static async Task Refused(string name, Action<UtpNodeOptions> change)
         {

@@ -92,6 +92,28 @@ public static class Transports
         Check.Equal(300, datagrams);
     }
 
+    [Fact("a system that does not say how long the next datagram is serves as well")]
+    public static async Task WithoutLengths()
+    {
+        await using var server = Node();
+        await using var client = Node();
+        var listener = server.Listen();
+        var near = await client.ConnectAsync(server.LocalEndPoint).Within();
+        var far = await listener.AcceptAsync().Within();
+        var sent = Waiting.Bytes(3_000_000);
+        var writing = near.WriteAsync(sent, completeWrites: true).AsTask();
+        Waiting.Same(sent, await far.ReadToEndAsync());
+        await writing.Within();
+        client.Dispose();
+        server.Dispose();
+
+        static UtpNode Node()
+        {
+            var socket = SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
+            return UtpNode.Over(new ManagedTransport(socket, saysNextLength: false), UtpNodeOptionsCheck.Freeze(new UtpNodeOptions()));
+        }
+    }
+
     [Fact("sending where there is no way says so, and where nobody listens does not")]
     public static void Sending()
     {

@@ -82,7 +82,10 @@ let private gracefully =
       test "a last data packet that never arrives never turns into a clean end" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
-          pair.Filter <- Func<_, _, _>(fun side datagram -> side.Name = "B" || not (isData datagram && datagram.Length < 1400))
+
+          pair.Filter <-
+              Func<_, _, _>(fun side datagram -> side.Name = "B" || not (isData datagram && datagram.Length < 1400))
+
           write pair pair.A a (content 20_000)
           finish pair pair.A a
           finish pair pair.B b
@@ -231,11 +234,7 @@ let private abruptly =
       test "bytes that came before a RESET are delivered, also when both come in one receive call" {
           let struct (puppet, peer) = accepted ()
 
-          puppet.Receive(
-              here,
-              peer.Make(PacketType.Data, 0, content 10),
-              peer.Make(PacketType.Reset, 1, [||])
-          )
+          puppet.Receive(here, peer.Make(PacketType.Data, 0, content 10), peer.Make(PacketType.Reset, 1, [||]))
           |> ignore
 
           Expect.equal (puppet.Delivered 1) (content 10) "delivered"

@@ -10,10 +10,7 @@ let private target = Time.milliseconds 100
 let private fresh () : ICongestion = Ledbat(packet, target)
 
 let private acked bytes flight queueingMs (congestion: ICongestion) =
-    congestion.Acknowledged
-        { Bytes = bytes
-          Flight = flight
-          Queueing = ValueSome(Time.milliseconds queueingMs) }
+    congestion.Acknowledged { Bytes = bytes; Flight = flight; Queueing = ValueSome(Time.milliseconds queueingMs) }
 
 /// A round trip's worth of acknowledgements, two packets each, with the window in use.
 let private roundTrip queueingMs (congestion: ICongestion) =
@@ -117,10 +114,7 @@ let private ledbat =
           let congestion = avoiding (50 * packet)
 
           let grown =
-              congestion.Acknowledged
-                  { Bytes = congestion.Window
-                    Flight = congestion.Window
-                    Queueing = ValueNone }
+              congestion.Acknowledged { Bytes = congestion.Window; Flight = congestion.Window; Queueing = ValueNone }
 
           Expect.equal (grown.Window - congestion.Window) packet "growth"
       }
@@ -146,8 +140,7 @@ let private ledbat =
                   Expect.isLessThan off 0.02 $"seed {seed}: {congestion.Window} against {twin}"
       } ]
 
-let private observe (atMs: int) (sample: uint32) delay =
-    ValueSome(Delay.observe (Time.milliseconds atMs) sample delay)
+let private observe (atMs: int) (sample: uint32) delay = ValueSome(Delay.observe (Time.milliseconds atMs) sample delay)
 
 let private queueing (delay: Delay voption) = int64 (Delay.queueing delay.Value)
 
@@ -180,7 +173,11 @@ let private delays =
 
           for second in 1..900 do
               delay <- observe (second * 1_000) 50_000u delay
-              let expected = if second < 540 then ValueSome 40_000L elif second > 660 then ValueSome 0L else ValueNone
+
+              let expected =
+                  if second < 540 then ValueSome 40_000L
+                  elif second > 660 then ValueSome 0L
+                  else ValueNone
 
               // The first seconds are smoothed by the last four samples.
               match expected with
@@ -199,7 +196,9 @@ let private delays =
                   let sample = int64 (random.Next 100_000) + int64 (at / 100)
                   seen.Add(struct (at, sample))
                   delay <- observe at (uint32 sample) delay
-                  let current = Seq.min (Seq.map (fun (struct (_, sample)) -> sample) (Seq.skip (max 0 (seen.Count - 4)) seen))
+
+                  let current =
+                      Seq.min (Seq.map (fun (struct (_, sample)) -> sample) (Seq.skip (max 0 (seen.Count - 4)) seen))
 
                   let since age =
                       seen
@@ -246,7 +245,9 @@ let private roundTrips =
           Expect.equal (Rtt.timeout options rtt) (Time.milliseconds 500) "the floor"
           Expect.equal (Rtt.timeout options Rtt.none) (Time.seconds 1) "without a sample"
 
-          let doubled = [ for backoff in 0..5 -> int64 (Rtt.timeout options { rtt with Backoff = backoff }) / 1000L ]
+          let doubled =
+              [ for backoff in 0..5 -> int64 (Rtt.timeout options { rtt with Backoff = backoff }) / 1000L ]
+
           Expect.equal doubled [ 500L; 1_000L; 2_000L; 4_000L; 6_000L; 6_000L ] "milliseconds"
           Expect.equal (Rtt.timeout options { rtt with Backoff = 1_000_000 }) (Time.seconds 6) "any back-off"
       } ]

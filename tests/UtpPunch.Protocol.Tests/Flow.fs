@@ -22,7 +22,9 @@ let private ofType packetType (seen: Seen[]) = seen |> Array.filter (fun packet 
 /// The bits of a packet, as the distances from its `ack_nr` that they stand for.
 let private selected (seen: Seen) =
     let bits = seen.Packet.Sack.Span.ToArray()
-    [ for bit in 0 .. 8 * bits.Length - 1 do if bits[bit / 8] >>> (bit % 8) &&& 1uy = 1uy then bit + 2 ]
+
+    [ for bit in 0 .. 8 * bits.Length - 1 do
+          if bits[bit / 8] >>> (bit % 8) &&& 1uy = 1uy then bit + 2 ]
 
 let private readers =
     [ test "a reader that stands still stops the sender at the window, and reading on resumes it" {
@@ -165,6 +167,22 @@ let private acknowledgements =
           puppet.Receive(here, late, late) |> ignore
           Expect.equal (puppet.Head().Header.TimestampDifference) 90_000u "90 ms"
       }
+      test "the npm package re-sends a packet with the acknowledgement of its first sending, however old: it counts" {
+          let puppet = Puppet { NodeOptions.standard with Dialect = Dialect.UtpPunch }
+          puppet.Tell(Event.Listen 16) |> ignore
+          puppet.Receive(here, syn 100us 1000us) |> ignore
+          let peer = Peer(puppet, here, 100us, SeqNr 1001us, puppet.Head().Header.SeqNr)
+          peer.State(0, 0) |> ignore
+          let lost = peer.Make(PacketType.Data, 0, content 10)
+
+          // Meanwhile the node sends a few hundred packets, each acknowledged at once.
+          for acked in 1..300 do
+              puppet.Tell(Event.Write(1, Bytes(content 100))) |> ignore
+              peer.State(acked, 1) |> ignore
+
+          puppet.Receive(here, lost) |> ignore
+          Expect.equal (puppet.Delivered 1) (content 10) "delivered"
+      }
       test "acknowledgements beyond what was sent, and far behind, are ignored" {
           let struct (puppet, peer) = accepted ()
           puppet.Tell(Event.Write(1, Bytes(content 3_000)), Event.Finish 1) |> ignore
@@ -184,7 +202,9 @@ let private acknowledgements =
 /// When each packet with the lowest number went out.
 let private timesOf (seen: Seen[]) =
     let data = ofType PacketType.Data seen
-    [ for packet in data do if numberOf packet = numberOf data[0] then int64 packet.At / 1000L ]
+
+    [ for packet in data do
+          if numberOf packet = numberOf data[0] then int64 packet.At / 1000L ]
 
 let private repairs =
     [ test "on a dead path the time-outs double up to their cap" {
@@ -192,7 +212,11 @@ let private repairs =
           puppet.Tell(Event.Write(1, Bytes(content 100))) |> ignore
           puppet.Wait(Time.seconds 44)
           let gaps = timesOf (puppet.Fresh()) |> List.pairwise |> List.map (fun (a, b) -> b - a)
-          Expect.equal gaps [ 1_000L; 2_000L; 4_000L; 6_000L; 6_000L; 6_000L; 6_000L; 6_000L ] "milliseconds, without a sample"
+
+          Expect.equal
+              gaps
+              [ 1_000L; 2_000L; 4_000L; 6_000L; 6_000L; 6_000L; 6_000L; 6_000L; 6_000L ]
+              "milliseconds, without a sample"
       }
       test "with a known round trip one probe goes first, then time-outs of 500 ms and more" {
           let struct (puppet, _) = dialled ()
@@ -263,12 +287,17 @@ let private repairs =
           for _ in 1..3 do
               peer.State(1, 0) |> ignore
 
-          let again = puppet.Fresh() |> ofType PacketType.Data |> Array.filter (fun p -> numberOf p = peer.TheirFirst + 1)
+          let again =
+              puppet.Fresh() |> ofType PacketType.Data |> Array.filter (fun p -> numberOf p = peer.TheirFirst + 1)
+
           Expect.hasLength again 1 "the second packet, once"
           Expect.equal (puppet.Count Rule.RetransmitTimeout) 0 "time-outs"
           peer.State(1, 0) |> ignore
           peer.State(1, 0) |> ignore
-          let more = puppet.Fresh() |> ofType PacketType.Data |> Array.filter (fun p -> numberOf p = peer.TheirFirst + 1)
+
+          let more =
+              puppet.Fresh() |> ofType PacketType.Data |> Array.filter (fun p -> numberOf p = peer.TheirFirst + 1)
+
           Expect.isEmpty more "not again for further repetitions"
       }
       test "packets that are only late by two places cause nothing" {
@@ -290,7 +319,10 @@ let private repairs =
           let struct (node, _) = Node.step (puppet.Now + Time.seconds 60) [||] puppet.Node
           peer.Acked <- 1
           let answer = Datagrams.One(Bytes(peer.Make(PacketType.State, 0, [||])), puppet.Now + Time.seconds 60)
-          let struct (node, effects) = Node.step (puppet.Now + Time.seconds 60) [| Event.Received(here, answer) |] node
+
+          let struct (node, effects) =
+              Node.step (puppet.Now + Time.seconds 60) [| Event.Received(here, answer) |] node
+
           Expect.isFalse (Array.exists (fun (effect: Effect) -> effect.IsClosed) effects) "closed"
           Expect.isTrue (Node.stream 0 node).IsSome "the stream lives"
       } ]

@@ -251,8 +251,7 @@ let private numbers =
           exchanges pair pair.A.Accepted[0] fromB
       } ]
 
-let private stranger number =
-    Endpoint.ofIPv4 (0xC0000000u + uint32 number) (uint16 (1024 + number % 60_000))
+let private stranger number = Endpoint.ofIPv4 (0xC0000000u + uint32 number) (uint16 (1024 + number % 60_000))
 
 let private bounds =
     [ test "ten thousand forged SYNs leave a bounded number of half-open streams, and an honest peer gets in" {

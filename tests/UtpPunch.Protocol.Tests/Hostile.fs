@@ -14,15 +14,9 @@ let private recorded =
     lazy
         (let datagrams = ResizeArray<byte[]>()
 
-         let bad =
-             { Link.perfect with
-                 Loss = 100
-                 Jitter = Time.milliseconds 30
-                 Duplication = 50 }
+         let bad = { Link.perfect with Loss = 100; Jitter = Time.milliseconds 30; Duplication = 50 }
 
-         { Conversation.calm with
-             LinkAB = bad
-             LinkBA = bad }
+         { Conversation.calm with LinkAB = bad; LinkBA = bad }
          |> Conversation.runWith
              (fun pair ->
                  pair.Filter <-
@@ -41,7 +35,7 @@ type private Forger(seed: int) =
     let pick (items: 'T[]) = items[random.Next items.Length]
 
     let randomBytes () =
-        let datagram = Array.zeroCreate<byte> (random.Next 80)
+        let datagram = Array.zeroCreate<byte>(random.Next 80)
         random.NextBytes datagram
         datagram
 
@@ -68,7 +62,7 @@ type private Forger(seed: int) =
               SeqNr = SeqNr(uint16 (random.Next 65536))
               AckNr = SeqNr(uint16 (random.Next 65536)) }
 
-        let sack = Array.zeroCreate<byte> (4 * random.Next 10)
+        let sack = Array.zeroCreate<byte>(4 * random.Next 10)
         random.NextBytes sack
         encoded header (Bytes sack) (Bytes(randomBytes ()))
 
@@ -83,8 +77,7 @@ type private Forger(seed: int) =
     member _.Below(limit: int) = random.Next limit
 
     /// One of a few hundred addresses.
-    member _.Source() =
-        Endpoint.ofIPv4 (0xC0A80000u + uint32 (random.Next 300)) (uint16 (1 + random.Next 3))
+    member _.Source() = Endpoint.ofIPv4 (0xC0A80000u + uint32 (random.Next 300)) (uint16 (1 + random.Next 3))
 
 let private floods =
     [ test "a hundred thousand bad datagrams: no exception, bounded streams and answers, then a real client is served" {
@@ -264,7 +257,8 @@ let private phases =
 
 let private table =
     [ for name, prepare in phases ->
-          test $"any packet to a stream that is {name}: no exception, and afterwards nothing more is due at that instant" {
+          test
+              $"any packet to a stream that is {name}: no exception, and afterwards nothing more is due at that instant" {
               let struct (puppet, peer) = prepare ()
               let now = puppet.Now
 

@@ -30,7 +30,10 @@ let private outcome (effects: Effect seq) =
 [<Sealed>]
 type private Monkey(seed: int, seqNr: uint16) =
     let random = System.Random seed
-    let options = bep29 (fun options -> { options with ReceiveBuffer = 3_000; SendBuffer = 20_000; NoDelay = seed % 2 = 0 })
+
+    let options =
+        bep29 (fun options -> { options with ReceiveBuffer = 3_000; SendBuffer = 20_000; NoDelay = seed % 2 = 0 })
+
     let start = acceptedWith options seqNr
     let mutable unread = 0
     let mutable room = 20_000
@@ -54,11 +57,16 @@ type private Monkey(seed: int, seqNr: uint16) =
             | n when n < 15 -> PacketType.State
             | _ -> PacketType.Data
 
-        // Of what was sent, or far beyond: only in one step can something be acknowledged before it is sent.
-        this.Peer.Acked <- if random.Next 20 = 0 then sent + 2_000 else max -3 (sent - random.Next 12)
+        // Of what was sent, or far off: what lies on the edge depends on what the same step has sent already.
+        this.Peer.Acked <-
+            match random.Next 20 with
+            | 0 -> sent + 2_000
+            | 1 -> sent - 2_000
+            | _ -> max -3 (sent - random.Next 4)
+
         this.Peer.Window <- [| 0u; 500u; 3_000u; 1u <<< 20 |][random.Next 4]
         this.Peer.Difference <- uint32 (random.Next 3) * 1_000u
-        let sack = Array.zeroCreate<byte> (if random.Next 4 = 0 then 4 else 0)
+        let sack = Array.zeroCreate<byte>(if random.Next 4 = 0 then 4 else 0)
         random.NextBytes sack
         this.Peer.Sack <- Bytes sack
         let index = random.Next 14 - 2
@@ -92,8 +100,7 @@ type private Monkey(seed: int, seqNr: uint16) =
         | 0 -> [| this.Application() |]
         | 1 -> [||]
         | _ ->
-            [| for _ in 0 .. random.Next 5 ->
-                   Event.Received(here, Datagrams.One(Bytes(this.Packet()), this.Puppet.Now)) |]
+            [| for _ in 0 .. random.Next 5 -> Event.Received(here, Datagrams.One(Bytes(this.Packet()), this.Puppet.Now)) |]
 
     member _.Pause() =
         match random.Next 10 with

@@ -22,7 +22,7 @@ let decoded (datagram: byte[]) =
     packet
 
 let encoded (header: Header) (sack: Bytes) (payload: Bytes) =
-    let datagram = Array.zeroCreate<byte> (Wire.lengthOf sack.Length payload.Length)
+    let datagram = Array.zeroCreate<byte>(Wire.lengthOf sack.Length payload.Length)
     let length = Wire.encode &header sack payload (Span<byte>(datagram))
     Expect.equal length datagram.Length "the length that was announced"
     datagram
@@ -56,11 +56,7 @@ type Puppet(options: NodeOptions) =
             match effect with
             | Effect.Send(remote, train) ->
                 for datagram in datagramsOf train do
-                    sent.Add
-                        { At = now
-                          Remote = remote
-                          Length = datagram.Length
-                          Packet = decoded datagram }
+                    sent.Add { At = now; Remote = remote; Length = datagram.Length; Packet = decoded datagram }
             | _ -> ()
 
         caused
@@ -173,9 +169,7 @@ let syn (id: uint16) (seqNr: uint16) =
         Bytes.Empty
         Bytes.Empty
 
-let bep29 adapt =
-    { NodeOptions.standard with
-        Bep29 = adapt StreamOptions.bep29 }
+let bep29 adapt = { NodeOptions.standard with Bep29 = adapt StreamOptions.bep29 }
 
 /// A peer has dialled the node: stream 1, open, taken.
 let acceptedWith (options: NodeOptions) (seqNr: uint16) =

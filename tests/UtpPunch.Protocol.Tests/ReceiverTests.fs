@@ -68,8 +68,7 @@ let private checkSack (twin: Twin) (receiver: Receiver) =
     for entry in twin.Held do
         Expect.isLessThan (entry.Key - twin.Next - 1) (8 * sack.Length) "a bit for all that is held"
 
-let private payloadOf number =
-    Array.init (number * 37 % 120) (fun i -> byte (number * 31 + i))
+let private payloadOf number = Array.init (number * 37 % 120) (fun i -> byte (number * 31 + i))
 
 /// A thousand random arrivals around the edges, and random reading.
 let private compare (seed: int) (isn: uint16) =
@@ -134,12 +133,17 @@ let tests =
 
               for index in 0..9 do
                   let length = if index = 9 then 50 else 80
-                  Receiver.accept (SeqNr 10us + index) (Bytes(buffer, 20 + index * 100, length)) false receiver |> ignore
+
+                  Receiver.accept (SeqNr 10us + index) (Bytes(buffer, 20 + index * 100, length)) false receiver
+                  |> ignore
 
               let payloads = ResizeArray<Payload>()
               Receiver.drain payloads.Add receiver
               Expect.equal payloads.Count 1 "payloads"
-              let expected = Array.concat [ for i in 0..9 -> Array.sub buffer (20 + i * 100) (if i = 9 then 50 else 80) ]
+
+              let expected =
+                  Array.concat [ for i in 0..9 -> Array.sub buffer (20 + i * 100) (if i = 9 then 50 else 80) ]
+
               Expect.equal (UtpPunch.Sim.Describe.flatten payloads[0]) expected "the bytes"
           }
           test "a payload can be copied out in pieces of any size" {
@@ -158,7 +162,8 @@ let tests =
                   let mutable start = 0
 
                   while start < whole.Length do
-                      start <- start + payloads[0].CopyTo(start, Span<byte>(target, start, min size (whole.Length - start)))
+                      start <-
+                          start + payloads[0].CopyTo(start, Span<byte>(target, start, min size (whole.Length - start)))
 
                   Expect.equal target whole $"in pieces of {size}"
           }

@@ -8,10 +8,7 @@ open UtpPunch.Protocol
 open UtpPunch.Protocol.Tests.Story
 
 let private options =
-    { StreamOptions.bep29 with
-        PacketSize = 120
-        PacketWindow = 60
-        SendBuffer = 20_000 }
+    { StreamOptions.bep29 with PacketSize = 120; PacketWindow = 60; SendBuffer = 20_000 }
 
 let private payload = options.PacketSize - Wire.HeaderLength
 let private open' window sender = Sender.advertise window 0u true sender
@@ -29,8 +26,7 @@ let private runsOf (next: unit -> Run) =
           run
           run <- next () ]
 
-let private acknowledge now ackNr sack sender =
-    Sender.acknowledge now Rtt.none ackNr sack true sender
+let private acknowledge now ackNr sack sender = Sender.acknowledge now Rtt.none ackNr sack true sender
 
 /// What a watcher of one sender's packets knows: of each number its bytes and whether the peer has said that it holds it.
 [<Sealed>]
@@ -63,7 +59,10 @@ type private Watcher(first: SeqNr) =
                 bytes <- bytes + int64 piece.Length
                 sent <- sent + 1
             else
-                Expect.isTrue (index >= acked && index < sent) $"packet {index} is sent again, {acked} to {sent} are out"
+                Expect.isTrue
+                    (index >= acked && index < sent)
+                    $"packet {index} is sent again, {acked} to {sent} are out"
+
                 Expect.equal content contents[index] "sent again as it was"
                 Expect.isFalse (sacked.Contains index) "the peer holds it already"
 
@@ -72,8 +71,7 @@ type private Watcher(first: SeqNr) =
         let mutable fresh = 0
 
         for index in acked .. upTo - 1 do
-            if not (sacked.Contains index) then
-                fresh <- fresh + contents[index].Length / 2
+            if not (sacked.Contains index) then fresh <- fresh + contents[index].Length / 2
 
         acked <- upTo
 
@@ -119,7 +117,7 @@ let private walk (seed: int) (isn: uint16) =
             | run -> watcher.See(run, false)
         | _ ->
             let upTo = random.Next(watcher.Acked, min watcher.Sent (watcher.Acked + 8) + 1)
-            let sack = Array.zeroCreate<byte> (4 * random.Next 3)
+            let sack = Array.zeroCreate<byte>(4 * random.Next 3)
             random.NextBytes sack
 
             for index in 0 .. sack.Length - 1 do
@@ -132,8 +130,7 @@ let private walk (seed: int) (isn: uint16) =
 
             let selected =
                 [ for bit in 0 .. 8 * sack.Length - 1 do
-                      if sack[bit / 8] &&& (1uy <<< (bit % 8)) <> 0uy then
-                          upTo + 1 + bit ]
+                      if sack[bit / 8] &&& (1uy <<< (bit % 8)) <> 0uy then upTo + 1 + bit ]
 
             let freed = upTo - watcher.Acked
             let result = acknowledge now (first + (upTo - 1)) (Bytes sack) sender
@@ -164,11 +161,14 @@ let private walk (seed: int) (isn: uint16) =
         Expect.isLessThanOrEqual (Sender.flight sender) watcher.Outstanding "in flight is outstanding"
         let queued = int (written - watcher.Bytes)
         Expect.equal (Sender.room sender) (options.SendBuffer - queued - watcher.Outstanding) "room"
-        Expect.equal (Sender.oldest original, Sender.next original, Sender.room original) (oldest, next, room) "the original"
+
+        Expect.equal
+            (Sender.oldest original, Sender.next original, Sender.room original)
+            (oldest, next, room)
+            "the original"
 
     // The peer acknowledges whatever comes: all of it gets through.
-    if not finished then
-        Sender.finish sender
+    if not finished then Sender.finish sender
 
     for _ in 1..2_000 do
         for run in runsOf (fun () -> Sender.sendAgain now large sender) do

@@ -52,8 +52,7 @@ let write (pair: Pair) (side: Side) (stream: StreamView) (bytes: byte[]) =
     let count = pair.Write(side, stream, ReadOnlySpan<byte>(bytes))
     Expect.equal count bytes.Length "bytes that found room"
 
-let finish (pair: Pair) (side: Side) (stream: StreamView) =
-    pair.Tell(side, Event.Finish stream.ConnId)
+let finish (pair: Pair) (side: Side) (stream: StreamView) = pair.Tell(side, Event.Finish stream.ConnId)
 
 let received (stream: StreamView) (bytes: byte[]) claim =
     Expect.isTrue (stream.Received.ToArray().AsSpan().SequenceEqual(bytes)) claim

@@ -8,8 +8,7 @@ open FsCheck
 open FsCheck.FSharp
 open UtpPunch.Protocol
 
-let private property name check =
-    testPropertyWithConfig { FsCheckConfig.defaultConfig with maxTest = 300 } name check
+let private property name check = testPropertyWithConfig { FsCheckConfig.defaultConfig with maxTest = 300 } name check
 
 let private serials =
     [ property "a + (b - a) is b: the distance is total, and leads there" (fun (a: uint16) (b: uint16) ->
@@ -68,7 +67,11 @@ let private structures =
 
               let seen = Dictionary<int, int>()
               Radix.iterate (fun key value -> seen.Add(key, value)) radix
-              Expect.equal (Seq.sort [ for entry in seen -> entry.Key, entry.Value ] |> List.ofSeq) (Map.toList twin) "all"
+
+              Expect.equal
+                  (Seq.sort [ for entry in seen -> entry.Key, entry.Value ] |> List.ofSeq)
+                  (Map.toList twin)
+                  "all"
 
               for key in -40 .. 1400 do
                   let expected =
@@ -90,25 +93,27 @@ let private structures =
           System.Random(seed).Shuffle shuffled
           Expect.equal (order shuffled) (order keys) "the order")
 
-      property "an Agenda gives its entries in the order of instants, then of keys" (fun (entries: (int16 * int16) list) ->
-          let agenda =
-              List.fold
-                  (fun agenda (at: int16, key: int16) -> Agenda.add (int64 at * 1L<us>) (int key) agenda)
-                  Agenda.empty
-                  entries
+      property
+          "an Agenda gives its entries in the order of instants, then of keys"
+          (fun (entries: (int16 * int16) list) ->
+              let agenda =
+                  List.fold
+                      (fun agenda (at: int16, key: int16) -> Agenda.add (int64 at * 1L<us>) (int key) agenda)
+                      Agenda.empty
+                      entries
 
-          let mutable rest = agenda
-          let popped = ResizeArray<struct (int64 * int)>()
+              let mutable rest = agenda
+              let popped = ResizeArray<struct (int64 * int)>()
 
-          while Agenda.first rest <> Time.never do
-              let first = Agenda.first rest
-              let struct (at, key, left) = Agenda.pop rest
-              Expect.equal at first "what pop gives is what first says"
-              popped.Add(struct (int64 at, key))
-              rest <- left
+              while Agenda.first rest <> Time.never do
+                  let first = Agenda.first rest
+                  let struct (at, key, left) = Agenda.pop rest
+                  Expect.equal at first "what pop gives is what first says"
+                  popped.Add(struct (int64 at, key))
+                  rest <- left
 
-          let sorted = [ for at, key in List.sort entries -> struct (int64 at, int key) ]
-          Expect.equal (List.ofSeq popped) sorted "the order")
+              let sorted = [ for at, key in List.sort entries -> struct (int64 at, int key) ]
+              Expect.equal (List.ofSeq popped) sorted "the order")
 
       test "an Agenda of a million entries is emptied without running out of stack" {
           let mutable agenda = Agenda.empty
@@ -133,10 +138,22 @@ let private random =
           let block = Random.block key 1u [| 0x09000000u; 0x4a000000u; 0u |]
 
           let expected =
-              [| 0xe4e7f110u; 0x15593bd1u; 0x1fdd0f50u; 0xc47120a3u
-                 0xc7f4d1c7u; 0x0368c033u; 0x9aaa2204u; 0x4e6cd4c3u
-                 0x466482d2u; 0x09aa9f07u; 0x05d7c214u; 0xa2028bd9u
-                 0xd19c12b5u; 0xb94e16deu; 0xe883d0cbu; 0x4e3c50a2u |]
+              [| 0xe4e7f110u
+                 0x15593bd1u
+                 0x1fdd0f50u
+                 0xc47120a3u
+                 0xc7f4d1c7u
+                 0x0368c033u
+                 0x9aaa2204u
+                 0x4e6cd4c3u
+                 0x466482d2u
+                 0x09aa9f07u
+                 0x05d7c214u
+                 0xa2028bd9u
+                 0xd19c12b5u
+                 0xb94e16deu
+                 0xe883d0cbu
+                 0x4e3c50a2u |]
 
           Expect.equal block expected "the block"
       }
@@ -156,11 +173,13 @@ let private random =
       } ]
 
 let private slices =
-    [ property "Bytes are equal when their content is, wherever it lies, and then their hashes are" (fun (content: byte[]) (pad: byte[]) ->
-          let elsewhere = Bytes(Array.concat [ pad; content; pad ], pad.Length, content.Length)
-          Expect.equal elsewhere (Bytes content) "equal"
-          Expect.equal (elsewhere.GetHashCode()) ((Bytes content).GetHashCode()) "hash"
-          Expect.notEqual (Bytes(Array.append content [| 0uy |])) (Bytes content) "a longer one")
+    [ property
+          "Bytes are equal when their content is, wherever it lies, and then their hashes are"
+          (fun (content: byte[]) (pad: byte[]) ->
+              let elsewhere = Bytes(Array.concat [ pad; content; pad ], pad.Length, content.Length)
+              Expect.equal elsewhere (Bytes content) "equal"
+              Expect.equal (elsewhere.GetHashCode()) ((Bytes content).GetHashCode()) "hash"
+              Expect.notEqual (Bytes(Array.append content [| 0uy |])) (Bytes content) "a longer one")
 
       property "a slice of a slice is the slice of both" (fun (content: byte[]) (a: byte) (b: byte) ->
           let a = int a % (content.Length + 1)
@@ -173,15 +192,17 @@ let private slices =
 
           Expect.throws (fun () -> Bytes(null, 0, 0) |> ignore) "no array"
       }
-      property "Endpoints are equal when all their parts are, and then their hashes are" (fun (high, low, scope, port) ->
-          let endpoint = { High = high; Low = low; Scope = scope; Port = port }
-          let again = { High = high; Low = low; Scope = scope; Port = port }
-          Expect.equal again endpoint "equal"
-          Expect.equal (again.Hash 5UL) (endpoint.Hash 5UL) "hash"
-          Expect.notEqual { endpoint with Port = port + 1us } endpoint "another port"
-          Expect.notEqual { endpoint with Low = low + 1UL } endpoint "another address"
-          Expect.notEqual { endpoint with High = high + 1UL } endpoint "another network"
-          Expect.notEqual { endpoint with Scope = scope + 1u } endpoint "another scope")
+      property
+          "Endpoints are equal when all their parts are, and then their hashes are"
+          (fun (high, low, scope, port) ->
+              let endpoint = { High = high; Low = low; Scope = scope; Port = port }
+              let again = { High = high; Low = low; Scope = scope; Port = port }
+              Expect.equal again endpoint "equal"
+              Expect.equal (again.Hash 5UL) (endpoint.Hash 5UL) "hash"
+              Expect.notEqual { endpoint with Port = port + 1us } endpoint "another port"
+              Expect.notEqual { endpoint with Low = low + 1UL } endpoint "another address"
+              Expect.notEqual { endpoint with High = high + 1UL } endpoint "another network"
+              Expect.notEqual { endpoint with Scope = scope + 1u } endpoint "another scope")
 
       test "an IPv4 address stands as its mapped form, and hashes of neighbours spread" {
           let endpoint = Endpoint.ofIPv4 0x7F000001u 80us

@@ -37,7 +37,11 @@ let private goldenHeader =
 /// What surrounds the fixed header: a chain of extensions (id and content), then the payload.
 let private chained (extensions: (byte * byte[]) list) (payload: byte[]) =
     let datagram = ResizeArray<byte>(golden[0..19])
-    datagram[1] <- (match extensions with (id, _) :: _ -> id | [] -> 0uy)
+
+    datagram[1] <-
+        (match extensions with
+         | (id, _) :: _ -> id
+         | [] -> 0uy)
 
     for index, (_, content) in List.indexed extensions do
         datagram.Add(if index + 1 < extensions.Length then fst extensions[index + 1] else 0uy)
@@ -67,8 +71,7 @@ let private headers =
               AckNr = SeqNr ackNr }
     }
 
-let private bytesOf length =
-    Gen.map Array.ofList (Gen.listOfLength length (Gen.map byte (Gen.choose (0, 255))))
+let private bytesOf length = Gen.map Array.ofList (Gen.listOfLength length (Gen.map byte (Gen.choose (0, 255))))
 
 let private extensions =
     gen {
@@ -77,8 +80,7 @@ let private extensions =
         return List.zip (List.truncate 6 ids) (List.truncate 6 contents)
     }
 
-let private property name check =
-    testPropertyWithConfig { FsCheckConfig.defaultConfig with maxTest = 500 } name check
+let private property name check = testPropertyWithConfig { FsCheckConfig.defaultConfig with maxTest = 500 } name check
 
 let private text (header: Header) = UtpPunch.Sim.Describe.header header
 
@@ -130,7 +132,11 @@ let tests =
               Expect.equal malformed Malformed.Extension "endless"
           }
           property "what is encoded decodes to itself" (fun () ->
-              let packets = Gen.zip3 headers (Gen.bind (fun words -> bytesOf (4 * words)) (Gen.choose (0, 63))) (Gen.bind bytesOf (Gen.choose (0, 50)))
+              let packets =
+                  Gen.zip3
+                      headers
+                      (Gen.bind (fun words -> bytesOf (4 * words)) (Gen.choose (0, 63)))
+                      (Gen.bind bytesOf (Gen.choose (0, 50)))
 
               Prop.forAll (Arb.fromGen packets) (fun (header, sack, payload) ->
                   let struct (malformed, packet) = decode (encoded header (Bytes sack) (Bytes payload))
@@ -140,11 +146,13 @@ let tests =
                   Expect.equal packet.Payload (Bytes payload) "payload"))
 
           property "unknown extensions are skipped, and never are payload" (fun () ->
-              Prop.forAll (Arb.fromGen (Gen.zip extensions (Gen.bind bytesOf (Gen.choose (0, 50))))) (fun (chain, payload) ->
-                  let struct (malformed, packet) = decode (chained chain payload)
-                  Expect.equal malformed Malformed.None "well formed"
-                  Expect.equal packet.Payload (Bytes payload) "payload"
-                  Expect.isTrue packet.Sack.IsEmpty "no selective acknowledgement"))
+              Prop.forAll
+                  (Arb.fromGen (Gen.zip extensions (Gen.bind bytesOf (Gen.choose (0, 50)))))
+                  (fun (chain, payload) ->
+                      let struct (malformed, packet) = decode (chained chain payload)
+                      Expect.equal malformed Malformed.None "well formed"
+                      Expect.equal packet.Payload (Bytes payload) "payload"
+                      Expect.isTrue packet.Sack.IsEmpty "no selective acknowledgement"))
 
           property "a selective acknowledgement counts anywhere in the chain" (fun () ->
               Prop.forAll (Arb.fromGen (Gen.zip extensions extensions)) (fun (before, behind) ->
@@ -158,17 +166,26 @@ let tests =
               let struct (malformed, packet) = decode datagram
               Expect.equal (malformed = Malformed.None) (not (isNull packet.Payload.Array)) "a packet or a reason")
 
-          property "a mutated packet decodes to something, and its parts lie within it" (fun (place: byte) (value: byte) (cut: byte) ->
-              let whole = chained [ 2uy, [| 1uy |]; 1uy, Array.zeroCreate 8; 7uy, Array.zeroCreate 3 ] (Array.create 9 7uy)
-              whole[int place % whole.Length] <- value
-              let datagram = Array.truncate (whole.Length - int cut % 30) whole
-              let struct (malformed, packet) = decode datagram
+          property
+              "a mutated packet decodes to something, and its parts lie within it"
+              (fun (place: byte) (value: byte) (cut: byte) ->
+                  let whole =
+                      chained [ 2uy, [| 1uy |]; 1uy, Array.zeroCreate 8; 7uy, Array.zeroCreate 3 ] (Array.create 9 7uy)
 
-              if malformed = Malformed.None then
-                  Expect.isLessThanOrEqual (20 + packet.Sack.Length + packet.Payload.Length) datagram.Length "lengths")
+                  whole[int place % whole.Length] <- value
+                  let datagram = Array.truncate (whole.Length - int cut % 30) whole
+                  let struct (malformed, packet) = decode datagram
+
+                  if malformed = Malformed.None then
+                      Expect.isLessThanOrEqual
+                          (20 + packet.Sack.Length + packet.Payload.Length)
+                          datagram.Length
+                          "lengths")
 
           test "a train writes each packet with its own number and its share of the payload" {
-              let train = Train({ goldenHeader with Type = PacketType.Data }, Bytes.Empty, Bytes(Story.content 2_500), 1_000)
+              let train =
+                  Train({ goldenHeader with Type = PacketType.Data }, Bytes.Empty, Bytes(Story.content 2_500), 1_000)
+
               let packets = datagramsOf train |> Array.map decoded
               Expect.equal [ for packet in packets -> packet.Payload.Length ] [ 1000; 1000; 500 ] "lengths"
               Expect.equal [ for packet in packets -> packet.Header.SeqNr.Value ] [ 0xFFFEus; 0xFFFFus; 0us ] "numbers"

@@ -1,4 +1,3 @@
-using System.Threading.Tasks.Sources;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -7,28 +6,16 @@ namespace UtpPunch;
 /// One direction of a stream, from the writer to the engine. A write completes when the send buffer has taken all of it. One that has to
 /// wait for room is one reused value task source; when there is room, a thread of the pool copies the next part, never the engine's.
 /// </summary>
-internal sealed class WriteSide : IValueTaskSource, IThreadPoolWorkItem
+internal sealed partial class WriteSide
 {
-    private enum State
-    {
-        Idle,
-        Waiting,
-        Copying,
-    }
-
     private readonly UtpStream _stream;
     private readonly int _buffer;
     private readonly int _maxPayload;
     private readonly int _least;
     private readonly object _gate = new();
     private readonly WrittenBytes _bytes;
-    private readonly List<(long At, TaskCompletionSource Done)> _drains = [];
-    private ManualResetValueTaskSourceCore<bool> _source = new() { RunContinuationsAsynchronously = true };
-    private CancellationTokenRegistration _cancellation;
-    private CancellationToken _cancelled;
-    private ReadOnlyMemory<byte> _rest;
+    private readonly Drains _drains = new();
     private Failure? _failure;
-    private State _state;
 
     // Counted from the stream's first byte: what the send buffer may have taken by now, what it has taken, what the core has seen of that.
     private long _limit;
@@ -36,9 +23,7 @@ internal sealed class WriteSide : IValueTaskSource, IThreadPoolWorkItem
     private long _entered;
     private bool _writing;
     private bool _accepting;
-    private bool _blocked;
     private bool _sealed;
-    private bool _thenSeal;
     private bool _finishSent;
     private bool _disposed;
 
@@ -155,9 +140,7 @@ internal sealed class WriteSide : IValueTaskSource, IThreadPoolWorkItem
                 return Task.FromException(_failure.ToException());
             }
 
-            var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            _drains.Add((_accepted, done));
-            return done.Task.WaitAsync(cancellationToken);
+            return _drains.Until(_accepted).WaitAsync(cancellationToken);
         }
     }
 
@@ -182,7 +165,7 @@ internal sealed class WriteSide : IValueTaskSource, IThreadPoolWorkItem
         lock (_gate)
         {
             _limit = _entered + room;
-            CompleteDrains(Acknowledged);
+            _drains.Complete(Acknowledged);
             if (_blocked)
             {
                 Monitor.PulseAll(_gate);
@@ -198,7 +181,7 @@ internal sealed class WriteSide : IValueTaskSource, IThreadPoolWorkItem
         lock (_gate)
         {
             _limit = _entered + _buffer;
-            CompleteDrains(long.MaxValue);
+            _drains.Complete(long.MaxValue);
         }
     }
 
@@ -208,7 +191,7 @@ internal sealed class WriteSide : IValueTaskSource, IThreadPoolWorkItem
         lock (_gate)
         {
             _failure ??= failure;
-            FailDrains(_failure.ToException());
+            _drains.Fail(_failure.ToException());
             if (_blocked)
             {
                 Monitor.PulseAll(_gate);
@@ -225,7 +208,7 @@ internal sealed class WriteSide : IValueTaskSource, IThreadPoolWorkItem
         {
             _disposed = true;
             _sealed = true;
-            FailDrains(new ObjectDisposedException(typeof(UtpStream).FullName));
+            _drains.Fail(new ObjectDisposedException(typeof(UtpStream).FullName));
             if (_blocked)
             {
                 Monitor.PulseAll(_gate);
@@ -235,78 +218,9 @@ internal sealed class WriteSide : IValueTaskSource, IThreadPoolWorkItem
         GoOn();
     }
 
-    void IThreadPoolWorkItem.Execute()
-    {
-        Exception? error = null;
-        while (true)
-        {
-            try
-            {
-                _rest = _rest[Accept(_rest.Span)..];
-            }
-            catch (Exception caught)
-            {
-                error = caught;
-            }
-
-            lock (_gate)
-            {
-                if (error is null && !_rest.IsEmpty)
-                {
-                    if (!CanGoOn)
-                    {
-                        _state = State.Waiting;
-                        return;
-                    }
-
-                    if (!_cancelled.IsCancellationRequested)
-                    {
-                        continue;
-                    }
-
-                    error = new OperationCanceledException(_cancelled);
-                }
-
-                _state = State.Idle;
-            }
-
-            Complete(error);
-            return;
-        }
-    }
-
-    void IValueTaskSource.GetResult(short token)
-    {
-        if (_source.GetStatus(token) == ValueTaskSourceStatus.Pending)
-        {
-            throw new InvalidOperationException("The write has not completed yet.");
-        }
-
-        _cancellation.Dispose(); // Waits for a cancellation under way: it must not meet the next write.
-        _cancellation = default;
-        _cancelled = default;
-        _rest = default;
-        try
-        {
-            _source.GetResult(token);
-        }
-        finally
-        {
-            _source.Reset();
-            End();
-        }
-    }
-
-    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _source.GetStatus(token);
-
-    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-        _source.OnCompleted(continuation, state, token, flags);
-
     private long Acknowledged => _limit - _buffer;
 
     private bool IsBroken => _disposed || _failure is not null;
-
-    private bool CanGoOn => IsBroken || _cancelled.IsCancellationRequested || Acceptable(_rest.Length) > 0;
 
     private void Begin()
     {
@@ -409,90 +323,5 @@ internal sealed class WriteSide : IValueTaskSource, IThreadPoolWorkItem
         {
             throw _failure.ToException();
         }
-    }
-
-    private void WaitBlocking(int wanted, long started, int timeoutMs)
-    {
-        lock (_gate)
-        {
-            _blocked = true;
-            try
-            {
-                while (!IsBroken && Acceptable(wanted) == 0)
-                {
-                    var left = timeoutMs == Timeout.Infinite ? timeoutMs : timeoutMs - (int)Clock.Since(started).TotalMilliseconds;
-                    if (left == 0 || left < Timeout.Infinite || (!Monitor.Wait(_gate, left) && !IsBroken && Acceptable(wanted) == 0))
-                    {
-                        throw Failure.TimedOut("write", timeoutMs, _stream.RemoteEndPoint);
-                    }
-                }
-            }
-            finally
-            {
-                _blocked = false;
-            }
-        }
-    }
-
-    // The waiting write may go on or must fail: the pool sees to it, once.
-    private void GoOn()
-    {
-        lock (_gate)
-        {
-            if (_state != State.Waiting || !CanGoOn)
-            {
-                return;
-            }
-
-            _state = State.Copying;
-        }
-
-        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
-    }
-
-    private void Cancel(CancellationToken cancellationToken)
-    {
-        lock (_gate)
-        {
-            _cancelled = cancellationToken;
-        }
-
-        GoOn();
-    }
-
-    private void Complete(Exception? error)
-    {
-        EndAccepting(error is null && _thenSeal);
-        if (error is null)
-        {
-            _source.SetResult(true);
-        }
-        else
-        {
-            _source.SetException(error);
-        }
-    }
-
-    private void CompleteDrains(long acknowledged)
-    {
-        for (var index = _drains.Count - 1; index >= 0; index--)
-        {
-            if (_drains[index].At <= acknowledged)
-            {
-                _drains[index].Done.TrySetResult();
-                _drains.RemoveAt(index);
-            }
-        }
-    }
-
-    private void FailDrains(Exception error)
-    {
-        foreach (var (_, done) in _drains)
-        {
-            done.TrySetException(error);
-            _ = done.Task.Exception; // Nobody may be waiting any more.
-        }
-
-        _drains.Clear();
     }
 }

@@ -32,14 +32,15 @@ internal sealed class ManagedTransport : IDatagramTransport
     private SocketAddress? _lastAddress;
     private bool _readable;
 
-    public ManagedTransport(Socket socket)
+    /// <param name="socket">Bound and non-blocking; it belongs to the transport.</param>
+    /// <param name="saysNextLength">Whether the system says how long the next datagram is. Linux does, others say how much waits in
+    /// all: there, a datagram first goes where any fits.</param>
+    public ManagedTransport(Socket socket, bool saysNextLength)
     {
         _socket = socket;
         _source = new SocketAddress(socket.AddressFamily);
         LocalEndPoint = (IPEndPoint)socket.LocalEndPoint!;
-
-        // Linux says how long the next datagram is, others how much waits in all: there, a datagram first goes where any fits.
-        _staging = OperatingSystem.IsLinux() ? null : new byte[MaxDatagram];
+        _staging = saysNextLength ? null : new byte[MaxDatagram];
     }
 
     public static ManagedTransport Bind(IPEndPoint local, int receiveBuffer, int sendBuffer)
@@ -47,7 +48,7 @@ internal sealed class ManagedTransport : IDatagramTransport
         var socket = SocketFactory.Bind(local, receiveBuffer, sendBuffer);
         try
         {
-            return new ManagedTransport(socket);
+            return new ManagedTransport(socket, OperatingSystem.IsLinux());
         }
         catch
         {

@@ -1,0 +1,153 @@
+using System.Threading.Tasks.Sources;
+
+namespace UtpPunch;
+
+// A write that waits for room: an asynchronous one in a reused value task source, a synchronous one on its own thread.
+internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
+{
+    private enum State
+    {
+        Idle,
+        Waiting,
+        Copying,
+    }
+
+    private ManualResetValueTaskSourceCore<bool> _source = new() { RunContinuationsAsynchronously = true };
+    private CancellationTokenRegistration _cancellation;
+    private CancellationToken _cancelled;
+    private ReadOnlyMemory<byte> _rest;
+    private State _state;
+    private bool _thenSeal;
+    private bool _blocked;
+
+    void IThreadPoolWorkItem.Execute()
+    {
+        Exception? error = null;
+        while (true)
+        {
+            try
+            {
+                _rest = _rest[Accept(_rest.Span)..];
+            }
+            catch (Exception caught)
+            {
+                error = caught;
+            }
+
+            lock (_gate)
+            {
+                if (error is null && !_rest.IsEmpty)
+                {
+                    if (!CanGoOn)
+                    {
+                        _state = State.Waiting;
+                        return;
+                    }
+
+                    if (!_cancelled.IsCancellationRequested)
+                    {
+                        continue;
+                    }
+
+                    error = new OperationCanceledException(_cancelled);
+                }
+
+                _state = State.Idle;
+            }
+
+            Complete(error);
+            return;
+        }
+    }
+
+    void IValueTaskSource.GetResult(short token)
+    {
+        if (_source.GetStatus(token) == ValueTaskSourceStatus.Pending)
+        {
+            throw new InvalidOperationException("The write has not completed yet.");
+        }
+
+        _cancellation.Dispose(); // Waits for a cancellation under way: it must not meet the next write.
+        _cancellation = default;
+        _cancelled = default;
+        _rest = default;
+        try
+        {
+            _source.GetResult(token);
+        }
+        finally
+        {
+            _source.Reset();
+            End();
+        }
+    }
+
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _source.GetStatus(token);
+
+    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _source.OnCompleted(continuation, state, token, flags);
+
+    private bool CanGoOn => IsBroken || _cancelled.IsCancellationRequested || Acceptable(_rest.Length) > 0;
+
+    // The waiting write may go on or must fail: the pool sees to it, once.
+    private void GoOn()
+    {
+        lock (_gate)
+        {
+            if (_state != State.Waiting || !CanGoOn)
+            {
+                return;
+            }
+
+            _state = State.Copying;
+        }
+
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    private void Cancel(CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            _cancelled = cancellationToken;
+        }
+
+        GoOn();
+    }
+
+    private void Complete(Exception? error)
+    {
+        EndAccepting(error is null && _thenSeal);
+        if (error is null)
+        {
+            _source.SetResult(true);
+        }
+        else
+        {
+            _source.SetException(error);
+        }
+    }
+
+    private void WaitBlocking(int wanted, long started, int timeoutMs)
+    {
+        lock (_gate)
+        {
+            _blocked = true;
+            try
+            {
+                while (!IsBroken && Acceptable(wanted) == 0)
+                {
+                    var left = timeoutMs == Timeout.Infinite ? timeoutMs : timeoutMs - (int)Clock.Since(started).TotalMilliseconds;
+                    if (left == 0 || left < Timeout.Infinite || (!Monitor.Wait(_gate, left) && !IsBroken && Acceptable(wanted) == 0))
+                    {
+                        throw Failure.TimedOut("write", timeoutMs, _stream.RemoteEndPoint);
+                    }
+                }
+            }
+            finally
+            {
+                _blocked = false;
+            }
+        }
+    }
+}

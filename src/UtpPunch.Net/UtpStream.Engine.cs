@@ -1,0 +1,229 @@
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+// How a stream talks with the engine. The wishes of its users gather here until the engine collects them, all at once and in an order that
+// the core understands; so a thousand small writes cost the engine one look.
+public sealed partial class UtpStream : IWork
+{
+    private int _posted;
+    private volatile int _connId = -1;
+    private bool _taken;
+    private bool _idleChanged;
+    private bool _releaseWanted;
+    private bool _released;
+    private bool _abortWanted;
+    private bool _aborted;
+    private bool _nodeClosing;
+    private bool _gone;
+
+    /// <summary>The application has taken the stream from the listener.</summary>
+    internal void OnTaken()
+    {
+        lock (_gate)
+        {
+            _taken = true;
+        }
+
+        Post();
+    }
+
+    /// <summary>There is something that the engine should collect.</summary>
+    internal void Post()
+    {
+        if (Interlocked.Exchange(ref _posted, 1) == 0)
+        {
+            _engine.Post(this);
+        }
+    }
+
+    void IWork.Collect(Engine engine, List<Event> events)
+    {
+        Interlocked.Exchange(ref _posted, 0); // Whatever comes from here on needs another look.
+        if (_connId < 0 && !Dial(events))
+        {
+            return;
+        }
+
+        lock (_gate)
+        {
+            Gather(events);
+        }
+    }
+
+    void IWork.Abandon(Failure failure) => OnLost(failure);
+
+    internal void OnOpened(ushort connectionId)
+    {
+        ConnectionId = connectionId;
+        _opening.TrySetResult();
+    }
+
+    internal void OnDeliver(Payload payload) => _read.Deliver(payload);
+
+    internal void OnWritable(int room) => _write.OnWritable(room);
+
+    internal void OnEnded()
+    {
+        _read.OnEnded();
+        _readsClosed.TrySetResult();
+    }
+
+    internal void OnFinished()
+    {
+        _write.OnFinished();
+        _writesClosed.TrySetResult();
+    }
+
+    /// <summary>The core has closed the stream.</summary>
+    internal void OnClosed(CloseReason reason, UtpStreamStatistics statistics)
+    {
+        bool nodeClosing;
+        lock (_gate)
+        {
+            _finalStatistics = statistics;
+            nodeClosing = _nodeClosing;
+        }
+
+        Finish(reason.IsAborted && nodeClosing
+            ? Failure.NodeClosed(RemoteEndPoint)
+            : Failure.Of(reason, RemoteEndPoint, Clock.Since(_born)));
+    }
+
+    /// <summary>The engine has stopped, and with it the stream.</summary>
+    internal void OnLost(Failure? fault) => Finish(fault ?? Failure.NodeClosed(RemoteEndPoint));
+
+    /// <summary>The node is asked to close: nobody reads or writes any more, but what was written is still sent.</summary>
+    internal void OnNodeClosing(List<Event> events)
+    {
+        var failure = Failure.NodeClosed(RemoteEndPoint);
+        _read.Fail(failure);
+        _write.Fail(failure);
+        lock (_gate)
+        {
+            _nodeClosing = true;
+            if (_opening.Task.IsCompletedSuccessfully)
+            {
+                _releaseWanted = true;
+            }
+            else
+            {
+                _abortWanted = true;
+            }
+
+            Gather(events);
+        }
+
+        FailTask(_opening, failure);
+    }
+
+    /// <summary>False when the stream ended before it began.</summary>
+    private bool Dial(List<Event> events)
+    {
+        if (_engine.IsClosing)
+        {
+            OnLost(_engine.Fault);
+            return false;
+        }
+
+        lock (_gate)
+        {
+            if (!_abortWanted && !_gone)
+            {
+                _connId = _engine.Enlist(this);
+                events.Add(Event.NewConnect(_connId, _remote, _dialect, Clock.ToMicroseconds(_patience)));
+                return true;
+            }
+        }
+
+        Finish(Failure.Aborted(RemoteEndPoint));
+        return false;
+    }
+
+    // Under the lock, on the engine's thread.
+    private void Gather(List<Event> events)
+    {
+        if (_gone || _aborted)
+        {
+            return;
+        }
+
+        if (_taken)
+        {
+            _taken = false;
+            events.Add(Event.NewTaken(_connId));
+        }
+
+        if (_abortWanted)
+        {
+            _aborted = true;
+            events.Add(Event.NewAbort(_connId));
+        }
+        else if (!_released)
+        {
+            GatherTraffic(events);
+        }
+    }
+
+    private void GatherTraffic(List<Event> events)
+    {
+        if (_idleChanged)
+        {
+            _idleChanged = false;
+            events.Add(Event.NewSetIdleTimeout(_connId, Clock.ToMicroseconds(_idleTimeout)));
+        }
+
+        if (_read.TakeReport() is > 0 and var consumed)
+        {
+            events.Add(Event.NewConsumed(_connId, consumed));
+        }
+
+        _write.Collect(_connId, events);
+        if (_releaseWanted)
+        {
+            _released = true;
+            events.Add(Event.NewRelease(_connId, Clock.ToMicroseconds(_engine.Settings.LingerTimeout)));
+        }
+    }
+
+    private void Finish(Failure? failure)
+    {
+        lock (_gate)
+        {
+            if (_gone)
+            {
+                return;
+            }
+
+            _gone = true;
+        }
+
+        if (failure is null)
+        {
+            _read.OnEnded();
+            _write.OnFinished();
+            _readsClosed.TrySetResult();
+            _writesClosed.TrySetResult();
+            _closed.TrySetResult();
+            return;
+        }
+
+        _read.Fail(failure);
+        _write.Fail(failure);
+        FailTask(_opening, failure);
+        FailTask(_readsClosed, failure);
+        FailTask(_writesClosed, failure);
+        FailTask(_closed, failure);
+    }
+
+    private static TaskCompletionSource Promise() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // Nobody need look at these tasks: looking here keeps the runtime from reporting an unobserved exception.
+    private static void FailTask(TaskCompletionSource promise, Failure failure)
+    {
+        if (promise.TrySetException(failure.ToException()))
+        {
+            _ = promise.Task.Exception;
+        }
+    }
+}

@@ -1,0 +1,241 @@
+/// What a machine can check of the sources: what the core may know of, how long files are, what no tracked file may name.
+module UtpPunch.Protocol.Tests.Tidy
+
+open System
+open System.IO
+open System.Reflection
+open System.Text.RegularExpressions
+open Expecto
+open Microsoft.FSharp.Reflection
+open UtpPunch.Protocol
+
+let private root =
+    let rec search (folder: DirectoryInfo) =
+        if isNull folder then failwith "No folder above this one holds UtpPunch.sln."
+        elif File.Exists(Path.Combine(folder.FullName, "UtpPunch.sln")) then folder.FullName
+        else search folder.Parent
+
+    lazy (search (DirectoryInfo AppContext.BaseDirectory))
+
+let private skipped = set [ "bin"; "obj"; ".git"; "node_modules"; "paket-files"; ".fantomas" ]
+
+/// Every file of the tree that is source, whether git knows it yet or not.
+let rec private filesBelow (folder: string) : string seq =
+    seq {
+        yield! Directory.EnumerateFiles folder
+
+        for inner in Directory.EnumerateDirectories folder do
+            if not (skipped.Contains(Path.GetFileName inner)) then yield! filesBelow inner
+    }
+
+let private relative path = Path.GetRelativePath(root.Value, path).Replace('\\', '/')
+
+let private withExtension (extensions: string list) =
+    filesBelow root.Value
+    |> Seq.filter (fun path -> List.contains (Path.GetExtension path) extensions)
+    |> Seq.sort
+    |> Seq.toArray
+
+/// The lines of the core that are not comments, each with where it stands.
+let private coreLines =
+    lazy
+        [| for path in filesBelow (Path.Combine(root.Value, "src/UtpPunch.Protocol.fs")) do
+               if Path.GetExtension path = ".fs" || Path.GetExtension path = ".fsi" then
+                   for index, line in Array.indexed (File.ReadAllLines path) do
+                       // What follows `//` is prose, and so is what stands in quotes.
+                       let code = Regex.Replace(Regex.Replace(line, "\"[^\"]*\"", "\"\""), "//.*", "")
+                       $"{relative path}:{index + 1}", code |]
+
+let private nowhere (claim: string) (hits: string seq) =
+    let hits = Seq.toList hits
+
+    if not hits.IsEmpty then
+        let lines = String.Join("\n", hits)
+        failtest $"{claim}:\n{lines}"
+
+let private banned =
+    [ @"\bDateTime(Offset)?\b"
+      @"\bTimeProvider\b"
+      @"\bStopwatch\b"
+      @"\bSystem\.Random\b"
+      @"\bRandomNumberGenerator\b"
+      @"\bGuid\.NewGuid\b"
+      @"\bTask\b"
+      @"\bValueTask\b"
+      @"\basync\s*\{"
+      @"\btask\s*\{"
+      @"\bThread\b"
+      @"\block\b\s*\("
+      @"\bMonitor\b"
+      @"\bInterlocked\b"
+      @"\bHashCode\b"
+      @"\bhash\s*\("
+      @"\bDictionary<"
+      @"\bHashSet<"
+      @"\b(float|double|decimal|single)\b"
+      @"(?<![\w.])\d+\.\d+"
+      @"\bMath\.(Sqrt|Pow|Exp|Log|Round)\b"
+      @"\b(s?printfn?|eprintfn?|failwithf?|ksprintf)\b"
+      @"\bConsole\b"
+      @"\bEnvironment\b"
+      @"\bCultureInfo\b"
+      @"\boption\b(?=\s*[)\]\r\n=])" ]
+
+let private referencesOf (assembly: Assembly) =
+    [ for reference in assembly.GetReferencedAssemblies() -> reference.Name ]
+
+let private registries =
+    // In pieces, or this file would name them itself.
+    [ "registry." + "npmjs"
+      "api." + "nuget.org"
+      "nuget" + ".org/v3"
+      "npm" + "mirror"
+      "pkgs." + "dev.azure" ]
+
+let private absolutePaths = Regex(@"(?<![\w./<])/(home|Users|root|work)/[\w.-]|[A-Z]:\\\\?Users")
+
+let private textFiles =
+    lazy
+        (withExtension
+            [ ".fs"
+              ".fsi"
+              ".fsx"
+              ".cs"
+              ".fsproj"
+              ".csproj"
+              ".proj"
+              ".props"
+              ".targets"
+              ".js"
+              ".json"
+              ".md"
+              ".yml"
+              ".txt"
+              ".dependencies"
+              ".lock"
+              ".references"
+              ".sln"
+              ".npmrc"
+              ".editorconfig"
+              ".gitignore"
+              "" ])
+
+let tests =
+    testList
+        "tidy"
+        [ test "the core references FSharp.Core and the runtime's basics, and nothing that touches the world" {
+              let allowed =
+                  set
+                      [ "FSharp.Core"
+                        "netstandard"
+                        "System.Runtime"
+                        "System.Memory"
+                        "System.Collections"
+                        "System.Runtime.InteropServices"
+                        "System.Numerics.Vectors"
+                        "System.Linq" ]
+
+              referencesOf typeof<Node>.Assembly
+              |> List.filter (allowed.Contains >> not)
+              |> nowhere "assemblies that the core references"
+
+              let project =
+                  File.ReadAllText(Path.Combine(root.Value, "src/UtpPunch.Protocol.fs/UtpPunch.Protocol.fsproj"))
+
+              Expect.isFalse (project.Contains "ProjectReference" || project.Contains "PackageReference") "its project"
+              let packages = File.ReadAllText(Path.Combine(root.Value, "src/UtpPunch.Protocol.fs/paket.references"))
+              Expect.equal (packages.Trim()) "FSharp.Core" "its packages"
+          }
+          test "the core's code names no clock, no chance, no task, no lock, no float and no console" {
+              nowhere
+                  "banned names"
+                  (seq {
+                      for place, code in coreLines.Value do
+                          for pattern in banned do
+                              if Regex.IsMatch(code, pattern) then $"{place}: {pattern} in {code.Trim()}"
+                  })
+          }
+          test "the core's fields and locals are nowhere floats" {
+              nowhere
+                  "members with a float in their signature"
+                  (seq {
+                      let flags =
+                          BindingFlags.Public
+                          ||| BindingFlags.NonPublic
+                          ||| BindingFlags.Instance
+                          ||| BindingFlags.Static
+                          ||| BindingFlags.DeclaredOnly
+
+                      let isFloat (kind: Type) =
+                          kind = typeof<float> || kind = typeof<float32> || kind = typeof<decimal>
+
+                      for kind in typeof<Node>.Assembly.GetTypes() do
+                          for field in kind.GetFields flags do
+                              if isFloat field.FieldType then $"{kind.Name}.{field.Name}"
+
+                          for method' in kind.GetMethods flags do
+                              let body = method'.GetMethodBody()
+
+                              if
+                                  not (isNull body)
+                                  && Seq.exists
+                                      (fun (local: LocalVariableInfo) -> isFloat local.LocalType)
+                                      body.LocalVariables
+                              then
+                                  $"{kind.Name}.{method'.Name}"
+                  })
+          }
+          test "no source file is longer than 450 lines" {
+              nowhere
+                  "files that are two"
+                  (seq {
+                      for path in withExtension [ ".fs"; ".fsi"; ".fsx"; ".cs" ] do
+                          let lines = File.ReadAllLines(path).Length
+                          if lines > 450 then $"{relative path}: {lines} lines"
+                  })
+          }
+          test "no file names a package registry's host or a path of somebody's machine" {
+              nowhere
+                  "hosts and paths"
+                  (seq {
+                      for path in textFiles.Value do
+                          for index, line in Array.indexed (File.ReadAllLines path) do
+                              for registry in registries do
+                                  if line.Contains(registry, StringComparison.OrdinalIgnoreCase) then
+                                      $"{relative path}:{index + 1}: {registry}"
+
+                              if absolutePaths.IsMatch line then $"{relative path}:{index + 1}: {line.Trim()}"
+                  })
+          }
+          test "every file of the core and of these tests is in its project's list, once" {
+              for folder in [ "src/UtpPunch.Protocol.fs"; "src/UtpPunch.Sim"; "tests/UtpPunch.Protocol.Tests" ] do
+                  let folder = Path.Combine(root.Value, folder)
+                  let project = File.ReadAllText(Seq.exactlyOne (Directory.EnumerateFiles(folder, "*.fsproj")))
+                  let listed = [ for m in Regex.Matches(project, "Compile Include=\"([^\"]+)\"") -> m.Groups[1].Value ]
+
+                  let present =
+                      [ for path in Directory.EnumerateFiles folder do
+                            if Path.GetExtension path = ".fs" || Path.GetExtension path = ".fsi" then
+                                Path.GetFileName path ]
+
+                  Expect.equal (List.sort listed) (List.sort present) (relative folder)
+          }
+          test "the shell performs every effect, by name" {
+              let shell = Path.Combine(root.Value, "src/UtpPunch.Net")
+
+              let handled =
+                  set
+                      [ for path in filesBelow shell do
+                            if Path.GetExtension path = ".cs" then
+                                for m in Regex.Matches(File.ReadAllText path, @"case\s+Effect\.(\w+)") do
+                                    m.Groups[1].Value ]
+
+              let cases = set [ for case in FSharpType.GetUnionCases typeof<Effect> -> case.Name ]
+              Expect.equal handled cases "the cases of Effect"
+          }
+          test "Describe has a line for every effect, each unlike the others" {
+              let source = File.ReadAllText(Path.Combine(root.Value, "src/UtpPunch.Sim/Describe.fs"))
+
+              for case in FSharpType.GetUnionCases typeof<Effect> do
+                  Expect.isTrue (Regex.IsMatch(source, $@"\| Effect\.{case.Name}\b")) case.Name
+          } ]
