@@ -80,8 +80,9 @@ public sealed class UtpNodeOptions
 
     /// <summary>Whether packets that are not full are sent at once, instead of waiting for the acknowledgement of the last one that
     /// was not.</summary>
-    /// <value>False by default.</value>
-    public bool NoDelay { get; set; }
+    /// <value>True by default, as Kestrel and HttpClient have it: small messages must not wait for a delayed acknowledgement. What is
+    /// written faster than it is sent is joined into full packets either way.</value>
+    public bool NoDelay { get; set; } = true;
 
     /// <summary>The receive buffer to ask the system for, in bytes. The system may give less.</summary>
     /// <value>4 MiB by default.</value>

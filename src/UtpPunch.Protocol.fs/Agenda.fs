@@ -23,12 +23,10 @@ type Agenda private (top: Heap) =
         else
             Heap(b.At, b.Key, Heap(a.At, a.Key, a.Child, b.Child), null)
 
-    member internal _.Add(at, key) =
-        Agenda(Agenda.Merge(Heap(at, key, null, null), top))
+    member internal _.Add(at, key) = Agenda(Agenda.Merge(Heap(at, key, null, null), top))
 
     member internal _.Pop() =
-        if isNull top then
-            invalidOp "The agenda is empty."
+        if isNull top then invalidOp "The agenda is empty."
 
         // Pair the children from the left, then merge the pairs from the right; a loop, since there may be many.
         let pairs = System.Collections.Generic.Stack<Heap>()

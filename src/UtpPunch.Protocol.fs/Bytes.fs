@@ -23,9 +23,7 @@ type Bytes =
         if isNull array || uint64 (uint32 offset) + uint64 (uint32 length) > uint64 array.Length then
             BytesGuard.reject array
 
-        { Array = array
-          Offset = offset
-          Length = length }
+        { Array = array; Offset = offset; Length = length }
 
     new(array: byte[]) = Bytes(array, 0, array.Length)
 

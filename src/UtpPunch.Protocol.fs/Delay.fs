@@ -6,17 +6,19 @@ namespace UtpPunch.Protocol
 [<NoComparison>]
 type Delay =
     private
-        { Reference: uint32
-          /// The least of this minute, and of each of the nine before it, the latest first.
-          Minute: int
-          MinuteEnds: Instant
-          History: int[]
-          Base: int
-          /// The last four samples: their minimum is the current delay, which hides a single hiccup.
-          R0: int
-          R1: int
-          R2: int
-          R3: int }
+        {
+            Reference: uint32
+            /// The least of this minute, and of each of the nine before it, the latest first.
+            Minute: int
+            MinuteEnds: Instant
+            History: int[]
+            Base: int
+            /// The last four samples: their minimum is the current delay, which hides a single hiccup.
+            R0: int
+            R1: int
+            R2: int
+            R3: int
+        }
 
 module Delay =
     let private minute = Time.seconds 60

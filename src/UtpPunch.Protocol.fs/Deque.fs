@@ -14,11 +14,7 @@ type internal Deque<'T> private (items: 'T[], head: int, count: int) =
     /// Makes the array ours, with `head` at its start and room for `room` more.
     let own room =
         if not owned || head + count + room > items.Length then
-            let capacity =
-                if owned then
-                    max 4 (2 * (count + room))
-                else
-                    count + room + (count + room) / 4
+            let capacity = if owned then max 4 (2 * (count + room)) else count + room + (count + room) / 4
 
             let fresh = Array.zeroCreate capacity
             Array.Copy(items, head, fresh, 0, count)

@@ -11,10 +11,7 @@ type Endpoint =
       Port: uint16 }
 
     member this.Equals(other: Endpoint) =
-        this.Low = other.Low
-        && this.Port = other.Port
-        && this.High = other.High
-        && this.Scope = other.Scope
+        this.Low = other.Low && this.Port = other.Port && this.High = other.High && this.Scope = other.Scope
 
     override this.Equals(other: obj) =
         match other with
@@ -39,10 +36,6 @@ type Endpoint =
 module Endpoint =
     /// The endpoint of an IPv4 address given as its 32 bits, most significant byte first.
     let ofIPv4 (address: uint32) (port: uint16) =
-        { High = 0UL
-          Low = 0x0000_FFFF_0000_0000UL ||| uint64 address
-          Scope = 0u
-          Port = port }
+        { High = 0UL; Low = 0x0000_FFFF_0000_0000UL ||| uint64 address; Scope = 0u; Port = port }
 
-    let isIPv4 (endpoint: Endpoint) =
-        endpoint.High = 0UL && endpoint.Low >>> 32 = 0x0000_FFFFUL
+    let isIPv4 (endpoint: Endpoint) = endpoint.High = 0UL && endpoint.Low >>> 32 = 0x0000_FFFFUL

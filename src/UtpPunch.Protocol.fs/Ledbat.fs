@@ -12,8 +12,7 @@ open Fixed
 [<Sealed>]
 type Ledbat private (packet: int, target: Duration, scaled: int64, threshold: int) =
     // RFC 6928: a first window of ten packets.
-    new(packet: int, target: Duration) =
-        Ledbat(packet, target, int64 (10 * packet) <<< scale, System.Int32.MaxValue)
+    new(packet: int, target: Duration) = Ledbat(packet, target, int64 (10 * packet) <<< scale, System.Int32.MaxValue)
 
     static member private Clamp (packet: int) (scaled: int64) =
         // The floor of one packet (RFC 6817, 2.4.2: MIN_CWND); the ceiling only guards the arithmetic.
@@ -43,8 +42,10 @@ type Ledbat private (packet: int, target: Duration, scaled: int64, threshold: in
                 // cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd, with off_target between -10 and 1 and a GAIN of 1.
                 let offTarget = int64 (max (target - queueing) (-10L * target))
 
+                // Scaled before it is divided; 30 bits of bytes leave room for ten targets.
                 let change =
-                    (offTarget * int64 bytes / int64 target) * (int64 packet <<< scale)
+                    ((offTarget * int64 (min bytes (1 <<< 30)) / 1_000L <<< scale) / (int64 target / 1_000L))
+                    * int64 packet
                     / int64 (max packet window)
 
                 let fresh =
@@ -59,5 +60,4 @@ type Ledbat private (packet: int, target: Duration, scaled: int64, threshold: in
             let half = max packet (int (scaled >>> scale) / 2)
             this.With(int64 half <<< scale, half)
 
-        member this.TimedOut flight =
-            this.With(0L, max (2 * packet) (flight / 2))
+        member this.TimedOut flight = this.With(0L, max (2 * packet) (flight / 2))

@@ -1,40 +1,8 @@
 namespace UtpPunch.Protocol
 
-/// The fields are mutable for the step that made the copy, and for it alone.
-[<NoComparison; NoEquality>]
-type Node =
-    private
-        { Options: NodeOptions
-          /// Keys the hash of the routes, so that strangers cannot aim for collisions.
-          HashKey: uint64
-          mutable Now: Instant
-          mutable Generation: int64
-          mutable Random: Random
-          mutable Connections: Radix<Connection>
-          /// Who receives from an endpoint under an id, by hash.
-          mutable Routes: Radix<ConnId[]>
-          /// Who may be due when. An entry counts only if `Indexed` says the same.
-          mutable Agenda: Agenda
-          mutable Indexed: Radix<Instant>
-          mutable Backlog: int voption
-          /// Accepted streams that the application has not taken.
-          mutable Waiting: Radix<unit>
-          mutable LastOpened: ConnId
-          mutable NextAccepted: ConnId
-          /// No half-open stream is older than this one.
-          mutable OldestHalfOpen: ConnId
-          mutable Incoming: int
-          mutable Outgoing: int
-          mutable HalfOpen: int
-          mutable Lingering: int
-          mutable Quiet: Instant
-          mutable Resets: int
-          mutable ResetsRefilledAt: Instant }
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Node =
-    /// RESETs to strangers: a burst of 64, then a hundred a second.
-    let private resetBurst = 64
-    let private resetEvery = Time.milliseconds 10
+    open Streams
 
     [<CompiledName "Create">]
     let create (options: NodeOptions) (seed: Bytes) (now: Instant) : Node =
@@ -60,264 +28,8 @@ module Node =
           HalfOpen = 0
           Lingering = 0
           Quiet = now
-          Resets = resetBurst
+          Resets = Accepting.resetBurst
           ResetsRefilledAt = now }
-
-    /// What one step works on: its own copy of the node, and the streams that it has touched, in that order.
-    [<NoComparison; NoEquality>]
-    type private Step =
-        { Node: Node
-          Turn: Turn
-          Touched: ResizeArray<Connection> }
-
-    let private note step rule remote =
-        step.Turn.Effects.Add(Effect.Noted(rule, remote))
-
-    // ---- Who is who ----
-
-    let private routeKey (node: Node) (remote: Endpoint) (receiveId: uint16) =
-        int (remote.Hash node.HashKey ^^^ (uint32 receiveId * 0x9E3779B1u))
-
-    let private addRoute (node: Node) connection =
-        let key = routeKey node (Connection.remote connection) (Connection.receiveId connection)
-        let known = Radix.tryFind key node.Routes |> ValueOption.defaultValue [||]
-        node.Routes <- Radix.add key (Array.append known [| Connection.connId connection |]) node.Routes
-
-    let private removeRoute (node: Node) connection =
-        let key = routeKey node (Connection.remote connection) (Connection.receiveId connection)
-
-        match Radix.tryFind key node.Routes with
-        | ValueSome known ->
-            let rest = Array.filter ((<>) (Connection.connId connection)) known
-
-            node.Routes <-
-                if rest.Length = 0 then
-                    Radix.remove key node.Routes
-                else
-                    Radix.add key rest node.Routes
-        | ValueNone -> ()
-
-    let private find (node: Node) remote receiveId =
-        match Radix.tryFind (routeKey node remote receiveId) node.Routes with
-        | ValueNone -> ValueNone
-        | ValueSome known ->
-            let mutable found = ValueNone
-
-            for connId in known do
-                match Radix.tryFind connId node.Connections with
-                | ValueSome connection when
-                    Connection.receiveId connection = receiveId
-                    && (Connection.remote connection).Equals remote
-                    ->
-                    found <- ValueSome connection
-                | _ -> ()
-
-            found
-
-    /// The step's own copy of a stream, which settles at its end.
-    let private touch step connection =
-        if Connection.generation connection = step.Node.Generation then
-            connection
-        else
-            let own = Connection.copy step.Node.Generation connection
-            step.Node.Connections <- Radix.add (Connection.connId own) own step.Node.Connections
-            step.Touched.Add own
-            own
-
-    let private tryTouch step connId =
-        match Radix.tryFind connId step.Node.Connections with
-        | ValueSome connection -> ValueSome(touch step connection)
-        | ValueNone -> ValueNone
-
-    // ---- Counting ----
-
-    let private count (node: Node) connection change =
-        match Connection.phase connection with
-        | Phase.SynSent -> node.Outgoing <- node.Outgoing + change
-        | Phase.SynReceived -> node.HalfOpen <- node.HalfOpen + change
-        | Phase.Open when Connection.isIncoming connection -> node.Incoming <- node.Incoming + change
-        | Phase.Open -> node.Outgoing <- node.Outgoing + change
-        | Phase.Lingering -> node.Lingering <- node.Lingering + change
-        | Phase.Dead -> ()
-
-    /// Runs what may move a stream to another phase, and keeps the counts.
-    let inline private counted step connection ([<InlineIfLambda>] action: unit -> unit) =
-        count step.Node connection -1
-        action ()
-        count step.Node connection 1
-
-    let private enter step connection =
-        let own = touch step connection
-        addRoute step.Node own
-        count step.Node own 1
-        own
-
-    let private leave step connection =
-        let connId = Connection.connId connection
-        removeRoute step.Node connection
-        step.Node.Connections <- Radix.remove connId step.Node.Connections
-        step.Node.Indexed <- Radix.remove connId step.Node.Indexed
-        step.Node.Waiting <- Radix.remove connId step.Node.Waiting
-
-    // ---- Drawing numbers ----
-
-    let private draw (node: Node) =
-        let struct (bits, random) = Random.next node.Random
-        node.Random <- random
-        bits
-
-    /// An id that no stream to that peer uses, and a sequence number; none when a hundred draws found no free id.
-    let private drawIds (node: Node) remote dialect =
-        let rec search tries =
-            let bits = draw node
-            let isn = SeqNr(uint16 (bits >>> 16))
-
-            let id =
-                match dialect with
-                // libutp keeps ids in 32 bits and loses the responder's id 0x10000.
-                | Dialect.Bep29 -> uint16 bits
-                | Dialect.UtpPunch -> uint16 bits &&& 0xFFFEus
-
-            let isFree =
-                (dialect = Dialect.UtpPunch || id <> 0xFFFFus)
-                && (find node remote (Connection.receiveIdOf dialect false id)).IsNone
-
-            if isFree then ValueSome(struct (id, isn))
-            elif tries = 0 then ValueNone
-            else search (tries - 1)
-
-        search 100
-
-    // ---- Packets for nobody ----
-
-    let private reset step remote (header: Header) =
-        let node = step.Node
-        let refill = int ((node.Now - node.ResetsRefilledAt) / resetEvery)
-
-        if refill > 0 then
-            node.Resets <- int (min (int64 resetBurst) (int64 node.Resets + int64 refill))
-            node.ResetsRefilledAt <- node.ResetsRefilledAt + int64 refill * resetEvery
-
-        if node.Resets = 0 then
-            note step Rule.ResetSuppressed remote
-        else
-            node.Resets <- node.Resets - 1
-
-            let id =
-                match node.Options.Dialect with
-                // As libutp answers: the id and the number of the packet in question.
-                | Dialect.Bep29 -> header.ConnectionId
-                // The npm package looks for the id under which it receives.
-                | Dialect.UtpPunch -> header.ConnectionId ^^^ 1us
-
-            let answer =
-                { Type = PacketType.Reset
-                  ConnectionId = id
-                  Timestamp = Time.stamp node.Now
-                  TimestampDifference = 0u
-                  Window = 0u
-                  SeqNr = SeqNr 0us
-                  AckNr = header.SeqNr }
-
-            step.Turn.Effects.Add(Effect.Send(remote, Train(answer, Bytes.Empty, Bytes.Empty, 0)))
-
-    // ---- Accepting ----
-
-    /// Half-open streams are kept in the order in which they came; the oldest gives way to a newer one, so that a flood of
-    /// forged SYNs costs an honest peer no more than it must.
-    let private evictOldest step =
-        let node = step.Node
-        let mutable searching = true
-
-        while searching && node.OldestHalfOpen < node.NextAccepted do
-            match Radix.tryFind node.OldestHalfOpen node.Connections with
-            | ValueSome connection when Connection.phase connection = Phase.SynReceived ->
-                let own = touch step connection
-                note step Rule.HalfOpenEvicted (Connection.remote own)
-                counted step own (fun () -> Connection.close step.Turn CloseReason.Aborted own)
-                searching <- false
-            | _ -> ()
-
-            node.OldestHalfOpen <- node.OldestHalfOpen + 2
-
-    let private admit step remote (syn: Header) =
-        let node = step.Node
-
-        if node.HalfOpen >= node.Options.MaxHalfOpen then
-            evictOldest step
-
-        let dialect = node.Options.Dialect
-        let first = SeqNr(uint16 (draw node))
-        let connId = node.NextAccepted
-        node.NextAccepted <- connId + 2
-
-        Connection.admit
-            connId
-            remote
-            dialect
-            (NodeOptions.forDialect dialect node.Options)
-            node.Options.HalfOpenTimeout
-            syn
-            first
-            node.Now
-        |> enter step
-        |> ignore
-
-    let private receiveSyn step remote (header: Header) =
-        let node = step.Node
-        let dialect = node.Options.Dialect
-        let known = find node remote (Connection.receiveIdOf dialect true header.ConnectionId)
-
-        match known with
-        | ValueSome connection when
-            Connection.isOpenedBy header connection
-            && Connection.phase connection <> Phase.Dead
-            ->
-            Connection.repeatSynAck step.Turn (touch step connection)
-        | ValueSome connection when Connection.phase connection <> Phase.Lingering ->
-            note step Rule.IdCollision remote
-        | _ ->
-            if dialect = Dialect.UtpPunch && header.ConnectionId &&& 1us <> 0us then
-                note step Rule.UnexpectedPacket remote
-            else
-                match node.Backlog with
-                | ValueNone ->
-                    note step Rule.NotListening remote
-                    reset step remote header
-                | ValueSome backlog when Radix.count node.Waiting >= backlog ->
-                    note step Rule.AcceptQueueFull remote
-                | ValueSome _ when node.Incoming + node.Outgoing >= node.Options.MaxConnections ->
-                    note step Rule.TooManyConnections remote
-                | ValueSome _ ->
-                    // The ids of a stream that only lingers are free for a peer that came back.
-                    match known with
-                    | ValueSome old ->
-                        let own = touch step old
-                        counted step own (fun () -> Connection.forget own)
-                        removeRoute node own
-                    | ValueNone -> ()
-
-                    admit step remote header
-
-    /// The first packet that proves that a half-open stream's peer receives. Whether the stream is open now.
-    let private confirm step header connection =
-        let node = step.Node
-
-        if not (Connection.confirms header connection) then
-            note step Rule.AckOutOfRange (Connection.remote connection)
-            false
-        else
-            match node.Backlog with
-            | _ when node.Incoming + node.Outgoing >= node.Options.MaxConnections ->
-                note step Rule.TooManyConnections (Connection.remote connection)
-                false
-            | ValueSome backlog when Radix.count node.Waiting < backlog ->
-                counted step connection (fun () -> Connection.confirm step.Turn connection)
-                node.Waiting <- Radix.add (Connection.connId connection) () node.Waiting
-                true
-            | _ ->
-                note step Rule.AcceptQueueFull (Connection.remote connection)
-                false
 
     // ---- Receiving ----
 
@@ -329,26 +41,25 @@ module Node =
             | receiveId :: rest ->
                 match find step.Node remote receiveId with
                 | ValueSome connection when
-                    Connection.receiveId connection = header.ConnectionId
-                    || Connection.sendId connection = header.ConnectionId
+                    connection.ReceiveId = header.ConnectionId || connection.SendId = header.ConnectionId
                     ->
                     let own = touch step connection
-                    counted step own (fun () -> Connection.receiveReset step.Turn header own)
+                    counted step own (fun () -> Ending.receiveReset step.Turn header own)
                 | _ -> search rest
 
         search [ header.ConnectionId; header.ConnectionId + 1us; header.ConnectionId - 1us ]
 
-    let private receivePacket step remote arrivedAt (packet: inref<Packet>) connection =
+    let private receivePacket step remote arrivedAt (packet: inref<Packet>) (connection: Connection) =
         let own = touch step connection
 
-        match Connection.phase own with
+        match own.Phase with
         | Phase.SynReceived ->
-            if confirm step packet.Header own then
-                Connection.receive step.Turn arrivedAt &packet own
+            if Accepting.confirm step packet.Header own then
+                Arrivals.receive step.Turn arrivedAt &packet own
         | Phase.Dead -> note step Rule.UnknownConnection remote
         | Phase.SynSent
         | Phase.Open
-        | Phase.Lingering -> Connection.receive step.Turn arrivedAt &packet own
+        | Phase.Lingering -> Arrivals.receive step.Turn arrivedAt &packet own
 
     let private receive step (remote: Endpoint) (datagrams: Datagrams) =
         // Nearly always all packets of a batch are for one stream.
@@ -363,12 +74,12 @@ module Node =
                 let header = packet.Header
 
                 match header.Type with
-                | PacketType.Syn -> receiveSyn step remote header
+                | PacketType.Syn -> Accepting.receiveSyn step remote header
                 | PacketType.Reset -> receiveReset step remote header
                 | _ ->
                     let connection =
                         match last with
-                        | ValueSome known when Connection.receiveId known = header.ConnectionId -> last
+                        | ValueSome known when known.ReceiveId = header.ConnectionId -> last
                         | _ -> find step.Node remote header.ConnectionId
 
                     match connection with
@@ -378,7 +89,7 @@ module Node =
                         receivePacket step remote datagrams.ArrivedAt &packet own
                     | ValueNone ->
                         note step Rule.UnknownConnection remote
-                        reset step remote header
+                        Accepting.reset step remote header
             | Malformed.Extension -> note step Rule.MalformedExtension remote
             | _ -> step.Turn.Effects.Add(Effect.Foreign(remote, datagram))
 
@@ -396,47 +107,41 @@ module Node =
         if node.Incoming + node.Outgoing >= node.Options.MaxConnections then
             fail CloseReason.TooManyConnections
         else
-            match drawIds node remote dialect with
+            match Accepting.drawIds node remote dialect with
             | ValueNone -> fail CloseReason.TooManyConnections
             | ValueSome(struct (id, isn)) ->
                 let options = NodeOptions.forDialect dialect node.Options
 
-                Connection.dial connId remote dialect options patience id isn node.Now
-                |> enter step
-                |> ignore
+                Connection.dial connId remote dialect options patience id isn node.Now |> enter step |> ignore
 
     let private abortWhere step predicate =
         Radix.iterate
-            (fun _ connection ->
+            (fun _ (connection: Connection) ->
                 if predicate connection then
                     let own = touch step connection
-                    counted step own (fun () -> Connection.abort step.Turn own))
+                    counted step own (fun () -> Ending.abort step.Turn own))
             step.Node.Connections
 
     let private unlisten step =
         step.Node.Backlog <- ValueNone
 
-        abortWhere step (fun connection ->
-            Connection.phase connection = Phase.SynReceived
-            || (Radix.tryFind (Connection.connId connection) step.Node.Waiting).IsSome)
+        abortWhere step (fun (connection: Connection) ->
+            connection.Phase = Phase.SynReceived || (Radix.tryFind connection.ConnId step.Node.Waiting).IsSome)
 
         step.Node.Waiting <- Radix.empty
 
     let private unreachable step (remote: Endpoint) =
         Radix.iterate
-            (fun _ connection ->
-                if
-                    Connection.phase connection = Phase.SynSent
-                    && (Connection.remote connection).Equals remote
-                then
+            (fun _ (connection: Connection) ->
+                if connection.Phase = Phase.SynSent && connection.Remote.Equals remote then
                     let own = touch step connection
-                    counted step own (fun () -> Connection.close step.Turn CloseReason.Unreachable own))
+                    counted step own (fun () -> Ending.close step.Turn CloseReason.Unreachable own))
             step.Node.Connections
 
     /// What the application says of a stream that has closed meanwhile is ignored: it could not know.
     let inline private tell step connId ([<InlineIfLambda>] action: Connection -> unit) =
         match tryTouch step connId with
-        | ValueSome own when Connection.phase own <> Phase.Dead -> counted step own (fun () -> action own)
+        | ValueSome own when own.Phase <> Phase.Dead -> counted step own (fun () -> action own)
         | _ -> ()
 
     let private absorb step event =
@@ -446,47 +151,45 @@ module Node =
         | Event.Listen backlog -> step.Node.Backlog <- ValueSome(max 1 backlog)
         | Event.Unlisten -> unlisten step
         | Event.Taken connId -> step.Node.Waiting <- Radix.remove connId step.Node.Waiting
-        | Event.Write(connId, bytes) -> tell step connId (Connection.write bytes)
-        | Event.Consumed(connId, count) -> tell step connId (Connection.consume count)
-        | Event.Finish connId -> tell step connId Connection.finish
-        | Event.Release(connId, patience) -> tell step connId (Connection.release step.Turn patience)
-        | Event.Abort connId -> tell step connId (Connection.abort step.Turn)
-        | Event.SetIdleTimeout(connId, duration) -> tell step connId (Connection.setIdleTimeout duration)
+        | Event.Write(connId, bytes) -> tell step connId (Ending.write bytes)
+        | Event.Consumed(connId, count) -> tell step connId (Ending.consume count)
+        | Event.Finish connId -> tell step connId Ending.finish
+        | Event.Release(connId, patience) -> tell step connId (Ending.release step.Turn patience)
+        | Event.Abort connId -> tell step connId (Ending.abort step.Turn)
+        | Event.SetIdleTimeout(connId, duration) -> tell step connId (Ending.setIdleTimeout duration)
         | Event.Unreachable remote -> unreachable step remote
 
     // ---- The step ----
 
     /// Another SYN under other ids.
-    let private redial step connection =
+    let private redial step (connection: Connection) =
         let node = step.Node
 
-        match drawIds node (Connection.remote connection) (Connection.dialect connection) with
+        match Accepting.drawIds node connection.Remote connection.Dialect with
         | ValueSome(struct (id, isn)) ->
             removeRoute node connection
-            Connection.redial step.Turn id isn connection
+            Handshake.redial step.Turn id isn connection
             addRoute node connection
         | ValueNone -> ()
 
-    let private settle step connection =
-        counted step connection (fun () -> Connection.settle step.Turn connection)
+    let private settle step (connection: Connection) =
+        counted step connection (fun () -> Settling.settle step.Turn connection)
 
-        if Connection.wantsIds connection then
-            redial step connection
+        if connection.WantsIds then redial step connection
 
         let node = step.Node
-        let connId = Connection.connId connection
+        let connId = connection.ConnId
 
-        if Connection.phase connection = Phase.Lingering then
-            node.Quiet <- max node.Quiet (Connection.quietAt connection)
+        if connection.Phase = Phase.Lingering then node.Quiet <- max node.Quiet connection.QuietAt
 
-        if Connection.phase connection = Phase.Lingering && node.Lingering > node.Options.MaxConnections then
+        if connection.Phase = Phase.Lingering && node.Lingering > node.Options.MaxConnections then
             // As many as there may be live ones is enough.
             count node connection -1
             leave step connection
-        elif Connection.phase connection = Phase.Dead then
+        elif connection.Phase = Phase.Dead then
             leave step connection
         else
-            let due = Connection.deadline connection
+            let due = Settling.deadline connection
 
             match Radix.tryFind connId node.Indexed with
             | ValueSome known when known <= due -> ()
@@ -516,13 +219,8 @@ module Node =
             struct (node, [||])
         else
             let step =
-                { Node =
-                    { node with
-                        Now = now
-                        Generation = node.Generation + 1L }
-                  Turn =
-                    { Now = now
-                      Effects = ResizeArray() }
+                { Node = { node with Now = now; Generation = node.Generation + 1L }
+                  Turn = { Now = now; Effects = ResizeArray() }
                   Touched = ResizeArray() }
 
             for event in events do
@@ -539,11 +237,7 @@ module Node =
     let deadline (node: Node) = Agenda.first node.Agenda
 
     [<CompiledName "QuietAt">]
-    let quietAt (node: Node) =
-        if node.Incoming + node.Outgoing > 0 then
-            Time.never
-        else
-            node.Quiet
+    let quietAt (node: Node) = if node.Incoming + node.Outgoing > 0 then Time.never else node.Quiet
 
     [<CompiledName "Statistics">]
     let statistics (node: Node) : NodeStatistics =
@@ -555,6 +249,5 @@ module Node =
     [<CompiledName "Stream">]
     let stream connId (node: Node) =
         match Radix.tryFind connId node.Connections with
-        | ValueSome connection when Connection.phase connection <> Phase.Lingering ->
-            ValueSome(Connection.statistics connection)
-        | _ -> ValueNone
+        | ValueSome connection -> ValueSome(Connection.statistics connection)
+        | ValueNone -> ValueNone

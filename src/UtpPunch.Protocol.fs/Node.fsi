@@ -1,10 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// The state of one UDP socket: who talks to whom, who may come in, what is due when. A value: nothing reachable from it ever
-/// changes, and any thread may read an old one.
-[<Sealed; NoComparison; NoEquality>]
-type Node
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Node =
     /// A node without streams that does not listen. The seed is 32 bytes of the caller's entropy.
     [<CompiledName "Create">]
@@ -28,6 +24,6 @@ module Node =
     [<CompiledName "Statistics">]
     val statistics: node: Node -> NodeStatistics
 
-    /// What a stream measured and counted; none when it has closed.
+    /// What a stream measured and counted, also for a while after it has closed; none later.
     [<CompiledName "Stream">]
     val stream: connId: ConnId -> node: Node -> StreamStatistics voption

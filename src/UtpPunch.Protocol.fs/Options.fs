@@ -60,13 +60,10 @@ module StreamOptions =
           MinRto = Time.milliseconds 500
           MaxRto = Time.seconds 6
           TargetDelay = Time.milliseconds 100
-          NoDelay = false }
+          NoDelay = true }
 
     /// The npm package's own limits: `mtu` 1000 and a `bufferSize` of 64, of which 63 are used.
-    let utpPunch =
-        { bep29 with
-            PacketSize = Wire.HeaderLength + 1000
-            PacketWindow = 63 }
+    let utpPunch = { bep29 with PacketSize = Wire.HeaderLength + 1000; PacketWindow = 63 }
 
 module NodeOptions =
     // libutp's keep-alive is the first thing that a silent libutp dialler sends, 29 s after the SYN-ACK: half-open streams wait longer.

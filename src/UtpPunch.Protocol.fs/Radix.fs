@@ -27,8 +27,7 @@ type Radix<'T> private (root: Trie<'T>, count: int) =
 
     static member inline private Slot(key: int, level: int) = 1u <<< ((key >>> (5 * level)) &&& 31)
 
-    static member inline private Place(slots: uint32, slot: uint32) =
-        BitOperations.PopCount(slots &&& (slot - 1u))
+    static member inline private Place(slots: uint32, slot: uint32) = BitOperations.PopCount(slots &&& (slot - 1u))
 
     member internal _.TryFind(key: int) =
         let rec search (trie: Trie<'T>) level =
@@ -69,8 +68,7 @@ type Radix<'T> private (root: Trie<'T>, count: int) =
                 // Push the leaf one level down; the keys differ in some bit, so this ends.
                 insert (Branch<'T>(Radix<'T>.Slot(leaf.Key, level), [| leaf |])) level
             | present ->
-                if isNull present then
-                    grown <- 1
+                if isNull present then grown <- 1
 
                 Leaf<'T>(key, value)
 
@@ -105,10 +103,7 @@ type Radix<'T> private (root: Trie<'T>, count: int) =
 
         let rest = remove root 0
 
-        if Object.ReferenceEquals(rest, root) then
-            this
-        else
-            Radix<'T>(rest, count - 1)
+        if Object.ReferenceEquals(rest, root) then this else Radix<'T>(rest, count - 1)
 
     member internal _.Iterate(action: int -> 'T -> unit) =
         let rec visit (trie: Trie<'T>) =

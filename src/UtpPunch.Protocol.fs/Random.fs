@@ -11,8 +11,7 @@ type Random(key: uint32[], counter: uint64) =
 
 module Random =
     let create (seed: Bytes) =
-        if seed.Length <> 32 then
-            invalidArg (nameof seed) "A seed is 32 bytes."
+        if seed.Length <> 32 then invalidArg (nameof seed) "A seed is 32 bytes."
 
         Random(Array.init 8 (fun i -> BinaryPrimitives.ReadUInt32LittleEndian(seed.Slice(4 * i, 4).Span)), 0UL)
 
@@ -45,7 +44,6 @@ module Random =
         Array.map2 (+) x start
 
     let next (random: Random) =
-        let words =
-            block random.Key (uint32 random.Counter) [| uint32 (random.Counter >>> 32); 0u; 0u |]
+        let words = block random.Key (uint32 random.Counter) [| uint32 (random.Counter >>> 32); 0u; 0u |]
 
         struct (words[0], Random(random.Key, random.Counter + 1UL))

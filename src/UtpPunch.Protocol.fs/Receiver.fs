@@ -92,8 +92,7 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
 
     member private this.Close() =
         if pieces > 0 then
-            if isNull ready then
-                ready <- ResizeArray()
+            if isNull ready then ready <- ResizeArray()
 
             ready.Add this.Current
             pieces <- 0
@@ -116,11 +115,9 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
     member private this.Advance(data: Bytes, isFin: bool) =
         this.AckNr <- this.AckNr + 1
 
-        if not data.IsEmpty then
-            this.Append data
+        if not data.IsEmpty then this.Append data
 
-        if isFin then
-            this.Complete <- true
+        if isFin then this.Complete <- true
 
     /// The place in the queue at or behind which this number belongs. Nearly always the end.
     member private _.PlaceOf(seqNr: SeqNr) =
@@ -167,15 +164,13 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
             elif ahead > 0 then
                 let arrival = this.Hold(seqNr, payload, isFin)
 
-                if isFin && arrival = Arrival.OutOfOrder then
-                    this.Fin <- ValueSome seqNr
+                if isFin && arrival = Arrival.OutOfOrder then this.Fin <- ValueSome seqNr
 
                 arrival
             elif this.Unread + this.HeldBytes + payload.Length > capacity then
                 Arrival.Overrun
             else
-                if isFin then
-                    this.Fin <- ValueSome seqNr
+                if isFin then this.Fin <- ValueSome seqNr
 
                 this.Advance(payload, isFin)
 
@@ -197,7 +192,7 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
             Bytes.Empty
         else
             let reach = held[held.Count - 1].SeqNr - this.AckNr - 2
-            let bits = Array.zeroCreate<byte> (4 * (reach / 32 + 1))
+            let bits = Array.zeroCreate<byte>(4 * (reach / 32 + 1))
 
             for index in 0 .. held.Count - 1 do
                 let bit = held[index].SeqNr - this.AckNr - 2

@@ -13,11 +13,7 @@ type Rtt =
     }
 
 module Rtt =
-    let none =
-        { Smoothed = 0L<us>
-          Variance = 0L<us>
-          Least = 0L<us>
-          Backoff = 0 }
+    let none = { Smoothed = 0L<us>; Variance = 0L<us>; Least = 0L<us>; Backoff = 0 }
 
     let isKnown (rtt: Rtt) = rtt.Least > 0L<us>
 
@@ -26,10 +22,7 @@ module Rtt =
         let sample = max 1L<us> sample
 
         if not (isKnown rtt) then
-            { Smoothed = sample
-              Variance = sample / 2L
-              Least = sample
-              Backoff = 0 }
+            { Smoothed = sample; Variance = sample / 2L; Least = sample; Backoff = 0 }
         else
             { Smoothed = rtt.Smoothed + (sample - rtt.Smoothed) / 8L
               Variance = rtt.Variance + (abs (sample - rtt.Smoothed) - rtt.Variance) / 4L

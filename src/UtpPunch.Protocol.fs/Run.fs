@@ -12,7 +12,8 @@ type Mark =
 /// Consecutive packets of equal size (the last perhaps shorter) that were sent together and have shared their fate since: the
 /// scoreboard holds runs, not packets. Immutable, and so are its bytes: what was sent once under a number is sent again as it was.
 [<Sealed; AllowNullLiteral>]
-type Run(first: SeqNr, count: int, size: int, data: Bytes, sentAt: Instant, order: int64, transmissions: int, mark: Mark) =
+type Run
+    (first: SeqNr, count: int, size: int, data: Bytes, sentAt: Instant, order: int64, transmissions: int, mark: Mark) =
     member _.First = first
     member _.Count = count
     /// Payload bytes a packet; 0 for a FIN.
@@ -34,8 +35,7 @@ type Run(first: SeqNr, count: int, size: int, data: Bytes, sentAt: Instant, orde
             let bytes = data.Slice(from, min (length * size) (data.Length - from))
             Run(first + start, length, size, bytes, sentAt, order + int64 start, transmissions, mark)
 
-    member _.Marked(mark: Mark) =
-        Run(first, count, size, data, sentAt, order, transmissions, mark)
+    member _.Marked(mark: Mark) = Run(first, count, size, data, sentAt, order, transmissions, mark)
 
     /// The same packets, sent again.
     member _.SentAgain(now: Instant, order: int64) =

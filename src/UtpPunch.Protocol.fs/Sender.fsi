@@ -1,19 +1,5 @@
 namespace UtpPunch.Protocol
 
-/// What an acknowledgement changed.
-[<Struct; NoComparison>]
-type Acknowledged =
-    {
-        /// Packets that the cumulative acknowledgement freed.
-        Freed: int
-        /// Bytes acknowledged for the first time, cumulatively or selectively.
-        Bytes: int
-        /// The age of the youngest packet among them that was sent only once (Karn's rule).
-        RoundTrip: Duration voption
-        /// Packets were found lost that call for a smaller window; at most once a round trip.
-        Congested: bool
-    }
-
 /// The sending half of a stream: what waits to be sent, what is in flight and what became of it.
 /// Loss shows by selective acknowledgements, by repeated cumulative ones, or by the clock; when to ask is the caller's business.
 /// A step works on a `copy`; whoever holds the original never sees a change.
@@ -57,7 +43,8 @@ module Sender =
 
     /// Takes an acknowledgement that is neither older than `oldest - 1` nor covers what was never sent. `isBare` for a packet
     /// without payload, which may count as a duplicate acknowledgement.
-    val acknowledge: now: Instant -> rtt: Rtt -> ackNr: SeqNr -> sack: Bytes -> isBare: bool -> sender: Sender -> Acknowledged
+    val acknowledge:
+        now: Instant -> rtt: Rtt -> ackNr: SeqNr -> sack: Bytes -> isBare: bool -> sender: Sender -> Acknowledged
 
     /// The peer's window, from a packet with this timestamp that acknowledges nothing older than the last one.
     val advertise: window: int64 -> stamp: uint32 -> advanced: bool -> sender: Sender -> unit

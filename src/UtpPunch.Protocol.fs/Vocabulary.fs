@@ -69,11 +69,10 @@ type Payload =
 /// number, and each takes the next `PacketSize` bytes of `Payload` (the last perhaps fewer). One without payload is one packet.
 [<Sealed; NoComparison>]
 type Train(header: Header, sack: Bytes, payload: Bytes, packetSize: int) =
-    let count =
-        if payload.IsEmpty then
-            1
-        else
-            (payload.Length + packetSize - 1) / packetSize
+    let count = if payload.IsEmpty then 1 else (payload.Length + packetSize - 1) / packetSize
+
+    /// The most bytes of packets: one system call carries a train, and takes 64 KiB.
+    static member Limit = 65000
 
     member _.Header = header
     member _.Sack = sack
@@ -83,20 +82,14 @@ type Train(header: Header, sack: Bytes, payload: Bytes, packetSize: int) =
     member _.Count = count
 
     member private _.PieceLength(index: int) =
-        if payload.IsEmpty then
-            0
-        else
-            min packetSize (payload.Length - index * packetSize)
+        if payload.IsEmpty then 0 else min packetSize (payload.Length - index * packetSize)
 
     /// The length in bytes of the packet at an index.
-    member this.LengthOf(index: int) =
-        Wire.lengthOf sack.Length (this.PieceLength index)
+    member this.LengthOf(index: int) = Wire.lengthOf sack.Length (this.PieceLength index)
 
     /// Writes the packet at an index and returns its length.
     member this.Write(index: int, target: System.Span<byte>) =
-        let header =
-            { header with
-                SeqNr = header.SeqNr + index }
+        let header = { header with SeqNr = header.SeqNr + index }
 
         let piece =
             if payload.IsEmpty then

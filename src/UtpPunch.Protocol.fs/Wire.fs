@@ -21,10 +21,7 @@ type Header =
       AckNr: SeqNr }
 
 [<Struct; NoComparison>]
-type Packet =
-    { Header: Header
-      Sack: Bytes
-      Payload: Bytes }
+type Packet = { Header: Header; Sack: Bytes; Payload: Bytes }
 
 type Malformed =
     | None = 0

@@ -11,16 +11,18 @@ type PacketType =
 /// The fixed 20 bytes of BEP 29's header, less version and first extension.
 [<Struct; NoComparison>]
 type Header =
-    { Type: PacketType
-      ConnectionId: uint16
-      /// `timestamp_microseconds`: the sender's clock when it sent this.
-      Timestamp: uint32
-      /// `timestamp_difference_microseconds`: the delay of the last packet that the sender received; 0 when it has none.
-      TimestampDifference: uint32
-      /// `wnd_size`: free bytes in the sender's receive buffer.
-      Window: uint32
-      SeqNr: SeqNr
-      AckNr: SeqNr }
+    {
+        Type: PacketType
+        ConnectionId: uint16
+        /// `timestamp_microseconds`: the sender's clock when it sent this.
+        Timestamp: uint32
+        /// `timestamp_difference_microseconds`: the delay of the last packet that the sender received; 0 when it has none.
+        TimestampDifference: uint32
+        /// `wnd_size`: free bytes in the sender's receive buffer.
+        Window: uint32
+        SeqNr: SeqNr
+        AckNr: SeqNr
+    }
 
 /// A decoded packet. Its parts are slices of the datagram.
 [<Struct; NoComparison>]

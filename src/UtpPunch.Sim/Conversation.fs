@@ -24,10 +24,7 @@ type Conversation =
 
 /// How a conversation went. `Trouble` is empty when everything held.
 [<NoComparison>]
-type Verdict =
-    { Trouble: string list
-      Took: Duration
-      Pair: Pair }
+type Verdict = { Trouble: string list; Took: Duration; Pair: Pair }
 
 module Conversation =
     let calm =
@@ -44,9 +41,7 @@ module Conversation =
 
     let optionsOf (conversation: Conversation) =
         let adapt (options: StreamOptions) =
-            { options with
-                NoDelay = conversation.NoDelay
-                ReceiveBuffer = conversation.ReceiveBuffer }
+            { options with NoDelay = conversation.NoDelay; ReceiveBuffer = conversation.ReceiveBuffer }
 
         { NodeOptions.standard with
             Dialect = conversation.Dialect
@@ -80,11 +75,9 @@ module Conversation =
               let mutable wrong = -1
 
               for i in 0 .. stream.Received.Count - 1 do
-                  if wrong < 0 && stream.Received[i] <> Keyed.byteAt key (int64 i) then
-                      wrong <- i
+                  if wrong < 0 && stream.Received[i] <> Keyed.byteAt key (int64 i) then wrong <- i
 
-              if wrong >= 0 then
-                  $"{name} received a wrong byte at {wrong}"
+              if wrong >= 0 then $"{name} received a wrong byte at {wrong}"
 
               if stream.Ended && stream.Received.Count <> total then
                   $"{name} saw the end after {stream.Received.Count} of {total} bytes"
@@ -101,8 +94,7 @@ module Conversation =
     let runWith (prepare: Pair -> unit) (limit: Duration) (conversation: Conversation) : Verdict =
         let options = optionsOf conversation
 
-        let pair =
-            Pair(conversation.Seed, options, options, conversation.LinkAB, conversation.LinkBA)
+        let pair = Pair(conversation.Seed, options, options, conversation.LinkAB, conversation.LinkBA)
 
         pair.Batches <- conversation.Batches
         prepare pair
@@ -111,32 +103,21 @@ module Conversation =
         pair.Tell(pair.B, Event.Listen 16)
         let streamA = pair.Connect(pair.A, conversation.Dialect)
 
-        let writerA =
-            Writer(pair, pair.A, streamA, keyA, conversation.FromA, max 1 conversation.WriteSize)
+        let writerA = Writer(pair, pair.A, streamA, keyA, conversation.FromA, max 1 conversation.WriteSize)
 
         let mutable writerB = Unchecked.defaultof<Writer>
 
         let isOver () =
-            if streamA.Opened then
-                writerA.Pump()
+            if streamA.Opened then writerA.Pump()
 
             if pair.B.Accepted.Count > 0 then
                 if isNull (box writerB) then
                     writerB <-
-                        Writer(
-                            pair,
-                            pair.B,
-                            pair.B.Accepted[0],
-                            keyB,
-                            conversation.FromB,
-                            max 1 conversation.WriteSize
-                        )
+                        Writer(pair, pair.B, pair.B.Accepted[0], keyB, conversation.FromB, max 1 conversation.WriteSize)
 
                 writerB.Pump()
 
-            streamA.Closed.IsSome
-            && pair.B.Accepted.Count > 0
-            && pair.B.Accepted[0].Closed.IsSome
+            streamA.Closed.IsSome && pair.B.Accepted.Count > 0 && pair.B.Accepted[0].Closed.IsSome
 
         pair.RunUntil(limit, isOver) |> ignore
 
@@ -148,9 +129,6 @@ module Conversation =
               else
                   $"B accepted {pair.B.Accepted.Count} streams" ]
 
-        { Trouble = trouble
-          Took = pair.Now
-          Pair = pair }
+        { Trouble = trouble; Took = pair.Now; Pair = pair }
 
-    let run limit conversation =
-        runWith ignore limit conversation
+    let run limit conversation = runWith ignore limit conversation

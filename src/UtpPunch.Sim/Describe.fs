@@ -7,8 +7,7 @@ open UtpPunch.Protocol
 
 /// Events and effects as text, one line each, so that two runs can be compared and a person can read one.
 module Describe =
-    let private number (value: int64) =
-        value.ToString CultureInfo.InvariantCulture
+    let private number (value: int64) = value.ToString CultureInfo.InvariantCulture
 
     let private endpoint (value: Endpoint) =
         if Endpoint.isIPv4 value then

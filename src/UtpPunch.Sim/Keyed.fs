@@ -16,10 +16,7 @@ module Keyed =
 
     /// A number from 0 to `limit - 1`.
     let below (limit: int) seed purpose ordinal : int =
-        if limit <= 1 then
-            0
-        else
-            int (bits seed purpose ordinal % uint64 limit)
+        if limit <= 1 then 0 else int (bits seed purpose ordinal % uint64 limit)
 
     /// Byte `offset` of an endless stream that a key names: what a test sends needs not be kept to be checked.
     let byteAt (key: uint64) (offset: int64) : byte =

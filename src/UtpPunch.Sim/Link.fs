@@ -43,9 +43,7 @@ module Link =
 
     /// What became of a datagram: when its copies arrive, and whether they arrive changed.
     [<NoComparison>]
-    type Fate =
-        { Arrivals: Instant list
-          Corrupted: bool }
+    type Fate = { Arrivals: Instant list; Corrupted: bool }
 
     let private lost = { Arrivals = []; Corrupted = false }
 
@@ -78,8 +76,7 @@ module Link =
                 else
                     [ first ]
 
-            struct ({ Arrivals = arrivals
-                      Corrupted = hits link.Corruption Purpose.corruption },
+            struct ({ Arrivals = arrivals; Corrupted = hits link.Corruption Purpose.corruption },
                     (if link.Rate = 0 then busyUntil else sent))
 
     /// Flips one byte of a datagram.

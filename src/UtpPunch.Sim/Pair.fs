@@ -60,11 +60,9 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
     let ordinals = Dictionary<Endpoint, int64>()
     let busy = Dictionary<Endpoint, Instant>()
 
-    let other (side: Side) =
-        if Object.ReferenceEquals(side, a) then b else a
+    let other (side: Side) = if Object.ReferenceEquals(side, a) then b else a
 
-    let linkFrom (side: Side) =
-        if Object.ReferenceEquals(side, a) then linkAB else linkBA
+    let linkFrom (side: Side) = if Object.ReferenceEquals(side, a) then linkAB else linkBA
 
     let place (at: Instant) flight =
         placed <- placed + 1L
@@ -81,15 +79,13 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
     member val Watch: Action<Side, Event[], Effect[]> = null with get, set
 
     /// Puts a datagram on the way to a side, from wherever, with no faults.
-    member _.Inject(target: Side, from: Endpoint, datagram: byte[]) =
-        place now (Flight(target, from, datagram))
+    member _.Inject(target: Side, from: Endpoint, datagram: byte[]) = place now (Flight(target, from, datagram))
 
     member private this.Carry(side: Side, remote: Endpoint, datagram: byte[]) =
         let target = other side
         side.Sent <- side.Sent + 1
 
-        if datagram[0] >>> 4 = byte PacketType.Reset then
-            side.Resets <- side.Resets + 1
+        if datagram[0] >>> 4 = byte PacketType.Reset then side.Resets <- side.Resets + 1
 
         let passes = isNull this.Filter || this.Filter.Invoke(side, datagram)
 
@@ -104,8 +100,7 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
 
             busy[side.Endpoint] <- until
 
-            if fate.Corrupted then
-                Link.corrupt linkSeed ordinal datagram
+            if fate.Corrupted then Link.corrupt linkSeed ordinal datagram
 
             for at in fate.Arrivals do
                 place at (Flight(target, side.Endpoint, datagram))
@@ -157,8 +152,7 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
             for effect in effects do
                 this.Perform(side, effect, answers)
 
-            if not (isNull this.Watch) then
-                this.Watch.Invoke(side, events, effects)
+            if not (isNull this.Watch) then this.Watch.Invoke(side, events, effects)
 
             events <- answers.ToArray()
             going <- events.Length > 0
@@ -190,9 +184,7 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
         while gathering && batch.Count < 64 do
             match queue.TryPeek() with
             | true, next, struct (at, _) when
-                at = int64 now
-                && Object.ReferenceEquals(next.Target, first.Target)
-                && next.From.Equals first.From
+                at = int64 now && Object.ReferenceEquals(next.Target, first.Target) && next.From.Equals first.From
                 ->
                 batch.Add(queue.Dequeue())
             | _ -> gathering <- false
@@ -227,11 +219,9 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
                 let flight = queue.Dequeue()
                 this.Tell(flight.Target, this.Batch flight)
             else
-                if Node.deadline a.Node <= now then
-                    this.Tell a
+                if Node.deadline a.Node <= now then this.Tell a
 
-                if Node.deadline b.Node <= now then
-                    this.Tell b
+                if Node.deadline b.Node <= now then this.Tell b
 
             true
 

@@ -90,10 +90,7 @@ let private shrinkConversation (it: Conversation) =
     }
 
 type Arbitraries =
-    static member Conversation() : Arbitrary<Conversation> =
-        Arb.fromGenShrink (conversation, shrinkConversation)
+    static member Conversation() : Arbitrary<Conversation> = Arb.fromGenShrink (conversation, shrinkConversation)
 
 let config =
-    { Expecto.FsCheckConfig.defaultConfig with
-        arbitrary = [ typeof<Arbitraries> ]
-        maxTest = 100 }
+    { Expecto.FsCheckConfig.defaultConfig with arbitrary = [ typeof<Arbitraries> ]; maxTest = 100 }

@@ -10,14 +10,16 @@ open UtpPunch.Sim
 /// One step as it was taken.
 [<NoComparison; NoEquality>]
 type private Step =
-    { Side: Side
-      Before: Node
-      After: Node
-      /// When `Before` was made.
-      Since: Instant
-      At: Instant
-      Events: Event[]
-      Effects: Effect[] }
+    {
+        Side: Side
+        Before: Node
+        After: Node
+        /// When `Before` was made.
+        Since: Instant
+        At: Instant
+        Events: Event[]
+        Effects: Effect[]
+    }
 
 /// Watches one side's packets from outside: no new byte may lie beyond the furthest edge that the peer has advertised, except
 /// one packet at a time that asks a closed window.
@@ -133,14 +135,15 @@ let tests =
               (fun conversation ->
                   let verdict = Conversation.run patience conversation
 
-                  if not verdict.Trouble.IsEmpty then
-                      failtest (String.concat "; " verdict.Trouble))
+                  if not verdict.Trouble.IsEmpty then failtest (String.concat "; " verdict.Trouble))
 
-          overSteps "1, 2 and 12: the same node, time and events give the same effects, whenever it is asked" (fun step ->
-              Expect.equal
-                  (stepped step.At step.Events step.Before)
-                  (Describe.effects step.Effects)
-                  "the step, taken again after the whole conversation")
+          overSteps
+              "1, 2 and 12: the same node, time and events give the same effects, whenever it is asked"
+              (fun step ->
+                  Expect.equal
+                      (stepped step.At step.Events step.Before)
+                      (Describe.effects step.Effects)
+                      "the step, taken again after the whole conversation")
 
           overSteps "3: before the deadline nothing happens by itself" (fun step ->
               let deadline = Node.deadline step.After
@@ -222,8 +225,7 @@ let tests =
                       for effect in effects do
                           match effect with
                           | Effect.Deliver(connId, payload) ->
-                              if not (bytes.ContainsKey connId) then
-                                  bytes[connId] <- ResizeArray()
+                              if not (bytes.ContainsKey connId) then bytes[connId] <- ResizeArray()
 
                               bytes[connId].AddRange(Describe.flatten payload)
                           | Effect.Closed(connId, reason) -> reasons.Add $"{connId} {reason}"
@@ -243,10 +245,7 @@ let tests =
                                  match event with
                                  | Event.Received(from, datagrams) ->
                                      for index in 0 .. datagrams.Count - 1 do
-                                         Event.Received(
-                                             from,
-                                             Datagrams.One(datagrams[index], datagrams.ArrivedAt)
-                                         )
+                                         Event.Received(from, Datagrams.One(datagrams[index], datagrams.ArrivedAt))
                                  | other -> other |]
 
                       let mutable node = step.Before

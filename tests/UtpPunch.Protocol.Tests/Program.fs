@@ -4,5 +4,19 @@ open Expecto
 
 [<EntryPoint>]
 let main args =
-    testList "protocol" [ Values.tests; WireTests.tests; ReceiverTests.tests; SenderTests.tests; Congestion.tests; Handshake.tests; Flow.tests; Closing.tests; Hostile.tests; Monkey.tests; Transfers.tests; Laws.tests; Tidy.tests ]
+    testList
+        "protocol"
+        [ Values.tests
+          WireTests.tests
+          ReceiverTests.tests
+          SenderTests.tests
+          Congestion.tests
+          Handshake.tests
+          Flow.tests
+          Closing.tests
+          Hostile.tests
+          Monkey.tests
+          Transfers.tests
+          Laws.tests
+          Tidy.tests ]
     |> runTestsWithCLIArgs [] args

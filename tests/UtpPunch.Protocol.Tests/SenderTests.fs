@@ -8,7 +8,11 @@ open UtpPunch.Protocol
 open UtpPunch.Protocol.Tests.Story
 
 let private options =
-    { StreamOptions.bep29 with PacketSize = 120; PacketWindow = 60; SendBuffer = 20_000 }
+    { StreamOptions.bep29 with
+        PacketSize = 120
+        PacketWindow = 60
+        SendBuffer = 20_000
+        NoDelay = false }
 
 let private payload = options.PacketSize - Wire.HeaderLength
 let private open' window sender = Sender.advertise window 0u true sender

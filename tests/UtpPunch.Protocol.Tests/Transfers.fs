@@ -15,10 +15,7 @@ let holds (limit: Duration) (conversation: Conversation) =
 
 let private calm = Conversation.calm
 
-let private bad =
-    { Link.perfect with
-        Loss = 200
-        Jitter = Time.milliseconds 50 }
+let private bad = { Link.perfect with Loss = 200; Jitter = Time.milliseconds 50 }
 
 let tests =
     testList
@@ -30,24 +27,14 @@ let tests =
               Expect.equal (verdict.Pair.B.Count Rule.Duplicate) 0 "duplicates"
           }
           test "the npm dialect carries both directions whole" {
-              holds
-                  (Time.seconds 20)
-                  { calm with
-                      Dialect = Dialect.UtpPunch }
-              |> ignore
+              holds (Time.seconds 20) { calm with Dialect = Dialect.UtpPunch } |> ignore
           }
           test "no bytes at all: both sides open, end and close" {
               holds (Time.seconds 10) { calm with FromA = 0; FromB = 0 } |> ignore
           }
           test "one fifth lost and fifty milliseconds of shuffling: a megabyte each way arrives whole" {
               let verdict =
-                  holds
-                      (Time.seconds 300)
-                      { calm with
-                          FromA = 1 <<< 20
-                          FromB = 1 <<< 20
-                          LinkAB = bad
-                          LinkBA = bad }
+                  holds (Time.seconds 300) { calm with FromA = 1 <<< 20; FromB = 1 <<< 20; LinkAB = bad; LinkBA = bad }
 
               printfn "lossy: %d s, A sent %d" (int64 verdict.Took / 1_000_000L) verdict.Pair.A.Sent
           }
@@ -56,11 +43,6 @@ let tests =
 
               holds
                   (Time.seconds 60)
-                  { calm with
-                      FromA = 60_000
-                      FromB = 0
-                      WriteSize = 60_000
-                      LinkAB = slow
-                      LinkBA = slow }
+                  { calm with FromA = 60_000; FromB = 0; WriteSize = 60_000; LinkAB = slow; LinkBA = slow }
               |> ignore
           } ]

@@ -1,0 +1,130 @@
+namespace UtpPunch.Protocol
+
+/// What a packet changes in an open stream. Nothing is sent here.
+module internal Arrivals =
+    /// The lesser of two samples that may wrap.
+    let private least (known: uint32 voption) (sample: uint32) =
+        match known with
+        | ValueSome known when int32 (sample - known) >= 0 -> ValueSome known
+        | _ -> ValueSome sample
+
+    let private measure (header: Header) (arrivedAt: Instant) connection =
+        connection.Difference <- Time.stamp arrivedAt - header.Timestamp
+        connection.StepTheirDifference <- least connection.StepTheirDifference connection.Difference
+
+        // 0 is no sample, and so is the largest number from old clients.
+        if header.TimestampDifference <> 0u && header.TimestampDifference <> 0x7FFFFFFFu then
+            connection.StepDifference <- least connection.StepDifference header.TimestampDifference
+
+    let private advertise turn (header: Header) advanced connection =
+        let wasClosed = Sender.peerWindow connection.Sender = 0L
+        Sender.advertise (int64 header.Window) header.Timestamp advanced connection.Sender
+
+        // While the window was closed there was nothing to make progress with.
+        if wasClosed && header.Window > 0u then connection.LastProgressAt <- turn.Now
+
+    let private acknowledge turn (packet: inref<Packet>) connection =
+        let header = packet.Header
+        let freed = header.AckNr - Sender.oldest connection.Sender + 1
+
+        if freed = 0 && header.Type <> PacketType.State && packet.Sack.IsEmpty then
+            // Data that acknowledges nothing new: the common case of a stream that flows one way.
+            advertise turn header false connection
+        elif freed >= 0 then
+            let flight = Sender.flight connection.Sender
+            let isBare = header.Type = PacketType.State
+
+            let acknowledged =
+                Sender.acknowledge turn.Now connection.Rtt header.AckNr packet.Sack isBare connection.Sender
+
+            advertise turn header (freed > 0) connection
+
+            if acknowledged.Bytes > 0 then
+                if connection.StepBytes = 0 then connection.StepFlight <- flight
+
+                connection.StepBytes <- connection.StepBytes + acknowledged.Bytes
+
+            match acknowledged.RoundTrip with
+            | ValueSome sample -> connection.Rtt <- Rtt.observe sample connection.Rtt
+            | ValueNone -> ()
+
+            if acknowledged.Freed > 0 then
+                connection.LastProgressAt <- turn.Now
+                connection.Rtt <- { connection.Rtt with Backoff = 0 }
+                connection.RetransmitAt <- Time.never
+                connection.LossProbeAt <- Time.never
+                connection.LossProbes <- 0
+
+            if acknowledged.Congested then
+                connection.StepCongested <- true
+                Emission.note turn Rule.FastRetransmit connection
+
+    let private arrive turn (packet: inref<Packet>) connection =
+        let isFin = packet.Header.Type = PacketType.Fin
+        let hadGap = Receiver.hasGap connection.Receiver
+
+        match Receiver.accept packet.Header.SeqNr packet.Payload isFin connection.Receiver with
+        | Arrival.InOrder ->
+            connection.Unacknowledged <- connection.Unacknowledged + 1
+
+            // Two packets, the end, or a gap that has just become smaller: at once.
+            if connection.Unacknowledged >= 2 || isFin || hadGap then connection.AckNow <- true
+        | Arrival.OutOfOrder ->
+            connection.AckNow <- true
+            Emission.note turn Rule.OutOfOrder connection
+        | Arrival.Duplicate ->
+            connection.AckNow <- true
+            connection.Duplicates <- connection.Duplicates + 1L
+            Emission.note turn Rule.Duplicate connection
+        | Arrival.Overrun ->
+            connection.AckNow <- true
+            Emission.note turn Rule.WindowOverrun connection
+        | Arrival.BeyondFin -> Emission.note turn Rule.BeyondFin connection
+        | Arrival.OutOfRange -> Emission.note turn Rule.SeqOutOfRange connection
+
+    let receive turn arrivedAt (packet: inref<Packet>) connection =
+        let header = packet.Header
+        let carries = header.Type <> PacketType.State
+
+        match connection.Phase with
+        | Phase.Dead
+        | Phase.SynReceived -> ()
+        | Phase.SynSent ->
+            if Handshake.receiveSynAck turn header connection then
+                connection.LastHeardAt <- turn.Now
+                connection.PacketsReceived <- connection.PacketsReceived + 1L
+        | Phase.Open
+        | Phase.Lingering ->
+            // Neither an acknowledgement of what was never sent, nor one older than could still be under way. The npm package
+            // sends data again with the acknowledgement of its first sending, however old.
+            let ahead = header.AckNr - Sender.oldest connection.Sender + 1
+
+            let lag =
+                match connection.Dialect with
+                | Dialect.Bep29 -> Connection.ackSlack + Sender.peakPackets connection.Sender
+                | Dialect.UtpPunch -> 0x8000
+
+            if ahead > Sender.packets connection.Sender || ahead < -lag then
+                Emission.note turn Rule.AckOutOfRange connection
+            elif carries && not (Receiver.isInRange header.SeqNr connection.Receiver) then
+                Emission.note turn Rule.SeqOutOfRange connection
+            else
+                connection.LastHeardAt <- turn.Now
+                connection.PacketsReceived <- connection.PacketsReceived + 1L
+                measure header arrivedAt connection
+                acknowledge turn &packet connection
+
+                // Its SYN-ACK again: it has not heard from us yet.
+                if
+                    not carries
+                    && not connection.Incoming
+                    && header.AckNr = connection.SynNr
+                    && header.SeqNr = Receiver.ackNr connection.Receiver + 1
+                then
+                    connection.AckNow <- true
+
+                if carries then
+                    arrive turn &packet connection
+
+                    if connection.Phase = Phase.Lingering then
+                        connection.QuietAt <- Ending.quiet turn connection

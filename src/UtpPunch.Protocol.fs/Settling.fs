@@ -1,0 +1,225 @@
+namespace UtpPunch.Protocol
+
+/// What a stream does when its events are absorbed: once a step, everything that is due, and nothing before it is.
+module internal Settling =
+    /// Acknowledge at least every second packet, and none later than this (RFC 5681, 4.2 allows 500 ms).
+    let private delayedAck = Time.milliseconds 25
+
+    /// Probes ahead of the retransmission timer, each after twice the wait of the one before (RFC 9002, 6.2.1).
+    let private lossProbes = 3
+
+    /// Retransmission time-outs in a row without which no stream is given up.
+    let private triesBeforeGivingUp = 4
+
+    let private foldDelays turn connection =
+        match connection.StepDifference with
+        | ValueSome sample ->
+            connection.OurDelay <- ValueSome(Delay.observe turn.Now sample connection.OurDelay)
+            connection.StepDifference <- ValueNone
+        | ValueNone -> ()
+
+        match connection.StepTheirDifference, connection.TheirDelay with
+        | ValueSome sample, ValueSome before ->
+            let theirs = Delay.observe turn.Now sample connection.TheirDelay
+            let fall = Delay.least before - Delay.least theirs
+
+            // As in libutp: when the other direction's base falls, the clocks drift apart, and ours must rise by as much.
+            if fall > 0 && fall <= 10_000 && connection.OurDelay.IsSome then
+                connection.OurDelay <- ValueSome(Delay.shift fall connection.OurDelay.Value)
+
+            connection.TheirDelay <- ValueSome theirs
+            connection.StepTheirDifference <- ValueNone
+        | ValueSome sample, ValueNone ->
+            connection.TheirDelay <- ValueSome(Delay.observe turn.Now sample ValueNone)
+            connection.StepTheirDifference <- ValueNone
+        | ValueNone, _ -> ()
+
+    /// Delay and congestion, once for all packets of the step.
+    let private fold turn connection =
+        foldDelays turn connection
+
+        if connection.StepBytes > 0 then
+            connection.Congestion <-
+                connection.Congestion.Acknowledged
+                    { Bytes = connection.StepBytes
+                      Flight = connection.StepFlight
+                      Queueing = Connection.queueing connection }
+
+            connection.BytesAcknowledged <- connection.BytesAcknowledged + int64 connection.StepBytes
+            connection.StepBytes <- 0
+
+        if connection.StepCongested then
+            connection.Congestion <- connection.Congestion.Lost()
+            connection.StepCongested <- false
+
+    /// When to give up. A peer that says that its window is closed is alive; only its silence counts against it. Time alone is not
+    /// enough: a machine that slept has not asked.
+    let private giveUpAt connection =
+        if Sender.packets connection.Sender = 0 || connection.Rtt.Backoff < triesBeforeGivingUp then
+            Time.never
+        else
+            let since =
+                if Sender.peerWindow connection.Sender = 0L then
+                    connection.LastHeardAt
+                else
+                    connection.LastProgressAt
+
+            Time.after connection.Options.GiveUpAfter since
+
+    let private idleAt connection = Time.after connection.IdleTimeout connection.LastHeardAt
+
+    let private releaseAt connection =
+        match connection.Released with
+        | ValueSome patience -> Time.after patience connection.LastProgressAt
+        | ValueNone -> Time.never
+
+    let private keepAliveAt connection = Time.after connection.Options.KeepAlive connection.LastSentAt
+
+    let private expire turn connection =
+        if turn.Now >= giveUpAt connection then
+            Ending.closeWithReset turn CloseReason.TimedOut connection
+        elif turn.Now >= idleAt connection then
+            Ending.closeWithReset turn CloseReason.IdleTimeout connection
+        elif turn.Now >= releaseAt connection then
+            Ending.closeWithReset turn CloseReason.Aborted connection
+
+    let private retransmissionTimers turn connection =
+        if turn.Now >= connection.RetransmitAt then
+            let flight = Sender.timeOut connection.Sender
+            connection.RetransmitAt <- Time.never
+
+            if Sender.peerWindow connection.Sender = 0L then
+                // The peer drops what we send because its reader stands still: no congestion, and no longer waits.
+                Emission.note turn Rule.WindowProbe connection
+                connection.Rtt <- { connection.Rtt with Backoff = min triesBeforeGivingUp (connection.Rtt.Backoff + 1) }
+            else
+                Emission.note turn Rule.RetransmitTimeout connection
+                connection.Timeouts <- connection.Timeouts + 1L
+                connection.Rtt <- { connection.Rtt with Backoff = connection.Rtt.Backoff + 1 }
+                connection.Congestion <- connection.Congestion.TimedOut flight
+
+            connection.LossProbeAt <- Time.never
+        elif turn.Now >= connection.LossProbeAt then
+            connection.LossProbeAt <- Time.never
+            connection.LossProbes <- connection.LossProbes + 1
+
+            match Sender.probeLoss turn.Now connection.Sender with
+            | null -> ()
+            | run ->
+                Emission.note turn Rule.LossProbe connection
+                Emission.run turn run connection
+        elif turn.Now >= Sender.overdueAt connection.Sender then
+            if Sender.findOverdue turn.Now connection.Rtt connection.Sender then
+                Emission.note turn Rule.FastRetransmit connection
+                connection.Congestion <- connection.Congestion.Lost()
+
+    let private transmit turn connection =
+        let wasIdle = Sender.packets connection.Sender = 0
+        let window = connection.Congestion.Window
+        let mutable sent = false
+        let mutable run = Sender.sendAgain turn.Now window connection.Sender
+
+        while not (isNull run) do
+            Emission.run turn run connection
+            sent <- true
+            run <- Sender.sendAgain turn.Now window connection.Sender
+
+        if not (Sender.hasLost connection.Sender) then
+            run <- Sender.sendNew turn.Now window connection.Sender
+
+            while not (isNull run) do
+                Emission.run turn run connection
+                sent <- true
+                run <- Sender.sendNew turn.Now window connection.Sender
+
+        // RFC 9293, 3.8.6.1: ask now and then whether a closed window is still closed.
+        if not (Sender.isBlocked connection.Sender) then
+            if Sender.packets connection.Sender = 0 || Sender.peerWindow connection.Sender > 0L then
+                connection.WindowProbeAt <- Time.never
+                connection.WindowProbes <- 0
+        elif connection.WindowProbeAt = Time.never then
+            let wait = Rtt.timeout connection.Options connection.Rtt * (1L <<< min connection.WindowProbes 4)
+            connection.WindowProbeAt <- turn.Now + min (Time.seconds 15) wait
+        elif turn.Now >= connection.WindowProbeAt then
+            Emission.note turn Rule.WindowProbe connection
+            connection.WindowProbeAt <- Time.never
+            connection.WindowProbes <- connection.WindowProbes + 1
+            Emission.run turn (Sender.probeWindow turn.Now connection.Sender) connection
+            sent <- true
+
+        if Sender.packets connection.Sender = 0 then
+            connection.RetransmitAt <- Time.never
+            connection.LossProbeAt <- Time.never
+        else
+            if wasIdle then connection.LastProgressAt <- turn.Now
+
+            if connection.RetransmitAt = Time.never then
+                connection.RetransmitAt <- turn.Now + Rtt.timeout connection.Options connection.Rtt
+
+            if
+                (sent || connection.LossProbeAt = Time.never)
+                && connection.LossProbes < lossProbes
+                && Rtt.isKnown connection.Rtt
+                && connection.Rtt.Backoff = 0
+            then
+                let wait = Rtt.probeAfter Connection.peersDelayedAck connection.Rtt
+                connection.LossProbeAt <- turn.Now + wait * (1L <<< connection.LossProbes)
+
+    let private acknowledgeReceived turn connection =
+        // RFC 9293, 3.8.6.2.2: tell of a window that opens, but not of every byte.
+        let window = Receiver.window connection.Receiver
+        let opened = window - connection.Advertised
+        let least = min connection.Options.ReceiveBuffer (2 * connection.Options.PacketSize)
+
+        if opened >= connection.Options.ReceiveBuffer / 2 || (connection.Advertised < least && window >= least) then
+            connection.AckNow <- true
+
+        if connection.AckNow then
+            Emission.state turn connection
+        elif connection.Unacknowledged > 0 then
+            if connection.AckAt = Time.never then connection.AckAt <- turn.Now + delayedAck
+            elif turn.Now >= connection.AckAt then Emission.state turn connection
+
+        if turn.Now >= keepAliveAt connection then
+            Emission.note turn Rule.KeepAlive connection
+            Emission.state turn connection
+
+    let private settleOpen turn connection =
+        expire turn connection
+
+        if connection.Phase = Phase.Open then
+            retransmissionTimers turn connection
+            Ending.deliver turn connection
+            transmit turn connection
+            Ending.report turn connection
+            acknowledgeReceived turn connection
+
+            Ending.conclude turn connection
+
+    let settle turn connection =
+        fold turn connection
+
+        match connection.Phase with
+        | Phase.SynSent
+        | Phase.SynReceived -> Handshake.settle turn connection
+        | Phase.Open -> settleOpen turn connection
+        | Phase.Lingering ->
+            if turn.Now >= connection.ExpiresAt then connection.Phase <- Phase.Dead
+            elif connection.AckNow then Emission.state turn connection
+        | Phase.Dead -> ()
+
+    let deadline connection =
+        match connection.Phase with
+        | Phase.SynSent
+        | Phase.SynReceived -> min connection.HandshakeAt connection.ExpiresAt
+        | Phase.Open ->
+            min connection.RetransmitAt connection.LossProbeAt
+            |> min (Sender.overdueAt connection.Sender)
+            |> min connection.WindowProbeAt
+            |> min connection.AckAt
+            |> min (giveUpAt connection)
+            |> min (idleAt connection)
+            |> min (releaseAt connection)
+            |> min (keepAliveAt connection)
+        | Phase.Lingering -> connection.ExpiresAt
+        | Phase.Dead -> Time.never
