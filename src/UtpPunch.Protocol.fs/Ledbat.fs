@@ -57,7 +57,8 @@ type Ledbat private (packet: int, target: Duration, scaled: int64, threshold: in
                 this.With(fresh, min threshold (max window packet))
 
         member this.Lost() =
-            let half = max packet (int (scaled >>> scale) / 2)
+            // RFC 5681, equation 4: two packets are left, or the next loss could only show by the clock. A time-out leaves one.
+            let half = max (2 * packet) (int (scaled >>> scale) / 2)
             this.With(int64 half <<< scale, half)
 
         member this.TimedOut flight = this.With(0L, max (2 * packet) (flight / 2))

@@ -6,12 +6,9 @@ namespace UtpPunch.Interop;
 /// <summary>One mebibyte each way at the same time: both libraries, either side dialling, a clean path and a bad one.</summary>
 public static class Cells
 {
-    // utp-punch sends everything again every 100 ms and never gives up: with itself it needs 5 to 6 s over this path.
+    // Each way. libutp with itself needs 95 to 254 s over this path and gives up in 5 of 12 runs; utp-punch, which sends everything
+    // again every 100 ms and never gives up, needs 5 to 6 s.
     private static readonly RelayPath Terrible = new() { Loss = 0.2, Shuffle = TimeSpan.FromMilliseconds(50) };
-
-    // libutp needs 13 to 25 s with itself over this path. Over twice the loss it needs 27 to 57 s, and over four times it gives
-    // up in the middle now and then, for it does so after four time-outs in a row.
-    private static readonly RelayPath Poor = new() { Loss = 0.05, Shuffle = TimeSpan.FromMilliseconds(50) };
 
     [Fact("we dial utp-native: a mebibyte each way arrives whole")]
     public static Task DialNative() => WeDialAsync(NpmPeer.Native);
@@ -25,16 +22,16 @@ public static class Cells
     [Fact("utp-punch dials us: a mebibyte each way arrives whole")]
     public static Task PunchDials() => TheyDialAsync(NpmPeer.Punch);
 
-    [Fact("we dial utp-native over a path that loses a twentieth each way and reorders: a mebibyte each way arrives whole", Timeout = 150)]
-    public static Task DialNativeBadly() => WeDialAsync(NpmPeer.Native, Poor);
+    [Fact("we dial utp-native over a path that loses a fifth each way and reorders: a mebibyte each way arrives whole", Timeout = 400, Parallel = true)]
+    public static Task DialNativeBadly() => WeDialAsync(NpmPeer.Native, Terrible);
 
-    [Fact("utp-native dials us over a path that loses a twentieth each way and reorders: a mebibyte each way arrives whole", Timeout = 150)]
-    public static Task NativeDialsBadly() => TheyDialAsync(NpmPeer.Native, Poor);
+    [Fact("utp-native dials us over a path that loses a fifth each way and reorders: a mebibyte each way arrives whole", Timeout = 400, Parallel = true)]
+    public static Task NativeDialsBadly() => TheyDialAsync(NpmPeer.Native, Terrible);
 
-    [Fact("we dial utp-punch over a path that loses a fifth each way and reorders: a mebibyte each way arrives whole", Timeout = 150)]
+    [Fact("we dial utp-punch over a path that loses a fifth each way and reorders: a mebibyte each way arrives whole", Timeout = 400, Parallel = true)]
     public static Task DialPunchBadly() => WeDialAsync(NpmPeer.Punch, Terrible);
 
-    [Fact("utp-punch dials us over a path that loses a fifth each way and reorders: a mebibyte each way arrives whole", Timeout = 150)]
+    [Fact("utp-punch dials us over a path that loses a fifth each way and reorders: a mebibyte each way arrives whole", Timeout = 400, Parallel = true)]
     public static Task PunchDialsBadly() => TheyDialAsync(NpmPeer.Punch, Terrible);
 
     [Fact("a SYN to utp-native that is lost is sent again")]
@@ -77,23 +74,20 @@ public static class Cells
         Check.Equal("", await TextAsync(stream));
     }
 
-    private static async Task WeDialAsync(string library, RelayPath? path = null)
+    private static async Task WeDialAsync(string library, RelayPath? path = null, int seed = 7)
     {
         await using var node = await BindAsync(library);
         using var peer = await NpmPeer.ServeAsync(library, "exchange", Mebibyte, TheirSeed);
-        using var relay = new UdpRelay(peer.EndPoint, path, seed: 7);
+        using var relay = new UdpRelay(peer.EndPoint, path, path, seed);
         await using var stream = await DialAsync(node, library, relay.EndPoint);
-
-        // The way back turns bad only now: libutp sends its SYN-ACK once and never again, so losing it would prove nothing.
-        relay.ToClient = path ?? relay.ToClient;
         await ExchangeAsync(stream, peer, library);
     }
 
-    private static async Task TheyDialAsync(string library, RelayPath? path = null)
+    private static async Task TheyDialAsync(string library, RelayPath? path = null, int seed = 7)
     {
         await using var node = await BindAsync(library);
         await using var listener = node.Listen();
-        using var relay = new UdpRelay(node.LocalEndPoint, path, path, seed: 7);
+        using var relay = new UdpRelay(node.LocalEndPoint, path, path, seed);
         using var peer = await NpmPeer.DialAsync(library, relay.EndPoint, "exchange", Mebibyte, TheirSeed);
         await using var stream = await AcceptAsync(listener);
         await ExchangeAsync(stream, peer, library);
