@@ -154,7 +154,7 @@ let installPeers () =
             | 0 -> nothing
             | code -> failure $"`npm ci` in tests/peers ended with exit code {code}."
         with Failed message ->
-            printfn "%s\nThe tests that need peers from npm will be skipped." message
+            printfn "%s\nWhat needs peers from npm will be skipped." message
             nothing
 
 /// "EXPECTO! 5 tests run in 00:00:02 for Name – 1 passed, 2 ignored, 0 failed, 1 errored."
@@ -236,7 +236,9 @@ let run arguments =
     match arguments with
     | "demo" :: rest -> buildAndRun "src/UtpPunch.Cli" "utp" ("demo" :: rest)
     | "test" :: rest -> test rest
-    | "bench" :: rest -> buildAndRun "bench/UtpPunch.Bench" "UtpPunch.Bench" rest
+    | "bench" :: rest ->
+        installPeers () |> ignore
+        buildAndRun "bench/UtpPunch.Bench" "UtpPunch.Bench" rest
     | [ "format" ] ->
         restorePackages ()
         dotnet (fantomas [])

@@ -9,24 +9,32 @@ internal static class Throughput
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
 
-    private sealed record Contestant(string Name, long Bytes, Func<Child> Sink, Func<string, string, Child> Source);
+    private sealed record Contestant(string Name, long Bytes, Func<Child> Sink, Func<string, string, Child> Source, bool NeedsNpm = false);
 
     // Each sends for a few seconds.
     private static readonly Contestant[] s_contestants =
     [
         new("UtpPunch", 500_000_000, () => Child.OfThisProgram("sink", "utp"), (port, bytes) => Child.OfThisProgram("source", "utp", port, bytes)),
-        new("npm utp-punch", 40_000_000, () => Child.OfNpm("utp-punch", "serve", "sink"), (port, bytes) => Child.OfNpm("utp-punch", "dial", port, "source", bytes)),
-        new("utp-native", 6_000_000, () => Child.OfNpm("utp-native", "serve", "sink"), (port, bytes) => Child.OfNpm("utp-native", "dial", port, "source", bytes)),
+        new("npm utp-punch", 40_000_000, () => Child.OfNpm("utp-punch", "serve", "sink"), (port, bytes) => Child.OfNpm("utp-punch", "dial", port, "source", bytes), NeedsNpm: true),
+        new("utp-native", 6_000_000, () => Child.OfNpm("utp-native", "serve", "sink"), (port, bytes) => Child.OfNpm("utp-native", "dial", port, "source", bytes), NeedsNpm: true),
         new(".NET TCP", 4_000_000_000, () => Child.OfThisProgram("sink", "tcp"), (port, bytes) => Child.OfThisProgram("source", "tcp", port, bytes)),
     ];
 
     public static async Task RunAsync(int rounds)
     {
-        var rates = s_contestants.ToDictionary(contestant => contestant.Name, _ => new List<double>());
+        var hasNpm = Directory.Exists(Path.Combine(Repository.Root, "tests", "peers", "node_modules"));
+        var contestants = s_contestants.Where(contestant => hasNpm || !contestant.NeedsNpm).ToArray();
+
+        if (!hasNpm)
+        {
+            Console.WriteLine("npm utp-punch and utp-native: skipped, they need Node.js and npm");
+        }
+
+        var rates = contestants.ToDictionary(contestant => contestant.Name, _ => new List<double>());
 
         for (var round = 1; round <= rounds; round++)
         {
-            foreach (var contestant in s_contestants)
+            foreach (var contestant in contestants)
             {
                 var rate = await MeasureAsync(contestant);
                 rates[contestant.Name].Add(rate);
