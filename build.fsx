@@ -152,7 +152,9 @@ let installPeers () =
         try
             match exitCodeOf "tests/peers" npm [ "ci"; "--no-audit"; "--no-fund" ] with
             | 0 -> nothing
-            | code -> failure $"`npm ci` in tests/peers ended with exit code {code}."
+            | code when Environment.GetEnvironmentVariable "CI" = "true" ->
+                failure $"`npm ci` in tests/peers ended with exit code {code}."
+            | code -> failed $"`npm ci` in tests/peers ended with exit code {code}."
         with Failed message ->
             printfn "%s\nWhat needs peers from npm will be skipped." message
             nothing

@@ -64,7 +64,7 @@ internal static class CatCommand
     private static readonly Option<TimeSpan?> Timeout = new("--timeout")
     {
         Description = "How long the peer may acknowledge nothing of what it was sent, or keep silent altogether, until it counts as gone."
-            + " 30 for the one and 180 for the other by default. Peers with nothing to say are silent for up to 29 seconds.",
+            + " 45 for the one and 180 for the other by default. Peers with nothing to say are silent for up to 29 seconds.",
         HelpName = "SECONDS",
         CustomParser = Words.Seconds,
     };

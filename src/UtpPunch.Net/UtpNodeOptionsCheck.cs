@@ -76,9 +76,11 @@ internal static class UtpNodeOptionsCheck
     /// <summary>Throws unless the time-out is positive.</summary>
     public static void Positive(TimeSpan value, string name, bool mayBeInfinite = false, bool mayBeZero = false)
     {
-        if (value == Timeout.InfiniteTimeSpan ? !mayBeInfinite : value < TimeSpan.Zero || (value == TimeSpan.Zero && !mayBeZero))
+        var least = TimeSpan.FromMilliseconds(1);
+
+        if (value == Timeout.InfiniteTimeSpan ? !mayBeInfinite : value < least && !(value == TimeSpan.Zero && mayBeZero))
         {
-            throw new ArgumentOutOfRangeException(name, value, "A time-out is positive" + (mayBeInfinite ? ", or infinite." : "."));
+            throw new ArgumentOutOfRangeException(name, value, "A time-out is a millisecond at least" + (mayBeInfinite ? ", or infinite." : "."));
         }
     }
 

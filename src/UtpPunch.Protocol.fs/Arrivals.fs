@@ -2,6 +2,9 @@ namespace UtpPunch.Protocol
 
 /// What a packet changes in an open stream. Nothing is sent here.
 module internal Arrivals =
+    /// How long a gap or a duplicate makes a path count as one that loses packets.
+    let private lossyFor = Time.seconds 10
+
     /// The lesser of two samples that may wrap.
     let private least (known: uint32 voption) (sample: uint32) =
         match known with
@@ -63,7 +66,12 @@ module internal Arrivals =
         let isFin = packet.Header.Type = PacketType.Fin
         let hadGap = Receiver.hasGap connection.Receiver
 
-        match Receiver.accept packet.Header.SeqNr packet.Payload isFin connection.Receiver with
+        let arrival = Receiver.accept packet.Header.SeqNr packet.Payload isFin connection.Receiver
+
+        if hadGap || arrival = Arrival.OutOfOrder || arrival = Arrival.Duplicate then
+            connection.LossyUntil <- turn.Now + lossyFor
+
+        match arrival with
         | Arrival.InOrder ->
             connection.Unacknowledged <- connection.Unacknowledged + 1
 

@@ -58,6 +58,10 @@ type internal Connection =
         mutable LossProbes: int
         mutable WindowProbeAt: Instant
         mutable AckAt: Instant
+        /// When the last acknowledgement is said once more, because the path loses packets and the peer has fallen silent.
+        mutable EchoAt: Instant
+        /// Until when the path counts as one that loses packets.
+        mutable LossyUntil: Instant
         mutable QuietAt: Instant
         mutable HandshakeTries: int
         mutable WindowProbes: int
@@ -133,6 +137,8 @@ module internal Connection =
           LossProbes = 0
           WindowProbeAt = Time.never
           AckAt = Time.never
+          EchoAt = Time.never
+          LossyUntil = now
           QuietAt = now
           HandshakeTries = 0
           WindowProbes = 0

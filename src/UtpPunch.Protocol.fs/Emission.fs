@@ -2,6 +2,10 @@ namespace UtpPunch.Protocol
 
 /// What a stream sends: one function for each kind of packet, and the one way to tell that a rule fired.
 module internal Emission =
+    /// libutp gives a stream up after four retransmissions that were not acknowledged, each a second or more behind the other: where
+    /// a fifth is lost each way, saying an acknowledgement twice makes that six times rarer.
+    let private echoAfter = Time.milliseconds 100
+
     let note turn rule connection = turn.Effects.Add(Effect.Noted(rule, connection.Remote))
 
     let private emit turn packetType id seqNr ackNr sack payload packetSize connection =
@@ -24,6 +28,13 @@ module internal Emission =
         let ackNr = Receiver.ackNr connection.Receiver
         emit turn packetType connection.SendId seqNr ackNr sack payload packetSize connection
         connection.Advertised <- Receiver.window connection.Receiver
+
+        connection.EchoAt <-
+            if (connection.AckNow || connection.Unacknowledged > 0) && turn.Now < connection.LossyUntil then
+                turn.Now + echoAfter
+            else
+                Time.never
+
         connection.Unacknowledged <- 0
         connection.AckAt <- Time.never
         // Only a STATE tells of a gap.

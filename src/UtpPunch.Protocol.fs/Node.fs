@@ -193,6 +193,7 @@ module Node =
 
             match Radix.tryFind connId node.Indexed with
             | ValueSome known when known <= due -> ()
+            | _ when due = Time.never -> ()
             | _ ->
                 node.Indexed <- Radix.add connId due node.Indexed
                 node.Agenda <- Agenda.add due connId node.Agenda

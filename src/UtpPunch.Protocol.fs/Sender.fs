@@ -136,7 +136,7 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
             let head = queue[0]
 
             if head.Length >= payload && room >= payload then
-                let count = min (min places (Train.Limit / options.PacketSize)) (min room head.Length / payload)
+                let count = min (min places (max 1 (Train.Limit / options.PacketSize))) (min room head.Length / payload)
 
                 board.Launch(this.Take(count * payload), count, payload, now)
             elif this.Queued >= payload then

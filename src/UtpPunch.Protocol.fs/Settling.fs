@@ -8,9 +8,6 @@ module internal Settling =
     /// Probes ahead of the retransmission timer, each after twice the wait of the one before (RFC 9002, 6.2.1).
     let private lossProbes = 3
 
-    /// Retransmission time-outs in a row without which no stream is given up.
-    let private triesBeforeGivingUp = 4
-
     let private foldDelays turn connection =
         match connection.StepDifference with
         | ValueSome sample ->
@@ -52,10 +49,22 @@ module internal Settling =
             connection.Congestion <- connection.Congestion.Lost()
             connection.StepCongested <- false
 
+    /// Time-outs in a row without which no stream is given up: as many as fit into the time, four at most.
+    let private triesBeforeGivingUp (options: StreamOptions) =
+        let fits = options.GiveUpAfter / options.MinRto
+
+        if fits >= 15L then 4
+        elif fits >= 7L then 3
+        elif fits >= 3L then 2
+        else 1
+
     /// When to give up. A peer that says that its window is closed is alive; only its silence counts against it. Time alone is not
-    /// enough: a machine that slept has not asked.
-    let private giveUpAt connection =
-        if Sender.packets connection.Sender = 0 || connection.Rtt.Backoff < triesBeforeGivingUp then
+    /// enough: a machine that slept has not asked. So it comes after a few time-outs, and the last of them had time to be answered.
+    let private giveUpAt (connection: Connection) =
+        if
+            Sender.packets connection.Sender = 0
+            || connection.Rtt.Backoff < triesBeforeGivingUp connection.Options
+        then
             Time.never
         else
             let since =
@@ -64,7 +73,8 @@ module internal Settling =
                 else
                     connection.LastProgressAt
 
-            Time.after connection.Options.GiveUpAfter since
+            let lastAskedAt = connection.RetransmitAt - Rtt.timeout connection.Options connection.Rtt
+            max (lastAskedAt + connection.Options.MinRto) (Time.after connection.Options.GiveUpAfter since)
 
     let private idleAt connection = Time.after connection.IdleTimeout connection.LastHeardAt
 
@@ -91,7 +101,7 @@ module internal Settling =
             if Sender.peerWindow connection.Sender = 0L then
                 // The peer drops what we send because its reader stands still: no congestion, and no longer waits.
                 Emission.note turn Rule.WindowProbe connection
-                connection.Rtt <- { connection.Rtt with Backoff = min triesBeforeGivingUp (connection.Rtt.Backoff + 1) }
+                connection.Rtt <- { connection.Rtt with Backoff = min 4 (connection.Rtt.Backoff + 1) }
             else
                 Emission.note turn Rule.RetransmitTimeout connection
                 connection.Timeouts <- connection.Timeouts + 1L
@@ -180,6 +190,8 @@ module internal Settling =
             if connection.AckAt = Time.never then connection.AckAt <- turn.Now + delayedAck
             elif turn.Now >= connection.AckAt then Emission.state turn connection
 
+        if turn.Now >= connection.EchoAt then Emission.state turn connection
+
         if turn.Now >= keepAliveAt connection then
             Emission.note turn Rule.KeepAlive connection
             Emission.state turn connection
@@ -217,6 +229,7 @@ module internal Settling =
             |> min (Sender.overdueAt connection.Sender)
             |> min connection.WindowProbeAt
             |> min connection.AckAt
+            |> min connection.EchoAt
             |> min (giveUpAt connection)
             |> min (idleAt connection)
             |> min (releaseAt connection)

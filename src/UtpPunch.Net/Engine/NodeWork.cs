@@ -45,7 +45,18 @@ internal sealed class DatagramWork(Endpoint remote, ReadOnlyMemory<byte> datagra
 
     public Task<SocketError> Sent => _sent.Task;
 
-    public void Collect(Engine engine, List<Event> events) => _sent.SetResult(engine.Transport.Send(remote, datagram.Span));
+    public void Collect(Engine engine, List<Event> events)
+    {
+        // The memory is the caller's, and so is what it throws.
+        try
+        {
+            _sent.SetResult(engine.Transport.Send(remote, datagram.Span));
+        }
+        catch (Exception fault)
+        {
+            _sent.SetException(fault);
+        }
+    }
 
     public void Abandon(Failure failure) => _sent.SetException(failure.ToException());
 }
