@@ -61,8 +61,7 @@ public static class Refusals
 
     [Fact("when we abort, utp-native sees a reset")]
     public static Task AbortToNative() =>
-        AbortAsync(NpmPeer.Native, async peer => // Should our RESET be lost, libutp learns at its next keep-alive, after 29 s.
-            Check.Equal("UTP_ECONNRESET", (await peer.WaitAsync("error", TimeSpan.FromSeconds(45))).Message));
+        AbortAsync(NpmPeer.Native, async peer => Check.Equal("UTP_ECONNRESET", (await peer.WaitAsync("error")).Message));
 
     [Fact("when we abort, utp-punch closes: to it a reset is an end like any other")]
     public static Task AbortToPunch() => AbortAsync(NpmPeer.Punch, peer => peer.WaitAsync("close"));
@@ -70,10 +69,12 @@ public static class Refusals
     private static async Task AbortAsync(string library, Func<NpmPeer, Task> isSeenBy)
     {
         await using var node = await BindAsync(library);
-        using var peer = await NpmPeer.ServeAsync(library, "echo");
+        // Silent, for utp-native tells of nothing any more when a reset finds it with a write that was not acknowledged yet.
+        using var peer = await NpmPeer.ServeAsync(library, "silent");
         await using var stream = await DialAsync(node, library, peer.EndPoint);
         await stream.WriteAsync("hello"u8.ToArray());
-        await stream.ReadExactlyAsync(new byte[5]);
+        await stream.DrainAsync();
+        await peer.WaitAsync("connected");
         stream.Abort();
         await isSeenBy(peer);
     }
