@@ -17,10 +17,6 @@ type Acknowledged =
     }
 
 module private Limits =
-    /// RFC 5681's three duplicates.
-    [<Literal>]
-    let threshold = 3
-
     /// Earlier than anything was sent.
     [<Literal>]
     let unmeasured: Instant = -0x7FFF_FFFF_FFFF_FFFFL<us>
@@ -30,12 +26,12 @@ open Limits
 /// What became of the packets that were sent: in flight, selectively acknowledged, or held for lost, and what the difference is
 /// known by. Works in place; a step has a copy of its own.
 [<Sealed>]
-type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr, oldest: SeqNr) =
+type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: Evidence, next: SeqNr, oldest: SeqNr) =
     let mutable runs = runs
     let mutable next = next
     let mutable oldest = oldest
 
-    new(packetSize, next) = Scoreboard(packetSize, Deque<Run>(), next, next)
+    new(packetSize, next) = Scoreboard(packetSize, Deque<Run>(), Evidence(), next, next)
 
     member val Outstanding = 0 with get, set
     member val Flight = 0 with get, set
@@ -45,13 +41,6 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
     member val AgainInFlight = 0 with get, set
     member val Peak = 0 with get, set
     member val NextOrder = 0L with get, set
-    /// The latest transmission that certainly arrived.
-    member val ArrivedOrder = -1L with get, set
-    member val Duplicates = 0 with get, set
-    /// Packets have overtaken each other: three that arrived behind a missing one prove nothing any more.
-    member val PathReorders = false with get, set
-    member val OverdueAt = Time.never with get, set
-    member val PeerSacks = false with get, set
     /// Until `oldest` gets here, further losses belong to the same congestion.
     member val RecoveryEnd: SeqNr voption = ValueNone with get, set
     /// Whether a packet was sent against a closed window.
@@ -59,6 +48,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
     member val LossProbe: struct (SeqNr * Instant) voption = ValueNone with get, set
     member val Retransmissions = 0L with get, set
 
+    member _.OverdueAt = evidence.OverdueAt
     member _.Next = next
     member _.Oldest = oldest
     member _.Packets = next - oldest
@@ -73,6 +63,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
         Scoreboard(
             packetSize,
             runs.Copy(),
+            evidence.Copy(),
             next,
             oldest,
             Outstanding = this.Outstanding,
@@ -82,11 +73,6 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
             AgainInFlight = this.AgainInFlight,
             Peak = this.Peak,
             NextOrder = this.NextOrder,
-            ArrivedOrder = this.ArrivedOrder,
-            Duplicates = this.Duplicates,
-            PathReorders = this.PathReorders,
-            OverdueAt = this.OverdueAt,
-            PeerSacks = this.PeerSacks,
             RecoveryEnd = this.RecoveryEnd,
             Probing = this.Probing,
             LossProbe = this.LossProbe,
@@ -104,12 +90,8 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
         | Mark.Sacked -> ()
 
         if part.Transmissions = 1 then
-            // Sent once, so it was late, not lost.
-            if part.Mark = Mark.Lost || this.ArrivedOrder - part.Order >= int64 threshold then
-                this.PathReorders <- true
-
+            evidence.Arrive part
             youngest <- max youngest part.SentAt
-            this.ArrivedOrder <- max this.ArrivedOrder (part.Order + int64 (part.Count - 1))
 
         part.Data.Length
 
@@ -193,31 +175,25 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
 
         runs[index] <- run.Marked Mark.Lost
 
-    /// Splits the oldest run so that its first packet stands alone.
-    member private _.SplitHead() =
-        let head = runs[0]
+    /// Splits a run in two, the first of so many packets.
+    member private _.Split(index: int, count: int) =
+        let run = runs[index]
 
-        if head.Count > 1 then
-            runs[0] <- head.Slice(0, 1)
-            runs.Insert(1, head.Slice(1, head.Count - 1))
+        if count < run.Count then
+            runs[index] <- run.Slice(0, count)
+            runs.Insert(index + 1, run.Slice(count, run.Count - count))
 
-    /// Whether a run is lost, given that something sent behind it has arrived: by number, as long as the path has kept the order
-    /// (RFC 6675 for a first transmission, the order of sending for a later one), and in any case by age (RFC 8985).
-    member private this.IsLost(run: Run, behind: int, now: Instant, rtt: Rtt) =
-        let later = this.ArrivedOrder - (run.Order + int64 (run.Count - 1))
-        let seen = if run.Transmissions = 1 then int64 behind else later
+    member private this.SplitHead() = this.Split(0, 1)
 
-        if later <= 0L then
-            false
-        elif seen >= int64 threshold && not this.PathReorders then
-            true
-        else
-            let overdueAt = run.SentAt + Rtt.overdueAfter rtt
-            let isOverdue = Rtt.isKnown rtt && now >= overdueAt
+    /// The last of these packets was overtaken by others, the next was perhaps not.
+    member private this.SplitBehind(last: SeqNr) =
+        let mutable index = 0
 
-            if not isOverdue && Rtt.isKnown rtt then this.OverdueAt <- min this.OverdueAt overdueAt
+        while index < runs.Count && last - runs[index].First >= runs[index].Count do
+            index <- index + 1
 
-            isOverdue
+        if index < runs.Count && last - runs[index].First >= 0 then
+            this.Split(index, last - runs[index].First + 1)
 
     member private this.FindLost(now: Instant, rtt: Rtt) =
         let mutable found = false
@@ -228,7 +204,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
 
             match run.Mark with
             | Mark.Sacked -> behind <- behind + run.Count
-            | Mark.InFlight when this.IsLost(run, behind, now, rtt) ->
+            | Mark.InFlight when evidence.IsLost(run, behind, now, rtt) ->
                 this.Lose index
                 found <- true
             | Mark.InFlight
@@ -236,37 +212,27 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
 
         found
 
-    /// Without selective acknowledgements each repeated cumulative one tells of a packet behind the oldest: three of them
-    /// (RFC 5681), a partial one in recovery (RFC 6582), or one and the oldest packet's age mean that it is lost.
     member private this.FindHeadLost(freed: int, now: Instant, rtt: Rtt) =
         let head = runs[0]
-        let overdueAt = head.SentAt + Rtt.overdueAfter rtt
-        let isOverdue = this.Duplicates > 0 && Rtt.isKnown rtt && now >= overdueAt
-        let isRepeated = this.Duplicates >= threshold && not this.PathReorders
         let isPartial = freed > 0 && this.RecoveryEnd.IsSome
 
-        if head.Mark <> Mark.InFlight then
-            false
-        elif isOverdue || (head.Transmissions = 1 && (isRepeated || isPartial)) then
+        if head.Mark = Mark.InFlight && evidence.IsHeadLost(head, isPartial, now, rtt) then
             this.SplitHead()
             this.Lose 0
             true
         else
-            if this.Duplicates > 0 && Rtt.isKnown rtt then
-                this.OverdueAt <- min this.OverdueAt overdueAt
-
             false
 
     member private this.Find(freed: int, now: Instant, rtt: Rtt) =
-        this.OverdueAt <- Time.never
+        evidence.OverdueAt <- Time.never
 
         // What is sent against a closed window is dropped there and acknowledged with the old number: no loss.
         if this.Packets = 0 || this.Probing then
             false
         else
-            let head = not this.PeerSacks && this.FindHeadLost(freed, now, rtt)
+            let head = not evidence.PeerSacks && this.FindHeadLost(freed, now, rtt)
 
-            if this.SackedPackets > 0 || this.AgainInFlight > 0 then
+            if this.SackedPackets > 0 || this.AgainInFlight > 0 || evidence.OvertakenTo.IsSome then
                 this.FindLost(now, rtt) || head
             else
                 head
@@ -293,13 +259,20 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
             | ValueSome until when oldest - until >= 0 -> this.RecoveryEnd <- ValueNone
             | _ -> ()
 
+            evidence.Advance oldest
+
         if not sack.IsEmpty then
-            this.PeerSacks <- true
+            evidence.PeerSacks <- true
 
-            if this.Packets > 1 then bytes <- bytes + this.Select(ackNr, sack, &youngest)
+            if this.Packets > 1 then
+                bytes <- bytes + this.Select(ackNr, sack, &youngest)
 
-        if freed > 0 then this.Duplicates <- 0
-        elif isBare && this.Packets > 0 then this.Duplicates <- this.Duplicates + 1
+                match evidence.SeeZeroes(ackNr, sack, next, isBare && freed = 0 && bytes = 0) with
+                | ValueSome last -> this.SplitBehind last
+                | ValueNone -> ()
+
+        if freed > 0 then evidence.Duplicates <- 0
+        elif isBare && this.Packets > 0 then evidence.Duplicates <- evidence.Duplicates + 1
 
         let mutable lost = this.Find(freed, now, rtt)
 
@@ -318,6 +291,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
     /// Everything in flight counts as lost; the bytes that were.
     member this.LoseAll() =
         let flight = this.Flight
+        evidence.Reset this.NextOrder
 
         for index in 0 .. runs.Count - 1 do
             if runs[index].Mark = Mark.InFlight then this.Lose index
@@ -358,6 +332,8 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
                 index <- index + 1
 
             let run = runs[index]
+            // RFC 5681, 3.2, step 4: a packet that has arrived makes room, whether the peer can name it or not.
+            let flight = this.Flight - min this.Flight (evidence.Unnamed * run.Size)
             // What everything else waits for goes out whatever the window says (RFC 5681, 3.2: fast retransmit).
             let least = if this.Flight = 0 || index = 0 then 1 else 0
 
@@ -366,7 +342,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
                     1
                 else
                     run.Count
-                    |> min (max least ((window - this.Flight) / run.Size))
+                    |> min (max least ((window - flight) / run.Size))
                     |> min (max 1 (Train.Limit / packetSize))
 
             if count <= 0 then
@@ -391,6 +367,6 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, next: SeqNr
     member this.TimeOut() =
         this.RecoveryEnd <- ValueSome next
         this.LossProbe <- ValueNone
-        this.Duplicates <- 0
-        this.OverdueAt <- Time.never
+        evidence.Duplicates <- 0
+        evidence.OverdueAt <- Time.never
         this.LoseAll()

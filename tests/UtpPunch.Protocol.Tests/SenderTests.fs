@@ -276,6 +276,22 @@ let tests =
               let more = acknowledge 3L<us> (SeqNr 5us) (Bytes [| 0b1111uy; 0uy; 0uy; 0uy |]) sender
               Expect.isFalse (more.Congested || Sender.hasLost sender) "the same loss counts once"
           }
+          test "what a time-out held for lost and the peer had all along is no sign that the path reorders" {
+              let sender = started options 5us
+              Sender.write (Bytes(content (20 * payload))) sender
+              sendNew sender |> ignore
+              acknowledge 1L<us> (SeqNr 4us) (Bytes [| 0b1uy; 0uy; 0uy; 0uy |]) sender |> ignore
+              Sender.timeOut sender |> ignore
+              // The acknowledgements of the first sending arrive after all: fifteen, then three behind one that is missing.
+              acknowledge 2L<us> (SeqNr 19us) Bytes.Empty sender |> ignore
+              runsOf (fun () -> Sender.sendAgain 2L<us> large sender) |> ignore
+              acknowledge 3L<us> (SeqNr 24us) Bytes.Empty sender |> ignore
+              Sender.write (Bytes(content (10 * payload))) sender
+              sendNew sender |> ignore
+              acknowledge 4L<us> (SeqNr 24us) (Bytes [| 0b111uy; 0uy; 0uy; 0uy |]) sender |> ignore
+              let runs = runsOf (fun () -> Sender.sendAgain 4L<us> large sender)
+              Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 25us, 1 ] "lost by count"
+          }
           test "three repeated acknowledgements without selective ones: the oldest packet is sent again" {
               let sender = started options 5us
               Sender.write (Bytes(content (10 * payload))) sender
