@@ -68,7 +68,10 @@ module internal Handshake =
             if connection.HandshakeTries > 0 then
                 Emission.note turn Rule.HandshakeRetransmit connection
 
-            let wait = connection.Options.InitialRto * (1L <<< min connection.HandshakeTries 6)
+            let wait =
+                connection.Options.InitialRto * (1L <<< min connection.HandshakeTries 6)
+                |> min (max connection.Options.MaxRto connection.Options.InitialRto)
+
             connection.HandshakeTries <- connection.HandshakeTries + 1
 
             if not isSyn then Emission.synAck turn connection

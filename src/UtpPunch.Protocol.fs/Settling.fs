@@ -85,7 +85,28 @@ module internal Settling =
 
     let private keepAliveAt connection = Time.after connection.Options.KeepAlive connection.LastSentAt
 
+    /// A step that comes so much later than it was due: the machine slept.
+    let private overslept = Time.seconds 1
+
+    /// Its peer speaks at least that often (libutp's keep-alive: 29 s).
+    let private hearing = Time.seconds 30
+
+    /// A machine that slept has not listened; it gets the time to hear of its peers, but not more of it than they were given.
+    let private listen turn connection =
+        let missed at = if turn.Now - at >= overslept then turn.Now - at else 0L<us>
+        let idle = missed (idleAt connection)
+
+        if idle > 0L<us> then
+            connection.LastHeardAt <- connection.LastHeardAt + idle + min hearing connection.IdleTimeout
+
+        match connection.Released with
+        | ValueSome patience when missed (releaseAt connection) > 0L<us> ->
+            connection.LastProgressAt <- turn.Now - patience + min hearing patience
+        | _ -> ()
+
     let private expire turn connection =
+        listen turn connection
+
         if turn.Now >= giveUpAt connection then
             Ending.closeWithReset turn CloseReason.TimedOut connection
         elif turn.Now >= idleAt connection then

@@ -358,6 +358,24 @@ let private repairs =
 
           Expect.isFalse (Array.exists (fun (effect: Effect) -> effect.IsClosed) effects) "closed"
           Expect.isTrue (Node.stream 0 node).IsSome "the stream lives"
+      }
+      test "a machine that slept longer than the idle time-out listens for half a minute before it believes in silence" {
+          let struct (puppet, peer) = dialled ()
+          let idle = StreamOptions.bep29.IdleTimeout
+          let morning = puppet.Now + 3L * idle
+          let struct (node, effects) = Node.step morning [||] puppet.Node
+          Expect.isFalse (Array.exists (fun (effect: Effect) -> effect.IsClosed) effects) "closed on waking"
+          let mutable node = node
+          let mutable closedAt = Time.never
+
+          while closedAt = Time.never do
+              let now = Node.deadline node
+              let struct (next, effects) = Node.step now [||] node
+              node <- next
+
+              if Array.exists (fun (effect: Effect) -> effect.IsClosed) effects then closedAt <- now
+
+          Expect.equal (closedAt - morning) (Time.seconds 30) "how long it listened"
       } ]
 
 let tests = testList "flow" (readers @ acknowledgements @ repairs)

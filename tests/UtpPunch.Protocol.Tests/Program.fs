@@ -16,6 +16,7 @@ let main args =
           Closing.tests
           Hostile.tests
           Monkey.tests
+          AnyBytes.tests
           Transfers.tests
           Laws.tests
           Tidy.tests ]
