@@ -1,4 +1,4 @@
-namespace UtpPunch.Sim
+namespace UtpPunch.Protocol
 
 /// Randomness that is looked up, not drawn in turn: the same key gives the same bits, so taking one fault out of a scenario
 /// leaves all the others where they were.
