@@ -125,8 +125,9 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
 
     /// <summary>
     /// Closes the node: it listens no more, reads and writes under way fail with <see cref="UtpError.NodeClosed"/>, what was written is
-    /// still sent. When all of it has arrived, or the time is over, or the wait is cancelled, streams that are left are reset and the
-    /// socket is closed. Waits for that. May be called several times, also at once; the earliest deadline holds.
+    /// still sent. Streams with bytes that were never read are reset at once, as when they are disposed. When everything has arrived, or
+    /// the time is over, or the wait is cancelled, streams that are left are reset and the socket is closed. Waits for that. May be called
+    /// several times, also at once; the earliest deadline holds.
     /// </summary>
     /// <param name="timeout">How long streams may take to finish; <see cref="Timeout.InfiniteTimeSpan"/> is as long as they like.</param>
     /// <param name="cancellationToken">Resets what is left.</param>

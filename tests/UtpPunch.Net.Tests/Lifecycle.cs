@@ -68,6 +68,28 @@ public static class Lifecycle
         Check.That(pair.Client.Completion.IsCompletedSuccessfully);
     }
 
+    [Fact("closing resets the streams with unread bytes, and lets the others finish")]
+    public static async Task CloseUnread()
+    {
+        await using var pair = await Pair.OpenAsync();
+        var accepting = pair.Listener.AcceptAsync().AsTask();
+        var other = await pair.Client.ConnectAsync(pair.Server.LocalEndPoint).Within();
+        var otherFar = await accepting.Within();
+        await other.WriteAsync("all of it"u8.ToArray()).Within();
+        await pair.Near.WriteAsync("lost"u8.ToArray()).Within();
+        await pair.Far.WriteAsync(new byte[10]).Within();
+        await pair.Near.ReadAsync(Memory<byte>.Empty).Within();
+        var closing = pair.Client.DisposeAsync().AsTask();
+        var reset = await Check.ThrowsAsync<UtpException>(() => pair.Far.Closed.Within());
+        Check.Equal(UtpError.ConnectionReset, reset.Error);
+        Waiting.Same("all of it"u8.ToArray(), await otherFar.ReadToEndAsync());
+        otherFar.Dispose();
+        await closing.Within();
+        await other.Closed.Within();
+        Check.Equal(UtpError.NodeClosed, (await Check.ThrowsAsync<UtpException>(() => pair.Near.Closed.Within())).Error);
+        Check.Equal(UtpError.NodeClosed, (await Check.ThrowsAsync<UtpException>(() => pair.Near.ReadAsync(new byte[20]).Within())).Error);
+    }
+
     [Fact("closing with no time resets what is left")]
     public static async Task CloseResets()
     {
