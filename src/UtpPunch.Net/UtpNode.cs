@@ -90,8 +90,15 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
 
     internal Engine Engine => _engine;
 
-    /// <summary>How many streams there are, by kind.</summary>
-    public UtpNodeStatistics GetStatistics() => UtpNodeStatistics.Of(_engine.Node);
+    /// <summary>How many streams there are, by kind, and what could not be sent. May be called when the node is closed, too.</summary>
+    public UtpNodeStatistics GetStatistics() => UtpNodeStatistics.Of(_engine.Node, _transport);
+
+    /// <summary>
+    /// How often each uncommon rule of the protocol has fired since the node was bound, such as <c>RetransmitTimeout</c>, <c>Duplicate</c>,
+    /// <c>ResetAccepted</c> or <c>KeepAlive</c>: for logs and graphs. All rules are there, also those that never fired; which there are
+    /// may change with any version. A snapshot, which belongs to the caller.
+    /// </summary>
+    public IReadOnlyDictionary<string, long> GetRuleCounts() => _engine.CountRules();
 
     /// <summary>
     /// Accepts streams from now on. There is one listener at a time; when it is disposed, another may be made. Peers that dial a node which

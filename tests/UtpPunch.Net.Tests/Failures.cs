@@ -75,6 +75,7 @@ public static class Failures
         await using var six = await Pair.BindAsync(options => options.LocalEndPoint = new IPEndPoint(IPAddress.IPv6Loopback, 0));
         error = await Check.ThrowsAsync<UtpException>(() => six.ConnectAsync(new IPEndPoint(IPAddress.Parse("192.0.2.1"), 1)).Within());
         Check.Equal(UtpError.NetworkUnreachable, error.Error);
+        Check.Equal(1L, six.GetStatistics().DatagramsDropped);
     }
 
     [Fact("an end point that cannot be dialled is a mistake of the caller")]

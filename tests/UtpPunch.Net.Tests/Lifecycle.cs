@@ -1,4 +1,6 @@
 using System.Net;
+using Microsoft.FSharp.Reflection;
+using UtpPunch.Protocol;
 
 namespace UtpPunch.Tests;
 
@@ -18,6 +20,26 @@ public static class Lifecycle
         Check.Equal(0, pair.Server.OutgoingConnections);
         Check.Equal(1, pair.Client.OutgoingConnections);
         Check.Equal(16384, pair.Client.MaxConnections);
+    }
+
+    [Fact("a node counts each uncommon rule by its name")]
+    public static async Task RuleCounts()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var client = await Pair.BindAsync();
+        var before = server.GetRuleCounts();
+        Check.Equal(FSharpType.GetUnionCases(typeof(Rule), null).Length, before.Count);
+        Check.That(before.Values.All(count => count == 0));
+        for (var turn = 0; turn < 3; turn++)
+        {
+            await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(server.LocalEndPoint).Within());
+        }
+
+        Check.Equal(3L, server.GetRuleCounts()["NotListening"]);
+        Check.Equal(3L, client.GetRuleCounts()["ResetAccepted"]);
+        Check.Equal(0L, before["NotListening"], "the snapshot");
+        await server.DisposeAsync();
+        Check.Equal(3L, server.GetRuleCounts()["NotListening"]);
     }
 
     [Fact("by default a node speaks IPv4 and IPv6 on one port")]
