@@ -53,7 +53,8 @@ module internal Arrivals =
 
             if acknowledged.Freed > 0 then
                 connection.LastProgressAt <- turn.Now
-                connection.Rtt <- { connection.Rtt with Backoff = 0 }
+                connection.TimeoutsInARow <- 0
+                connection.Rtt <- Rtt.answered acknowledged.Again connection.Rtt
                 connection.RetransmitAt <- Time.never
                 connection.LossProbeAt <- Time.never
                 connection.LossProbes <- 0

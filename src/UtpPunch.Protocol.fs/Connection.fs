@@ -53,6 +53,8 @@ type internal Connection =
         mutable HandshakeAt: Instant
         mutable ExpiresAt: Instant
         mutable RetransmitAt: Instant
+        /// How often it fired since the last sign of progress.
+        mutable TimeoutsInARow: int
         mutable LossProbeAt: Instant
         /// How often the oldest packet was sent again to provoke an acknowledgement since the last sign of progress.
         mutable LossProbes: int
@@ -133,6 +135,7 @@ module internal Connection =
           HandshakeAt = now
           ExpiresAt = expiresAt
           RetransmitAt = Time.never
+          TimeoutsInARow = 0
           LossProbeAt = Time.never
           LossProbes = 0
           WindowProbeAt = Time.never
@@ -180,10 +183,10 @@ module internal Connection =
     let queueing connection =
         match connection.OurDelay with
         | ValueSome delay ->
-            // What waits in a queue shows in the round trip too; a larger figure is a clock that jumped.
+            // What waits in a queue shows in the round trip too; a larger figure is a clock that jumped, or one that runs faster.
             let queueing = Delay.queueing delay
-
-            ValueSome(if Rtt.isKnown connection.Rtt then min queueing connection.Rtt.Smoothed else queueing)
+            let rtt = connection.Rtt
+            ValueSome(if Rtt.isKnown rtt then min queueing (rtt.Latest - rtt.Least) else queueing)
         | ValueNone -> ValueNone
 
     let statistics connection : StreamStatistics =

@@ -68,17 +68,10 @@ module internal Emission =
             connection
 
     /// `conn` is the peer's receive id and `ack_nr` a number that it sent, so that libutp and libtorrent both take it.
-    let reset turn connection =
-        emit
-            turn
-            PacketType.Reset
-            connection.SendId
-            (Sender.next connection.Sender)
-            (Receiver.ackNr connection.Receiver)
-            Bytes.Empty
-            Bytes.Empty
-            0
-            connection
+    let resetAs sendId next turn connection =
+        emit turn PacketType.Reset sendId next (Receiver.ackNr connection.Receiver) Bytes.Empty Bytes.Empty 0 connection
+
+    let reset turn connection = resetAs connection.SendId (Sender.next connection.Sender) turn connection
 
     let run turn (run: Run) connection =
         let packetType = if run.IsFin then PacketType.Fin else PacketType.Data

@@ -49,13 +49,16 @@ module internal Handshake =
             false
 
     let redial turn id isn connection =
-        Emission.reset turn connection
+        // The SYN first: where a queue takes one packet and no more, the other must be the one that is lost.
+        let old = connection.SendId
         connection.WantsIds <- false
         connection.ReceiveId <- Connection.receiveIdOf connection.Dialect false id
         connection.SendId <- Connection.sendIdOf connection.Dialect false id
         connection.SynNr <- isn
+        let oldNext = Sender.next connection.Sender
         Sender.renumber (isn + 1) connection.Sender
         Emission.syn turn connection
+        Emission.resetAs old oldNext turn connection
 
     let settle turn connection =
         let isSyn = connection.Phase = Phase.SynSent

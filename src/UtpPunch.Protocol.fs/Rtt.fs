@@ -6,14 +6,16 @@ type Rtt =
     {
         Smoothed: Duration
         Variance: Duration
-        /// The shortest sample so far; 0 before the first one.
+        /// The shortest sample so far, and the last; 0 before the first one.
         Least: Duration
-        /// Time-outs in a row: each doubles the next.
+        Latest: Duration
+        /// How often the time-out was doubled since the last sample. Not every acknowledgement takes that back (Karn and Partridge):
+        /// on a path that is slower than the time-out every packet goes twice, and there would never be a sample.
         Backoff: int
     }
 
 module Rtt =
-    let none = { Smoothed = 0L<us>; Variance = 0L<us>; Least = 0L<us>; Backoff = 0 }
+    let none = { Smoothed = 0L<us>; Variance = 0L<us>; Least = 0L<us>; Latest = 0L<us>; Backoff = 0 }
 
     let isKnown (rtt: Rtt) = rtt.Least > 0L<us>
 
@@ -22,12 +24,25 @@ module Rtt =
         let sample = max 1L<us> sample
 
         if not (isKnown rtt) then
-            { Smoothed = sample; Variance = sample / 2L; Least = sample; Backoff = 0 }
+            { Smoothed = sample; Variance = sample / 2L; Least = sample; Latest = sample; Backoff = 0 }
         else
             { Smoothed = rtt.Smoothed + (sample - rtt.Smoothed) / 8L
               Variance = rtt.Variance + (abs (sample - rtt.Smoothed) - rtt.Variance) / 4L
               Least = min rtt.Least sample
+              Latest = sample
               Backoff = 0 }
+
+    /// How old a packet is, behind which others have arrived, when it is lost rather than late (RFC 8985, 6.2: RACK).
+    let overdueAfter (rtt: Rtt) : Duration =
+        rtt.Smoothed + max (Time.milliseconds 1) (max (4L * rtt.Variance) (rtt.Least / 4L))
+
+    /// A packet that was sent again was acknowledged so long after it went out for the last time. When that is what a round trip
+    /// takes, the path is what it was, and the doubled time-out has done its work; when not, the first sending was perhaps answered.
+    let answered (age: Duration) (rtt: Rtt) =
+        if isKnown rtt && age >= rtt.Least / 2L && age <= overdueAfter rtt then
+            { rtt with Backoff = 0 }
+        else
+            rtt
 
     /// RFC 6298, 2.4 and 5.5 with uTP's floor: at least `MinRto`, doubled for each time-out in a row up to `MaxRto`.
     let timeout (options: StreamOptions) (rtt: Rtt) : Duration =
@@ -38,10 +53,6 @@ module Rtt =
                 options.InitialRto
 
         max basis (min options.MaxRto (basis * (1L <<< min rtt.Backoff 10)))
-
-    /// How old a packet is, behind which others have arrived, when it is lost rather than late (RFC 8985, 6.2: RACK).
-    let overdueAfter (rtt: Rtt) : Duration =
-        rtt.Smoothed + max (Time.milliseconds 1) (max (4L * rtt.Variance) (rtt.Least / 4L))
 
     /// How long an acknowledgement may take before something is amiss: the spread of the samples, and the peer's delayed
     /// acknowledgement (RFC 9002, 6.2.1 computes its probe time-out so).

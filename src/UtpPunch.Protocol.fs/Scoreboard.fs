@@ -12,6 +12,8 @@ type Acknowledged =
         Bytes: int
         /// The age of the youngest packet among them that was sent only once (Karn's rule).
         RoundTrip: Duration voption
+        /// How long ago the youngest of those that were sent again went out for the last time; `Time.never` without any.
+        Again: Duration
         /// Packets were found lost that call for a smaller window; at most once a round trip.
         Congested: bool
     }
@@ -95,15 +97,16 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
 
         part.Data.Length
 
-    member private this.Free(ackNr: SeqNr, youngest: byref<Instant>) =
+    member private this.Free(ackNr: SeqNr, youngest: byref<Instant>, resent: byref<Instant>) =
         let mutable remaining = ackNr - oldest + 1
         let mutable bytes = 0
-        let mutable ambiguous = false
+        let mutable again = unmeasured
 
         while remaining > 0 do
             let run = runs[0]
             let part = run.Slice(0, min remaining run.Count)
-            ambiguous <- ambiguous || part.Transmissions > 1
+
+            if part.Transmissions > 1 then again <- max again part.SentAt
 
             if part.Mark = Mark.Sacked then
                 this.SackedPackets <- this.SackedPackets - part.Count
@@ -123,7 +126,9 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
         if oldest = next then this.Probing <- false
 
         // Behind a packet that was sent again the others have waited for it: their age is no round trip.
-        if ambiguous then youngest <- unmeasured
+        if again > unmeasured then
+            youngest <- unmeasured
+            resent <- again
 
         bytes
 
@@ -250,10 +255,11 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
     member this.Acknowledge(now: Instant, rtt: Rtt, ackNr: SeqNr, sack: Bytes, isBare: bool) =
         let freed = ackNr - oldest + 1
         let mutable youngest = unmeasured
+        let mutable resent = unmeasured
         let mutable bytes = 0
 
         if freed > 0 then
-            bytes <- this.Free(ackNr, &youngest)
+            bytes <- this.Free(ackNr, &youngest, &resent)
 
             match this.RecoveryEnd with
             | ValueSome until when oldest - until >= 0 -> this.RecoveryEnd <- ValueNone
@@ -285,6 +291,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
 
         { Freed = freed
           Bytes = bytes
+          Again = if resent > unmeasured then now - resent else Time.never
           RoundTrip = if youngest > unmeasured then ValueSome(now - youngest) else ValueNone
           Congested = this.Congest lost }
 
@@ -337,6 +344,9 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
             // What everything else waits for goes out whatever the window says (RFC 5681, 3.2: fast retransmit).
             let least = if this.Flight = 0 || index = 0 then 1 else 0
 
+            // What goes again is counted as packets too: a window of one packet is no licence for five hundred of one byte.
+            let places = max least (4 * max 1 (window / (packetSize - Wire.HeaderLength)) - this.AgainInFlight)
+
             let count =
                 if run.IsFin then
                     1
@@ -344,6 +354,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
                     run.Count
                     |> min (max least ((window - flight) / run.Size))
                     |> min (max 1 (Train.Limit / packetSize))
+                    |> min places
 
             if count <= 0 then
                 null

@@ -63,7 +63,7 @@ module internal Settling =
     let private giveUpAt (connection: Connection) =
         if
             Sender.packets connection.Sender = 0
-            || connection.Rtt.Backoff < triesBeforeGivingUp connection.Options
+            || connection.TimeoutsInARow < triesBeforeGivingUp connection.Options
         then
             Time.never
         else
@@ -118,6 +118,7 @@ module internal Settling =
         if turn.Now >= connection.RetransmitAt then
             let flight = Sender.timeOut connection.Sender
             connection.RetransmitAt <- Time.never
+            connection.TimeoutsInARow <- connection.TimeoutsInARow + 1
 
             if Sender.peerWindow connection.Sender = 0L then
                 // The peer drops what we send because its reader stands still: no congestion, and no longer waits.
@@ -191,7 +192,7 @@ module internal Settling =
                 (sent || connection.LossProbeAt = Time.never)
                 && connection.LossProbes < lossProbes
                 && Rtt.isKnown connection.Rtt
-                && connection.Rtt.Backoff = 0
+                && connection.TimeoutsInARow = 0
             then
                 let wait = Rtt.probeAfter Connection.peersDelayedAck connection.Rtt
                 connection.LossProbeAt <- turn.Now + wait * (1L <<< connection.LossProbes)

@@ -66,7 +66,7 @@ let private lost =
           run (Time.seconds 61) pair "it ends" (fun () -> a.Closed.IsSome)
           Expect.equal a.Closed (ValueSome CloseReason.ConnectTimeout) "the reason"
           Expect.equal pair.Now (Time.seconds 60) "the patience of a Pair"
-          // At 0, 1, 3, 7, 13 s and so on, each from the third on behind a RESET for the ids before it.
+          // At 0, 1, 3, 7, 13 s and so on, each from the third on with a RESET for the ids before it.
           Expect.equal (pair.A.Sent - pair.A.Resets) 12 "SYNs"
           Expect.equal pair.A.Resets 10 "RESETs"
           Expect.equal (Node.statistics pair.A.Node).Outgoing 0 "streams left"

@@ -1,0 +1,274 @@
+namespace UtpPunch.Sim
+
+open System
+open System.Collections.Generic
+open UtpPunch.Protocol
+
+/// One datagram on its way.
+[<Sealed; AllowNullLiteral>]
+type Datagram(number: int64, from: Endpoint, target: Endpoint, bytes: byte[], sentAt: Instant) =
+    /// The number that traces know it by.
+    member _.Number = number
+    member _.From = from
+    member _.To = target
+    member _.Bytes = bytes
+    member _.SentAt = sentAt
+    /// When it entered the queue.
+    member val QueuedAt = 0L<us> with get, set
+
+    member _.With(changed: byte[]) = Datagram(number, from, target, changed, sentAt)
+
+/// Whom a carrier tells what becomes of datagrams.
+type ICarrierHost =
+    /// A copy arrives then; `copy` counts from 0.
+    abstract Arrive: at: Instant * datagram: Datagram * waited: Duration * copy: int -> unit
+    abstract Lost: datagram: Datagram * cause: string -> unit
+    /// Call `Depart` then.
+    abstract DepartAt: at: Instant -> unit
+
+/// One direction of a path at work: its queue, and the state of its faults.
+[<Sealed>]
+type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
+    let waiting = Queue<Datagram>()
+    let typed = Array.zeroCreate<int> 16
+    let mutable ordinal = 0L
+    let mutable waitingBytes = 0
+    let mutable busy = false
+    let mutable gilbertSlot = -1L
+    let mutable gilbertBad = false
+    /// RED's average of the queue, in 1/512 bytes.
+    let mutable average = 0L
+    // CoDel, RFC 8289, 5: names as there.
+    let mutable firstAbove = Time.never
+    let mutable dropNext = 0L<us>
+    let mutable count = 0L
+    let mutable dropping = false
+
+    let draw purpose key = Keyed.bits seed purpose key
+    let hits share purpose = share > 0 && int (draw purpose ordinal % 1000UL) < share
+
+    /// The state of the slot that holds an instant: each slot's change is drawn for itself.
+    let inBadState enter leave (now: Instant) =
+        let slot = int64 now / 10_000L
+
+        while gilbertSlot < slot do
+            gilbertSlot <- gilbertSlot + 1L
+            let chance = if gilbertBad then leave else enter
+
+            if int (draw 1 gilbertSlot % 1000UL) < chance then gilbertBad <- not gilbertBad
+
+        gilbertBad
+
+    let isLost now =
+        match path.Loss with
+        | Loss.Never -> false
+        | Loss.Each share -> hits share 2
+        | Loss.Gilbert(enter, leave, inBad, inGood) -> hits (if inBadState enter leave now then inBad else inGood) 2
+        | Loss.Every count -> ordinal % int64 (max 1 count) = int64 (max 1 count) - 1L
+        | Loss.Burst(length, period) -> ordinal % int64 (max 1 period) < int64 length
+
+    let isDropped (bytes: byte[]) packetType =
+        path.Drops
+        |> List.exists (fun drop ->
+            match drop with
+            | Drop.Nth place -> int64 place = ordinal
+            | Drop.Typed(wanted, place) -> wanted = packetType && typed[packetType] = place
+            | Drop.LongerThan length -> bytes.Length > length)
+
+    let isTooLong (now: Instant) (bytes: byte[]) =
+        match path.Mtu with
+        | Mtu.BlackHole(size, from) -> now >= from && bytes.Length > size
+        | Mtu.Unlimited
+        | Mtu.Refused _ -> false
+
+    /// Null when the harm is found out.
+    let harm (datagram: Datagram) =
+        let bits = draw 3 ordinal
+        let bytes = datagram.Bytes
+
+        let flip limit =
+            let changed = Array.copy bytes
+            let place = int (bits % uint64 (max 1 (min limit bytes.Length)))
+            changed[place] <- changed[place] ^^^ byte (1UL <<< int (bits >>> 32 &&& 7UL))
+            datagram.With changed
+
+        match path.Harm with
+        | _ when bytes.Length = 0 -> datagram
+        | Harm.Noticed -> null
+        | Harm.Anywhere -> flip bytes.Length
+        | Harm.Header -> flip 20
+        | Harm.Truncation -> datagram.With(Array.truncate (int (bits % uint64 bytes.Length)) bytes)
+        | Harm.Extension ->
+            let garbage = Array.init (1 + int (bits >>> 40 &&& 15UL)) (fun i -> byte (Keyed.mix (bits + uint64 i)))
+            let changed = Array.concat [ Array.truncate 20 bytes; garbage; Array.skip (min 20 bytes.Length) bytes ]
+
+            if changed.Length > 1 then changed[1] <- byte (1UL + (bits >>> 50 &&& 3UL))
+
+            datagram.With changed
+
+    let lateness calm (now: Instant) number =
+        if calm then
+            0L<us>
+        else
+            let plain =
+                match path.Lateness with
+                | Lateness.Never -> 0L<us>
+                | Lateness.Uniform most -> Time.microseconds (int64 (draw 4 number % uint64 (int64 most + 1L)))
+                | Lateness.Exponential mean ->
+                    Time.microseconds (min (20L * int64 mean) (Fixed.exponential (int64 mean) (draw 4 number)))
+                | Lateness.Release period -> (period - now % period) % period
+
+            if path.Reorder > 0 && int (draw 5 number % 1000UL) < path.Reorder then
+                plain + Time.microseconds (int64 (draw 6 number % uint64 (int64 path.ReorderBy + 1L)))
+            else
+                plain
+
+    let deliver (now: Instant) (datagram: Datagram) waited =
+        let calm = now >= healAt
+        let number = datagram.Number
+        let first = now + path.Delay + lateness calm now number
+        world.Arrive(first, datagram, waited, 0)
+
+        if not calm && path.Duplication > 0 && int (draw 7 number % 1000UL) < path.Duplication then
+            for copy in 1 .. max 1 path.Copies do
+                let late = draw 8 (number * 16L + int64 copy) % uint64 (int64 path.CopiesLate + 1L)
+                world.Arrive(first + Time.microseconds (int64 late), datagram, waited, copy)
+
+    let serve (now: Instant) =
+        let rate = Path.rateAt now path
+        let datagram = waiting.Peek()
+        busy <- true
+
+        world.DepartAt(
+            now
+            + Time.microseconds (max 1L (int64 (datagram.Bytes.Length + 28) * 1_000_000L / int64 (max 1 rate)))
+        )
+
+    let take () =
+        let datagram = waiting.Dequeue()
+        waitingBytes <- waitingBytes - datagram.Bytes.Length
+        datagram
+
+    let codelTarget = Time.milliseconds 5
+    let codelInterval = Time.milliseconds 100
+
+    let control (at: Instant) =
+        at + Time.microseconds (int64 codelInterval * 1024L / max 1L (Fixed.sqrt (count * 1_048_576L)))
+
+    /// Whether CoDel finds the queue too long for too long when this one leaves.
+    let isStanding (now: Instant) (datagram: Datagram) =
+        if now - datagram.QueuedAt < codelTarget || waitingBytes <= 1500 then
+            firstAbove <- Time.never
+            false
+        elif firstAbove = Time.never then
+            firstAbove <- now + codelInterval
+            false
+        else
+            now >= firstAbove
+
+    let codelDrops (now: Instant) (datagram: Datagram) =
+        let standing = isStanding now datagram
+
+        if dropping then
+            if not standing then
+                dropping <- false
+                false
+            elif now >= dropNext then
+                count <- count + 1L
+                dropNext <- control dropNext
+                true
+            else
+                false
+        elif standing then
+            dropping <- true
+            count <- (if now - dropNext < codelInterval * 16L && count > 2L then count - 2L else 1L)
+            dropNext <- control now
+            true
+        else
+            false
+
+    let redDrops least most =
+        average <- average + (int64 waitingBytes * 512L - average) / 512L * 8L
+        let mean = average / 512L
+
+        if mean < int64 least then
+            false
+        elif mean >= int64 most then
+            true
+        else
+            int64 (draw 9 ordinal % 1000UL) < (mean - int64 least) * 1000L / int64 (max 1 (most - least))
+
+    let enqueue (now: Instant) (datagram: Datagram) =
+        let size = datagram.Bytes.Length
+
+        let fits =
+            match path.Queue with
+            | Queue.Tail limit
+            | Queue.CoDel limit -> waitingBytes + size <= max limit size
+            | Queue.TailPackets limit -> waiting.Count < max 1 limit
+            | Queue.Red(least, most) -> not (redDrops least most) && waitingBytes + size <= max (2 * most) size
+            | Queue.Head limit ->
+                // The one that is being sent stays.
+                while waiting.Count > 1 && waitingBytes + size > limit do
+                    let sending = waiting.Dequeue()
+                    world.Lost(take (), "queue")
+                    let others = waiting.ToArray()
+                    waiting.Clear()
+                    waiting.Enqueue sending
+
+                    for other in others do
+                        waiting.Enqueue other
+
+                waiting.Count <= 1 || waitingBytes + size <= limit
+
+        if not fits then
+            world.Lost(datagram, "queue")
+        else
+            datagram.QueuedAt <- now
+            waiting.Enqueue datagram
+            waitingBytes <- waitingBytes + size
+
+            if not busy then serve now
+
+    /// Bytes that wait.
+    member _.Backlog = waitingBytes
+
+    /// A datagram enters the path.
+    member _.Offer(now: Instant, datagram: Datagram) =
+        let calm = now >= healAt
+        let bytes = datagram.Bytes
+        let packetType = if bytes.Length > 0 then int bytes[0] >>> 4 else 15
+
+        let cause =
+            if Path.isCut now path then "cut"
+            elif isDropped bytes packetType then "drop"
+            elif isTooLong now bytes then "mtu"
+            elif not calm && isLost now then "loss"
+            else null
+
+        let harmed = if isNull cause && not calm && hits path.Corruption 10 then harm datagram else datagram
+
+        ordinal <- ordinal + 1L
+        typed[packetType] <- typed[packetType] + 1
+
+        if not (isNull cause) then world.Lost(datagram, cause)
+        elif isNull harmed then world.Lost(datagram, "checksum")
+        elif Path.rateAt now path = 0 then deliver now harmed 0L<us>
+        else enqueue now harmed
+
+    /// The one that was being sent has left.
+    member _.Depart(now: Instant) =
+        let datagram = take ()
+        busy <- false
+
+        let isCoDel =
+            match path.Queue with
+            | Queue.CoDel _ -> true
+            | _ -> false
+
+        if isCoDel && waiting.Count > 0 && codelDrops now datagram then
+            world.Lost(datagram, "codel")
+        else
+            deliver now datagram (now - datagram.QueuedAt)
+
+        if waiting.Count > 0 then serve now

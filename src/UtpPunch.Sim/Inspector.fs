@@ -1,0 +1,146 @@
+namespace UtpPunch.Sim
+
+open System
+open System.Collections.Generic
+open UtpPunch.Protocol
+
+/// Looks at every step of every host: what the core was given, what it sent, and whether that is right. It knows nothing of the
+/// core but what passes through its door.
+[<Sealed>]
+type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
+    let dialect = Scenario.dialectOf scenario
+    let isTrusted = not (Expectation.isUnprotected scenario)
+    let isPeer (actor: Actor) (endpoint: Endpoint) = endpoint.Equals actors[1 - actor.Index].Endpoint
+
+    /// Whether the step that is looked at is about a forged packet.
+    member val Forging = false with get, set
+
+    /// A stream has opened.
+    member _.Open(actor: Actor, connId: ConnId, receiveId: uint16, isDialler: bool) =
+        let tap = Wiretap(actor.Name, connId, marks, Loose = not isTrusted)
+        let up = (dialect = Dialect.Bep29) = isDialler
+        actor.ByReceiveId[receiveId] <- tap
+        actor.BySendId[if up then receiveId + 1us else receiveId - 1us] <- tap
+        actor.ByConnId[connId] <- tap
+
+        if not isDialler then
+            match
+                actor.Syns.TryGetValue(
+                    if up then receiveId else (if dialect = Dialect.Bep29 then receiveId - 1us else receiveId)
+                )
+            with
+            | true, seqNr -> tap.ReceiveFrom seqNr
+            | _ -> tap.Loose <- true
+
+    /// A rule fired: after some of them the core may have less than it was given.
+    member this.Note(actor: Actor, rule: Rule, remote: Endpoint) =
+        actor.Count rule
+
+        match rule with
+        | Rule.WindowOverrun
+        | Rule.SeqOutOfRange
+        | Rule.AckOutOfRange
+        | Rule.BeyondFin
+        | Rule.UnexpectedPacket
+        | Rule.MalformedExtension when not this.Forging && isPeer actor remote ->
+            for tap in actor.ByConnId.Values do
+                tap.Loose <- true
+                tap.Refused <- true
+        | _ -> ()
+
+    /// What the core was given in a step.
+    member this.Given(actor: Actor, events: Event[]) =
+        for event in events do
+            match event with
+            | Event.Received(from, datagrams) when isPeer actor from ->
+                for index in 0 .. datagrams.Count - 1 do
+                    let mutable packet = Unchecked.defaultof<Packet>
+
+                    if Wire.decode datagrams[index] &packet = Malformed.None then
+                        let header = packet.Header
+
+                        if header.Type = PacketType.Syn then
+                            actor.Syns[header.ConnectionId] <- header.SeqNr
+                        elif not this.Forging then
+                            match actor.ByReceiveId.TryGetValue header.ConnectionId with
+                            | true, tap when tap.IsReceiving -> tap.Receive(header, datagrams.ArrivedAt)
+                            | true, tap when header.Type = PacketType.State -> tap.ReceiveFrom(header.SeqNr + -1)
+                            | _ -> ()
+            | _ -> ()
+
+    member private _.CheckWindows(actor: Actor, connId: ConnId, tap: Wiretap) =
+        if tap.Fresh then
+            match actor.Machine.Stream connId with
+            | ValueSome stream ->
+                if stream.InFlight > max stream.CongestionWindow stream.MaxPayload then
+                    Check.fail
+                        "S7"
+                        $"{actor.Name}, stream {connId}: {stream.InFlight} bytes in flight, cwnd {stream.CongestionWindow}"
+
+                if stream.CongestionWindow <= stream.MaxPayload then marks.Hit "cwnd at minimum"
+
+                if stream.QueueingDelay > stream.TargetDelay then marks.Hit "delay > target"
+            | ValueNone -> ()
+
+    /// A packet that the core sent. Its numbers relative to the first ones, for runs that differ in these alone; and its length.
+    member _.Sent(actor: Actor, remote: Endpoint, train: Train, index: int, bytes: byte[]) : uint64 =
+        let tap = actor.BySendId.GetValueOrDefault train.Header.ConnectionId
+
+        if isNull (box tap) || not (isPeer actor remote) then
+            uint64 bytes.Length
+        else
+            let header = { train.Header with SeqNr = train.Header.SeqNr + index }
+
+            let size =
+                if train.Payload.IsEmpty then
+                    0
+                else
+                    min train.PacketSize (train.Payload.Length - index * train.PacketSize)
+
+            tap.Send(header, train.Sack, ReadOnlySpan<byte>(bytes, bytes.Length - size, size))
+
+            // RESETs carry numbers of their own.
+            if header.Type = PacketType.Reset then
+                uint64 bytes.Length <<< 32
+            else
+                uint64 (uint16 (header.SeqNr - tap.FirstSent))
+                ||| (uint64 (uint16 (header.AckNr - tap.FirstReceived)) <<< 16)
+                ||| (uint64 bytes.Length <<< 32)
+
+    /// A step is over.
+    member this.Stepped(actor: Actor, local: Instant, batch: Event[], effects: Effect[]) =
+        let clock = actor.Host.Clock
+
+        let slack =
+            if clock.Freezes.IsEmpty && clock.Steps.IsEmpty then
+                clock.Granularity + clock.Late + actor.Host.Socket.Wake + Time.milliseconds 1
+            else
+                Time.never / 2L
+
+        for tap in actor.ByConnId.Values do
+            this.CheckWindows(actor, tap.ConnId, tap)
+            tap.EndStep(local, slack)
+
+        if effects.Length > 64 + 64 * batch.Length + 1_100 * actor.ByConnId.Count then
+            Check.fail "S13" $"{actor.Name}: {effects.Length} effects of {batch.Length} events"
+
+        if actor.StrangeOut > 3L * actor.StrangeIn then
+            Check.fail "S13" $"{actor.Name}: {actor.StrangeOut} bytes to strangers that sent {actor.StrangeIn}"
+
+    /// What a forged packet must not change (S10): compare before and after.
+    member _.Streams(actor: Actor) =
+        [| for connId in actor.ByConnId.Keys -> struct (connId, actor.Machine.Stream connId) |]
+
+    member _.Unchanged(actor: Actor, before: struct (ConnId * StreamStatistics voption)[]) =
+        for struct (connId, was) in before do
+            match was, actor.Machine.Stream connId with
+            | ValueSome was, ValueSome is ->
+                if
+                    was.BytesAcknowledged <> is.BytesAcknowledged
+                    || was.BytesReceived <> is.BytesReceived
+                    || was.CongestionWindow <> is.CongestionWindow
+                    || was.PacketsReceived <> is.PacketsReceived
+                then
+                    Check.fail "S10" $"{actor.Name}: a forged packet changed stream {connId}"
+            | ValueSome _, ValueNone -> Check.fail "S10" $"{actor.Name}: a forged packet ended stream {connId}"
+            | ValueNone, _ -> ()

@@ -1,0 +1,167 @@
+namespace UtpPunch.Sim
+
+open System
+open UtpPunch.Protocol
+
+/// How a scenario went.
+[<NoComparison; NoEquality>]
+type Outcome =
+    {
+        /// The property that did not hold, and what was seen.
+        Violation: struct (string * string) voption
+        /// Of every packet and when it was sent.
+        Hash: uint64
+        /// The same without ids, first numbers and clocks.
+        Shape: uint64
+        /// What applications saw, a line a stream.
+        Streams: string list
+        Events: int64
+        Took: Duration
+        Marks: Marks
+        World: World
+    }
+
+module Simulation =
+    let private seedOf (scenario: Scenario) side =
+        let key = Keyed.mix (scenario.NodeSeed + uint64 side)
+        Bytes(Array.init 32 (fun i -> Keyed.byteAt key (int64 i)))
+
+    /// The core on both hosts.
+    let machines (scenario: Scenario) : IMachine[] =
+        [| for side, host in [ 1, scenario.A; 2, scenario.B ] ->
+               CoreMachine(Scenario.optionsOf scenario host, seedOf scenario side, Scenario.local host.Clock 0L<us>) |]
+
+    let private isDone (world: World) =
+        world.Applications.Open = 0
+        && world.Applications.Opened + world.Applications.Failed.Count = world.Flows.Length
+
+    let private describe (world: World) =
+        [ for app in world.Apps |> Seq.sortBy (fun app -> app.Flow, app.Name) ->
+              let reason =
+                  match app.Closed with
+                  | ValueSome reason -> string reason
+                  | ValueNone -> "open"
+
+              $"flow {app.Flow} {app.Name}: wrote {app.Writes.Written}, read {app.Reads.Delivered}, ended {app.Ended}, {reason}"
+          for KeyValue(flow, reason) in world.Applications.Failed |> Seq.sortBy (fun pair -> pair.Key) ->
+              $"flow {flow}: not connected, {reason}" ]
+
+    /// L1, L7: whoever ends in order gets everything through.
+    let private checkWhole (world: World) =
+        for index in 0 .. world.Flows.Length - 1 do
+            if Expectation.ends world.Flows[index] then
+                match world.Applications.Failed.TryGetValue index with
+                | true, reason -> Check.fail "L1" $"flow {index} was not connected: {reason}"
+                | _ -> ()
+
+                let ends = world.Apps |> Seq.filter (fun app -> app.Flow = index) |> Seq.toList
+
+                for app in ends do
+                    match app.Closed with
+                    | ValueSome CloseReason.Finished -> ()
+                    | ValueSome reason -> Check.fail "L7" $"{app.Name} closed with {reason}"
+                    | ValueNone ->
+                        Check.fail
+                            "L1"
+                            $"{app.Name} is not done after {int64 world.Now} us: {app.Reads.Delivered} bytes read"
+
+                    if not app.Ended then Check.fail "L7" $"{app.Name} closed without the end"
+
+                if ends.Length <> 2 then
+                    Check.fail "L1" $"flow {index} has {ends.Length} ends after {int64 world.Now} us"
+
+    /// L3: once everything has ended, nothing happens any more.
+    let private checkQuiet (world: World) =
+        for actor in world.Actors do
+            if actor.Machine.Deadline <> Time.never then
+                Check.fail "L3" $"{actor.Name} still wants to wake when all streams have ended"
+
+            match actor.Machine with
+            | :? CoreMachine as core ->
+                let left = Node.statistics core.Node
+
+                if left.Incoming + left.Outgoing + left.HalfOpen + left.Lingering > 0 then
+                    Check.fail "L3" $"{actor.Name} has streams left: {left}"
+            | _ -> ()
+
+    /// More than any scenario needs; a livelock ends here.
+    let private eventLimit = 20_000_000L
+
+    let private drive (world: World) =
+        let scenario = world.Scenario
+        let finishBy = Expectation.finishBy scenario
+        let closeBy = Expectation.closeBy scenario
+        let isWhole = Expectation.isWhole scenario
+        world.Start()
+
+        let run until =
+            while not (isDone world) && world.Advance until do
+                if world.Events > eventLimit then Check.fail "S13" $"{world.Events} events, and no end"
+
+        run finishBy
+
+        if isWhole && not (isDone world) then
+            // Streams that are not meant to end do not count.
+            checkWhole world
+
+        run closeBy
+
+        if not (isDone world) then
+            for app in world.Apps do
+                let isMeantToStay =
+                    world.Flows[app.Flow].Dialler.Ending = Ending.Stay
+                    || world.Flows[app.Flow].Acceptor.Ending = Ending.Stay
+
+                let isStuck =
+                    world.Flows[app.Flow].Dialler.StallFor = Time.never
+                    || world.Flows[app.Flow].Acceptor.StallFor = Time.never
+
+                if app.Closed.IsNone && not isMeantToStay && not isStuck then
+                    let paired = world.Apps |> Seq.filter (fun other -> other.Flow = app.Flow) |> Seq.length
+
+                    if paired = 2 || not isWhole then
+                        Check.fail "L2" $"{app.Name} is still open after {int64 world.Now} us"
+
+            world.CloseAll()
+
+        if isWhole then checkWhole world
+
+        // Lingering streams go on answering for a minute; half-open ones expire.
+        let quietBy = world.Now + Time.seconds 400
+
+        while world.Advance quietBy do
+            if world.Events > eventLimit then Check.fail "S13" $"{world.Events} events, and no end"
+
+        checkQuiet world
+
+    /// Runs a scenario with these machines.
+    let runOn (machines: IMachine[]) (watcher: IWatcher) (scenario: Scenario) : Outcome =
+        let world = World(scenario, machines, watcher)
+
+        let violation =
+            try
+                drive world
+                ValueNone
+            with
+            | Violation(property, why) -> ValueSome(struct (property, $"{why} (at {int64 world.Now} us)"))
+            | error ->
+                ValueSome(
+                    struct ("S12",
+                            $"{error.GetType().Name}: {error.Message} (at {int64 world.Now} us) {error.StackTrace}")
+                )
+
+        for actor in world.Actors do
+            for KeyValue(rule, count) in actor.Rules do
+                for _ in 1 .. min 1 count do
+                    world.Marks.Hit(string rule)
+
+        { Violation = violation
+          Hash = world.Hash
+          Shape = world.Shape
+          Streams = describe world
+          Events = world.Events
+          Took = world.Now
+          Marks = world.Marks
+          World = world }
+
+    let run (scenario: Scenario) = runOn (machines scenario) Unchecked.defaultof<_> scenario

@@ -1,0 +1,236 @@
+namespace UtpPunch.Sim
+
+open System
+open System.Collections.Generic
+open UtpPunch.Protocol
+
+/// What goes out under a number must stay what it was.
+[<Struct; NoComparison>]
+type private Numbered =
+    {
+        Type: PacketType
+        Hash: uint64
+        /// The stream offset behind it.
+        End: int64
+    }
+
+/// Sits at one host's end of one stream, sees every packet that the core was given and every one that it sent, and knows from these
+/// alone what each packet must say: S3 to S8, S16 and L6 of docs/simulation.md.
+[<Sealed>]
+type Wiretap(name: string, connId: ConnId, marks: Marks) =
+    // What this side was given: a bit for each number that lies ahead of what is contiguous.
+    let ahead = Array.zeroCreate<uint64> 1024
+    let mutable aheadCount = 0
+    let mutable contiguous: SeqNr voption = ValueNone
+    let mutable unansweredSince = Time.never
+    let mutable mustAnswer = false
+    let mutable difference = 0u
+    let mutable differenceKnown = true
+    // What it sent.
+    let sent = Dictionary<uint16, Numbered>()
+    let mutable next: SeqNr voption = ValueNone
+    let mutable oldest = SeqNr 0us
+    let mutable offset = 0L
+    let mutable acknowledged = 0L
+    let mutable edge = 0L
+    let mutable finished = false
+    let mutable lastAck: SeqNr voption = ValueNone
+    let mutable timestamp = 0u
+
+    let bit (seqNr: SeqNr) = 1UL <<< (int seqNr.Value &&& 63)
+    let isAhead (seqNr: SeqNr) = ahead[int seqNr.Value >>> 6] &&& bit seqNr <> 0UL
+    let flip (seqNr: SeqNr) = ahead[int seqNr.Value >>> 6] <- ahead[int seqNr.Value >>> 6] ^^^ bit seqNr
+    let fail property why = Check.fail property $"{name}, stream {connId}: {why}"
+
+    member _.ConnId = connId
+    /// The core has refused a packet: what it has may be less than what it was given, until the two are seen to agree again.
+    member val Loose = false with get, set
+    /// It did so in this step.
+    member val Refused = false with get, set
+    member val Closed = false with get, set
+    /// New data went out in this step.
+    member val Fresh = false with get, set
+    member _.IsReceiving = contiguous.IsSome
+    /// The first numbers of both directions.
+    member val FirstSent = SeqNr 0us with get, set
+    member val FirstReceived = SeqNr 0us with get, set
+
+    /// The number before the first that the peer's packets will have.
+    member this.ReceiveFrom(seqNr: SeqNr) =
+        contiguous <- ValueSome seqNr
+        this.FirstReceived <- seqNr
+
+    member private _.TakeAcknowledgement(header: Header) =
+        match next with
+        | ValueSome next when header.AckNr - oldest >= -1 && header.AckNr - next < 0 ->
+            while header.AckNr - oldest >= 0 do
+                acknowledged <- sent[oldest.Value].End
+                sent.Remove oldest.Value |> ignore
+                oldest <- oldest + 1
+
+            if header.AckNr + 1 = oldest then edge <- max edge (acknowledged + int64 header.Window)
+        | _ -> ()
+
+    member private _.TakeNumber(header: Header, arrivedAt: Instant) =
+        let last = contiguous.Value
+        let distance = header.SeqNr - last
+
+        if distance <= 0 then
+            mustAnswer <- mustAnswer || distance > -1000
+        elif distance < 2000 then
+            if isAhead header.SeqNr || distance > 1 || aheadCount > 0 || header.Type = PacketType.Fin then
+                mustAnswer <- true
+
+            if distance > 1 then
+                if not (isAhead header.SeqNr) then
+                    flip header.SeqNr
+                    aheadCount <- aheadCount + 1
+            else
+                unansweredSince <- min unansweredSince arrivedAt
+                let mutable at = header.SeqNr + 1
+
+                while isAhead at do
+                    flip at
+                    aheadCount <- aheadCount - 1
+                    at <- at + 1
+
+                contiguous <- ValueSome(at + -1)
+
+                if (at + -1).Value < last.Value then marks.Hit "ack wrap"
+
+    /// The core is given a packet of this stream.
+    member this.Receive(header: Header, arrivedAt: Instant) =
+        if header.Type <> PacketType.Syn && header.Type <> PacketType.Reset then
+            difference <- Time.stamp arrivedAt - header.Timestamp
+            differenceKnown <- not this.Refused
+
+            if not this.Refused then this.TakeAcknowledgement header
+
+            if header.Window = 0u then marks.Hit "zero window"
+
+            if header.Type <> PacketType.State && contiguous.IsSome then
+                this.TakeNumber(header, arrivedAt)
+
+    member private this.CheckAcknowledgement(header: Header, sack: Bytes) =
+        match contiguous with
+        | ValueSome last ->
+            if header.AckNr - last > 0 || (header.AckNr <> last && not this.Loose) then
+                fail "S3" $"ack_nr is {header.AckNr.Value}, and it was given everything up to {last.Value}"
+
+            match lastAck with
+            | ValueSome before when header.AckNr - before < 0 ->
+                fail "S5" $"ack_nr goes back from {before.Value} to {header.AckNr.Value}"
+            | _ -> lastAck <- ValueSome header.AckNr
+
+            if header.AckNr = last && aheadCount = 0 && not this.Refused then this.Loose <- false
+
+            if header.Type = PacketType.State && aheadCount > 0 && sack.IsEmpty && not this.Loose then
+                fail "S4" $"no selective acknowledgement, and {aheadCount} packets lie ahead"
+        | ValueNone -> ()
+
+        if not sack.IsEmpty then
+            marks.Hit "SACK emitted"
+
+            if sack.Length &&& 3 <> 0 || (aheadCount = 0 && not this.Loose) then
+                fail "S4" $"a selective acknowledgement of {sack.Length} bytes, {aheadCount} packets lie ahead"
+
+            for index in 0 .. 8 * sack.Length - 1 do
+                let claimed = sack.Array[sack.Offset + (index >>> 3)] >>> (index &&& 7) &&& 1uy = 1uy
+                let true' = isAhead (header.AckNr + 2 + index)
+
+                if claimed <> true' && not this.Loose then
+                    fail "S4" $"bit {index} behind ack_nr {header.AckNr.Value} is {claimed}"
+
+    member private this.CheckNumber(header: Header, payload: ReadOnlySpan<byte>) =
+        let isNew =
+            match next with
+            | ValueSome next -> header.SeqNr = next
+            | ValueNone -> true
+
+        let hash = Content.hash payload
+
+        if header.Type = PacketType.State then
+            if not isNew && not this.Loose then
+                fail "S8" $"a STATE carries {header.SeqNr.Value}, the next number is {next.Value.Value}"
+
+            if next.IsNone then
+                next <- ValueSome header.SeqNr
+                oldest <- header.SeqNr
+                this.FirstSent <- header.SeqNr
+        elif isNew then
+            if finished then fail "S14" $"new data, number {header.SeqNr.Value}, behind the FIN"
+
+            if next.IsNone then
+                oldest <- header.SeqNr
+                this.FirstSent <- header.SeqNr
+
+            if header.SeqNr.Value = 0us then marks.Hit "seq wrap"
+
+            if
+                payload.Length > 0
+                && offset + int64 payload.Length > edge
+                && sent.Count > 0
+                && edge > 0L
+                && not this.Loose
+            then
+                fail "S7" $"bytes up to {offset + int64 payload.Length}, the peer takes {edge}"
+
+            finished <- header.Type = PacketType.Fin
+            offset <- offset + int64 payload.Length
+            sent[header.SeqNr.Value] <- { Type = header.Type; Hash = hash; End = offset }
+            next <- ValueSome(header.SeqNr + 1)
+            this.Fresh <- this.Fresh || payload.Length > 0
+
+            if sent.Count > 1024 then fail "S8" $"{sent.Count} packets are outstanding"
+        else
+            match sent.TryGetValue header.SeqNr.Value with
+            | true, first ->
+                if first.Type <> header.Type || first.Hash <> hash then
+                    fail "S6" $"number {header.SeqNr.Value} was a {first.Type}, and is sent again otherwise"
+            | _ ->
+                if not this.Loose then
+                    fail "S6" $"number {header.SeqNr.Value} is sent, which is neither new nor outstanding"
+
+    /// The core sends a packet of this stream.
+    member this.Send(header: Header, sack: Bytes, payload: ReadOnlySpan<byte>) =
+        if header.Type <> PacketType.Reset && header.Type <> PacketType.Syn then
+            if this.Closed && header.Type <> PacketType.State then
+                fail "S14" $"{header.Type} after it has closed"
+
+            this.CheckNumber(header, payload)
+
+            // A SYN-ACK never changes, also when it answers a SYN that came again in front of the first data.
+            let isSynAck =
+                header.Type = PacketType.State
+                && header.AckNr = this.FirstReceived
+                && header.TimestampDifference = 0u
+
+            if not isSynAck then
+                this.CheckAcknowledgement(header, sack)
+
+                if header.TimestampDifference <> difference && differenceKnown then
+                    fail
+                        "S16"
+                        $"timestamp_difference is {header.TimestampDifference}, the last packet took {difference}"
+
+            if header.Timestamp < timestamp && timestamp - header.Timestamp > 0x80000000u then
+                marks.Hit "ts wrap"
+
+            timestamp <- header.Timestamp
+            mustAnswer <- false
+            unansweredSince <- Time.never
+
+    /// The step is over; `slack` is how late the host's timers may be.
+    member this.EndStep(now: Instant, slack: Duration) =
+        if not this.Closed then
+            if mustAnswer && not this.Loose then
+                fail "L6" "a gap, a repetition or the end was not acknowledged at once"
+
+            if this.Loose then unansweredSince <- Time.never
+
+            if unansweredSince <> Time.never && now - unansweredSince > Time.milliseconds 25 + slack then
+                fail "L6" $"data that came in order was not acknowledged for {int64 (now - unansweredSince)} us"
+
+        mustAnswer <- false
+        this.Fresh <- false
+        this.Refused <- false

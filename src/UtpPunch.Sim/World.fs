@@ -1,0 +1,390 @@
+namespace UtpPunch.Sim
+
+open System
+open System.Collections.Generic
+open UtpPunch.Protocol
+
+/// Two hosts, the paths between them and a clock that jumps from event to event. Every property that can be seen while it runs is
+/// checked after every event; the first that does not hold ends the run with a `Violation`.
+[<Sealed>]
+type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this =
+    let queue = PriorityQueue<Item, struct (int64 * uint64)>()
+    let mutable now = 0L<us>
+    let mutable placed = 0UL
+    let mutable number = 0L
+    let mutable events = 0L
+    let mutable hash = 0xCBF29CE484222325UL
+    let mutable shape = 0xCBF29CE484222325UL
+    let dialect = Scenario.dialectOf scenario
+    let marks = Marks()
+
+    let actors =
+        [| Actor(0, scenario.A, Endpoint.ofIPv4 0x0A000001u 5000us, machines[0])
+           Actor(1, scenario.B, Endpoint.ofIPv4 0x0A000002u 6000us, machines[1]) |]
+
+    let flows = List.toArray scenario.Flows
+
+    let applications =
+        Applications(scenario, marks, Action<_, _, _>(fun actor app at -> this.Wake(actor, app, at)))
+
+    let inspector = Inspector(scenario, actors, marks)
+
+    let place (at: Instant) item =
+        placed <- placed + 1UL
+        let tie = if scenario.PermuteTies then Keyed.bits scenario.Seed 50 (int64 placed) else placed
+        queue.Enqueue(item, struct (int64 at, tie))
+
+    let ways =
+        [| for from in actors ->
+               { new ICarrierHost with
+                   member _.Arrive(at, datagram, waited, copy) = this.Travel(from, at, datagram, waited, copy)
+                   member _.Lost(datagram, cause) = this.Lose(from, datagram, cause)
+                   member _.DepartAt at = this.DepartAt(from, at) } |]
+
+    let carriers =
+        [| Carrier(scenario.AB, Keyed.mix (scenario.Seed + 11UL), scenario.HealAt, ways[0])
+           Carrier(scenario.BA, Keyed.mix (scenario.Seed + 12UL), scenario.HealAt, ways[1]) |]
+
+    let digest (value: uint64) = hash <- (hash ^^^ value) * 0x9E3779B97F4A7C15UL ^^^ (hash >>> 31)
+
+    let watch = isNull (box watcher) |> not
+
+    member _.Scenario = scenario
+    member _.Now = now
+    member _.Actors = actors
+    member _.Apps = applications.All
+    member _.Applications = applications
+    member _.Marks = marks
+    member _.Flows = flows
+    /// Everything that was done to the machines: steps, datagrams sent, their fates.
+    member _.Events = events
+    /// Of every packet sent and when: the same scenario gives the same.
+    member _.Hash = hash
+    /// The same without ids, first numbers and clocks.
+    member _.Shape = shape
+    member _.Pending = queue.Count
+    member _.BytesIn = actors |> Array.sumBy (fun actor -> actor.Received)
+
+    // ---- The network ----
+
+    member internal _.Travel(from: Actor, at: Instant, datagram: Datagram, waited: Duration, copy: int) =
+        if watch then watcher.Delivered(now, from, datagram, at, waited, copy)
+
+        if copy > 0 then marks.Hit "duplicated"
+
+        place at (Item.Arrive(actors[1 - from.Index], datagram, false))
+
+    member internal _.Lose(from: Actor, datagram: Datagram, cause: string) =
+        events <- events + 1L
+        marks.Hit("lost: " + cause)
+
+        if watch then watcher.Lost(now, from, datagram, cause)
+
+    member internal _.DepartAt(from: Actor, at: Instant) = place at (Item.Depart carriers[from.Index])
+
+    member private this.Emit(actor: Actor, remote: Endpoint, bytes: byte[]) =
+        number <- number + 1L
+        events <- events + 1L
+        actor.Sent <- actor.Sent + 1L
+        let datagram = Datagram(number, actor.Endpoint, remote, bytes, now)
+        let path = if actor.Index = 0 then scenario.AB else scenario.BA
+
+        if not (remote.Equals actors[1 - actor.Index].Endpoint) then
+            actor.StrangeOut <- actor.StrangeOut + int64 bytes.Length
+
+            if watch then watcher.Lost(now, actor, datagram, "nobody")
+        else
+            let refuses =
+                now < scenario.HealAt
+                && actor.Host.Socket.Refusals > 0
+                && Keyed.below 1000 scenario.Seed (60 + actor.Index) number < actor.Host.Socket.Refusals
+
+            let isTooLong =
+                match path.Mtu with
+                | Mtu.Refused(size, from) -> now >= from && bytes.Length > size
+                | _ -> false
+
+            if refuses then this.Lose(actor, datagram, "refused")
+            elif isTooLong then this.Lose(actor, datagram, "emsgsize")
+            else carriers[actor.Index].Offer(now, datagram)
+
+            this.Forge(actor, datagram)
+
+    /// A third party that sees a packet and sends one like it.
+    member private _.Forge(actor: Actor, datagram: Datagram) =
+        let forgery = scenario.Forgery
+
+        if forgery.Strange + forgery.Spoofed > 0 && now < scenario.HealAt then
+            let chance = Keyed.below 1000 scenario.Seed 70 number
+            let at = now + Time.microseconds (int64 (Keyed.below 300_000 scenario.Seed 71 number))
+            let target = actors[1 - actor.Index]
+
+            let from, bytes =
+                if chance < forgery.Strange then
+                    Endpoint.ofIPv4 0x0A0000FFu 777us, Array.copy datagram.Bytes
+                elif chance < forgery.Strange + forgery.Spoofed then
+                    actor.Endpoint, Forged.spoil dialect (Keyed.bits scenario.Seed 72 number) datagram.Bytes
+                else
+                    actor.Endpoint, null
+
+            if not (isNull bytes) then
+                place at (Item.Arrive(target, Datagram(-number, from, target.Endpoint, bytes, now), true))
+
+    // ---- Steps ----
+
+    member private _.Schedule(actor: Actor) =
+        let deadline = actor.Machine.Deadline
+
+        if deadline <> Time.never then
+            let clock = actor.Host.Clock
+            let due = Scenario.whenLocal clock now deadline
+
+            let late =
+                if clock.Late = 0L<us> then
+                    0L<us>
+                else
+                    Time.microseconds (
+                        Keyed.bits scenario.Seed 80 (int64 due) % uint64 (int64 clock.Late + 1L) |> int64
+                    )
+
+            let granularity = max 1L<us> clock.Granularity
+            let at = max now ((due + late + granularity - 1L<us>) / granularity * granularity)
+
+            if at < actor.TimerAt || actor.TimerAt <= now then
+                actor.TimerAt <- at
+                place at (Item.Timer actor)
+
+    member private _.Wake(actor: Actor, app: App, at: Instant) =
+        if at < app.WakeAt then
+            app.WakeAt <- at
+            place at (Item.Act(actor, app))
+
+    /// What the effects say of streams, before packets are looked at: who is there, and how strictly it may be judged.
+    member private this.Register(actor: Actor, effects: Effect[]) =
+        for effect in effects do
+            match effect with
+            | Effect.Noted(rule, remote) -> inspector.Note(actor, rule, remote)
+            | Effect.Opened(connId, id) ->
+                let flow = actor.Dialled[connId]
+
+                if actor.Opened.ContainsKey id && actor.ByReceiveId[id].Closed = false then
+                    Check.fail "S15" $"{actor.Name}: two open streams have the id {id}"
+
+                actor.Opened[id] <- flow
+                inspector.Open(actor, connId, id, true)
+                applications.Start(actor, connId, flow, flows[flow].Dialler, true, now)
+            | Effect.Accepted(connId, remote, id) ->
+                inspector.Open(actor, connId, id, false)
+                let dialled = if dialect = Dialect.Bep29 then id - 1us else id + 1us
+
+                match actors[1 - actor.Index].Opened.TryGetValue dialled with
+                | true, flow when remote.Equals actors[1 - actor.Index].Endpoint ->
+                    applications.Start(actor, connId, flow, flows[flow].Acceptor, false, now)
+                | _ -> Check.fail "S15" $"{actor.Name} accepted a stream with the id {id} that nobody opened"
+            | _ -> ()
+
+    member private this.Transmit(actor: Actor, effect: Effect) =
+        match effect with
+        | Effect.Send(remote, train) ->
+            let header = train.Header
+
+            for index in 0 .. train.Count - 1 do
+                let length = train.LengthOf index
+                let bytes = GC.AllocateUninitializedArray<byte> length
+
+                if train.Write(index, Span<byte> bytes) <> length then
+                    Check.fail "S9" $"{actor.Name}: a packet of {length} bytes was written shorter"
+
+                let relative = inspector.Sent(actor, remote, train, index, bytes)
+                shape <- (shape ^^^ relative) * 0x9E3779B97F4A7C15UL ^^^ uint64 now
+                let seqNr = header.SeqNr + index
+                digest (uint64 now ^^^ (uint64 actor.Index <<< 60))
+                digest (uint64 seqNr.Value ||| (uint64 header.AckNr.Value <<< 16) ||| (uint64 header.Timestamp <<< 32))
+
+                digest (
+                    uint64 header.ConnectionId ||| (uint64 length <<< 16) ||| (uint64 header.TimestampDifference <<< 32)
+                )
+
+                this.Emit(actor, remote, bytes)
+        | _ -> ()
+
+    /// One step of a host: what it is told, what it does, and whether that is right.
+    member private this.Step(actor: Actor, batch: Event[], numbers: int64[]) =
+        events <- events + 1L
+        let local = Scenario.local actor.Host.Clock now
+        let effects = actor.Machine.Step(local, batch)
+        let firstOut = number + 1L
+
+        if watch then watcher.Step(actor, now, local, batch, numbers, effects, firstOut)
+
+        if effects.Length > 0 then this.Register(actor, effects)
+
+        inspector.Given(actor, batch)
+
+        for effect in effects do
+            this.Transmit(actor, effect)
+
+        for effect in effects do
+            applications.Tell(actor, effect, now)
+
+        inspector.Stepped(actor, local, batch, effects)
+
+        if events &&& 63L = 0L then Purity.check actor local batch effects
+
+        this.Schedule actor
+
+    /// A forged packet, in a step of its own: it must change nothing (S10).
+    member private this.StepForged(actor: Actor, datagram: Datagram) =
+        let local = Scenario.local actor.Host.Clock now
+        marks.Hit "forged"
+        this.Step(actor, [||], [||]) // What was due anyway.
+        let isStrange = not (datagram.From.Equals actors[1 - actor.Index].Endpoint)
+
+        if isStrange then actor.StrangeIn <- actor.StrangeIn + int64 datagram.Bytes.Length
+
+        let before = inspector.Streams actor
+        let forged = Event.Received(datagram.From, Datagrams.One(Bytes datagram.Bytes, local))
+        inspector.Forging <- true
+        this.Step(actor, [| forged |], [| datagram.Number |])
+        inspector.Forging <- false
+        inspector.Unchanged(actor, before)
+
+    // ---- The loop ----
+
+    member private this.Poll(actor: Actor) =
+        let frozen = actor.FrozenUntil now
+        actor.PollAt <- Time.never
+
+        if now < frozen then
+            actor.PollAt <- frozen
+            place frozen (Item.Poll actor)
+        elif actor.Inbox.Count > 0 then
+            let local = Scenario.local actor.Host.Clock now
+            let count = min actor.Inbox.Count (max 1 actor.Host.Socket.Batch)
+            let datagrams = Array.init count (fun _ -> actor.Inbox.Dequeue())
+            let batch = ResizeArray<Event>(count)
+            let mutable first = 0
+
+            // Neighbours of one size go in one buffer, as a receive call with offload gives them; the last may be shorter.
+            while first < count do
+                let size = datagrams[first].Bytes.Length
+                let mutable last = first
+
+                while last + 1 < count
+                      && datagrams[last].Bytes.Length = size
+                      && size > 0
+                      && datagrams[last + 1].Bytes.Length <= size
+                      && datagrams[last + 1].Bytes.Length > 0 do
+                    last <- last + 1
+
+                if last = first then
+                    batch.Add(Event.Received(datagrams[first].From, Datagrams.One(Bytes datagrams[first].Bytes, local)))
+                else
+                    let whole = Array.concat (seq { for at in first..last -> datagrams[at].Bytes })
+                    batch.Add(Event.Received(datagrams[first].From, Datagrams(whole, 0, whole.Length, size, local)))
+
+                first <- last + 1
+
+            actor.InboxBytes <- actor.InboxBytes - (datagrams |> Array.sumBy (fun datagram -> datagram.Bytes.Length))
+            actor.Received <- actor.Received + int64 count
+            this.Step(actor, batch.ToArray(), datagrams |> Array.map (fun datagram -> datagram.Number))
+
+            if actor.Inbox.Count > 0 then
+                actor.PollAt <- now
+                place now (Item.Poll actor)
+
+    member private this.Arrive(actor: Actor, datagram: Datagram, forged: bool) =
+        if forged then
+            this.StepForged(actor, datagram)
+        elif actor.InboxBytes + datagram.Bytes.Length > actor.Host.Socket.ReceiveBuffer then
+            this.Lose(actors[1 - actor.Index], datagram, "socket")
+        else
+            actor.Inbox.Enqueue datagram
+            actor.InboxBytes <- actor.InboxBytes + datagram.Bytes.Length
+
+            if actor.PollAt = Time.never then
+                let at = max (now + actor.Host.Socket.Wake) (actor.FrozenUntil now)
+
+                let isAlone =
+                    match queue.TryPeek() with
+                    | true, _, struct (next, _) -> next > int64 now
+                    | _ -> true
+
+                if at = now && isAlone then
+                    this.Poll actor
+                else
+                    actor.PollAt <- at
+                    place at (Item.Poll actor)
+
+    member private this.Act(actor: Actor, app: App) =
+        let frozen = actor.FrozenUntil now
+
+        if now < frozen then
+            app.WakeAt <- frozen
+            place frozen (Item.Act(actor, app))
+        else
+            app.WakeAt <- Time.never
+            let told = ResizeArray<Event>()
+            app.Act(now, told)
+
+            if told.Count > 0 then this.Step(actor, told.ToArray(), [||])
+
+            let next = app.NextAt now
+
+            if next <> Time.never then this.Wake(actor, app, next)
+
+    member private this.Dial(flow: int) =
+        let from = actors[if flows[flow].FromB then 1 else 0]
+        let connId = from.NextConnId
+        from.NextConnId <- connId + 2
+        from.Dialled[connId] <- flow
+        let target = actors[1 - from.Index].Endpoint
+        this.Step(from, [| Event.Connect(connId, target, dialect, Time.seconds 120) |], [||])
+
+    /// Everyone lets go: what is still open is aborted.
+    member this.CloseAll() =
+        for actor in actors do
+            let open' =
+                [| for app in actor.Apps.Values do
+                       if app.Closed.IsNone then Event.Abort app.ConnId |]
+
+            this.Step(actor, Array.append open' [| Event.Unlisten |], [||])
+
+    member this.Start() =
+        for actor in actors do
+            this.Step(actor, [| Event.Listen 1024 |], [||])
+
+        for index in 0 .. flows.Length - 1 do
+            place flows[index].At (Item.Dial index)
+
+    /// Goes to the next thing that happens; false when nothing ever will, or not before `limit`.
+    member this.Advance(limit: Instant) =
+        match queue.TryPeek() with
+        | true, item, struct (at, _) when at <= int64 limit ->
+            queue.Dequeue() |> ignore
+            now <- Time.microseconds at
+
+            match item with
+            | Item.Arrive(actor, datagram, forged) -> this.Arrive(actor, datagram, forged)
+            | Item.Poll actor -> if actor.PollAt <= now then this.Poll actor
+            | Item.Timer actor ->
+                if actor.TimerAt = now then
+                    let frozen = actor.FrozenUntil now
+
+                    if now < frozen then
+                        actor.TimerAt <- frozen
+                        place frozen (Item.Timer actor)
+                    else
+                        actor.TimerAt <- Time.never
+
+                        if Scenario.local actor.Host.Clock now >= actor.Machine.Deadline then
+                            this.Step(actor, [||], [||])
+                        else
+                            this.Schedule actor
+            | Item.Depart carrier -> carrier.Depart now
+            | Item.Act(actor, app) -> if app.WakeAt = now then this.Act(actor, app)
+            | Item.Dial flow -> this.Dial flow
+            | Item.Close -> this.CloseAll()
+
+            true
+        | _ -> false

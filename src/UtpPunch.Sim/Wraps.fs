@@ -1,0 +1,32 @@
+namespace UtpPunch.Sim
+
+open System
+open UtpPunch.Protocol
+
+/// Seeds whose nodes begin to count just before 65535.
+module Wraps =
+    let private firstNumber (seed: uint64) side =
+        let key = Keyed.mix (seed + uint64 side)
+        let bytes = Bytes(Array.init 32 (fun i -> Keyed.byteAt key (int64 i)))
+        let node = Node.create NodeOptions.standard bytes 0L<us>
+        let peer = Endpoint.ofIPv4 0x0A000002u 6000us
+
+        let struct (_, effects) =
+            Node.step 0L<us> [| Event.Connect(0, peer, Dialect.Bep29, Time.seconds 1) |] node
+
+        effects
+        |> Array.pick (fun effect ->
+            match effect with
+            | Effect.Send(_, train) -> Some train.Header.SeqNr.Value
+            | _ -> None)
+
+    /// Another seed for the nodes of a scenario: the first stream that A dials wraps within a few dozen packets.
+    let seedNear (scenario: Scenario) =
+        let mutable seed = Keyed.mix (scenario.NodeSeed + 1UL)
+        let mutable tries = 0
+
+        while tries < 3_000 && firstNumber seed 1 < 65_500us do
+            seed <- seed + 1UL
+            tries <- tries + 1
+
+        seed
