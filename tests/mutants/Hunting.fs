@@ -23,6 +23,11 @@ let private write path (text: string) =
     if not (File.Exists path && File.ReadAllText path = text) then
         File.WriteAllText(path, text)
 
+let private sourcesBelow folder =
+    Directory.GetFiles(folder, "*", SearchOption.AllDirectories)
+    |> Array.map _.Replace('\\', '/')
+    |> Array.filter (fun path -> not (path.StartsWith $"{folder}/bin/" || path.StartsWith $"{folder}/obj/"))
+
 /// A copy of the core, the simulator and the runner, with all mutants in it as switches.
 let writeSources mutants =
     let byFile, problems = Mutants.locate "." mutants
@@ -32,8 +37,7 @@ let writeSources mutants =
     let places = dict byFile
 
     for folder in [ core; simulator; runner ] do
-        for path in Directory.GetFiles folder do
-            let path = path.Replace('\\', '/')
+        for path in sourcesBelow folder do
             let text = File.ReadAllText path
 
             if path.EndsWith ".fsproj" then
@@ -88,7 +92,7 @@ let huntAll seed runs (mutants: Mutants.Mutant list) =
         fates[index] <- hunt limit seed runs mutant.Number
 
         match fates[index] with
-        | ValueNone -> printfn "%4s SURVIVED: %s" mutant.Number mutant.Name
+        | ValueNone -> printfn "%4s SURVIVED: %s. %s" mutant.Number mutant.Name mutant.Note
         | ValueSome fate ->
             let why = if fate.Why.Length > 100 then fate.Why.Substring(0, 100) + "…" else fate.Why
             printfn "%4s killed in run %d by %s: %s" mutant.Number fate.Run fate.Property why
@@ -109,7 +113,7 @@ let table (hunted: (Mutants.Mutant * Fate voption)[]) =
         if needed.Length = 0 then
             ""
         else
-            $" Half of them needed {needed[(needed.Length - 1) / 2]} runs or fewer."
+            $" Runs needed, in the median: {needed[(needed.Length - 1) / 2]}."
 
     [ "| # | mutant | fate | by | runs | meant for | precedent |"
       "|---|---|---|---|---|---|---|"

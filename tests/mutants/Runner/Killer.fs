@@ -1,6 +1,9 @@
 /// What hunts the mutants. TEMPORARY, until there is `UtpPunch.Sim.Campaign`: random conversations, and what `Conversation` checks
 /// of them. To switch over, delete this file (and its line in the project) and let `Program.fs` call `Campaign.run` instead;
 /// it reads `Run`, `Property` and `Why` of the failure and nothing else.
+///
+/// Mutants to come with what they need: 25 to 28 with hole punching, 102 ("no clock skew") with clocks that differ, 104 ("the NAT's
+/// filter lets everything in") with NATs. 101 and 103 edit `Link.fs` and move to wherever loss and healing will stand.
 module Runner.Killer
 
 open UtpPunch.Protocol
