@@ -1,6 +1,9 @@
 // The one entry to building: `dotnet fsi build.fsx help` lists the targets. Needs the .NET SDK and nothing else;
 // every target sets up what it needs, on a fresh clone as well, and skips what is there already.
 
+#load "tests/mutants/Mutants.fs"
+#load "tests/mutants/Hunting.fs"
+
 open System
 open System.Diagnostics
 open System.IO
@@ -15,6 +18,9 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   test [NAME]       build everything, check the formatting, run all tests, or those whose name holds NAME;
                     arguments that begin with -- go to Expecto; with CI=true a skipped test fails
   bench             build and run the benchmarks; arguments go to them
+  mutants [MUTANT…] put each bug of tests/mutants, or those with these numbers or names, into a copy of the core and let the
+                    simulator hunt it; a mutant that survives fails. --runs N (200) and --seed N (1) say how long and
+                    where, --markdown FILE writes the table
   format            format all F# and C#
   pack              make the NuGet package, into artifacts/
   help              print this
@@ -232,12 +238,38 @@ let test arguments =
     printfn "%d passed, %d failed%s" count.Passed (count.Failed + forbidden) skipped
     if count.Failed + forbidden = 0 then 0 else 1
 
+// Mutants
+
+let mutants (arguments: string list) =
+    let rec parse arguments options names =
+        match arguments with
+        | "--runs" | "--seed" | "--markdown" as key :: value :: rest -> parse rest (Map.add key value options) names
+        | name :: rest when not (name.StartsWith "--") -> parse rest options (name :: names)
+        | [] -> options, names
+        | key :: _ -> failed $"{key} is no option of mutants, or has no value."
+
+    let options, names = parse arguments Map.empty []
+    let option key preset = Map.tryFind key options |> Option.defaultValue preset
+    // All are built, whoever is hunted, so that the next hunt need not build.
+    let all = Mutants.readAll "."
+    let meant = Mutants.choose names all
+    Hunting.writeSources all
+    restorePackages ()
+    build Hunting.project
+
+    let hunted = Hunting.huntAll (option "--seed" "1") (option "--runs" "200") meant
+    let table = Hunting.table hunted
+    printfn "\n%s" table
+    Map.tryFind "--markdown" options |> Option.iter (fun file -> File.WriteAllText(file, table))
+    if Array.forall (fun (_, fate: Hunting.Fate voption) -> fate.IsSome) hunted then 0 else 1
+
 // The other targets
 
 let run arguments =
     match arguments with
     | "demo" :: rest -> buildAndRun "src/UtpPunch.Cli" "utp" ("demo" :: rest)
     | "test" :: rest -> test rest
+    | "mutants" :: rest -> mutants rest
     | "bench" :: rest ->
         installPeers () |> ignore
         buildAndRun "bench/UtpPunch.Bench" "UtpPunch.Bench" rest
@@ -272,7 +304,9 @@ let run arguments =
 exit (
     try
         run (List.tail (List.ofArray fsi.CommandLineArgs))
-    with Failed message ->
+    with
+    | Failed message
+    | Mutants.Invalid message ->
         eprintfn "%s" message
         1
 )

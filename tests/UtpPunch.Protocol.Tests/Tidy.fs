@@ -17,7 +17,8 @@ let private root =
 
     lazy (search (DirectoryInfo AppContext.BaseDirectory))
 
-let private skipped = set [ "bin"; "obj"; ".git"; "node_modules"; "paket-files"; ".fantomas" ]
+let private skipped =
+    set [ "artifacts"; "bin"; "obj"; ".git"; "node_modules"; "paket-files"; ".fantomas" ]
 
 /// Every file of the tree that is source, whether git knows it yet or not.
 let rec private filesBelow (folder: string) : string seq =
@@ -208,10 +209,15 @@ let tests =
                   })
           }
           test "every file of the core and of these tests is in its project's list, once" {
-              for folder in [ "src/UtpPunch.Protocol.fs"; "src/UtpPunch.Sim"; "tests/UtpPunch.Protocol.Tests" ] do
+              for folder in
+                  [ "src/UtpPunch.Protocol.fs"
+                    "src/UtpPunch.Sim"
+                    "tests/UtpPunch.Protocol.Tests"
+                    "tests/mutants/Runner" ] do
                   let folder = Path.Combine(root.Value, folder)
                   let project = File.ReadAllText(Seq.exactlyOne (Directory.EnumerateFiles(folder, "*.fsproj")))
-                  let listed = [ for m in Regex.Matches(project, "Compile Include=\"([^\"]+)\"") -> m.Groups[1].Value ]
+                  // What lies in another folder is that one's.
+                  let listed = [ for m in Regex.Matches(project, "Compile Include=\"([^\"/]+)\"") -> m.Groups[1].Value ]
 
                   let present =
                       [ for path in Directory.EnumerateFiles folder do
@@ -219,6 +225,12 @@ let tests =
                                 Path.GetFileName path ]
 
                   Expect.equal (List.sort listed) (List.sort present) (relative folder)
+          }
+          test "every mutant still fits the sources: each text that it replaces stands there exactly once" {
+              let mutants = Mutants.readAll root.Value
+              let _, problems = Mutants.locate root.Value mutants
+              nowhere "edits that do not fit" problems
+              Expect.isNonEmpty mutants "mutants"
           }
           test "the shell performs every effect, by name" {
               let shell = Path.Combine(root.Value, "src/UtpPunch.Net")
