@@ -1,0 +1,6 @@
+module UtpPunch.Sim.Tests.Program
+
+open Expecto
+
+[<EntryPoint>]
+let main args = testList "sim" [ OracleTests.tests; ReceiverOracle.tests ] |> runTestsWithCLIArgs [] args

@@ -1,0 +1,5 @@
+module UtpPunch.Sim.Tests.ReceiverOracle
+
+open Expecto
+
+let tests = testList "receiver oracle" [ test "nothing yet" { () } ]
