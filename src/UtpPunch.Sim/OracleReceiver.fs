@@ -19,6 +19,9 @@ type OracleReceiver(before: SeqNr, sacks: bool) =
         | Some(struct (_, isFin)) -> isFin
         | None -> false
 
+    /// Whether packets wait for one that is missing.
+    member _.HasGap = received.Count > unbroken
+
     /// Takes a packet, and gives the payloads whose turn has come.
     member this.Take(seqNr: SeqNr, payload: byte[], isFin: bool) : byte[] list =
         let place = unbroken + (seqNr - this.AckNr)
@@ -43,8 +46,9 @@ type OracleReceiver(before: SeqNr, sacks: bool) =
         if not sacks || bits.IsEmpty then
             Bytes.Empty
         else
-            let words = List.max bits / 32 + 1
+            let mask = Array.zeroCreate<byte>(4 * (List.max bits / 32 + 1))
 
-            let byteOf index = bits |> List.sumBy (fun bit -> if bit / 8 = index then 1 <<< bit % 8 else 0) |> byte
+            for bit in bits do
+                mask[bit / 8] <- mask[bit / 8] + byte (1 <<< bit % 8)
 
-            Bytes(Array.init (4 * words) byteOf)
+            Bytes mask

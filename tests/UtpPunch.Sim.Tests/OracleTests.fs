@@ -95,7 +95,7 @@ type Arbitraries =
     static member Crossing() : Arbitrary<Crossing> = Arb.fromGenShrink (crossing, shrinkCrossing)
 
 let private config =
-    { FsCheckConfig.defaultConfig with arbitrary = [ typeof<Arbitraries> ]; maxTest = 100 }
+    { FsCheckConfig.defaultConfig with arbitrary = [ typeof<Arbitraries> ]; maxTest = 300 }
 
 /// One packet in flight over 200 ms and a timer of a second: 200 kB take a while.
 let private patience = Time.seconds 1200
