@@ -3,4 +3,6 @@ module UtpPunch.Sim.Tests.Program
 open Expecto
 
 [<EntryPoint>]
-let main args = testList "sim" [ OracleTests.tests; ReceiverOracle.tests ] |> runTestsWithCLIArgs [] args
+let main args =
+    testList "sim" [ OracleTests.tests; ReceiverOracle.tests; ControllerOracle.tests ]
+    |> runTestsWithCLIArgs [] args
