@@ -208,7 +208,11 @@ let tests =
                   })
           }
           test "every file of the core and of these tests is in its project's list, once" {
-              for folder in [ "src/UtpPunch.Protocol.fs"; "src/UtpPunch.Sim"; "tests/UtpPunch.Protocol.Tests" ] do
+              for folder in
+                  [ "src/UtpPunch.Protocol.fs"
+                    "src/UtpPunch.Sim"
+                    "tests/UtpPunch.Protocol.Tests"
+                    "tests/UtpPunch.Sim.Tests" ] do
                   let folder = Path.Combine(root.Value, folder)
                   let project = File.ReadAllText(Seq.exactlyOne (Directory.EnumerateFiles(folder, "*.fsproj")))
                   let listed = [ for m in Regex.Matches(project, "Compile Include=\"([^\"]+)\"") -> m.Groups[1].Value ]

@@ -4,5 +4,5 @@ open Expecto
 
 [<EntryPoint>]
 let main args =
-    testList "sim" [ OracleTests.tests; ReceiverOracle.tests; ControllerOracle.tests ]
+    testList "sim" [ OracleTests.tests; ReceiverOracle.tests; ControllerOracle.tests; RecordedTests.tests ]
     |> runTestsWithCLIArgs [] args
