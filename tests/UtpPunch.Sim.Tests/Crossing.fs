@@ -26,6 +26,8 @@ type Crossing =
         WriteSize: int
         LinkAB: Link
         LinkBA: Link
+        /// Whether the numbers begin so late that a few dozen packets wrap them.
+        Wraps: bool
     }
 
 let private payloadSize dialect =
@@ -33,7 +35,7 @@ let private payloadSize dialect =
     | Dialect.Bep29 -> 1300
     | Dialect.UtpPunch -> 1000
 
-let private machineOf (crossing: Crossing) seed kind : IMachine =
+let private made (crossing: Crossing) seed kind : IMachine =
     match kind with
     | Core -> CoreMachine({ NodeOptions.standard with Dialect = crossing.Dialect }, seed, 0L<us>)
     | Oracle(window, sacks) ->
@@ -45,6 +47,42 @@ let private machineOf (crossing: Crossing) seed kind : IMachine =
                 Sacks = sacks },
             seed
         )
+
+let private syn =
+    let header =
+        { Type = PacketType.Syn
+          ConnectionId = 100us
+          Timestamp = 0u
+          TimestampDifference = 0u
+          Window = 1u <<< 20
+          SeqNr = SeqNr 1us
+          AckNr = SeqNr 0us }
+
+    let datagram = Array.zeroCreate<byte> Wire.HeaderLength
+    Wire.encode &header Bytes.Empty Bytes.Empty (Span<byte>(datagram)) |> ignore
+    Bytes datagram
+
+/// The number in the first packet of a fresh machine, which dials or is dialled.
+let private firstNumber (crossing: Crossing) dials (machine: IMachine) =
+    let elsewhere = Endpoint.ofIPv4 3u 5000us
+
+    let events =
+        if dials then
+            [| Event.Connect(0, elsewhere, crossing.Dialect, Time.seconds 1) |]
+        else
+            [| Event.Listen 1; Event.Received(elsewhere, Datagrams.One(syn, 0L<us>)) |]
+
+    machine.Step(0L<us>, events)
+    |> Array.pick (fun effect ->
+        match effect with
+        | Effect.Send(_, train) -> Some train.Header.SeqNr.Value
+        | _ -> None)
+
+/// Where numbers begin is the machine's own business, so it takes a seed with which they begin where they are wanted.
+let private machineOf (crossing: Crossing) dials seed kind : IMachine =
+    let suits seed = not crossing.Wraps || firstNumber crossing dials (made crossing seed kind) >= 0xFFC0us
+    let seeds = Seq.initInfinite (fun index -> Keyed.mix (seed + uint64 index))
+    made crossing (Seq.find suits seeds) kind
 
 /// A machine, and the one stream that its application has. It writes a stream that `writes` names, and expects `reads`.
 [<Sealed; AllowNullLiteral>]
@@ -140,7 +178,7 @@ let run (limit: Duration) (crossing: Crossing) : struct (string list * Instant) 
     let keyB = Keyed.mix (crossing.Seed ^^^ 0xBBBBUL)
 
     let party name address kind writes size reads expected =
-        let machine = machineOf crossing (Keyed.mix (crossing.Seed + uint64 address)) kind
+        let machine = machineOf crossing (address = 1u) (Keyed.mix (crossing.Seed + uint64 address)) kind
         Party(name, machine, Endpoint.ofIPv4 address 5000us, writes, size, reads, expected)
 
     let a = party "the dialler" 1u crossing.Dialler keyA crossing.FromDialler keyB crossing.FromAcceptor
