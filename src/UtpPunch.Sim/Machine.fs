@@ -10,14 +10,16 @@ type IMachine =
 
 /// The core itself. Keeps the state before the last step, for whoever wants to take that step again.
 [<Sealed>]
-type CoreMachine(options: NodeOptions, seed: Bytes, now: Instant) =
-    let mutable node = Node.create options seed now
+type CoreMachine(options: NodeOptions, seed: uint64, now: Instant) =
+    let seedBytes = Bytes(Array.init 32 (fun i -> Keyed.byteAt seed (int64 i)))
+    let mutable node = Node.create options seedBytes now
     let mutable before = node
 
     member _.Node = node
     member _.Before = before
     member _.Options = options
-    member _.Seed = seed
+    /// What `Node.create` was given.
+    member _.Seed = seedBytes
     member _.CreatedAt = now
 
     interface IMachine with

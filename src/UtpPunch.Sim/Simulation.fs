@@ -22,9 +22,7 @@ type Outcome =
     }
 
 module Simulation =
-    let private seedOf (scenario: Scenario) side =
-        let key = Keyed.mix (scenario.NodeSeed + uint64 side)
-        Bytes(Array.init 32 (fun i -> Keyed.byteAt key (int64 i)))
+    let private seedOf (scenario: Scenario) side = Keyed.mix (scenario.NodeSeed + uint64 side)
 
     /// The core on both hosts.
     let machines (scenario: Scenario) : IMachine[] =

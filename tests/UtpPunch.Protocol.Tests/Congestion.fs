@@ -1,4 +1,4 @@
-/// Delay and LEDBAT by their own doors, against RFC 6817's text as a naive twin in floating point.
+/// Delay, round trips and LEDBAT by their own doors. RFC 6817 in floating point is in `UtpPunch.Sim.Tests/ControllerOracle.fs`.
 module UtpPunch.Protocol.Tests.Congestion
 
 open System
@@ -117,27 +117,6 @@ let private ledbat =
               congestion.Acknowledged { Bytes = congestion.Window; Flight = congestion.Window; Queueing = ValueNone }
 
           Expect.equal (grown.Window - congestion.Window) packet "growth"
-      }
-      test "it is RFC 6817's formula to within two per cent" {
-          for seed in 1..30 do
-              let random = System.Random seed
-              let mutable congestion = avoiding (packet * random.Next(2, 300))
-              let mutable twin = float congestion.Window
-              let mutable queueing = 50.0
-
-              for _ in 1..2_000 do
-                  queueing <- Math.Clamp(queueing + float (random.Next(-10, 11)), 0.0, 300.0)
-                  let bytes = packet * random.Next(1, 5)
-
-                  // off_target = (TARGET - queuing_delay) / TARGET; cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd
-                  let offTarget = (100.0 - Math.Floor queueing) / 100.0
-                  let flight = congestion.Window
-                  let grown = twin + offTarget * float bytes * float packet / twin
-                  twin <- max (float packet) (min grown (float flight + float (max bytes packet)))
-                  congestion <- acked bytes flight (int queueing) congestion
-
-                  let off = abs (float congestion.Window - twin) / twin
-                  Expect.isLessThan off 0.02 $"seed {seed}: {congestion.Window} against {twin}"
       } ]
 
 let private observe (atMs: int) (sample: uint32) delay = ValueSome(Delay.observe (Time.milliseconds atMs) sample delay)

@@ -213,6 +213,7 @@ let tests =
                   [ "src/UtpPunch.Protocol.fs"
                     "src/UtpPunch.Sim"
                     "tests/UtpPunch.Protocol.Tests"
+                    "tests/UtpPunch.Sim.Tests"
                     "tests/mutants/Runner" ] do
                   let folder = Path.Combine(root.Value, folder)
                   let project = File.ReadAllText(Seq.exactlyOne (Directory.EnumerateFiles(folder, "*.fsproj")))
