@@ -4,8 +4,37 @@ const drawn = { from: 0, to: -1, width: 0 };
 const allAtOnce = 2500;
 
 function laneX(lane, width) {
-  const edge = ladder.edge;
-  return lanes.length === 1 ? width / 2 : edge + lane * (width - 2 * edge) / (lanes.length - 1);
+  const { left, right } = ladder.edges;
+  return lanes.length === 1 ? width / 2 : left + lane * (width - left - right) / (lanes.length - 1);
+}
+
+// What labels say depends on the room that they leave to the arrows.
+function chooseEdges(width) {
+  const letter = 6.65;
+  const times = (lastTime / 1000).toFixed(2).length * 6.4 + 10;
+  for (const style of [{ times, extra: true, whole: true }, { times, whole: true }, { times: 0, whole: true }, { times: 0 }]) {
+    const longest = lanes.map(() => 0);
+    for (const mark of ladder.marks) {
+      if (mark.says && !mark.wrong) {
+        const [name, extra] = wordsFor(mark, style);
+        longest[gutterOf(mark.lane)] = Math.max(longest[gutterOf(mark.lane)], name.length + (extra ? extra.length + 1 : 0));
+      }
+    }
+    const edge = (lane) => Math.max(46, longest[lane] * letter + 16 + style.times);
+    ladder.style = style;
+    ladder.edges = { left: edge(0), right: edge(lanes.length - 1) };
+    if (width - ladder.edges.left - ladder.edges.right >= (lanes.length - 1) * Math.max(130, width * 0.24 / (lanes.length - 1))) {
+      return;
+    }
+  }
+}
+
+function wordsFor(mark, style) {
+  if (!mark.packet) {
+    return [mark.note.length > 24 ? `${mark.note.slice(0, 23)}…` : mark.note, ""];
+  }
+  const name = labelOf(mark.packet);
+  return [style.whole ? name : name.replace(/\/.*/, ""), style.extra ? extraOf(mark.packet) : ""];
 }
 
 function drawLadder(force) {
@@ -20,8 +49,7 @@ function drawLadder(force) {
     return;
   }
   Object.assign(drawn, { from, to, width });
-  ladder.edge = width < 480 ? 106 : Math.min(190, Math.max(150, width * 0.28));
-  ladder.brief = width < 480;
+  chooseEdges(width);
   svg.setAttribute("width", width);
   svg.setAttribute("height", ladder.height);
   const back = shape("g", {});
@@ -114,22 +142,21 @@ function labelMark(mark, width, words, times) {
     words.append(group);
     return;
   }
+  const [name, extra] = wordsFor(mark, ladder.style);
   const text = shape("text", { class: mark.packet ? `label ${classOf(mark.packet)}` : "label note", x: at, y: mark.y + 3.5, "text-anchor": anchor });
   if (mark.packet) {
     text.dataset.packet = mark.packet.index;
-    const extra = ladder.brief ? "" : extraOf(mark.packet);
-    const name = ladder.brief ? labelOf(mark.packet).replace(/\/.*/, "") : labelOf(mark.packet);
     text.append(shape("tspan", {}, name));
     if (extra) {
       text.append(shape("tspan", { class: "extra", dx: 5 }, extra));
     }
   } else {
     text.dataset.event = mark.event;
-    text.textContent = mark.note;
+    text.textContent = name;
     words.append(shape("circle", { class: "dot", cx: x, cy: mark.y, r: 2.5 }));
   }
   words.append(text);
-  if (!ladder.brief && (lane === 0 || isLast) && times[lane] !== mark.t) {
+  if (ladder.style.times > 0 && (lane === 0 || isLast) && times[lane] !== mark.t) {
     times[lane] = mark.t;
     words.append(shape("text", { class: "time", x: lane === 0 ? 4 : width - 4, y: mark.y + 3.5, "text-anchor": lane === 0 ? "start" : "end" },
       (mark.t / 1000).toFixed(2)));
@@ -155,7 +182,7 @@ function lightLadder(options = {}) {
       const was = mark.shown;
       mark.shown = true;
       const label = shape("g", { class: "hot" });
-      labelMark(mark, width, label, []);
+      labelMark(mark, width, label, lanes.map(() => mark.t));
       mark.shown = was;
       hot.append(label);
     }
@@ -182,7 +209,11 @@ function drawLanes() {
       element("b", { textContent: lane.name }), ` ${lane.address}`);
     box.style.left = `${laneX(index, width)}px`;
     return box;
-  }), element("i", { className: "unit", textContent: "ms" }), element("i", { className: "unit last", textContent: "ms" }));
+  }), ...(ladder.style.times > 0 ? [element("i", { className: "unit", textContent: "ms" }), element("i", { className: "unit last", textContent: lanes[lanes.length - 1].isNode ? "ms" : "" })] : []));
+  for (const box of $("lanes").querySelectorAll("span")) {
+    const over = box.offsetLeft + box.offsetWidth / 2 - width;
+    box.style.left = `${Math.max(box.offsetWidth / 2, box.offsetLeft - Math.max(0, over))}px`;
+  }
 }
 
 function startLadder() {
@@ -214,20 +245,23 @@ function startLadder() {
     drawLadder();
     markSeen();
   }, { passive: true });
-  new ResizeObserver(() => {
+  whenResized(scroll, () => {
     if (drawn.width !== scroll.clientWidth) {
       redo();
+    } else {
+      drawLadder();
+      markSeen();
     }
-  }).observe(scroll);
+  });
   const under = (target) => {
     const found = target.closest("[data-packet],[data-event]");
     return found ? [Number(found.dataset.packet ?? -1), Number(found.dataset.event ?? -1)] : [-1, -1];
   };
-  scroll.addEventListener("pointermove", (event) => look(...under(event.target), { at: event }));
+  scroll.addEventListener("pointermove", (event) => look(...under(event.target)));
   scroll.addEventListener("pointerleave", () => look(-1, -1));
   scroll.addEventListener("click", (event) => {
     const [packet, happened] = under(event.target);
-    look(packet, happened, packet < 0 && happened < 0 ? { release: true } : { fix: true, table: true, at: event });
+    look(packet, happened, packet < 0 && happened < 0 ? { release: true } : { fix: true, table: true });
   });
   views.push(lightLadder);
 }

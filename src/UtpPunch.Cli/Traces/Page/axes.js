@@ -62,6 +62,7 @@ function drawPanel(svg, defs, panel, index, times) {
   clip.append(shape("rect", inner));
   defs.append(clip);
   const [low, high] = panel.range(plots.from, plots.to);
+  panel.high = high;
   panel.y = (value) => panel.bottom - (value - low) / (high - low) * (panel.bottom - panel.top);
   svg.append(shape("rect", { class: "plane", ...inner }), shape("g", { class: "seen" }));
   for (const t of times) {
@@ -83,12 +84,12 @@ function drawPanel(svg, defs, panel, index, times) {
 }
 
 function drawHead(panel) {
-  const title = shape("text", { class: "panel-title", x: margin.left, y: panel.top - 5 }, panel.title);
+  const title = shape("text", { class: "panel-title", x: margin.left, y: panel.top - 5 }, plots.width < 520 ? panel.title.replace(", seq", "") : panel.title);
   panel.head.replaceChildren(title);
   const keys = shape("text", { class: "keys", x: plots.width - margin.right, y: panel.top - 5, "text-anchor": "end" });
-  for (const [text, kind] of panel.keys(plots.cursor)) {
-    keys.append(shape("tspan", { class: `sign ${kind}`, dx: 9 }, kind === "key-lost" ? "✗ " : kind === "key-again" || kind === "key-sent" ? "| " : "━ "),
-      shape("tspan", {}, text));
+  for (const [text, kind] of panel.keys(plots.cursor, panel)) {
+    keys.append(shape("tspan", { class: `sign ${kind}`, dx: keys.firstChild ? 9 : 0 }, kind === "key-lost" ? "✗ " : kind === "key-again" || kind === "key-sent" ? "| " : "━ "),
+      shape("tspan", {}, plots.width < 520 ? text.replace(" (above)", "") : text));
   }
   panel.head.append(keys);
 }
@@ -104,6 +105,9 @@ function markSeen() {
     const panel = plots.panels[index];
     group.replaceChildren(...(right > left && !all
       ? [shape("rect", { class: "band", x: left, width: right - left, y: panel.top, height: panel.bottom - panel.top })] : []));
+    if (index === 0 && right - left > 90 && !all) {
+      group.append(shape("text", { class: "band-name", x: left + 5, y: panel.bottom - 6 }, "in the ladder"));
+    }
   });
 }
 
@@ -189,7 +193,7 @@ function startPlots() {
     if (plots.drag) {
       plots.drag.to = x;
     } else {
-      look(nearest(x, y), -1, { at: event });
+      look(nearest(x, y), -1);
     }
     plots.panels.filter((panel) => panel.kind === "strip").forEach(drawHead);
     lightPlots();
@@ -201,7 +205,7 @@ function startPlots() {
       zoomTo(...[plotTime(drag.from), plotTime(drag.to)].sort((a, b) => a - b));
     } else {
       const packet = nearest(...at(event));
-      look(packet, -1, packet < 0 ? { release: true } : { fix: true, scroll: true, table: true, at: event });
+      look(packet, -1, packet < 0 ? { release: true } : { fix: true, scroll: true, table: true });
       lightPlots();
     }
   });
@@ -222,11 +226,11 @@ function startPlots() {
       }
     }
   }, { passive: false });
-  new ResizeObserver(() => {
+  whenResized(host, () => {
     if (host.clientWidth !== plots.width || Math.abs(host.clientHeight - plots.height) > 8) {
       drawPlots();
     }
-  }).observe(host);
+  });
   $("in").onclick = () => zoomBy(1 / 1.6);
   $("out").onclick = () => zoomBy(1.6);
   $("left").onclick = () => moveBy(-0.25);

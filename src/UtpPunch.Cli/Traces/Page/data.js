@@ -105,6 +105,9 @@ function shape(name, attributes, text) {
   return made;
 }
 
+// In the next frame: drawing may change sizes again.
+const whenResized = (host, draw) => new ResizeObserver(() => requestAnimationFrame(draw)).observe(host);
+
 // Index of the first item for which the condition holds; it holds for all behind that one.
 function firstIndex(count, holds) {
   let low = 0;

@@ -28,38 +28,36 @@ function startHeading() {
 }
 
 // What is known of the packet under the pointer.
-function showCard(options = {}) {
+function showCard() {
   const card = $("card");
   const packet = packets[focus.packet];
-  card.hidden = !packet;
+  card.classList.toggle("empty", !packet);
   if (!packet) {
+    card.replaceChildren(element("p", { textContent: "Point at a packet, anywhere; a click holds it." }), element("dl", {}, ...[["j k", "next, previous packet"],
+      ["t", "rows or linear time"], ["+ −", "ladder"], ["i o", "zoom in, out"], ["← →", "move"], ["0", "all"], ["/", "filter"], ["Esc", "let go"]].flatMap(([key, what]) =>
+      [element("dt", {}, element("kbd", { textContent: key })), element("dd", { textContent: what })])));
     return;
   }
   const facts = [];
-  const fact = (name, value) => value !== "" && facts.push(element("dt", { textContent: name }), element("dd", { textContent: value }));
+  const fact = (name, value) => value !== "" && facts.push(element("dt", { textContent: name }), element("dd", { textContent: value, title: value }));
   const way = `${lanes[packet.from].name} → ${(lanes[packet.to] || { name: "?" }).name}`;
   fact("sent", packet.sent === null ? "" : `${seconds(packet.sent)} s`);
-  packet.arrivals.forEach((at, index) => fact(index > 0 ? "copy" : "arrived",
-    `${seconds(at)} s${packet.sent === null ? "" : `, after ${millis(at - packet.sent)}`}`));
-  fact("queued", packet.queue ? millis(packet.queue) : "");
+  packet.arrivals.slice(0, 3).forEach((at, index) => fact(index > 0 ? "copy" : "arrived",
+    `${seconds(at)} s${packet.sent === null ? "" : ` (${millis(at - packet.sent)})`}`));
   fact("fate", packet.lost !== null ? `lost: ${packet.lost}` : packet.corrupt ? "corrupted on the way" : "");
+  fact("queued", packet.queue ? millis(packet.queue) : "");
   if (packet.type !== "RAW") {
     fact("seq / ack", `${packet.seq} / ${packet.ack}`);
     fact("sack", ranges(packet.sacked));
     fact("payload", packet.len > 0 ? `${grouped(packet.len)} B` : "");
-    fact("window", `${grouped(packet.wnd)} B (${bytes(packet.wnd)})`);
+    fact("window", `${grouped(packet.wnd)} B`);
+    fact("ts", packet.ts);
+    fact("td", packet.td);
     fact("id", packet.id);
-    fact("ts / td", `${packet.ts} / ${packet.td}`);
   }
   fact("line", packet.line);
   card.replaceChildren(element("h3", { className: classOf(packet), textContent: `${packet.type}${packet.again ? ", sent again" : ""}` },
-    element("span", { textContent: `${way}${packet.p ? `  p${packet.p}` : ""}` })), element("dl", {}, ...facts));
-  if (options.at) {
-    const { clientX, clientY } = options.at;
-    const left = clientX + 18 + card.offsetWidth > innerWidth ? clientX - 18 - card.offsetWidth : clientX + 18;
-    card.style.left = `${Math.max(4, left)}px`;
-    card.style.top = `${Math.max(4, Math.min(clientY + 14, innerHeight - card.offsetHeight - 8))}px`;
-  }
+    element("span", { textContent: `${way}${packet.p ? `, p${packet.p}` : ""}` })), element("dl", {}, ...facts));
 }
 
 function startChoices() {
@@ -97,10 +95,12 @@ function choose() {
 
 // From one packet to the next, in the order of the trace.
 function nextPacket(by) {
-  const next = focus.packet < 0 ? (by > 0 ? 0 : packets.length - 1) : Math.min(packets.length - 1, Math.max(0, focus.packet + by));
-  const box = $("ladder").getBoundingClientRect();
-  if (packets.length > 0) {
-    look(next, -1, { fix: true, scroll: true, table: true, at: { clientX: box.right - 10, clientY: box.top + 70 } });
+  goTo(focus.packet < 0 ? (by > 0 ? 0 : packets.length - 1) : Math.min(packets.length - 1, Math.max(0, focus.packet + by)));
+}
+
+function goTo(next) {
+  if (packets[next]) {
+    look(next, -1, { fix: true, scroll: true, table: true });
   }
 }
 
@@ -138,4 +138,11 @@ startChoices();
 startPlots();
 startTable();
 views.push(showCard);
+showCard();
+
+// page.html#p7 begins at the packet that the trace calls 7.
+const wanted = /^#p(\d+)$/.exec(location.hash);
+if (wanted) {
+  goTo(packets.findIndex((packet) => packet.p === Number(wanted[1])));
+}
 document.documentElement.dataset.ready = "1";

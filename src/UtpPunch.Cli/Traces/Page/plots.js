@@ -76,9 +76,14 @@ function choosePanels() {
 function sequencePanel(direction, most) {
   const other = packets.find((packet) => packet.from === direction.lane && packet.conversation === plots.conversation).to;
   return {
-    kind: "sequence", direction, weight: 1.15 + 2.4 * direction.sends.length / most,
+    kind: "sequence", direction, weight: 0.8 + 3.2 * direction.sends.length / most,
     title: `${lanes[direction.lane].name} → ${lanes[other].name}, seq`,
-    keys: () => [["sent", "key-sent"], ["again", "key-again"], ["lost", "key-lost"], ["acked", "key-ack"], ["sack", "key-sack"], ["window", "key-window"]],
+    keys(t, panel) {
+      const seen = direction.acks.slice(Math.max(0, firstIndex(direction.acks.length, (i) => direction.acks[i].t > plots.from) - 1));
+      const above = seen.length > 0 && seen.every((ack) => ack.edge > panel.high || ack.t > plots.to);
+      return [["sent", "key-sent"], ["again", "key-again"], ["lost", "key-lost"], ["acked", "key-ack"], ["sack", "key-sack"],
+        [above ? "window (above)" : "window", "key-window"]];
+    },
     range(from, to) {
       const { sends, acks } = direction;
       const low = firstIndex(sends.length, (i) => sends[i].t >= from);
@@ -105,16 +110,20 @@ function drawSequence(panel, x, y, into) {
   const { sends, acks } = panel.direction;
   const [from, to] = [plots.from, plots.to];
   const parts = { sent: "", again: "", lost: "", ends: "", sack: "" };
-  const first = Math.max(0, firstIndex(sends.length, (i) => sends[i].t >= from));
-  for (let i = first; i < sends.length && sends[i].t <= to; i++) {
+  const first = firstIndex(sends.length, (i) => sends[i].t >= from);
+  const after = firstIndex(sends.length, (i) => sends[i].t > to);
+  const isDense = sends.slice(first, after).filter((send) => send.packet.lost !== null).length > 80;
+  const cross = isDense ? 1.2 : 4;
+  for (let i = first; i < after; i++) {
     const { t, n, packet } = sends[i];
     const [px, low, high] = [x(t), y(n), y(n + 1)];
-    const short = low - high < 4;
-    const tick = short ? `M${px} ${low}V${Math.min(high, low - 2)}` : `M${px} ${low}V${high}M${px - 2} ${low}h4M${px - 2} ${high}h4`;
+    const least = packet.again && !isDense ? 8 : 3;
+    const middle = (low + high) / 2;
+    const tick = low - high >= 6 ? `M${px} ${low}V${high}M${px - 2} ${low}h4M${px - 2} ${high}h4`
+      : `M${px} ${middle + Math.max(least, low - high) / 2}v${-Math.max(least, low - high)}`;
     parts[packet.again ? "again" : "sent"] += tick;
     if (packet.lost !== null) {
-      const middle = (low + high) / 2;
-      parts.lost += `M${px - 4} ${middle - 4}l8 8m0 -8l-8 8`;
+      parts.lost += `M${px - cross} ${middle - cross}l${2 * cross} ${2 * cross}m0 ${-2 * cross}l${-2 * cross} ${2 * cross}`;
     }
   }
   let stairs = "";
@@ -199,7 +208,7 @@ function delayPanel() {
   const rows = plots.samples;
   const known = rows.filter((row) => row.rtt > 0);
   return {
-    kind: "strip", weight: 1.25, title: `delay seen by ${lanes[plots.side].name}`,
+    kind: "strip", weight: 1.1, title: `delay seen by ${lanes[plots.side].name}`,
     keys(t) {
       const now = t === null ? null : sampleAt(rows, t);
       const said = (value) => now ? ` ${millis(value(now))}` : "";
@@ -222,7 +231,7 @@ function queuePanel(queued) {
     .map((lane) => ({ lane, rows: queued.filter((packet) => packet.from === lane).map((packet) => ({ t: packet.sent, queue: packet.queue, packet })) }))
     .filter((side) => side.rows.some((row) => row.queue > 0));
   return {
-    kind: "strip", weight: 1, title: "queue on the way",
+    kind: "strip", weight: 0.8, title: "queue on the way",
     keys: () => sides.map((side) => [`from ${lanes[side.lane].name}`, `key-side${side.lane % 2}`]),
     range: () => [0, 1.12 * Math.max(1, ...sides.map((side) => largest(visible(side.rows), (row) => row.queue)))],
     label: (value) => `${value / 1000} ms`,

@@ -115,13 +115,13 @@ function startTable() {
     const happened = line ? events[line.dataset.index] : null;
     return happened ? [happened.packet, happened.packet >= 0 ? -1 : Number(line.dataset.index)] : [-1, -1];
   };
-  host.addEventListener("pointermove", (event) => look(...under(event), { at: event }));
+  host.addEventListener("pointermove", (event) => look(...under(event)));
   host.addEventListener("pointerleave", () => look(-1, -1));
   host.addEventListener("click", (event) => {
     const [packet, happened] = under(event);
-    look(packet, happened, packet < 0 && happened < 0 ? { release: true } : { fix: true, scroll: true, at: event });
+    look(packet, happened, packet < 0 && happened < 0 ? { release: true } : { fix: true, scroll: true });
   });
-  new ResizeObserver(drawRows).observe(host);
+  whenResized(host, drawRows);
   views.push(lightRows);
   filterRows();
 }
