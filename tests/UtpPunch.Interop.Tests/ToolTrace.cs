@@ -24,7 +24,8 @@ public static class ToolTrace
         var file = files.WriteOneNode();
         var text = await TraceFiles.ShowAsync(file);
         Check.That(text.Contains("16 packets sent, 1 of them again; 0 lost, 0 copied; 0 violations\n", StringComparison.Ordinal), text);
-        Check.Equal(TraceFiles.Packets(file).Count(line => line.Direction == "in"), text.Split('\n').Count(line => line.Contains("|<", StringComparison.Ordinal)));
+        var received = TraceFiles.Packets(file).Count(line => line.Direction == "in");
+        Check.Equal(received, text.Split('\n').Count(line => line.Contains("|<", StringComparison.Ordinal)));
     }
 
     [Fact("a violation, and a kind of commentary that nobody knows yet, are shown as they stand")]
@@ -32,8 +33,9 @@ public static class ToolTrace
     {
         using var files = new TraceFiles();
         var file = files.WriteWith("    0.200000 B chk violation S1 B%20delivered a wrong byte at 1380");
-        Check.That((await TraceFiles.ShowAsync(file)).Contains("!! 0.200000 violation at B: S1 B delivered a wrong byte at 1380\n", StringComparison.Ordinal));
-        Check.That((await TraceFiles.ShowAsync(file)).EndsWith("; 1 violations\n", StringComparison.Ordinal));
+        var text = await TraceFiles.ShowAsync(file);
+        Check.That(text.Contains("!! 0.200000 violation at B: S1 B delivered a wrong byte at 1380\n", StringComparison.Ordinal), text);
+        Check.That(text.EndsWith("; 1 violations\n", StringComparison.Ordinal), text);
         file = files.WriteWith("    0.200000 . net eclipse  of=the-moon");
         Check.That((await TraceFiles.ShowAsync(file)).Contains("* eclipse of=the-moon", StringComparison.Ordinal));
     }
@@ -60,7 +62,8 @@ public static class ToolTrace
         await BadAsync(Packet("STATE seq=1", "len=0 sack=0102"), "sack=0102 is not a multiple");
         await BadAsync("    0.000000 A in  pkt       p=0 i=1/1 raw=00", "a pkt without a recv");
 
-        static string Packet(string type, string rest) => $"    0.000000 A out pkt       p=1 to=10.0.0.2:6000 i=1/1 {type} id=1 ack=0 wnd=0 ts=0 td=0 {rest}";
+        static string Packet(string type, string rest) =>
+            $"    0.000000 A out pkt       p=1 to=10.0.0.2:6000 i=1/1 {type} id=1 ack=0 wnd=0 ts=0 td=0 {rest}";
 
         Task BadAsync(string line, string what) => FailAsync(files.Write("bad.utrace", [.. head, line]), $"line 4: {what}");
     }
@@ -81,6 +84,7 @@ public static class ToolTrace
     {
         using var tool = ToolProcess.Start($"trace {file}");
         var complaint = await tool.FailAsync(Failure);
-        Check.That(complaint.Contains(what, StringComparison.OrdinalIgnoreCase) && complaint.Contains(file, StringComparison.Ordinal), $"'{what}' is in '{complaint}'");
+        Check.That(complaint.Contains(file, StringComparison.Ordinal), complaint);
+        Check.That(complaint.Contains(what, StringComparison.OrdinalIgnoreCase), $"'{what}' is in '{complaint}'");
     }
 }

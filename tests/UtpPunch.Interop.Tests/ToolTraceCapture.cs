@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 using UtpPunch.Protocol;
 using UtpPunch.Tests;
 
@@ -28,12 +29,13 @@ public static class ToolTraceCapture
         foreach (var (line, block) in expected.Zip(seen))
         {
             var length = BinaryPrimitives.ReadInt32LittleEndian(block.Body.AsSpan(12));
-            Check.Equal(Malformed.None, Wire.decode(new Bytes(block.Body, 20 + 28, length - 28), out var packet), $"{line}");
+            var datagram = new Bytes(block.Body, 20 + 28, length - 28);
+            Check.Equal(Malformed.None, Wire.decode(datagram, out var packet), $"{line}");
             CheckSame(line, packet);
         }
     }
 
-    [Fact("tshark takes every datagram for uTP, none for malformed, all checksums for right, and reads the numbers of the trace", Timeout = 120)]
+    [Fact("tshark takes every datagram for uTP, none for malformed, and reads the numbers of the trace; checksums are right", Timeout = 120)]
     public static async Task Dissected()
     {
         Skip.Unless(Tshark is not null, "needs tshark on the PATH");
@@ -59,13 +61,17 @@ public static class ToolTraceCapture
         var lost = await DissectAsync(files.At("x.pcapng"), "frame.interface_name == \"lost\"", "frame.comment");
         Check.Equal(5, lost.Length);
         Check.That(lost.All(comment => comment.Contains("lost: random", StringComparison.Ordinal)), string.Join('\n', lost));
-        Check.Equal(2, (await DissectAsync(files.At("x.pcapng"), "frame.comment contains \"copy of p\" and frame.interface_name == \"B.rx\"", "frame.number")).Length);
-        Check.Equal("0x00000001", string.Join(' ', (await DissectAsync(files.At("x.pcapng"), "frame.interface_name == \"A.rx\"", "frame.packet_flags")).Distinct()));
+        const string Copies = "frame.comment contains \"copy of p\" and frame.interface_name == \"B.rx\"";
+        Check.Equal(2, (await DissectAsync(files.At("x.pcapng"), Copies, "frame.number")).Length);
+        var inbound = await DissectAsync(files.At("x.pcapng"), "frame.interface_name == \"A.rx\"", "frame.packet_flags");
+        Check.Equal("0x00000001", string.Join(' ', inbound.Distinct()));
 
-        var six = files.Write("six.utrace", File.ReadLines(TraceFiles.Sample)
-            .Select(line => line.Replace("10.0.0.1:", "[fd00::1]:", StringComparison.Ordinal).Replace("10.0.0.2:", "[fd00::2]:", StringComparison.Ordinal)));
+        var six = files.Write(
+            "six.utrace",
+            File.ReadLines(TraceFiles.Sample).Select(line => Regex.Replace(line, @"\b10\.0\.0\.(\d):", "[fd00::$1]:")));
         await TraceFiles.ShowAsync(six, "--pcapng", files.At("six.pcapng"));
-        var good = await DissectAsync(files.At("six.pcapng"), "ipv6 and bt-utp and udp.checksum.status == \"Good\" and not _ws.malformed", "frame.number");
+        const string Good = "ipv6 and bt-utp and udp.checksum.status == \"Good\" and not _ws.malformed";
+        var good = await DissectAsync(files.At("six.pcapng"), Good, "frame.number");
         Check.Equal(TraceFiles.Packets(six).Count + 1, good.Length);
     }
 
@@ -81,16 +87,21 @@ public static class ToolTraceCapture
             "    0.000002 A out pkt       p=0 to=10.0.0.2:6000 i=1/1 DATA id=1 seq=3 ack=3 wnd=4 ts=5 td=6 len=3 pay=313233",
         ];
         await TraceFiles.ShowAsync(files.Write("x.utrace", lines), "--pcapng", files.At("x.pcapng"));
-        var payloads = Blocks(await File.ReadAllBytesAsync(files.At("x.pcapng"))).Where(block => block.Type == 6)
-            .Select(block => Convert.ToHexStringLower(block.Body.AsSpan(20 + 28, BinaryPrimitives.ReadInt32LittleEndian(block.Body.AsSpan(12)) - 28)));
-        Check.Equal("48656c6c6f 0100000100000005000000060000000400020003000000 0100000100000005000000060000000400030003313233", string.Join(' ', payloads));
+        var payloads =
+            from block in Blocks(await File.ReadAllBytesAsync(files.At("x.pcapng")))
+            where block.Type == 6
+            let length = BinaryPrimitives.ReadInt32LittleEndian(block.Body.AsSpan(12))
+            select Convert.ToHexStringLower(block.Body.AsSpan(20 + 28, length - 28));
+        const string Header = "01000001000000050000000600000004";
+        Check.Equal($"48656c6c6f {Header}00020003000000 {Header}00030003313233", string.Join(' ', payloads));
     }
 
     private static async Task<string[]> DissectAsync(string capture, string filter, params string[] fields)
     {
         string[] arguments =
         [
-            "-r", capture, "-d", "udp.port==5000,bt-utp", "-d", "udp.port==6000,bt-utp", "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
+            "-r", capture, "-d", "udp.port==5000,bt-utp", "-d", "udp.port==6000,bt-utp",
+            "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
             "-Y", filter, "-T", "fields", "-E", "separator=/s", .. fields.SelectMany(field => new[] { "-e", field }),
         ];
         var (output, _) = await OtherTool.RunAsync(Tshark!, arguments);
@@ -101,8 +112,8 @@ public static class ToolTraceCapture
     {
         var header = packet.Header;
         var wanted = string.Join(' ', new[] { "id", "seq", "ack", "wnd", "ts", "td", "len" }.Select(line.Number));
-        var found = string.Create(CultureInfo.InvariantCulture, $"{header.ConnectionId} {header.SeqNr.Value} {header.AckNr.Value} {header.Window} ")
-            + string.Create(CultureInfo.InvariantCulture, $"{header.Timestamp} {header.TimestampDifference} {packet.Payload.Length}");
+        var found = $"{header.ConnectionId} {header.SeqNr.Value} {header.AckNr.Value} {header.Window} "
+            + $"{header.Timestamp} {header.TimestampDifference} {packet.Payload.Length}";
         Check.Equal(wanted, found, $"{line}");
         Check.That(line.Has(header.Type.ToString().ToUpperInvariant()), $"{header.Type} is in {line}");
         Check.Equal(line.Find("sack") ?? "", Convert.ToHexStringLower(packet.Sack.Span), $"{line}");
@@ -110,7 +121,8 @@ public static class ToolTraceCapture
         {
             var offset = long.Parse(pay.Split(':')[1], CultureInfo.InvariantCulture);
             var key = KeyOf(pay[1..pay.IndexOf(':', StringComparison.Ordinal)]);
-            Check.Equal([.. Enumerable.Range(0, packet.Payload.Length).Select(i => Keyed.byteAt(key, offset + i))], packet.Payload.Span, $"{line}");
+            var bytes = Enumerable.Range(0, packet.Payload.Length).Select(i => Keyed.byteAt(key, offset + i)).ToArray();
+            Check.Equal(bytes, packet.Payload.Span, $"{line}");
         }
     }
 

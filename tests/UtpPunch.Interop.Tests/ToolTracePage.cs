@@ -23,9 +23,9 @@ public static class ToolTracePage
             Check.Equal(again, Regex.Count(page, "<g class=\"packet again( lost)?\""));
             Check.That(page.Contains($"<b>{packets}</b> packets sent", StringComparison.Ordinal), "the count of packets");
             Check.That(page.Contains($"<b>{lost.Length}</b> lost", StringComparison.Ordinal), "the count of losses");
-            foreach (var series in new[] { "key-sent", "key-again", "key-lost", "key-ack", "key-sack", "key-cwnd", "key-flight", "key-delay", "key-target" })
+            foreach (var series in "sent again lost ack sack window cwnd flight delay target rtt".Split(' '))
             {
-                Check.That(Regex.IsMatch(page, $"class=\"series {series}\" d=\"M"), $"{series} is drawn");
+                Check.That(Regex.IsMatch(page, $"class=\"series key-{series}\" d=\"M"), $"{series} is drawn");
             }
         }
     }
@@ -45,7 +45,7 @@ public static class ToolTracePage
         using var files = new TraceFiles();
         const string Evil = "</script><img/src=x/onerror=\"document.body.remove()\"><!--<script>";
         var page = await OpenAsync(files.WriteWith($"    0.200000 B chk violation S1 {Evil} at 1380"));
-        Check.That(page.Contains("<b>1</b> violation<", StringComparison.Ordinal) || page.Contains("<b>1</b> violation", StringComparison.Ordinal), "the count");
+        Check.That(page.Contains("<b>1</b> violation<", StringComparison.Ordinal), "the count");
         var shown = Evil.Replace("<", "&lt;", StringComparison.Ordinal).Replace(">", "&gt;", StringComparison.Ordinal);
         Check.That(Regex.IsMatch(page, $"<div id=\"violations\">.*S1 {Regex.Escape(shown)} at 1380"), "the reason, as text");
         Check.That(!page.Contains("<img", StringComparison.Ordinal), "no element of the file");
@@ -92,7 +92,8 @@ public static class ToolTracePage
     {
         using var files = new TraceFiles();
         var (page, log) = await OtherTool.RunAsync(
-            Browser!, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", $"--user-data-dir={files.At("profile")}",
+            Browser!, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+            $"--user-data-dir={files.At("profile")}",
             "--enable-logging=stderr", "--window-size=1400,900", "--virtual-time-budget=5000", "--dump-dom", new Uri(file).AbsoluteUri);
         if (!page.Contains("data-errors", StringComparison.Ordinal))
         {

@@ -12,7 +12,7 @@ internal static class TraceCommand
 
     private static readonly Option<string?> Html = new("--html")
     {
-        Description = "Write one page for the browser, which needs nothing else: ladder, time-sequence diagrams, windows, delays, all events.",
+        Description = "Write one page for the browser, which needs nothing else: ladder, sequence numbers, windows, delays, all events.",
         HelpName = "OUT",
     };
 

@@ -122,7 +122,8 @@ internal static class TraceData
         json.WriteNumberValue(happened.Lane);
         json.WriteStringValue(happened.Direction);
         json.WriteStringValue(happened.Kind);
-        json.WriteStringValue(happened.Text.Length > TextLimit && !happened.IsViolation ? $"{happened.Text[..TextLimit]}…" : happened.Text);
+        var isLong = happened.Text.Length > TextLimit && !happened.IsViolation;
+        json.WriteStringValue(isLong ? $"{happened.Text[..TextLimit]}…" : happened.Text);
         json.WriteNumberValue(happened.Packet);
         json.WriteNumberValue(happened.Arrival);
     }

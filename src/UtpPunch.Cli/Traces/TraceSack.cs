@@ -7,7 +7,8 @@ internal static class TraceSack
     {
         var bits = Convert.FromHexString(datagram.Sack);
         var first = datagram.IsRaw ? 0 : datagram.Header.AckNr.Value + 2;
-        return [.. Enumerable.Range(0, bits.Length * 8).Where(bit => (bits[bit / 8] >> (bit % 8) & 1) != 0).Select(bit => (first + bit) & 0xFFFF)];
+        var named = Enumerable.Range(0, bits.Length * 8).Where(bit => (bits[bit / 8] >> (bit % 8) & 1) != 0);
+        return [.. named.Select(bit => (first + bit) & 0xFFFF)];
     }
 
     /// <summary>Runs of numbers: "7-9,12".</summary>

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace UtpPunch.Cli.Traces;
 
-/// <summary>A trace as a ladder of a hundred columns of ASCII, for terminals and logs: a line for each packet and for what else happened.</summary>
+/// <summary>
+/// A trace as a ladder of a hundred columns of ASCII, for terminals and logs: a line for each packet and for what else happened.
+/// </summary>
 internal sealed class TraceText(TraceModel model, TextWriter output)
 {
     private const int Columns = 100;
@@ -74,7 +76,8 @@ internal sealed class TraceText(TraceModel model, TextWriter output)
 
     // Deliveries and the like repeat what the packets say.
     private static bool IsNoise(TraceEvent happened) =>
-        happened.Kind is "deliver" or "consumed" or "taken" or "writable" or "write" || happened.Text.StartsWith("rule=OutOfOrder", StringComparison.Ordinal);
+        happened.Kind is "deliver" or "consumed" or "taken" or "writable" or "write"
+        || happened.Text.StartsWith("rule=OutOfOrder", StringComparison.Ordinal);
 
     private string Arrow(TracePacket packet, long? sentAt, long? arrivedAt, string remark)
     {

@@ -45,7 +45,8 @@ function drawLadder(force) {
   const few = ladder.marks.length <= allAtOnce;
   const from = few ? 0 : Math.max(0, scroll.scrollTop - seen);
   const to = few ? ladder.height : scroll.scrollTop + 2 * seen;
-  if (!force && drawn.width === width && drawn.from <= Math.max(0, scroll.scrollTop - 40) && drawn.to >= Math.min(ladder.height, scroll.scrollTop + seen + 40)) {
+  const isThere = drawn.from <= Math.max(0, scroll.scrollTop - 40) && drawn.to >= Math.min(ladder.height, scroll.scrollTop + seen + 40);
+  if (!force && drawn.width === width && isThere) {
     return;
   }
   Object.assign(drawn, { from, to, width });
@@ -209,7 +210,11 @@ function drawLanes() {
       element("b", { textContent: lane.name }), ` ${lane.address}`);
     box.style.left = `${laneX(index, width)}px`;
     return box;
-  }), ...(ladder.style.times > 0 ? [element("i", { className: "unit", textContent: "ms" }), element("i", { className: "unit last", textContent: lanes[lanes.length - 1].isNode ? "ms" : "" })] : []));
+  }));
+  if (ladder.style.times > 0) {
+    $("lanes").append(element("i", { className: "unit", textContent: "ms" }));
+    $("lanes").append(element("i", { className: "unit last", textContent: lanes[lanes.length - 1].isNode ? "ms" : "" }));
+  }
   for (const box of $("lanes").querySelectorAll("span")) {
     const over = box.offsetLeft + box.offsetWidth / 2 - width;
     box.style.left = `${Math.max(box.offsetWidth / 2, box.offsetLeft - Math.max(0, over))}px`;

@@ -84,12 +84,14 @@ function drawPanel(svg, defs, panel, index, times) {
 }
 
 function drawHead(panel) {
-  const title = shape("text", { class: "panel-title", x: margin.left, y: panel.top - 5 }, plots.width < 520 ? panel.title.replace(", seq", "") : panel.title);
-  panel.head.replaceChildren(title);
+  const isNarrow = plots.width < 520;
+  const title = isNarrow ? panel.title.replace(", seq", "") : panel.title;
+  panel.head.replaceChildren(shape("text", { class: "panel-title", x: margin.left, y: panel.top - 5 }, title));
   const keys = shape("text", { class: "keys", x: plots.width - margin.right, y: panel.top - 5, "text-anchor": "end" });
   for (const [text, kind] of panel.keys(plots.cursor, panel)) {
-    keys.append(shape("tspan", { class: `sign ${kind}`, dx: keys.firstChild ? 9 : 0 }, kind === "key-lost" ? "✗ " : kind === "key-again" || kind === "key-sent" ? "| " : "━ "),
-      shape("tspan", {}, plots.width < 520 ? text.replace(" (above)", "") : text));
+    const sign = kind === "key-lost" ? "✗ " : kind === "key-again" || kind === "key-sent" ? "| " : "━ ";
+    keys.append(shape("tspan", { class: `sign ${kind}`, dx: keys.firstChild ? 9 : 0 }, sign),
+      shape("tspan", {}, isNarrow ? text.replace(" (above)", "") : text));
   }
   panel.head.append(keys);
 }
@@ -120,7 +122,8 @@ function lightPlots() {
   if (plots.cursor !== null) {
     const x = plotX(plots.cursor);
     hot.append(shape("line", { class: "cursor", x1: x, x2: x, y1: margin.title, y2: plots.height - margin.axis }));
-    hot.append(shape("text", { class: "tick now", x: Math.min(Math.max(x, 40), plots.width - 40), y: plots.height - margin.axis + 11, "text-anchor": "middle" }, `${seconds(plots.cursor)} s`));
+    const place = { x: Math.min(Math.max(x, 40), plots.width - 40), y: plots.height - margin.axis + 11 };
+    hot.append(shape("text", { class: "tick now", ...place, "text-anchor": "middle" }, `${seconds(plots.cursor)} s`));
   }
   if (plots.drag) {
     const [a, b] = [plots.drag.from, plots.drag.to].sort((p, q) => p - q);
@@ -226,6 +229,7 @@ function startPlots() {
       }
     }
   }, { passive: false });
+  addEventListener("resize", drawPlots);
   whenResized(host, () => {
     if (host.clientWidth !== plots.width || Math.abs(host.clientHeight - plots.height) > 8) {
       drawPlots();

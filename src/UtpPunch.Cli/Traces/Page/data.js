@@ -85,7 +85,11 @@ function labelOf(packet) {
   return `${packet.type} ${packet.seq}/${packet.ack}`;
 }
 
-const extraOf = (packet) => packet.sacked.length > 0 ? `+${packet.sacked.length} sack` : packet.len > 0 && packet.type !== "RAW" ? `${packet.len}` : "";
+function extraOf(packet) {
+  return packet.sacked.length > 0 ? `+${packet.sacked.length} sack` : packet.len > 0 && packet.type !== "RAW" ? `${packet.len}` : "";
+}
+
+const nameOf = (lane) => lanes[lane] ? lanes[lane].name : "";
 
 function element(name, properties, ...children) {
   const made = document.createElement(name);

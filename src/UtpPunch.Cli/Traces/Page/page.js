@@ -8,7 +8,8 @@ function startHeading() {
   const copies = packets.reduce((sum, packet) => sum + Math.max(0, packet.arrivals.length - 1), 0);
   const again = packets.filter((packet) => packet.again).length;
   const wrong = events.filter((happened) => happened.kind === "violation");
-  const counts = [[`${((lastTime - firstTime) / 1e6).toFixed(3)} s`, "long"], [grouped(sent.length), sent.length === 1 ? "packet sent" : "packets sent"],
+  const counts = [[`${((lastTime - firstTime) / 1e6).toFixed(3)} s`, "long"],
+    [grouped(sent.length), sent.length === 1 ? "packet sent" : "packets sent"],
     [grouped(packets.length - sent.length), "only received"], [grouped(lost), "lost", lost > 0 ? "bad" : ""],
     [grouped(again), "sent again", again > 0 ? "bad" : ""], [grouped(copies), copies === 1 ? "copy" : "copies", copies > 0 ? "odd" : ""],
     [grouped(wrong.length), wrong.length === 1 ? "violation" : "violations", wrong.length > 0 ? "bad" : "good"]];
@@ -17,8 +18,8 @@ function startHeading() {
   const host = $("violations");
   host.hidden = wrong.length === 0;
   for (const happened of wrong.slice(0, 20)) {
-    const button = element("button", {}, element("b", { textContent: "violation" }), ` ${seconds(happened.t)} ${happened.lane >= 0 ? lanes[happened.lane].name : ""} `,
-      element("span", { textContent: happened.text }));
+    const button = element("button", {}, element("b", { textContent: "violation" }),
+      ` ${seconds(happened.t)} ${nameOf(happened.lane)} `, element("span", { textContent: happened.text }));
     button.onclick = () => look(-1, events.indexOf(happened), { fix: true, scroll: true, table: true });
     host.append(button);
   }
@@ -33,14 +34,15 @@ function showCard() {
   const packet = packets[focus.packet];
   card.classList.toggle("empty", !packet);
   if (!packet) {
-    card.replaceChildren(element("p", { textContent: "Point at a packet, anywhere; a click holds it." }), element("dl", {}, ...[["j k", "next, previous packet"],
-      ["t", "rows or linear time"], ["+ −", "ladder"], ["i o", "zoom in, out"], ["← →", "move"], ["0", "all"], ["/", "filter"], ["Esc", "let go"]].flatMap(([key, what]) =>
-      [element("dt", {}, element("kbd", { textContent: key })), element("dd", { textContent: what })])));
+    const known = [["j k", "next, previous packet"], ["t", "rows or linear time"], ["+ −", "ladder"], ["i o", "zoom in, out"],
+      ["← →", "move"], ["0", "all"], ["/", "filter"], ["Esc", "let go"]];
+    card.replaceChildren(element("p", { textContent: "Point at a packet, anywhere; a click holds it." }), element("dl", {},
+      ...known.flatMap(([key, what]) => [element("dt", {}, element("kbd", { textContent: key })), element("dd", { textContent: what })])));
     return;
   }
   const facts = [];
   const fact = (name, value) => value !== "" && facts.push(element("dt", { textContent: name }), element("dd", { textContent: value, title: value }));
-  const way = `${lanes[packet.from].name} → ${(lanes[packet.to] || { name: "?" }).name}`;
+  const way = `${nameOf(packet.from)} → ${nameOf(packet.to)}`;
   fact("sent", packet.sent === null ? "" : `${seconds(packet.sent)} s`);
   packet.arrivals.slice(0, 3).forEach((at, index) => fact(index > 0 ? "copy" : "arrived",
     `${seconds(at)} s${packet.sent === null ? "" : ` (${millis(at - packet.sent)})`}`));

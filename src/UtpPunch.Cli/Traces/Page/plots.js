@@ -1,7 +1,7 @@
 // The diagrams over time share one axis: sequence numbers of each direction, and below what the sender measured.
 
 const plots = { from: firstTime, to: lastTime, conversation: -1, side: -1, panels: [], cursor: null, drag: null, width: 0, height: 0 };
-const margin = { left: 54, right: 12, title: 17, gap: 9, axis: 20 };
+const margin = { left: 54, right: 16, title: 17, gap: 9, axis: 20 };
 
 const step16 = (number, origin) => origin + (((number - origin) & 0xFFFF) << 16 >> 16);
 
@@ -228,7 +228,7 @@ function delayPanel() {
 
 function queuePanel(queued) {
   const sides = [...new Set(queued.map((packet) => packet.from))].sort()
-    .map((lane) => ({ lane, rows: queued.filter((packet) => packet.from === lane).map((packet) => ({ t: packet.sent, queue: packet.queue, packet })) }))
+    .map((lane) => ({ lane, rows: queued.filter((packet) => packet.from === lane).map(({ sent, queue }) => ({ t: sent, queue })) }))
     .filter((side) => side.rows.some((row) => row.queue > 0));
   return {
     kind: "strip", weight: 0.8, title: "queue on the way",

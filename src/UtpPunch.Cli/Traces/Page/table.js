@@ -26,11 +26,12 @@ function remarksOf(happened) {
   if (!packet) {
     return [];
   }
-  return [happened.dir === "net" ? [`lost: ${packet.lost}`, "bad"] : packet.lost !== null && happened.dir === "out" ? ["lost", "bad"] : null,
-    packet.again ? ["again", "bad"] : null, packet.corrupt ? ["corrupt", "bad"] : null, happened.arrival > 0 ? ["copy", "odd"] : null].filter(Boolean);
+  const fate = happened.dir === "net" ? `lost: ${packet.lost}` : packet.lost !== null && happened.dir === "out" ? "lost" : "";
+  return [[fate, "bad"], [packet.again ? "again" : "", "bad"], [packet.corrupt ? "corrupt" : "", "bad"], [happened.arrival > 0 ? "copy" : "", "odd"]]
+    .filter(([text]) => text);
 }
 
-const wordsOf = (happened) => [seconds(happened.t), happened.lane >= 0 ? lanes[happened.lane].name : "", happened.dir, happened.kind, textOf(happened),
+const wordsOf = (happened) => [seconds(happened.t), nameOf(happened.lane), happened.dir, happened.kind, textOf(happened),
   ...remarksOf(happened).map(([text]) => text)].join(" ").toLowerCase();
 
 function filterRows() {
@@ -66,13 +67,13 @@ function drawRows() {
     const happened = events[table.rows[i]];
     const isHot = table.rows[i] === focus.event || (happened.packet >= 0 && happened.packet === focus.packet);
     const arrow = happened.dir === "out" ? "→" : happened.dir === "in" ? "←" : "·";
-    const text = element("span", { className: "text" }, element("b", { textContent: happened.packet < 0 ? happened.kind : happened.dir === "net" ? "lost" : "pkt" }), ` ${textOf(happened)}`);
+    const text = element("span", { className: "text" }, element("b", { textContent: happened.kind }), ` ${textOf(happened)}`);
     for (const [remark, kind] of remarksOf(happened)) {
       text.append(element("em", { className: kind, textContent: remark }));
     }
     const line = element("div", { className: `row ${kindOf(happened)}${isHot ? " hot" : ""}`, role: "row" },
       element("span", { className: "time", textContent: seconds(happened.t) }),
-      element("span", { className: happened.lane >= 0 ? `node side${happened.lane % 2}` : "node", textContent: happened.lane >= 0 ? lanes[happened.lane].name : "" }),
+      element("span", { className: happened.lane >= 0 ? `node side${happened.lane % 2}` : "node", textContent: nameOf(happened.lane) }),
       element("span", { className: "arrow", title: happened.dir, textContent: arrow }), text);
     line.style.top = `${i * rowHeight}px`;
     line.dataset.index = table.rows[i];
