@@ -55,6 +55,8 @@ function filterRows() {
   drawRows();
 }
 
+const isFocused = (index) => index === focus.event || (events[index].packet >= 0 && events[index].packet === focus.packet);
+
 // Browsers end at some tens of millions of pixels; 400,000 rows stay below.
 function drawRows() {
   const host = $("rows");
@@ -65,7 +67,7 @@ function drawRows() {
   const made = [];
   for (let i = first; i < last; i++) {
     const happened = events[table.rows[i]];
-    const isHot = table.rows[i] === focus.event || (happened.packet >= 0 && happened.packet === focus.packet);
+    const isHot = isFocused(table.rows[i]);
     const arrow = happened.dir === "out" ? "→" : happened.dir === "in" ? "←" : "·";
     const text = element("span", { className: "text" }, element("b", { textContent: happened.kind }), ` ${textOf(happened)}`);
     for (const [remark, kind] of remarksOf(happened)) {
@@ -89,9 +91,12 @@ function lightRows(options = {}) {
     const y = place * rowHeight;
     if (place >= 0 && (y < host.scrollTop || y > host.scrollTop + host.clientHeight - rowHeight)) {
       host.scrollTop = y - host.clientHeight / 2;
+      drawRows();
     }
   }
-  drawRows();
+  for (const line of $("space").children) {
+    line.classList.toggle("hot", isFocused(Number(line.dataset.index)));
+  }
 }
 
 function startTable() {
