@@ -7,6 +7,7 @@ using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using System.Reflection;
 using UtpPunch.Cli;
+using UtpPunch.Cli.Traces;
 
 var root = new RootCommand("""
     Reliable byte streams over UDP: uTP, as BEP 29 and the npm package utp-punch speak it.
@@ -18,8 +19,9 @@ var root = new RootCommand("""
     CatCommand.Create(),
     DemoCommand.Create(),
     DemoCommand.CreatePeer(),
+    TraceCommand.Create(),
 };
-root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat or demo (utp --help explains them)"));
+root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: trace, cat or demo (utp --help explains them)"));
 root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
 
 try

@@ -1,0 +1,78 @@
+using System.CommandLine;
+
+namespace UtpPunch.Cli.Traces;
+
+/// <summary>`utp trace`: shows a recorded trace as a page, as a capture for Wireshark, or as text.</summary>
+internal static class TraceCommand
+{
+    private static readonly Argument<string> Source = new("FILE")
+    {
+        Description = "A trace, as the simulator and the recorder write them (docs/utrace.md).",
+    };
+
+    private static readonly Option<string?> Html = new("--html")
+    {
+        Description = "Write one page for the browser, which needs nothing else: ladder, sequence numbers, windows, delays, all events.",
+        HelpName = "OUT",
+    };
+
+    private static readonly Option<string?> Capture = new("--pcapng")
+    {
+        Description = "Write a capture for Wireshark, which takes the packets for uTP when it is told so: tshark -d udp.port==5000,bt-utp.",
+        HelpName = "OUT",
+    };
+
+    private static readonly Option<bool> Text = new("--text")
+    {
+        Description = "Write a ladder of a hundred columns to standard output. This is also what happens when no file is asked for.",
+    };
+
+    public static Command Create()
+    {
+        var command = new Command("trace", "Show what a recorded trace tells.") { Source, Html, Capture, Text };
+        command.SetAction(parsed => Run(
+            parsed.GetRequiredValue(Source),
+            parsed.GetValue(Html),
+            parsed.GetValue(Capture),
+            parsed.GetValue(Text)));
+        return command;
+    }
+
+    private static int Run(string source, string? html, string? capture, bool text)
+    {
+        var model = TraceReader.Read(source);
+        if (html is not null)
+        {
+            Save(html, target => TracePage.Write(model, target));
+        }
+
+        if (capture is not null)
+        {
+            Save(capture, target => TraceCapture.Write(model, target));
+        }
+
+        if (text || (html is null && capture is null))
+        {
+            using var output = new StreamWriter(StandardStreams.OpenOutput());
+            new TraceText(model, output).Write();
+        }
+
+        return ExitCodes.Success;
+    }
+
+    // It is made in memory: a trace that makes no sense leaves no half of a file.
+    private static void Save(string file, Action<Stream> write)
+    {
+        using var memory = new MemoryStream();
+        write(memory);
+        try
+        {
+            using var target = File.Create(file);
+            memory.WriteTo(target);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new ToolException(ExitCodes.Failure, $"{file} cannot be written: {error.Message}", error);
+        }
+    }
+}

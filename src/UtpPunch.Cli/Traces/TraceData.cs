@@ -1,0 +1,142 @@
+using System.Text;
+using System.Text.Json;
+
+namespace UtpPunch.Cli.Traces;
+
+/// <summary>
+/// What the page's script reads, as JSON: arrays in the order that data.js names. The writer escapes what a script element must not hold.
+/// </summary>
+internal static class TraceData
+{
+    // A browser draws what it sees, but must hold it all.
+    private const int EventLimit = 400_000;
+    private const int TextLimit = 400;
+
+    public static string Of(TraceModel model)
+    {
+        using var memory = new MemoryStream();
+        using (var json = new Utf8JsonWriter(memory))
+        {
+            json.WriteStartObject();
+            json.WriteString("file", model.File);
+            json.WriteString("title", model.Title);
+            json.WriteNumber("lines", model.Lines);
+            json.WriteNumber("cut", Math.Max(0, model.Events.Count - EventLimit));
+            WriteLanes(json, model);
+            WriteArray(json, "packets", model.Packets, WritePacket);
+            WriteArray(json, "samples", model.Samples, WriteSample);
+            WriteArray(json, "events", model.Events.Take(EventLimit), WriteEvent);
+            json.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(memory.GetBuffer(), 0, (int)memory.Length);
+    }
+
+    private static void WriteLanes(Utf8JsonWriter json, TraceModel model)
+    {
+        json.WriteStartArray("lanes");
+        var count = model.Nodes.Count + (model.Strangers.Count > 0 || model.Nodes.Count == 1 ? 1 : 0);
+        for (var lane = 0; lane < count; lane++)
+        {
+            json.WriteStartArray();
+            json.WriteStringValue(model.NameOf(lane));
+            json.WriteStringValue(lane == model.Outside && model.Strangers.Count == 0 ? "" : model.AddressOf(lane));
+            json.WriteNumberValue(lane == model.Outside ? 0 : 1);
+            json.WriteEndArray();
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static void WriteArray<T>(Utf8JsonWriter json, string name, IEnumerable<T> items, Action<Utf8JsonWriter, T> write)
+    {
+        json.WriteStartArray(name);
+        foreach (var item in items)
+        {
+            json.WriteStartArray();
+            write(json, item);
+            json.WriteEndArray();
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static void WritePacket(Utf8JsonWriter json, TracePacket packet)
+    {
+        var datagram = packet.Datagram;
+        var header = datagram.Header;
+        json.WriteNumberValue(packet.Number);
+        json.WriteNumberValue(packet.From);
+        json.WriteNumberValue(packet.To);
+        WriteTime(json, packet.SentAt);
+        json.WriteStringValue(datagram.Type);
+        json.WriteNumberValue(header.ConnectionId);
+        json.WriteNumberValue(datagram.IsRaw ? 0 : header.SeqNr.Value);
+        json.WriteNumberValue(datagram.IsRaw ? 0 : header.AckNr.Value);
+        json.WriteNumberValue(header.Window);
+        json.WriteNumberValue(datagram.Length);
+        json.WriteStringValue(datagram.Sack);
+        json.WriteNumberValue((packet.IsAgain ? 1 : 0) | (packet.IsCorrupt ? 2 : 0));
+        json.WriteStringValue(packet.Lost);
+        WriteTime(json, packet.Queue);
+        json.WriteNumberValue(packet.Conversation);
+        json.WriteNumberValue(header.Timestamp);
+        json.WriteNumberValue(header.TimestampDifference);
+        json.WriteNumberValue(datagram.Line);
+        json.WriteStartArray();
+        foreach (var arrival in packet.Arrivals)
+        {
+            json.WriteNumberValue(arrival.At);
+        }
+
+        json.WriteEndArray();
+
+        // What is still under way when the trace ends.
+        json.WriteStartArray();
+        foreach (var time in packet.Promised.Skip(packet.Arrivals.Count))
+        {
+            json.WriteNumberValue(time);
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static void WriteSample(Utf8JsonWriter json, TraceSample sample)
+    {
+        json.WriteNumberValue(sample.At);
+        json.WriteNumberValue(sample.Lane);
+        json.WriteNumberValue(sample.Conversation);
+        json.WriteNumberValue(sample.Window);
+        json.WriteNumberValue(sample.Flight);
+        json.WriteNumberValue(sample.PeerWindow);
+        json.WriteNumberValue(sample.Delay);
+        json.WriteNumberValue(sample.Target);
+        json.WriteNumberValue(sample.RoundTrip);
+        json.WriteNumberValue(sample.Timeout);
+        json.WriteNumberValue(sample.Unread);
+    }
+
+    private static void WriteEvent(Utf8JsonWriter json, TraceEvent happened)
+    {
+        json.WriteNumberValue(happened.At);
+        json.WriteNumberValue(happened.Lane);
+        json.WriteStringValue(happened.Direction);
+        json.WriteStringValue(happened.Kind);
+        var isLong = happened.Text.Length > TextLimit && !happened.IsViolation;
+        json.WriteStringValue(isLong ? $"{happened.Text[..TextLimit]}…" : happened.Text);
+        json.WriteNumberValue(happened.Packet);
+        json.WriteNumberValue(happened.Arrival);
+    }
+
+    private static void WriteTime(Utf8JsonWriter json, long? value)
+    {
+        if (value is { } time)
+        {
+            json.WriteNumberValue(time);
+        }
+        else
+        {
+            json.WriteNullValue();
+        }
+    }
+}

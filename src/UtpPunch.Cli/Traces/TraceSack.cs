@@ -1,0 +1,32 @@
+namespace UtpPunch.Cli.Traces;
+
+/// <summary>What a selective acknowledgement names: bit 0 of its first byte is `ack_nr + 2` (BEP 29).</summary>
+internal static class TraceSack
+{
+    public static List<int> Numbers(TraceDatagram datagram)
+    {
+        var bits = Convert.FromHexString(datagram.Sack);
+        var first = datagram.IsRaw ? 0 : datagram.Header.AckNr.Value + 2;
+        var named = Enumerable.Range(0, bits.Length * 8).Where(bit => (bits[bit / 8] >> (bit % 8) & 1) != 0);
+        return [.. named.Select(bit => (first + bit) & 0xFFFF)];
+    }
+
+    /// <summary>Runs of numbers: "7-9,12".</summary>
+    public static string Ranges(List<int> numbers)
+    {
+        var runs = new List<(int First, int Last)>();
+        foreach (var number in numbers)
+        {
+            if (runs is [.., var (first, last)] && number == ((last + 1) & 0xFFFF))
+            {
+                runs[^1] = (first, number);
+            }
+            else
+            {
+                runs.Add((number, number));
+            }
+        }
+
+        return string.Join(',', runs.Select(run => run.First == run.Last ? $"{run.First}" : $"{run.First}-{run.Last}"));
+    }
+}

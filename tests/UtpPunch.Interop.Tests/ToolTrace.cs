@@ -1,0 +1,90 @@
+using UtpPunch.Tests;
+
+namespace UtpPunch.Interop;
+
+/// <summary>`utp trace` as text, and what it says of files that it cannot read.</summary>
+public static class ToolTrace
+{
+    private const int Failure = 1;
+    private const int Usage = 2;
+
+    [Fact("a trace as text is the ladder that stands beside it, a hundred columns wide")]
+    public static async Task Text()
+    {
+        var text = await TraceFiles.ShowAsync(TraceFiles.Sample);
+        Check.Equal(await File.ReadAllTextAsync(TraceFiles.PathOf("sample.txt")), text);
+        Check.That(text.Split('\n').All(line => line.Length <= 100), "a hundred columns");
+        Check.Equal(text, await TraceFiles.ShowAsync(TraceFiles.Sample, "--text"));
+    }
+
+    [Fact("the trace of a single node shows what goes out and what comes in, one line each")]
+    public static async Task OneNode()
+    {
+        using var files = new TraceFiles();
+        var file = files.WriteOneNode();
+        var text = await TraceFiles.ShowAsync(file);
+        Check.That(text.Contains("16 packets sent, 1 of them again; 0 lost, 0 copied; 0 violations\n", StringComparison.Ordinal), text);
+        var received = TraceFiles.Packets(file).Count(line => line.Direction == "in");
+        Check.Equal(received, text.Split('\n').Count(line => line.Contains("|<", StringComparison.Ordinal)));
+    }
+
+    [Fact("a violation, and a kind of commentary that nobody knows yet, are shown as they stand")]
+    public static async Task Violation()
+    {
+        using var files = new TraceFiles();
+        var file = files.WriteWith("    0.200000 B chk violation S1 B%20delivered a wrong byte at 1380");
+        var text = await TraceFiles.ShowAsync(file);
+        Check.That(text.Contains("!! 0.200000 violation at B: S1 B delivered a wrong byte at 1380\n", StringComparison.Ordinal), text);
+        Check.That(text.EndsWith("; 1 violations\n", StringComparison.Ordinal), text);
+        file = files.WriteWith("    0.200000 . net eclipse  of=the-moon");
+        Check.That((await TraceFiles.ShowAsync(file)).Contains("* eclipse of=the-moon", StringComparison.Ordinal));
+    }
+
+    [Fact("a file that is no trace, or breaks the grammar, is code 1 and one line with the number of the line and what is wrong")]
+    public static async Task BadFiles()
+    {
+        using var files = new TraceFiles();
+        await FailAsync(files.At("none.utrace"), "there is no such file");
+        await FailAsync(files.Write("empty.utrace", []), "line 1: this is no trace");
+        await FailAsync(files.Write("other.utrace", ["hello"]), "line 1: this is no trace");
+        await FailAsync(files.Write("later.utrace", ["#utrace 2"]), "line 1: '#utrace 2' is a version");
+        string[] head = ["#utrace 1", "#key k0 0x1f", "#node A 10.0.0.1:5000"];
+        await BadAsync("soon A in step now=0", "No time in seconds");
+        await BadAsync("    0.000000 A up  step", "The direction is not");
+        await BadAsync("    0.000000 C in  step", "there is no #node C");
+        await BadAsync(Packet("SYM seq=1", "len=0"), "'SYM' is no type of packet");
+        await BadAsync(Packet("SYN seq=65536", "len=0"), "seq=65536 does not fit");
+        await BadAsync(Packet("SYN seq=many", "len=0"), "seq=many is no whole number");
+        await BadAsync(Packet("SYN", "len=0"), "No seq=");
+        await BadAsync(Packet("DATA seq=1", "len=2 pay=00"), "pay= is not the 2 bytes");
+        await BadAsync(Packet("DATA seq=1", "len=2 pay=~k1:0:2"), "pay=~k1:0:2 names a key");
+        await BadAsync(Packet("DATA seq=1", "len=2 pay=~k0:0"), "pay=~k0:0 is not ~KEY:OFFSET:LENGTH");
+        await BadAsync(Packet("STATE seq=1", "len=0 sack=0102"), "sack=0102 is not a multiple");
+        await BadAsync("    0.000000 A in  pkt       p=0 i=1/1 raw=00", "a pkt without a recv");
+
+        static string Packet(string type, string rest) =>
+            $"    0.000000 A out pkt       p=1 to=10.0.0.2:6000 i=1/1 {type} id=1 ack=0 wnd=0 ts=0 td=0 {rest}";
+
+        Task BadAsync(string line, string what) => FailAsync(files.Write("bad.utrace", [.. head, line]), $"line 4: {what}");
+    }
+
+    [Fact("what cannot be written is code 1, what cannot be understood is code 2")]
+    public static async Task BadWords()
+    {
+        using var files = new TraceFiles();
+        using var folder = ToolProcess.Start($"trace {TraceFiles.Sample} --html {Path.GetTempPath()}");
+        Check.That((await folder.FailAsync(Failure)).Contains("cannot be written", StringComparison.Ordinal));
+        using var nothing = ToolProcess.Start("trace");
+        await nothing.FailAsync(Usage);
+        using var unknown = ToolProcess.Start($"trace {TraceFiles.Sample} --pdf x");
+        await unknown.FailAsync(Usage);
+    }
+
+    private static async Task FailAsync(string file, string what)
+    {
+        using var tool = ToolProcess.Start($"trace {file}");
+        var complaint = await tool.FailAsync(Failure);
+        Check.That(complaint.Contains(file, StringComparison.Ordinal), complaint);
+        Check.That(complaint.Contains(what, StringComparison.OrdinalIgnoreCase), $"'{what}' is in '{complaint}'");
+    }
+}
