@@ -65,12 +65,10 @@ internal sealed class CoreBench
         }
     }
 
+    // Each train that A sends reaches B at once; what B sends waits for A's next step.
     private void StepA(Event? first = null)
     {
-        var (node, effects) = NodeModule.Step(_now, Take(_toA, first), _a);
-        _a = node;
-
-        foreach (var effect in effects)
+        foreach (var effect in Step(ref _a, _toA, first))
         {
             switch (effect)
             {
@@ -87,10 +85,7 @@ internal sealed class CoreBench
 
     private void StepB(Event? first = null)
     {
-        var (node, effects) = NodeModule.Step(_now, Take(_toB, first), _b);
-        _b = node;
-
-        foreach (var effect in effects)
+        foreach (var effect in Step(ref _b, _toB, first))
         {
             switch (effect)
             {
@@ -108,7 +103,7 @@ internal sealed class CoreBench
         }
     }
 
-    private static Event[] Take(List<Event> events, Event? first)
+    private Effect[] Step(ref Node node, List<Event> events, Event? first)
     {
         if (first is not null)
         {
@@ -117,7 +112,8 @@ internal sealed class CoreBench
 
         var batch = events.ToArray();
         events.Clear();
-        return batch;
+        (node, var effects) = NodeModule.Step(_now, batch, node);
+        return effects;
     }
 
     private void Carry(Train train, Endpoint from, List<Event> target)

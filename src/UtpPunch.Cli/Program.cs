@@ -11,7 +11,8 @@ using UtpPunch.Cli;
 var root = new RootCommand("""
     Reliable byte streams over UDP: uTP, as BEP 29 and the npm package utp-punch speak it.
 
-      Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong, 5 the peer did not answer (any more), 130 Ctrl-C.
+      Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong, 5 the peer did not answer (any more),
+      130 Ctrl-C, 143 SIGTERM.
     """)
 {
     CatCommand.Create(),

@@ -41,4 +41,12 @@ public enum UtpError
     /// <see cref="System.IO.Stream.WriteTimeout"/>. The stream stays usable.
     /// </summary>
     OperationTimedOut,
+
+    /// <summary>A datagram of <see cref="UtpNode.SendDatagramAsync"/> was longer than the system sends to that peer: some have a limit of
+    /// their own, and a socket that must not fragment sends no more than the path carries in one piece.</summary>
+    DatagramTooLong,
+
+    /// <summary>A datagram of <see cref="UtpNode.SendDatagramAsync"/> was not sent for another reason, such as a stuck device or a
+    /// forbidden address; <see cref="UtpException.SocketError"/> says which.</summary>
+    DatagramNotSent,
 }

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -29,8 +28,9 @@ public sealed partial class UtpNode
     /// less than 5 makes it look like uTP to the peer.</param>
     /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/>.</param>
     /// <param name="cancellationToken">Looked at before the datagram is handed over.</param>
-    /// <exception cref="ArgumentException">The datagram is too long, or the end point of another kind.</exception>
-    /// <exception cref="UtpException">The system would not send it; <see cref="UtpException.SocketError"/> says why.</exception>
+    /// <exception cref="ArgumentException">The datagram has more than 65507 bytes, or the end point is of another kind.</exception>
+    /// <exception cref="UtpException">The system would not send it: <see cref="UtpError.NetworkUnreachable"/>,
+    /// <see cref="UtpError.DatagramTooLong"/> or <see cref="UtpError.DatagramNotSent"/>. The inner exception is the socket's.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     public ValueTask SendDatagramAsync(ReadOnlyMemory<byte> datagram, EndPoint remoteEndPoint, CancellationToken cancellationToken = default)
     {
@@ -55,11 +55,9 @@ public sealed partial class UtpNode
     {
         var work = new DatagramWork(remote, datagram);
         _engine.Post(work);
-        var error = await work.Sent.ConfigureAwait(false);
-        if (error != SocketError.Success)
+        if (await work.Sent.ConfigureAwait(false) is { } cause)
         {
-            var to = Addresses.ToIPEndPoint(remote);
-            throw new UtpException(UtpError.NetworkUnreachable, $"A datagram could not be sent to {to}: {error}.", to, error);
+            throw Failure.NotSent(Addresses.ToIPEndPoint(remote), datagram.Length, cause).ToException();
         }
     }
 

@@ -90,8 +90,15 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
 
     internal Engine Engine => _engine;
 
-    /// <summary>How many streams there are, by kind.</summary>
-    public UtpNodeStatistics GetStatistics() => UtpNodeStatistics.Of(_engine.Node);
+    /// <summary>How many streams there are, by kind, and what could not be sent. May be called when the node is closed, too.</summary>
+    public UtpNodeStatistics GetStatistics() => UtpNodeStatistics.Of(_engine.Node, _transport);
+
+    /// <summary>
+    /// How often each uncommon rule of the protocol has fired since the node was bound, such as <c>RetransmitTimeout</c>, <c>Duplicate</c>,
+    /// <c>ResetAccepted</c> or <c>KeepAlive</c>: for logs and graphs. All rules are there, also those that never fired; which there are
+    /// may change with any version. A snapshot, which belongs to the caller.
+    /// </summary>
+    public IReadOnlyDictionary<string, long> GetRuleCounts() => _engine.CountRules();
 
     /// <summary>
     /// Accepts streams from now on. There is one listener at a time; when it is disposed, another may be made. Peers that dial a node which
@@ -125,8 +132,9 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
 
     /// <summary>
     /// Closes the node: it listens no more, reads and writes under way fail with <see cref="UtpError.NodeClosed"/>, what was written is
-    /// still sent. When all of it has arrived, or the time is over, or the wait is cancelled, streams that are left are reset and the
-    /// socket is closed. Waits for that. May be called several times, also at once; the earliest deadline holds.
+    /// still sent. Streams with bytes that were never read are reset at once, as when they are disposed. When everything has arrived, or
+    /// the time is over, or the wait is cancelled, streams that are left are reset and the socket is closed. Waits for that. May be called
+    /// several times, also at once; the earliest deadline holds.
     /// </summary>
     /// <param name="timeout">How long streams may take to finish; <see cref="Timeout.InfiniteTimeSpan"/> is as long as they like.</param>
     /// <param name="cancellationToken">Resets what is left.</param>

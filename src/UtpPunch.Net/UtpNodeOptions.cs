@@ -95,21 +95,27 @@ public sealed class UtpNodeOptions
     /// <summary>
     /// The options of the npm package <c>utp-punch</c>, with its defaults, as options of ours, for a node that speaks its dialect.
     /// </summary>
-    /// <param name="bufferSize">Packets: the ring of either direction. One fewer may be in flight, the rest of the path permitting;
-    /// the buffers of this node hold as many, or 64 KiB if that is more.</param>
-    /// <param name="mtu">Bytes of payload in a packet; <see cref="PacketSize"/> counts the 20 bytes of the header too.</param>
+    /// <param name="bufferSize">Packets: the ring of either direction. One fewer may be in flight, but 1000 at most, the rest of the path
+    /// permitting; the buffers of this node hold as many as the ring, or 64 KiB if that is more.</param>
+    /// <param name="mtu">Bytes of payload in a packet, 80 to 65487; <see cref="PacketSize"/> counts the 20 bytes of the header
+    /// too.</param>
     /// <param name="timeoutMs">There, the time after which a silent socket says so, and for which it waits when it ends; here,
     /// <see cref="LingerTimeout"/> and <see cref="ConnectTimeout"/>. It does not end silent streams there, so <see cref="IdleTimeout"/>
     /// stays as it is.</param>
     /// <param name="resendMs">There, everything in flight is sent again every so often; here, <see cref="MinRto"/> and
     /// <see cref="InitialRto"/>, which adapt to the path.</param>
     /// <param name="keepAliveMs"><see cref="KeepAliveInterval"/>.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A value is not positive, or <paramref name="bufferSize"/> is less than 2.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A value is not positive, <paramref name="bufferSize"/> is less than 2, or
+    /// <paramref name="mtu"/> is out of its range.</exception>
     public static UtpNodeOptions FromUtpPunch(
         int bufferSize = 64, int mtu = 1000, int timeoutMs = 5000, int resendMs = 100, int keepAliveMs = 1000)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(bufferSize, 2);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(mtu);
+        UtpNodeOptionsCheck.Between(
+            mtu,
+            UtpNodeOptionsCheck.LeastPacket - UtpNodeOptionsCheck.HeaderLength,
+            UtpNodeOptionsCheck.MostPacket - UtpNodeOptionsCheck.HeaderLength,
+            nameof(mtu));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(timeoutMs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(resendMs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(keepAliveMs);
@@ -122,7 +128,7 @@ public sealed class UtpNodeOptions
         {
             Dialect = UtpDialect.UtpPunch,
             PacketSize = packetSize,
-            PacketWindow = bufferSize - 1,
+            PacketWindow = Math.Min(bufferSize - 1, UtpNodeOptionsCheck.MostWindow),
             SendBufferSize = buffer,
             ReceiveBufferSize = buffer,
             ConnectTimeout = TimeSpan.FromMilliseconds(timeoutMs),

@@ -11,8 +11,9 @@ internal static class UtpNodeOptionsCheck
     public const int LeastBuffer = 64 * 1024;
     public const int MostBuffer = 1 << 30;
     public const int PacketsPerBuffer = 4;
-    private const int LeastPacket = 100;
-    private const int MostPacket = 65507;
+    public const int LeastPacket = 100;
+    public const int MostPacket = 65507;
+    public const int MostWindow = 1000;
     private const int MostConnections = 1 << 20;
 
     /// <exception cref="ArgumentException">An option makes no sense; the parameter name is that of the option.</exception>
@@ -45,7 +46,7 @@ internal static class UtpNodeOptionsCheck
                 nameof(options.PacketSize), options.PacketSize, $"The buffers must hold {PacketsPerBuffer} packets at least.");
         }
 
-        Between(options.PacketWindow ?? 1, 1, 1000, nameof(options.PacketWindow));
+        Between(options.PacketWindow ?? 1, 1, MostWindow, nameof(options.PacketWindow));
         Between(options.SocketReceiveBuffer, 1, MostBuffer, nameof(options.SocketReceiveBuffer));
         Between(options.SocketSendBuffer, 1, MostBuffer, nameof(options.SocketSendBuffer));
         Positive(options.ConnectTimeout, nameof(options.ConnectTimeout));
@@ -84,6 +85,15 @@ internal static class UtpNodeOptionsCheck
         }
     }
 
+    /// <summary>Throws unless the value lies in its range.</summary>
+    public static void Between(int value, int least, int most, string name)
+    {
+        if (value < least || value > most)
+        {
+            throw new ArgumentOutOfRangeException(name, value, $"The option lies between {least} and {most}.");
+        }
+    }
+
     private static StreamOptions Streams(UtpNodeOptions options, StreamOptions standard, bool own) =>
         new(
             options.SendBufferSize,
@@ -98,12 +108,4 @@ internal static class UtpNodeOptionsCheck
             Math.Max(standard.MaxRto, Clock.ToMicroseconds(options.MinRto)),
             standard.TargetDelay,
             options.NoDelay);
-
-    private static void Between(int value, int least, int most, string name)
-    {
-        if (value < least || value > most)
-        {
-            throw new ArgumentOutOfRangeException(name, value, $"The option lies between {least} and {most}.");
-        }
-    }
 }

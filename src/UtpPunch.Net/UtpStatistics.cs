@@ -80,7 +80,7 @@ public readonly record struct UtpStreamStatistics
     };
 }
 
-/// <summary>How many streams a node has, by kind.</summary>
+/// <summary>How many streams a node has, by kind, and what it could not send.</summary>
 public readonly record struct UtpNodeStatistics
 {
     /// <summary>Streams that peers have opened.</summary>
@@ -95,7 +95,11 @@ public readonly record struct UtpNodeStatistics
     /// <summary>Ended streams that still answer a peer who missed the last acknowledgement.</summary>
     public int Lingering { get; init; }
 
-    internal static UtpNodeStatistics Of(Node node)
+    /// <summary>Datagrams that the system would not send, since the node was bound: its send buffer or the device stayed full, or there
+    /// was no way. What was lost on the way is not among them.</summary>
+    public long DatagramsDropped { get; init; }
+
+    internal static UtpNodeStatistics Of(Node node, IDatagramTransport transport)
     {
         var counted = NodeModule.Statistics(node);
         return new UtpNodeStatistics
@@ -104,6 +108,7 @@ public readonly record struct UtpNodeStatistics
             Outgoing = counted.Outgoing,
             HalfOpen = counted.HalfOpen,
             Lingering = counted.Lingering,
+            DatagramsDropped = transport.Dropped,
         };
     }
 }

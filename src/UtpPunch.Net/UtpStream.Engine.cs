@@ -93,16 +93,19 @@ public sealed partial class UtpStream : IWork
     /// <summary>The engine has stopped, and with it the stream.</summary>
     internal void OnLost(Failure? fault) => Finish(fault ?? Failure.NodeClosed(RemoteEndPoint));
 
-    /// <summary>The node is asked to close: nobody reads or writes any more, but what was written is still sent.</summary>
+    /// <summary>
+    /// The node is asked to close: nobody reads or writes any more, but what was written is still sent. Bytes that nobody has read are
+    /// lost, and as when a stream is disposed, the peer learns that by a reset.
+    /// </summary>
     internal void OnNodeClosing(List<Event> events)
     {
         var failure = Failure.NodeClosed(RemoteEndPoint);
-        _read.Fail(failure);
+        var unread = _read.Close(failure);
         _write.Fail(failure);
         lock (_gate)
         {
             _nodeClosing = true;
-            if (_opening.Task.IsCompletedSuccessfully)
+            if (_opening.Task.IsCompletedSuccessfully && !unread)
             {
                 _releaseWanted = true;
             }

@@ -80,6 +80,19 @@ public static class ToolCat
         await dialler.SucceedAsync();
     }
 
+    [Fact("standard input that was closed from the start is an empty one")]
+    public static async Task NoInput()
+    {
+        Skip.Unless(!OperatingSystem.IsWindows(), "needs a shell");
+        using var listener = await ToolProcess.ListenAsync();
+        using var dialler = ToolProcess.Dial(listener.EndPoint, withInput: false);
+        await listener.SayAsync(PeerNoise.Bytes(OurSeed, 100_000));
+        Check.Equal(Of(OurSeed, 100_000), await dialler.DigestAsync());
+        await dialler.SucceedAsync();
+        await listener.SucceedAsync();
+        Check.Equal(0, (await listener.OutputAsync()).Length);
+    }
+
     [Fact("two utp cat understand each other in the dialect of utp-punch, too")]
     public static async Task PunchDialect()
     {

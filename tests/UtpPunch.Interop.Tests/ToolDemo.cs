@@ -52,7 +52,13 @@ public static class ToolDemo
     public static async Task HelpAndVersion()
     {
         Check.That((await AnswerAsync("--version")).StartsWith("utp 0.", StringComparison.Ordinal));
-        Check.That((await AnswerAsync("--help")).Contains("Exit codes: 0 ", StringComparison.Ordinal));
+        var help = await AnswerAsync("--help");
+        Check.That(help.Contains("Exit codes: 0 ", StringComparison.Ordinal));
+        foreach (var code in new[] { 0, 1, 2, 5, 130, 143 })
+        {
+            Check.That(help.Contains($" {code} ", StringComparison.Ordinal), $"{code} is explained in:\n{help}");
+        }
+
         Check.That(!(await AnswerAsync("--help")).Contains("demo-peer", StringComparison.Ordinal), "the hidden command is hidden");
         Check.That((await AnswerAsync("cat --help")).Contains("--dialect <bep29|utp-punch>", StringComparison.Ordinal));
     }

@@ -13,6 +13,7 @@ public static class ToolFailures
     private const int Usage = 2;
     private const int TimedOut = 5;
     private const int Interrupted = 130;
+    private const int Terminated = 143;
 
     [Fact("every mistake on the command line is one clear line, and code 2")]
     public static async Task Mistakes()
@@ -135,25 +136,35 @@ public static class ToolFailures
         await tool.FailAsync(Interrupted);
     }
 
-    [Fact("the first Ctrl-C ends our direction in good order: what was read arrives, what the peer says still comes; code 130")]
-    public static async Task InterruptedOnce()
+    [Fact("SIGTERM while it waits to be dialled ends it, code 143")]
+    public static async Task TerminatedListener()
     {
         Skip.Unless(OperatingSystem.IsLinux(), "needs signals");
-        using var listener = await ToolProcess.ListenAsync();
-        using var dialler = ToolProcess.Dial(listener.EndPoint);
-        await dialler.SayAsync("hello"u8.ToArray(), end: false);
-        await listener.DigestAsync(length: 5);
-        dialler.Interrupt();
-        await dialler.ComplaintAsync();
+        using var tool = await ToolProcess.ListenAsync();
+        tool.Terminate();
+        await tool.FailAsync(Terminated);
+    }
+
+    [Fact("the first Ctrl-C ends our direction in good order: what was read arrives, what the peer says still comes; code 130")]
+    public static Task InterruptedOnce() => InterruptAsync(async (listener, dialler) =>
+    {
         await listener.SayAsync("world"u8.ToArray());
         await listener.SucceedAsync();
         await dialler.FailAsync(Interrupted);
         Check.Equal("hello", await listener.TextAsync());
         Check.Equal("world", await dialler.TextAsync());
-    }
+    });
 
     [Fact("the second Ctrl-C resets the stream; code 130")]
-    public static async Task InterruptedTwice()
+    public static Task InterruptedTwice() => InterruptAsync(async (listener, dialler) =>
+    {
+        dialler.Interrupt();
+        await dialler.FailAsync(Interrupted);
+        await listener.FailAsync(Failure);
+    });
+
+    /// <summary>A dialler that was interrupted once, in the middle of its input, after it had said hello.</summary>
+    private static async Task InterruptAsync(Func<ToolProcess, ToolProcess, Task> then)
     {
         Skip.Unless(OperatingSystem.IsLinux(), "needs signals");
         using var listener = await ToolProcess.ListenAsync();
@@ -162,9 +173,7 @@ public static class ToolFailures
         await listener.DigestAsync(length: 5);
         dialler.Interrupt();
         await dialler.ComplaintAsync();
-        dialler.Interrupt();
-        await dialler.FailAsync(Interrupted);
-        await listener.FailAsync(Failure);
+        await then(listener, dialler);
     }
 
     private static async Task MistakeAsync(string words, string what)

@@ -23,13 +23,14 @@ internal sealed class ToolProcess : IDisposable
     private readonly List<string> _complaints = [];
     private readonly TaskCompletionSource<IPEndPoint> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private ToolProcess(string[] words, bool gather)
+    private ToolProcess(string[] words, bool gather, bool withInput = true)
     {
         _what = $"utp {string.Join(' ', words)}";
         Check.That(File.Exists(Assembly), $"{Assembly} is there (build the solution first)");
 
         // A shell that starts the tests in the background ignores Ctrl-C, and so would everything below it.
         string[] command = OperatingSystem.IsLinux() ? ["env", "--default-signal=INT", "dotnet"] : ["dotnet"];
+        command = withInput ? command : ["sh", "-c", "exec \"$@\" <&-", "sh", .. command];
         _process = Process.Start(new ProcessStartInfo(command[0], [.. command[1..], "exec", Assembly, .. words])
         {
             RedirectStandardInput = true,
@@ -41,8 +42,8 @@ internal sealed class ToolProcess : IDisposable
     }
 
     /// <summary>Starts the tool with words between blanks.</summary>
-    public static ToolProcess Start(string words, bool gather = true) =>
-        new(words.Split(' ', StringSplitOptions.RemoveEmptyEntries), gather);
+    public static ToolProcess Start(string words, bool gather = true, bool withInput = true) =>
+        new(words.Split(' ', StringSplitOptions.RemoveEmptyEntries), gather, withInput);
 
     /// <summary>Starts `utp cat --listen` on loopback, and waits until it says where it is.</summary>
     public static async Task<ToolProcess> ListenAsync(string more = "", bool gather = true)
@@ -61,7 +62,8 @@ internal sealed class ToolProcess : IDisposable
     }
 
     /// <summary>Starts `utp cat 127.0.0.1 PORT`.</summary>
-    public static ToolProcess Dial(IPEndPoint target, string more = "") => Start($"cat {target.Address} {target.Port} {more}");
+    public static ToolProcess Dial(IPEndPoint target, string more = "", bool withInput = true) =>
+        Start($"cat {target.Address} {target.Port} {more}", withInput: withInput);
 
     private static string Assembly { get; } = FindAssembly();
 
@@ -190,6 +192,9 @@ internal sealed class ToolProcess : IDisposable
 
     /// <summary>Presses Ctrl-C.</summary>
     public void Interrupt() => Check.Equal(0, SendSignal(_process.Id, 2));
+
+    /// <summary>Asks it to end, as `kill` does.</summary>
+    public void Terminate() => Check.Equal(0, SendSignal(_process.Id, 15));
 
     /// <summary>Ends the process without a chance to say good-bye.</summary>
     public void Kill()

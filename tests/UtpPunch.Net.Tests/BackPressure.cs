@@ -27,6 +27,9 @@ public static class BackPressure
         Check.That(!writing.IsCompleted);
         Waiting.Same(sent, await pair.Far.ReadToEndAsync());
         await writing.Within();
+        await pair.Near.WritesClosed.Within();
+        Check.Equal((long)sent.Length, pair.Near.GetStatistics().BytesAcknowledged);
+        Check.Equal((long)sent.Length, pair.Far.GetStatistics().BytesReceived);
     }
 
     [Fact("a reader that takes little at a time gets everything")]
@@ -125,6 +128,13 @@ public static class BackPressure
         Waiting.Same(back, await near.ReadToEndAsync());
         Waiting.Same(there, await atFar);
         await writing.Within();
+        await Task.WhenAll(near.Closed, far.Closed).Within();
+        foreach (var statistics in new[] { near.GetStatistics(), far.GetStatistics() })
+        {
+            Check.Equal((long)there.Length, statistics.BytesAcknowledged);
+            Check.Equal((long)back.Length, statistics.BytesReceived);
+        }
+
         Check.That(near.GetStatistics().Retransmissions > 0);
         client.Dispose();
         server.Dispose();

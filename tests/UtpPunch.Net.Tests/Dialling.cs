@@ -87,6 +87,61 @@ public static class Dialling
         server.Dispose();
     }
 
+    [Fact("other options of the npm package than the defaults are carried over, too")]
+    public static void FromOtherUtpPunch()
+    {
+        var options = UtpNodeOptions.FromUtpPunch(bufferSize: 256, mtu: 500, timeoutMs: 1500, resendMs: 250, keepAliveMs: 3000);
+        Check.Equal(UtpDialect.UtpPunch, options.Dialect);
+        Check.Equal(520, options.PacketSize!.Value);
+        Check.Equal(255, options.PacketWindow!.Value);
+        Check.Equal(256 * 520, options.SendBufferSize);
+        Check.Equal(256 * 520, options.ReceiveBufferSize);
+        Check.Equal(TimeSpan.FromSeconds(1.5), options.ConnectTimeout);
+        Check.Equal(TimeSpan.FromSeconds(1.5), options.LingerTimeout);
+        Check.Equal(TimeSpan.FromMilliseconds(250), options.InitialRto);
+        Check.Equal(TimeSpan.FromMilliseconds(250), options.MinRto);
+        Check.Equal(TimeSpan.FromSeconds(3), options.KeepAliveInterval);
+        Check.Equal(new UtpNodeOptions().IdleTimeout, options.IdleTimeout);
+    }
+
+    [Fact("the options of the npm package work at both ends of their ranges, and beyond them are refused by name")]
+    public static async Task RangesOfUtpPunch()
+    {
+        await MovesAsync(UtpNodeOptions.FromUtpPunch(2, 80, 1000, 1, 1), 80, 1, 64 * 1024);
+        await MovesAsync(UtpNodeOptions.FromUtpPunch(1001, 65487), 65487, 1000, 1001 * 65507);
+        await MovesAsync(UtpNodeOptions.FromUtpPunch(int.MaxValue, 1000, int.MaxValue, int.MaxValue, int.MaxValue), 1000, 1000, 1 << 30);
+        foreach (var (bufferSize, mtu) in new[] { (1, 1000), (0, 1000), (-64, 1000), (64, 79), (64, 0), (64, 65488), (64, int.MaxValue) })
+        {
+            Refused(bufferSize < 2 ? "bufferSize" : "mtu", () => UtpNodeOptions.FromUtpPunch(bufferSize, mtu));
+        }
+
+        foreach (var wrong in new[] { 0, -1, int.MinValue })
+        {
+            Refused("timeoutMs", () => UtpNodeOptions.FromUtpPunch(timeoutMs: wrong));
+            Refused("resendMs", () => UtpNodeOptions.FromUtpPunch(resendMs: wrong));
+            Refused("keepAliveMs", () => UtpNodeOptions.FromUtpPunch(keepAliveMs: wrong));
+        }
+
+        static void Refused(string name, Action make) => Check.Equal(name, Check.Throws<ArgumentOutOfRangeException>(make).ParamName);
+
+        static async Task MovesAsync(UtpNodeOptions options, int payload, int window, int buffer)
+        {
+            Check.Equal(window, options.PacketWindow!.Value);
+            Check.Equal(buffer, options.SendBufferSize);
+            Check.Equal(buffer, options.ReceiveBufferSize);
+            options.LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0);
+            await using var node = await UtpNode.BindAsync(options);
+            var accepting = node.Listen().AcceptAsync().AsTask();
+            var near = await node.ConnectAsync(node.LocalEndPoint).Within();
+            var far = await accepting.Within();
+            Check.Equal(payload, near.MaxPayload);
+            var reading = far.ReadToEndAsync();
+            await near.WriteAsync(Waiting.Bytes(20_000), completeWrites: true).Within();
+            Waiting.Same(Waiting.Bytes(20_000), await reading);
+            node.Dispose();
+        }
+    }
+
     private static Task<UtpStream?> DialAsync(UtpNode node, double seconds, IPEndPoint[] remotes) =>
         node.DialAnyAsync(remotes.Select(Addresses.ToEndpoint).ToList(), Dialect.Bep29, TimeSpan.FromSeconds(seconds), default).Within();
 

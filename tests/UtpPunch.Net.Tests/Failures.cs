@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 
@@ -75,6 +76,7 @@ public static class Failures
         await using var six = await Pair.BindAsync(options => options.LocalEndPoint = new IPEndPoint(IPAddress.IPv6Loopback, 0));
         error = await Check.ThrowsAsync<UtpException>(() => six.ConnectAsync(new IPEndPoint(IPAddress.Parse("192.0.2.1"), 1)).Within());
         Check.Equal(UtpError.NetworkUnreachable, error.Error);
+        Check.Equal(1L, six.GetStatistics().DatagramsDropped);
     }
 
     [Fact("an end point that cannot be dialled is a mistake of the caller")]
@@ -149,6 +151,7 @@ public static class Failures
         await Refused(nameof(UtpNodeOptions.ConnectTimeout), options => options.ConnectTimeout = TimeSpan.Zero);
         await Refused(nameof(UtpNodeOptions.IdleTimeout), options => options.IdleTimeout = TimeSpan.FromSeconds(-3));
         await Refused(nameof(UtpNodeOptions.GiveUpTimeout), options => options.GiveUpTimeout = TimeSpan.Zero);
+        await Refused(nameof(UtpNodeOptions.GiveUpTimeout), options => options.GiveUpTimeout = TimeSpan.FromMicroseconds(999));
         await Refused(nameof(UtpNodeOptions.LingerTimeout), options => options.LingerTimeout = TimeSpan.FromSeconds(-1));
         await Refused(nameof(UtpNodeOptions.ShutdownTimeout), options => options.ShutdownTimeout = TimeSpan.MinValue);
         await Refused(nameof(UtpNodeOptions.KeepAliveInterval), options => options.KeepAliveInterval = TimeSpan.Zero);
@@ -159,8 +162,6 @@ public static class Failures
         await using var node = await Pair.BindAsync();
         Check.Throws<ArgumentOutOfRangeException>(() => node.Listen(new UtpListenOptions { Backlog = 0 }));
         await Check.ThrowsAsync<ArgumentOutOfRangeException>(() => node.CloseAsync(TimeSpan.FromSeconds(-2)).AsTask());
-        Check.Throws<ArgumentOutOfRangeException>(() => UtpNodeOptions.FromUtpPunch(bufferSize: 1));
-        (await UtpNode.BindAsync(UtpNodeOptions.FromUtpPunch(bufferSize: 2, mtu: 60_000))).Dispose();
 
         static async Task Refused(string name, Action<UtpNodeOptions> change)
         {
@@ -189,6 +190,68 @@ public static class Failures
         Check.Equal(TimeSpan.FromMilliseconds(300), pair.Near.IdleTimeout);
         var error = await Check.ThrowsAsync<UtpException>(() => pair.Near.ReadAsync(new byte[1]).Within());
         Check.Equal(UtpError.IdleTimeout, error.Error);
+    }
+
+    [Fact("keep-alives carry a stream on which nobody says anything past its idle time-out")]
+    public static async Task KeptAlive()
+    {
+        const int Count = 20;
+        var interval = TimeSpan.FromMilliseconds(200);
+        var options = (UtpNodeOptions own) =>
+        {
+            own.KeepAliveInterval = interval;
+            own.IdleTimeout = 6 * interval;
+        };
+        await using var server = await Pair.BindAsync(options);
+        using var relay = new UdpRelay(server.LocalEndPoint);
+        await using var client = await Pair.BindAsync(options);
+        var accepting = server.Listen().AcceptAsync().AsTask();
+        var near = await client.ConnectAsync(relay.EndPoint).Within();
+        var far = await accepting.Within();
+        var started = Stopwatch.GetTimestamp();
+        var before = (relay.Counts(RelayDirection.ToTarget).Forwarded, relay.Counts(RelayDirection.ToClient).Forwarded);
+        await Waiting.UntilAsync(() => client.GetRuleCounts()["KeepAlive"] >= Count && server.GetRuleCounts()["KeepAlive"] >= Count);
+        var elapsed = Stopwatch.GetElapsedTime(started);
+        Check.That(elapsed > 3 * near.IdleTimeout, $"each waits for its interval: {elapsed}");
+        Check.That(elapsed < 2 * Count * interval, $"none is late: {elapsed}");
+        await Waiting.UntilAsync(() => relay.Counts(RelayDirection.ToTarget).Forwarded >= before.Item1 + Count
+            && relay.Counts(RelayDirection.ToClient).Forwarded >= before.Item2 + Count);
+        Check.That(!near.Closed.IsCompleted && !far.Closed.IsCompleted);
+        await near.WriteAsync(new byte[] { 7 }, completeWrites: true).Within();
+        await far.WriteAsync(new byte[] { 8 }, completeWrites: true).Within();
+        Waiting.Same([7], await far.ReadToEndAsync());
+        Waiting.Same([8], await near.ReadToEndAsync());
+    }
+
+    [Fact("a give-up time that is shorter than the path still lets an answer come, and ends a stream soon when none does")]
+    public static async Task GivesUpSoon()
+    {
+        var rto = TimeSpan.FromMilliseconds(200);
+        var options = (UtpNodeOptions own) =>
+        {
+            own.GiveUpTimeout = TimeSpan.FromMilliseconds(1);
+            own.InitialRto = own.MinRto = rto;
+        };
+        await using var server = await Pair.BindAsync(options);
+        using var relay = UdpRelay.Symmetric(server.LocalEndPoint, new RelayPath { Delay = TimeSpan.FromMilliseconds(20) });
+        await using var client = await Pair.BindAsync(options);
+        var accepting = server.Listen().AcceptAsync().AsTask();
+        var near = await client.ConnectAsync(relay.EndPoint).Within();
+        var far = await accepting.Within();
+        var sent = Waiting.Bytes(200_000);
+        var reading = far.ReadToEndAsync();
+        await near.WriteAsync(sent, completeWrites: true).Within();
+        Waiting.Same(sent, await reading);
+        await near.WritesClosed.Within(); // Otherwise it is this end that waits in vain, and resets the stream.
+        relay.ToClient = new RelayPath { Loss = 1 };
+        var started = Stopwatch.GetTimestamp();
+        await far.WriteAsync(new byte[10]).Within();
+        var error = await Check.ThrowsAsync<UtpException>(() => far.Closed.Within());
+        var elapsed = Stopwatch.GetElapsedTime(started);
+        Check.Equal(UtpError.ConnectionTimedOut, error.Error);
+        Check.That(elapsed > 2 * rto, $"it was sent again, and that had time to be answered: {elapsed}");
+        Check.That(elapsed < TimeSpan.FromSeconds(5), $"{elapsed}");
+        client.Dispose();
     }
 
     [Fact("a peer that vanished is given up when nothing is acknowledged")]

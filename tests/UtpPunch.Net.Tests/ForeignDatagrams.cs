@@ -83,7 +83,35 @@ public static class ForeignDatagrams
         Check.That(node.SendDatagramAsync(new byte[1], node.LocalEndPoint, new CancellationToken(true)).IsCanceled);
         var error = await Check.ThrowsAsync<UtpException>(
             () => node.SendDatagramAsync(new byte[1], new IPEndPoint(IPAddress.IPv6Loopback, 1)).Within());
+        Check.Equal(UtpError.NetworkUnreachable, error.Error);
         Check.Equal(SocketError.AddressFamilyNotSupported, error.SocketError!.Value);
+    }
+
+    [Fact("each reason not to send a datagram has its error, and keeps the socket's exception")]
+    public static async Task Reasons()
+    {
+        var answer = SocketError.Success;
+        var socket = SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
+        var transport = new ManagedTransport(socket, saysNextLength: true, (_, _) => throw new SocketException((int)answer));
+        await using var node = UtpNode.Over(transport, UtpNodeOptionsCheck.Freeze(new UtpNodeOptions()));
+        await RefusedAsync(SocketError.HostUnreachable, UtpError.NetworkUnreachable);
+        await RefusedAsync(SocketError.NetworkDown, UtpError.NetworkUnreachable);
+        await RefusedAsync(SocketError.AccessDenied, UtpError.DatagramNotSent);
+        await RefusedAsync(SocketError.NoBufferSpaceAvailable, UtpError.DatagramNotSent);
+        await RefusedAsync(SocketError.MessageSize, UtpError.DatagramTooLong, "1234 bytes");
+        Check.That(!node.Completion.IsCompleted);
+
+        async Task RefusedAsync(SocketError reason, UtpError expected, string words = "")
+        {
+            answer = reason;
+            var error = await Check.ThrowsAsync<UtpException>(() => node.SendDatagramAsync(new byte[1234], node.LocalEndPoint).Within());
+            Check.Equal(expected, error.Error, $"{reason}");
+            Check.Equal(reason, error.SocketError!.Value);
+            Check.Equal(reason, ((SocketException)error.InnerException!).SocketErrorCode);
+            Check.Equal(node.LocalEndPoint, error.RemoteEndPoint!);
+            Check.That(error.Message.Contains($"{node.LocalEndPoint}", StringComparison.Ordinal), error.Message);
+            Check.That(error.Message.Contains(words, StringComparison.Ordinal), error.Message);
+        }
     }
 
     [Fact("a thousand empty datagrams do not make the engine spin")]

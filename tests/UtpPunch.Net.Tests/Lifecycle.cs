@@ -1,4 +1,6 @@
 using System.Net;
+using Microsoft.FSharp.Reflection;
+using UtpPunch.Protocol;
 
 namespace UtpPunch.Tests;
 
@@ -18,6 +20,26 @@ public static class Lifecycle
         Check.Equal(0, pair.Server.OutgoingConnections);
         Check.Equal(1, pair.Client.OutgoingConnections);
         Check.Equal(16384, pair.Client.MaxConnections);
+    }
+
+    [Fact("a node counts each uncommon rule by its name")]
+    public static async Task RuleCounts()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var client = await Pair.BindAsync();
+        var before = server.GetRuleCounts();
+        Check.Equal(FSharpType.GetUnionCases(typeof(Rule), null).Length, before.Count);
+        Check.That(before.Values.All(count => count == 0));
+        for (var turn = 0; turn < 3; turn++)
+        {
+            await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(server.LocalEndPoint).Within());
+        }
+
+        Check.Equal(3L, server.GetRuleCounts()["NotListening"]);
+        Check.Equal(3L, client.GetRuleCounts()["ResetAccepted"]);
+        Check.Equal(0L, before["NotListening"], "the snapshot");
+        await server.DisposeAsync();
+        Check.Equal(3L, server.GetRuleCounts()["NotListening"]);
     }
 
     [Fact("by default a node speaks IPv4 and IPv6 on one port")]
@@ -66,6 +88,28 @@ public static class Lifecycle
         await closing.Within();
         await pair.Near.Closed.Within();
         Check.That(pair.Client.Completion.IsCompletedSuccessfully);
+    }
+
+    [Fact("closing resets the streams with unread bytes, and lets the others finish")]
+    public static async Task CloseUnread()
+    {
+        await using var pair = await Pair.OpenAsync();
+        var accepting = pair.Listener.AcceptAsync().AsTask();
+        var other = await pair.Client.ConnectAsync(pair.Server.LocalEndPoint).Within();
+        var otherFar = await accepting.Within();
+        await other.WriteAsync("all of it"u8.ToArray()).Within();
+        await pair.Near.WriteAsync("lost"u8.ToArray()).Within();
+        await pair.Far.WriteAsync(new byte[10]).Within();
+        await pair.Near.ReadAsync(Memory<byte>.Empty).Within();
+        var closing = pair.Client.DisposeAsync().AsTask();
+        var reset = await Check.ThrowsAsync<UtpException>(() => pair.Far.Closed.Within());
+        Check.Equal(UtpError.ConnectionReset, reset.Error);
+        Waiting.Same("all of it"u8.ToArray(), await otherFar.ReadToEndAsync());
+        otherFar.Dispose();
+        await closing.Within();
+        await other.Closed.Within();
+        Check.Equal(UtpError.NodeClosed, (await Check.ThrowsAsync<UtpException>(() => pair.Near.Closed.Within())).Error);
+        Check.Equal(UtpError.NodeClosed, (await Check.ThrowsAsync<UtpException>(() => pair.Near.ReadAsync(new byte[20]).Within())).Error);
     }
 
     [Fact("closing with no time resets what is left")]

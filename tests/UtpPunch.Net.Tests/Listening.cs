@@ -125,7 +125,7 @@ public static class Listening
         var second = await client.ConnectAsync(server.LocalEndPoint).Within();
         await Waiting.UntilAsync(() => listener.PendingConnections == 2);
         var third = client.ConnectAsync(server.LocalEndPoint).AsTask();
-        await Waiting.UntilAsync(() => server.Engine.CountOf(Protocol.Rule.AcceptQueueFull) > 0);
+        await Waiting.UntilAsync(() => server.GetRuleCounts()["AcceptQueueFull"] > 0);
         Check.That(!third.IsCompleted);
         Check.Equal(first.LocalEndPoint, (await listener.AcceptAsync().Within()).RemoteEndPoint);
         await third.Within();

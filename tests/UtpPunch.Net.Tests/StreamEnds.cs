@@ -147,6 +147,7 @@ public static class StreamEnds
         await pair.Near.WriteAsync(new byte[800_000]).Within();
         await pair.Near.DisposeAsync().Within();
         Check.That(pair.Near.WritesClosed.IsCompletedSuccessfully);
+        Check.Equal(800_000L, pair.Near.GetStatistics().BytesAcknowledged);
         Check.Equal(800_000L, pair.Far.GetStatistics().BytesReceived);
     }
 
@@ -222,5 +223,9 @@ public static class StreamEnds
         var statistics = pair.Near.GetStatistics();
         Check.That(statistics.PacketsSent > 70 && statistics.RoundTripTime > TimeSpan.Zero && statistics.MaxPayload == 1380);
         Check.Equal(1380, pair.Near.MaxPayload);
+        Check.Equal(100_000L, statistics.BytesAcknowledged);
+        Check.Equal(0L, statistics.BytesReceived);
+        Check.Equal(100_000L, pair.Far.GetStatistics().BytesReceived);
+        Check.Equal(0L, pair.Far.GetStatistics().BytesAcknowledged);
     }
 }

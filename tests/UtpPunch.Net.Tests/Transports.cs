@@ -118,16 +118,66 @@ public static class Transports
     public static void Sending()
     {
         using var transport = ManagedTransport.Bind(new IPEndPoint(IPAddress.IPv6Loopback, 0), 1 << 20, 1 << 20);
-        Check.That(transport.Send(Endpoint("[::1]:9"), new byte[10]) == SocketError.Success);
-        Check.That(transport.Send(Endpoint("[::1]:9"), new byte[10]) == SocketError.Success);
-        Check.That(transport.Send(Endpoint("192.0.2.1:9"), new byte[10]) != SocketError.Success);
+        Check.That(transport.Send(Endpoint("[::1]:9"), new byte[10]) is null);
+        Check.That(transport.Send(Endpoint("[::1]:9"), new byte[10]) is null);
+        Check.That(transport.Send(Endpoint("192.0.2.1:9"), new byte[10]) is not null);
         Check.That(transport.Speaks(Endpoint("192.0.2.1:9")));
         using var four = ManagedTransport.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
         Check.That(!four.Speaks(Endpoint("[::1]:9")));
         for (var port = 1; port < 3000; port++)
         {
-            Check.That(four.Send(Endpoint($"127.0.0.1:{port}"), new byte[1]) == SocketError.Success);
+            Check.That(four.Send(Endpoint($"127.0.0.1:{port}"), new byte[1]) is null);
         }
+    }
+
+    [Fact("a device that is stuck costs one bounded wait, and what it does not take is counted as dropped")]
+    public static void Stuck()
+    {
+        const int Count = 46;
+        var tries = 0;
+        var stuck = true;
+        using var transport = With(_ =>
+        {
+            tries++;
+            return stuck ? SocketError.NoBufferSpaceAvailable : SocketError.Success;
+        });
+        var train = Train(Count);
+        var remote = Endpoint("127.0.0.1:9");
+        Check.That(transport.Send(remote, train), "it is loss, and no word about the way");
+        var first = tries;
+        Check.That(first is > 1 and < 200, $"one packet was tried {first} times, the others not at all");
+        Check.Equal((long)Count, transport.Dropped);
+        transport.Send(remote, train);
+        Check.Equal(first + 1, tries, "tries of the next train, which does not wait any more");
+        Check.Equal(2L * Count, transport.Dropped);
+        stuck = false;
+        Check.That(transport.Send(remote, train));
+        Check.Equal(first + 1 + Count, tries);
+        Check.Equal(2L * Count, transport.Dropped);
+        stuck = true;
+        transport.Send(remote, train);
+        Check.Equal(2 * first + 1 + Count, tries, "tries after it had worked again: it may wait once more");
+    }
+
+    [Fact("packets that the system does not send are counted, for whatever reason")]
+    public static void Dropped()
+    {
+        var remote = Endpoint("127.0.0.1:9");
+        var fails = 0;
+        using var noWay = With(_ => ++fails > 3 ? SocketError.HostUnreachable : SocketError.Success);
+        Check.That(!noWay.Send(remote, Train(10)));
+        Check.Equal(7L, noWay.Dropped);
+        Check.Equal(SocketError.HostUnreachable, noWay.Send(remote, new byte[1])!.SocketErrorCode);
+        Check.Equal(8L, noWay.Dropped);
+        using var tooLong = With(length => length > 1000 ? SocketError.MessageSize : SocketError.Success);
+        Check.That(tooLong.Send(remote, Train(10)), "the last packet is short, so it is sent");
+        Check.Equal(9L, tooLong.Dropped);
+        Check.That(!tooLong.Send(Endpoint("[::1]:9"), Train(10)));
+        Check.Equal(19L, tooLong.Dropped);
+        var once = 0;
+        using var icmp = With(_ => once++ == 0 ? SocketError.ConnectionRefused : SocketError.Success);
+        Check.That(icmp.Send(remote, Train(10)), "what an earlier datagram has caused is not this one's");
+        Check.Equal(0L, icmp.Dropped);
     }
 
     [Fact("received bytes are read in order, whole and in parts, copied or not")]
@@ -250,6 +300,19 @@ public static class Transports
         Check.That(events.SkipLast(1).Cast<Event.Write>().All(chunk => chunk.bytes.Length % 1380 == 0));
         Check.Equal(0, bytes.MaxChunk % 1380);
     }
+
+    /// <summary>A transport whose system answers as it is told, by the length of the datagram.</summary>
+    private static ManagedTransport With(Func<int, SocketError> answer) =>
+        new(SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20), saysNextLength: true, (datagram, _) =>
+        {
+            if (answer(datagram.Length) is not SocketError.Success and var error)
+            {
+                throw new SocketException((int)error);
+            }
+        });
+
+    /// <summary>Packets of 1400 bytes, but for a last one of 21.</summary>
+    private static Train Train(int count) => new(new Header(), new Bytes([]), new Bytes(new byte[((count - 1) * 1380) + 1]), 1380);
 
     private static Endpoint Endpoint(string text) => Addresses.ToEndpoint(IPEndPoint.Parse(text));
 

@@ -14,6 +14,9 @@ internal sealed partial class Engine
     // So many wishes at most before the socket is looked at again.
     private const int MaxWorkPerTurn = 4096;
 
+    private static readonly (string Name, int Tag)[] Rules =
+        [.. typeof(Rule.Tags).GetFields().Select(field => (field.Name, (int)field.GetRawConstantValue()!))];
+
     private readonly UtpNode _owner;
     private readonly IDatagramTransport _transport;
     private readonly ConcurrentQueue<IWork> _work = new();
@@ -23,7 +26,7 @@ internal sealed partial class Engine
     private readonly List<Endpoint> _unreachable = [];
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread _thread;
-    private readonly long[] _noted = new long[64];
+    private readonly long[] _noted = new long[Rules.Length];
     private Node _node;
     private Node? _previous;
     private UtpListener? _listener;
@@ -65,8 +68,8 @@ internal sealed partial class Engine
     /// <summary>How many steps there were.</summary>
     public long Turns => Volatile.Read(ref _turns);
 
-    /// <summary>How often an uncommon rule of the protocol has fired.</summary>
-    public long CountOf(Rule rule) => Volatile.Read(ref _noted[rule.Tag]);
+    /// <summary>How often each uncommon rule of the protocol has fired, by name.</summary>
+    public Dictionary<string, long> CountRules() => Rules.ToDictionary(rule => rule.Name, rule => Volatile.Read(ref _noted[rule.Tag]));
 
     /// <summary>Hands over a wish; wakes the engine only when it may be waiting.</summary>
     public void Post(IWork work)

@@ -53,6 +53,16 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
     public static Failure Unreachable(IPEndPoint remote) =>
         new(UtpError.NetworkUnreachable, $"The network has no way to {remote}.", remote, System.Net.Sockets.SocketError.NetworkUnreachable);
 
+    /// <summary>Why the system would not send a datagram of so many bytes.</summary>
+    public static Failure NotSent(IPEndPoint remote, int length, SocketException cause)
+    {
+        var why = cause.SocketErrorCode;
+        return why.IsNoWay() ? Unreachable(remote) with { SocketError = why, Cause = cause }
+            : why == System.Net.Sockets.SocketError.MessageSize ? new(
+                UtpError.DatagramTooLong, $"A datagram of {length} bytes is longer than the system sends to {remote}.", remote, why, cause)
+            : new(UtpError.DatagramNotSent, $"The system would not send a datagram to {remote}: {cause.Message}.", remote, why, cause);
+    }
+
     public static Failure Fault(Exception cause) =>
         new(UtpError.InternalError, $"The node broke down: {cause.Message}", null, null, cause);
 

@@ -41,9 +41,9 @@ internal sealed class UnlistenWork(UtpListener listener) : IWork
 /// <summary>Send a datagram that is not uTP.</summary>
 internal sealed class DatagramWork(Endpoint remote, ReadOnlyMemory<byte> datagram) : IWork
 {
-    private readonly TaskCompletionSource<SocketError> _sent = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<SocketException?> _sent = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public Task<SocketError> Sent => _sent.Task;
+    public Task<SocketException?> Sent => _sent.Task;
 
     public void Collect(Engine engine, List<Event> events)
     {

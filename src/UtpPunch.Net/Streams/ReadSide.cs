@@ -122,18 +122,25 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
         bool awake;
         lock (_gate)
         {
-            _failure ??= failure;
-            _deaf = true;
-            if (discard)
-            {
-                _ended = false;
-                _bytes.Clear();
-            }
-
-            awake = Awaken();
+            awake = Break(failure, discard);
         }
 
         Complete(awake);
+    }
+
+    /// <summary>The node closes: nothing comes any more, and what is still unread is lost. Says whether that was anything.</summary>
+    public bool Close(Failure failure)
+    {
+        bool awake;
+        bool unread;
+        lock (_gate)
+        {
+            unread = _bytes.Length > 0;
+            awake = Break(failure, discard: unread);
+        }
+
+        Complete(awake);
+        return unread;
     }
 
     /// <summary>The reader is gone. Says whether it has left bytes unread.</summary>
@@ -303,6 +310,20 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
         }
 
         _source.SetException(new OperationCanceledException(cancellationToken));
+    }
+
+    // Under the lock. What it returns is Awaken's.
+    private bool Break(Failure failure, bool discard)
+    {
+        _failure ??= failure;
+        _deaf = true;
+        if (discard)
+        {
+            _ended = false;
+            _bytes.Clear();
+        }
+
+        return Awaken();
     }
 
     // Under the lock. True says that the waiting task is ours to complete, once the lock is released.

@@ -5,8 +5,8 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// A UDP socket as the engine needs it. All members but <see cref="Wake"/> belong to the engine's thread. No member throws for what a
-/// network can do; only a socket that somebody else has closed does.
+/// A UDP socket as the engine needs it. All members but <see cref="Wake"/> and the properties belong to the engine's thread. No member
+/// throws for what a network can do; only a socket that somebody else has closed does.
 /// </summary>
 internal interface IDatagramTransport : IDisposable
 {
@@ -31,9 +31,12 @@ internal interface IDatagramTransport : IDisposable
     /// </summary>
     void Receive(List<Event> received);
 
-    /// <summary>Sends a train; false says that the network has no way there.</summary>
+    /// <summary>Datagrams that the system would not send, for whatever reason.</summary>
+    long Dropped { get; }
+
+    /// <summary>Sends a train; false says that the network has no way there. What a stuck device does not take is dropped.</summary>
     bool Send(Endpoint remote, Train train);
 
-    /// <summary>Sends one datagram that is not uTP.</summary>
-    SocketError Send(Endpoint remote, ReadOnlySpan<byte> datagram);
+    /// <summary>Sends one datagram that is not uTP. Why the system would not; null when it has.</summary>
+    SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram);
 }

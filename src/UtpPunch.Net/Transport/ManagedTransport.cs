@@ -20,6 +20,7 @@ internal sealed class ManagedTransport : IDatagramTransport
     private const int MaxBlockedWaits = 100;
 
     private readonly Socket _socket;
+    private readonly SendTo _sendTo;
     private readonly Socket _waker = SocketFactory.Waker();
     private readonly List<Socket> _ready = new(2);
     private readonly SocketAddress _source;
@@ -31,13 +32,20 @@ internal sealed class ManagedTransport : IDatagramTransport
     private Endpoint _lastRemote;
     private SocketAddress? _lastAddress;
     private bool _readable;
+    private bool _stuck;
+    private long _dropped;
+
+    /// <summary>Hands a datagram to the system, or throws a <see cref="SocketException"/>.</summary>
+    internal delegate void SendTo(ReadOnlySpan<byte> datagram, SocketAddress target);
 
     /// <param name="socket">Bound and non-blocking; it belongs to the transport.</param>
     /// <param name="saysNextLength">Whether the system says how long the next datagram is. Linux does, others say how much waits in
     /// all: there, a datagram first goes where any fits.</param>
-    public ManagedTransport(Socket socket, bool saysNextLength)
+    /// <param name="sendTo">The socket's own by default; tests have others, since no loopback device is ever stuck.</param>
+    public ManagedTransport(Socket socket, bool saysNextLength, SendTo? sendTo = null)
     {
         _socket = socket;
+        _sendTo = sendTo ?? ((datagram, target) => socket.SendTo(datagram, SocketFlags.None, target));
         _source = new SocketAddress(socket.AddressFamily);
         LocalEndPoint = (IPEndPoint)socket.LocalEndPoint!;
         _staging = saysNextLength ? null : new byte[MaxDatagram];
@@ -61,8 +69,7 @@ internal sealed class ManagedTransport : IDatagramTransport
 
     public Socket Socket => _socket;
 
-    /// <summary>Datagrams that the system's send buffer would not take for a second, and that were dropped then.</summary>
-    public long Dropped { get; private set; }
+    public long Dropped => Volatile.Read(ref _dropped);
 
     public bool Speaks(Endpoint remote) =>
         _socket.AddressFamily == AddressFamily.InterNetworkV6 || EndpointModule.isIPv4(remote);
@@ -165,28 +172,45 @@ internal sealed class ManagedTransport : IDatagramTransport
 
     public bool Send(Endpoint remote, Train train)
     {
+        var count = train.Count;
         if (AddressOf(remote) is not { } address)
         {
+            _dropped += count;
             return false;
         }
 
-        var count = train.Count;
         for (var index = 0; index < count; index++)
         {
             var length = train.Write(index, _packet);
-            if (IsNoWay(SendOne(_packet.AsSpan(0, length), address)))
+            if (SendOne(_packet.AsSpan(0, length), address)?.SocketErrorCode is not { } error)
             {
-                return false;
+                continue;
+            }
+
+            if (error.IsNoWay() || error.IsBlocked())
+            {
+                // What holds for this packet holds for those behind it: waiting for each would hold up all other streams.
+                _dropped += count - index - 1;
+                return error.IsBlocked();
             }
         }
 
         return true;
     }
 
-    public SocketError Send(Endpoint remote, ReadOnlySpan<byte> datagram) =>
-        AddressOf(remote) is { } address ? SendOne(datagram, address) : SocketError.AddressFamilyNotSupported;
+    public SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram)
+    {
+        if (AddressOf(remote) is { } address)
+        {
+            return SendOne(datagram, address);
+        }
 
-    private SocketError SendOne(ReadOnlySpan<byte> datagram, SocketAddress address)
+        _dropped++;
+        return new SocketException((int)SocketError.AddressFamilyNotSupported);
+    }
+
+    /// <summary>Why the system would not send it; null when it has.</summary>
+    private SocketException? SendOne(ReadOnlySpan<byte> datagram, SocketAddress address)
     {
         var blocked = 0;
         var failed = false;
@@ -194,15 +218,18 @@ internal sealed class ManagedTransport : IDatagramTransport
         {
             try
             {
-                _socket.SendTo(datagram, SocketFlags.None, address);
-                return SocketError.Success;
+                _sendTo(datagram, address);
+                _stuck = false;
+                return null;
             }
-            catch (SocketException error) when (IsBlocked(error.SocketErrorCode))
+            catch (SocketException error) when (error.SocketErrorCode.IsBlocked())
             {
-                if (++blocked > MaxBlockedWaits)
+                // One wait is enough: until the system takes something again, what it does not take at once is lost at once.
+                if (_stuck || ++blocked > MaxBlockedWaits)
                 {
-                    Dropped++;
-                    return error.SocketErrorCode;
+                    _stuck = true;
+                    _dropped++;
+                    return error;
                 }
 
                 WaitForRoom(error.SocketErrorCode);
@@ -210,9 +237,10 @@ internal sealed class ManagedTransport : IDatagramTransport
             catch (SocketException error)
             {
                 // An error that an earlier datagram has caused is reported by whichever call comes next, once.
-                if (failed || IsNoWay(error.SocketErrorCode))
+                if (failed || error.SocketErrorCode.IsNoWay())
                 {
-                    return error.SocketErrorCode;
+                    _dropped++;
+                    return error;
                 }
 
                 failed = true;
@@ -232,13 +260,6 @@ internal sealed class ManagedTransport : IDatagramTransport
             _socket.Poll(BlockedWaitMicroseconds, SelectMode.SelectWrite);
         }
     }
-
-    private static bool IsBlocked(SocketError error) =>
-        error is SocketError.WouldBlock or SocketError.NoBufferSpaceAvailable or SocketError.IOPending;
-
-    private static bool IsNoWay(SocketError error) =>
-        error is SocketError.NetworkUnreachable or SocketError.HostUnreachable or SocketError.NetworkDown or SocketError.HostDown
-            or SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported or SocketError.InvalidArgument;
 
     private SocketAddress? AddressOf(Endpoint remote)
     {
