@@ -174,7 +174,7 @@ module internal TraceWords =
                     | _ -> bad "group of an IPv6 address" group)
 
     let private parseIPv6 (address: string) (scope: uint32) (port: uint16) : Endpoint =
-        let place = address.IndexOf "::"
+        let place = address.IndexOf("::", StringComparison.Ordinal)
         let front = parseGroups (if place < 0 then address else address.Substring(0, place))
         let back = if place < 0 then [||] else parseGroups (address.Substring(place + 2))
         let missing = 8 - front.Length - back.Length
