@@ -22,28 +22,38 @@ type TracePacket =
         Payload: string
     }
 
-/// Whether a datagram is just what its fields encode to.
-module internal Canonical =
-    let decode (datagram: Bytes) : Packet voption =
+/// Whether a datagram is just what its fields encode to, so that a line can have them instead of the bytes.
+module TraceDatagram =
+    /// How many bytes stand before the payload: the header, and a selective acknowledgement if it is the only extension. -1 for anything
+    /// else, of which a trace has the bytes.
+    [<CompiledName "HeadLength">]
+    let headLength (datagram: ReadOnlySpan<byte>) : int =
+        if datagram.Length < Wire.HeaderLength || datagram[0] &&& 0x0Fuy <> 1uy || datagram[0] >>> 4 > 4uy then
+            -1
+        elif datagram[1] = 0uy then
+            Wire.HeaderLength
+        else
+            let sack = Wire.HeaderLength
+
+            if
+                datagram[1] = 1uy
+                && datagram.Length >= sack + 2
+                && datagram[sack] = 0uy
+                && datagram[sack + 1] > 0uy
+                && datagram[sack + 1] % 4uy = 0uy
+                && datagram.Length >= sack + 2 + int datagram[sack + 1]
+            then
+                sack + 2 + int datagram[sack + 1]
+            else
+                -1
+
+    let internal decode (datagram: Bytes) : Packet voption =
         let mutable packet = Unchecked.defaultof<Packet>
 
-        if Wire.decode datagram &packet <> Malformed.None then
+        if headLength datagram.Span < 0 || Wire.decode datagram &packet <> Malformed.None then
             ValueNone
         else
-            let sack = packet.Sack
-            let length = Wire.lengthOf sack.Length packet.Payload.Length
-
-            if length <> datagram.Length || sack.Length > 252 || sack.Length % 4 <> 0 then
-                ValueNone
-            else
-                let header = packet.Header
-                let front = Array.zeroCreate<byte>(length - packet.Payload.Length)
-                Wire.encode &header sack Bytes.Empty (Span<byte> front) |> ignore
-
-                if datagram.Slice(0, front.Length).Equals(Bytes front) then
-                    ValueSome packet
-                else
-                    ValueNone
+            ValueSome packet
 
 /// Lines of input as events.
 module internal TraceReading =

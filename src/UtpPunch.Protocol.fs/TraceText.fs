@@ -62,7 +62,7 @@ module private Printing =
             let datagram = datagrams[index]
             let fields = ResizeArray [ numbered numbers; place index datagrams.Count ]
 
-            match Canonical.decode datagram with
+            match TraceDatagram.decode datagram with
             | ValueSome packet ->
                 let head = packet.Header
                 header &head packet.Sack packet.Payload (payloads.OfPacket packet.Payload) fields
@@ -238,5 +238,5 @@ module TraceText =
               Index = index
               Count = count
               Datagram = datagram
-              Packet = if isNull (line.Find "raw") then Canonical.decode datagram else ValueNone
+              Packet = if isNull (line.Find "raw") then TraceDatagram.decode datagram else ValueNone
               Payload = line.Find "pay" })
