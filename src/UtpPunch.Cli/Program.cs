@@ -18,8 +18,9 @@ var root = new RootCommand("""
     CatCommand.Create(),
     DemoCommand.Create(),
     DemoCommand.CreatePeer(),
+    ReplayCommand.Create(),
 };
-root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat or demo (utp --help explains them)"));
+root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat, demo or replay (utp --help explains them)"));
 root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
 
 try

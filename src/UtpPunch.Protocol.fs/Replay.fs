@@ -155,7 +155,8 @@ module Replay =
         try
             let struct (node, effects) = Node.step step.Now step.Events actor.Node
             actor.Node <- node
-            TraceText.effects trace.Payloads null step.Time step.Node effects
+            let payloads = if trace.Payloads.IsHash then TracePayloads.Unknown else trace.Payloads
+            TraceText.effects payloads null step.Time step.Node effects
         with error ->
             [| TraceText.fault step.Time step.Node error |]
 

@@ -21,6 +21,7 @@ type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], 
 
     static member val Full = TracePayloads("full", [||], null)
     static member val Hash = TracePayloads("hash", [||], null)
+    static member val internal Unknown = TracePayloads("hash", [||], Func<uint64>(fun () -> 0UL))
     static member Synth keys = TracePayloads("synth", keys, null)
     static member Hashed next = TracePayloads("hash", [||], next)
 
@@ -29,7 +30,7 @@ type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], 
     member _.IsHash = name = "hash"
 
     member this.OfPacket(payload: Bytes) : string =
-        if payload.IsEmpty then null
+        if payload.IsEmpty || Object.ReferenceEquals(this, TracePayloads.Unknown) then null
         elif not this.IsHash then ofKeys payload
         elif isNull next then ofHash (Fingerprint.ofBytes payload.Span)
         else ofHash (next.Invoke())

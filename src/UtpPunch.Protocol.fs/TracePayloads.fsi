@@ -15,6 +15,9 @@ type TracePayloads =
     /// Hashes that were taken when the bytes were still there, in the order in which packets with payload are printed.
     static member Hashed: next: Func<uint64> -> TracePayloads
 
+    /// Nothing stands for contents that nobody knows: what a replay of hashes prints.
+    static member internal Unknown: TracePayloads
+
     /// The word behind `#pay`.
     member Name: string
     /// The named keys of the streams.
