@@ -88,6 +88,72 @@ public static class Traces
             Check.Throws<ArgumentOutOfRangeException>(() => UtpNode.BindAsync(new UtpNodeOptions { Trace = trace }).AsTask().Wait()).ParamName;
     }
 
+    [Fact("every kind of event and effect is recorded as it was, in full and with hashes")]
+    public static void EveryKind()
+    {
+        var remote = EndpointModule.ofIPv4(0x0A000001, 5000);
+        var packet = new byte[] { 0x01, 1, 0, 9, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 4, 0, 5, 0, 4, 1, 2, 3, 4, 77, 78 };
+        byte[] slab = [.. packet, .. packet, .. packet.AsSpan(0, 27), .. "garbage"u8];
+        Event[] events =
+        [
+            Event.NewReceived(remote, new Datagrams(slab, 0, 83, 28, 5)),
+            Event.NewReceived(remote, new Datagrams(slab, 83, 7, 7, 6)),
+            Event.NewReceived(remote, new Datagrams(new byte[3], 1, 0, 1, 6)),
+            Event.NewConnect(2, remote, Dialect.UtpPunch, Time.never),
+            Event.NewListen(7),
+            Event.Unlisten,
+            Event.NewTaken(1),
+            Event.NewWrite(2, new Bytes(packet)),
+            Event.NewConsumed(2, 9),
+            Event.NewFinish(2),
+            Event.NewRelease(2, 99),
+            Event.NewAbort(2),
+            Event.NewSetIdleTimeout(2, 77),
+            Event.NewUnreachable(remote),
+        ];
+        Wire.decode(new Bytes(packet), out var decoded);
+        Effect[] effects =
+        [
+            Effect.NewSend(remote, new Train(decoded.Header, decoded.Sack, Bytes.Empty, 0)),
+            Effect.NewSend(remote, new Train(decoded.Header, Bytes.Empty, new Bytes(slab), 50)),
+            Effect.NewDeliver(2, new Payload(slab, 3, 28, 2, 5)),
+            Effect.NewAccepted(1, remote, 3),
+            Effect.NewOpened(2, 4),
+            Effect.NewWritable(2, 5),
+            Effect.NewEnded(2),
+            Effect.NewFinished(2),
+            Effect.NewClosed(2, CloseReason.Refused),
+            Effect.NewForeign(remote, new Bytes(packet)),
+            Effect.NewNoted(Rule.LossProbe, remote),
+        ];
+        Check.Equal(typeof(Event.Tags).GetFields().Length, events.Select(item => item.Tag).Distinct().Count());
+        Check.Equal(typeof(Effect.Tags).GetFields().Length, effects.Select(item => item.Tag).Distinct().Count());
+
+        foreach (var full in new[] { false, true })
+        {
+            var seed = new Bytes(new byte[32]);
+            var node = new TraceNode("A", remote, NodeOptionsModule.standard, seed, 0);
+            var recorder = new Recorder(1 << 16, full, node.Create());
+            recorder.Begin(11, events, node.Create());
+            recorder.Complete(effects, changed: true);
+            recorder.Begin(12, [], node.Create());
+            recorder.Complete([], changed: false);
+            recorder.Begin(13, [], node.Create());
+            recorder.Fault(new InvalidOperationException());
+            var text = string.Concat(new Recording(recorder.Copy(), node, full).Chunks());
+
+            var payloads = full ? TracePayloads.Full : TracePayloads.Hash;
+            TraceLine[] expected =
+            [
+                .. TraceText.Events(payloads, null, 11, "A", 11, events),
+                .. TraceText.Effects(payloads, null, 11, "A", effects),
+                .. TraceText.Events(payloads, null, 13, "A", 13, []),
+                TraceText.Fault(13, "A", new InvalidOperationException()),
+            ];
+            Check.Equal(string.Join('\n', (object[])expected), string.Join('\n', (object[])Trace.Parse(text).Lines));
+        }
+    }
+
     private static async Task ReplaysAsync(UtpTracePayload payload)
     {
         await using var pair = await Pair.OpenAsync(options => options.Trace = new UtpTraceOptions { Payload = payload });

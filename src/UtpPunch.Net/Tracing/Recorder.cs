@@ -46,7 +46,8 @@ internal sealed class Recorder
     /// <summary>A step is about to be taken.</summary>
     public void Begin(long now, Event[] events, Node before)
     {
-        if (_bytes.Length >= _capacity / Segments)
+        // Nearly always the step then fits into what is left.
+        if (_bytes.Length >= _capacity / Segments / 8 * 7)
         {
             Turn(before);
         }
