@@ -19,18 +19,31 @@ internal sealed class CoreBench
     private readonly List<Event> _toB = [];
     private Node _a = NodeModule.Create(NodeOptionsModule.standard, new Bytes(Enumerable.Repeat((byte)1, 32).ToArray()), 0);
     private Node _b = NodeModule.Create(NodeOptionsModule.standard, new Bytes(Enumerable.Repeat((byte)2, 32).ToArray()), 0);
+    private readonly Recorder? _recorderA;
+    private readonly Recorder? _recorderB;
     private long _now;
     private int _slab;
     private int _room = NodeOptionsModule.standard.Bep29.SendBuffer;
     private long _packets;
     private long _delivered;
 
+    private CoreBench(bool recorded)
+    {
+        if (recorded)
+        {
+            var capacity = new UtpTraceOptions().Capacity;
+            _recorderA = new Recorder(capacity, full: false, _a);
+            _recorderB = new Recorder(capacity, full: false, _b);
+        }
+    }
+
     private static Endpoint Endpoint(uint address) => EndpointModule.ofIPv4(address, 5000);
 
-    /// <summary>Sends that many bytes and gives nanoseconds and bytes of garbage a data packet.</summary>
-    public static (double Nanoseconds, double Garbage, long Packets) Run(long bytes)
+    /// <summary>Sends that many bytes and gives nanoseconds and bytes of garbage a data packet. Both ends may be recorded, with
+    /// hashes.</summary>
+    public static (double Nanoseconds, double Garbage, long Packets) Run(long bytes, bool recorded)
     {
-        var bench = new CoreBench();
+        var bench = new CoreBench(recorded);
         bench.Open();
         bench.Pump(bytes / 10);
         bench._packets = 0;
@@ -68,7 +81,7 @@ internal sealed class CoreBench
     // Each train that A sends reaches B at once; what B sends waits for A's next step.
     private void StepA(Event? first = null)
     {
-        foreach (var effect in Step(ref _a, _toA, first))
+        foreach (var effect in Step(ref _a, _recorderA, _toA, first))
         {
             switch (effect)
             {
@@ -85,7 +98,7 @@ internal sealed class CoreBench
 
     private void StepB(Event? first = null)
     {
-        foreach (var effect in Step(ref _b, _toB, first))
+        foreach (var effect in Step(ref _b, _recorderB, _toB, first))
         {
             switch (effect)
             {
@@ -103,7 +116,7 @@ internal sealed class CoreBench
         }
     }
 
-    private Effect[] Step(ref Node node, List<Event> events, Event? first)
+    private Effect[] Step(ref Node node, Recorder? recorder, List<Event> events, Event? first)
     {
         if (first is not null)
         {
@@ -112,7 +125,10 @@ internal sealed class CoreBench
 
         var batch = events.ToArray();
         events.Clear();
-        (node, var effects) = NodeModule.Step(_now, batch, node);
+        var before = node;
+        recorder?.Begin(_now, batch, before);
+        (node, var effects) = NodeModule.Step(_now, batch, before);
+        recorder?.Complete(effects, !ReferenceEquals(node, before));
         return effects;
     }
 

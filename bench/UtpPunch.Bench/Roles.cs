@@ -5,7 +5,7 @@ using System.Net.Sockets;
 
 namespace UtpPunch.Bench;
 
-/// <summary>What a process of this program does for a throughput contest: <c>sink utp|tcp</c> or <c>source utp|tcp PORT BYTES</c>.
+/// <summary>What a process of this program does for a throughput contest: <c>sink utp|utp-traced|tcp</c> or <c>source utp|utp-traced|tcp PORT BYTES</c>.
 /// The events are those of the npm peers.</summary>
 internal static class Roles
 {
@@ -15,9 +15,9 @@ internal static class Roles
     {
         switch (arguments)
         {
-            case ["sink", "utp"]:
+            case ["sink", "utp" or "utp-traced"]:
                 {
-                    await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+                    await using var node = await BindAsync(arguments[1] == "utp-traced");
                     var listener = node.Listen();
                     Tell($"\"event\":\"listening\",\"port\":{node.LocalEndPoint.Port}");
                     await using var stream = await listener.AcceptAsync();
@@ -35,9 +35,9 @@ internal static class Roles
                     return 0;
                 }
 
-            case ["source", "utp", var port, var bytes]:
+            case ["source", "utp" or "utp-traced", var port, var bytes]:
                 {
-                    await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+                    await using var node = await BindAsync(arguments[1] == "utp-traced");
                     await using var stream = await node.ConnectAsync(Target(port));
                     await SourceAsync(stream, bytes);
                     stream.CompleteWrites();
@@ -61,6 +61,13 @@ internal static class Roles
                 return 2;
         }
     }
+
+    // Traced with hashes, as a node may be that serves for months.
+    private static ValueTask<UtpNode> BindAsync(bool traced) => UtpNode.BindAsync(new UtpNodeOptions
+    {
+        LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0),
+        Trace = traced ? new UtpTraceOptions() : null,
+    });
 
     private static IPEndPoint Target(string port) => new(IPAddress.Loopback, int.Parse(port, CultureInfo.InvariantCulture));
 

@@ -15,6 +15,7 @@ internal static class Throughput
     private static readonly Contestant[] s_contestants =
     [
         new("UtpPunch", 500_000_000, () => Child.OfThisProgram("sink", "utp"), (port, bytes) => Child.OfThisProgram("source", "utp", port, bytes)),
+        new("UtpPunch traced", 500_000_000, () => Child.OfThisProgram("sink", "utp-traced"), (port, bytes) => Child.OfThisProgram("source", "utp-traced", port, bytes)),
         new("npm utp-punch", 40_000_000, () => Child.OfNpm("utp-punch", "serve", "sink"), (port, bytes) => Child.OfNpm("utp-punch", "dial", port, "source", bytes), NeedsNpm: true),
         new("utp-native", 6_000_000, () => Child.OfNpm("utp-native", "serve", "sink"), (port, bytes) => Child.OfNpm("utp-native", "dial", port, "source", bytes), NeedsNpm: true),
         new(".NET TCP", 4_000_000_000, () => Child.OfThisProgram("sink", "tcp"), (port, bytes) => Child.OfThisProgram("source", "tcp", port, bytes)),
@@ -49,7 +50,7 @@ internal static class Throughput
         {
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"  {name,-14} {Median(list),8:F1}  ({list.Min():F1} to {list.Max():F1})  {ours / Median(list),7:F2} x"));
+                $"  {name,-15} {Median(list),8:F1}  ({list.Min():F1} to {list.Max():F1})  {ours / Median(list),7:F2} x"));
         }
     }
 

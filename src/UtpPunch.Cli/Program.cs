@@ -20,8 +20,9 @@ var root = new RootCommand("""
     DemoCommand.Create(),
     DemoCommand.CreatePeer(),
     TraceCommand.Create(),
+    ReplayCommand.Create(),
 };
-root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: trace, cat or demo (utp --help explains them)"));
+root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat, demo, trace or replay (utp --help explains them)"));
 root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
 
 try

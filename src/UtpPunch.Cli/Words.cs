@@ -2,6 +2,7 @@ using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using UtpPunch.Protocol;
 
 namespace UtpPunch.Cli;
 
@@ -61,6 +62,23 @@ internal static class Words
                 return UtpDialect.UtpPunch;
             default:
                 result.AddError($"there is no dialect '{word}': it is bep29 or utp-punch");
+                return default;
+        }
+    }
+
+    public static ReplayMode ReplayMode(ArgumentResult result)
+    {
+        var word = result.Tokens[0].Value;
+        switch (word)
+        {
+            case "strict":
+                return Protocol.ReplayMode.Strict;
+            case "semantic":
+                return Protocol.ReplayMode.Semantic;
+            case "inputs-only":
+                return Protocol.ReplayMode.InputsOnly;
+            default:
+                result.AddError($"there is no mode '{word}': it is strict, semantic or inputs-only");
                 return default;
         }
     }

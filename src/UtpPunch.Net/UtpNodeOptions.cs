@@ -92,6 +92,10 @@ public sealed class UtpNodeOptions
     /// <value>4 MiB by default.</value>
     public int SocketSendBuffer { get; set; } = 4 << 20;
 
+    /// <summary>What the node records of itself, for <see cref="UtpNode.WriteTraceAsync"/> and <c>utp replay</c>.</summary>
+    /// <value>Null by default, which is nothing.</value>
+    public UtpTraceOptions? Trace { get; set; }
+
     /// <summary>
     /// The options of the npm package <c>utp-punch</c>, with its defaults, as options of ours, for a node that speaks its dialect.
     /// </summary>

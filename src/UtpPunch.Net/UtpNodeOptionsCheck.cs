@@ -71,7 +71,24 @@ internal static class UtpNodeOptionsCheck
             dialect,
             options.ConnectTimeout,
             options.LingerTimeout,
-            options.ShutdownTimeout);
+            options.ShutdownTimeout,
+            Freeze(options.Trace));
+    }
+
+    private static UtpTraceOptions? Freeze(UtpTraceOptions? trace)
+    {
+        if (trace is null)
+        {
+            return null;
+        }
+
+        if (!Enum.IsDefined(trace.Payload))
+        {
+            throw new ArgumentOutOfRangeException(nameof(trace.Payload), trace.Payload, "There is no such way to record payloads.");
+        }
+
+        Between(trace.Capacity, LeastBuffer, MostBuffer, nameof(trace.Capacity));
+        return new UtpTraceOptions { Payload = trace.Payload, Capacity = trace.Capacity, Path = trace.Path };
     }
 
     /// <summary>Throws unless the time-out is positive.</summary>

@@ -2,6 +2,10 @@ namespace UtpPunch.Protocol
 
 open System
 
+/// A queue's items without its type.
+type internal IItems =
+    abstract Items: Array
+
 /// A queue that a step may change in place once it has a copy of its own. `Copy` shares the array; the first write after it
 /// takes a new one, so whoever holds the original never sees a change. Popping writes nothing.
 [<Sealed>]
@@ -23,6 +27,10 @@ type internal Deque<'T> private (items: 'T[], head: int, count: int) =
             owned <- true
 
     new() = Deque<'T>(Array.Empty<'T>(), 0, 0)
+    new(items: 'T[]) = Deque<'T>(items, 0, items.Length)
+
+    interface IItems with
+        member _.Items = Array.sub items head count
 
     member _.Count = count
     member _.Copy() = Deque<'T>(items, head, count)

@@ -28,6 +28,7 @@ type Side(name: string, endpoint: Endpoint, options: NodeOptions, seed: uint64) 
     member _.Name = name
     member _.Endpoint = endpoint
     member _.Options = options
+    member _.Seed = Bytes seedBytes
     member val Node = Node.create options (Bytes seedBytes) 0L<us> with get, set
     member _.Streams = streams
     member val Accepted = ResizeArray<StreamView>() with get

@@ -11,7 +11,7 @@ public static class Cells
 
     // A fifth in all: a tenth each way. Over twice that libutp gives up with itself in 5 of 12 runs, for it does so after four
     // retransmissions in a row that were not acknowledged.
-    private static readonly RelayPath Bad = new() { Loss = 0.1, Shuffle = TimeSpan.FromMilliseconds(50) };
+    internal static readonly RelayPath Bad = new() { Loss = 0.1, Shuffle = TimeSpan.FromMilliseconds(50) };
 
     [Fact("we dial utp-native: a mebibyte each way arrives whole")]
     public static Task DialNative() => WeDialAsync(NpmPeer.Native);
@@ -117,7 +117,7 @@ public static class Cells
 
     // utp-native ends as soon as it has sent; so do we. utp-punch has no half-close and ends when it has everything; so we
     // end after it.
-    private static async Task ExchangeAsync(UtpStream stream, NpmPeer peer, string library, int count = Mebibyte)
+    internal static async Task ExchangeAsync(UtpStream stream, NpmPeer peer, string library, int count = Mebibyte)
     {
         var sending = SendAsync(stream, count);
         if (library == NpmPeer.Native)

@@ -14,13 +14,14 @@ internal static class Interop
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     /// <summary>Our node on loopback, which speaks as the library does.</summary>
-    public static ValueTask<UtpNode> BindAsync(string library)
+    public static ValueTask<UtpNode> BindAsync(string library, UtpTraceOptions? trace = null)
     {
         Skip.Unless(NpmPeer.IsAvailable, NpmPeer.Missing);
         return UtpNode.BindAsync(new UtpNodeOptions
         {
             LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0),
             Dialect = DialectOf(library),
+            Trace = trace,
         });
     }
 

@@ -18,7 +18,7 @@ public static class ToolFailures
     [Fact("every mistake on the command line is one clear line, and code 2")]
     public static async Task Mistakes()
     {
-        await MistakeAsync("", "cat or demo");
+        await MistakeAsync("", "cat, demo or replay");
         await MistakeAsync("dog", "'dog'");
         await MistakeAsync("cat", "HOST and PORT are missing, or --listen");
         await MistakeAsync("cat localhost", "PORT is missing");
@@ -38,6 +38,8 @@ public static class ToolFailures
         await MistakeAsync("cat localhost 5 --connect-timeout soon", "'soon' is not a number of seconds");
         await MistakeAsync("cat --lisen", "no option '--lisen'");
         await MistakeAsync("cat --verbose localhost 5", "no option '--verbose'");
+        await MistakeAsync("replay", "FILE");
+        await MistakeAsync("replay x --mode loose", "strict, semantic or inputs-only");
         await MistakeAsync("demo --size 0", "'0' is not a number of mebibytes");
     }
 

@@ -19,5 +19,7 @@ let main args =
           AnyBytes.tests
           Transfers.tests
           Laws.tests
+          TraceTexts.tests
+          Replays.tests
           Tidy.tests ]
     |> runTestsWithCLIArgs [] args

@@ -39,7 +39,10 @@ internal sealed partial class Engine
         _owner = owner;
         _transport = transport;
         Settings = settings;
-        _node = NodeModule.Create(settings.Node, new Bytes(seed), Clock.Now);
+        var now = Clock.Now;
+        _node = NodeModule.Create(settings.Node, new Bytes(seed), now);
+        _traced = new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Bytes(seed), now);
+        _recorder = settings.Trace is { } trace ? new Recorder(trace.Capacity, trace.Payload == UtpTracePayload.Full, _node) : null;
         _thread = new Thread(Run) { IsBackground = true, Name = $"utp {transport.LocalEndPoint}" };
     }
 
@@ -124,6 +127,7 @@ internal sealed partial class Engine
         catch (Exception error)
         {
             fault = Failure.Fault(error);
+            WriteTraceOfFault();
         }
 
         Stop(fault);
@@ -171,9 +175,19 @@ internal sealed partial class Engine
     private void Step()
     {
         var now = Clock.Now;
-        var before = _node;
-        var (node, effects) = NodeModule.Step(now, _events.ToArray(), before);
-        Volatile.Write(ref _previous, before);
+        var events = _events.ToArray();
+        Node node;
+        Effect[] effects;
+        if (_recorder is { } recorder)
+        {
+            effects = StepRecorded(recorder, now, events, out node);
+        }
+        else
+        {
+            (node, effects) = NodeModule.Step(now, events, _node);
+        }
+
+        Volatile.Write(ref _previous, _node);
         Volatile.Write(ref _node, node);
         _turns++;
         foreach (var effect in effects)

@@ -8,7 +8,8 @@ internal sealed record Settings(
     Dialect Dialect,
     TimeSpan ConnectTimeout,
     TimeSpan LingerTimeout,
-    TimeSpan ShutdownTimeout)
+    TimeSpan ShutdownTimeout,
+    UtpTraceOptions? Trace)
 {
     /// <summary>What holds for the streams of a dialect.</summary>
     public StreamOptions For(Dialect dialect) => dialect.IsUtpPunch ? Node.UtpPunch : Node.Bep29;

@@ -1,0 +1,47 @@
+using System.Globalization;
+using UtpPunch.Protocol;
+
+namespace UtpPunch.Cli;
+
+/// <summary>`utp replay`: the verdict, or the lines, go to standard output.</summary>
+internal static class TraceReplay
+{
+    public static int Run(FileInfo file, ReplayMode mode)
+    {
+        var trace = Read(file);
+        using var output = new StreamWriter(Console.OpenStandardOutput());
+        if (mode == ReplayMode.InputsOnly)
+        {
+            Replay.Run(mode, trace, line => output.Write($"{line}\n"));
+            return ExitCodes.Success;
+        }
+
+        var result = Replay.Run(mode, trace, null);
+        if (result.Divergence is { } divergence)
+        {
+            output.Write(divergence.ToString());
+            output.Flush();
+            throw new ToolException(ExitCodes.Failure, $"{file.Name} diverges in line {divergence.LineNumber}, step {divergence.Step.Number} of {trace.Steps.Length}");
+        }
+
+        var end = trace.IsComplete ? "" : "; there is no #end, so there may have been more";
+        output.Write(string.Create(CultureInfo.InvariantCulture, $"equal: {result.Steps} steps, {result.Lines} lines{end}\n"));
+        return ExitCodes.Success;
+    }
+
+    private static Trace Read(FileInfo file)
+    {
+        try
+        {
+            return Trace.Read(File.ReadLines(file.FullName));
+        }
+        catch (TraceError error)
+        {
+            throw new ToolException(ExitCodes.Failure, $"{file.Name}: {error.Message}", error);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new ToolException(ExitCodes.Failure, $"{file.FullName} cannot be read: {error.Message}", error);
+        }
+    }
+}
