@@ -3,6 +3,7 @@ namespace UtpPunch.Protocol
 open System
 open System.Buffers.Binary
 open System.Numerics
+open System.Runtime.CompilerServices
 open System.Runtime.InteropServices
 
 /// A 64-bit hash for traces: the same in every process and on every machine, and fast enough to take in all that a socket carries. No
@@ -19,6 +20,8 @@ module Fingerprint =
     /// Eight lanes take the words of 8 bytes in turn, so that no multiplication waits for the one before it; the first lane takes the
     /// last up to seven words, and then the last up to 7 bytes. The lanes and the length are mixed into one.
     [<CompiledName "Of">]
+    // Optimised from the first call on: a loop over all that a socket carries must not wait for the runtime to see that it is one.
+    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let ofBytes (bytes: ReadOnlySpan<byte>) : uint64 =
         let mutable words = MemoryMarshal.Cast<byte, uint64> bytes
         let mutable a = 1UL
