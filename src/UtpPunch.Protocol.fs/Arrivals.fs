@@ -131,6 +131,8 @@ module internal Arrivals =
                     && header.SeqNr = Receiver.ackNr connection.Receiver + 1
                 then
                     connection.AckNow <- true
+                else
+                    connection.HandshakeAt <- Time.never
 
                 if carries then
                     arrive turn &packet connection

@@ -8,6 +8,9 @@ module internal Handshake =
     /// The SYN-ACK and what repeats it, until the SYN's sender has proved that it receives: three packets for one.
     let private synAcks = 3
 
+    /// How often the dialler repeats that it is there: within the half minute for which the other side waits.
+    let private confirmations = 5
+
     let confirms (header: Header) connection =
         let behind = Sender.next connection.Sender - header.AckNr - 1
         behind >= 0 && behind <= Connection.ackSlack
@@ -43,10 +46,25 @@ module internal Handshake =
             turn.Effects.Add(Effect.Opened(connection.ConnId, connection.ReceiveId))
             // Tell the other side that we are there, or one that writes first waits for ever.
             connection.AckNow <- true
+            connection.HandshakeTries <- 0
+            connection.HandshakeAt <- turn.Now + connection.Options.InitialRto
             true
         else
             Emission.note turn Rule.UnexpectedPacket connection
             false
+
+    /// What tells the other side that we are there may be lost, and one that writes first waits for it: as long as nothing but its
+    /// SYN-ACK was heard, it is told again, less and less often. What we send ourselves tells it as well.
+    let confirmAgain turn connection =
+        if Sender.packets connection.Sender = 0 then Emission.state turn connection
+
+        connection.HandshakeTries <- connection.HandshakeTries + 1
+
+        connection.HandshakeAt <-
+            if connection.HandshakeTries < confirmations then
+                turn.Now + connection.Options.InitialRto * (1L <<< connection.HandshakeTries)
+            else
+                Time.never
 
     let redial turn id isn connection =
         // The SYN first: where a queue takes one packet and no more, the other must be the one that is lost.

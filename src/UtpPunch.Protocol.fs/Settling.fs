@@ -131,19 +131,23 @@ module internal Settling =
                 connection.Congestion <- connection.Congestion.TimedOut flight
 
             connection.LossProbeAt <- Time.never
-        elif turn.Now >= connection.LossProbeAt then
-            connection.LossProbeAt <- Time.never
-            connection.LossProbes <- connection.LossProbes + 1
-
-            match Sender.probeLoss turn.Now connection.Sender with
-            | null -> ()
-            | run ->
-                Emission.note turn Rule.LossProbe connection
-                Emission.run turn run connection
-        elif turn.Now >= Sender.overdueAt connection.Sender then
-            if Sender.findOverdue turn.Now connection.Rtt connection.Sender then
+        else
+            if
+                turn.Now >= Sender.overdueAt connection.Sender
+                && Sender.findOverdue turn.Now connection.Rtt connection.Sender
+            then
                 Emission.note turn Rule.FastRetransmit connection
                 connection.Congestion <- connection.Congestion.Lost()
+
+            if turn.Now >= connection.LossProbeAt then
+                connection.LossProbeAt <- Time.never
+                connection.LossProbes <- connection.LossProbes + 1
+
+                match Sender.probeLoss turn.Now connection.Sender with
+                | null -> ()
+                | run ->
+                    Emission.note turn Rule.LossProbe connection
+                    Emission.run turn run connection
 
     let private transmit turn connection =
         let wasIdle = Sender.packets connection.Sender = 0
@@ -214,6 +218,8 @@ module internal Settling =
 
         if turn.Now >= connection.EchoAt then Emission.state turn connection
 
+        if turn.Now >= connection.HandshakeAt then Handshake.confirmAgain turn connection
+
         if turn.Now >= keepAliveAt connection then
             Emission.note turn Rule.KeepAlive connection
             Emission.state turn connection
@@ -252,6 +258,7 @@ module internal Settling =
             |> min connection.WindowProbeAt
             |> min connection.AckAt
             |> min connection.EchoAt
+            |> min connection.HandshakeAt
             |> min (giveUpAt connection)
             |> min (idleAt connection)
             |> min (releaseAt connection)

@@ -229,6 +229,11 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
         inspector.Stepped(actor, local, batch, effects)
 
+        if actor.Machine.Deadline <= local then
+            Check.fail
+                "S12"
+                $"{actor.Name}: after the step at {int64 local} it wants to wake at {int64 actor.Machine.Deadline}"
+
         if events &&& 63L = 0L then Purity.check actor local batch effects
 
         this.Schedule actor
