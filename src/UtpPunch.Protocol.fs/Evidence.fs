@@ -104,8 +104,8 @@ type internal Evidence() =
 
     /// Without selective acknowledgements each repeated cumulative one tells of a packet behind the oldest: three of them
     /// (RFC 5681), a partial one in recovery (RFC 6582), or one and the oldest packet's age mean that it is lost.
-    member this.IsHeadLost(head: Run, isPartial: bool, now: Instant, rtt: Rtt) =
-        let isRepeated = this.Duplicates >= Evidence.Threshold && not this.PathReorders
+    member this.IsHeadLost(head: Run, countsRepetitions: bool, isPartial: bool, now: Instant, rtt: Rtt) =
+        let isRepeated = countsRepetitions && this.Duplicates >= Evidence.Threshold && not this.PathReorders
 
         if head.Transmissions = 1 && (isRepeated || isPartial) then true
         elif this.Duplicates > 0 then this.IsOverdue(head, now, rtt)

@@ -45,6 +45,11 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
     member val NextOrder = 0L with get, set
     /// Until `oldest` gets here, further losses belong to the same congestion.
     member val RecoveryEnd: SeqNr voption = ValueNone with get, set
+    /// The last packet that was out when the last recovery began: until a later one is acknowledged, repeated acknowledgements may
+    /// be answers to what that recovery sent twice (RFC 6582, 3.2, 4.1).
+    member val Recover: SeqNr voption = ValueNone with get, set
+    /// How many packets may be out again: few after a time-out, and with each that arrives one more, as in slow start.
+    member val AgainLimit = 0 with get, set
     /// Whether a packet was sent against a closed window.
     member val Probing = false with get, set
     member val LossProbe: struct (SeqNr * Instant) voption = ValueNone with get, set
@@ -76,6 +81,8 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
             Peak = this.Peak,
             NextOrder = this.NextOrder,
             RecoveryEnd = this.RecoveryEnd,
+            Recover = this.Recover,
+            AgainLimit = this.AgainLimit,
             Probing = this.Probing,
             LossProbe = this.LossProbe,
             Retransmissions = this.Retransmissions
@@ -106,7 +113,9 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
             let run = runs[0]
             let part = run.Slice(0, min remaining run.Count)
 
-            if part.Transmissions > 1 then again <- max again part.SentAt
+            if part.Transmissions > 1 then
+                again <- max again part.SentAt
+                this.AgainLimit <- min 1_024 (this.AgainLimit + part.Count)
 
             if part.Mark = Mark.Sacked then
                 this.SackedPackets <- this.SackedPackets - part.Count
@@ -221,7 +230,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
         let head = runs[0]
         let isPartial = freed > 0 && this.RecoveryEnd.IsSome
 
-        if head.Mark = Mark.InFlight && evidence.IsHeadLost(head, isPartial, now, rtt) then
+        if head.Mark = Mark.InFlight && evidence.IsHeadLost(head, this.Recover.IsNone, isPartial, now, rtt) then
             this.SplitHead()
             this.Lose 0
             true
@@ -246,7 +255,9 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
     member private this.Congest(lost: bool) =
         let congested = lost && this.RecoveryEnd.IsNone
 
-        if congested then this.RecoveryEnd <- ValueSome next
+        if congested then
+            this.RecoveryEnd <- ValueSome next
+            this.Recover <- ValueSome(next + -1)
 
         congested
 
@@ -266,6 +277,10 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
             | _ -> ()
 
             evidence.Advance oldest
+
+            match this.Recover with
+            | ValueSome last when oldest + -1 - last > 0 -> this.Recover <- ValueNone
+            | _ -> ()
 
         if not sack.IsEmpty then
             evidence.PeerSacks <- true
@@ -345,7 +360,10 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
             let least = if this.Flight = 0 || index = 0 then 1 else 0
 
             // What goes again is counted as packets too: a window of one packet is no licence for five hundred of one byte.
-            let places = max least (4 * max 1 (window / (packetSize - Wire.HeaderLength)) - this.AgainInFlight)
+            let places =
+                max
+                    least
+                    (max this.AgainLimit (4 * max 1 (window / (packetSize - Wire.HeaderLength))) - this.AgainInFlight)
 
             let count =
                 if run.IsFin then
@@ -377,6 +395,8 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
 
     member this.TimeOut() =
         this.RecoveryEnd <- ValueSome next
+        this.Recover <- ValueSome(next + -1)
+        this.AgainLimit <- 0
         this.LossProbe <- ValueNone
         evidence.Duplicates <- 0
         evidence.OverdueAt <- Time.never
