@@ -54,6 +54,9 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
     member val Probing = false with get, set
     member val LossProbe: struct (SeqNr * Instant) voption = ValueNone with get, set
     member val Retransmissions = 0L with get, set
+    /// When something last went out again: what was sent before and is acknowledged after may have waited for the answer to that, and
+    /// tells of the round trip only if it is an ordinary one.
+    member val LastAgain = unmeasured with get, set
 
     member _.OverdueAt = evidence.OverdueAt
     member _.Next = next
@@ -85,7 +88,8 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
             AgainLimit = this.AgainLimit,
             Probing = this.Probing,
             LossProbe = this.LossProbe,
-            Retransmissions = this.Retransmissions
+            Retransmissions = this.Retransmissions,
+            LastAgain = this.LastAgain
         )
 
     /// Bookkeeping for packets that are acknowledged for the first time.
@@ -307,7 +311,13 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
         { Freed = freed
           Bytes = bytes
           Again = if resent > unmeasured then now - resent else Time.never
-          RoundTrip = if youngest > unmeasured then ValueSome(now - youngest) else ValueNone
+          RoundTrip =
+            if youngest = unmeasured then
+                ValueNone
+            elif youngest >= this.LastAgain || (Rtt.isKnown rtt && now - youngest <= Rtt.overdueAfter rtt) then
+                ValueSome(now - youngest)
+            else
+                ValueNone
           Congested = this.Congest lost }
 
     /// Everything in flight counts as lost; the bytes that were.
@@ -334,6 +344,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
 
         this.AgainInFlight <- this.AgainInFlight + count
         this.Retransmissions <- this.Retransmissions + int64 count
+        this.LastAgain <- now
         this.Sent part
 
     member this.Launch(data: Bytes, count: int, size: int, now: Instant) =
