@@ -4,5 +4,12 @@ open Expecto
 
 [<EntryPoint>]
 let main args =
-    testList "sim" [ OracleTests.tests; ReceiverOracle.tests; ControllerOracle.tests; RecordedTests.tests ]
+    testList
+        "sim"
+        [ OracleTests.tests
+          ReceiverOracle.tests
+          ControllerOracle.tests
+          RecordedTests.tests
+          RandomScenarios.tests
+          Corpus.tests ]
     |> runTestsWithCLIArgs [] args
