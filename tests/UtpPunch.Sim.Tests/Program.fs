@@ -11,5 +11,7 @@ let main args =
           ControllerOracle.tests
           RecordedTests.tests
           RandomScenarios.tests
-          Corpus.tests ]
+          Corpus.tests
+          EveryLoss.tests
+          Permutations.tests ]
     |> runTestsWithCLIArgs [] args
