@@ -13,5 +13,6 @@ let main args =
           RandomScenarios.tests
           Corpus.tests
           EveryLoss.tests
-          Permutations.tests ]
+          Permutations.tests
+          PacketTable.tests ]
     |> runTestsWithCLIArgs [] args
