@@ -14,5 +14,6 @@ let main args =
           Corpus.tests
           EveryLoss.tests
           Permutations.tests
-          PacketTable.tests ]
+          PacketTable.tests
+          Liveness.tests ]
     |> runTestsWithCLIArgs [] args
