@@ -15,5 +15,7 @@ let main args =
           EveryLoss.tests
           Permutations.tests
           PacketTable.tests
-          Liveness.tests ]
+          Liveness.tests
+          Metamorphic.tests
+          Bounds.tests ]
     |> runTestsWithCLIArgs [] args
