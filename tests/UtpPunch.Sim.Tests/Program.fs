@@ -4,5 +4,25 @@ open Expecto
 
 [<EntryPoint>]
 let main args =
-    testList "sim" [ OracleTests.tests; ReceiverOracle.tests; ControllerOracle.tests; RecordedTests.tests ]
-    |> runTestsWithCLIArgs [] args
+    if args = [| SameHashes.argument |] then
+        for line in SameHashes.lines () do
+            stdout.WriteLine line
+
+        0
+    else
+        testList
+            "sim"
+            [ OracleTests.tests
+              ReceiverOracle.tests
+              ControllerOracle.tests
+              RecordedTests.tests
+              RandomScenarios.tests
+              Corpus.tests
+              EveryLoss.tests
+              Permutations.tests
+              PacketTable.tests
+              Liveness.tests
+              Metamorphic.tests
+              Bounds.tests
+              SameHashes.tests ]
+        |> runTestsWithCLIArgs [] args

@@ -1,0 +1,142 @@
+/// Many streams, strangers, and nodes that are put away and taken out again.
+module UtpPunch.Sim.Tests.Bounds
+
+open System.Collections.Generic
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Sim
+open UtpPunch.Sim.Tests.Worlds
+
+/// The core, put into a snapshot and taken out of it again after some steps.
+[<Sealed>]
+type private Restored(core: CoreMachine, isDue: int -> bool) =
+    let mutable node = core.Node
+    let mutable steps = 0
+
+    member val Restores = 0 with get, set
+
+    interface IMachine with
+        member this.Step(now, events) =
+            steps <- steps + 1
+
+            if isDue steps then
+                this.Restores <- this.Restores + 1
+                node <- Snapshot.restore (Snapshot.take true node)
+
+            let struct (next, effects) = Node.step now events node
+            node <- next
+            effects
+
+        member _.Deadline = Node.deadline node
+        member _.Stream connId = Node.stream connId node
+
+let private counted (rule: Rule) (outcome: Outcome) =
+    outcome.World.Actors |> Array.sumBy (fun actor -> actor.Rules.GetValueOrDefault rule)
+
+let tests =
+    testList
+        "bounds"
+        [ test "M3: a node put into a snapshot and taken out at any step goes on as it would have" {
+              for scenario in swarm 30_000UL 30 (fun _ -> true) do
+                  let machines =
+                      Simulation.machines scenario
+                      |> Array.mapi (fun side machine ->
+                          // Early steps are where handshakes are, so each power of two has its drawn step.
+                          let isDue step =
+                              let octave = System.Numerics.BitOperations.Log2(uint32 step)
+                              step = (1 <<< octave) + Keyed.below (1 <<< octave) scenario.Seed (900 + side) octave
+
+                          Restored(machine :?> CoreMachine, isDue))
+
+                  let straight = outcomeOf scenario
+
+                  let restored =
+                      Simulation.runOn
+                          (machines |> Array.map (fun it -> it :> IMachine))
+                          Unchecked.defaultof<_>
+                          scenario
+
+                  for machine in machines do
+                      Expect.isGreaterThan machine.Restores 0 "snapshots"
+
+                  require scenario "M3" (restored.Hash = straight.Hash) $"{restored.Violation} {restored.Streams}"
+          }
+
+          for dialect in dialects do
+              test $"S15: sixteen streams at once in both directions keep apart, and no two have one id, {dialect}" {
+                  for seed in 1UL .. 10UL do
+                      let plan bytes = { Scenario.plan bytes with Chunk = 1_000; Pause = Time.milliseconds 3 }
+
+                      let flows =
+                          [ for index in 0..15 ->
+                                { flowOf (plan (1_000 * index)) (plan (500 * index)) with FromB = index % 2 = 1 } ]
+
+                      let scenario =
+                          { overBoth (fun path -> { path with Loss = Loss.Each 50 }) Scenario.calm with
+                              Seed = seed
+                              NodeSeed = seed
+                              Dialect = dialect
+                              HealAt = Time.seconds 60
+                              Flows = flows }
+
+                      let outcome = outcomeOf scenario
+
+                      for actor in outcome.World.Actors do
+                          require
+                              scenario
+                              "S15"
+                              (actor.Opened.Count = 8)
+                              $"{actor.Name} dialled {actor.Opened.Count} ids"
+
+                          require scenario "S15" (actor.ByReceiveId.Count = 16) $"{actor.ByReceiveId.Count} ids of 16"
+
+                      require scenario "S15" (Seq.length outcome.World.Apps = 32) $"{outcome.Streams}"
+              }
+
+          test
+              "S13: a third party that copies and forges every other packet changes nothing, and gets less than it sends" {
+              for seed in 1UL .. 20UL do
+                  let scenario =
+                      { streamOf (Time.seconds 60) (Scenario.plan 60_000) (Scenario.plan 60_000) with
+                          Seed = seed
+                          Dialect = dialects[int seed % 2]
+                          Forgery = { Strange = 300; Spoofed = 300 } }
+
+                  let outcome = outcomeOf scenario
+                  Expect.isTrue (outcome.Marks.Counts.ContainsKey "forged") "forged packets"
+
+                  for actor in outcome.World.Actors do
+                      // Copies of SYNs are answered by SYN-ACKs, three at most; everything else by less than it was.
+                      require scenario "S13" (actor.StrangeIn > 0L) "nothing came from strangers"
+
+                      require
+                          scenario
+                          "S13"
+                          (actor.StrangeOut <= actor.StrangeIn + 3L * 26L)
+                          $"{actor.StrangeOut} bytes to strangers that sent {actor.StrangeIn}"
+
+                  require scenario "S13" (counted Rule.UnknownConnection outcome > 0) "no packet was a stranger's"
+          }
+
+          test "S14: every stream that opens closes once, whatever happens to it" {
+              // That nothing follows the close is checked while a run goes on; here every way to close is met.
+              let seen = HashSet<string>()
+
+              for scenario in swarm 31_000UL 150 (fun it -> not (isOrderly it)) do
+                  let outcome = outcomeOf scenario
+
+                  for app in outcome.World.Apps do
+                      require scenario "S14" app.Closed.IsSome $"{app.Name} never closed"
+                      seen.Add(string app.Closed.Value) |> ignore
+
+                  for reason in outcome.World.Applications.Failed.Values do
+                      seen.Add(string reason) |> ignore
+
+              for reason in
+                  [ CloseReason.Finished
+                    CloseReason.Aborted
+                    CloseReason.Reset
+                    CloseReason.TimedOut
+                    CloseReason.ConnectTimeout ] do
+                  Expect.contains seen (string reason) "ways to close"
+          } ]

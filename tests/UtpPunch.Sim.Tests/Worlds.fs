@@ -1,0 +1,67 @@
+/// What the tests over whole scenarios have in common.
+module UtpPunch.Sim.Tests.Worlds
+
+open System.Collections.Generic
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Sim
+
+/// Fails with all that is needed to see it again.
+let broken (scenario: Scenario) (property: string) (why: string) =
+    failtest $"{property}: {why}\n{ScenarioText.print scenario}"
+
+/// Runs a scenario that must keep everything that is checked while it runs.
+let outcomeOf (scenario: Scenario) : Outcome =
+    let outcome = Simulation.run scenario
+
+    match outcome.Violation with
+    | ValueSome(struct (property, why)) -> broken scenario property why
+    | ValueNone -> outcome
+
+let require (scenario: Scenario) property condition why = if not condition then broken scenario property why
+
+/// The first so many scenarios from a seed on for which a condition holds.
+let swarm (seed: uint64) count (condition: Scenario -> bool) =
+    Seq.initInfinite (fun index -> Swarm.scenario (seed + uint64 index))
+    |> Seq.filter condition
+    |> Seq.take count
+    |> Seq.toArray
+
+/// Every stream ends in order, and nothing keeps it from that.
+let isOrderly (scenario: Scenario) = Expectation.isWhole scenario && scenario.Flows |> List.forall Expectation.ends
+
+let flowOf dialler acceptor = { Scenario.flow 0 with Dialler = dialler; Acceptor = acceptor }
+
+/// One stream over good paths; `chaos` is how long faults last that heal.
+let streamOf chaos dialler acceptor = { Scenario.calm with Flows = [ flowOf dialler acceptor ]; HealAt = chaos }
+
+/// The same for both directions.
+let overBoth change (scenario: Scenario) = { scenario with AB = change scenario.AB; BA = change scenario.BA }
+
+let dialects = [ "bep29"; "utp-punch" ]
+
+/// Hosts 0 and 1 in the order of their datagrams, each counted once whatever becomes of it.
+[<Sealed>]
+type Sendings() =
+    let seen = HashSet<int64>()
+    let order = ResizeArray<struct (Instant * int * Datagram)>()
+
+    let note now (from: Actor) (datagram: Datagram) =
+        if seen.Add datagram.Number then order.Add(struct (now, from.Index, datagram))
+
+    member _.Order = order
+
+    interface IWatcher with
+        member _.Step(_, _, _, _, _, _, _) = ()
+        member _.Delivered(now, from, datagram, _, _, _) = note now from datagram
+        member _.Lost(now, from, datagram, _) = note now from datagram
+
+let watched (scenario: Scenario) : struct (Outcome * Sendings) =
+    let sendings = Sendings()
+    let outcome = Simulation.runOn (Simulation.machines scenario) sendings scenario
+
+    match outcome.Violation with
+    | ValueSome(struct (property, why)) -> broken scenario property why
+    | ValueNone -> struct (outcome, sendings)
+
+let isType (packetType: PacketType) (datagram: Datagram) = datagram.Bytes[0] >>> 4 = byte packetType
