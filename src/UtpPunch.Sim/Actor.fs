@@ -70,6 +70,10 @@ type IWatcher =
         firstOut: int64 ->
             unit
 
+    /// The same of a step that ended with an exception.
+    abstract Threw:
+        actor: Actor * now: Instant * local: Instant * events: Event[] * numbers: int64[] * error: exn -> unit
+
     /// What became of a datagram: when it arrives, or why it is lost.
     abstract Delivered:
         now: Instant * from: Actor * datagram: Datagram * at: Instant * waited: Duration * copy: int -> unit

@@ -16,7 +16,10 @@ type Datagram(number: int64, from: Endpoint, target: Endpoint, bytes: byte[], se
     /// When it entered the queue.
     member val QueuedAt = 0L<us> with get, set
 
-    member _.With(changed: byte[]) = Datagram(number, from, target, changed, sentAt)
+    /// Its bytes are not those that were sent.
+    member val IsCorrupt = false with get, set
+
+    member _.With(changed: byte[]) = Datagram(number, from, target, changed, sentAt, IsCorrupt = true)
 
 /// Whom a carrier tells what becomes of datagrams.
 type ICarrierHost =

@@ -212,7 +212,15 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
     member private this.Step(actor: Actor, batch: Event[], numbers: int64[]) =
         events <- events + 1L
         let local = Scenario.local actor.Host.Clock now
-        let effects = actor.Machine.Step(local, batch)
+
+        let effects =
+            try
+                actor.Machine.Step(local, batch)
+            with error ->
+                if watch then watcher.Threw(actor, now, local, batch, numbers, error)
+
+                reraise ()
+
         let firstOut = number + 1L
 
         if watch then watcher.Step(actor, now, local, batch, numbers, effects, firstOut)

@@ -4,5 +4,11 @@ open Expecto
 
 [<EntryPoint>]
 let main args =
-    testList "sim" [ OracleTests.tests; ReceiverOracle.tests; ControllerOracle.tests; RecordedTests.tests ]
+    testList
+        "sim"
+        [ OracleTests.tests
+          ReceiverOracle.tests
+          ControllerOracle.tests
+          RecordedTests.tests
+          RecordingTests.tests ]
     |> runTestsWithCLIArgs [] args
