@@ -90,3 +90,10 @@ type internal Item =
     | Act of Actor * App
     | Dial of flow: int
     | Close
+
+/// The earlier instant first, then the lower tie: as tuples compare, without their generic detours.
+[<Sealed>]
+type internal Earliest() =
+    interface IComparer<struct (int64 * uint64)> with
+        member _.Compare(struct (at, tie), struct (at', tie')) =
+            if at = at' then tie.CompareTo tie' else at.CompareTo at'

@@ -94,10 +94,10 @@ type Applications(scenario: Scenario, marks: Marks, wake: Action<Actor, App, Ins
             let app = app connId
 
             if isNull app then
-                marks.Hit $"connect failed: {reason}"
+                marks.Hit("connect failed: " + Names.reason reason)
                 this.Failed.Add(actor.Dialled[connId], reason)
             else
-                marks.Hit $"closed: {reason}"
+                marks.Hit("closed: " + Names.reason reason)
                 app.Closed <- ValueSome reason
                 app.ClosedAt <- now
                 this.Open <- this.Open - 1
