@@ -8,9 +8,15 @@ if (args is ["sink" or "source", ..])
 
 var rounds = 3;
 
+if (args is ["sim"])
+{
+    SimBench.Report();
+    return 0;
+}
+
 if (args is not [] and not ["core"] && !(args is ["--rounds", var text] && int.TryParse(text, out rounds) && rounds > 0))
 {
-    Console.Error.WriteLine("usage: bench [core | --rounds N]");
+    Console.Error.WriteLine("usage: bench [core | sim | --rounds N]");
     return 2;
 }
 
@@ -27,6 +33,7 @@ Console.WriteLine(string.Create(
 
 if (args is not ["core"])
 {
+    SimBench.Report();
     await Throughput.RunAsync(rounds);
 }
 

@@ -7,6 +7,7 @@ using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using System.Reflection;
 using UtpPunch.Cli;
+using UtpPunch.Cli.Simulator;
 using UtpPunch.Cli.Traces;
 
 var root = new RootCommand("""
@@ -21,8 +22,9 @@ var root = new RootCommand("""
     DemoCommand.CreatePeer(),
     TraceCommand.Create(),
     ReplayCommand.Create(),
+    SimCommand.Create(),
 };
-root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat, demo, trace or replay (utp --help explains them)"));
+root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat, demo, trace, replay or sim (utp --help explains them)"));
 root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
 
 try

@@ -70,6 +70,10 @@ type IWatcher =
         firstOut: int64 ->
             unit
 
+    /// The same of a step that ended with an exception.
+    abstract Threw:
+        actor: Actor * now: Instant * local: Instant * events: Event[] * numbers: int64[] * error: exn -> unit
+
     /// What became of a datagram: when it arrives, or why it is lost.
     abstract Delivered:
         now: Instant * from: Actor * datagram: Datagram * at: Instant * waited: Duration * copy: int -> unit
@@ -86,3 +90,10 @@ type internal Item =
     | Act of Actor * App
     | Dial of flow: int
     | Close
+
+/// The earlier instant first, then the lower tie: as tuples compare, without their generic detours.
+[<Sealed>]
+type internal Earliest() =
+    interface IComparer<struct (int64 * uint64)> with
+        member _.Compare(struct (at, tie), struct (at', tie')) =
+            if at = at' then tie.CompareTo tie' else at.CompareTo at'

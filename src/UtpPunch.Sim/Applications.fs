@@ -20,8 +20,7 @@ type Applications(scenario: Scenario, marks: Marks, wake: Action<Actor, App, Ins
 
     /// A stream has opened: its application begins.
     member this.Start(actor: Actor, connId: ConnId, flow: int, plan: Plan, isDialler: bool, now: Instant) =
-        let key side = Keyed.mix (scenario.Seed ^^^ (uint64 flow <<< 8) ^^^ uint64 side)
-        let ledgers = this.LedgersOf(flow, key)
+        let ledgers = this.LedgersOf(flow, Content.keyOf scenario.Seed flow)
         let writes, reads = if isDialler then ledgers else (let a, b = ledgers in b, a)
 
         let app =
@@ -95,10 +94,10 @@ type Applications(scenario: Scenario, marks: Marks, wake: Action<Actor, App, Ins
             let app = app connId
 
             if isNull app then
-                marks.Hit $"connect failed: {reason}"
+                marks.Hit("connect failed: " + Names.reason reason)
                 this.Failed.Add(actor.Dialled[connId], reason)
             else
-                marks.Hit $"closed: {reason}"
+                marks.Hit("closed: " + Names.reason reason)
                 app.Closed <- ValueSome reason
                 app.ClosedAt <- now
                 this.Open <- this.Open - 1

@@ -16,7 +16,10 @@ type Datagram(number: int64, from: Endpoint, target: Endpoint, bytes: byte[], se
     /// When it entered the queue.
     member val QueuedAt = 0L<us> with get, set
 
-    member _.With(changed: byte[]) = Datagram(number, from, target, changed, sentAt)
+    /// Its bytes are not those that were sent.
+    member val IsCorrupt = false with get, set
+
+    member _.With(changed: byte[]) = Datagram(number, from, target, changed, sentAt, IsCorrupt = true)
 
 /// Whom a carrier tells what becomes of datagrams.
 type ICarrierHost =
@@ -68,12 +71,13 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
         | Loss.Burst(length, period) -> ordinal % int64 (max 1 period) < int64 length
 
     let isDropped (bytes: byte[]) packetType =
-        path.Drops
-        |> List.exists (fun drop ->
-            match drop with
-            | Drop.Nth place -> int64 place = ordinal
-            | Drop.Typed(wanted, place) -> wanted = packetType && typed[packetType] = place
-            | Drop.LongerThan length -> bytes.Length > length)
+        not path.Drops.IsEmpty
+        && path.Drops
+           |> List.exists (fun drop ->
+               match drop with
+               | Drop.Nth place -> int64 place = ordinal
+               | Drop.Typed(wanted, place) -> wanted = packetType && typed[packetType] = place
+               | Drop.LongerThan length -> bytes.Length > length)
 
     let isTooLong (now: Instant) (bytes: byte[]) =
         match path.Mtu with

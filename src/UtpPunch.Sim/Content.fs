@@ -7,6 +7,9 @@ open UtpPunch.Protocol
 
 /// What applications send: byte `offset` of the endless stream that a key names. Nothing needs to be kept to be checked.
 module Content =
+    /// The key of what a side of a flow writes: 1 is who dials, 2 who accepts.
+    let keyOf (seed: uint64) (flow: int) (side: int) = Keyed.mix (seed ^^^ (uint64 flow <<< 8) ^^^ uint64 side)
+
     let private word key (offset: int64) = Keyed.mix (key ^^^ uint64 (offset >>> 3))
 
     let fill (key: uint64) (offset: int64) (target: Span<byte>) =

@@ -45,9 +45,9 @@ module Describe =
         | Effect.Writable(connId, room) -> $"writable {connId} {room}"
         | Effect.Ended connId -> $"ended {connId}"
         | Effect.Finished connId -> $"finished {connId}"
-        | Effect.Closed(connId, reason) -> $"closed {connId} {reason}"
+        | Effect.Closed(connId, reason) -> $"closed {connId} {Names.reason reason}"
         | Effect.Foreign(from, datagram) -> $"foreign {endpoint from} {bytes datagram.Span}"
-        | Effect.Noted(rule, remote) -> $"noted {rule} {endpoint remote}"
+        | Effect.Noted(rule, remote) -> $"noted {Names.rule rule} {endpoint remote}"
 
     let effects (effects: Effect[]) =
         let text = StringBuilder()

@@ -5,17 +5,18 @@ open System.Collections.Generic
 /// What was seen to happen, by name and how often: a campaign that never meets what it claims to test is red.
 [<Sealed>]
 type Marks() =
-    let counts = SortedDictionary<string, int64>(System.StringComparer.Ordinal)
+    let counts = Dictionary<string, int64>()
 
-    member _.Counts = counts
-
-    member _.Hit(name: string) =
+    let add name count =
         match counts.TryGetValue name with
-        | true, count -> counts[name] <- count + 1L
-        | _ -> counts[name] <- 1L
+        | true, known -> counts[name] <- known + count
+        | _ -> counts[name] <- count
+
+    /// In the order of the names.
+    member _.Counts = SortedDictionary<string, int64>(counts, System.StringComparer.Ordinal)
+
+    member _.Hit(name: string) = add name 1L
 
     member _.Add(other: Marks) =
         for KeyValue(name, count) in other.Counts do
-            match counts.TryGetValue name with
-            | true, known -> counts[name] <- known + count
-            | _ -> counts[name] <- count
+            add name count

@@ -131,4 +131,5 @@ module Path =
         | Rate.Constant rate -> rate
         | Rate.Alternating(rate, other, _) -> min rate other
 
-    let isCut (now: Instant) (path: Path) = path.Cuts |> List.exists (fun cut -> now >= cut.From && now < cut.Until)
+    let isCut (now: Instant) (path: Path) =
+        not path.Cuts.IsEmpty && path.Cuts |> List.exists (fun cut -> now >= cut.From && now < cut.Until)

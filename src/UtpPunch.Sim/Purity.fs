@@ -26,6 +26,8 @@ module Purity =
             && payload.Length = payload'.Length
             && ((payload.Offset = payload'.Offset && obj.ReferenceEquals(payload.Buffer, payload'.Buffer))
                 || Describe.effect one = Describe.effect other)
+        | Effect.Writable(connId, room), Effect.Writable(connId', room') -> connId = connId' && room = room'
+        | Effect.Noted(rule, remote), Effect.Noted(rule', remote') -> rule = rule' && remote.Equals remote'
         | _ -> Describe.effect one = Describe.effect other
 
     let check (actor: Actor) (now: Instant) (events: Event[]) (effects: Effect[]) =

@@ -189,3 +189,34 @@ module Scenario =
                 at <- at + Time.microseconds (max 1L (int64 (shown - local clock at)))
 
             at
+
+    /// Why nothing can run like that; null when it can.
+    let mistake (scenario: Scenario) : string =
+        let paths = [ scenario.AB; scenario.BA ]
+        let hosts = [ scenario.A; scenario.B ]
+        let plans = scenario.Flows |> List.collect (fun flow -> [ flow.Dialler; flow.Acceptor ])
+
+        let isTimeless (path: Path) =
+            match path.Lateness, path.Rate with
+            | Lateness.Release period, _
+            | _, Rate.Alternating(_, _, period) when period <= 0L<us> -> true
+            | (Lateness.Uniform time | Lateness.Exponential time), _ when time < 0L<us> -> true
+            | _ -> path.Delay < 0L<us> || path.ReorderBy < 0L<us> || path.CopiesLate < 0L<us>
+
+        if scenario.Flows.IsEmpty then
+            "There are no Flows."
+        elif scenario.Dialect <> "bep29" && scenario.Dialect <> "utp-punch" then
+            $"'{scenario.Dialect}' is no Dialect: bep29 and utp-punch are."
+        elif List.exists isTimeless paths then
+            "Periods are longer than 0, and delays are not negative."
+        elif plans |> List.exists (fun plan -> plan.Bytes < 0 || plan.Chunk <= 0 || plan.ReadSize < 0) then
+            "Bytes and ReadSize are not negative, and Chunk is more than 0."
+        elif hosts |> List.exists (fun host -> abs host.Clock.Skew > 500_000 || host.Clock.Late < 0L<us>) then
+            "A clock's Skew is at most 500000, and Late is not negative."
+        elif
+            hosts
+            |> List.exists (fun host -> host.SendBuffer <= 0 || host.ReceiveBuffer <= 0 || host.PacketSize < 150)
+        then
+            "A host's buffers hold something, and its PacketSize is at least 150."
+        else
+            null

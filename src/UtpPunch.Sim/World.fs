@@ -8,7 +8,7 @@ open UtpPunch.Protocol
 /// checked after every event; the first that does not hold ends the run with a `Violation`.
 [<Sealed>]
 type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this =
-    let queue = PriorityQueue<Item, struct (int64 * uint64)>()
+    let queue = PriorityQueue<Item, struct (int64 * uint64)>(Earliest())
     let mutable now = 0L<us>
     let mutable placed = 0UL
     let mutable number = 0L
@@ -212,7 +212,15 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
     member private this.Step(actor: Actor, batch: Event[], numbers: int64[]) =
         events <- events + 1L
         let local = Scenario.local actor.Host.Clock now
-        let effects = actor.Machine.Step(local, batch)
+
+        let effects =
+            try
+                actor.Machine.Step(local, batch)
+            with error ->
+                if watch then watcher.Threw(actor, now, local, batch, numbers, error)
+
+                reraise ()
+
         let firstOut = number + 1L
 
         if watch then watcher.Step(actor, now, local, batch, numbers, effects, firstOut)
@@ -266,33 +274,17 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
         elif actor.Inbox.Count > 0 then
             let local = Scenario.local actor.Host.Clock now
             let count = min actor.Inbox.Count (max 1 actor.Host.Socket.Batch)
-            let datagrams = Array.init count (fun _ -> actor.Inbox.Dequeue())
-            let batch = ResizeArray<Event>(count)
-            let mutable first = 0
+            let datagrams = Array.zeroCreate<Datagram> count
+            let numbers = Array.zeroCreate<int64> count
 
-            // Neighbours of one size go in one buffer, as a receive call with offload gives them; the last may be shorter.
-            while first < count do
-                let size = datagrams[first].Bytes.Length
-                let mutable last = first
+            for index in 0 .. count - 1 do
+                let datagram = actor.Inbox.Dequeue()
+                datagrams[index] <- datagram
+                numbers[index] <- datagram.Number
+                actor.InboxBytes <- actor.InboxBytes - datagram.Bytes.Length
 
-                while last + 1 < count
-                      && datagrams[last].Bytes.Length = size
-                      && size > 0
-                      && datagrams[last + 1].Bytes.Length <= size
-                      && datagrams[last + 1].Bytes.Length > 0 do
-                    last <- last + 1
-
-                if last = first then
-                    batch.Add(Event.Received(datagrams[first].From, Datagrams.One(Bytes datagrams[first].Bytes, local)))
-                else
-                    let whole = Array.concat (seq { for at in first..last -> datagrams[at].Bytes })
-                    batch.Add(Event.Received(datagrams[first].From, Datagrams(whole, 0, whole.Length, size, local)))
-
-                first <- last + 1
-
-            actor.InboxBytes <- actor.InboxBytes - (datagrams |> Array.sumBy (fun datagram -> datagram.Bytes.Length))
             actor.Received <- actor.Received + int64 count
-            this.Step(actor, batch.ToArray(), datagrams |> Array.map (fun datagram -> datagram.Number))
+            this.Step(actor, Reception.events datagrams local, numbers)
 
             if actor.Inbox.Count > 0 then
                 actor.PollAt <- now

@@ -143,17 +143,14 @@ let private quiet =
 
 // ---- L4 ----
 
-/// Should be none: tests/corpus/open/round-trip-across-a-gap.scenario says what becomes of these.
-let private unlucky = 3
-
 let private fairLoss =
     [ for dialect in dialects do
-          test $"L4: 100 kB come through 30 %% loss each way, 297 times of 300, half of them in ten seconds, {dialect}" {
+          test $"L4: 100 kB come through 30 %% loss each way, 300 times of 300, half of them in ten seconds, {dialect}" {
               let lossy = overBoth (fun path -> { path with Loss = Loss.Each 300 })
 
               let took =
                   [| 1UL .. 300UL |]
-                  |> Array.Parallel.choose (fun seed ->
+                  |> Array.Parallel.map (fun seed ->
                       let scenario =
                           { lossy (streamOf (seconds 600) (Scenario.plan 100_000) (Scenario.plan 0)) with
                               Seed = seed
@@ -163,11 +160,9 @@ let private fairLoss =
                       let outcome = Simulation.run scenario
 
                       match outcome.Violation with
-                      | ValueSome(struct ("L7", _)) -> None
                       | ValueSome(struct (property, why)) -> broken scenario property why
-                      | ValueNone -> Some(outcome.World.Apps |> Seq.map _.ClosedAt |> Seq.max))
+                      | ValueNone -> outcome.World.Apps |> Seq.map _.ClosedAt |> Seq.max)
 
-              Expect.isGreaterThanOrEqual took.Length (300 - unlucky) "streams that came through"
               let median = (Array.sort took)[150]
               Expect.isLessThan median (seconds 10) "how long half of them took"
           } ]

@@ -16,6 +16,7 @@ let main args =
               ReceiverOracle.tests
               ControllerOracle.tests
               RecordedTests.tests
+              RecordingTests.tests
               RandomScenarios.tests
               Corpus.tests
               EveryLoss.tests

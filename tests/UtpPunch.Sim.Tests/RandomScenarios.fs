@@ -28,7 +28,8 @@ let private drawn =
     }
 
 /// Smaller scenarios that may fail as well.
-let private shrink (_: Drawn) : Drawn seq = Seq.empty
+let private shrink (drawn: Drawn) : Drawn seq =
+    Shrink.candidates drawn.Scenario |> Seq.map (fun scenario -> { Scenario = scenario })
 
 type Arbitraries =
     static member Drawn() : Arbitrary<Drawn> = Arb.fromGenShrink (drawn, shrink)

@@ -145,7 +145,7 @@ internal sealed class TraceStory(TraceModel model)
             Delay = line.Number("delay"),
             Target = line.Number("target"),
             PeerWindow = line.Number("peerwnd"),
-            Unread = line.Number("unread"),
+            Unread = line.Find("unread") is null ? 0 : line.Number("unread"),
         });
     }
 

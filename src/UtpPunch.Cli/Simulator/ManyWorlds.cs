@@ -1,0 +1,69 @@
+using UtpPunch.Sim;
+
+namespace UtpPunch.Cli.Simulator;
+
+/// <summary>`utp sim` without `--scenario`.</summary>
+internal static class ManyWorlds
+{
+    public static int Run(SimOptions options)
+    {
+        using var interruption = new Interruption();
+        using var impatience = interruption.Stop.Register(() => Environment.Exit(interruption.ExitCode ?? ExitCodes.Failure));
+        var fleet = new Fleet(options, interruption.Finish);
+        SimProgress.Show(fleet, options);
+        var found = fleet.Failure is { } failure ? Finding.Of(failure, interruption.Finish) : null;
+        var files = found?.Save();
+        var report = new SimReport(options, fleet, found, files, interruption.ExitCode is not null);
+        Console.Out.Write(options.Json ? report.ToJson() : report.ToString());
+        Console.Out.Flush();
+        if (found is not null)
+        {
+            throw new ToolException(ExitCodes.Failure, $"run {found.Failure.Run} of seed {options.Seed} does not keep {found.Failure.Property}");
+        }
+
+        if (interruption.ExitCode is { } code)
+        {
+            Complaint.Write("interrupted");
+            return code;
+        }
+
+        return ExitCodes.Success;
+    }
+}
+
+/// <summary>A failure, the smallest scenario that was found to fail as well, and why that does.</summary>
+internal sealed record Finding(FailedRun Failure, Scenario Scenario, string Why)
+{
+    private const int Budget = 2_000;
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+
+    /// <summary>Makes it smaller, as long as the same property fails.</summary>
+    public static Finding Of(FailedRun failure, CancellationToken cancellationToken)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(Patience);
+        var least = Shrink.minimise(
+            Microsoft.FSharp.Core.FSharpFunc<Scenario, bool>.FromConverter(
+                scenario => !patience.IsCancellationRequested && Check(scenario) is { } found && found.Property == failure.Property),
+            Budget,
+            failure.Scenario);
+        return new Finding(failure, least, Check(least)?.Why ?? failure.Why);
+    }
+
+    /// <summary>Writes the scenario and the trace into the current directory; their names.</summary>
+    public (string Scenario, string Trace) Save()
+    {
+        var name = $"sim-{Failure.Scenario.Seed}-{Failure.Property}";
+        var scenario = $"{name}.scenario";
+        var trace = $"{name}.utrace";
+        Files.Write(scenario, [$"# {Failure.Property}: {Why.ReplaceLineEndings(" ")}", ScenarioText.print(Scenario)]);
+        Files.WriteTrace(trace, Scenario, Failure.Property, Why);
+        return (scenario, trace);
+    }
+
+    private static (string Property, string Why)? Check(Scenario scenario)
+    {
+        var (_, violation) = Campaign.check(scenario);
+        return violation.IsValueSome ? violation.Value : null;
+    }
+}

@@ -1,0 +1,25 @@
+using System.Diagnostics;
+using UtpPunch.Sim;
+
+namespace UtpPunch.Cli.Simulator;
+
+/// <summary>`utp sim --scenario FILE`.</summary>
+internal static class OneWorld
+{
+    public static int Run(string file, string? trace, bool json)
+    {
+        var scenario = Files.Read(file);
+        var started = Stopwatch.GetTimestamp();
+        var (outcome, violation) = Campaign.check(scenario);
+        var elapsed = Stopwatch.GetElapsedTime(started);
+        var (property, why) = violation.IsValueSome ? violation.Value : (null, null);
+        if (trace is not null)
+        {
+            Files.WriteTrace(trace, scenario, property, why);
+        }
+
+        Console.Out.Write(json ? SimReport.JsonOf(outcome, elapsed, property, why) : SimReport.TextOf(outcome, elapsed, property, why));
+        Console.Out.Flush();
+        return property is null ? ExitCodes.Success : throw new ToolException(ExitCodes.Failure, $"{file} does not keep {property}");
+    }
+}

@@ -1,0 +1,39 @@
+namespace UtpPunch.Sim
+
+open System
+open UtpPunch.Protocol
+
+/// What one receive call gives.
+module Reception =
+    /// Neighbours of one size go in one buffer, as a receive call with offload gives them; the last may be shorter.
+    let events (datagrams: Datagram[]) (arrivedAt: Instant) : Event[] =
+        let count = datagrams.Length
+        let batch = ResizeArray<Event> count
+        let mutable first = 0
+
+        while first < count do
+            let from = datagrams[first].From
+            let size = datagrams[first].Bytes.Length
+            let mutable last = first
+
+            while last + 1 < count
+                  && datagrams[last].Bytes.Length = size
+                  && size > 0
+                  && datagrams[last + 1].Bytes.Length <= size
+                  && datagrams[last + 1].Bytes.Length > 0 do
+                last <- last + 1
+
+            if last = first then
+                batch.Add(Event.Received(from, Datagrams.One(Bytes datagrams[first].Bytes, arrivedAt)))
+            else
+                let length = (last - first) * size + datagrams[last].Bytes.Length
+                let whole = GC.AllocateUninitializedArray<byte> length
+
+                for at in first..last do
+                    datagrams[at].Bytes.CopyTo(whole, (at - first) * size)
+
+                batch.Add(Event.Received(from, Datagrams(whole, 0, length, size, arrivedAt)))
+
+            first <- last + 1
+
+        batch.ToArray()
