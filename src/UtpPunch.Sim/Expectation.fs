@@ -11,7 +11,8 @@ module Expectation =
     /// Bytes may have been changed on the way without UDP's checksum noticing: uTP has none of its own, so nothing is promised
     /// but that nothing throws and everything stays bounded.
     let isUnprotected scenario =
-        pathsOf scenario |> List.exists (fun path -> path.Corruption > 0 && path.Harm <> Harm.Noticed)
+        pathsOf scenario
+        |> List.exists (fun path -> path.Corruption > 0 && path.Harm <> Harm.Noticed && path.Harm <> Harm.Extended)
 
     let private isForGood (cut: Cut) = cut.Until = Time.never
 
