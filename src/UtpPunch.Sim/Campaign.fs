@@ -22,9 +22,13 @@ module Campaign =
 
     let private fails property why = ValueSome(struct (property, why))
 
+    let private collided (outcome: Outcome) = outcome.Marks.Counts.ContainsKey(string Rule.IdCollision)
+
     let private same property what (one: Outcome) (other: Outcome) =
         match other.Violation with
         | ValueSome(struct (_, why)) -> fails property $"{what}: {why}"
+        // Both sides have drawn neighbouring ids: a SYN comes in vain, and that is as it should be.
+        | ValueNone when collided one || collided other -> ValueNone
         | ValueNone when one.Shape <> other.Shape -> fails property $"{what}: other packets, or at other times"
         | ValueNone when one.Streams <> other.Streams -> fails property $"{what}: other results"
         | ValueNone -> ValueNone

@@ -44,7 +44,9 @@ module Directed =
     /// Nothing passes for a while in the middle of the data.
     let private silence =
         let cut = { From = ms 150; Until = Time.seconds 8 }
-        { calm with AB = { path with Cuts = [ cut ] }; Flows = [ Scenario.flow 1_000_000 ] }
+        let host = { Scenario.host with SendBuffer = 65_536 }
+
+        { calm with A = host; AB = { path with Cuts = [ cut ] }; Flows = [ Scenario.flow 1_000_000 ] }
 
     let private refused = { calm with AB = { path with Mtu = Mtu.Refused(1_000, 0L<us>) } }
     let private blackHole = { calm with AB = { path with Mtu = Mtu.BlackHole(1_000, 0L<us>) } }
