@@ -261,7 +261,11 @@ let mutants (arguments: string list) =
     let table = Hunting.table hunted
     printfn "\n%s" table
     Map.tryFind "--markdown" options |> Option.iter (fun file -> File.WriteAllText(file, table))
-    if Array.forall (fun (_, fate: Hunting.Fate voption) -> fate.IsSome) hunted then 0 else 1
+
+    if Array.forall (fun (_, (fate: Hunting.Fate voption, _)) -> fate.IsSome) hunted then
+        0
+    else
+        1
 
 // The other targets
 

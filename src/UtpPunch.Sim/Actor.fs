@@ -30,6 +30,8 @@ type Actor(index: int, host: Host, endpoint: Endpoint, machine: IMachine) =
     member val BySendId = Dictionary<uint16, Wiretap>() with get
     member val ByReceiveId = Dictionary<uint16, Wiretap>() with get
     member val ByConnId = Dictionary<ConnId, Wiretap>() with get
+    /// Whether packets under an id are for or from a stream of this host.
+    member this.IsOwnId(id: uint16) = this.ByReceiveId.ContainsKey id || this.BySendId.ContainsKey id
     /// How often each rule fired.
     member _.Rules = rules
 

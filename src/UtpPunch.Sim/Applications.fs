@@ -71,6 +71,8 @@ type Applications(scenario: Scenario, marks: Marks, wake: Action<Actor, App, Ins
             let app = app connId
 
             if not (isNull app) then
+                if app.Room = 0 then marks.Hit "send buffer full"
+
                 app.Room <- room
                 wake.Invoke(actor, app, now)
         | Effect.Ended connId ->

@@ -109,6 +109,16 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
             if changed.Length > 1 then changed[1] <- byte (1UL + (bits >>> 50 &&& 3UL))
 
             datagram.With changed
+        | Harm.Extended when bytes.Length >= 20 && bytes.Length < 60_000 ->
+            let length = int (bits >>> 40 &&& 15UL)
+            let known = Array.init length (fun i -> byte (Keyed.mix (bits + uint64 i)))
+
+            let changed =
+                Array.concat [ Array.truncate 20 bytes; [| bytes[1]; byte length |]; known; Array.skip 20 bytes ]
+
+            changed[1] <- byte (100UL + (bits >>> 50 &&& 127UL))
+            datagram.With changed
+        | Harm.Extended -> datagram
 
     let lateness calm (now: Instant) number =
         if calm then

@@ -10,6 +10,7 @@ open UtpPunch.Protocol
 type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
     let dialect = Scenario.dialectOf scenario
     let isTrusted = not (Expectation.isUnprotected scenario)
+    let options (actor: Actor) = Scenario.optionsOf scenario actor.Host |> NodeOptions.forDialect dialect
     let isPeer (actor: Actor) (endpoint: Endpoint) = endpoint.Equals actors[1 - actor.Index].Endpoint
 
     /// Whether the step that is looked at is about a forged packet.
@@ -17,7 +18,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
 
     /// A stream has opened.
     member _.Open(actor: Actor, connId: ConnId, receiveId: uint16, isDialler: bool) =
-        let tap = Wiretap(actor.Name, connId, marks, Loose = not isTrusted)
+        let tap = Wiretap(actor.Name, connId, options actor, marks, Loose = not isTrusted)
         let up = (dialect = Dialect.Bep29) = isDialler
         actor.ByReceiveId[receiveId] <- tap
         actor.BySendId[if up then receiveId + 1us else receiveId - 1us] <- tap
@@ -63,24 +64,42 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
                             actor.Syns[header.ConnectionId] <- header.SeqNr
                         elif not this.Forging then
                             match actor.ByReceiveId.TryGetValue header.ConnectionId with
-                            | true, tap when tap.IsReceiving -> tap.Receive(header, datagrams.ArrivedAt)
+                            | true, tap when tap.IsReceiving -> tap.Receive(header, packet.Sack, datagrams.ArrivedAt)
                             | true, tap when header.Type = PacketType.State -> tap.ReceiveFrom(header.SeqNr + -1)
                             | _ -> ()
             | _ -> ()
 
-    member private _.CheckWindows(actor: Actor, connId: ConnId, tap: Wiretap) =
-        if tap.Fresh then
+    member private this.CheckWindows(actor: Actor, connId: ConnId, tap: Wiretap) =
+        if tap.Touched then
             match actor.Machine.Stream connId with
             | ValueSome stream ->
-                if stream.InFlight > max stream.CongestionWindow stream.MaxPayload then
+                if not this.Forging then tap.Measure stream
+
+                if tap.Fresh && stream.InFlight > max stream.CongestionWindow stream.MaxPayload then
                     Check.fail
                         "S7"
                         $"{actor.Name}, stream {connId}: {stream.InFlight} bytes in flight, cwnd {stream.CongestionWindow}"
 
                 if stream.CongestionWindow <= stream.MaxPayload then marks.Hit "cwnd at minimum"
 
-                if stream.QueueingDelay > stream.TargetDelay then marks.Hit "delay > target"
+                if tap.Fresh && stream.QueueingDelay > stream.TargetDelay then marks.Hit "delay > target"
             | ValueNone -> ()
+
+    /// A datagram is lost. Chance takes none once there is calm.
+    member _.Lost(from: Actor, datagram: Datagram, cause: string, now: Instant) =
+        if (cause = "loss" || cause = "checksum") && now >= scenario.HealAt then
+            Check.fail "M5" $"chance takes a datagram {now - scenario.HealAt} us after the path has healed"
+
+        marks.Hit("lost: " + cause)
+
+        if datagram.Bytes.Length >= Wire.HeaderLength then
+            let id = (uint16 datagram.Bytes[2] <<< 8) ||| uint16 datagram.Bytes[3]
+
+            match int datagram.Bytes[0] >>> 4 with
+            | 4 -> marks.Hit "SYN lost"
+            | 1 -> marks.Hit "FIN lost"
+            | 2 when not (from.BySendId.ContainsKey id) -> marks.Hit "SYN-ACK lost"
+            | _ -> ()
 
     /// A packet that the core sent. Its numbers relative to the first ones, for runs that differ in these alone; and its length.
     member _.Sent(actor: Actor, remote: Endpoint, train: Train, index: int, bytes: byte[]) : uint64 =

@@ -20,3 +20,45 @@ type Marks() =
     member _.Add(other: Marks) =
         for KeyValue(name, count) in other.Counts do
             add name count
+
+module Marks =
+    /// What a campaign of 200 runs must meet: docs/simulation.md, M5.
+    let required =
+        [ "SYN lost"
+          "SYN-ACK lost"
+          "RepeatedSyn"
+          "HandshakeRetransmit"
+          "lost: loss"
+          "lost: cut"
+          "lost: drop"
+          "lost: checksum"
+          "lost: refused"
+          "duplicated"
+          "clocks apart"
+          "seq wrap"
+          "ack wrap"
+          "ts wrap"
+          "OutOfOrder"
+          "Duplicate"
+          "SACK emitted"
+          "FastRetransmit"
+          "RetransmitTimeout"
+          "LossProbe"
+          "KeepAlive"
+          "three time-outs in a row"
+          "cwnd yields to loss"
+          "zero window"
+          "send buffer full"
+          "FIN before its data"
+          "FIN lost"
+          "FIN again"
+          "data behind the peer's end"
+          "closed: Finished"
+          "closed: Aborted"
+          "closed: Reset"
+          "ResetAccepted"
+          "ResetOutOfRange"
+          "HalfOpenExpired"
+          "AckOutOfRange"
+          "UnknownConnection"
+          "forged" ]

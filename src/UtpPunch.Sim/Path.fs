@@ -65,6 +65,8 @@ type Harm =
     | Truncation
     /// Garbage where extensions would be.
     | Extension
+    /// None: an extension that nobody knows stands in front of the others, as the BEP has it.
+    | Extended
 
 /// Single datagrams that are dropped, calm or not.
 [<RequireQualifiedAccess>]

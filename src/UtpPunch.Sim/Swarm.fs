@@ -113,7 +113,7 @@ module Swarm =
             (if undetected then
                  it.OneOf [ Harm.Anywhere; Harm.Header; Harm.Truncation; Harm.Extension ]
              else
-                 Harm.Noticed)
+                 it.OneOf [ Harm.Noticed; Harm.Noticed; Harm.Extended ])
           Mtu = drawMtu it healAt
           Cuts = drawCuts it healAt }
 

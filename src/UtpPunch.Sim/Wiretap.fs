@@ -17,7 +17,7 @@ type private Numbered =
 /// Sits at one host's end of one stream, sees every packet that the core was given and every one that it sent, and knows from these
 /// alone what each packet must say: S3 to S8, S16 and L6 of docs/simulation.md.
 [<Sealed>]
-type Wiretap(name: string, connId: ConnId, marks: Marks) =
+type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
     // What this side was given: a bit for each number that lies ahead of what is contiguous.
     let ahead = Array.zeroCreate<uint64> 1024
     let mutable aheadCount = 0
@@ -36,9 +36,16 @@ type Wiretap(name: string, connId: ConnId, marks: Marks) =
     let mutable finished = false
     let mutable lastAck: SeqNr voption = ValueNone
     let mutable timestamp = 0u
+    /// A bit for each outstanding number that a selective acknowledgement has named.
+    let named = Array.zeroCreate<uint64> 1024
+    let mutable nextBefore = SeqNr 0us
+    let mutable peersEnd: SeqNr voption = ValueNone
+    let mutable clocksApart = false
+    let pace = Pace(name, connId, options, marks)
 
     let bit (seqNr: SeqNr) = 1UL <<< (int seqNr.Value &&& 63)
     let isAhead (seqNr: SeqNr) = ahead[int seqNr.Value >>> 6] &&& bit seqNr <> 0UL
+    let isNamed (seqNr: SeqNr) = named[int seqNr.Value >>> 6] &&& bit seqNr <> 0UL
     let flip (seqNr: SeqNr) = ahead[int seqNr.Value >>> 6] <- ahead[int seqNr.Value >>> 6] ^^^ bit seqNr
     let fail property why = Check.fail property $"{name}, stream {connId}: {why}"
 
@@ -50,6 +57,8 @@ type Wiretap(name: string, connId: ConnId, marks: Marks) =
     member val Closed = false with get, set
     /// New data went out in this step.
     member val Fresh = false with get, set
+    /// A packet came or went in this step.
+    member val Touched = false with get, set
     member _.IsReceiving = contiguous.IsSome
     /// The first numbers of both directions.
     member val FirstSent = SeqNr 0us with get, set
@@ -60,15 +69,23 @@ type Wiretap(name: string, connId: ConnId, marks: Marks) =
         contiguous <- ValueSome seqNr
         this.FirstReceived <- seqNr
 
-    member private _.TakeAcknowledgement(header: Header) =
+    member private _.TakeAcknowledgement(header: Header, sack: Bytes) =
         match next with
         | ValueSome next when header.AckNr - oldest >= -1 && header.AckNr - next < 0 ->
             while header.AckNr - oldest >= 0 do
                 acknowledged <- sent[oldest.Value].End
                 sent.Remove oldest.Value |> ignore
+                named[int oldest.Value >>> 6] <- named[int oldest.Value >>> 6] &&& ~~~(bit oldest)
                 oldest <- oldest + 1
 
             if header.AckNr + 1 = oldest then edge <- max edge (acknowledged + int64 header.Window)
+
+            for index in 0 .. 8 * sack.Length - 1 do
+                if sack.Array[sack.Offset + (index >>> 3)] >>> (index &&& 7) &&& 1uy = 1uy then
+                    let seqNr = header.AckNr + 2 + index
+
+                    if seqNr - oldest > 0 && seqNr - next < 0 then
+                        named[int seqNr.Value >>> 6] <- named[int seqNr.Value >>> 6] ||| bit seqNr
         | _ -> ()
 
     member private _.TakeNumber(header: Header, arrivedAt: Instant) =
@@ -80,6 +97,11 @@ type Wiretap(name: string, connId: ConnId, marks: Marks) =
         elif distance < 2000 then
             if isAhead header.SeqNr || distance > 1 || aheadCount > 0 || header.Type = PacketType.Fin then
                 mustAnswer <- true
+
+            if header.Type = PacketType.Fin then
+                peersEnd <- ValueSome header.SeqNr
+
+                if distance > 1 then marks.Hit "FIN before its data"
 
             if distance > 1 then
                 if not (isAhead header.SeqNr) then
@@ -99,12 +121,18 @@ type Wiretap(name: string, connId: ConnId, marks: Marks) =
                 if (at + -1).Value < last.Value then marks.Hit "ack wrap"
 
     /// The core is given a packet of this stream.
-    member this.Receive(header: Header, arrivedAt: Instant) =
+    member this.Receive(header: Header, sack: Bytes, arrivedAt: Instant) =
+        this.Touched <- true
+
         if header.Type <> PacketType.Syn && header.Type <> PacketType.Reset then
             difference <- Time.stamp arrivedAt - header.Timestamp
             differenceKnown <- not this.Refused
 
-            if not this.Refused then this.TakeAcknowledgement header
+            if not clocksApart && int32 difference < 0 then
+                clocksApart <- true
+                marks.Hit "clocks apart"
+
+            if not this.Refused then this.TakeAcknowledgement(header, sack)
 
             if header.Window = 0u then marks.Hit "zero window"
 
@@ -181,9 +209,16 @@ type Wiretap(name: string, connId: ConnId, marks: Marks) =
             next <- ValueSome(header.SeqNr + 1)
             this.Fresh <- this.Fresh || payload.Length > 0
 
+            if payload.Length > 0 && peersEnd.IsSome && peersEnd = contiguous then
+                marks.Hit "data behind the peer's end"
+
             if sent.Count > 1024 then fail "S8" $"{sent.Count} packets are outstanding"
         else
+            if header.Type = PacketType.Fin then marks.Hit "FIN again"
+
             match sent.TryGetValue header.SeqNr.Value with
+            | true, _ when isNamed header.SeqNr && not this.Loose ->
+                fail "S6" $"number {header.SeqNr.Value} is sent again, which was selectively acknowledged"
             | true, first ->
                 if first.Type <> header.Type || first.Hash <> hash then
                     fail "S6" $"number {header.SeqNr.Value} was a {first.Type}, and is sent again otherwise"
@@ -193,6 +228,8 @@ type Wiretap(name: string, connId: ConnId, marks: Marks) =
 
     /// The core sends a packet of this stream.
     member this.Send(header: Header, sack: Bytes, payload: ReadOnlySpan<byte>) =
+        this.Touched <- true
+
         if header.Type <> PacketType.Reset && header.Type <> PacketType.Syn then
             if this.Closed && header.Type <> PacketType.State then
                 fail "S14" $"{header.Type} after it has closed"
@@ -220,6 +257,13 @@ type Wiretap(name: string, connId: ConnId, marks: Marks) =
             mustAnswer <- false
             unansweredSince <- Time.never
 
+    /// What the core says of the stream when a step is over.
+    member this.Measure(stream: StreamStatistics) =
+        if this.Loose || this.Refused then
+            pace.Forget()
+        else
+            pace.Step(stream, oldest, nextBefore)
+
     /// The step is over; `slack` is how late the host's timers may be.
     member this.EndStep(now: Instant, slack: Duration) =
         if not this.Closed then
@@ -232,5 +276,7 @@ type Wiretap(name: string, connId: ConnId, marks: Marks) =
                 fail "L6" $"data that came in order was not acknowledged for {int64 (now - unansweredSince)} us"
 
         mustAnswer <- false
+        nextBefore <- ValueOption.defaultValue nextBefore next
+        this.Touched <- false
         this.Fresh <- false
         this.Refused <- false

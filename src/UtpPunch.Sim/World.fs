@@ -76,7 +76,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
     member internal _.Lose(from: Actor, datagram: Datagram, cause: string) =
         events <- events + 1L
-        marks.Hit("lost: " + cause)
+        inspector.Lost(from, datagram, cause, now)
 
         if watch then watcher.Lost(now, from, datagram, cause)
 
@@ -123,7 +123,8 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                 if chance < forgery.Strange then
                     Endpoint.ofIPv4 0x0A0000FFu 777us, Array.copy datagram.Bytes
                 elif chance < forgery.Strange + forgery.Spoofed then
-                    actor.Endpoint, Forged.spoil dialect (Keyed.bits scenario.Seed 72 number) datagram.Bytes
+                    actor.Endpoint,
+                    Forged.spoil dialect target.IsOwnId (Keyed.bits scenario.Seed 72 number) datagram.Bytes
                 else
                     actor.Endpoint, null
 

@@ -56,7 +56,15 @@ let writeSources mutants =
 /// How a mutant was found: after how many runs, by which property, and what was seen. Run 0: it was not within a run.
 type Fate = { Run: int; Property: string; Why: string }
 
-/// One process that hunts one mutant, or none. One that does not end within the limit is found as well.
+/// What a line of the runner says.
+let private fateOf (line: string) =
+    match line.Split '\t' with
+    | [| "killed"; run; property; why |] -> ValueSome(ValueSome { Run = int run; Property = property; Why = why })
+    | [| "clean"; _ |] -> ValueSome ValueNone
+    | _ -> ValueNone
+
+/// One process that hunts one mutant, or none: the fate in a campaign, and in as many drawn scenarios alone. One that does not end
+/// within the limit is found as well.
 let private hunt (limit: TimeSpan) (seed: string) (runs: string) (number: string) =
     let program = $"{project}/bin/Release/net10.0/Runner.dll"
     let info = ProcessStartInfo("dotnet", [ "exec"; program; seed; runs ], RedirectStandardOutput = true)
@@ -66,12 +74,19 @@ let private hunt (limit: TimeSpan) (seed: string) (runs: string) (number: string
 
     if not (running.WaitForExit limit) then
         running.Kill(entireProcessTree = true)
-        ValueSome { Run = 0; Property = "time limit"; Why = $"no end within {limit.TotalSeconds:F0} s" }
+
+        let late =
+            ValueSome { Run = 0; Property = "time limit"; Why = $"no end within {limit.TotalSeconds:F0} s" }
+
+        match output.Result.Trim().Split('\n') |> Array.map fateOf with
+        | [| ValueSome fate |] -> fate, late
+        | _ -> late, late
     else
-        match output.Result.Trim().Split '\t' with
-        | [| "killed"; run; property; why |] -> ValueSome { Run = int run; Property = property; Why = why }
-        | [| "clean"; _ |] when running.ExitCode = 0 -> ValueNone
-        | _ -> ValueSome { Run = 0; Property = "crash"; Why = $"exit code {running.ExitCode}" }
+        match output.Result.Trim().Split('\n') |> Array.map fateOf with
+        | [| ValueSome fate; ValueSome drawn |] when running.ExitCode = 0 -> fate, drawn
+        | _ ->
+            let crash = ValueSome { Run = 0; Property = "crash"; Why = $"exit code {running.ExitCode}" }
+            crash, crash
 
 /// The fate of each; none for one that survived.
 let huntAll seed runs (mutants: Mutants.Mutant list) =
@@ -79,19 +94,20 @@ let huntAll seed runs (mutants: Mutants.Mutant list) =
     let clock = Stopwatch.StartNew()
 
     match hunt (TimeSpan.FromHours 1.0) seed runs "" with
-    | ValueSome fate -> raise (Mutants.Invalid $"The control fails in run {fate.Run}: {fate.Property}, {fate.Why}")
-    | ValueNone -> printfn "clean, in %.0f s\n" clock.Elapsed.TotalSeconds
+    | ValueSome fate, _
+    | _, ValueSome fate -> raise (Mutants.Invalid $"The control fails in run {fate.Run}: {fate.Property}, {fate.Why}")
+    | _ -> printfn "clean, in %.0f s\n" clock.Elapsed.TotalSeconds
 
     // A mutant may be slow before it is caught, and side by side they are slower than the control was.
     let limit = TimeSpan.FromSeconds 30.0 + 10.0 * clock.Elapsed
     let mutants = Array.ofList mutants
-    let fates = Array.create mutants.Length ValueNone
+    let fates = Array.create mutants.Length (ValueNone, ValueNone)
 
     let one index =
         let mutant = mutants[index]
         fates[index] <- hunt limit seed runs mutant.Number
 
-        match fates[index] with
+        match fst fates[index] with
         | ValueNone -> printfn "%4s SURVIVED: %s. %s" mutant.Number mutant.Name mutant.Note
         | ValueSome fate ->
             let why = if fate.Why.Length > 100 then fate.Why.Substring(0, 100) + "…" else fate.Why
@@ -103,28 +119,31 @@ let huntAll seed runs (mutants: Mutants.Mutant list) =
     Array.zip mutants fates
 
 /// The table in markdown.
-let table (hunted: (Mutants.Mutant * Fate voption)[]) =
+let table (hunted: (Mutants.Mutant * (Fate voption * Fate voption))[]) =
     let needed =
         hunted
-        |> Array.choose (fun (_, fate) -> fate |> ValueOption.map _.Run |> ValueOption.toOption)
+        |> Array.choose (fun (_, (_, fate)) -> fate |> ValueOption.map _.Run |> ValueOption.toOption)
         |> Array.sort
 
     let median =
         if needed.Length = 0 then
             ""
         else
-            $" Runs needed, in the median: {needed[(needed.Length - 1) / 2]}."
+            $" Drawn scenarios alone kill {needed.Length}, in the median within {needed[(needed.Length - 1) / 2]} runs."
 
-    [ "| # | mutant | fate | by | runs | meant for | precedent |"
+    let killed = hunted |> Array.filter (fun (_, (fate, _)) -> fate.IsSome)
+
+    let cells (fate: Fate voption) =
+        match fate with
+        | ValueSome fate -> $"{fate.Property} | {fate.Run}"
+        | ValueNone -> "– | –"
+
+    [ "| # | mutant | precedent | killed by | after runs | by drawn scenarios alone | after runs |"
       "|---|---|---|---|---|---|---|"
-      for mutant, fate in hunted do
-          let fate =
-              match fate with
-              | ValueSome fate -> $"killed | {fate.Property} | {fate.Run}"
-              | ValueNone -> "**survived** | |"
-
-          $"| {mutant.Number} | {mutant.Name} | {fate} | {mutant.Killer} | {mutant.Precedent} |"
+      for mutant, (fate, drawn) in hunted do
+          let fate = if fate.IsSome then cells fate else "**nothing** | –"
+          $"| {mutant.Number} | {mutant.Name} | {mutant.Precedent} | {fate} | {cells drawn} |"
       ""
-      $"{needed.Length} of {hunted.Length} mutants killed.{median}"
+      $"{killed.Length} of {hunted.Length} mutants killed.{median}"
       "" ]
     |> String.concat "\n"

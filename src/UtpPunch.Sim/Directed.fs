@@ -1,0 +1,69 @@
+namespace UtpPunch.Sim
+
+open UtpPunch.Protocol
+
+/// Scenarios that every campaign runs ahead of those that it draws, and the marks that each is there to hit: what random worlds meet
+/// too rarely to count on.
+module Directed =
+    let private path = { Path.perfect with Delay = Time.milliseconds 20 }
+    let private calm = { Scenario.calm with AB = path; BA = path; HealAt = Time.seconds 40 }
+    let private ms = Time.milliseconds
+
+    let private withFlow change scenario = { scenario with Flows = List.map change scenario.Flows }
+
+    let private wraps =
+        // A's numbers run over after a few dozen packets, and both clocks after a tenth of a second.
+        let clock = { Scenario.clock with Offset = 0x1_0000_0000L - 100_000L }
+        let host = { Scenario.host with Clock = clock }
+        let flow = Scenario.flow 400_000
+        let noisy = { path with Loss = Loss.Each 30; Duplication = 100; Reorder = 100; ReorderBy = ms 30 }
+        let scenario = { calm with A = host; B = host; AB = noisy; BA = noisy; Flows = [ flow ] }
+        { scenario with NodeSeed = Wraps.seedNear scenario }
+
+    let private queue limit rate =
+        { calm with
+            AB = { path with Rate = Rate.Constant rate; Queue = limit }
+            Flows = [ Scenario.flow 600_000 ] }
+
+    /// The reader stands still for 30 s, and what tells that it reads again is lost.
+    let private stall =
+        let host = { Scenario.host with ReceiveBuffer = 20_000 }
+        let cut = { From = Time.seconds 29; Until = Time.seconds 32 }
+
+        { calm with B = host; BA = { path with Cuts = [ cut ] } }
+        |> withFlow (fun flow ->
+            { flow with
+                Acceptor = { flow.Acceptor with Bytes = 0; StallAt = 1_000; StallFor = Time.seconds 30 } })
+
+    let private pauses =
+        calm
+        |> withFlow (fun flow ->
+            let slow = { flow.Dialler with Bytes = 3_000; Chunk = 1_000; Pause = Time.seconds 28 }
+            { flow with Dialler = slow; Acceptor = { flow.Acceptor with Bytes = 0 } })
+
+    /// Nothing passes for a while in the middle of the data.
+    let private silence =
+        let cut = { From = ms 150; Until = Time.seconds 8 }
+        let host = { Scenario.host with SendBuffer = 65_536 }
+
+        { calm with A = host; AB = { path with Cuts = [ cut ] }; Flows = [ Scenario.flow 1_000_000 ] }
+
+    let private refused = { calm with AB = { path with Mtu = Mtu.Refused(1_000, 0L<us>) } }
+    let private blackHole = { calm with AB = { path with Mtu = Mtu.BlackHole(1_000, 0L<us>) } }
+
+    let private smallSocket =
+        let socket = { Scenario.socket with ReceiveBuffer = 8_000; Wake = ms 5; Batch = 1 }
+        { calm with B = { Scenario.host with Socket = socket } }
+
+    /// With what each must hit.
+    let all: struct (string * Scenario * string list) list =
+        [ struct ("numbers and clocks run over", wraps, [ "lost: loss"; "seq wrap"; "ack wrap"; "ts wrap" ])
+          struct ("a short queue", queue (Queue.Tail 6_000) 100_000, [ "lost: queue"; "cwnd yields to loss" ])
+          struct ("a long queue", queue (Queue.Tail 500_000) 100_000, [ "delay > target"; "cwnd yields to delay" ])
+          struct ("CoDel", queue (Queue.CoDel 200_000) 50_000, [ "lost: codel" ])
+          struct ("a reader that stands still", stall, [ "zero window"; "WindowProbe" ])
+          struct ("long pauses", pauses, [ "KeepAlive" ])
+          struct ("a silence", silence, [ "three time-outs in a row"; "cwnd at minimum"; "send buffer full" ])
+          struct ("EMSGSIZE", refused, [ "lost: emsgsize"; "closed: TimedOut" ])
+          struct ("a black hole", blackHole, [ "lost: mtu" ])
+          struct ("a small socket buffer", smallSocket, [ "lost: socket" ]) ]

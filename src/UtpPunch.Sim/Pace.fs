@@ -1,0 +1,78 @@
+namespace UtpPunch.Sim
+
+open UtpPunch.Protocol
+
+/// Watches how the congestion window and the retransmission time-out of one stream change from step to step: P1, P3 and L1 of
+/// docs/simulation.md.
+[<Sealed>]
+type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
+    let mutable before: StreamStatistics voption = ValueNone
+    /// Losses of what was sent before this belong to a congestion that has been answered.
+    let mutable answered: SeqNr voption = ValueNone
+    let mutable timeoutsInARow = 0
+
+    let fail property why = Check.fail property $"{name}, stream {connId}: {why}"
+
+    let checkTimeout (was: StreamStatistics) (is: StreamStatistics) =
+        let basis = max options.MinRto (is.RoundTrip + 4L * is.RoundTripVariance)
+
+        if is.BytesAcknowledged <> was.BytesAcknowledged then timeoutsInARow <- 0
+
+        if is.Timeouts > was.Timeouts then
+            timeoutsInARow <- timeoutsInARow + 1
+
+            if timeoutsInARow = 3 then marks.Hit "three time-outs in a row"
+
+            let doubled = min options.MaxRto (2L * was.RetransmitTimeout)
+
+            if is.PacketsReceived = was.PacketsReceived && is.RetransmitTimeout < doubled then
+                fail "L1" $"a time-out of {was.RetransmitTimeout} us is followed by one of {is.RetransmitTimeout} us"
+        elif
+            (is.RoundTrip <> was.RoundTrip || is.RoundTripVariance <> was.RoundTripVariance)
+            && is.PeerWindow > 0L
+            && is.RetransmitTimeout > basis
+        then
+            fail "L1" $"after a clean sample the time-out is {is.RetransmitTimeout} us, not {basis} us"
+
+    let checkWindow (was: StreamStatistics) (is: StreamStatistics) oldest nextBefore =
+        let window = is.CongestionWindow
+
+        // Two packets are left after a loss, also where a time-out had left one.
+        if
+            window > was.CongestionWindow
+            && is.BytesAcknowledged = was.BytesAcknowledged
+            && window > 2 * is.MaxPayload
+        then
+            fail "P1" $"cwnd grows from {was.CongestionWindow} to {window}, and nothing was acknowledged"
+
+        match answered with
+        | ValueSome until when oldest - until >= 0 -> answered <- ValueNone
+        | _ -> ()
+
+        if is.Timeouts > was.Timeouts then
+            answered <- ValueSome nextBefore
+        elif window < was.CongestionWindow && is.QueueingDelay > is.TargetDelay then
+            marks.Hit "cwnd yields to delay"
+        elif window < was.CongestionWindow / 4 * 3 then
+            marks.Hit "cwnd yields to loss"
+
+            if answered.IsSome then
+                fail "P3" $"cwnd falls from {was.CongestionWindow} to {window}, a second time within one round trip"
+
+            answered <- ValueSome nextBefore
+
+    /// What the stream was told is not known for certain: begin anew.
+    member _.Forget() =
+        before <- ValueNone
+        answered <- ValueNone
+        timeoutsInARow <- 0
+
+    /// The oldest packet that is outstanding, and the number of the next one as it was when the step began.
+    member _.Step(is: StreamStatistics, oldest: SeqNr, nextBefore: SeqNr) =
+        match before with
+        | ValueSome was ->
+            checkTimeout was is
+            checkWindow was is oldest nextBefore
+        | ValueNone -> ()
+
+        before <- ValueSome is
