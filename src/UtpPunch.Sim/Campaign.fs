@@ -47,7 +47,8 @@ module Campaign =
         | 0
         | 1 when scenario.Forgery.Strange + scenario.Forgery.Spoofed = 0 && not (Expectation.isUnprotected scenario) ->
             compare "S17" "with other first numbers and ids" { scenario with NodeSeed = Wraps.seedNear scenario }
-        | 2 when not (Expectation.isUnprotected scenario) ->
+        // Without a delay a difference of the clocks may be 0, which stands for none (BEP 29).
+        | 2 when not (Expectation.isUnprotected scenario) && min scenario.AB.Delay scenario.BA.Delay > 0L<us> ->
             // Anywhere, or so that one direction's differences of the clocks run through zero.
             let around =
                 scenario.A.Clock.Offset

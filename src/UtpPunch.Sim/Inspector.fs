@@ -18,7 +18,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
 
     /// A stream has opened.
     member _.Open(actor: Actor, connId: ConnId, receiveId: uint16, isDialler: bool) =
-        let tap = Wiretap(actor.Name, connId, options actor, marks, Loose = not isTrusted)
+        let tap = Wiretap(actor.Name, connId, options actor, marks, Loose = not isTrusted, Trusted = isTrusted)
         let up = (dialect = Dialect.Bep29) = isDialler
         actor.ByReceiveId[receiveId] <- tap
         actor.BySendId[if up then receiveId + 1us else receiveId - 1us] <- tap
@@ -120,7 +120,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
 
             // RESETs carry numbers of their own.
             if header.Type = PacketType.Reset then
-                uint64 bytes.Length <<< 32
+                uint64 bytes.Length
             else
                 uint64 (uint16 (header.SeqNr - tap.FirstSent))
                 ||| (uint64 (uint16 (header.AckNr - tap.FirstReceived)) <<< 16)

@@ -33,6 +33,8 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     let mutable offset = 0L
     let mutable acknowledged = 0L
     let mutable edge = 0L
+    /// Whether every acknowledgement up to the last was looked at: what came together with a refused packet is not.
+    let mutable edgeKnown = true
     let mutable finished = false
     let mutable lastAck: SeqNr voption = ValueNone
     let mutable timestamp = 0u
@@ -52,6 +54,8 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     member _.ConnId = connId
     /// The core has refused a packet: what it has may be less than what it was given, until the two are seen to agree again.
     member val Loose = false with get, set
+    /// Nobody changes packets on the way.
+    member val Trusted = true with get, set
     /// It did so in this step.
     member val Refused = false with get, set
     member val Closed = false with get, set
@@ -132,6 +136,8 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 clocksApart <- true
                 marks.Hit "clocks apart"
 
+            edgeKnown <- not this.Refused
+
             if not this.Refused then this.TakeAcknowledgement(header, sack)
 
             if header.Window = 0u then marks.Hit "zero window"
@@ -150,7 +156,8 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 fail "S5" $"ack_nr goes back from {before.Value} to {header.AckNr.Value}"
             | _ -> lastAck <- ValueSome header.AckNr
 
-            if header.AckNr = last && aheadCount = 0 && not this.Refused then this.Loose <- false
+            if header.AckNr = last && aheadCount = 0 && not this.Refused && this.Trusted then
+                this.Loose <- false
 
             if header.Type = PacketType.State && aheadCount > 0 && sack.IsEmpty && not this.Loose then
                 fail "S4" $"no selective acknowledgement, and {aheadCount} packets lie ahead"
@@ -199,6 +206,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 && offset + int64 payload.Length > edge
                 && sent.Count > 0
                 && edge > 0L
+                && edgeKnown
                 && not this.Loose
             then
                 fail "S7" $"bytes up to {offset + int64 payload.Length}, the peer takes {edge}"
@@ -245,7 +253,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
             if not isSynAck then
                 this.CheckAcknowledgement(header, sack)
 
-                if header.TimestampDifference <> difference && differenceKnown then
+                if header.TimestampDifference <> difference && differenceKnown && this.Trusted then
                     fail
                         "S16"
                         $"timestamp_difference is {header.TimestampDifference}, the last packet took {difference}"
