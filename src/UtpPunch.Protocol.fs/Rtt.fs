@@ -44,11 +44,14 @@ module Rtt =
         else
             rtt
 
+    /// On a path without jitter the variance fades away, and each delayed acknowledgement would come too late (RFC 6298, 2.3: G).
+    let private granularity = Time.milliseconds 50
+
     /// RFC 6298, 2.4 and 5.5 with uTP's floor: at least `MinRto`, doubled for each time-out in a row up to `MaxRto`.
     let timeout (options: StreamOptions) (rtt: Rtt) : Duration =
         let basis =
             if isKnown rtt then
-                max options.MinRto (rtt.Smoothed + 4L * rtt.Variance)
+                max options.MinRto (rtt.Smoothed + max granularity (4L * rtt.Variance))
             else
                 options.InitialRto
 

@@ -22,7 +22,13 @@ module Campaign =
 
     let private fails property why = ValueSome(struct (property, why))
 
-    let private collided (outcome: Outcome) = outcome.Marks.Counts.ContainsKey(string Rule.IdCollision)
+    /// A stream has two neighbouring ids; where those of two streams are neighbours, a packet may mean either.
+    let private collided (outcome: Outcome) =
+        outcome.Marks.Counts.ContainsKey(string Rule.IdCollision)
+        || outcome.World.Actors
+           |> Array.exists (fun actor ->
+               actor.Syns.Keys
+               |> Seq.exists (fun id -> actor.Syns.ContainsKey(id + 1us) || actor.Syns.ContainsKey(id + 2us)))
 
     let private same property what (one: Outcome) (other: Outcome) =
         match other.Violation with

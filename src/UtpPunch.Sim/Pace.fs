@@ -14,7 +14,8 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
     let fail property why = Check.fail property $"{name}, stream {connId}: {why}"
 
     let checkTimeout (was: StreamStatistics) (is: StreamStatistics) =
-        let basis = max options.MinRto (is.RoundTrip + 4L * is.RoundTripVariance)
+        // RFC 6298, 2.2 and 2.3; ours has a granularity of 50 ms, for the acknowledgements that the peer delays.
+        let basis = max options.MinRto (is.RoundTrip + max (Time.milliseconds 50) (4L * is.RoundTripVariance))
 
         if is.BytesAcknowledged <> was.BytesAcknowledged then timeoutsInARow <- 0
 
