@@ -51,7 +51,9 @@ module Rtt =
     let timeout (options: StreamOptions) (rtt: Rtt) : Duration =
         let basis =
             if isKnown rtt then
-                max options.MinRto (rtt.Smoothed + max granularity (4L * rtt.Variance))
+                // One sample across a sleep makes a variance of many seconds; a round trip of that length is rarer.
+                let most = max options.MaxRto (rtt.Smoothed + granularity)
+                max options.MinRto (min most (rtt.Smoothed + max granularity (4L * rtt.Variance)))
             else
                 options.InitialRto
 

@@ -14,8 +14,13 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
     let fail property why = Check.fail property $"{name}, stream {connId}: {why}"
 
     let checkTimeout (was: StreamStatistics) (is: StreamStatistics) =
-        // RFC 6298, 2.2 and 2.3; ours has a granularity of 50 ms, for the acknowledgements that the peer delays.
-        let basis = max options.MinRto (is.RoundTrip + max (Time.milliseconds 50) (4L * is.RoundTripVariance))
+        // RFC 6298, 2.2 and 2.3; ours has a granularity of 50 ms, for the acknowledgements that the peer delays, and a limit.
+        let granularity = Time.milliseconds 50
+
+        let basis =
+            is.RoundTrip + max granularity (4L * is.RoundTripVariance)
+            |> min (max options.MaxRto (is.RoundTrip + granularity))
+            |> max options.MinRto
 
         if is.BytesAcknowledged <> was.BytesAcknowledged then timeoutsInARow <- 0
 

@@ -33,6 +33,17 @@ module Swarm =
         | 2 -> Rate.Alternating(it.Wide(20_000, 5_000_000), it.Wide(20_000, 5_000_000), ms (it.Wide(50, 5_000)))
         | _ -> Rate.Unlimited
 
+    /// At most eight seconds' worth: behind more than that a handshake takes longer than anybody waits.
+    let private bounded rate queue =
+        let cap bytes = if rate = 0 then bytes else min bytes (max 3_000 (8 * rate))
+
+        match queue with
+        | Queue.Tail bytes -> Queue.Tail(cap bytes)
+        | Queue.Head bytes -> Queue.Head(cap bytes)
+        | Queue.CoDel bytes -> Queue.CoDel(cap bytes)
+        | Queue.Red(least, most) -> Queue.Red(min least (cap most / 3), cap most)
+        | Queue.TailPackets packets -> Queue.TailPackets(max 1 (cap (1_500 * packets) / 1_500))
+
     let private drawQueue (it: Drawer) rate =
         match it.Below 8 with
         | 0 -> Queue.TailPackets(it.Wide(1, 500))
@@ -100,7 +111,7 @@ module Swarm =
             )
           Lateness = drawLateness it
           Rate = rate
-          Queue = drawQueue it perSecond
+          Queue = bounded perSecond (drawQueue it perSecond)
           Loss = drawLoss it
           Drops = drawDrops it
           Reorder = (if it.Hits 300 then it.Wide(1, 500) else 0)
