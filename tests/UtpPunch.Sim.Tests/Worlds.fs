@@ -54,6 +54,7 @@ type Sendings() =
     interface IWatcher with
         member _.Step(_, _, _, _, _, _, _) = ()
         member _.Delivered(now, from, datagram, _, _, _) = note now from datagram
+        member _.Threw(_, _, _, _, _, _) = ()
         member _.Lost(now, from, datagram, _) = note now from datagram
 
 let watched (scenario: Scenario) : struct (Outcome * Sendings) =
