@@ -38,7 +38,6 @@ type Actor(index: int, host: Host, endpoint: Endpoint, machine: IMachine) =
     member _.Count(rule: Rule) = rules[rule] <- rules.GetValueOrDefault(rule, 0) + 1
 
     member val Sent = 0L with get, set
-    member val Received = 0L with get, set
     /// Bytes that came from and went to addresses that are no host's.
     member val StrangeIn = 0L with get, set
     member val StrangeOut = 0L with get, set
@@ -91,7 +90,6 @@ type internal Item =
     | Depart of Carrier
     | Act of Actor * App
     | Dial of flow: int
-    | Close
 
 /// The earlier instant first, then the lower tie: as tuples compare, without their generic detours.
 [<Sealed>]

@@ -99,7 +99,7 @@ type App(name: string, connId: ConnId, flow: int, plan: Plan, writes: Ledger, re
                 going <- false
             else
                 let chunk = GC.AllocateUninitializedArray<byte> count
-                Content.fill writes.Key writes.Written (Span<byte> chunk)
+                Keyed.fill writes.Key writes.Written (Span<byte> chunk)
                 writes.Written <- writes.Written + int64 count
                 this.Room <- this.Room - count
                 events.Add(Event.Write(connId, Bytes chunk))

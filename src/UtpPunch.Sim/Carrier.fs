@@ -244,9 +244,6 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
 
             if not busy then serve now
 
-    /// Bytes that wait.
-    member _.Backlog = waitingBytes
-
     /// A datagram enters the path.
     member _.Offer(now: Instant, datagram: Datagram) =
         let calm = now >= healAt

@@ -182,7 +182,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
             | ValueSome next -> header.SeqNr = next
             | ValueNone -> true
 
-        let hash = Content.hash payload
+        let hash = Fingerprint.ofBytes payload
 
         if header.Type = PacketType.State then
             if not isNew && not this.Loose then

@@ -62,8 +62,6 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
     member _.Hash = hash
     /// The same without ids, first numbers and clocks.
     member _.Shape = shape
-    member _.Pending = queue.Count
-    member _.BytesIn = actors |> Array.sumBy (fun actor -> actor.Received)
 
     // ---- The network ----
 
@@ -284,7 +282,6 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                 numbers[index] <- datagram.Number
                 actor.InboxBytes <- actor.InboxBytes - datagram.Bytes.Length
 
-            actor.Received <- actor.Received + int64 count
             this.Step(actor, Reception.events datagrams local, numbers)
 
             if actor.Inbox.Count > 0 then
@@ -382,7 +379,6 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
             | Item.Depart carrier -> carrier.Depart now
             | Item.Act(actor, app) -> if app.WakeAt = now then this.Act(actor, app)
             | Item.Dial flow -> this.Dial flow
-            | Item.Close -> this.CloseAll()
 
             true
         | _ -> false
