@@ -24,7 +24,8 @@ public sealed class UtpTraceOptions
 /// <summary>What a trace has of the bytes that streams carry.</summary>
 public enum UtpTracePayload
 {
-    /// <summary>A hash for each packet, and none of its bytes.</summary>
+    /// <summary>A hash for each packet, and none of its bytes. Of a long payload it takes samples: it tells packets apart, and proves no
+    /// content.</summary>
     Hash = 0,
 
     /// <summary>All of them.</summary>

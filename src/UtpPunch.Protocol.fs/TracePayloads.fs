@@ -32,7 +32,7 @@ type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], 
     member this.OfPacket(payload: Bytes) : string =
         if payload.IsEmpty || Object.ReferenceEquals(this, TracePayloads.Unknown) then null
         elif not this.IsHash then ofKeys payload
-        elif isNull next then ofHash (Fingerprint.ofBytes payload.Span)
+        elif isNull next then ofHash (Fingerprint.ofPayload payload.Span)
         else ofHash (next.Invoke())
 
     member this.OfBytes(bytes: Bytes) : string = if bytes.IsEmpty || this.IsHash then null else ofKeys bytes

@@ -352,6 +352,29 @@ let tests =
 
               Expect.equal zeroes.Count 101 "and so does the length"
           }
+          test "the hash of a long payload takes its first, middle and last 32 bytes, and its length" {
+              let hash (bytes: byte[]) = Fingerprint.ofPayload (ReadOnlySpan<byte> bytes)
+
+              for length in [ 97; 98; 500; 1400 ] do
+                  let payload = Array.init length byte
+
+                  let sampled index =
+                      [ 0; (length - 32) / 2; length - 32 ]
+                      |> List.exists (fun from -> index >= from && index < from + 32)
+
+                  for index in 0 .. length - 1 do
+                      let changed = Array.copy payload
+                      changed[index] <- changed[index] ^^^ 16uy
+                      Expect.equal (hash changed <> hash payload) (sampled index) $"byte {index} of {length}"
+
+                  Expect.notEqual
+                      (hash (Array.append payload (Array.sub payload (length - 32) 32)))
+                      (hash payload)
+                      "longer"
+
+              let short = Array.init 96 byte
+              Expect.equal (hash short) (Fingerprint.ofBytes (ReadOnlySpan<byte> short)) "all of a short one"
+          }
           property "lines that are no events say so, and name themselves" (fun (words: NonEmptyString list) ->
               let fields = [| for NonEmptyString word in words -> word.Replace(' ', '_') |]
 

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using UtpPunch.Protocol;
 
@@ -198,11 +199,14 @@ internal sealed class Recorder
             }
             else
             {
-                _bytes.Add((ushort)head);
-                _bytes.Add(datagram[..head]);
-                if (datagram.Length > head)
+                // All of it at once: this is what every packet costs.
+                var hashed = datagram.Length > head;
+                var room = _bytes.Take(sizeof(ushort) + head + (hashed ? sizeof(ulong) : 0));
+                BinaryPrimitives.WriteUInt16LittleEndian(room, (ushort)head);
+                datagram[..head].CopyTo(room[sizeof(ushort)..]);
+                if (hashed)
                 {
-                    _bytes.Add(Fingerprint.Of(datagram[head..]));
+                    BinaryPrimitives.WriteUInt64LittleEndian(room[(sizeof(ushort) + head)..], Fingerprint.OfPayload(datagram[head..]));
                 }
             }
         }
@@ -283,7 +287,7 @@ internal sealed class Recorder
 
         for (var start = 0; start < payload.Length; start += train.PacketSize)
         {
-            _bytes.Add(Fingerprint.Of(payload[start..Math.Min(payload.Length, start + train.PacketSize)]));
+            _bytes.Add(Fingerprint.OfPayload(payload[start..Math.Min(payload.Length, start + train.PacketSize)]));
         }
     }
 
