@@ -25,5 +25,6 @@ let main args =
               Liveness.tests
               Metamorphic.tests
               Bounds.tests
+              NatMatrices.tests
               SameHashes.tests ]
         |> runTestsWithCLIArgs [] args
