@@ -26,5 +26,8 @@ let main args =
               Metamorphic.tests
               Bounds.tests
               NatMatrices.tests
+              NatKinds.tests
+              NatQuirks.tests
+              InternetTests.tests
               SameHashes.tests ]
         |> runTestsWithCLIArgs [] args

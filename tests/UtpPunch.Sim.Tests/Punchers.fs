@@ -164,11 +164,9 @@ let toldIn (internet: Internet) (realm: Realm) : struct (Told * Endpoint) =
     internet.Settle(realm, [| address |], host)
     struct (host, address)
 
-/// Two punchers in two networks, told of each other; the second begins later. Whether both know that they have met.
-let punchIn (internet: Internet) (probing: Probing) (late: Duration) (a: Realm) (b: Realm) : bool =
-    let struct (_, servers) = serverAt internet 1
-    let server = port 3478 servers[0]
-
+/// Two punchers in two networks, each told of the other's endpoint as the server sees it; the second begins later. Whether both know
+/// that they have met.
+let punchBy (internet: Internet) (server: Endpoint) probing (late: Duration) (a: Realm) (b: Realm) : bool =
     let settled number (realm: Realm) =
         let address = realm.NewAddress()
         let puncher = Puncher(probing, port number address, server)
@@ -183,9 +181,13 @@ let punchIn (internet: Internet) (probing: Probing) (late: Duration) (a: Realm) 
     internet.RunUntil(Time.seconds 10)
     a.HasMet && b.HasMet
 
+/// An internet that nobody watches.
+let unwatched seed = Internet(seed, Ground.openInternet, Unchecked.defaultof<IInternetWatcher>)
+
 /// The same behind a NAT of its own each.
 let punch (seed: uint64) (probing: Probing) (late: Duration) (a: NatModel) (b: NatModel) : bool =
-    let internet = Internet(seed, Ground.openInternet, Unchecked.defaultof<IInternetWatcher>)
+    let internet = unwatched seed
+    let struct (_, servers) = serverAt internet 1
     let struct (homeA, _) = internet.Behind(internet.Open, a, Ground.home 1)
     let struct (homeB, _) = internet.Behind(internet.Open, b, Ground.home 2)
-    punchIn internet probing late homeA homeB
+    punchBy internet (port 3478 servers[0]) probing late homeA homeB
