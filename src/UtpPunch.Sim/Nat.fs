@@ -4,24 +4,6 @@ open System
 open System.Collections.Generic
 open UtpPunch.Protocol
 
-[<RequireQualifiedAccess>]
-type DropCause =
-    | NoMapping
-    | Filtered
-    | TakenByNat
-    | TableFull
-    | NoPortLeft
-    | NoHairpin
-    | Expired
-    | NoRoute
-    | NoSocket
-    | Lost
-
-[<Struct; RequireQualifiedAccess; NoComparison>]
-type Translation =
-    | Passed of source: Endpoint * destination: Endpoint
-    | Dropped of cause: DropCause
-
 /// An outside port that belongs to an inside endpoint.
 [<Sealed; AllowNullLiteral>]
 type private Mapping(inside: Endpoint, outside: Endpoint) =
@@ -31,7 +13,9 @@ type private Mapping(inside: Endpoint, outside: Endpoint) =
 
 /// A flow. `Seen` is the remote as it looks from inside; the NAT's own have no inside.
 [<Sealed; AllowNullLiteral>]
-type private Session(inside: Endpoint voption, seen: Endpoint, outside: Endpoint, remote: Endpoint, began: Instant) =
+type private Session
+    (inside: Endpoint voption, seen: Endpoint, outside: Endpoint, remote: Endpoint, began: Instant, beganInside: bool) =
+    member _.BeganInside = beganInside
     member _.Inside = inside
     member _.Seen = seen
     member _.Outside = outside
@@ -113,6 +97,8 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
 
     /// A datagram of a session passed, in either direction.
     let prolong now isOutbound (session: Session) =
+        if isOutbound <> session.BeganInside then session.IsReplied <- session.Inside.IsSome
+
         let life = if session.IsReplied then model.Stream else model.Unreplied
 
         match model.Refresh with
@@ -122,7 +108,11 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
 
         match byPort.TryGetValue session.Outside.Port with
         | true, mapping when session.Inside = ValueSome mapping.Inside ->
-            mapping.Expires <- max mapping.Expires session.Expires
+            // A stranger's flow does not keep a mapping that only its owner may keep.
+            if session.BeganInside || isOutbound || model.Refresh = Refresh.Both then
+                mapping.Expires <- max mapping.Expires session.Expires
+            else
+                session.Expires <- min session.Expires mapping.Expires
 
             // Only what goes out tells the filter whom to let in, but what comes in may keep it so.
             let contact = contactOf mapping session.Remote
@@ -216,7 +206,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
             Translation.Dropped DropCause.TableFull
         else
             let seen = shown now mapping.Inside source
-            remember now false (Session(ValueSome mapping.Inside, seen, mapping.Outside, source, now))
+            remember now false (Session(ValueSome mapping.Inside, seen, mapping.Outside, source, now, false))
             Translation.Passed(seen, mapping.Inside)
 
     let inbound now source (destination: Endpoint) isFiltered =
@@ -224,7 +214,6 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
         | ValueSome session ->
             match session.Inside with
             | ValueSome inside ->
-                session.IsReplied <- true
                 prolong now false session
                 Translation.Passed(session.Seen, inside)
             | ValueNone ->
@@ -233,7 +222,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
         | ValueNone ->
             let refused cause =
                 if model.InboundCreatesState && isFiltered && hasRoom now then
-                    remember now false (Session(ValueNone, source, destination, source, now))
+                    remember now false (Session(ValueNone, source, destination, source, now, false))
 
                 Translation.Dropped cause
 
@@ -282,7 +271,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
             if isNull mapping then
                 Translation.Dropped DropCause.NoPortLeft
             else
-                remember now true (Session(ValueSome source, destination, mapping.Outside, destination, now))
+                remember now true (Session(ValueSome source, destination, mapping.Outside, destination, now, true))
                 Translation.Passed(mapping.Outside, destination)
 
     member _.Inbound(now, source, destination) =

@@ -2,32 +2,6 @@ namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
 
-/// Why a datagram did not get through.
-[<RequireQualifiedAccess>]
-type DropCause =
-    /// No mapping has that outside port.
-    | NoMapping
-    /// The mapping has not sent to whoever the filter asks about.
-    | Filtered
-    /// The NAT itself has the session: the clash.
-    | TakenByNat
-    | TableFull
-    | NoPortLeft
-    | NoHairpin
-    /// Its time to live was over.
-    | Expired
-    /// Nobody has that address here, and nothing leads on.
-    | NoRoute
-    /// The host has no such socket.
-    | NoSocket
-    | Lost
-
-/// Which endpoints a datagram goes on with.
-[<Struct; RequireQualifiedAccess; NoComparison>]
-type Translation =
-    | Passed of source: Endpoint * destination: Endpoint
-    | Dropped of cause: DropCause
-
 /// A NAT at work, after its `NatModel`. It has a table of mappings (inside endpoint and what of the remote the model asks for, to an
 /// outside port), one of sessions (inside endpoint and remote, to outside port and remote), and one of whom was sent to, for the
 /// filter. Without `InboundPinsMapping` the sessions decide nothing that the mappings don't. Ports are keyed draws.

@@ -69,6 +69,32 @@ type NatModel =
         RebootAt: Instant
     }
 
+/// Why a datagram did not get through.
+[<RequireQualifiedAccess>]
+type DropCause =
+    /// No mapping has that outside port.
+    | NoMapping
+    /// The mapping has not sent to whoever the filter asks about.
+    | Filtered
+    /// The NAT itself has the session: the clash.
+    | TakenByNat
+    | TableFull
+    | NoPortLeft
+    | NoHairpin
+    /// Its time to live was over.
+    | Expired
+    /// Nobody has that address here, and nothing leads on.
+    | NoRoute
+    /// The host has no such socket.
+    | NoSocket
+    | Lost
+
+/// Which endpoints a datagram goes on with.
+[<Struct; RequireQualifiedAccess; NoComparison>]
+type Translation =
+    | Passed of source: Endpoint * destination: Endpoint
+    | Dropped of cause: DropCause
+
 module NatModel =
     /// The part of a remote endpoint that something depends on, the rest zeroed. Mapping and filter both ask this, and nothing else.
     let key (dependence: Dependence) (remote: Endpoint) : Endpoint =

@@ -27,6 +27,8 @@ let main args =
               Bounds.tests
               NatMatrices.tests
               NatKinds.tests
+              NatLaws.tests
+              NatGuessing.tests
               NatQuirks.tests
               InternetTests.tests
               SameHashes.tests ]

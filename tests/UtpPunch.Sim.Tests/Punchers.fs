@@ -74,10 +74,12 @@ type Probing =
         Count: int
         /// The first of them go so far that they open the own NAT, and die before they come to the other.
         Primed: int
+        /// So many ports above the advertised one are probed as well.
+        Predicted: int
     }
 
 /// Ten probes in five seconds, as the npm package does it.
-let naive = { IsReflexive = false; Interval = Time.milliseconds 500; Count = 10; Primed = 0 }
+let naive = { IsReflexive = false; Interval = Time.milliseconds 500; Count = 10; Primed = 0; Predicted = 0 }
 
 let reflexive = { naive with IsReflexive = true }
 
@@ -105,7 +107,9 @@ type Puncher(probing: Probing, socket: Endpoint, server: Endpoint) =
     member _.Sources = sources
 
     member this.Begin(internet: Internet, at: Instant, peer: Endpoint) =
-        targets.Add peer
+        for ahead in 0 .. probing.Predicted do
+            targets.Add(port (int peer.Port + ahead) peer)
+
         nextAt <- at
         internet.Wake this
 
