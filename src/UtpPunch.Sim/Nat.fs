@@ -45,6 +45,8 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
     let mutable seed = seed
     let mutable rebooted = false
     let mutable drawn = 0L
+    /// No session ends before.
+    let mutable soonest = Time.never
 
     /// What a table has under a key, as long as it lives.
     let live (now: Instant) (expires: 'T -> Instant) (table: Dictionary<'K, 'T>) key : 'T voption =
@@ -77,27 +79,28 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
     // ---- Life ----
 
     let sweep now =
-        for KeyValue(key, session) in Seq.toArray fromOutside do
-            if session.Expires <= now then
-                fromOutside.Remove key |> ignore
+        let forget (expires: 'T -> Instant) (table: Dictionary<'K, 'T>) =
+            for KeyValue(key, value) in Seq.toArray table do
+                if expires value <= now then table.Remove key |> ignore
 
-                match session.Inside with
-                | ValueSome inside ->
-                    let within = struct (inside, session.Seen)
+        forget (fun (mapping: Mapping) -> mapping.Expires) mappings
+        forget (fun (mapping: Mapping) -> mapping.Expires) byPort
+        forget (fun (session: Session) -> session.Expires) fromInside
+        forget (fun (session: Session) -> session.Expires) fromOutside
+        forget id contacts
+        soonest <- Time.never
 
-                    match fromInside.TryGetValue within with
-                    | true, other when Object.ReferenceEquals(other, session) -> fromInside.Remove within |> ignore
-                    | _ -> ()
-                | ValueNone -> ()
+        for session in fromOutside.Values do
+            soonest <- min soonest session.Expires
 
     let hasRoom now =
-        if fromOutside.Count >= model.TableSize then sweep now
+        if fromOutside.Count >= model.TableSize && now >= soonest then sweep now
 
         fromOutside.Count < model.TableSize
 
     /// A datagram of a session passed, in either direction.
     let prolong now isOutbound (session: Session) =
-        if isOutbound <> session.BeganInside then session.IsReplied <- session.Inside.IsSome
+        if isOutbound <> session.BeganInside then session.IsReplied <- true
 
         let life = if session.IsReplied then model.Stream else model.Unreplied
 
@@ -108,15 +111,18 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
 
         match byPort.TryGetValue session.Outside.Port with
         | true, mapping when session.Inside = ValueSome mapping.Inside ->
-            // A stranger's flow does not keep a mapping that only its owner may keep.
+            // A stranger's flow keeps nothing that only its owner may keep.
             if session.BeganInside || isOutbound || model.Refresh = Refresh.Both then
                 mapping.Expires <- max mapping.Expires session.Expires
+
+                // Only what goes out tells the filter whom to let in, but what comes in may keep it so.
+                let contact = contactOf mapping session.Remote
+
+                match contacts.TryGetValue contact with
+                | true, until -> contacts[contact] <- max until session.Expires
+                | _ -> if isOutbound then contacts[contact] <- session.Expires
             else
                 session.Expires <- min session.Expires mapping.Expires
-
-            // Only what goes out tells the filter whom to let in, but what comes in may keep it so.
-            let contact = contactOf mapping session.Remote
-            if isOutbound || contacts.ContainsKey contact then contacts[contact] <- session.Expires
         | _ -> ()
 
     let remember now isOutbound (session: Session) =
@@ -127,6 +133,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
         | ValueNone -> ()
 
         prolong now isOutbound session
+        soonest <- min soonest session.Expires
 
     // ---- Ports ----
 

@@ -23,7 +23,10 @@ let private compared scope =
                   let meets = punch (uint64 (row * 100 + column)) predicting 0L<us> a b
                   row, column, meets, NatOracle.canPunch PunchAlgorithm.Predicting a b ]
 
-    let differing = [ for row, column, meets, expected in cells do if meets <> expected then row, column, meets ]
+    let differing =
+        [ for row, column, meets, expected in cells do
+              if meets <> expected then row, column, meets ]
+
     struct (differing, (cells |> List.filter (fun (_, _, meets, _) -> meets)).Length)
 
 /// Of a hundred tries, those in which one of so many probes to drawn ports finds one of 256 sockets behind a NAT that draws theirs.

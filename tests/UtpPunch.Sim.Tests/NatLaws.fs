@@ -62,8 +62,13 @@ let private shrunk (traffic: Traffic) =
             { traffic with Passings = List.removeAt index traffic.Passings }
     }
 
-let private insides = [| for host in 1u..3u do for number in 1..2 -> port number (Endpoint.ofIPv4 host 0us) |]
-let private remotes = [| for host in 8u..10u do for number in 1..2 -> port number (Endpoint.ofIPv4 host 0us) |]
+let private insides =
+    [| for host in 1u .. 3u do
+           for number in 1..2 -> port number (Endpoint.ofIPv4 host 0us) |]
+
+let private remotes =
+    [| for host in 8u .. 10u do
+           for number in 1..2 -> port number (Endpoint.ofIPv4 host 0us) |]
 
 /// Plays traffic to a NAT, and tells what each datagram was and what became of it.
 let private play (traffic: Traffic) outbound inbound =
@@ -114,7 +119,10 @@ let private twin (traffic: Traffic) =
         | Translation.Dropped cause -> failtest $"dropped: {cause}"
 
     let inbound _ _ remote target translation =
-        let owners = List.distinct [ for struct (inside, _, by) in facts do if by = target then inside ]
+        let owners =
+            List.distinct
+                [ for struct (inside, _, by) in facts do
+                      if by = target then inside ]
 
         let mayEnter owner =
             facts.Exists(fun (struct (inside, towards, by)) ->
@@ -131,13 +139,43 @@ let private twin (traffic: Traffic) =
 
     play traffic outbound inbound
 
+/// Waits for longer than anything lives, then knocks everywhere.
+let private isForgotten (traffic: Traffic) =
+    let knocks =
+        [ for remote in 0..5 do
+              for outside in 0..30 -> Passing.In(remote, outside) ]
+    // Whoever knocks may leave a session of the NAT's own, but finds none.
+    let mutable knocked = false
+    let mutable idle: Instant = 0L<us>
+
+    let inbound (nat: Nat) now _ _ translation =
+        if now >= idle then
+            if not knocked then
+                knocked <- true
+                Expect.isTrue (nat.Sessions now <= 1) "what is left is the knock's"
+
+            match translation with
+            | Translation.Dropped DropCause.NoMapping
+            | Translation.Dropped DropCause.TakenByNat -> ()
+            | _ -> failtest $"{translation}"
+
+    for passing in traffic.Passings do
+        match passing with
+        | Passing.Wait seconds -> idle <- idle + Time.seconds seconds
+        | _ -> ()
+
+    idle <- idle + Time.seconds 91
+
+    play { traffic with Passings = traffic.Passings @ [ Passing.Wait 91 ] @ knocks } (fun _ _ _ _ _ -> ()) inbound
+
 /// The opposite of a translation that was just made.
 let private isAnswered (traffic: Traffic) =
     let outbound (nat: Nat) now inside remote translation =
         match translation with
         | Translation.Passed(outside, onward) ->
             match nat.Inbound(now, onward, outside) with
-            | Translation.Passed(source, destination) -> Expect.equal (source, destination) (remote, inside) "the answer"
+            | Translation.Passed(source, destination) ->
+                Expect.equal (source, destination) (remote, inside) "the answer"
             | Translation.Dropped cause -> failtest $"the answer was dropped: {cause}"
         | Translation.Dropped _ -> ()
 
@@ -155,4 +193,8 @@ let tests =
     testList
         "NAT laws"
         [ law "a NAT without quirks is a list of what went out, and two keys" false twin
-          law "what went out can be answered at once, and what came in too where that pins, in any NAT at any time" true isAnswered ]
+          law "what was idle for longer than anything lives is forgotten" true isForgotten
+          law
+              "what went out can be answered at once, and what came in too where that pins, in any NAT at any time"
+              true
+              isAnswered ]

@@ -79,7 +79,8 @@ type Probing =
     }
 
 /// Ten probes in five seconds, as the npm package does it.
-let naive = { IsReflexive = false; Interval = Time.milliseconds 500; Count = 10; Primed = 0; Predicted = 0 }
+let naive =
+    { IsReflexive = false; Interval = Time.milliseconds 500; Count = 10; Primed = 0; Predicted = 0 }
 
 let reflexive = { naive with IsReflexive = true }
 
