@@ -140,12 +140,12 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
     let isFree now (port: int) = port > 0 && port < 65_536 && (liveMapping now byPort (uint16 port)).IsNone
 
     /// The first that is free from `start` on, round a block.
-    let firstFree now first count start step =
+    let firstFree now first count start =
         let mutable found = -1
         let mutable turn = 0
 
         while found < 0 && turn < count do
-            let port = first + (start + turn * step) % count
+            let port = first + (start + turn) % count
 
             if isFree now port then found <- port
 
@@ -158,14 +158,14 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
 
     let elsewhere now inside key =
         let count = 32_768
-        firstFree now 32_768 count (int (hashOf Purpose.fallbackPort inside key % uint64 count)) 1
+        firstFree now 32_768 count (int (hashOf Purpose.fallbackPort inside key % uint64 count))
 
     let allocate now (inside: Endpoint) (key: Endpoint) =
         match model.Ports with
         | PortAllocation.Preserving ->
             if isFree now (int inside.Port) then int inside.Port else elsewhere now inside key
         | PortAllocation.Sequential(first, count, delta) ->
-            // It begins at the block's first; after a reboot, wherever it was told.
+            // It begins at the block's first; after a reboot, anywhere.
             let start = if rebooted then Keyed.below count seed Purpose.firstInTurn 0L else 0
             let mutable port = -1
             let mutable turn = 0
@@ -181,9 +181,9 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
             port
         | PortAllocation.Random(first, count) ->
             drawn <- drawn + 1L
-            firstFree now first count (Keyed.below count seed Purpose.drawnPort drawn) 1
+            firstFree now first count (Keyed.below count seed Purpose.drawnPort drawn)
         | PortAllocation.Hashed(first, count) ->
-            firstFree now first count (int (hashOf Purpose.hashedPort inside key % uint64 count)) 1
+            firstFree now first count (int (hashOf Purpose.hashedPort inside key % uint64 count))
 
     let map inside key (port: int) =
         let mapping = Mapping(inside, { outside with Port = uint16 port })
