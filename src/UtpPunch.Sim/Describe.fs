@@ -9,7 +9,7 @@ open UtpPunch.Protocol
 module Describe =
     let private number (value: int64) = value.ToString CultureInfo.InvariantCulture
 
-    let private endpoint (value: Endpoint) =
+    let endpoint (value: Endpoint) =
         if Endpoint.isIPv4 value then
             let address = uint32 value.Low
             $"{address >>> 24}.{(address >>> 16) &&& 255u}.{(address >>> 8) &&& 255u}.{address &&& 255u}:{value.Port}"
