@@ -26,6 +26,7 @@ let main args =
               Metamorphic.tests
               Bounds.tests
               NatMatrices.tests
+              PunchMatrices.tests
               NatKinds.tests
               NatLaws.tests
               NatGuessing.tests
