@@ -16,6 +16,8 @@ type Encounter =
         Late: Duration
         Birthday: bool
         Patience: Duration
+        /// How far the first packets go.
+        PrimingHops: int
     }
 
 /// What came of it.
@@ -49,7 +51,8 @@ module Encounter =
           Link = Ground.openInternet.Link
           Late = 0L<us>
           Birthday = false
-          Patience = Time.seconds 10 }
+          Patience = Time.seconds 10
+          PrimingHops = 4 }
 
     let plan (encounter: Encounter) server (hosts: Endpoint[]) : MeetPlan =
         { Server = server
@@ -59,7 +62,7 @@ module Encounter =
           Patience = Time.seconds 60
           PunchPatience = encounter.Patience
           Birthday = encounter.Birthday
-          PrimingHops = 4 }
+          PrimingHops = encounter.PrimingHops }
 
     /// The network behind a chain of NATs.
     let private home (internet: Internet) number (chain: NatModel list) : Realm =
@@ -84,20 +87,29 @@ module Encounter =
         let second = internet.Open.NewAddress()
 
         let sockets =
-            [| Endpoint.withPort 3000us first; Endpoint.withPort 3001us first; Endpoint.withPort 3000us second |]
+            [| Endpoint.withPort 3000us first
+               Endpoint.withPort 3001us first
+               Endpoint.withPort 3000us second |]
 
         let server = RendezvousHost(sockets, seed)
         internet.Settle(internet.Open, [| first; second |], server)
         server
 
     /// Two hosts in two networks, which meet at a server.
-    let meet (internet: Internet) (server: RendezvousHost) (encounter: Encounter) (a: NodeHost) (b: NodeHost) : Meeting =
-        let ask (host: NodeHost) = host.Tell(internet, Event.Meet(1, plan encounter server.Sockets[0] [| host.Socket |]))
+    let meet
+        (internet: Internet)
+        (server: RendezvousHost)
+        (encounter: Encounter)
+        (a: NodeHost)
+        (b: NodeHost)
+        : Meeting =
+        let ask (host: NodeHost) =
+            host.Tell(internet, Event.Meet(1, plan encounter server.Sockets[0] [| host.Socket |]))
 
         ask a
         internet.RunUntil(internet.Now + encounter.Late)
         ask b
-        let limit = internet.Now + Time.seconds 65 + encounter.Patience + Time.seconds 15
+        let limit = internet.Now + Time.seconds 65 + encounter.Patience + Time.seconds 40
 
         let isDone () =
             a.Punched.Count > 0

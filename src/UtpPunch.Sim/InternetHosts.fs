@@ -60,7 +60,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
             this.PunchedAt <- now
 
             if report.Stage = PunchStage.Open && report.Dials then
-                again.Add(Event.Connect(nextConnId, report.Remote, Dialect.Bep29, Time.seconds 10))
+                again.Add(Event.Connect(nextConnId, report.Remote, Dialect.Bep29, Time.seconds 30))
                 nextConnId <- nextConnId + 2
         | Effect.Opened _
         | Effect.Accepted _ ->

@@ -27,6 +27,7 @@ let main args =
               Bounds.tests
               NatMatrices.tests
               PunchMatrices.tests
+              Punching.tests
               NatKinds.tests
               NatLaws.tests
               NatGuessing.tests

@@ -26,7 +26,8 @@ let private print (cells: Meeting[][]) =
     |> String.concat "\n"
 
 let private count (cells: Meeting[][]) =
-    cells |> Array.sumBy (fun row -> row |> Array.sumBy (fun cell -> if Meeting.isMet cell then 1 else 0))
+    cells
+    |> Array.sumBy (fun row -> row |> Array.sumBy (fun cell -> if Meeting.isMet cell then 1 else 0))
 
 let private show (table: bool[][]) =
     table
