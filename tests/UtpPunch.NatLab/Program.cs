@@ -1,0 +1,4 @@
+using UtpPunch.NatLab;
+
+using var verify = new Verify();
+return verify.Run();
