@@ -12,8 +12,16 @@ internal sealed class Lab : IDisposable
     public Lab(World world, int typeA, int typeB)
     {
         var number = world.NextLab();
-        A = Behind(world.Internet, typeA, 1, new IPAddress([198, 18, (byte)(number >> 8), (byte)number]));
-        B = Behind(world.Internet, typeB, 2, new IPAddress([198, 19, (byte)(number >> 8), (byte)number]));
+        try
+        {
+            A = Behind(world.Internet, typeA, 1, new IPAddress([198, 18, (byte)(number >> 8), (byte)number]));
+            B = Behind(world.Internet, typeB, 2, new IPAddress([198, 19, (byte)(number >> 8), (byte)number]));
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     public Namespace A { get; }

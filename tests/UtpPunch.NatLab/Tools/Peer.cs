@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using UtpPunch.NatLab.Network;
+
+namespace UtpPunch.NatLab.Tools;
+
+/// <summary>A program in a namespace that tells what happens in lines of JSON, each with an `event`. It ends with this object.</summary>
+internal sealed class Peer : IDisposable
+{
+    private static readonly TimeSpan s_patienceAfterTheEnd = TimeSpan.FromSeconds(2);
+
+    private readonly Process _process;
+    private readonly Task<string> _complaints;
+    private readonly TaskCompletionSource _spoke = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task<JsonElement?> _last;
+
+    public Peer(Namespace place, string program, params IEnumerable<string> arguments)
+    {
+        _process = place.Start(program, arguments);
+        _complaints = _process.StandardError.ReadToEndAsync();
+        _last = ReadAsync();
+    }
+
+    /// <summary>Waits for the first line.</summary>
+    public async Task SpeakAsync(TimeSpan patience)
+    {
+        await Task.WhenAny(_spoke.Task, _last).WaitAsync(patience);
+        if (!_spoke.Task.IsCompleted)
+        {
+            throw new IOException($"{_process.StartInfo.ArgumentList[2]} ended without a word: {await ComplaintsAsync()}");
+        }
+    }
+
+    /// <summary>Waits until it has ended; success is exit code 0.</summary>
+    public async Task<Outcome> EndAsync(TimeSpan patience, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _process.WaitForExitAsync(cancellationToken).WaitAsync(patience, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            _process.Kill();
+            return Outcome.Failure($"still running after {patience.TotalSeconds:F0} s");
+        }
+
+        var last = await _last;
+        return _process.ExitCode == 0
+            ? new Outcome(true, Text(last, "path"), TimeSpan.FromMilliseconds(Number(last, "elapsedMs")))
+            : Outcome.Failure($"exit code {_process.ExitCode}: {Text(last, "stage")} {Text(last, "advice")} {await ComplaintsAsync()}".TrimEnd());
+    }
+
+    /// <summary>Kills it, unless it has ended.</summary>
+    public void Dispose()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+        _process.Dispose();
+    }
+
+    private async Task<JsonElement?> ReadAsync()
+    {
+        JsonElement? last = null;
+        while (await _process.StandardOutput.ReadLineAsync() is { } line)
+        {
+            if (line.StartsWith('{'))
+            {
+                using var json = JsonDocument.Parse(line);
+                last = json.RootElement.Clone();
+                _spoke.TrySetResult();
+            }
+        }
+
+        return last;
+    }
+
+    private async Task<string> ComplaintsAsync() => (await _complaints.WaitAsync(s_patienceAfterTheEnd)).Trim().ReplaceLineEndings("; ");
+
+    private static string Text(JsonElement? line, string name) =>
+        line is { } json && json.TryGetProperty(name, out var value) ? value.ToString() : "";
+
+    private static double Number(JsonElement? line, string name) =>
+        double.TryParse(Text(line, name), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number : 0;
+}
