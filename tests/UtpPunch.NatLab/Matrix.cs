@@ -32,7 +32,7 @@ internal sealed class Matrix(World world, ITool tool, int labs)
         var types = NatType.All.Count;
         for (var i = 0; i < Math.Min(count, types * types); i++)
         {
-            yield return (i % types, (3 * (i % types) + 7 * (i / types)) % types);
+            yield return (i % types, (3 * (i % types) + 7 * (i / types) + 8) % types);
         }
     }
 

@@ -14,21 +14,27 @@ using var ending = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =
 
 try
 {
-    if (args is ["--help"])
+    switch (args)
     {
-        Console.WriteLine(Arguments.Usage);
-        return 0;
-    }
+        case ["--help"]:
+            Console.WriteLine(Arguments.Usage);
+            return 0;
+        case ["rendezvous", ..]:
+            return await Commands.RendezvousAsync(args, interrupted.Token);
+        case ["punch", ..]:
+            return Commands.Punch(args);
+        case ["verify"]:
+            Machine.Check();
+            using (var verify = new Verify())
+            {
+                return verify.Run(interrupted.Token) == 0 ? 0 : 1;
+            }
 
-    var arguments = args is ["verify"] ? null : Arguments.Parse(args);
-    Machine.Check();
-    if (arguments is not null)
-    {
-        return await RunAsync(arguments, interrupted.Token);
+        default:
+            var arguments = Arguments.Parse(args);
+            Machine.Check();
+            return await RunAsync(arguments, interrupted.Token);
     }
-
-    using var verify = new Verify();
-    return verify.Run() == 0 ? 0 : 1;
 }
 catch (OperationCanceledException) when (exitCode != 0)
 {

@@ -21,12 +21,13 @@ internal sealed class Verify : IDisposable
         _servers = [.. new[] { World.First, World.FirstOther, World.Second }.Select(_world.Servers.Bind)];
 
     /// <summary>Measures all; how many are not as they should be.</summary>
-    public int Run()
+    public int Run(CancellationToken cancellationToken)
     {
         Console.WriteLine("  type                      ports at S1:a S1:b S2:a   in from S1:a S1:b S2:a   same port to a stranger who knocked");
         var wrong = 0;
         for (var type = 0; type < NatType.All.Count; type++)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             var expected = NatType.All[type];
             var measured = Measure(type);
             var isRight = measured.Is(expected);
@@ -93,7 +94,7 @@ internal sealed class Verify : IDisposable
 
         public override string ToString() => $"{string.Join(' ', Ports),-25} {Letters,-24} {IsPinned}";
 
-        private string Letters => string.Join(' ', Heard.Select(is_ => is_ ? 'T' : 'F'));
+        private string Letters => string.Join(' ', Heard.Select(passed => passed ? 'T' : 'F'));
 
         private Mapping Mapping => Ports switch
         {

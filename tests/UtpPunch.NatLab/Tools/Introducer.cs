@@ -5,12 +5,12 @@ using System.Text;
 namespace UtpPunch.NatLab.Tools;
 
 /// <summary>
-/// The least that a rendezvous can be: whoever says `JOIN room side` is seen, and when both sides of a room have been seen each is told
+/// The least that a rendezvous can be: whoever says `JOIN room name` is seen, and when two of a room have been seen each is told
 /// `PEER address:port` of the other, in the same moment. Peers repeat themselves until they hear that.
 /// </summary>
 internal sealed class Introducer : IDisposable
 {
-    private readonly Dictionary<string, EndPoint> _seen = [];
+    private readonly Dictionary<string, Dictionary<string, EndPoint>> _rooms = [];
     private readonly Socket _socket;
     private readonly Thread _thread;
 
@@ -26,9 +26,6 @@ internal sealed class Introducer : IDisposable
         _socket.Dispose();
         _thread.Join();
     }
-
-    /// <summary>The other side of the same room.</summary>
-    public static string Other(string side) => side == "A" ? "B" : "A";
 
     private void Run()
     {
@@ -46,15 +43,25 @@ internal sealed class Introducer : IDisposable
                 return;
             }
 
-            if (Encoding.UTF8.GetString(buffer, 0, length).Split(' ') is ["JOIN", var room, var side])
+            if (Encoding.UTF8.GetString(buffer, 0, length).Split(' ') is ["JOIN", var room, var name])
             {
-                _seen[$"{room} {side}"] = from;
-                if (_seen.TryGetValue($"{room} {Other(side)}", out var other))
-                {
-                    _socket.SendTo(Encoding.UTF8.GetBytes($"PEER {other}"), from);
-                    _socket.SendTo(Encoding.UTF8.GetBytes($"PEER {from}"), other);
-                }
+                Join(room, name, from);
             }
+        }
+    }
+
+    private void Join(string room, string name, EndPoint from)
+    {
+        if (!_rooms.TryGetValue(room, out var members))
+        {
+            _rooms[room] = members = [];
+        }
+
+        members[name] = from;
+        foreach (var (_, other) in members.Where(member => member.Key != name))
+        {
+            _socket.SendTo(Encoding.UTF8.GetBytes($"PEER {other}"), from);
+            _socket.SendTo(Encoding.UTF8.GetBytes($"PEER {from}"), other);
         }
     }
 }

@@ -10,17 +10,15 @@ namespace UtpPunch.NatLab.Tools;
 /// whatever source a probe of the other side comes from, and probes that source from then on too. The first probes have a time to live
 /// that opens the own NAT and ends in the open internet, so that they meet no NAT that is still closed.
 /// </summary>
-internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, string room, string side)
+internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, string room, string name)
 {
     private const short LowTtl = 4;
     private const short PlainTtl = 64;
 
     private readonly byte[] _buffer = new byte[2048];
     private readonly HashSet<IPEndPoint> _targets = [];
-    private readonly byte[] _probe = Encoding.UTF8.GetBytes($"PROBE {room} {side}");
-    private readonly byte[] _answer = Encoding.UTF8.GetBytes($"ANSWER {room} {side}");
-    private readonly string _theirProbe = $"PROBE {room} {Introducer.Other(side)}";
-    private readonly string _theirAnswer = $"ANSWER {room} {Introducer.Other(side)}";
+    private readonly byte[] _probe = Encoding.UTF8.GetBytes($"PROBE {room} {name}");
+    private readonly byte[] _answer = Encoding.UTF8.GetBytes($"ANSWER {room} {name}");
     private readonly Stopwatch _clock = new();
 
     public static TimeSpan Interval { get; } = TimeSpan.FromMilliseconds(50);
@@ -59,7 +57,7 @@ internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, str
         var waiting = Stopwatch.StartNew();
         while (waiting.Elapsed < WaitForPeer)
         {
-            socket.SendTo(Encoding.UTF8.GetBytes($"JOIN {room} {side}"), rendezvous);
+            socket.SendTo(Encoding.UTF8.GetBytes($"JOIN {room} {name}"), rendezvous);
             if (Receive(TimeSpan.FromMilliseconds(100)) is ({ } words, _) && words.StartsWith("PEER ", StringComparison.Ordinal))
             {
                 return IPEndPoint.Parse(words[5..]);
@@ -92,13 +90,13 @@ internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, str
                 continue;
             }
 
-            if (words == _theirProbe)
+            if (IsTheirs(words, "PROBE"))
             {
                 _targets.Add(from);
                 socket.Ttl = PlainTtl;
                 socket.SendTo(_answer, from);
             }
-            else if (words == _theirAnswer && success is null)
+            else if (IsTheirs(words, "ANSWER") && success is null)
             {
                 success = new Outcome(true, "", _clock.Elapsed);
                 end = _clock.Elapsed + Linger;
@@ -107,6 +105,9 @@ internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, str
 
         return success ?? Outcome.Failure($"no answer to {probes} probes of {string.Join(", ", _targets)}");
     }
+
+    private bool IsTheirs(string words, string kind) =>
+        words.Split(' ') is [var first, var where, var who] && first == kind && where == room && who != name;
 
     private (string? Words, IPEndPoint? From) Receive(TimeSpan patience)
     {

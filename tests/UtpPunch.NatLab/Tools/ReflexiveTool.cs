@@ -23,12 +23,12 @@ internal sealed class ReflexiveTool(World world, int primed) : ITool
     // A's first probe that travels arrives 20 ms after it was sent: if B has not begun by then, B's NAT has been knocked at first.
     private bool IsClash(TimeSpan late) => late > primed * ReflexivePuncher.Interval + TimeSpan.FromMilliseconds(20);
 
-    private Task<Outcome> Side(Namespace host, string room, string side, TimeSpan hold) =>
+    private Task<Outcome> Side(Namespace host, string room, string name, TimeSpan hold) =>
         Task.Factory.StartNew(
             () =>
             {
                 using var socket = host.Bind();
-                return new ReflexivePuncher(socket, World.First, room, side)
+                return new ReflexivePuncher(socket, World.First, room, name)
                 {
                     Primed = primed,
                     Hold = hold,
