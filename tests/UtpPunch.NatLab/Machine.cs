@@ -1,5 +1,3 @@
-using UtpPunch.NatLab.Network;
-
 namespace UtpPunch.NatLab;
 
 /// <summary>What the lab needs of the machine.</summary>
@@ -10,7 +8,7 @@ internal static class Machine
     /// <summary>Says in one line what is missing.</summary>
     public static void Check()
     {
-        if (!OperatingSystem.IsLinux() || !Libc.IsRoot)
+        if (!OperatingSystem.IsLinux() || !Environment.IsPrivilegedProcess)
         {
             throw new UsageException("natlab needs Linux and root, for network namespaces, TUN devices and nftables");
         }

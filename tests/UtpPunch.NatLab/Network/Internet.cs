@@ -46,7 +46,7 @@ internal sealed class Internet : IDisposable
         place.Ip(string.Join('\n', [
             "link set lo up",
             .. addresses.Select(address => $"addr add {address}/32 dev wan"),
-            "link set wan up",
+            "link set wan txqueuelen 4096 up",           // a birthday's worth of probes comes in one burst
             "route add default dev wan"]));
         var line = new Line(this, descriptor, addresses);
         foreach (var address in addresses)

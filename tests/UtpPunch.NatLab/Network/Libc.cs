@@ -23,8 +23,6 @@ internal static unsafe partial class Libc
         public short Returned;
     }
 
-    public static bool IsRoot => EffectiveUser() == 0;
-
     /// <summary>Puts the calling thread into a new network namespace, which lives as long as something is in it.</summary>
     public static void EnterNewNetwork() => Succeed(Unshare(NewNetwork), "a new network namespace");
 
@@ -76,9 +74,6 @@ internal static unsafe partial class Libc
 
     private static int Succeed(int result, string what) =>
         result >= 0 ? result : throw new IOException($"{what}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
-
-    [LibraryImport("libc", EntryPoint = "geteuid")]
-    private static partial uint EffectiveUser();
 
     [LibraryImport("libc", EntryPoint = "gettid")]
     private static partial int GetThreadId();
