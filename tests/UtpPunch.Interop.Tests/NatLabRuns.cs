@@ -4,7 +4,9 @@ using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
 
-/// <summary>Punching behind NATs that the kernel plays: tests/UtpPunch.NatLab, for some pairs; `build.fsx natlab` runs all of them.</summary>
+/// <summary>
+/// Punching behind NATs that the kernel plays: tests/UtpPunch.NatLab, for some pairs; `build.fsx natlab` runs all of them.
+/// </summary>
 public static class NatLabRuns
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(110);
@@ -13,14 +15,16 @@ public static class NatLabRuns
     public static async Task Verify()
     {
         var (exitCode, output) = await RunAsync("verify");
-        Check.Equal((0, true), (exitCode, output.Contains("all NATs do as they should", StringComparison.Ordinal)), output);
+        Check.Equal(0, exitCode, output);
+        Check.That(output.Contains("all NATs do as they should", StringComparison.Ordinal), output);
     }
 
     [Fact("the reference puncher connects the pairs of NATs that it must, and no others", Timeout = 120)]
     public static async Task Reference()
     {
         var (exitCode, output) = await RunAsync("--tool", "reflexive", "--mode", "60", "--pairs", "20");
-        Check.Equal((0, true), (exitCode, output.Contains(": 0 missing (!), 0 better (+)", StringComparison.Ordinal)), output);
+        Check.Equal(0, exitCode, output);
+        Check.That(output.Contains(": 0 missing (!), 0 better (+), 0 went wrong (?)", StringComparison.Ordinal), output);
     }
 
     [Fact("a program behind the NATs is judged by its exit code, on both sides", Timeout = 120)]

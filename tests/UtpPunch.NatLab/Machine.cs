@@ -13,9 +13,11 @@ internal static class Machine
             throw new UsageException("natlab needs Linux and root, for network namespaces, TUN devices and nftables");
         }
 
-        if (s_programs.Where(program => !IsOnPath(program)).ToArray() is { Length: > 0 } missing)
+        var missing = s_programs.Where(program => !IsOnPath(program)).ToArray();
+        if (missing.Length > 0)
         {
-            throw new UsageException($"natlab needs {string.Join(" and ", missing)} on the PATH (packages iproute2, nftables and util-linux)");
+            throw new UsageException(
+                $"natlab needs {string.Join(" and ", missing)} on the PATH (packages iproute2, nftables and util-linux)");
         }
 
         if (!File.Exists("/dev/net/tun"))
@@ -25,5 +27,6 @@ internal static class Machine
     }
 
     private static bool IsOnPath(string program) =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, program)));
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
+            .Any(folder => File.Exists(Path.Combine(folder, program)));
 }

@@ -9,15 +9,23 @@ internal sealed record Cell(int A, int B, bool IsExpected, Outcome OfA, Outcome 
     /// <summary>Only both sides together are a success.</summary>
     public bool Succeeded => OfA.Succeeded && OfB.Succeeded;
 
-    public bool IsMissing => IsExpected && !Succeeded;
+    /// <summary>One side believes that they are connected and the other does not.</summary>
+    public bool IsOneSided => OfA.Succeeded != OfB.Succeeded;
 
-    /// <summary>`!` did not connect and must, `+` connects although nobody asked.</summary>
-    public char Letter => (IsExpected, Succeeded) switch
+    /// <summary>Something went wrong, so that nothing is known of these NATs.</summary>
+    public bool IsTrouble => OfA.Verdict == Verdict.Trouble || OfB.Verdict == Verdict.Trouble;
+
+    /// <summary>Something is not as it must be.</summary>
+    public bool IsWrong => IsTrouble || (IsExpected && !Succeeded);
+
+    /// <summary>`!` did not connect and must, `?` went wrong, `+` connects although nobody asked.</summary>
+    public char Letter => (IsTrouble, IsExpected, Succeeded) switch
     {
-        (true, true) => 'Y',
-        (true, false) => '!',
-        (false, true) => '+',
-        (false, false) => '.',
+        (false, true, true) => 'Y',
+        (_, true, _) => '!',
+        (true, false, _) => '?',
+        (false, false, true) => '+',
+        (false, false, false) => '.',
     };
 }
 

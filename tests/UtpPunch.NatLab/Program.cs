@@ -68,15 +68,15 @@ static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellat
         _ => await UtpTool.StartAsync(world, arguments.Program, arguments.Birthday),
     };
     var matrix = new Matrix(world, tool, arguments.Labs);
-    var missing = 0;
+    var wrong = 0;
     foreach (var late in arguments.Modes)
     {
         var clock = Stopwatch.StartNew();
         var cells = await matrix.RunAsync(arguments.Pairs, TimeSpan.FromMilliseconds(late), cancellationToken);
         var mode = late == 0 ? "both at once" : $"B {late} ms late";
         Console.WriteLine(Report.Of($"{tool.Name}: {mode} ({clock.Elapsed.TotalSeconds:F0} s)", cells));
-        missing += cells.Count(cell => cell.IsMissing);
+        wrong += cells.Count(cell => cell.IsWrong);
     }
 
-    return missing == 0 ? 0 : 1;
+    return wrong == 0 ? 0 : 1;
 }

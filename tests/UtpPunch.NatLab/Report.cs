@@ -4,7 +4,7 @@ using UtpPunch.NatLab.Tools;
 
 namespace UtpPunch.NatLab;
 
-/// <summary>A matrix in words: what was measured beside what is expected, what is missing and why, and how long it took.</summary>
+/// <summary>A matrix in words: what was measured beside what is expected, how long it took, and what is missing and why.</summary>
 internal static class Report
 {
     public static string Of(string title, IReadOnlyCollection<Cell> cells)
@@ -17,17 +17,20 @@ internal static class Report
         for (var a = 0; a < types.Count; a++)
         {
             var row = cells.Where(cell => cell.A == a).ToDictionary(cell => cell.B);
-            text.AppendLine($"{a} {types[a].Name,-26}{Row(row, cell => cell.Letter)}    {Row(row, cell => cell.IsExpected ? 'Y' : '.')}".TrimEnd());
+            var measured = Row(row, cell => cell.Letter);
+            var expected = Row(row, cell => cell.IsExpected ? 'Y' : '.');
+            text.AppendLine($"{a} {types[a].Name,-26}{measured}    {expected}".TrimEnd());
         }
 
-        var missing = cells.Where(cell => cell.IsMissing).ToArray();
         text.AppendLine(
             $"{cells.Count(cell => cell.Succeeded)} of {cells.Count} pairs connect, {cells.Count(cell => cell.IsExpected)} expected: "
-            + $"{missing.Length} missing (!), {cells.Count(cell => cell.Letter == '+')} better (+)");
+            + $"{cells.Count(cell => cell.Letter == '!')} missing (!), {cells.Count(cell => cell.Letter == '+')} better (+), "
+            + $"{cells.Count(cell => cell.Letter == '?')} went wrong (?)");
         text.AppendLine(Times(cells));
-        foreach (var cell in missing)
+        text.Append(Paths(cells));
+        foreach (var cell in cells.Where(cell => cell.IsWrong || cell.IsOneSided))
         {
-            text.AppendLine($"! {cell.A} and {cell.B}: A {Words(cell.OfA)}; B {Words(cell.OfB)}");
+            text.AppendLine($"{cell.Letter} {cell.A} and {cell.B}: A {Words(cell.OfA)}; B {Words(cell.OfB)}");
         }
 
         return text.ToString();
@@ -46,7 +49,23 @@ internal static class Report
             .ToArray();
         return times.Length == 0
             ? "no times"
-            : $"time to connect: half within {times[times.Length / 2]:F0} ms, nine of ten within {times[times.Length * 9 / 10]:F0} ms, all within {times[^1]:F0} ms";
+            : $"time to connect: half within {Share(times, 50)} ms, nine of ten within {Share(times, 90)} ms, "
+              + $"all within {Share(times, 100)} ms";
+    }
+
+    private static string Share(double[] times, int percent) => $"{times[(times.Length * percent + 99) / 100 - 1]:F0}";
+
+    // By which kind of candidate, for a tool that says so.
+    private static string Paths(IEnumerable<Cell> cells)
+    {
+        var paths =
+            from cell in cells
+            where cell.Succeeded && cell.OfA.Words != ""
+            group cell by cell.OfA.Words into kind
+            orderby kind.Count() descending
+            select $"{kind.Key} {kind.Count()}";
+        var list = string.Join(", ", paths);
+        return list == "" ? "" : $"A's paths: {list}\n";
     }
 
     private static string Words(Outcome outcome) => outcome.Succeeded ? $"connected ({outcome.Words})" : outcome.Words;

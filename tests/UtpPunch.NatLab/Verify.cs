@@ -23,7 +23,7 @@ internal sealed class Verify : IDisposable
     /// <summary>Measures all; how many are not as they should be.</summary>
     public int Run(CancellationToken cancellationToken)
     {
-        Console.WriteLine("  type                      ports at S1:a S1:b S2:a   in from S1:a S1:b S2:a   same port to a stranger who knocked");
+        Console.WriteLine("  type                      ports at S1:a S1:b S2:a   in from S1:a S1:b S2:a   same port to one who knocked");
         var wrong = 0;
         for (var type = 0; type < NatType.All.Count; type++)
         {
@@ -32,7 +32,8 @@ internal sealed class Verify : IDisposable
             var measured = Measure(type);
             var isRight = measured.Is(expected);
             wrong += isRight ? 0 : 1;
-            Console.WriteLine($"{type} {expected.Name,-25} {measured}{(isRight ? "" : $"   WRONG: not {expected.Mapping} '{expected.Heard}' {expected.IsPinned}")}");
+            var complaint = isRight ? "" : $"   WRONG: not {expected.Mapping}, '{expected.Heard}', {expected.IsPinned}";
+            Console.WriteLine($"{type} {expected.Name,-25} {measured}{complaint}");
         }
 
         Console.WriteLine(wrong == 0 ? "all NATs do as they should" : $"{wrong} NATs do something else");
@@ -69,7 +70,8 @@ internal sealed class Verify : IDisposable
             heard.Add(Receive(second).Words);
         }
 
-        return new Measured(ports, [.. _servers.Select(server => heard.Contains($"{server.LocalEndPoint}"))], See(second, _servers[2]).Equals(seen));
+        var letters = _servers.Select(server => heard.Contains($"{server.LocalEndPoint}") ? 'T' : 'F');
+        return new Measured(ports, string.Join(' ', letters), See(second, _servers[2]).Equals(seen));
     }
 
     private static IPEndPoint See(Socket host, Socket server)
@@ -87,14 +89,12 @@ internal sealed class Verify : IDisposable
         return (Encoding.UTF8.GetString(buffer, 0, length), (IPEndPoint)from);
     }
 
-    private sealed record Measured(int[] Ports, bool[] Heard, bool IsPinned)
+    private sealed record Measured(int[] Ports, string Heard, bool IsPinned)
     {
         public bool Is(NatType expected) =>
-            Mapping == expected.Mapping && Letters == expected.Heard && IsPinned == expected.IsPinned;
+            Mapping == expected.Mapping && Heard == expected.Heard && IsPinned == expected.IsPinned;
 
-        public override string ToString() => $"{string.Join(' ', Ports),-25} {Letters,-24} {IsPinned}";
-
-        private string Letters => string.Join(' ', Heard.Select(passed => passed ? 'T' : 'F'));
+        public override string ToString() => $"{string.Join(' ', Ports),-25} {Heard,-24} {IsPinned}";
 
         private Mapping Mapping => Ports switch
         {

@@ -5,8 +5,10 @@ namespace UtpPunch.NatLab.Network;
 /// <summary>
 /// One of the ten kinds of NAT: how nftables makes it, and what it does when it is measured. Mapping and filter are RFC 4787's words:
 /// EIM, ADM, APDM and EIF, ADF, APDF: independent of the destination, dependent on its address, on its address and port.
+/// `Heard` are S1:a, S1:b and S2 when only S1:a was contacted; `IsPinned` says whether the port towards one who knocked stays.
 /// </summary>
-internal sealed record NatType(string Name, Mapping Mapping, string Heard, bool IsPinned, string Translation, string Redirection, string Input)
+internal sealed record NatType(
+    string Name, Mapping Mapping, string Heard, bool IsPinned, string Translation, string Redirection, string Input)
 {
     private const string Drop = "iifname wan meta l4proto udp drop";
     private const string ToWhoeverOwnsThePort = "iifname wan meta l4proto udp dnat to udp dport map @owners";

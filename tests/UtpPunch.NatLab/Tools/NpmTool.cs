@@ -3,7 +3,10 @@ using UtpPunch.NatLab.Network;
 
 namespace UtpPunch.NatLab.Tools;
 
-/// <summary>The baseline: `punch()` of npm's utp-punch, in a process of Node for each host. B punches so long after the introduction.</summary>
+/// <summary>
+/// The baseline: `punch()` of npm's utp-punch, in a process of Node for each host. B being late means that it punches so long after the
+/// introduction.
+/// </summary>
 internal sealed class NpmTool(World world) : ITool
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);

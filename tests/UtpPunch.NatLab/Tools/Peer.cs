@@ -8,6 +8,8 @@ namespace UtpPunch.NatLab.Tools;
 /// <summary>A program in a namespace that tells what happens in lines of JSON, each with an `event`. It ends with this object.</summary>
 internal sealed class Peer : IDisposable
 {
+    private const int PunchFailed = 4;
+
     private static readonly TimeSpan s_patienceAfterTheEnd = TimeSpan.FromSeconds(2);
 
     private readonly Process _process;
@@ -32,7 +34,7 @@ internal sealed class Peer : IDisposable
         }
     }
 
-    /// <summary>Waits until it has ended; success is exit code 0.</summary>
+    /// <summary>Waits until it has ended; exit code 0 is success, 4 a punch in vain.</summary>
     public async Task<Outcome> EndAsync(TimeSpan patience, CancellationToken cancellationToken)
     {
         try
@@ -42,13 +44,17 @@ internal sealed class Peer : IDisposable
         catch (TimeoutException)
         {
             _process.Kill();
-            return Outcome.Failure($"still running after {patience.TotalSeconds:F0} s");
+            return Outcome.Trouble($"still running after {patience.TotalSeconds:F0} s");
         }
 
         var last = await _last;
-        return _process.ExitCode == 0
-            ? new Outcome(true, Text(last, "path"), TimeSpan.FromMilliseconds(Number(last, "elapsedMs")))
-            : Outcome.Failure($"exit code {_process.ExitCode}: {Text(last, "stage")} {Text(last, "advice")} {await ComplaintsAsync()}".TrimEnd());
+        var why = $"exit code {_process.ExitCode}: {Text(last, "stage")} {Text(last, "advice")}".TrimEnd();
+        return _process.ExitCode switch
+        {
+            0 => Outcome.Success(Text(last, "path"), TimeSpan.FromMilliseconds(Number(last, "elapsedMs"))),
+            PunchFailed => Outcome.Failure(why),
+            _ => Outcome.Trouble($"{why} {await ComplaintsAsync()}".TrimEnd()),
+        };
     }
 
     /// <summary>Kills it, unless it has ended.</summary>
@@ -75,7 +81,8 @@ internal sealed class Peer : IDisposable
         return last;
     }
 
-    private async Task<string> ComplaintsAsync() => (await _complaints.WaitAsync(s_patienceAfterTheEnd)).Trim().ReplaceLineEndings("; ");
+    private async Task<string> ComplaintsAsync() =>
+        (await _complaints.WaitAsync(s_patienceAfterTheEnd)).Trim().ReplaceLineEndings("; ");
 
     private static string Text(JsonElement? line, string name) =>
         line is { } json && json.TryGetProperty(name, out var value) ? value.ToString() : "";

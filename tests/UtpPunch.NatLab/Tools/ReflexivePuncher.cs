@@ -43,7 +43,7 @@ internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, str
     {
         if (Meet() is not { } peer)
         {
-            return Outcome.Failure("no peer came");
+            return Outcome.Trouble("no peer came");
         }
 
         Thread.Sleep(Hold);
@@ -98,7 +98,7 @@ internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, str
             }
             else if (IsTheirs(words, "ANSWER") && success is null)
             {
-                success = new Outcome(true, "", _clock.Elapsed);
+                success = Outcome.Success("", _clock.Elapsed);
                 end = _clock.Elapsed + Linger;
             }
         }
@@ -120,10 +120,4 @@ internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, str
         var length = socket.ReceiveFrom(_buffer, ref from);
         return (Encoding.UTF8.GetString(_buffer, 0, length), (IPEndPoint)from);
     }
-}
-
-/// <summary>What became of one side's punch, and how long it took from the introduction.</summary>
-internal sealed record Outcome(bool Succeeded, string Words, TimeSpan Elapsed)
-{
-    public static Outcome Failure(string words) => new(false, words, default);
 }

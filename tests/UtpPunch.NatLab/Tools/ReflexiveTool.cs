@@ -2,7 +2,9 @@ using UtpPunch.NatLab.Network;
 
 namespace UtpPunch.NatLab.Tools;
 
-/// <summary>The reference puncher, both of them in this very process. B being late means that it begins so long after the introduction.</summary>
+/// <summary>
+/// The reference puncher, both sides in this very process. B being late means that it punches so long after the introduction.
+/// </summary>
 internal sealed class ReflexiveTool(World world, int primed) : ITool
 {
     private readonly Introducer _introducer = new(world.Servers.Bind(World.First));
@@ -32,7 +34,6 @@ internal sealed class ReflexiveTool(World world, int primed) : ITool
                 {
                     Primed = primed,
                     Hold = hold,
-                    Patience = TimeSpan.FromSeconds(3),
                 }.Run();
             },
             TaskCreationOptions.LongRunning);
