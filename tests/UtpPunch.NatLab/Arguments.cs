@@ -14,11 +14,13 @@ internal sealed record Arguments
           --tool NAME            utp (default), reflexive (the reference, in this process), npm (utp-punch's own punch)
           --utp PATH             utp.dll, or a program with the same commands `rendezvous` and `punch`
           --birthday             utp's peers may try many ports
+          --timeout SECONDS      what utp's peers are told (15, with --birthday 60)
+          --log FOLDER           what utp's peers say, a file for each
           --mode MODE            only one of simultaneous, 60 and 1000: B is that many milliseconds late
           --pairs N              only N pairs, spread over the matrix
           --pair A,B             only this pair; may be given again
           --primed N             reflexive: the first N probes have a low time to live (5)
-          --labs N               so many pairs side by side (6)
+          --labs N               so many pairs side by side (8)
         natlab verify            measures the ten NATs and compares them with the table
         """;
 
@@ -28,9 +30,13 @@ internal sealed record Arguments
 
     public bool Birthday { get; private init; }
 
+    public int? TimeoutSeconds { get; private init; }
+
+    public string? Log { get; private init; }
+
     public int Primed { get; private init; } = 5;
 
-    public int Labs { get; private init; } = 6;
+    public int Labs { get; private init; } = 8;
 
     /// <summary>How late B is, in milliseconds: one matrix for each.</summary>
     public int[] Modes { get; private init; } = [0, 60, 1000];
@@ -54,6 +60,8 @@ internal sealed record Arguments
             {
                 "--tool" when value is "utp" or "reflexive" or "npm" => parsed with { Tool = value },
                 "--utp" => parsed with { Program = File.Exists(value) ? Path.GetFullPath(value) : value },
+                "--timeout" => parsed with { TimeoutSeconds = Number(value, 3600) },
+                "--log" => parsed with { Log = Directory.CreateDirectory(value).FullName },
                 "--mode" when value == "simultaneous" => parsed with { Modes = [0] },
                 "--mode" when value is "60" or "1000" => parsed with { Modes = [Number(value, 1000)] },
                 "--pairs" => parsed with { Pairs = [.. Matrix.Pairs(Number(value, NatType.All.Count * NatType.All.Count))] },

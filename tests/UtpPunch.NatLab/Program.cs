@@ -65,7 +65,7 @@ static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellat
     {
         "reflexive" => new ReflexiveTool(world, arguments.Primed),
         "npm" => new NpmTool(world),
-        _ => await UtpTool.StartAsync(world, arguments.Program, arguments.Birthday),
+        _ => await UtpTool.StartAsync(world, arguments),
     };
     var matrix = new Matrix(world, tool, arguments.Labs);
     var wrong = 0;

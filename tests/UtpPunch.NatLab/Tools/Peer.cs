@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
@@ -13,6 +14,7 @@ internal sealed class Peer : IDisposable
     private static readonly TimeSpan s_patienceAfterTheEnd = TimeSpan.FromSeconds(2);
 
     private readonly Process _process;
+    private readonly ConcurrentQueue<string> _transcript = new();
     private readonly Task<string> _complaints;
     private readonly TaskCompletionSource _spoke = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task<JsonElement?> _last;
@@ -20,9 +22,12 @@ internal sealed class Peer : IDisposable
     public Peer(Namespace place, string program, params IEnumerable<string> arguments)
     {
         _process = place.Start(program, arguments);
-        _complaints = _process.StandardError.ReadToEndAsync();
+        _complaints = ReadComplaintsAsync();
         _last = ReadAsync();
     }
+
+    /// <summary>All that it has said so far.</summary>
+    public IEnumerable<string> Transcript => _transcript;
 
     /// <summary>Waits for the first line.</summary>
     public async Task SpeakAsync(TimeSpan patience)
@@ -70,6 +75,7 @@ internal sealed class Peer : IDisposable
         JsonElement? last = null;
         while (await _process.StandardOutput.ReadLineAsync() is { } line)
         {
+            _transcript.Enqueue(line);
             if (line.StartsWith('{'))
             {
                 using var json = JsonDocument.Parse(line);
@@ -81,8 +87,19 @@ internal sealed class Peer : IDisposable
         return last;
     }
 
-    private async Task<string> ComplaintsAsync() =>
-        (await _complaints.WaitAsync(s_patienceAfterTheEnd)).Trim().ReplaceLineEndings("; ");
+    private async Task<string> ReadComplaintsAsync()
+    {
+        var lines = new List<string>();
+        while (await _process.StandardError.ReadLineAsync() is { } line)
+        {
+            _transcript.Enqueue(line);
+            lines.Add(line);
+        }
+
+        return string.Join("; ", lines);
+    }
+
+    private Task<string> ComplaintsAsync() => _complaints.WaitAsync(s_patienceAfterTheEnd);
 
     private static string Text(JsonElement? line, string name) =>
         line is { } json && json.TryGetProperty(name, out var value) ? value.ToString() : "";

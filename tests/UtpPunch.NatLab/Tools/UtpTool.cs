@@ -13,22 +13,25 @@ internal sealed class UtpTool : ITool
     private readonly string[] _command;
     private readonly bool _birthday;
     private readonly TimeSpan _timeout;
+    private readonly string? _log;
     private readonly Peer _rendezvous;
 
-    private UtpTool(World world, string program, bool birthday)
+    private UtpTool(World world, Arguments arguments)
     {
+        var program = arguments.Program;
         _command = program.EndsWith(".dll", StringComparison.Ordinal) ? ["dotnet", "exec", program] : [program];
-        _birthday = birthday;
-        _timeout = TimeSpan.FromSeconds(birthday ? 60 : 20);
+        _birthday = arguments.Birthday;
+        _timeout = TimeSpan.FromSeconds(arguments.TimeoutSeconds ?? (_birthday ? 60 : 15));
+        _log = arguments.Log;
         _rendezvous = Start(
             world.Servers,
             ["rendezvous", "--bind", $"{World.First}", "--bind", $"{World.FirstOther}", "--bind", $"{World.Second}", "--json"]);
     }
 
     /// <summary>Starts the rendezvous and waits until it listens.</summary>
-    public static async Task<UtpTool> StartAsync(World world, string program, bool birthday)
+    public static async Task<UtpTool> StartAsync(World world, Arguments arguments)
     {
-        var tool = new UtpTool(world, program, birthday);
+        var tool = new UtpTool(world, arguments);
         try
         {
             await tool._rendezvous.SpeakAsync(s_startPatience);
@@ -52,10 +55,24 @@ internal sealed class UtpTool : ITool
         using var b = Punch(lab.B, room);
         var patience = _timeout + s_startPatience;
         var outcomes = await Task.WhenAll(a.EndAsync(patience, cancellationToken), b.EndAsync(patience, cancellationToken));
+        Log($"{room}-A", a);
+        Log($"{room}-B", b);
         return (outcomes[0], outcomes[1]);
     }
 
-    public void Dispose() => _rendezvous.Dispose();
+    public void Dispose()
+    {
+        Log("rendezvous", _rendezvous);
+        _rendezvous.Dispose();
+    }
+
+    private void Log(string name, Peer peer)
+    {
+        if (_log is not null)
+        {
+            File.WriteAllLines(Path.Combine(_log, $"{name}.txt"), peer.Transcript);
+        }
+    }
 
     private Peer Punch(Namespace host, string room) =>
         Start(host, [
