@@ -27,11 +27,7 @@ type StunAttribute =
     | Other of kind: uint16 * value: Bytes
 
 [<NoComparison>]
-type StunMessage =
-    { Class: StunClass
-      Method: uint16
-      Id: StunId
-      Attributes: StunAttribute[] }
+type StunMessage = { Class: StunClass; Method: uint16; Id: StunId; Attributes: StunAttribute[] }
 
 type StunMalformed =
     | None = 0
@@ -174,7 +170,10 @@ module Stun =
         value
 
     let private readText (value: Bytes) =
-        if value.Length > LongestText then ValueNone else ValueSome(Encoding.UTF8.GetString value.Span)
+        if value.Length > LongestText then
+            ValueNone
+        else
+            ValueSome(Encoding.UTF8.GetString value.Span)
 
     let private writeText (text: string) =
         let value = Encoding.UTF8.GetBytes text
@@ -333,7 +332,10 @@ module Stun =
         bytes
 
     let private hmac kind (key: Bytes) (text: ReadOnlySpan<byte>) =
-        if kind = StunKind.Integrity then HMACSHA1.HashData(key.Span, text) else HMACSHA256.HashData(key.Span, text)
+        if kind = StunKind.Integrity then
+            HMACSHA1.HashData(key.Span, text)
+        else
+            HMACSHA256.HashData(key.Span, text)
 
     let private withHmac kind size (key: Bytes) (message: Bytes) =
         let bytes = upTo message.Length (4 + size) message

@@ -115,11 +115,7 @@ module StunClient =
             let struct (id, rest) = Stun.draw random
             random <- rest
 
-            let message =
-                { Class = StunClass.Request
-                  Method = Stun.Binding
-                  Id = id
-                  Attributes = attributes }
+            let message = { Class = StunClass.Request; Method = Stun.Binding; Id = id; Attributes = attributes }
 
             asks.Add
                 { Id = id
@@ -196,8 +192,7 @@ module StunClient =
         elif message.Class = StunClass.Error then
             refusalOf message
         elif message.Class = StunClass.Success && (Stun.unknownRequired message).Length = 0 then
-            Stun.mapped message
-            |> ValueOption.map (fun mapped -> Reply.Mapped(mapped, otherOf message))
+            Stun.mapped message |> ValueOption.map (fun mapped -> Reply.Mapped(mapped, otherOf message))
         else
             ValueNone
 
@@ -317,7 +312,8 @@ module StunClient =
         enter
             Stage.Filtering
             client.Options.TestPatience
-            [| struct (server, change true, other); struct (server, change false, { server with Port = other.Port }) |]
+            [| struct (server, change true, other)
+               struct (server, change false, { server with Port = other.Port }) |]
             client
 
     let private map (server: Endpoint) client =
@@ -379,7 +375,10 @@ module StunClient =
 
     let private expire client =
         let expired (ask: Ask) =
-            if isPending ask && client.Now >= ask.GivesUpAt then { ask with Reply = Reply.Silent } else ask
+            if isPending ask && client.Now >= ask.GivesUpAt then
+                { ask with Reply = Reply.Silent }
+            else
+                ask
 
         { client with Asks = Array.map expired client.Asks }
 

@@ -6,10 +6,7 @@ type StunServer(software: StunAttribute[], sockets: Endpoint voption[]) =
     member _.Socket number = if number < sockets.Length then sockets[number] else ValueNone
 
 [<Struct; NoComparison>]
-type StunAnswer =
-    { Socket: int
-      Remote: Endpoint
-      Datagram: Bytes }
+type StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Bytes }
 
 module StunServer =
     [<Literal>]
@@ -49,8 +46,7 @@ module StunServer =
 
     let private success socket from (server: StunServer) =
         [| StunAttribute.XorMappedAddress from
-           if isComplete server then
-               StunAttribute.ResponseOrigin (server.Socket socket).Value |]
+           if isComplete server then StunAttribute.ResponseOrigin (server.Socket socket).Value |]
 
     /// RFC 5780, 7.4: the other address and the other port of the socket that was asked, not of the one that answers.
     let private other asked (server: StunServer) =
@@ -77,7 +73,10 @@ module StunServer =
 
             // A server without that socket is one that does not know the attribute (RFC 8489 leaves it out).
             let unknown =
-                if (server.Socket answering).IsSome then unknown else Array.append [| ChangeRequestKind |] unknown
+                if (server.Socket answering).IsSome then
+                    unknown
+                else
+                    Array.append [| ChangeRequestKind |] unknown
 
             let isRefused = unknown.Length > 0
 
@@ -99,7 +98,4 @@ module StunServer =
                 else
                     Stun.encode answer
 
-            ValueSome
-                { Socket = (if isRefused then socket else answering)
-                  Remote = from
-                  Datagram = datagram }
+            ValueSome { Socket = (if isRefused then socket else answering); Remote = from; Datagram = datagram }

@@ -7,10 +7,7 @@ type StunServer
 
 /// Which socket sends what to whom.
 [<Struct; NoComparison>]
-type StunAnswer =
-    { Socket: int
-      Remote: Endpoint
-      Datagram: Bytes }
+type StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Bytes }
 
 module StunServer =
     /// Bits of a socket's number: 0 is the primary one, 3 has the other address and the other port.

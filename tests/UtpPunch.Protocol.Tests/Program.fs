@@ -19,6 +19,9 @@ let main args =
           AnyBytes.tests
           Transfers.tests
           Laws.tests
+          StunTests.tests
+          StunServerTests.tests
+          StunClientTests.tests
           TraceTexts.tests
           Replays.tests
           Tidy.tests ]
