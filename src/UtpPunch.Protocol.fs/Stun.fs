@@ -239,6 +239,10 @@ module Stun =
         message.Length >= HeaderLength + 8
         && word message (message.Length - 8) = (uint32 StunKind.Fingerprint <<< 16 ||| 4u)
 
+    // RFC 8489, 14.6: the longer one "MUST be at least 16 bytes", and a multiple of 4.
+    let private isHmacLength kind length =
+        if kind = StunKind.Integrity then length = 20 else length >= 16 && length <= 32 && length % 4 = 0
+
     let decode (datagram: Bytes) (message: outref<StunMessage>) =
         message <- Unchecked.defaultof<StunMessage>
 
@@ -265,6 +269,7 @@ module Stun =
                         malformed <- StunMalformed.Fingerprint
                 elif kind = StunKind.Integrity || kind = StunKind.IntegritySha256 then
                     isProtected <- true
+                    if not (isHmacLength kind length) then malformed <- StunMalformed.Value
                 elif not isProtected then
                     match readAttribute id kind (datagram.Slice(position + 4, length)) with
                     | ValueSome attribute -> attributes.Add attribute
@@ -364,7 +369,7 @@ module Stun =
         else
             -1
 
-    let private checkHmac kind least most (key: Bytes) (message: Bytes) =
+    let private checkHmac kind (key: Bytes) (message: Bytes) =
         let position = if looksLike message then find kind message else -1
 
         if position < 0 then
@@ -372,7 +377,7 @@ module Stun =
         else
             let given = message.Slice(position + 4, int (short message (position + 2)))
 
-            if given.Length < least || given.Length > most || given.Length % 4 <> 0 then
+            if not (isHmacLength kind given.Length) then
                 StunIntegrity.Forged
             else
                 // RFC 8489, 14.5: "the length … pointing to the end of the MESSAGE-INTEGRITY attribute".
@@ -384,10 +389,8 @@ module Stun =
                 else
                     StunIntegrity.Forged
 
-    let checkIntegrity key message = checkHmac StunKind.Integrity 20 20 key message
-
-    // RFC 8489, 14.6: it may be cut to no fewer than 16 bytes.
-    let checkIntegritySha256 key message = checkHmac StunKind.IntegritySha256 16 32 key message
+    let checkIntegrity key message = checkHmac StunKind.Integrity key message
+    let checkIntegritySha256 key message = checkHmac StunKind.IntegritySha256 key message
 
     let unknownRequired (message: StunMessage) =
         let kinds = ResizeArray<uint16>()

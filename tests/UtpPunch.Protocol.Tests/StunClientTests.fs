@@ -16,10 +16,9 @@ let private filterings =
       FilteringBehaviour.AddressDependent
       FilteringBehaviour.AddressAndPortDependent ]
 
-let private open' = Nat(MappingBehaviour.EndpointIndependent, FilteringBehaviour.EndpointIndependent)
+let private open' () = Nat(MappingBehaviour.EndpointIndependent, FilteringBehaviour.EndpointIndependent)
 
-let private strict =
-    Nat(MappingBehaviour.EndpointIndependent, FilteringBehaviour.AddressAndPortDependent)
+let private strict () = Nat(MappingBehaviour.EndpointIndependent, FilteringBehaviour.AddressAndPortDependent)
 
 let private found (world: World) =
     match world.Run() with
@@ -54,15 +53,15 @@ let tests =
                       Expect.equal report.RoundTrip (ValueSome(Time.milliseconds 20)) "two ways of 10 ms"
           }
           test "what a NAT without secrets is like takes three round trips, and each swallowed answer 3 s" {
-              let world = World(open', [ full ], asking [| primary |])
+              let world = World(open' (), [ full ], asking [| primary |])
               found world |> ignore
               Expect.equal world.Now (Time.milliseconds 60) "binding, filter, mapping"
-              let world = World(strict, [ full ], asking [| primary |])
+              let world = World(strict (), [ full ], asking [| primary |])
               found world |> ignore
               Expect.equal world.Now (Time.milliseconds 3_040) "both tests of the filter run side by side"
           }
           test "nothing goes to the other address before the filter is known" {
-              let world = World(strict, [ full ], asking [| primary |])
+              let world = World(strict (), [ full ], asking [| primary |])
               found world |> ignore
 
               let early =
@@ -72,7 +71,7 @@ let tests =
               Expect.allEqual early primary "who was written to"
           }
           test "without a wish for the behaviour one round trip is all" {
-              let world = World(open', [ full ], { asking [| primary |] with Behaviour = false })
+              let world = World(open' (), [ full ], { asking [| primary |] with Behaviour = false })
               let report = found world
 
               Expect.equal
@@ -100,7 +99,7 @@ let tests =
               Expect.equal report.Mapping MappingBehaviour.Unknown "the mapping"
           }
           test "one plain server tells the public endpoint, and that there is no NAT" {
-              let report = found (World(strict, [ only primary ], asking [| primary |]))
+              let report = found (World(strict (), [ only primary ], asking [| primary |]))
               Expect.equal (report.Mapped, report.Mapping) (mappedFirst, MappingBehaviour.Unknown) "behind a NAT"
               let nat = Nat(MappingBehaviour.NoNat, FilteringBehaviour.EndpointIndependent)
               let report = found (World(nat, [ only primary ], asking [| primary |]))
@@ -125,26 +124,26 @@ let tests =
                                       $"{first} and {second} lost, inbound: {inbound}"
           }
           test "a server that never answers is asked seven times in 39.5 s (RFC 8489, 6.2.1)" {
-              let world = World(open', [], asking [| primary |])
+              let world = World(open' (), [], asking [| primary |])
               Expect.equal (failed world) (StunFailure.NoAnswer(Time.milliseconds 39_500)) "the failure"
               let times = [ for struct (at, _) in world.Sent -> int64 at / 1_000L ]
               Expect.equal times [ 0L; 500L; 1_500L; 3_500L; 7_500L; 15_500L; 31_500L ] "ms, as the RFC lists them"
           }
           test "patience bounds the wait, and is shared with the second server" {
               let options = { asking [| primary; stranger |] with Patience = Time.seconds 4 }
-              let world = World(open', [], options)
+              let world = World(open' (), [], options)
               Expect.equal (failed world) (StunFailure.NoAnswer(Time.seconds 4)) "the failure"
-              let world = World(open', [ only stranger ], options)
+              let world = World(open' (), [ only stranger ], options)
               Expect.equal (found world).Server stranger "the one that answered"
               Expect.equal world.Now (Time.milliseconds 2_020) "after half the patience"
           }
           test "of a request that went out twice nobody knows the round trip" {
-              let world = World(open', [ only primary ], asking [| primary |])
+              let world = World(open' (), [ only primary ], asking [| primary |])
               world.IsLost <- fun inbound ordinal -> not inbound && ordinal = 0
               Expect.equal (found world).RoundTrip ValueNone "the round trip"
           }
           test "an answer with another id or from another place is no answer" {
-              let world = World(open', [ only primary ], { asking [| primary |] with Patience = Time.seconds 5 })
+              let world = World(open' (), [ only primary ], { asking [| primary |] with Patience = Time.seconds 5 })
               let lie = [| StunAttribute.XorMappedAddress stranger |]
 
               world.Tamper <-
@@ -166,7 +165,7 @@ let tests =
               Expect.equal (found world).Mapped mappedFirst "the truth, which came last"
           }
           test "only forged answers are none" {
-              let world = World(open', [ only primary ], { asking [| primary |] with Patience = Time.seconds 5 })
+              let world = World(open' (), [ only primary ], { asking [| primary |] with Patience = Time.seconds 5 })
 
               world.Tamper <-
                   fun _ datagram ->
@@ -175,13 +174,13 @@ let tests =
               Expect.equal (failed world) (StunFailure.NoAnswer(Time.seconds 5)) "the failure"
           }
           test "a refusal is told with its code" {
-              let world = World(open', [ only primary ], asking [| primary |])
+              let world = World(open' (), [ only primary ], asking [| primary |])
               world.Tamper <- parrot [| StunAttribute.ErrorCode(500, "Server Error") |] StunClass.Error
               Expect.equal (failed world) (StunFailure.Refused(500, "Server Error")) "the failure"
               Expect.equal world.Now (Time.milliseconds 20) "at once"
           }
           test "after a refusal the second server is asked" {
-              let world = World(open', [ only primary; only stranger ], asking [| primary; stranger |])
+              let world = World(open' (), [ only primary; only stranger ], asking [| primary; stranger |])
 
               world.Tamper <-
                   fun from datagram ->
@@ -200,16 +199,16 @@ let tests =
                     StunClass.Success
                     [| StunAttribute.Other(0x0020us, Bytes [| 1uy |]) |], StunClass.Success
                     [| StunAttribute.XorMappedAddress local |], StunClass.Request ] do
-                  let world = World(open', [ only primary ], asking [| primary |])
+                  let world = World(open' (), [ only primary ], asking [| primary |])
                   world.Tamper <- parrot attributes kind
                   Expect.equal (failed world) StunFailure.Nonsense $"{kind} with {attributes.Length} attributes"
 
-                  let world = World(open', [ only primary ], asking [| primary |])
+                  let world = World(open' (), [ only primary ], asking [| primary |])
                   world.Tamper <- fun from datagram -> parrot attributes kind from datagram @ [ from, datagram ]
                   Expect.equal (found world).Mapped mappedFirst "the good one"
           }
           test "a server that answers from where it was asked tells nothing of the filter" {
-              let world = World(strict, [ full ], asking [| primary |])
+              let world = World(strict (), [ full ], asking [| primary |])
 
               world.Tamper <- fun from datagram -> [ (if from.Low = primary.Low then primary else from), datagram ]
 
@@ -218,7 +217,7 @@ let tests =
               Expect.equal report.Mapping MappingBehaviour.EndpointIndependent "the mapping"
           }
           test "an other address that answers nobody tells nothing of the filter" {
-              let world = World(strict, [ full ], asking [| primary |])
+              let world = World(strict (), [ full ], asking [| primary |])
               world.Tamper <- fun from datagram -> if from.Low = primary.Low then [ from, datagram ] else []
               let report = found world
 
@@ -228,7 +227,7 @@ let tests =
                   "the behaviour"
           }
           test "an other address that is not another one is not believed" {
-              let world = World(strict, [ only primary ], asking [| primary |])
+              let world = World(strict (), [ only primary ], asking [| primary |])
 
               world.Tamper <-
                   parrot

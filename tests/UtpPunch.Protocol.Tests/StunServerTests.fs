@@ -126,7 +126,8 @@ let tests =
               let nameless = StunServer.create ValueNone (Array.map ValueSome sockets)
 
               match StunServer.answer 0 client (request [||]) nameless with
-              | ValueSome answer -> Expect.equal (answer.Datagram.Length - 20) (3 * 12) "an endpoint of IPv4 takes 12 bytes"
+              | ValueSome answer ->
+                  Expect.equal (answer.Datagram.Length - 20) (3 * 12) "an endpoint of IPv4 takes 12 bytes"
               | ValueNone -> failtest "no answer"
           }
           test "a server without sockets, and one with five, are mistakes of the caller" {

@@ -225,7 +225,9 @@ let tests =
               Expect.equal (Stun.checkIntegrity password touched) StunIntegrity.Forged "a byte of SOFTWARE changed"
           }
           test "each changed byte of a message with a FINGERPRINT is noticed" {
-              for place in 0 .. sampleRequest.Length - 1 do
+              // But for the two that say that it is one: with another kind there is no FINGERPRINT to check.
+              for place in
+                  Seq.except [ sampleRequest.Length - 8; sampleRequest.Length - 7 ] [ 0 .. sampleRequest.Length - 1 ] do
                   let touched = changed place (sampleRequest.Span[place] ^^^ 0x08uy) sampleRequest
                   let struct (malformed, _) = decode touched
                   Expect.notEqual malformed StunMalformed.None $"byte {place}"
