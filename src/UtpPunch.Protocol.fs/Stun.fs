@@ -24,6 +24,7 @@ type StunAttribute =
     | ChangeRequest of address: bool * port: bool
     | ResponseOrigin of endpoint: Endpoint
     | OtherAddress of endpoint: Endpoint
+    | ResponsePort of port: uint16
     | Other of kind: uint16 * value: Bytes
 
 [<NoComparison>]
@@ -64,6 +65,9 @@ module private StunKind =
 
     [<Literal>]
     let XorMappedAddress = 0x0020us
+
+    [<Literal>]
+    let ResponsePort = 0x0027us
 
     [<Literal>]
     let Software = 0x8022us
@@ -212,8 +216,12 @@ module Stun =
         | StunKind.ChangeRequest when value.Length = 4 ->
             let flags = word value 0
             ValueSome(StunAttribute.ChangeRequest(flags &&& 4u <> 0u, flags &&& 2u <> 0u))
+        // Followed by two bytes of padding, which coturn counts in.
+        | StunKind.ResponsePort when value.Length = 2 || value.Length = 4 ->
+            ValueSome(StunAttribute.ResponsePort(short value 0))
         | StunKind.UnknownAttributes
-        | StunKind.ChangeRequest -> ValueNone
+        | StunKind.ChangeRequest
+        | StunKind.ResponsePort -> ValueNone
         | other -> ValueSome(StunAttribute.Other(other, value))
 
     let private writeAttribute id attribute : struct (uint16 * byte[]) =
@@ -229,6 +237,7 @@ module Stun =
         | StunAttribute.ChangeRequest(address, port) ->
             let flags = (if address then 4uy else 0uy) ||| (if port then 2uy else 0uy)
             StunKind.ChangeRequest, [| 0uy; 0uy; 0uy; flags |]
+        | StunAttribute.ResponsePort port -> StunKind.ResponsePort, [| byte (port >>> 8); byte port; 0uy; 0uy |]
         | StunAttribute.Other(kind, value) -> kind, value.Span.ToArray()
 
     /// The message without its last eight bytes, as the FINGERPRINT in them sees it: with its final length.
@@ -241,7 +250,10 @@ module Stun =
 
     // RFC 8489, 14.6: the longer one "MUST be at least 16 bytes", and a multiple of 4.
     let private isHmacLength kind length =
-        if kind = StunKind.Integrity then length = 20 else length >= 16 && length <= 32 && length % 4 = 0
+        if kind = StunKind.Integrity then
+            length = 20
+        else
+            length >= 16 && length <= 32 && length % 4 = 0
 
     let decode (datagram: Bytes) (message: outref<StunMessage>) =
         message <- Unchecked.defaultof<StunMessage>

@@ -26,6 +26,8 @@ type StunAttribute =
     | ResponseOrigin of endpoint: Endpoint
     /// RFC 5780, 7.4: the server's other address and other port.
     | OtherAddress of endpoint: Endpoint
+    /// RFC 5780, 7.5: answer to this port of mine.
+    | ResponsePort of port: uint16
     /// Any other; whoever gets it must understand it when its kind is below 0x8000.
     | Other of kind: uint16 * value: Bytes
 
