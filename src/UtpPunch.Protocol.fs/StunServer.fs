@@ -18,6 +18,9 @@ module StunServer =
     [<Literal>]
     let private ChangeRequestKind = 0x0003us
 
+    [<Literal>]
+    let private ResponsePortKind = 0x0027us
+
     [<CompiledName "Create">]
     let create software (sockets: Endpoint voption[]) =
         if sockets.Length > 4 || not (Array.exists ValueOption.isSome sockets) then
@@ -44,6 +47,24 @@ module StunServer =
 
         change
 
+    /// Where the request wants its answer: another port of the same address perhaps.
+    let private responsePortOf (request: StunMessage) =
+        let mutable port = ValueNone
+
+        for attribute in request.Attributes do
+            match attribute with
+            | StunAttribute.ResponsePort wanted -> port <- ValueSome wanted
+            | _ -> ()
+
+        port
+
+    /// The attributes that are not for this server. One that lacks the sockets for what it is asked is one that does not know the
+    /// attribute: RFC 8489 itself has none of RFC 5780's.
+    let private unknownOf answering (request: StunMessage) (server: StunServer) =
+        [| if (server.Socket answering).IsNone then ChangeRequestKind
+           if (responsePortOf request).IsSome && not (isComplete server) then ResponsePortKind
+           yield! Stun.unknownRequired request |]
+
     let private success socket from (server: StunServer) =
         [| StunAttribute.XorMappedAddress from
            if isComplete server then StunAttribute.ResponseOrigin (server.Socket socket).Value |]
@@ -57,7 +78,7 @@ module StunServer =
         [| StunAttribute.ErrorCode(420, "Unknown Attribute"); StunAttribute.UnknownAttributes unknown |]
 
     [<CompiledName "Answer">]
-    let answer socket from datagram (server: StunServer) =
+    let answer socket (from: Endpoint) datagram (server: StunServer) =
         let mutable request = Unchecked.defaultof<StunMessage>
 
         // Whoever answers answers, or a bad request, can be made to argue with himself.
@@ -69,15 +90,7 @@ module StunServer =
             ValueNone
         else
             let answering = socket ^^^ changeOf request
-            let unknown = Stun.unknownRequired request
-
-            // A server without that socket is one that does not know the attribute (RFC 8489 leaves it out).
-            let unknown =
-                if (server.Socket answering).IsSome then
-                    unknown
-                else
-                    Array.append [| ChangeRequestKind |] unknown
-
+            let unknown = unknownOf answering request server
             let isRefused = unknown.Length > 0
 
             let answer =
@@ -98,4 +111,9 @@ module StunServer =
                 else
                     Stun.encode answer
 
-            ValueSome { Socket = (if isRefused then socket else answering); Remote = from; Datagram = datagram }
+            let remote =
+                match responsePortOf request with
+                | ValueSome port when not isRefused -> { from with Port = port }
+                | _ -> from
+
+            ValueSome { Socket = (if isRefused then socket else answering); Remote = remote; Datagram = datagram }

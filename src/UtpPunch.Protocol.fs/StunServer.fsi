@@ -1,7 +1,7 @@
 namespace UtpPunch.Protocol
 
 /// A STUN server without its sockets: what to answer, and from where. It answers each request with at most one datagram
-/// to where that came from; how often one source may ask is for whoever holds the sockets.
+/// to the address that it came from; how often one source may ask is for whoever holds the sockets.
 [<Sealed>]
 type StunServer
 
@@ -18,7 +18,8 @@ module StunServer =
     val OtherAddress: int = 2
 
     /// A server with up to four sockets, each under its number with the endpoint at which clients reach it; those beyond the array
-    /// and `ValueNone` are not there. Only one with all four helps to find out what a NAT does (RFC 5780).
+    /// and `ValueNone` are not there. Only one with all four helps to find out what a NAT does (RFC 5780), less its PADDING,
+    /// with which a stranger could ask for more than he sends.
     [<CompiledName "Create">]
     val create: software: string voption -> sockets: Endpoint voption[] -> StunServer
 

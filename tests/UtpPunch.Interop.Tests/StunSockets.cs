@@ -21,9 +21,14 @@ internal static class StunSockets
         return [first[0], second[0], first[1], second[1]];
     }
 
-    /// <summary>Asks with a client of the core until it is done.</summary>
-    public static async Task<StunOutcome> AskAsync(UdpClient socket, StunOptions options)
+    /// <summary>
+    /// Asks with a client of the core until it is done, behind a firewall that is told of each datagram from where it comes, and who
+    /// was written to so far.
+    /// </summary>
+    public static async Task<StunOutcome> AskAsync(
+        UdpClient socket, StunOptions options, Func<IPEndPoint, IEnumerable<IPEndPoint>, bool>? admits = null)
     {
+        var contacted = new HashSet<IPEndPoint>();
         var clock = Stopwatch.StartNew();
         var client = StunClientModule.Start(options, RandomModule.create(new Bytes(RandomNumberGenerator.GetBytes(32))), Now(clock));
         StunEvent[] events = [];
@@ -35,14 +40,19 @@ internal static class StunSockets
                 switch (effect)
                 {
                     case StunEffect.Send send:
-                        await socket.SendAsync(send.datagram.Span.ToArray(), Addresses.ToIPEndPoint(send.remote));
+                        var remote = Addresses.ToIPEndPoint(send.remote);
+                        contacted.Add(remote);
+                        await socket.SendAsync(send.datagram.Span.ToArray(), remote);
                         break;
                     case StunEffect.Done done:
                         return done.outcome;
                 }
             }
 
-            events = await ReceiveAsync(socket, StunClientModule.Deadline(client) - Now(clock));
+            var received = await ReceiveAsync(socket, StunClientModule.Deadline(client) - Now(clock));
+            events = received is { } it && (admits is null || admits(it.RemoteEndPoint, contacted))
+                ? [StunEvent.NewReceived(Addresses.ToEndpoint(it.RemoteEndPoint), new Bytes(it.Buffer))]
+                : [];
         }
     }
 
@@ -79,17 +89,16 @@ internal static class StunSockets
         }
     }
 
-    private static async Task<StunEvent[]> ReceiveAsync(UdpClient socket, long microseconds)
+    private static async Task<UdpReceiveResult?> ReceiveAsync(UdpClient socket, long microseconds)
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromMicroseconds(Math.Max(0, microseconds)));
         try
         {
-            var received = await socket.ReceiveAsync(deadline.Token);
-            return [StunEvent.NewReceived(Addresses.ToEndpoint(received.RemoteEndPoint), new Bytes(received.Buffer))];
+            return await socket.ReceiveAsync(deadline.Token);
         }
         catch (OperationCanceledException)
         {
-            return [];
+            return null;
         }
     }
 

@@ -76,6 +76,16 @@ let tests =
               Expect.equal (socket, message.Class) (0, StunClass.Success) "the port it can change"
               Expect.equal message.Attributes.Length 2 "but nothing of RFC 5780"
           }
+          test "with four sockets it answers to the port that is asked for, and without them it does not know of that" {
+              let datagram = request [| StunAttribute.ResponsePort 9us; StunAttribute.ChangeRequest(true, true) |]
+
+              match StunServer.answer 0 client datagram complete with
+              | ValueSome answer ->
+                  Expect.equal (answer.Socket, answer.Remote) (3, { client with Port = 9us }) "from where, and to where"
+              | ValueNone -> failtest "no answer"
+
+              expectRefusal [| 3us; 0x0027us |] 0 datagram lone
+          }
           test "attributes that must be understood are refused, all in one list, and others are not" {
               let strange =
                   [| StunAttribute.Other(0x0026us, Bytes.Empty)

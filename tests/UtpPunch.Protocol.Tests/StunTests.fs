@@ -99,6 +99,7 @@ let private attributes =
           Gen.map StunAttribute.XorMappedAddress endpoints
           Gen.map StunAttribute.ResponseOrigin endpoints
           Gen.map StunAttribute.OtherAddress endpoints
+          Gen.map (uint16 >> StunAttribute.ResponsePort) (Gen.choose (0, 65535))
           Gen.map2 (fun code reason -> StunAttribute.ErrorCode(code, reason)) (Gen.choose (300, 699)) texts
           Gen.map
               (fun kinds -> StunAttribute.UnknownAttributes(Array.map uint16 kinds))
@@ -267,6 +268,7 @@ let tests =
                     0x0009us, [| 0uy; 0uy; 2uy; 0uy |] // 200 is no error
                     0x0009us, [| 0uy; 0uy; 4uy; 100uy |]
                     0x000Aus, [| 0uy |]
+                    0x0027us, [| 1uy |]
                     0x802Cus, [| 1uy |]
                     0x8022us, Array.zeroCreate 764 ] do
                   malformedAs StunMalformed.Value (withAttribute kind value) $"kind {kind} with {value.Length} bytes"
