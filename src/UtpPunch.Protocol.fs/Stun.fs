@@ -25,6 +25,7 @@ type StunAttribute =
     | ResponseOrigin of endpoint: Endpoint
     | OtherAddress of endpoint: Endpoint
     | ResponsePort of port: uint16
+    | Padding of length: int
     | Other of kind: uint16 * value: Bytes
 
 [<NoComparison>]
@@ -65,6 +66,9 @@ module private StunKind =
 
     [<Literal>]
     let XorMappedAddress = 0x0020us
+
+    [<Literal>]
+    let Padding = 0x0026us
 
     [<Literal>]
     let ResponsePort = 0x0027us
@@ -216,6 +220,7 @@ module Stun =
         | StunKind.ChangeRequest when value.Length = 4 ->
             let flags = word value 0
             ValueSome(StunAttribute.ChangeRequest(flags &&& 4u <> 0u, flags &&& 2u <> 0u))
+        | StunKind.Padding -> ValueSome(StunAttribute.Padding value.Length)
         // Followed by two bytes of padding, which coturn counts in.
         | StunKind.ResponsePort when value.Length = 2 || value.Length = 4 ->
             ValueSome(StunAttribute.ResponsePort(short value 0))
@@ -238,6 +243,7 @@ module Stun =
             let flags = (if address then 4uy else 0uy) ||| (if port then 2uy else 0uy)
             StunKind.ChangeRequest, [| 0uy; 0uy; 0uy; flags |]
         | StunAttribute.ResponsePort port -> StunKind.ResponsePort, [| byte (port >>> 8); byte port; 0uy; 0uy |]
+        | StunAttribute.Padding length -> StunKind.Padding, Array.zeroCreate length
         | StunAttribute.Other(kind, value) -> kind, value.Span.ToArray()
 
     /// The message without its last eight bytes, as the FINGERPRINT in them sees it: with its final length.

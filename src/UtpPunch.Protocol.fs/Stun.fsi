@@ -28,6 +28,8 @@ type StunAttribute =
     | OtherAddress of endpoint: Endpoint
     /// RFC 5780, 7.5: answer to this port of mine.
     | ResponsePort of port: uint16
+    /// RFC 5780, 7.6: so many bytes, to see what becomes of long datagrams.
+    | Padding of length: int
     /// Any other; whoever gets it must understand it when its kind is below 0x8000.
     | Other of kind: uint16 * value: Bytes
 

@@ -18,8 +18,8 @@ module StunServer =
     val OtherAddress: int = 2
 
     /// A server with up to four sockets, each under its number with the endpoint at which clients reach it; those beyond the array
-    /// and `ValueNone` are not there. Only one with all four helps to find out what a NAT does (RFC 5780), less its PADDING,
-    /// with which a stranger could ask for more than he sends.
+    /// and `ValueNone` are not there. Only one with all four helps to find out what a NAT does (RFC 5780); it pads
+    /// its answers when asked to, but never with more than it was sent.
     [<CompiledName "Create">]
     val create: software: string voption -> sockets: Endpoint voption[] -> StunServer
 

@@ -86,13 +86,27 @@ let tests =
 
               expectRefusal [| 3us; 0x0027us |] 0 datagram lone
           }
+          test
+              "with four sockets it pads with what it was sent, up to 1500 bytes; without them it does not know of that" {
+              for length, expected in [ 0, 0; 3, 3; 1_500, 1_500; 65_000, 1_500 ] do
+                  let struct (_, message) = answered 0 (request [| StunAttribute.Padding length |]) complete
+                  Expect.equal message.Attributes[3] (StunAttribute.Padding expected) $"{length} bytes"
+
+              expectRefusal [| 0x0026us |] 0 (request [| StunAttribute.Padding 4 |]) lone
+          }
+          test "who wants padding at another port is told that it is a bad request (RFC 5780, 6.1)" {
+              let datagram = request [| StunAttribute.Padding 4; StunAttribute.ResponsePort 9us |]
+              let struct (socket, message) = answered 0 datagram complete
+              Expect.equal (socket, message.Class) (0, StunClass.Error) "an error from where it was asked"
+              Expect.equal message.Attributes[0] (StunAttribute.ErrorCode(400, "Bad Request")) "400"
+          }
           test "attributes that must be understood are refused, all in one list, and others are not" {
               let strange =
-                  [| StunAttribute.Other(0x0026us, Bytes.Empty)
+                  [| StunAttribute.Other(0x0024us, Bytes.Empty)
                      StunAttribute.Other(0x8026us, Bytes.Empty)
                      StunAttribute.Other(0x7FFFus, Bytes [| 1uy |]) |]
 
-              expectRefusal [| 0x0026us; 0x7FFFus |] 2 (request strange) complete
+              expectRefusal [| 0x0024us; 0x7FFFus |] 2 (request strange) complete
               let struct (_, message) = answered 0 (request [| strange[1] |]) complete
               Expect.equal message.Class StunClass.Success "0x8000 and up may be ignored"
           }
@@ -139,6 +153,11 @@ let tests =
               | ValueSome answer ->
                   Expect.equal (answer.Datagram.Length - 20) (3 * 12) "an endpoint of IPv4 takes 12 bytes"
               | ValueNone -> failtest "no answer"
+          }
+          test "the longest request that is all unknown attributes gets an answer" {
+              let many = Array.create 16_370 (StunAttribute.Other(0x7000us, Bytes.Empty))
+              let struct (_, message) = answered 0 (request many) complete
+              Expect.equal message.Class StunClass.Error "an error"
           }
           test "a server without sockets, and one with five, are mistakes of the caller" {
               for sockets in [ [||]; [| ValueNone |]; Array.create 5 (ValueSome primary) ] do

@@ -99,6 +99,7 @@ let private attributes =
           Gen.map StunAttribute.XorMappedAddress endpoints
           Gen.map StunAttribute.ResponseOrigin endpoints
           Gen.map StunAttribute.OtherAddress endpoints
+          Gen.map StunAttribute.Padding (Gen.choose (0, 100))
           Gen.map (uint16 >> StunAttribute.ResponsePort) (Gen.choose (0, 65535))
           Gen.map2 (fun code reason -> StunAttribute.ErrorCode(code, reason)) (Gen.choose (300, 699)) texts
           Gen.map
