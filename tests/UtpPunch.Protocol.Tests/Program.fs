@@ -22,6 +22,7 @@ let main args =
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests
+          StunClientLaws.tests
           TraceTexts.tests
           Replays.tests
           Tidy.tests ]
