@@ -133,10 +133,11 @@ module StunClient =
 
     let private plain (remote: Endpoint) : struct (Endpoint * StunAttribute[] * Endpoint) = remote, [||], remote
 
+    let private patienceLeft client : Duration = client.StartedAt + client.Options.Patience - client.Now
+
     /// The next server, with a fair share of the patience that is left.
     let private ask turn client =
-        let left = client.StartedAt + client.Options.Patience - client.Now
-        let share = left / int64 (client.Options.Servers.Length - turn)
+        let share = patienceLeft client / int64 (client.Options.Servers.Length - turn)
         enter Stage.Asking share [| plain client.Options.Servers[turn] |] { client with Turn = turn }
 
     [<CompiledName "Start">]
@@ -368,7 +369,8 @@ module StunClient =
         match client.Report, client.Asks[0].Reply with
         | ValueSome report, _ -> conclude report effects client
         | ValueNone, Reply.Mapped(mapped, other) -> learn mapped other effects client
-        | ValueNone, _ when client.Turn + 1 < client.Options.Servers.Length -> ask (client.Turn + 1) client
+        | ValueNone, _ when client.Turn + 1 < client.Options.Servers.Length && patienceLeft client > 0L<us> ->
+            ask (client.Turn + 1) client
         | ValueNone, _ -> failed client.Asks[0] effects client
 
     // ---- Time

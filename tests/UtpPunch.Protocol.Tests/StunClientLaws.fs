@@ -117,6 +117,18 @@ let tests =
                       Expect.equal (all.FindAll isDone).Count 1 "done once"
                       Expect.isTrue (isDone all[all.Count - 1]) "and nothing after it"
                       Expect.isLessThan all.Count 30 "few datagrams"))
+          test "a machine that slept through all its patience is done when it wakes" {
+              let client = StunClient.start options (Random.create (Bytes(Array.init 32 byte))) 0L<us>
+              let struct (client, _) = StunClient.step 0L<us> [||] client
+              let struct (client, effects) = stepped (Time.seconds 100) [||] client
+
+              match effects with
+              | [| StunEffect.Done(StunOutcome.Failed(StunFailure.NoAnswer after)) |] ->
+                  Expect.equal after (Time.seconds 100) "how long it was"
+              | _ -> failtest "done, and nothing else"
+
+              Expect.equal (StunClient.deadline client) Time.never "nothing is left to do"
+          }
           test "a clock that goes back stands still" {
               let client = StunClient.start options (Random.create (Bytes(Array.init 32 byte))) (Time.seconds 5)
 
