@@ -49,4 +49,16 @@ public enum UtpError
     /// <summary>A datagram of <see cref="UtpNode.SendDatagramAsync"/> was not sent for another reason, such as a stuck device or a
     /// forbidden address; <see cref="UtpException.SocketError"/> says which.</summary>
     DatagramNotSent,
+
+    /// <summary>The rendezvous server did not answer.</summary>
+    RendezvousUnreachable,
+
+    /// <summary>The rendezvous server has no room for one more.</summary>
+    RendezvousFull,
+
+    /// <summary>Nobody else came to the room within <see cref="UtpMeetOptions.Timeout"/>.</summary>
+    PeerNotFound,
+
+    /// <summary>The peer was there, and no way to it was found. The message says what was seen, and what may help.</summary>
+    PunchFailed,
 }

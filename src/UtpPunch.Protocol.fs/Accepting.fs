@@ -125,17 +125,17 @@ module internal Accepting =
                 note step Rule.UnexpectedPacket remote
             else
                 match node.Backlog with
-                | ValueNone ->
+                | ValueNone when not (Introductions.isExpected node.Now remote node.Introductions) ->
                     note step Rule.NotListening remote
                     reset step remote header
                 | ValueSome backlog when Radix.count node.Waiting >= backlog -> note step Rule.AcceptQueueFull remote
-                | ValueSome _ when
+                | _ when
                     node.Incoming + node.Outgoing >= node.Options.MaxConnections
                     // A thousand million names are used up.
                     || node.NextAccepted >= System.Int32.MaxValue - 2
                     ->
                     note step Rule.TooManyConnections remote
-                | ValueSome _ ->
+                | _ ->
                     // The ids of a stream that only lingers are free for a peer that came back.
                     match known with
                     | ValueSome old ->
@@ -161,6 +161,9 @@ module internal Accepting =
             | ValueSome backlog when Radix.count node.Waiting < backlog ->
                 counted step connection (fun () -> Handshake.confirm step.Turn connection)
                 node.Waiting <- Radix.add connection.ConnId () node.Waiting
+                true
+            | ValueNone when Introductions.isExpected node.Now connection.Remote node.Introductions ->
+                counted step connection (fun () -> Handshake.confirm step.Turn connection)
                 true
             | _ ->
                 note step Rule.AcceptQueueFull connection.Remote

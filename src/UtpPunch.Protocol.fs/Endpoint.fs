@@ -2,16 +2,25 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// An address and a port. Addresses are IPv6; an IPv4 address stands as its mapped form, ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
+/// An address and a port, and which of a node's own sockets leads there. Addresses are IPv6; an IPv4 address stands as its mapped form,
+/// ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
 [<Struct; CustomEquality; NoComparison>]
 type Endpoint =
-    { High: uint64
-      Low: uint64
-      Scope: uint32
-      Port: uint16 }
+    {
+        High: uint64
+        Low: uint64
+        Scope: uint32
+        Port: uint16
+        /// 0 is the socket that the node is bound to; others are opened for punching only.
+        Via: uint16
+    }
 
     member this.Equals(other: Endpoint) =
-        this.Low = other.Low && this.Port = other.Port && this.High = other.High && this.Scope = other.Scope
+        this.Low = other.Low
+        && this.Port = other.Port
+        && this.High = other.High
+        && this.Scope = other.Scope
+        && this.Via = other.Via
 
     override this.Equals(other: obj) =
         match other with
@@ -25,7 +34,12 @@ type Endpoint =
         let mutable mixed = (this.Low ^^^ key) * 0x9E3779B97F4A7C15UL
 
         mixed <-
-            (mixed ^^^ (mixed >>> 29) ^^^ this.High ^^^ (uint64 this.Port <<< 32) ^^^ uint64 this.Scope)
+            (mixed
+             ^^^ (mixed >>> 29)
+             ^^^ this.High
+             ^^^ (uint64 this.Port <<< 32)
+             ^^^ (uint64 this.Via <<< 48)
+             ^^^ uint64 this.Scope)
             * 0xBF58476D1CE4E5B9UL
 
         uint32 (mixed >>> 32) ^^^ uint32 mixed
@@ -36,6 +50,14 @@ type Endpoint =
 module Endpoint =
     /// The endpoint of an IPv4 address given as its 32 bits, most significant byte first.
     let ofIPv4 (address: uint32) (port: uint16) =
-        { High = 0UL; Low = 0x0000_FFFF_0000_0000UL ||| uint64 address; Scope = 0u; Port = port }
+        { High = 0UL; Low = 0x0000_FFFF_0000_0000UL ||| uint64 address; Scope = 0u; Port = port; Via = 0us }
 
     let isIPv4 (endpoint: Endpoint) = endpoint.High = 0UL && endpoint.Low >>> 32 = 0x0000_FFFFUL
+
+    /// The same peer by another of our sockets.
+    let via (socket: uint16) (endpoint: Endpoint) = { endpoint with Via = socket }
+
+    /// The same address with another port.
+    let withPort (port: uint16) (endpoint: Endpoint) = { endpoint with Port = port }
+
+    let isSameAddress (a: Endpoint) (b: Endpoint) = a.Low = b.Low && a.High = b.High && a.Scope = b.Scope

@@ -1,5 +1,7 @@
 namespace UtpPunch.Protocol
 
+open System.Buffers.Binary
+
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Node =
     open Streams
@@ -29,7 +31,19 @@ module Node =
           Lingering = 0
           Quiet = now
           Resets = Accepting.resetBurst
-          ResetsRefilledAt = now }
+          ResetsRefilledAt = now
+          Introductions = Introductions.empty }
+
+    /// So many fresh words of 32 bits.
+    let private draw (node: Node) (count: int) : Bytes =
+        let bytes = Array.zeroCreate<byte>(4 * count)
+
+        for index in 0 .. count - 1 do
+            let struct (word, random) = Random.next node.Random
+            node.Random <- random
+            BinaryPrimitives.WriteUInt32BigEndian(System.Span<byte>(bytes, 4 * index, 4), word)
+
+        Bytes bytes
 
     // ---- Receiving ----
 
@@ -91,7 +105,10 @@ module Node =
                         note step Rule.UnknownConnection remote
                         Accepting.reset step remote header
             | Malformed.Extension -> note step Rule.MalformedExtension remote
-            | _ -> step.Turn.Effects.Add(Effect.Foreign(remote, datagram))
+            | _ ->
+                match Introductions.receive step.Turn (draw step.Node) remote datagram step.Node.Introductions with
+                | ValueSome introductions -> step.Node.Introductions <- introductions
+                | ValueNone -> step.Turn.Effects.Add(Effect.Foreign(remote, datagram))
 
     // ---- What the application says ----
 
@@ -144,6 +161,9 @@ module Node =
         | ValueSome own when own.Phase <> Phase.Dead -> counted step own (fun () -> action own)
         | _ -> ()
 
+    let inline private introductions step ([<InlineIfLambda>] change) =
+        step.Node.Introductions <- change step.Node.Introductions
+
     let private absorb step event =
         match event with
         | Event.Received(from, datagrams) -> receive step from datagrams
@@ -158,6 +178,10 @@ module Node =
         | Event.Abort connId -> tell step connId (Ending.abort step.Turn)
         | Event.SetIdleTimeout(connId, duration) -> tell step connId (Ending.setIdleTimeout duration)
         | Event.Unreachable remote -> unreachable step remote
+        | Event.Meet(taskId, plan) -> introductions step (Introductions.meet step.Turn (draw step.Node) taskId plan)
+        | Event.PunchLegacy(taskId, remote, attempts) ->
+            introductions step (Introductions.punchLegacy step.Turn taskId remote attempts)
+        | Event.Cancel taskId -> introductions step (Introductions.cancel step.Turn taskId)
 
     // ---- The step ----
 
@@ -216,7 +240,7 @@ module Node =
     let step (now: Instant) (events: Event[]) (node: Node) : struct (Node * Effect[]) =
         let now = max now node.Now
 
-        if events.Length = 0 && Agenda.first node.Agenda > now then
+        if events.Length = 0 && Agenda.first node.Agenda > now && node.Introductions.DueAt > now then
             struct (node, [||])
         else
             let step =
@@ -228,6 +252,7 @@ module Node =
                 absorb step event
 
             wake step
+            introductions step (Introductions.tick step.Turn (draw step.Node))
 
             for connection in step.Touched do
                 settle step connection
@@ -235,7 +260,7 @@ module Node =
             struct (step.Node, step.Turn.Effects.ToArray())
 
     [<CompiledName "Deadline">]
-    let deadline (node: Node) = Agenda.first node.Agenda
+    let deadline (node: Node) = min (Agenda.first node.Agenda) node.Introductions.DueAt
 
     [<CompiledName "QuietAt">]
     let quietAt (node: Node) = if node.Incoming + node.Outgoing > 0 then Time.never else node.Quiet

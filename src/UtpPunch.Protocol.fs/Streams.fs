@@ -33,6 +33,7 @@ type Node =
             mutable Quiet: Instant
             mutable Resets: int
             mutable ResetsRefilledAt: Instant
+            mutable Introductions: Introductions
         }
 
 /// What one step works on: its own copy of the node, and the streams that it has touched, in that order.

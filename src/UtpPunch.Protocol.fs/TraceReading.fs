@@ -184,6 +184,21 @@ module internal TraceReading =
 
             Event.Received(run.From, Datagrams(buffer, starts[index], run.Length, run.Segment, run.At)))
 
+    let private task (line: TraceLine) : TaskId = int (limited line "t" 0L (int64 Int32.MaxValue))
+    let private isSet (line: TraceLine) key = limited line key 0L 1L = 1L
+
+    let private plan (line: TraceLine) : MeetPlan =
+        let hosts = find line "hosts"
+
+        { Server = remote line "to"
+          Room = Bytes(parseHex (find line "room"))
+          Hosts = (if hosts = "" then [||] else hosts.Split ',' |> Array.map parseEndpoint)
+          Stays = isSet line "stays"
+          Patience = parseDuration (find line "patience")
+          PunchPatience = parseDuration (find line "punch")
+          Birthday = isSet line "birthday"
+          PrimingHops = int (limited line "hops" 0L 255L) }
+
     let event payloads (line: TraceLine) =
         let patience () = parseDuration (find line "patience")
 
@@ -199,5 +214,8 @@ module internal TraceReading =
         | "abort" -> Event.Abort(conn line)
         | "idle" -> Event.SetIdleTimeout(conn line, parseDuration (find line "after"))
         | "unreachable" -> Event.Unreachable(remote line "to")
+        | "meet" -> Event.Meet(task line, plan line)
+        | "punch" -> Event.PunchLegacy(task line, remote line "to", int (limited line "n" 0L (int64 Int32.MaxValue)))
+        | "cancel" -> Event.Cancel(task line)
         | "pkt" -> raise (FormatException "There is no recv line that this datagram belongs to.")
         | kind -> bad "kind of event" kind

@@ -84,6 +84,50 @@ module private Printing =
             header &head train.Sack piece (payloads.OfPacket piece) fields
             line "pkt" (fields.ToArray())
 
+/// Meetings and punches. The room's key stands in full: without it nothing of a meeting could be taken again.
+module private Tasks =
+    open Fields
+
+    let name (taskId: TaskId) = count "t" (int64 taskId)
+
+    let mapping (mapping: PortMapping) =
+        match mapping with
+        | PortMapping.Unknown -> "unknown"
+        | PortMapping.Independent -> "independent"
+        | PortMapping.Dependent step -> "dependent:" + number (int64 step)
+
+    let plan taskId (plan: MeetPlan) =
+        [| name taskId
+           text "to" (endpoint plan.Server)
+           "room=" + hex plan.Room
+           "hosts=" + String.Join(",", plan.Hosts |> Array.map endpoint)
+           count "stays" (if plan.Stays then 1L else 0L)
+           "patience=" + duration plan.Patience
+           "punch=" + duration plan.PunchPatience
+           count "birthday" (if plan.Birthday then 1L else 0L)
+           count "hops" (int64 plan.PrimingHops) |]
+
+    let report taskId (report: PunchReport) =
+        let seen (place: Endpoint voption) =
+            match place with
+            | ValueSome place -> endpoint place
+            | ValueNone -> "none"
+
+        [| name taskId
+           "stage=" + stage report.Stage
+           text "remote" (endpoint report.Remote)
+           "kind=" + pathKind report.Kind
+           count "rtt" (int64 report.RoundTrip)
+           count "dials" (if report.Dials then 1L else 0L)
+           text "observed" (endpoint report.Observed)
+           "seen=" + seen report.SeenAs
+           "mapping=" + mapping report.Mapping
+           "peer=" + seen report.PeerObserved
+           "peermapping=" + mapping report.PeerMapping
+           count "sent" (int64 report.Sent)
+           count "heard" (int64 report.Heard)
+           count "elapsed" (int64 report.Elapsed) |]
+
 module TraceText =
     [<CompiledName "Endpoint">]
     let endpoint endpoint = TraceWords.endpoint endpoint
@@ -124,6 +168,12 @@ module TraceText =
             | Event.Abort connId -> line "abort" [| Fields.conn connId |]
             | Event.SetIdleTimeout(connId, after) -> line "idle" [| Fields.conn connId; "after=" + duration after |]
             | Event.Unreachable remote -> line "unreachable" [| Fields.text "to" (endpoint remote) |]
+            | Event.Meet(taskId, plan) -> line "meet" (Tasks.plan taskId plan)
+            | Event.PunchLegacy(taskId, remote, attempts) ->
+                line
+                    "punch"
+                    [| Tasks.name taskId; Fields.text "to" (endpoint remote); Fields.count "n" (int64 attempts) |]
+            | Event.Cancel taskId -> line "cancel" [| Tasks.name taskId |]
 
         lines.ToArray()
 
@@ -156,6 +206,21 @@ module TraceText =
                     [| Fields.text "from" (endpoint from)
                        Fields.count "len" (int64 datagram.Length)
                        "raw=" + hex datagram |]
+            | Effect.SendDatagram(remote, datagram, hops) ->
+                line
+                    "datagram"
+                    [| Fields.text "to" (endpoint remote); Fields.count "hops" (int64 hops); "raw=" + hex datagram |]
+            | Effect.OpenSockets count -> line "sockets" [| Fields.count "open" (int64 count) |]
+            | Effect.CloseSockets keep -> line "sockets" [| Fields.count "keep" (int64 keep) |]
+            | Effect.Registered(taskId, observed, mapping) ->
+                line
+                    "registered"
+                    [| Tasks.name taskId
+                       Fields.text "observed" (endpoint observed)
+                       "mapping=" + Tasks.mapping mapping |]
+            | Effect.Introduced(taskId, peer) ->
+                line "introduced" [| Tasks.name taskId; Fields.text "peer" (endpoint peer) |]
+            | Effect.Punched(taskId, report) -> line "punched" (Tasks.report taskId report)
             | Effect.Noted(rule, remote) ->
                 line "noted" [| "rule=" + TraceWords.rule rule; Fields.text "to" (endpoint remote) |]
 

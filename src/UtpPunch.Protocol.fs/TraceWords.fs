@@ -107,6 +107,29 @@ module internal TraceWords =
         | Rule.LossProbe -> "LossProbe"
         | Rule.WindowProbe -> "WindowProbe"
         | Rule.KeepAlive -> "KeepAlive"
+        | Rule.ProbeRejected -> "ProbeRejected"
+        | Rule.PathLearnt -> "PathLearnt"
+        | Rule.OfferRejected -> "OfferRejected"
+
+    let stage (stage: PunchStage) =
+        match stage with
+        | PunchStage.Open -> "Open"
+        | PunchStage.ServerSilent -> "ServerSilent"
+        | PunchStage.ServerFull -> "ServerFull"
+        | PunchStage.NoPeer -> "NoPeer"
+        | PunchStage.NothingHeard -> "NothingHeard"
+        | PunchStage.NotHeard -> "NotHeard"
+        | PunchStage.NotAgreed -> "NotAgreed"
+        | PunchStage.PeerGaveUp -> "PeerGaveUp"
+        | PunchStage.Cancelled -> "Cancelled"
+
+    let pathKind (kind: PathKind) =
+        match kind with
+        | PathKind.Host -> "Host"
+        | PathKind.Observed -> "Observed"
+        | PathKind.Predicted -> "Predicted"
+        | PathKind.Reflexive -> "Reflexive"
+        | PathKind.Birthday -> "Birthday"
 
     // ---- Endpoints ----
 
@@ -129,7 +152,7 @@ module internal TraceWords =
 
         best
 
-    /// 10.0.0.1:5000, [2001:db8::1]:5000, [fe80::1%3]:5000.
+    /// 10.0.0.1:5000, [2001:db8::1]:5000, [fe80::1%3]:5000; by another socket than the first, 10.0.0.1:5000/7.
     let endpoint (value: Endpoint) =
         let text = StringBuilder()
 
@@ -158,7 +181,11 @@ module internal TraceWords =
 
             text.Append ']' |> ignore
 
-        text.Append(':').Append(value.Port).ToString()
+        text.Append(':').Append(value.Port) |> ignore
+
+        if value.Via <> 0us then text.Append('/').Append(value.Via) |> ignore
+
+        text.ToString()
 
     let private parseGroups (text: string) : uint16[] =
         if text = "" then
@@ -183,14 +210,17 @@ module internal TraceWords =
 
         let groups = Array.concat [| front; Array.zeroCreate missing; back |]
         let half from = Array.fold (fun sum (item: uint16) -> (sum <<< 16) ||| uint64 item) 0UL groups[from .. from + 3]
-        { High = half 0; Low = half 4; Scope = scope; Port = port }
+        { High = half 0; Low = half 4; Scope = scope; Port = port; Via = 0us }
 
     let parseEndpoint (text: string) : Endpoint =
         let colon = text.LastIndexOf ':'
 
         if colon < 1 then bad "address and port" text
 
-        let port = uint16 (within 0L 65535L (text.Substring(colon + 1)))
+        let behind = text.Substring(colon + 1)
+        let slash = behind.IndexOf '/'
+        let port = uint16 (within 0L 65535L (if slash < 0 then behind else behind.Substring(0, slash)))
+        let via = if slash < 0 then 0us else uint16 (within 1L 65535L (behind.Substring(slash + 1)))
         let address = text.Substring(0, colon)
 
         if address.StartsWith '[' && address.EndsWith ']' then
@@ -198,14 +228,14 @@ module internal TraceWords =
             let percent = inner.IndexOf '%'
 
             if percent < 0 then
-                parseIPv6 inner 0u port
+                parseIPv6 inner 0u port |> Endpoint.via via
             else
                 let scope = within 0L 0xFFFF_FFFFL (inner.Substring(percent + 1))
-                parseIPv6 (inner.Substring(0, percent)) (uint32 scope) port
+                parseIPv6 (inner.Substring(0, percent)) (uint32 scope) port |> Endpoint.via via
         else
             let parts = address.Split '.'
 
             if parts.Length <> 4 then bad "address and port" text
 
             let value = Array.fold (fun sum part -> (sum <<< 8) ||| uint32 (within 0L 255L part)) 0u parts
-            Endpoint.ofIPv4 value port
+            Endpoint.ofIPv4 value port |> Endpoint.via via

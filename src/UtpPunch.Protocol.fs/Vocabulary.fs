@@ -174,6 +174,12 @@ type Rule =
     | WindowProbe
     /// A keep-alive was sent.
     | KeepAlive
+    /// A packet of a punch that its key did not sign, or that had come before.
+    | ProbeRejected
+    /// The address of a punch's packet was new: it is tried as well.
+    | PathLearnt
+    /// An introduction whose offer the room's key did not seal.
+    | OfferRejected
 
 /// What happened.
 [<NoComparison>]
@@ -202,6 +208,12 @@ type Event =
     | SetIdleTimeout of connId: ConnId * duration: Duration
     /// The network refused to carry a packet there.
     | Unreachable of remote: Endpoint
+    /// Meet a peer at a rendezvous, and punch.
+    | Meet of taskId: TaskId * plan: MeetPlan
+    /// Punch as the npm package utp-punch does, `attempts` times every 500 ms.
+    | PunchLegacy of taskId: TaskId * remote: Endpoint * attempts: int
+    /// Call it off.
+    | Cancel of taskId: TaskId
 
 /// What to do now.
 [<NoComparison>]
@@ -221,7 +233,19 @@ type Effect =
     | Finished of connId: ConnId
     /// The last effect that names this stream.
     | Closed of connId: ConnId * reason: CloseReason
-    /// A datagram that is not uTP.
+    /// A datagram that is not uTP, nor for one of the node's own tasks.
     | Foreign of from: Endpoint * datagram: Bytes
+    /// One that is not uTP is to go out, over at most so many hops; 0 for as many as usual.
+    | SendDatagram of remote: Endpoint * datagram: Bytes * hops: int
+    /// So many more sockets are to be opened, which are `Via` 1, 2 and so on.
+    | OpenSockets of count: int
+    /// Of these, all are to be closed but one; all for 0.
+    | CloseSockets of keep: int
+    /// The rendezvous has us on its list.
+    | Registered of taskId: TaskId * observed: Endpoint * mapping: PortMapping
+    /// A peer is there, and the punch has begun.
+    | Introduced of taskId: TaskId * peer: Endpoint
+    /// What came of a punch. The last effect that names this task, unless it stays in its room.
+    | Punched of taskId: TaskId * report: PunchReport
     /// An uncommon rule fired.
     | Noted of rule: Rule * remote: Endpoint

@@ -107,4 +107,10 @@ type Applications(scenario: Scenario, marks: Marks, wake: Action<Actor, App, Ins
         | Effect.Accepted _
         | Effect.Opened _
         | Effect.Send _
+        | Effect.SendDatagram _
+        | Effect.OpenSockets _
+        | Effect.CloseSockets _
+        | Effect.Registered _
+        | Effect.Introduced _
+        | Effect.Punched _
         | Effect.Noted _ -> ()

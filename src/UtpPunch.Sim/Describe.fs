@@ -9,7 +9,7 @@ open UtpPunch.Protocol
 module Describe =
     let private number (value: int64) = value.ToString CultureInfo.InvariantCulture
 
-    let private endpoint (value: Endpoint) =
+    let endpoint (value: Endpoint) =
         if Endpoint.isIPv4 value then
             let address = uint32 value.Low
             $"{address >>> 24}.{(address >>> 16) &&& 255u}.{(address >>> 8) &&& 255u}.{address &&& 255u}:{value.Port}"
@@ -47,6 +47,13 @@ module Describe =
         | Effect.Finished connId -> $"finished {connId}"
         | Effect.Closed(connId, reason) -> $"closed {connId} {Names.reason reason}"
         | Effect.Foreign(from, datagram) -> $"foreign {endpoint from} {bytes datagram.Span}"
+        | Effect.SendDatagram(remote, datagram, hops) -> $"datagram {endpoint remote} hops={hops} {bytes datagram.Span}"
+        | Effect.OpenSockets count -> $"sockets open={count}"
+        | Effect.CloseSockets keep -> $"sockets keep={keep}"
+        | Effect.Registered(taskId, observed, mapping) -> $"registered {taskId} {endpoint observed} {mapping}"
+        | Effect.Introduced(taskId, peer) -> $"introduced {taskId} {endpoint peer}"
+        | Effect.Punched(taskId, report) ->
+            $"punched {taskId} {report.Stage} {endpoint report.Remote} {report.Kind} dials={report.Dials} sent={report.Sent}"
         | Effect.Noted(rule, remote) -> $"noted {Names.rule rule} {endpoint remote}"
 
     let effects (effects: Effect[]) =
@@ -69,4 +76,10 @@ module Describe =
         | Effect.Closed(connId, _) -> ValueSome connId
         | Effect.Send _
         | Effect.Foreign _
+        | Effect.SendDatagram _
+        | Effect.OpenSockets _
+        | Effect.CloseSockets _
+        | Effect.Registered _
+        | Effect.Introduced _
+        | Effect.Punched _
         | Effect.Noted _ -> ValueNone

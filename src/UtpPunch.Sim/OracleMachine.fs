@@ -234,7 +234,10 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.Consumed _
         | Event.Release _
         | Event.SetIdleTimeout _
-        | Event.Unreachable _ -> ()
+        | Event.Unreachable _
+        | Event.Meet _
+        | Event.PunchLegacy _
+        | Event.Cancel _ -> ()
 
     let settle (effects: ResizeArray<Effect>) now (stream: OracleStream) =
         if now >= stream.SynAt then

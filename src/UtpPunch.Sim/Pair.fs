@@ -137,6 +137,13 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
         | Effect.Finished connId -> (view connId).Finished <- true
         | Effect.Closed(connId, reason) -> (view connId).Closed <- ValueSome reason
         | Effect.Foreign(_, datagram) -> side.Foreign.Add(datagram.Span.ToArray())
+        // Nobody asks for a meeting here.
+        | Effect.SendDatagram _
+        | Effect.OpenSockets _
+        | Effect.CloseSockets _
+        | Effect.Registered _
+        | Effect.Introduced _
+        | Effect.Punched _ -> ()
         | Effect.Noted(rule, _) -> side.Noted[rule] <- side.Count rule + 1
 
     /// Steps one side with these events, now, and again with what its application answers.

@@ -22,9 +22,12 @@ let private endpoints =
         let! low = Gen.oneof [ anyOf<uint64>; Gen.elements [ 0UL; 1UL; 0x1_0000_0001UL ] ]
         let! scope = Gen.frequency [ 3, Gen.constant 0u; 1, anyOf<uint32> ]
         let! port = anyOf<uint16>
+        let! via = Gen.frequency [ 3, Gen.constant 0us; 1, anyOf<uint16> ]
 
         return!
-            Gen.elements [ Endpoint.ofIPv4 (uint32 low) port; { High = high; Low = low; Scope = scope; Port = port } ]
+            Gen.elements
+                [ Endpoint.via via (Endpoint.ofIPv4 (uint32 low) port)
+                  { High = high; Low = low; Scope = scope; Port = port; Via = via } ]
     }
 
 let private headers =

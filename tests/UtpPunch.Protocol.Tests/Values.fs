@@ -195,14 +195,15 @@ let private slices =
       property
           "Endpoints are equal when all their parts are, and then their hashes are"
           (fun (high, low, scope, port) ->
-              let endpoint = { High = high; Low = low; Scope = scope; Port = port }
-              let again = { High = high; Low = low; Scope = scope; Port = port }
+              let endpoint = { High = high; Low = low; Scope = scope; Port = port; Via = 0us }
+              let again = { High = high; Low = low; Scope = scope; Port = port; Via = 0us }
               Expect.equal again endpoint "equal"
               Expect.equal (again.Hash 5UL) (endpoint.Hash 5UL) "hash"
               Expect.notEqual { endpoint with Port = port + 1us } endpoint "another port"
               Expect.notEqual { endpoint with Low = low + 1UL } endpoint "another address"
               Expect.notEqual { endpoint with High = high + 1UL } endpoint "another network"
-              Expect.notEqual { endpoint with Scope = scope + 1u } endpoint "another scope")
+              Expect.notEqual { endpoint with Scope = scope + 1u } endpoint "another scope"
+              Expect.notEqual (Endpoint.via 7us endpoint) endpoint "by another socket")
 
       test "an IPv4 address stands as its mapped form, and hashes of neighbours spread" {
           let endpoint = Endpoint.ofIPv4 0x7F000001u 80us

@@ -142,6 +142,12 @@ type private Party
         | Effect.Closed(_, reason) -> closed <- ValueSome reason
         | Effect.Foreign _ -> trouble.Add $"{name} received something foreign"
         | Effect.Send _
+        | Effect.SendDatagram _
+        | Effect.OpenSockets _
+        | Effect.CloseSockets _
+        | Effect.Registered _
+        | Effect.Introduced _
+        | Effect.Punched _
         | Effect.Noted _ -> ()
 
     /// The next thing that the application does, if there is one.

@@ -238,6 +238,12 @@ let private outcomeOf stage packetType number acknowledgement =
               | Effect.Closed(_, reason) -> $"closed {reason}"
               | Effect.Foreign _ -> "foreign"
               | Effect.Send _
+              | Effect.SendDatagram _
+              | Effect.OpenSockets _
+              | Effect.CloseSockets _
+              | Effect.Registered _
+              | Effect.Introduced _
+              | Effect.Punched _
               | Effect.Noted _ -> () ]
 
     let sent = [ for seen in puppet.Fresh() -> name seen.Type ]

@@ -25,5 +25,11 @@ let main args =
               Liveness.tests
               Metamorphic.tests
               Bounds.tests
+              NatMatrices.tests
+              NatKinds.tests
+              NatLaws.tests
+              NatGuessing.tests
+              NatQuirks.tests
+              InternetTests.tests
               SameHashes.tests ]
         |> runTestsWithCLIArgs [] args

@@ -118,6 +118,7 @@ internal sealed partial class Engine
         }
 
         _streams.Clear();
+        AbandonTasks(fault ?? Failure.NodeClosed());
         AbandonWork();
         try
         {

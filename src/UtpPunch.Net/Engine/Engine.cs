@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Runtime.CompilerServices;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -240,8 +239,12 @@ internal sealed partial class Engine
             case Effect.Noted noted:
                 _noted[noted.rule.Tag]++;
                 break;
+            case Effect.SendDatagram datagram:
+                _transport.Send(datagram.remote, datagram.datagram.Span, datagram.hops);
+                break;
             default:
-                throw new SwitchExpressionException(effect);
+                PerformOfTask(effect);
+                break;
         }
     }
 
@@ -251,7 +254,12 @@ internal sealed partial class Engine
     {
         var stream = UtpStream.Accepted(this, accepted.connId, accepted.remote, accepted.connectionId);
         _streams.Add(accepted.connId, stream);
-        if (_closing || _listener is null || !_listener.Offer(stream))
+        if (_awaited.Remove(accepted.remote, out var path))
+        {
+            stream.OnTaken();
+            path.SetResult(stream);
+        }
+        else if (_closing || _listener is null || !_listener.Offer(stream))
         {
             stream.Abort();
         }

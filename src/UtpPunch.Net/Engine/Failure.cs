@@ -63,6 +63,25 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
             : new(UtpError.DatagramNotSent, $"The system would not send a datagram to {remote}: {cause.Message}.", remote, why, cause);
     }
 
+    /// <summary>Why a punch found no path.</summary>
+    public static Failure Of(PunchResult result) => new(
+        result.Stage switch
+        {
+            PunchStage.ServerSilent => UtpError.RendezvousUnreachable,
+            PunchStage.ServerFull => UtpError.RendezvousFull,
+            PunchStage.NoPeer => UtpError.PeerNotFound,
+            _ => UtpError.PunchFailed,
+        },
+        result.Explanation,
+        result.PeerObservedEndPoint);
+
+    /// <summary>The peer, whose turn it was, opened no stream.</summary>
+    public static Failure NotOpened(IPEndPoint remote, TimeSpan age) => new(
+        UtpError.ConnectTimeout,
+        $"{remote} opened no stream over the punched path in {InWords(age)}.",
+        remote,
+        System.Net.Sockets.SocketError.TimedOut);
+
     public static Failure Fault(Exception cause) =>
         new(UtpError.InternalError, $"The node broke down: {cause.Message}", null, null, cause);
 

@@ -20,6 +20,9 @@ internal enum Mark : byte
     IdleTimeout,
     Unreachable,
 
+    // Any other event, as it is
+    Event,
+
     // Effects
     Send,
     Deliver,
@@ -31,4 +34,7 @@ internal enum Mark : byte
     Closed,
     Foreign,
     Noted,
+
+    // Any other effect, as it is
+    Effect,
 }

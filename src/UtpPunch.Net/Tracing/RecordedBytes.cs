@@ -6,6 +6,10 @@ namespace UtpPunch;
 /// <summary>Values one behind the other in one array, which grows: what is recorded makes no garbage.</summary>
 internal sealed class RecordedBytes(int capacity)
 {
+    // What an object counts as, in bytes: those that are rare are kept as they are, for nothing in them ever changes.
+    private const int ObjectSize = 256;
+
+    private readonly List<object> _objects = [];
     private byte[] _bytes = GC.AllocateUninitializedArray<byte>(capacity);
 
     public int Length { get; private set; }
@@ -13,16 +17,24 @@ internal sealed class RecordedBytes(int capacity)
     public int Capacity => _bytes.Length;
 
     /// <summary>Forgets what was added behind this length.</summary>
-    public void Truncate(int length) => Length = length;
+    public void Truncate(int length)
+    {
+        Length = length;
+        if (length == 0)
+        {
+            _objects.Clear();
+        }
+    }
 
     public RecordedBytes Copy()
     {
         var copy = new RecordedBytes(Length);
         copy.Add(_bytes.AsSpan(0, Length));
+        copy._objects.AddRange(_objects);
         return copy;
     }
 
-    public Reader Read() => new(_bytes, Length);
+    public Reader Read() => new(_bytes, Length, _objects);
 
     public void Add(byte value) => Take(sizeof(byte))[0] = value;
 
@@ -42,6 +54,14 @@ internal sealed class RecordedBytes(int capacity)
         Add(value.Low);
         Add((int)value.Scope);
         Add(value.Port);
+        Add(value.Via);
+    }
+
+    /// <summary>Adds a value that nobody will change, as it is.</summary>
+    public void AddObject(object value)
+    {
+        BinaryPrimitives.WriteInt32LittleEndian(Take(ObjectSize), _objects.Count);
+        _objects.Add(value);
     }
 
     /// <summary>Room for so many bytes, to be written at once.</summary>
@@ -58,7 +78,7 @@ internal sealed class RecordedBytes(int capacity)
     }
 
     /// <summary>Takes the values out again, in their order.</summary>
-    internal struct Reader(byte[] bytes, int length)
+    internal struct Reader(byte[] bytes, int length, List<object> objects)
     {
         private int _position;
 
@@ -76,7 +96,9 @@ internal sealed class RecordedBytes(int capacity)
 
         public ulong UInt64() => BinaryPrimitives.ReadUInt64LittleEndian(Bytes(sizeof(ulong)));
 
-        public Endpoint Endpoint() => new(UInt64(), UInt64(), (uint)Int32(), UInt16());
+        public Endpoint Endpoint() => new(UInt64(), UInt64(), (uint)Int32(), UInt16(), UInt16());
+
+        public object Object() => objects[BinaryPrimitives.ReadInt32LittleEndian(Bytes(ObjectSize))];
 
         public ReadOnlySpan<byte> Bytes(int count)
         {

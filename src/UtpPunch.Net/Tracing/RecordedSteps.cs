@@ -74,6 +74,7 @@ internal sealed class RecordedSteps(RecordedBytes bytes, bool full, Queue<ulong>
         Mark.Abort => Event.NewAbort(_bytes.Int32()),
         Mark.IdleTimeout => Event.NewSetIdleTimeout(_bytes.Int32(), _bytes.Int64()),
         Mark.Unreachable => Event.NewUnreachable(_bytes.Endpoint()),
+        Mark.Event => (Event)_bytes.Object(),
         _ => throw new SwitchExpressionException(mark),
     };
 
@@ -89,6 +90,7 @@ internal sealed class RecordedSteps(RecordedBytes bytes, bool full, Queue<ulong>
         Mark.Closed => Effect.NewClosed(_bytes.Int32(), Reasons[_bytes.Byte()]),
         Mark.Foreign => Effect.NewForeign(_bytes.Endpoint(), new Bytes(_bytes.Bytes(_bytes.Int32()).ToArray())),
         Mark.Noted => ReadNoted(),
+        Mark.Effect => (Effect)_bytes.Object(),
         _ => throw new SwitchExpressionException(mark),
     };
 

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.CompilerServices;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -164,7 +163,9 @@ internal sealed class Recorder
                 Add(Mark.Unlisten);
                 break;
             default:
-                throw new SwitchExpressionException(item);
+                Add(Mark.Event);
+                _bytes.AddObject(item);
+                break;
         }
 
         return null;
@@ -265,7 +266,9 @@ internal sealed class Recorder
                 _bytes.Add(noted.remote);
                 break;
             default:
-                throw new SwitchExpressionException(effect);
+                Add(Mark.Effect);
+                _bytes.AddObject(effect);
+                break;
         }
     }
 

@@ -25,14 +25,15 @@ internal static class Addresses
         var port = BinaryPrimitives.ReadUInt16BigEndian(bytes[PortOffset..]);
         if (address.Family == AddressFamily.InterNetwork)
         {
-            return new Endpoint(0, MappedPrefix | BinaryPrimitives.ReadUInt32BigEndian(bytes[IPv4Offset..]), 0, port);
+            return new Endpoint(0, MappedPrefix | BinaryPrimitives.ReadUInt32BigEndian(bytes[IPv4Offset..]), 0, port, 0);
         }
 
         return new Endpoint(
             BinaryPrimitives.ReadUInt64BigEndian(bytes[IPv6Offset..]),
             BinaryPrimitives.ReadUInt64BigEndian(bytes[(IPv6Offset + 8)..]),
             BitConverter.ToUInt32(bytes[ScopeOffset..]),
-            port);
+            port,
+            0);
     }
 
     /// <summary>The address for a socket of that family; null when it cannot say it.</summary>
@@ -72,7 +73,7 @@ internal static class Addresses
 
         // The system reports a scope for link-local addresses only, and replies must match.
         var scope = endPoint.Address.IsIPv6LinkLocal ? (uint)endPoint.Address.ScopeId : 0;
-        return new Endpoint(BinaryPrimitives.ReadUInt64BigEndian(bytes), BinaryPrimitives.ReadUInt64BigEndian(bytes[8..]), scope, port);
+        return new Endpoint(BinaryPrimitives.ReadUInt64BigEndian(bytes), BinaryPrimitives.ReadUInt64BigEndian(bytes[8..]), scope, port, 0);
     }
 
     public static IPEndPoint ToIPEndPoint(Endpoint endpoint)

@@ -37,6 +37,13 @@ internal interface IDatagramTransport : IDisposable
     /// <summary>Sends a train; false says that the network has no way there. What a stuck device does not take is dropped.</summary>
     bool Send(Endpoint remote, Train train);
 
-    /// <summary>Sends one datagram that is not uTP. Why the system would not; null when it has.</summary>
-    SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram);
+    /// <summary>Sends one datagram that is not uTP, over so many hops at most; 0 for as many as usual. Why the system would not; null when
+    /// it has.</summary>
+    SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram, int hops = 0);
+
+    /// <summary>Opens so many more sockets, which <see cref="Endpoint.Via"/> counts from 1 on. As many as the system gives.</summary>
+    void OpenSockets(int count);
+
+    /// <summary>Closes all of them but one; 0 for none.</summary>
+    void CloseSockets(int keep);
 }

@@ -20,6 +20,7 @@ internal sealed class ManagedTransport : IDatagramTransport
     private const int MaxBlockedWaits = 100;
 
     private readonly Socket _socket;
+    private readonly MoreSockets _more;
     private readonly SendTo _sendTo;
     private readonly Socket _waker = SocketFactory.Waker();
     private readonly List<Socket> _ready = new(2);
@@ -45,6 +46,7 @@ internal sealed class ManagedTransport : IDatagramTransport
     public ManagedTransport(Socket socket, bool saysNextLength, SendTo? sendTo = null)
     {
         _socket = socket;
+        _more = new MoreSockets(socket);
         _sendTo = sendTo ?? ((datagram, target) => socket.SendTo(datagram, SocketFlags.None, target));
         _source = new SocketAddress(socket.AddressFamily);
         LocalEndPoint = (IPEndPoint)socket.LocalEndPoint!;
@@ -79,6 +81,7 @@ internal sealed class ManagedTransport : IDatagramTransport
         _ready.Clear();
         _ready.Add(_socket);
         _ready.Add(_waker);
+        _more.AddTo(_ready);
 
         // Some systems count the wait in whole milliseconds and round down; that would spin until the deadline.
         var milliseconds = (Math.Clamp(microseconds, 0, LongestWait) + 999) / 1000;
@@ -89,9 +92,13 @@ internal sealed class ManagedTransport : IDatagramTransport
             {
                 _readable = true;
             }
-            else
+            else if (ReferenceEquals(socket, _waker))
             {
                 DrainWakes();
+            }
+            else
+            {
+                _more.OnReadable(socket);
             }
         }
     }
@@ -111,19 +118,23 @@ internal sealed class ManagedTransport : IDatagramTransport
 
     public void Receive(List<Event> received)
     {
-        if (!_readable)
+        if (_readable)
         {
-            return;
+            _readable = false;
+            _runs.Begin(received);
+            for (var count = 0; count < MaxBatch && ReceiveOne(mayBeEmpty: count == 0); count++)
+            {
+            }
+
+            _runs.Flush();
         }
 
-        _readable = false;
-        _runs.Begin(received);
-        for (var count = 0; count < MaxBatch && ReceiveOne(mayBeEmpty: count == 0); count++)
-        {
-        }
-
-        _runs.Flush();
+        _more.Receive(received);
     }
+
+    public void OpenSockets(int count) => _more.Open(count);
+
+    public void CloseSockets(int keep) => _more.Close(keep);
 
     /// <summary>False when nothing was there.</summary>
     private bool ReceiveOne(bool mayBeEmpty)
@@ -182,7 +193,7 @@ internal sealed class ManagedTransport : IDatagramTransport
         for (var index = 0; index < count; index++)
         {
             var length = train.Write(index, _packet);
-            if (SendOne(_packet.AsSpan(0, length), address)?.SocketErrorCode is not { } error)
+            if (SendOne(_packet.AsSpan(0, length), address, remote.Via)?.SocketErrorCode is not { } error)
             {
                 continue;
             }
@@ -198,11 +209,12 @@ internal sealed class ManagedTransport : IDatagramTransport
         return true;
     }
 
-    public SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram)
+    public SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram, int hops = 0)
     {
         if (AddressOf(remote) is { } address)
         {
-            return SendOne(datagram, address);
+            using var limit = HopLimit.Of(_socket, remote, hops);
+            return SendOne(datagram, address, remote.Via);
         }
 
         _dropped++;
@@ -210,8 +222,13 @@ internal sealed class ManagedTransport : IDatagramTransport
     }
 
     /// <summary>Why the system would not send it; null when it has.</summary>
-    private SocketException? SendOne(ReadOnlySpan<byte> datagram, SocketAddress address)
+    private SocketException? SendOne(ReadOnlySpan<byte> datagram, SocketAddress address, ushort via)
     {
+        if (via != 0)
+        {
+            return _more.Send(via, datagram, address);
+        }
+
         var blocked = 0;
         var failed = false;
         while (true)
@@ -305,6 +322,7 @@ internal sealed class ManagedTransport : IDatagramTransport
 
     public void Dispose()
     {
+        _more.Close(0);
         _socket.Dispose();
         _waker.Dispose();
     }

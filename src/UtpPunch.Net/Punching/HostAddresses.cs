@@ -1,0 +1,40 @@
+using System.Net;
+using System.Net.NetworkInformation;
+using System.Net.Sockets;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>The addresses of this machine under which a peer in the same network would find a socket.</summary>
+internal static class HostAddresses
+{
+    private const int Most = 8;
+
+    public static Endpoint[] Of(IPEndPoint local, bool speaksIPv6, IReadOnlyList<IPAddress>? given)
+    {
+        var addresses = given ?? (IsAny(local.Address) ? OfInterfaces(speaksIPv6) : [local.Address]);
+        return [.. addresses.Take(Most).Select(address => Addresses.ToEndpoint(new IPEndPoint(address, local.Port)))];
+    }
+
+    private static bool IsAny(IPAddress address) => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any);
+
+    private static List<IPAddress> OfInterfaces(bool speaksIPv6)
+    {
+        try
+        {
+            return [.. NetworkInterface.GetAllNetworkInterfaces()
+                .Where(face => face.OperationalStatus is OperationalStatus.Up or OperationalStatus.Unknown)
+                .Where(face => face.NetworkInterfaceType != NetworkInterfaceType.Loopback)
+                .SelectMany(face => face.GetIPProperties().UnicastAddresses)
+                .Select(unicast => unicast.Address)
+                .Where(address => address.AddressFamily == AddressFamily.InterNetwork
+                    || (speaksIPv6 && !address.IsIPv6LinkLocal && !address.IsIPv6SiteLocal))
+                .OrderBy(address => address.AddressFamily == AddressFamily.InterNetwork ? 0 : 1)];
+        }
+        catch (NetworkInformationException)
+        {
+            // A system that does not tell; the rendezvous still sees us from outside.
+            return [];
+        }
+    }
+}

@@ -1,0 +1,84 @@
+using System.Net;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>
+/// Meets peers at a rendezvous server, which introduces those who ask for the same room and relays nothing. A view of a node: its streams
+/// go on meanwhile, and any number of meetings may run at once.
+/// </summary>
+public sealed class RendezvousClient
+{
+    private readonly UtpNode _node;
+    private readonly EndPoint _server;
+
+    /// <summary>Says where the server is. Nothing is sent yet.</summary>
+    /// <param name="node">Whose port is punched.</param>
+    /// <param name="server">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/> whose first address is taken.</param>
+    public RendezvousClient(UtpNode node, EndPoint server)
+    {
+        ArgumentNullException.ThrowIfNull(node);
+        ArgumentNullException.ThrowIfNull(server);
+        _node = node;
+        _server = server;
+    }
+
+    /// <summary>
+    /// Waits for the other peer of a room, punches, and opens a stream: the one call for two machines behind NATs. Both sides make it; one
+    /// of them dials and the other one accepts, and the node need not listen.
+    /// </summary>
+    /// <param name="room">The name of the room, of at least one character.</param>
+    /// <param name="options">Null stands for the defaults.</param>
+    /// <param name="cancellationToken">Calls it off.</param>
+    /// <exception cref="ArgumentException">The room has no name, or an option makes no sense.</exception>
+    /// <exception cref="UtpException"><see cref="UtpError.RendezvousUnreachable"/>, <see cref="UtpError.RendezvousFull"/>,
+    /// <see cref="UtpError.PeerNotFound"/> or <see cref="UtpError.PunchFailed"/>, with the reason in words; and whatever a connect may
+    /// throw.</exception>
+    /// <exception cref="ObjectDisposedException">The node was closed.</exception>
+    /// <exception cref="OperationCanceledException">It was called off.</exception>
+    public async ValueTask<UtpStream> ConnectAsync(string room, UtpMeetOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        var path = await PunchAsync(room, options, null, cancellationToken).ConfigureAwait(false);
+        return path.Success
+            ? await _node.OpenAsync(path, cancellationToken).ConfigureAwait(false)
+            : throw Failure.Of(path).ToException();
+    }
+
+    /// <summary>Waits for the other peer of a room, and punches. <see cref="UtpNode.OpenAsync"/> makes a stream of the result.</summary>
+    /// <param name="room">The name of the room, of at least one character.</param>
+    /// <param name="options">Null stands for the defaults.</param>
+    /// <param name="progress">Is told null once the server has us on its list, and the peer's address once there is a peer.</param>
+    /// <param name="cancellationToken">Calls it off.</param>
+    /// <returns>What came of it; failing is no exception.</returns>
+    /// <exception cref="ArgumentException">The room has no name, or an option makes no sense.</exception>
+    /// <exception cref="UtpException">The server's name has no address; the node was closed meanwhile, or broke down.</exception>
+    /// <exception cref="ObjectDisposedException">The node was closed.</exception>
+    /// <exception cref="OperationCanceledException">It was called off.</exception>
+    public async ValueTask<PunchResult> PunchAsync(
+        string room,
+        UtpMeetOptions? options = null,
+        IProgress<IPEndPoint?>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(room);
+        options ??= new UtpMeetOptions();
+        UtpNodeOptionsCheck.Positive(options.Timeout, nameof(options.Timeout), mayBeInfinite: true);
+        UtpNodeOptionsCheck.Positive(options.PunchTimeout, nameof(options.PunchTimeout));
+        UtpNodeOptionsCheck.Between(options.PrimingHops, 1, 255, nameof(options.PrimingHops));
+        var server = await _node.OneAddressAsync(_server, cancellationToken).ConfigureAwait(false);
+        var secret = options.Secret;
+        var key = await Task.Run(() => RoomKey.Of(room, secret), cancellationToken).ConfigureAwait(false);
+        var plan = new MeetPlan(
+            server,
+            key,
+            _node.Hosts(options),
+            false,
+            Clock.ToMicroseconds(options.Timeout),
+            Clock.ToMicroseconds(options.PunchTimeout),
+            options.Birthday,
+            options.PrimingHops);
+        var work = new MeetWork(
+            taskId => Event.NewMeet(taskId, plan), isLegacy: false, progress is null ? null : progress.Report);
+        return await _node.RunAsync(work, cancellationToken).ConfigureAwait(false);
+    }
+}

@@ -1,0 +1,118 @@
+namespace UtpPunch.Protocol
+
+open System
+
+/// The punch of the npm package utp-punch: ASCII `PUNCH` every 500 ms, each answered by `PUNCHED`. It is done when one was answered and one
+/// `PUNCHED` came. Unlike the package, we go on answering: a peer whose answers were lost would try in vain for ever.
+[<NoComparison>]
+type internal LegacyPunch =
+    {
+        TaskId: TaskId
+        /// Where its packets come from: the address is given, the port may be another one than expected.
+        Remote: Endpoint
+        StartedAt: Instant
+        Left: int
+        NextAt: Instant
+        WasAsked: bool
+        WasAnswered: bool
+        /// When its end was told; until then it answers on.
+        Until: Instant
+        IsOver: bool
+        Sent: int
+        Heard: int
+        LastSentAt: Instant
+        RoundTrip: Duration
+    }
+
+module internal LegacyPunch =
+    let private every = Time.milliseconds 500
+    let private linger = Time.seconds 10
+    let private text (word: string) = Bytes(Array.map byte (word.ToCharArray()))
+    let private question = text "PUNCH"
+    let private answer = text "PUNCHED"
+
+    /// What a datagram says.
+    let isQuestion (datagram: Bytes) = datagram.Equals question
+    let isAnswer (datagram: Bytes) = datagram.Equals answer
+
+    let create taskId remote attempts now =
+        { TaskId = taskId
+          Remote = remote
+          StartedAt = now
+          Left = max 1 attempts
+          NextAt = now
+          WasAsked = false
+          WasAnswered = false
+          Until = Time.never
+          IsOver = false
+          Sent = 0
+          Heard = 0
+          LastSentAt = now
+          RoundTrip = 0L<us> }
+
+    let private finish (turn: Turn) stage (punch: LegacyPunch) =
+        let nowhere = Endpoint.ofIPv4 0u 0us
+
+        turn.Effects.Add(
+            Effect.Punched(
+                punch.TaskId,
+                { Stage = stage
+                  Remote = punch.Remote
+                  Kind = PathKind.Observed
+                  RoundTrip = punch.RoundTrip
+                  Dials = false
+                  Observed = nowhere
+                  SeenAs = ValueNone
+                  Mapping = PortMapping.Unknown
+                  PeerObserved = ValueSome punch.Remote
+                  PeerMapping = PortMapping.Unknown
+                  Sent = punch.Sent
+                  Heard = punch.Heard
+                  Elapsed = turn.Now - punch.StartedAt }
+            )
+        )
+
+        { punch with IsOver = true; Until = turn.Now + linger }
+
+    let cancel (turn: Turn) (punch: LegacyPunch) =
+        if punch.IsOver then punch else finish turn PunchStage.Cancelled punch
+
+    let private done' turn (punch: LegacyPunch) =
+        if not punch.IsOver && punch.WasAsked && punch.WasAnswered then
+            finish turn PunchStage.Open punch
+        else
+            punch
+
+    /// Nothing proves who sent it, so the address has to be the expected one. The port may differ: behind a NAT that takes another one
+    /// for us, the peer cannot know it.
+    let receive (turn: Turn) (from: Endpoint) (datagram: Bytes) (punch: LegacyPunch) =
+        let punch =
+            { punch with Remote = (if punch.IsOver then punch.Remote else from); Heard = punch.Heard + 1 }
+
+        if isQuestion datagram then
+            turn.Effects.Add(Effect.SendDatagram(from, answer, 0))
+            done' turn { punch with WasAsked = true }
+        else
+            let roundTrip = if punch.WasAnswered then punch.RoundTrip else turn.Now - punch.LastSentAt
+            done' turn { punch with WasAnswered = true; RoundTrip = roundTrip }
+
+    let tick (turn: Turn) (punch: LegacyPunch) =
+        if punch.IsOver || turn.Now < punch.NextAt then
+            punch
+        elif punch.Left = 0 then
+            let stage =
+                if punch.Heard = 0 then PunchStage.NothingHeard
+                elif punch.WasAsked then PunchStage.NotHeard
+                else PunchStage.NotAgreed
+
+            finish turn stage punch
+        else
+            turn.Effects.Add(Effect.SendDatagram(punch.Remote, question, 0))
+
+            { punch with
+                Left = punch.Left - 1
+                Sent = punch.Sent + 1
+                LastSentAt = turn.Now
+                NextAt = turn.Now + every }
+
+    let deadline (punch: LegacyPunch) = if punch.IsOver then punch.Until else punch.NextAt

@@ -1,0 +1,283 @@
+namespace UtpPunch.Protocol
+
+/// Where a meeting stands.
+[<RequireQualifiedAccess>]
+type internal MeetingPhase =
+    /// Asking for a cookie.
+    | Knocking
+    /// Asking the server's other sockets how they see us.
+    | Comparing
+    /// Giving our offer, and again from time to time.
+    | Registering
+    /// Introduced, and not registered any more. Introductions that come again are acknowledged again.
+    | Left
+
+/// A client of a rendezvous: it proves its address, compares how the server's sockets see it, gives its offer, and waits for a peer.
+[<NoComparison>]
+type internal Meeting =
+    {
+        TaskId: TaskId
+        Plan: MeetPlan
+        Room: Bytes
+        Handle: uint64
+        Peer: Bytes
+        Nonce: Bytes
+        Phase: MeetingPhase
+        Cookie: Bytes
+        Observed: Endpoint
+        Others: Endpoint[]
+        /// How each of the other sockets saw us.
+        Views: Endpoint voption[]
+        /// Of the last registration; the answer to it measures the round trip.
+        Attempt: byte
+        SentAt: Instant
+        Tries: int
+        NextAt: Instant
+        IsRegistered: bool
+        IsRefused: bool
+        RoundTrip: Duration
+        StartedAt: Instant
+        GiveUpAt: Instant
+        /// The last introduction, so that it counts once.
+        Introduction: Bytes
+    }
+
+module internal Meeting =
+    let private nowhere = Endpoint.ofIPv4 0u 0us
+
+    /// The pause before a question is asked again: 250 ms, doubled up to 2 s.
+    let private pauseAfter (tries: int) = Time.milliseconds (min 2000 (250 <<< min 3 (tries - 1)))
+
+    /// Registrations are renewed after that long, which also keeps our NAT's mapping.
+    let private renewEvery = Time.seconds 15
+
+    /// So often the other sockets are asked; one that does not answer is left out.
+    [<Literal>]
+    let private Comparisons = 3
+
+    let create taskId (plan: MeetPlan) (handle: uint64) peer nonce now =
+        { TaskId = taskId
+          Plan = plan
+          Room = Secrets.tag plan.Room
+          Handle = handle
+          Peer = peer
+          Nonce = nonce
+          Phase = MeetingPhase.Knocking
+          Cookie = PunchWire.noCookie
+          Observed = nowhere
+          Others = [||]
+          Views = [||]
+          Attempt = 0uy
+          SentAt = now
+          Tries = 0
+          NextAt = now
+          IsRegistered = false
+          IsRefused = false
+          RoundTrip = 0L<us>
+          StartedAt = now
+          GiveUpAt = Time.after plan.Patience now
+          Introduction = Bytes.Empty }
+
+    /// In the order in which they were asked, the server's first socket first.
+    let private views (meeting: Meeting) : Endpoint[] =
+        Array.append [| meeting.Observed |] (meeting.Views |> Array.choose ValueOption.toOption)
+
+    let mapping (meeting: Meeting) = Offer.mappingOf (views meeting)
+
+    let private tell (turn: Turn) remote message =
+        turn.Effects.Add(Effect.SendDatagram(remote, PunchWire.encode message, 0))
+
+    /// `iv` is twelve fresh bytes: offers of one meeting differ, and must not be sealed under one nonce.
+    let private register (turn: Turn) (iv: Bytes) (meeting: Meeting) : Meeting =
+        let offer =
+            if meeting.Phase = MeetingPhase.Knocking then
+                Bytes.Empty
+            else
+                Offer.write
+                    { Nonce = meeting.Nonce
+                      Birthday = meeting.Plan.Birthday
+                      Mapping = mapping meeting
+                      Last = Array.last (views meeting)
+                      Hosts = meeting.Plan.Hosts }
+                |> Secrets.seal meeting.Plan.Room iv
+
+        let attempt = meeting.Attempt + 1uy
+
+        tell
+            turn
+            meeting.Plan.Server
+            (RendezvousMessage.Register
+                { Room = meeting.Room
+                  Handle = meeting.Handle
+                  Peer = meeting.Peer
+                  Cookie = meeting.Cookie
+                  Attempt = attempt
+                  Stays = meeting.Plan.Stays
+                  Offer = offer })
+
+        { meeting with
+            Attempt = attempt
+            SentAt = turn.Now
+            Tries = meeting.Tries + 1
+            NextAt = turn.Now + (if meeting.IsRegistered then renewEvery else pauseAfter (meeting.Tries + 1)) }
+
+    let private compare (turn: Turn) (meeting: Meeting) : Meeting =
+        for index in 0 .. meeting.Others.Length - 1 do
+            if meeting.Views[index].IsNone then
+                tell turn meeting.Others[index] (RendezvousMessage.Observe meeting.Handle)
+
+        { meeting with Tries = meeting.Tries + 1; NextAt = turn.Now + pauseAfter (meeting.Tries + 1) }
+
+    let private toRegister (now: Instant) (meeting: Meeting) =
+        { meeting with Phase = MeetingPhase.Registering; Tries = 0; NextAt = now }
+
+    let private acknowledge (turn: Turn) (introduction: Bytes) (meeting: Meeting) =
+        tell
+            turn
+            meeting.Plan.Server
+            (RendezvousMessage.Acknowledge(
+                meeting.Room,
+                meeting.Handle,
+                meeting.Cookie,
+                introduction,
+                meeting.RoundTrip
+            ))
+
+    let leave (turn: Turn) (meeting: Meeting) =
+        tell turn meeting.Plan.Server (RendezvousMessage.Leave(meeting.Room, meeting.Handle, meeting.Cookie))
+
+    // ---- Receiving ----
+
+    let private challenged (turn: Turn) cookie observed (others: Endpoint[]) (meeting: Meeting) =
+        let meeting =
+            { meeting with
+                Cookie = cookie
+                Observed = observed
+                RoundTrip = turn.Now - meeting.SentAt
+                Tries = 0
+                NextAt = turn.Now }
+
+        match meeting.Phase with
+        | MeetingPhase.Knocking when others.Length = 0 -> toRegister turn.Now meeting
+        | MeetingPhase.Knocking ->
+            let isAny (endpoint: Endpoint) = Endpoint.isSameAddress endpoint { endpoint with High = 0UL; Low = 0UL }
+
+            // A server that is bound to all of its addresses does not know by which of them we came.
+            let others =
+                others
+                |> Array.map (fun other ->
+                    if isAny other then Endpoint.withPort other.Port meeting.Plan.Server else other)
+
+            { meeting with
+                Phase = MeetingPhase.Comparing
+                Others = others
+                Views = Array.create others.Length ValueNone }
+        | _ -> meeting
+
+    /// A message of the server, which has named our handle. An introduction is for the caller, who makes a punch of it.
+    let receive (turn: Turn) (from: Endpoint) (message: RendezvousMessage) (meeting: Meeting) : Meeting =
+        let isServer = from.Equals meeting.Plan.Server
+
+        match message with
+        | RendezvousMessage.Challenge(_, attempt, cookie, observed, others) when
+            isServer && attempt = meeting.Attempt && meeting.Phase <> MeetingPhase.Left
+            ->
+            challenged turn cookie observed others meeting
+        | RendezvousMessage.Observed(_, observed) when meeting.Phase = MeetingPhase.Comparing ->
+            let views =
+                Array.map2
+                    (fun (other: Endpoint) view -> if other.Equals from then ValueSome observed else view)
+                    meeting.Others
+                    meeting.Views
+
+            let meeting = { meeting with Views = views }
+            if views |> Array.forall _.IsSome then toRegister turn.Now meeting else meeting
+        | RendezvousMessage.Registered(_, attempt, observed, lifetime) when
+            isServer && meeting.Phase = MeetingPhase.Registering
+            ->
+            if not meeting.IsRegistered then
+                turn.Effects.Add(Effect.Registered(meeting.TaskId, observed, mapping meeting))
+
+            { meeting with
+                IsRegistered = true
+                Observed = observed
+                RoundTrip = (if attempt = meeting.Attempt then turn.Now - meeting.SentAt else meeting.RoundTrip)
+                Tries = 0
+                NextAt = turn.Now + min renewEvery (lifetime / 3L) }
+        | RendezvousMessage.Full _ when isServer && meeting.Phase <> MeetingPhase.Left ->
+            { meeting with IsRefused = true; GiveUpAt = turn.Now }
+        | _ -> meeting
+
+    /// Whether this introduction is one that was not seen yet; it is acknowledged in any case.
+    let introduced
+        (turn: Turn)
+        (from: Endpoint)
+        (introduction: Introduction)
+        (meeting: Meeting)
+        : struct (bool * Meeting) =
+        if not (from.Equals meeting.Plan.Server) then
+            struct (false, meeting)
+        else
+            acknowledge turn introduction.Nonce meeting
+
+            if introduction.Nonce.Equals meeting.Introduction then
+                struct (false, meeting)
+            elif meeting.Phase = MeetingPhase.Left then
+                struct (false, meeting)
+            else
+                let phase = if meeting.Plan.Stays then meeting.Phase else MeetingPhase.Left
+                struct (true, { meeting with Phase = phase; Introduction = introduction.Nonce })
+
+    // ---- Time ----
+
+    let private failed (turn: Turn) stage (meeting: Meeting) =
+        turn.Effects.Add(
+            Effect.Punched(
+                meeting.TaskId,
+                { Stage = stage
+                  Remote = nowhere
+                  Kind = PathKind.Host
+                  RoundTrip = 0L<us>
+                  Dials = false
+                  Observed = meeting.Observed
+                  SeenAs = ValueNone
+                  Mapping = mapping meeting
+                  PeerObserved = ValueNone
+                  PeerMapping = PortMapping.Unknown
+                  Sent = 0
+                  Heard = 0
+                  Elapsed = turn.Now - meeting.StartedAt }
+            )
+        )
+
+    /// Called off before anybody came.
+    let cancel (turn: Turn) (meeting: Meeting) =
+        if meeting.Cookie.Equals PunchWire.noCookie |> not then leave turn meeting
+
+        failed turn PunchStage.Cancelled meeting
+
+    /// Does what is due; nothing is left of a meeting whose time is over.
+    let tick (turn: Turn) (iv: Bytes) (meeting: Meeting) : Meeting voption =
+        match meeting.Phase with
+        | MeetingPhase.Left -> ValueSome meeting
+        | _ when turn.Now >= meeting.GiveUpAt ->
+            if meeting.IsRegistered then leave turn meeting
+
+            let stage =
+                if meeting.IsRefused then PunchStage.ServerFull
+                elif meeting.IsRegistered then PunchStage.NoPeer
+                else PunchStage.ServerSilent
+
+            failed turn stage meeting
+            ValueNone
+        | _ when turn.Now < meeting.NextAt -> ValueSome meeting
+        | MeetingPhase.Comparing when meeting.Tries >= Comparisons ->
+            toRegister turn.Now meeting |> register turn iv |> ValueSome
+        | MeetingPhase.Comparing -> ValueSome(compare turn meeting)
+        | MeetingPhase.Knocking
+        | MeetingPhase.Registering -> ValueSome(register turn iv meeting)
+
+    let deadline (meeting: Meeting) =
+        match meeting.Phase with
+        | MeetingPhase.Left -> Time.never
+        | _ -> min meeting.NextAt meeting.GiveUpAt

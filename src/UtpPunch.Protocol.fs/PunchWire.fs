@@ -1,0 +1,372 @@
+namespace UtpPunch.Protocol
+
+open System
+open System.Buffers.Binary
+
+/// What is said to a rendezvous, and what it says.
+[<RequireQualifiedAccess; NoComparison>]
+type internal RendezvousMessage =
+    /// I am here. Without a cookie, nothing but a challenge comes of it.
+    | Register of Registration
+    /// The introduction arrived.
+    | Acknowledge of room: Bytes * handle: uint64 * cookie: Bytes * introduction: Bytes * roundTrip: Duration
+    /// Forget me.
+    | Leave of room: Bytes * handle: uint64 * cookie: Bytes
+    /// From where do I come?
+    | Observe of handle: uint64
+    /// Show that you receive: say this cookie. And: I have these sockets as well.
+    | Challenge of handle: uint64 * attempt: byte * cookie: Bytes * observed: Endpoint * others: Endpoint[]
+    | Registered of handle: uint64 * attempt: byte * observed: Endpoint * lifetime: Duration
+    | Observed of handle: uint64 * observed: Endpoint
+    /// Somebody is in the room.
+    | Introduce of handle: uint64 * Introduction
+    /// Both know of each other; begin after that long.
+    | Go of handle: uint64 * introduction: Bytes * wait: Duration
+    /// The server has no room for that.
+    | Full of handle: uint64
+
+and [<NoComparison>] internal Registration =
+    {
+        Room: Bytes
+        /// Known to the peer and the server only: who names it in an answer has seen the question.
+        Handle: uint64
+        /// Sixteen bytes, by which peers order themselves.
+        Peer: Bytes
+        Cookie: Bytes
+        Attempt: byte
+        Stays: bool
+        Offer: Bytes
+    }
+
+and [<NoComparison>] internal Introduction =
+    {
+        /// Sixteen bytes that the server drew.
+        Nonce: Bytes
+        Peer: Bytes
+        Observed: Endpoint
+        Offer: Bytes
+    }
+
+/// What peers say to each other. All of these are of the same length: no answer is larger than its question.
+[<Struct; RequireQualifiedAccess>]
+type internal ProbeKind =
+    /// Do you hear me?
+    | Probe
+    /// I heard that number, from that address.
+    | Answer
+    /// Let us take the path on which this arrives.
+    | Choose
+    /// We take it.
+    | Chosen
+    /// I have given up.
+    | Refuse
+
+[<NoComparison>]
+type internal Probe =
+    {
+        Kind: ProbeKind
+        Session: uint64
+        /// Says who of the two sent it: nobody's own words can be turned against him.
+        FromLower: bool
+        /// Each packet of a sender has its own, counting up.
+        Number: uint32
+        /// Of the packet that this answers.
+        Echo: uint32
+        /// From where that came.
+        Observed: Endpoint
+    }
+
+/// The bytes of both. All begin with "UPN1", which neither uTP nor STUN does.
+module internal PunchWire =
+    [<Literal>]
+    let private Magic = 0x55504E31u
+
+    [<Literal>]
+    let TagLength = 16
+
+    [<Literal>]
+    let CookieLength = 16
+
+    /// A registration is padded to this: a challenge with three other sockets must not be larger.
+    [<Literal>]
+    let LeastRegistration = 128
+
+    [<Literal>]
+    let private LeastObserve = 40
+
+    [<Literal>]
+    let MaxOffer = 700
+
+    [<Literal>]
+    let MaxOthers = 3
+
+    [<Literal>]
+    let private EndpointLength = 18
+
+    /// Magic, kind, who, session, number, echo, endpoint, code.
+    [<Literal>]
+    let ProbeLength = 56
+
+    [<Literal>]
+    let private FirstProbeKind = 0x40uy
+
+    let noCookie = Bytes(Array.zeroCreate<byte> CookieLength)
+
+    let private probeKinds =
+        [| ProbeKind.Probe; ProbeKind.Answer; ProbeKind.Choose; ProbeKind.Chosen; ProbeKind.Refuse |]
+
+    // ---- Writing ----
+
+    [<Sealed>]
+    type Writer(kind: byte) =
+        let bytes = ResizeArray<byte>(160)
+
+        do
+            for shift in [| 24; 16; 8; 0 |] do
+                bytes.Add(byte (Magic >>> shift))
+
+            bytes.Add kind
+
+        member _.Byte(value: byte) = bytes.Add value
+
+        member _.Number(value: uint64, size: int) =
+            for index in size - 1 .. -1 .. 0 do
+                bytes.Add(byte (value >>> (8 * index)))
+
+        member _.Bytes(value: Bytes) =
+            for item in value.Span do
+                bytes.Add item
+
+        member this.Endpoint(value: Endpoint) =
+            this.Number(value.High, 8)
+            this.Number(value.Low, 8)
+            this.Number(uint64 value.Port, 2)
+
+        member _.PadTo(length: int) =
+            while bytes.Count < length do
+                bytes.Add 0uy
+
+        member _.ToBytes() = Bytes(bytes.ToArray())
+
+    let private milliseconds (duration: Duration) = uint64 (max 0L (min 65535L (int64 duration / 1000L)))
+
+    let private begun kind (handle: uint64) =
+        let writer = Writer kind
+        writer.Number(handle, 8)
+        writer
+
+    let encode (message: RendezvousMessage) : Bytes =
+        match message with
+        | RendezvousMessage.Register it ->
+            let writer = begun 1uy it.Handle
+            writer.Bytes it.Room
+            writer.Bytes it.Peer
+            writer.Bytes it.Cookie
+            writer.Byte it.Attempt
+            writer.Byte(if it.Stays then 1uy else 0uy)
+            writer.Number(uint64 it.Offer.Length, 2)
+            writer.Bytes it.Offer
+            writer.PadTo LeastRegistration
+            writer.ToBytes()
+        | RendezvousMessage.Acknowledge(room, handle, cookie, introduction, roundTrip) ->
+            let writer = begun 2uy handle
+            writer.Bytes room
+            writer.Bytes cookie
+            writer.Bytes introduction
+            writer.Number(milliseconds roundTrip, 2)
+            writer.ToBytes()
+        | RendezvousMessage.Leave(room, handle, cookie) ->
+            let writer = begun 3uy handle
+            writer.Bytes room
+            writer.Bytes cookie
+            writer.ToBytes()
+        | RendezvousMessage.Observe handle ->
+            let writer = begun 4uy handle
+            writer.PadTo LeastObserve
+            writer.ToBytes()
+        | RendezvousMessage.Challenge(handle, attempt, cookie, observed, others) ->
+            let writer = begun 0x81uy handle
+            writer.Byte attempt
+            writer.Bytes cookie
+            writer.Endpoint observed
+            writer.Byte(byte others.Length)
+
+            for other in others do
+                writer.Endpoint other
+
+            writer.ToBytes()
+        | RendezvousMessage.Registered(handle, attempt, observed, lifetime) ->
+            let writer = begun 0x82uy handle
+            writer.Byte attempt
+            writer.Endpoint observed
+            writer.Number(milliseconds (lifetime / 1000L), 2)
+            writer.ToBytes()
+        | RendezvousMessage.Observed(handle, observed) ->
+            let writer = begun 0x83uy handle
+            writer.Endpoint observed
+            writer.ToBytes()
+        | RendezvousMessage.Introduce(handle, it) ->
+            let writer = begun 0x84uy handle
+            writer.Bytes it.Nonce
+            writer.Bytes it.Peer
+            writer.Endpoint it.Observed
+            writer.Number(uint64 it.Offer.Length, 2)
+            writer.Bytes it.Offer
+            writer.ToBytes()
+        | RendezvousMessage.Go(handle, introduction, wait) ->
+            let writer = begun 0x85uy handle
+            writer.Bytes introduction
+            writer.Number(milliseconds wait, 2)
+            writer.ToBytes()
+        | RendezvousMessage.Full handle -> (begun 0x86uy handle).ToBytes()
+
+    let encodeProbe (key: Bytes) (probe: Probe) : Bytes =
+        let kind = Array.IndexOf(probeKinds, probe.Kind)
+        let writer = begun (FirstProbeKind + byte kind) probe.Session
+        writer.Byte(if probe.FromLower then 0uy else 1uy)
+        writer.Number(uint64 probe.Number, 4)
+        writer.Number(uint64 probe.Echo, 4)
+        writer.Endpoint probe.Observed
+        writer.Bytes(Secrets.mac key "UtpPunch probe" (writer.ToBytes()))
+        writer.ToBytes()
+
+    // ---- Reading ----
+
+    [<Sealed>]
+    type Reader(bytes: Bytes) =
+        let mutable at = 4
+
+        /// Reading beyond the end gives zeroes, and shows here.
+        member _.IsWithin = at <= bytes.Length
+
+        member _.Number(size: int) : uint64 =
+            let mutable value = 0UL
+
+            for index in at .. at + size - 1 do
+                value <- (value <<< 8) ||| (if index < bytes.Length then uint64 bytes.Span[index] else 0UL)
+
+            at <- at + size
+            value
+
+        member this.Byte() = byte (this.Number 1)
+
+        member _.Bytes(length: int) : Bytes =
+            at <- at + length
+
+            if at <= bytes.Length then
+                bytes.Slice(at - length, length)
+            else
+                Bytes(Array.zeroCreate<byte> length)
+
+        member this.Endpoint() : Endpoint =
+            let high = this.Number 8
+            let low = this.Number 8
+            { High = high; Low = low; Scope = 0u; Port = uint16 (this.Number 2); Via = 0us }
+
+        member this.Milliseconds() : Duration = Time.milliseconds (int (this.Number 2))
+
+    let isOurs (datagram: Bytes) = datagram.Length >= 5 && BinaryPrimitives.ReadUInt32BigEndian datagram.Span = Magic
+
+    /// What a packet of peers says under which session; whether it is theirs is for `isAuthentic` to say.
+    let decodeProbe (datagram: Bytes) : Probe voption =
+        if not (isOurs datagram) || datagram.Length <> ProbeLength then
+            ValueNone
+        else
+            let reader = Reader datagram
+            let kind = int (reader.Byte() - FirstProbeKind)
+
+            if kind < 0 || kind >= probeKinds.Length then
+                ValueNone
+            else
+                let session = reader.Number 8
+                let fromLower = reader.Byte() = 0uy
+                let number = uint32 (reader.Number 4)
+                let echo = uint32 (reader.Number 4)
+
+                ValueSome
+                    { Kind = probeKinds[kind]
+                      Session = session
+                      FromLower = fromLower
+                      Number = number
+                      Echo = echo
+                      Observed = reader.Endpoint() }
+
+    let isAuthentic (key: Bytes) (datagram: Bytes) =
+        let length = ProbeLength - Secrets.MacLength
+        Secrets.isMac key "UtpPunch probe" (datagram.Slice(0, length)) (datagram.Skip length)
+
+    let private readOffer (reader: Reader) =
+        let length = int (reader.Number 2)
+        if length > MaxOffer then reader.Number 0x7FFF |> ignore
+
+        reader.Bytes(min length MaxOffer)
+
+    let decode (datagram: Bytes) : RendezvousMessage voption =
+        if not (isOurs datagram) then
+            ValueNone
+        else
+            let reader = Reader datagram
+            let kind = reader.Byte()
+            let handle = reader.Number 8
+
+            let message =
+                match kind with
+                | 1uy ->
+                    let room = reader.Bytes TagLength
+                    let peer = reader.Bytes TagLength
+                    let cookie = reader.Bytes CookieLength
+                    let attempt = reader.Byte()
+                    let stays = reader.Byte() &&& 1uy = 1uy
+
+                    ValueSome(
+                        RendezvousMessage.Register
+                            { Room = room
+                              Handle = handle
+                              Peer = peer
+                              Cookie = cookie
+                              Attempt = attempt
+                              Stays = stays
+                              Offer = readOffer reader }
+                    )
+                | 2uy ->
+                    let room = reader.Bytes TagLength
+                    let cookie = reader.Bytes CookieLength
+                    let introduction = reader.Bytes TagLength
+                    ValueSome(RendezvousMessage.Acknowledge(room, handle, cookie, introduction, reader.Milliseconds()))
+                | 3uy ->
+                    let room = reader.Bytes TagLength
+                    ValueSome(RendezvousMessage.Leave(room, handle, reader.Bytes CookieLength))
+                | 4uy ->
+                    // So long that the answer is no larger.
+                    reader.Bytes(LeastObserve - 13) |> ignore
+                    ValueSome(RendezvousMessage.Observe handle)
+                | 0x81uy ->
+                    let attempt = reader.Byte()
+                    let cookie = reader.Bytes CookieLength
+                    let observed = reader.Endpoint()
+                    let count = min MaxOthers (int (reader.Byte()))
+                    let others = Array.init count (fun _ -> reader.Endpoint())
+                    ValueSome(RendezvousMessage.Challenge(handle, attempt, cookie, observed, others))
+                | 0x82uy ->
+                    let attempt = reader.Byte()
+                    let observed = reader.Endpoint()
+                    ValueSome(RendezvousMessage.Registered(handle, attempt, observed, 1000L * reader.Milliseconds()))
+                | 0x83uy -> ValueSome(RendezvousMessage.Observed(handle, reader.Endpoint()))
+                | 0x84uy ->
+                    let nonce = reader.Bytes TagLength
+                    let peer = reader.Bytes TagLength
+                    let observed = reader.Endpoint()
+
+                    ValueSome(
+                        RendezvousMessage.Introduce(
+                            handle,
+                            { Nonce = nonce; Peer = peer; Observed = observed; Offer = readOffer reader }
+                        )
+                    )
+                | 0x85uy ->
+                    let introduction = reader.Bytes TagLength
+                    ValueSome(RendezvousMessage.Go(handle, introduction, reader.Milliseconds()))
+                | 0x86uy -> ValueSome(RendezvousMessage.Full handle)
+                | _ -> ValueNone
+
+            if reader.IsWithin then message else ValueNone

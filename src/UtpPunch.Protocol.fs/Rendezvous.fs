@@ -1,0 +1,450 @@
+namespace UtpPunch.Protocol
+
+open System.Buffers.Binary
+
+[<NoComparison>]
+type RendezvousOptions =
+    { Sockets: Endpoint[]
+      MaxRegistrations: int
+      MaxPerSource: int
+      RatePerSource: int
+      Lifetime: Duration
+      Legacy: bool }
+
+[<Struct; NoComparison>]
+type RendezvousStatistics = { Waiting: int; Introductions: int; Introduced: int64; Dropped: int64 }
+
+/// A peer that has proved its address.
+[<NoComparison>]
+type private Guest =
+    {
+        Remote: Endpoint
+        Registration: Registration
+        ExpiresAt: Instant
+        /// Its introduction. The guest stays known until that is over, or a registration that comes late would count as a new one.
+        Pairing: int voption
+    }
+
+/// One of the two of an introduction.
+[<NoComparison>]
+type private Side = { Remote: Endpoint; Registration: Registration; Acknowledged: bool; RoundTrip: Duration }
+
+[<NoComparison>]
+type private Pairing = { Nonce: Bytes; A: Side; B: Side; Tries: int }
+
+/// What a source may still send, and how many guests it has.
+[<NoComparison>]
+type private Source = { Tokens: int; FilledAt: Instant; Guests: int }
+
+/// The fields are mutable for the step that made the copy, and for it alone.
+[<NoComparison; NoEquality>]
+type Rendezvous =
+    private
+        {
+            Options: RendezvousOptions
+            /// Of the cookies.
+            Key: Bytes
+            /// Keys all hashes, so that strangers cannot aim for collisions.
+            HashKey: uint64
+            mutable Now: Instant
+            mutable Random: Random
+            mutable Next: int
+            mutable Guests: Radix<Guest>
+            /// Who has a handle, and who waits in a room, by hash.
+            mutable Handles: Radix<int[]>
+            mutable Rooms: Radix<int[]>
+            mutable Pairings: Radix<Pairing>
+            mutable Sources: Radix<Source>
+            /// Guests under their own number, pairings under the complement of theirs.
+            mutable Agenda: Agenda
+            mutable Tracker: LegacyTracker
+            mutable Waiting: int
+            mutable Introduced: int64
+            mutable Dropped: int64
+        }
+
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
+module Rendezvous =
+    let standard =
+        { Sockets = [| Endpoint.ofIPv4 0u 0us |]
+          MaxRegistrations = 65536
+          MaxPerSource = 512
+          RatePerSource = 100
+          Lifetime = Time.seconds 60
+          Legacy = false }
+
+    /// Cookies are good for one to two of these.
+    let private cookieAge = Time.seconds 60
+
+    /// Introductions are repeated after 100 ms, twice that and so on, and forgotten behind the sixth.
+    [<Literal>]
+    let private Repetitions = 6
+
+    let private pauseAfter (tries: int) = Time.milliseconds (100 <<< (tries - 1))
+
+    /// Sources are told apart by so many bits: two that share a place share its rate, and the table is bounded.
+    [<Literal>]
+    let private SourceBits = 0xFFFF
+
+    [<CompiledName "Create">]
+    let create (options: RendezvousOptions) (seed: Bytes) (now: Instant) : Rendezvous =
+        let key = Secrets.punch seed Bytes.Empty Bytes.Empty Bytes.Empty
+        let struct (high, random) = Random.next (Random.create seed)
+        let struct (low, random) = Random.next random
+
+        { Options = options
+          Key = key
+          HashKey = (uint64 high <<< 32) ||| uint64 low
+          Now = now
+          Random = random
+          Next = 1
+          Guests = Radix.empty
+          Handles = Radix.empty
+          Rooms = Radix.empty
+          Pairings = Radix.empty
+          Sources = Radix.empty
+          Agenda = Agenda.empty
+          Tracker = LegacyTracker.empty
+          Waiting = 0
+          Introduced = 0L
+          Dropped = 0L }
+
+    // ---- Tables ----
+
+    let private mixed (server: Rendezvous) (value: uint64) =
+        let product = (value ^^^ server.HashKey) * 0x9E3779B97F4A7C15UL
+        int (product >>> 32)
+
+    let private roomKey (server: Rendezvous) (room: Bytes) =
+        mixed
+            server
+            (BinaryPrimitives.ReadUInt64BigEndian room.Span
+             + BinaryPrimitives.ReadUInt64LittleEndian(room.Skip(8).Span) * 31UL)
+
+    let private sourceKey (server: Rendezvous) (remote: Endpoint) =
+        let address = if Endpoint.isIPv4 remote then remote.Low else remote.High
+        mixed server address &&& SourceBits
+
+    let private insert key number table =
+        let known = Radix.tryFind key table |> ValueOption.defaultValue [||]
+        Radix.add key (Array.append known [| number |]) table
+
+    let private without key number table =
+        match Radix.tryFind key table with
+        | ValueSome known ->
+            let rest = Array.filter ((<>) number) known
+            if rest.Length = 0 then Radix.remove key table else Radix.add key rest table
+        | ValueNone -> table
+
+    let private guestsUnder key table (server: Rendezvous) : struct (int * Guest)[] =
+        match Radix.tryFind key table with
+        | ValueSome numbers ->
+            [| for number in numbers do
+                   match Radix.tryFind number server.Guests with
+                   | ValueSome guest -> struct (number, guest)
+                   | ValueNone -> () |]
+        | ValueNone -> [||]
+
+    let private findGuest (handle: uint64) (room: Bytes) (server: Rendezvous) : struct (int * Guest) voption =
+        guestsUnder (mixed server handle) server.Handles server
+        |> Array.tryFind (fun (struct (_, guest)) ->
+            guest.Registration.Handle = handle && guest.Registration.Room.Equals room)
+        |> function
+            | Some found -> ValueSome found
+            | None -> ValueNone
+
+    let private source (server: Rendezvous) (remote: Endpoint) =
+        match Radix.tryFind (sourceKey server remote) server.Sources with
+        | ValueSome source -> source
+        | ValueNone -> { Tokens = 2 * server.Options.RatePerSource; FilledAt = server.Now; Guests = 0 }
+
+    let private setSource (server: Rendezvous) remote source =
+        server.Sources <- Radix.add (sourceKey server remote) source server.Sources
+
+    let private countGuest (server: Rendezvous) remote change =
+        let known = source server remote
+        setSource server remote { known with Guests = known.Guests + change }
+
+    /// Whether a source has not said too much.
+    let private admits (server: Rendezvous) (remote: Endpoint) =
+        let rate = server.Options.RatePerSource
+        let known = source server remote
+        let earned = int64 (server.Now - known.FilledAt) * int64 rate / 1_000_000L
+
+        let known =
+            if earned > 0L then
+                let tokens = int (min (int64 (2 * rate)) (int64 known.Tokens + earned))
+                { known with Tokens = tokens; FilledAt = server.Now }
+            else
+                known
+
+        setSource server remote { known with Tokens = max 0 (known.Tokens - 1) }
+        known.Tokens > 0
+
+    // ---- Cookies ----
+
+    let private cookieOf (server: Rendezvous) (age: int64) (remote: Endpoint) (handle: uint64) : Bytes =
+        let writer = PunchWire.Writer 0uy
+        writer.Number(uint64 age, 8)
+        writer.Endpoint remote
+        writer.Number(handle, 8)
+        Secrets.mac server.Key "UtpPunch cookie" (writer.ToBytes())
+
+    let private cookie (server: Rendezvous) remote handle = cookieOf server (server.Now / cookieAge) remote handle
+
+    let private isCookie (server: Rendezvous) remote handle (cookie: Bytes) =
+        let age = server.Now / cookieAge
+
+        cookie.Equals(cookieOf server age remote handle)
+        || cookie.Equals(cookieOf server (age - 1L) remote handle)
+
+    // ---- Guests ----
+
+    let private leaveRoom (server: Rendezvous) number (guest: Guest) =
+        let key = roomKey server guest.Registration.Room
+
+        match Radix.tryFind key server.Rooms with
+        | ValueSome known when Array.contains number known ->
+            server.Rooms <- without key number server.Rooms
+            server.Waiting <- server.Waiting - 1
+        | _ -> ()
+
+    let private remove (server: Rendezvous) number (guest: Guest) =
+        leaveRoom server number guest
+        server.Handles <- without (mixed server guest.Registration.Handle) number server.Handles
+        server.Guests <- Radix.remove number server.Guests
+        countGuest server guest.Remote -1
+
+    let private draw (server: Rendezvous) count : Bytes =
+        let bytes = Array.zeroCreate<byte>(4 * count)
+
+        for index in 0 .. count - 1 do
+            let struct (word, random) = Random.next server.Random
+            server.Random <- random
+            BinaryPrimitives.WriteUInt32BigEndian(System.Span<byte>(bytes, 4 * index, 4), word)
+
+        Bytes bytes
+
+    let private side (guest: Guest) : Side =
+        { Remote = guest.Remote
+          Registration = guest.Registration
+          Acknowledged = false
+          RoundTrip = 0L<us> }
+
+    /// Who waits in the room, and fits: not oneself, and not two that both stay.
+    let private partner (server: Rendezvous) (guest: Guest) : struct (int * Guest) voption =
+        let own = guest.Registration
+
+        guestsUnder (roomKey server own.Room) server.Rooms server
+        |> Array.tryFind (fun (struct (_, other)) ->
+            let theirs = other.Registration
+
+            theirs.Room.Equals own.Room
+            && not (theirs.Peer.Equals own.Peer)
+            && not (theirs.Stays && own.Stays)
+            && other.ExpiresAt > server.Now)
+        |> function
+            | Some found -> ValueSome found
+            | None -> ValueNone
+
+    let private pair (server: Rendezvous) (waiting: struct (int * Guest)) (coming: struct (int * Guest)) =
+        let struct (first, a) = waiting
+        let struct (second, b) = coming
+        let number = server.Next
+        server.Next <- number + 1
+        server.Introduced <- server.Introduced + 1L
+        // It begins with the number, under which an acknowledgement finds it.
+        let nonce = (draw server 4).Span.ToArray()
+        BinaryPrimitives.WriteInt32BigEndian(System.Span<byte> nonce, number)
+        server.Pairings <- Radix.add number { Nonce = Bytes nonce; A = side a; B = side b; Tries = 0 } server.Pairings
+
+        server.Agenda <- Agenda.add server.Now ~~~number server.Agenda
+
+        for number', guest in [ first, a; second, b ] do
+            if not guest.Registration.Stays then
+                leaveRoom server number' guest
+                server.Guests <- Radix.add number' { guest with Pairing = ValueSome number } server.Guests
+
+    // ---- What comes ----
+
+    let private register (server: Rendezvous) (remote: Endpoint) (registration: Registration) send =
+        let expiresAt = server.Now + server.Options.Lifetime
+
+        let answer () =
+            send (
+                RendezvousMessage.Registered(registration.Handle, registration.Attempt, remote, server.Options.Lifetime)
+            )
+
+        let enter number (guest: Guest) =
+            server.Guests <- Radix.add number guest server.Guests
+            answer ()
+
+            if guest.Pairing.IsNone then
+                match partner server guest with
+                | ValueSome other -> pair server other (struct (number, guest))
+                | ValueNone -> ()
+
+        match findGuest registration.Handle registration.Room server with
+        | ValueSome(struct (number, guest)) when guest.Pairing.IsSome ->
+            if server.Pairings |> Radix.tryFind guest.Pairing.Value |> _.IsSome then answer ()
+        | ValueSome(struct (number, guest)) when guest.Remote.Equals remote ->
+            enter number { guest with Registration = registration; ExpiresAt = expiresAt }
+        | ValueSome(struct (number, guest)) ->
+            // It comes from elsewhere now: its NAT has forgotten it.
+            countGuest server guest.Remote -1
+            countGuest server remote 1
+            enter number { guest with Remote = remote; Registration = registration; ExpiresAt = expiresAt }
+        | ValueNone ->
+            if
+                Radix.count server.Guests >= server.Options.MaxRegistrations
+                || (source server remote).Guests >= server.Options.MaxPerSource
+                || server.Next >= System.Int32.MaxValue - 2
+            then
+                server.Dropped <- server.Dropped + 1L
+                send (RendezvousMessage.Full registration.Handle)
+            else
+                let number = server.Next
+                server.Next <- number + 1
+                countGuest server remote 1
+                server.Handles <- insert (mixed server registration.Handle) number server.Handles
+                server.Rooms <- insert (roomKey server registration.Room) number server.Rooms
+                server.Waiting <- server.Waiting + 1
+                server.Agenda <- Agenda.add expiresAt number server.Agenda
+
+                enter
+                    number
+                    { Remote = remote; Registration = registration; ExpiresAt = expiresAt; Pairing = ValueNone }
+
+    let private others (server: Rendezvous) (socket: uint16) =
+        server.Options.Sockets
+        |> Array.indexed
+        |> Array.filter (fun (index, _) -> index <> int socket)
+        |> Array.map snd
+        |> Array.truncate PunchWire.MaxOthers
+
+    /// Both know of each other: they begin at once, or the nearer one later by half of what it is nearer.
+    let private goBoth (pairing: Pairing) (send: Side -> RendezvousMessage -> unit) =
+        if pairing.A.Acknowledged && pairing.B.Acknowledged then
+            let later (side: Side) (other: Side) = max 0L<us> (other.RoundTrip - side.RoundTrip) / 2L
+
+            for side, other in [ pairing.A, pairing.B; pairing.B, pairing.A ] do
+                send side (RendezvousMessage.Go(side.Registration.Handle, pairing.Nonce, later side other))
+
+    let private acknowledged (server: Rendezvous) (remote: Endpoint) handle (nonce: Bytes) roundTrip send =
+        let number = BinaryPrimitives.ReadInt32BigEndian nonce.Span
+
+        match Radix.tryFind number server.Pairings with
+        | ValueSome pairing when pairing.Nonce.Equals nonce ->
+            let told (side: Side) =
+                if side.Registration.Handle = handle && side.Remote.Equals remote then
+                    { side with Acknowledged = true; RoundTrip = roundTrip }
+                else
+                    side
+
+            let pairing = { pairing with A = told pairing.A; B = told pairing.B }
+            server.Pairings <- Radix.add number pairing server.Pairings
+            goBoth pairing send
+        | _ -> ()
+
+    let private receive
+        (server: Rendezvous)
+        (remote: Endpoint)
+        (datagram: Bytes)
+        (sent: ResizeArray<struct (Endpoint * Bytes)>)
+        =
+        let tell target message = sent.Add(struct (target, PunchWire.encode message))
+        let send = tell remote
+
+        /// To an address that may be anybody's: never more than came from it.
+        let sendUnproven message =
+            let answer = PunchWire.encode message
+            if answer.Length <= datagram.Length then sent.Add(struct (remote, answer))
+
+        match PunchWire.decode datagram with
+        | ValueSome(RendezvousMessage.Register it) when isCookie server remote it.Handle it.Cookie ->
+            register server remote it send
+        | ValueSome(RendezvousMessage.Register it) ->
+            let cookie = cookie server remote it.Handle
+            sendUnproven (RendezvousMessage.Challenge(it.Handle, it.Attempt, cookie, remote, others server remote.Via))
+        | ValueSome(RendezvousMessage.Acknowledge(_, handle, cookie, introduction, roundTrip)) when
+            isCookie server remote handle cookie
+            ->
+            acknowledged server remote handle introduction roundTrip (fun side -> tell side.Remote)
+        | ValueSome(RendezvousMessage.Leave(room, handle, cookie)) when isCookie server remote handle cookie ->
+            match findGuest handle room server with
+            | ValueSome(struct (number, guest)) -> remove server number guest
+            | ValueNone -> ()
+        | ValueSome(RendezvousMessage.Observe handle) -> sendUnproven (RendezvousMessage.Observed(handle, remote))
+        | ValueNone when server.Options.Legacy && LegacyTracker.isQuestion datagram ->
+            let struct (tracker, answers) = LegacyTracker.receive server.Now remote datagram server.Tracker
+            server.Tracker <- tracker
+            sent.AddRange answers
+        | _ -> server.Dropped <- server.Dropped + 1L
+
+    // ---- What is due ----
+
+    let private introduce
+        (server: Rendezvous)
+        number
+        (pairing: Pairing)
+        (sent: ResizeArray<struct (Endpoint * Bytes)>)
+        =
+        if pairing.Tries >= Repetitions then
+            server.Pairings <- Radix.remove number server.Pairings
+        else
+            for side, other in [ pairing.A, pairing.B; pairing.B, pairing.A ] do
+                if not side.Acknowledged then
+                    let message =
+                        RendezvousMessage.Introduce(
+                            side.Registration.Handle,
+                            { Nonce = pairing.Nonce
+                              Peer = other.Registration.Peer
+                              Observed = Endpoint.via 0us other.Remote
+                              Offer = other.Registration.Offer }
+                        )
+
+                    sent.Add(struct (side.Remote, PunchWire.encode message))
+
+            let tries = pairing.Tries + 1
+            server.Pairings <- Radix.add number { pairing with Tries = tries } server.Pairings
+            server.Agenda <- Agenda.add (server.Now + pauseAfter tries) ~~~number server.Agenda
+
+    let private wake (server: Rendezvous) sent =
+        while Agenda.first server.Agenda <= server.Now do
+            let struct (_, key, rest) = Agenda.pop server.Agenda
+            server.Agenda <- rest
+
+            if key < 0 then
+                match Radix.tryFind ~~~key server.Pairings with
+                | ValueSome pairing -> introduce server ~~~key pairing sent
+                | ValueNone -> ()
+            else
+                match Radix.tryFind key server.Guests with
+                | ValueSome guest when guest.ExpiresAt > server.Now ->
+                    server.Agenda <- Agenda.add guest.ExpiresAt key server.Agenda
+                | ValueSome guest -> remove server key guest
+                | ValueNone -> ()
+
+    [<CompiledName "Step">]
+    let step (now: Instant) (received: struct (Endpoint * Bytes)[]) (server: Rendezvous) =
+        let server = { server with Now = max now server.Now }
+        let sent = ResizeArray<struct (Endpoint * Bytes)>()
+
+        for struct (remote, datagram) in received do
+            if admits server remote then
+                receive server remote datagram sent
+            else
+                server.Dropped <- server.Dropped + 1L
+
+        wake server sent
+        struct (server, sent.ToArray())
+
+    [<CompiledName "Deadline">]
+    let deadline (server: Rendezvous) = Agenda.first server.Agenda
+
+    [<CompiledName "Statistics">]
+    let statistics (server: Rendezvous) : RendezvousStatistics =
+        { Waiting = server.Waiting
+          Introductions = Radix.count server.Pairings
+          Introduced = server.Introduced
+          Dropped = server.Dropped }

@@ -1,0 +1,80 @@
+namespace UtpPunch.Protocol
+
+open System
+open System.Buffers.Binary
+open System.Security.Cryptography
+
+/// What two peers who know a room's key derive from it. The server learns the tag and nothing else: it can neither read nor change what
+/// the peers tell each other through it, nor forge what they send each other directly.
+module internal Secrets =
+    [<Literal>]
+    let MacLength = 16
+
+    let private labelled (key: ReadOnlySpan<byte>) (label: string) (parts: Bytes list) : byte[] =
+        use hash = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key)
+        hash.AppendData(Array.map byte (label.ToCharArray()))
+        hash.AppendData [| 0uy |]
+
+        for part in parts do
+            hash.AppendData part.Span
+
+        hash.GetHashAndReset()
+
+    /// Sixteen bytes under which a room is known to the server.
+    let tag (room: Bytes) : Bytes = Bytes(labelled room.Span "UtpPunch tag" [], 0, 16)
+
+    /// The key of one introduction: nobody can replay what was said in another one.
+    let punch (room: Bytes) (introduction: Bytes) (lower: Bytes) (higher: Bytes) : Bytes =
+        Bytes(labelled room.Span "UtpPunch punch" [ introduction; lower; higher ])
+
+    /// By which the packets of an introduction are told from those of others.
+    let session (key: Bytes) : uint64 = BinaryPrimitives.ReadUInt64BigEndian(labelled key.Span "UtpPunch session" [])
+
+    /// Of all that stands before it.
+    let mac (key: Bytes) (label: string) (message: Bytes) : Bytes =
+        Bytes(labelled key.Span label [ message ], 0, MacLength)
+
+    let isMac (key: Bytes) (label: string) (message: Bytes) (claimed: Bytes) =
+        CryptographicOperations.FixedTimeEquals((mac key label message).Span, claimed.Span)
+
+    // ---- Sealing ----
+
+    /// ChaCha20 (RFC 8439, 2.4) under a key for this and nothing else.
+    let private stream (room: Bytes) (nonce: Bytes) (text: Bytes) : byte[] =
+        let key = Bytes(labelled room.Span "UtpPunch seal" [])
+
+        let words (bytes: Bytes) =
+            Array.init (bytes.Length / 4) (fun i -> BinaryPrimitives.ReadUInt32LittleEndian(bytes.Slice(4 * i, 4).Span))
+
+        let key, nonce = words key, words nonce
+        let result = text.Span.ToArray()
+
+        for start in 0..64 .. result.Length - 1 do
+            let block = Random.block key (uint32 (start / 64)) nonce
+
+            for index in start .. min (start + 64) result.Length - 1 do
+                let place = index - start
+                result[index] <- result[index] ^^^ byte (block[place / 4] >>> (8 * (place % 4)))
+
+        result
+
+    [<Literal>]
+    let private NonceLength = 12
+
+    /// A nonce, the text that only the room can read, and a code that tells whether it was changed. A nonce is used once.
+    let seal (room: Bytes) (nonce: Bytes) (text: Bytes) : Bytes =
+        let sealed' = Array.append (nonce.Span.ToArray()) (stream room nonce text)
+        Bytes(Array.append sealed' ((mac room "UtpPunch offer" (Bytes sealed')).Span.ToArray()))
+
+    let unseal (room: Bytes) (box': Bytes) : Bytes voption =
+        let length = box'.Length - MacLength
+
+        if length < NonceLength then
+            ValueNone
+        else
+            let body = box'.Slice(0, length)
+
+            if isMac room "UtpPunch offer" body (box'.Skip length) then
+                ValueSome(Bytes(stream room (body.Slice(0, NonceLength)) (body.Skip NonceLength)))
+            else
+                ValueNone
