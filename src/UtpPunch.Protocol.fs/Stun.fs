@@ -159,7 +159,8 @@ module Stun =
                 { High = BinaryPrimitives.ReadUInt64BigEndian(value.Span.Slice 4) ^^^ high
                   Low = BinaryPrimitives.ReadUInt64BigEndian(value.Span.Slice 12) ^^^ low
                   Scope = 0u
-                  Port = short value 2 ^^^ uint16 (high >>> 48) }
+                  Port = short value 2 ^^^ uint16 (high >>> 48)
+                  Via = 0us }
         else
             ValueNone
 

@@ -65,7 +65,7 @@ type StunIntegrity =
     | Forged
 
 /// STUN messages (RFC 8489) and the attributes of NAT behaviour discovery (RFC 5780).
-/// Endpoints travel without their scope, and an IPv4-mapped address travels as IPv4.
+/// Endpoints travel without scope and socket, and an IPv4-mapped address travels as IPv4.
 module Stun =
     [<Literal>]
     val HeaderLength: int = 20

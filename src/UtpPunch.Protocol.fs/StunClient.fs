@@ -289,7 +289,11 @@ module StunClient =
         { client with Stage = Stage.Over; Asks = [||] }
 
     let private found (report: StunReport) effects client =
-        let isLocal = report.Local = ValueSome report.Mapped
+        // Scope and socket are ours, and do not travel.
+        let isLocal =
+            match report.Local with
+            | ValueSome local -> { local with Scope = 0u; Via = 0us } = report.Mapped
+            | ValueNone -> false
 
         let report =
             { report with
@@ -339,6 +343,7 @@ module StunClient =
         | _ when not client.Options.Behaviour -> found report effects client
         // RFC 5780, 7.4: both parts differ. A server that says otherwise cannot answer from elsewhere.
         | ValueSome(other: Endpoint) when hasOtherAddress other server && other.Port <> server.Port ->
+            let other = { other with Scope = server.Scope; Via = server.Via }
             filter other server { client with Other = other }
         | _ when client.Turn + 1 < client.Options.Servers.Length ->
             let second = client.Options.Servers[client.Turn + 1]

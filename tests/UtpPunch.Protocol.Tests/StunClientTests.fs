@@ -52,6 +52,16 @@ let tests =
                       Expect.equal report.Filtering filtering $"the filter behind {mapping}, {filtering}"
                       Expect.equal report.RoundTrip (ValueSome(Time.milliseconds 20)) "two ways of 10 ms"
           }
+          test "which of the node's sockets it asks from makes no difference" {
+              let there = Endpoint.via 3us
+
+              for mapping in mappings do
+                  let options = { asking [| there primary |] with Local = ValueSome(there local) }
+                  let nat = Nat(mapping, FilteringBehaviour.AddressDependent)
+                  let report = found (World(nat, [ full ], options, Via = 3us))
+                  Expect.equal report.Mapping mapping "the mapping"
+                  Expect.equal report.Filtering FilteringBehaviour.AddressDependent "the filter"
+          }
           test "what a NAT without secrets is like takes three round trips, and each swallowed answer 3 s" {
               let world = World(open' (), [ full ], asking [| primary |])
               found world |> ignore

@@ -79,6 +79,9 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
     member _.Sent = sent
     member _.Now = now
 
+    /// Which of the node's sockets the client asks from: the node stamps what it receives with it.
+    member val Via = 0us with get, set
+
     member private this.Serve(flight: Flight) =
         for server, sockets in servers do
             let socket = Array.IndexOf(sockets, ValueSome flight.To)
@@ -103,6 +106,8 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
             match effect with
             | StunEffect.Done outcome -> outcomes.Add outcome
             | StunEffect.Send(remote, datagram) ->
+                Expect.equal remote.Via this.Via "it writes from the socket that it was told to"
+                let remote = { remote with Via = 0us }
                 sent.Add(struct (now, remote))
                 let isLost = this.IsLost false this.Out
                 this.Out <- this.Out + 1
@@ -127,7 +132,8 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
 
             this.Step
                 [| for flight in landed do
-                       if flight.Inbound then StunEvent.Received(flight.From, flight.Datagram) |]
+                       if flight.Inbound then
+                           StunEvent.Received({ flight.From with Via = this.Via }, flight.Datagram) |]
 
         Expect.equal (StunClient.deadline client) Time.never "who is done waits for nothing"
         Expect.equal outcomes.Count 1 "it is done once"
