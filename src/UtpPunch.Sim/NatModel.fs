@@ -99,7 +99,7 @@ module NatModel =
     /// The part of a remote endpoint that something depends on, the rest zeroed. Mapping and filter both ask this, and nothing else.
     let key (dependence: Dependence) (remote: Endpoint) : Endpoint =
         match dependence with
-        | Dependence.Independent -> { High = 0UL; Low = 0UL; Scope = 0u; Port = 0us }
+        | Dependence.Independent -> { High = 0UL; Low = 0UL; Scope = 0u; Port = 0us; Via = 0us }
         | Dependence.Address -> { remote with Port = 0us }
         | Dependence.AddressAndPort -> remote
 
