@@ -1,6 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
-
 namespace UtpPunch.Cli;
 
 /// <summary>
@@ -34,19 +31,10 @@ internal static class Cat
     private static async Task<UtpNode> BindAsync(CatOptions options)
     {
         var settings = new UtpNodeOptions { Dialect = options.Dialect };
-        settings.LocalEndPoint = options.Bind ?? settings.LocalEndPoint;
         settings.ConnectTimeout = options.ConnectTimeout ?? settings.ConnectTimeout;
         settings.GiveUpTimeout = options.Timeout ?? settings.GiveUpTimeout;
         settings.IdleTimeout = options.Timeout ?? settings.IdleTimeout;
-        try
-        {
-            return await UtpNode.BindAsync(settings);
-        }
-        catch (SocketException error)
-        {
-            var reason = error.SocketErrorCode == SocketError.AddressAlreadyInUse ? "the port is taken" : error.Message;
-            throw new ToolException(ExitCodes.Failure, $"{settings.LocalEndPoint} cannot be bound: {reason}", error);
-        }
+        return await Nodes.BindAsync(settings, options.Bind);
     }
 
     private static async Task<UtpStream> OpenAsync(UtpNode node, CatOptions options, CancellationToken interrupted)

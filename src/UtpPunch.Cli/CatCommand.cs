@@ -96,14 +96,11 @@ internal static class CatCommand
         };
         return mistake is not null ? throw new ToolException(ExitCodes.Usage, mistake) : new CatOptions
         {
-            Peer = host is not null ? PeerAt(host, port!.Value) : null,
+            Peer = host is not null ? Words.PeerAt(host, port!.Value) : null,
             Bind = parsed.GetValue(Bind),
             Dialect = parsed.GetValue(Dialect),
             ConnectTimeout = parsed.GetValue(ConnectTimeout),
             Timeout = parsed.GetValue(Timeout),
         };
     }
-
-    private static EndPoint PeerAt(string host, int port) =>
-        IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port);
 }

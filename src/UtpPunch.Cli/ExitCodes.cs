@@ -6,6 +6,13 @@ internal static class ExitCodes
     public const int Success = 0;
     public const int Failure = 1;
     public const int Usage = 2;
+
+    /// <summary>There was no meeting: nobody else came to the room, or the rendezvous is silent or full.</summary>
+    public const int NoMeeting = 3;
+
+    /// <summary>The peer was met, and no way to it was found.</summary>
+    public const int PunchFailed = 4;
+
     public const int TimedOut = 5;
 
     /// <summary>Ended by Ctrl-C: 128 and the number of the signal, as shells have it.</summary>
@@ -19,8 +26,14 @@ internal static class ExitCodes
     {
         ToolException failure => failure.ExitCode,
         UtpException { Error: UtpError.ConnectTimeout or UtpError.ConnectionTimedOut or UtpError.IdleTimeout } => TimedOut,
+        UtpException { Error: UtpError.RendezvousUnreachable or UtpError.RendezvousFull or UtpError.PeerNotFound } => NoMeeting,
+        UtpException { Error: UtpError.PunchFailed } => PunchFailed,
         _ => Failure,
     };
+
+    /// <summary>The code of a punch that failed.</summary>
+    public static int Of(PunchStage stage) =>
+        stage is PunchStage.ServerSilent or PunchStage.ServerFull or PunchStage.NoPeer ? NoMeeting : PunchFailed;
 }
 
 /// <summary>The tool cannot go on. The message is for its user: one line.</summary>

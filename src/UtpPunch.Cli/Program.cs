@@ -11,20 +11,22 @@ using UtpPunch.Cli.Simulator;
 using UtpPunch.Cli.Traces;
 
 var root = new RootCommand("""
-    Reliable byte streams over UDP: uTP, as BEP 29 and the npm package utp-punch speak it.
+    Reliable byte streams over UDP, through NATs: uTP, as BEP 29 and the npm package utp-punch speak it.
 
-      Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong, 5 the peer did not answer (any more),
-      130 Ctrl-C, 143 SIGTERM.
+      Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong, 3 there was no meeting (nobody else came,
+      or the rendezvous is silent or full), 4 the punch failed, 5 the peer did not answer (any more), 130 Ctrl-C, 143 SIGTERM.
     """)
 {
     CatCommand.Create(),
+    PunchCommand.Create(),
+    RendezvousCommand.Create(),
     DemoCommand.Create(),
     DemoCommand.CreatePeer(),
     TraceCommand.Create(),
     ReplayCommand.Create(),
     SimCommand.Create(),
 };
-root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat, demo, trace, replay or sim (utp --help explains them)"));
+root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat, punch, rendezvous, demo, trace, replay or sim (utp --help explains them)"));
 root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
 
 try

@@ -12,7 +12,7 @@ internal static class Words
     public static int? Port(ArgumentResult result)
     {
         var word = result.Tokens[0].Value;
-        if (ushort.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port > 0)
+        if (PortOf(word) is { } port)
         {
             return port;
         }
@@ -39,15 +39,67 @@ internal static class Words
     }
 
     /// <summary>An address and a port, both of them spelled out.</summary>
-    public static IPEndPoint? EndPoint(ArgumentResult result)
+    public static IPEndPoint? EndPoint(ArgumentResult result) => EndPointOf(result.Tokens[0].Value, result);
+
+    private static IPEndPoint? EndPointOf(string word, ArgumentResult result)
     {
-        var word = result.Tokens[0].Value;
         if (IPEndPoint.TryParse(word, out var endPoint) && IsSpelledOut(word, endPoint))
         {
             return endPoint;
         }
 
         result.AddError($"'{word}' is not IP:PORT, such as 127.0.0.1:20000 or [::]:20000");
+        return null;
+    }
+
+    /// <summary>Several of them.</summary>
+    public static IPEndPoint[]? EndPoints(ArgumentResult result)
+    {
+        if (result.Tokens.Count > 4)
+        {
+            result.AddError("a rendezvous has four sockets at most");
+            return null;
+        }
+
+        var found = result.Tokens.Select(token => EndPointOf(token.Value, result)).ToArray();
+        return found.Contains(null) ? null : [.. found.OfType<IPEndPoint>()];
+    }
+
+    /// <summary>A name or an address, and a port, which may be left out.</summary>
+    public static EndPoint? Server(ArgumentResult result)
+    {
+        var word = result.Tokens[0].Value;
+        if (IPEndPoint.TryParse(word, out var one) && (IsSpelledOut(word, one) || word == $"{one.Address}" || word == $"[{one.Address}]"))
+        {
+            var port = IsSpelledOut(word, one) ? one.Port : RendezvousCommand.DefaultPort;
+            if (port > 0 && !one.Address.Equals(IPAddress.Any) && !one.Address.Equals(IPAddress.IPv6Any))
+            {
+                return new IPEndPoint(one.Address, port);
+            }
+        }
+        else if (word.Split(':') is [var host, .. { Length: <= 1 } rest]
+            && Uri.CheckHostName(host) == UriHostNameType.Dns
+            && PortOf(rest is [var number] ? number : $"{RendezvousCommand.DefaultPort}") is { } port)
+        {
+            return new DnsEndPoint(host, port);
+        }
+
+        result.AddError($"'{word}' is not HOST:PORT, such as rendezvous.example:42000, 192.0.2.1:42000 or [2001:db8::1]:42000");
+        return null;
+    }
+
+    public static EndPoint PeerAt(string host, int port) =>
+        IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port);
+
+    public static int? Attempts(ArgumentResult result)
+    {
+        var word = result.Tokens[0].Value;
+        if (int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count is >= 1 and <= 10000)
+        {
+            return count;
+        }
+
+        result.AddError($"'{word}' is not a number of attempts, from 1 to 10000");
         return null;
     }
 
@@ -107,6 +159,9 @@ internal static class Words
         result.AddError($"'{word}' is not a number of mebibytes, from 1 to 1024");
         return 0;
     }
+
+    private static int? PortOf(string word) =>
+        ushort.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port > 0 ? port : null;
 
     // The parser of .NET also takes "1" for 0.0.0.1, and an address without a port.
     private static bool IsSpelledOut(string word, IPEndPoint endPoint) =>

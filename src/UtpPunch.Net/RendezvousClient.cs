@@ -47,7 +47,7 @@ public sealed class RendezvousClient
     /// <summary>Waits for the other peer of a room, and punches. <see cref="UtpNode.OpenAsync"/> makes a stream of the result.</summary>
     /// <param name="room">The name of the room, of at least one character.</param>
     /// <param name="options">Null stands for the defaults.</param>
-    /// <param name="progress">Is told null once the server has us on its list, and the peer's address once there is a peer.</param>
+    /// <param name="progress">Is told when the server has us on its list, and when there is a peer; in this order, and before the result.</param>
     /// <param name="cancellationToken">Calls it off.</param>
     /// <returns>What came of it; failing is no exception.</returns>
     /// <exception cref="ArgumentException">The room has no name, or an option makes no sense.</exception>
@@ -57,7 +57,7 @@ public sealed class RendezvousClient
     public async ValueTask<PunchResult> PunchAsync(
         string room,
         UtpMeetOptions? options = null,
-        IProgress<IPEndPoint?>? progress = null,
+        IProgress<MeetProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(room);

@@ -1,15 +1,16 @@
-using System.Net;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
 /// <summary>A meeting, or a punch in the npm package's way, that somebody waits for.</summary>
-internal sealed class MeetWork(Func<int, Event> begin, bool isLegacy, Action<IPEndPoint?>? onNews = null) : IWork, Engine.ITask
+internal sealed class MeetWork(Func<int, Event> begin, bool isLegacy, Action<MeetProgress>? onNews = null) : IWork, Engine.ITask
 {
     private readonly TaskCompletionSource<PunchResult> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
     private int _taskId;
     private bool _cancelled;
+    private MeetProgress? _progress;
+    private Task _told = Task.CompletedTask;
 
     public Task<PunchResult> Result => _result.Task;
 
@@ -50,14 +51,25 @@ internal sealed class MeetWork(Func<int, Event> begin, bool isLegacy, Action<IPE
 
     public void Abandon(Failure failure) => OnLost(failure);
 
-    // User code does not run on the engine's thread.
-    public void OnRegistered(Endpoint observed, PortMapping mapping) => Tell(null);
+    public void OnRegistered(Endpoint observed, PortMapping mapping) =>
+        Tell(new MeetProgress(Addresses.ToIPEndPoint(observed), PunchResult.ToMapping(mapping), null));
 
-    public void OnIntroduced(Endpoint peer) => Tell(Addresses.ToIPEndPoint(peer));
+    // The introduction may overtake the server's word that we are on its list.
+    public void OnIntroduced(Endpoint peer) =>
+        Tell(new MeetProgress(_progress?.ObservedEndPoint, _progress?.Mapping ?? NatMapping.Unknown, Addresses.ToIPEndPoint(peer)));
 
     public bool OnPunched(PunchReport report, Task<UtpStream>? opened)
     {
-        _result.TrySetResult(new PunchResult(report, opened));
+        var result = new PunchResult(report, opened);
+        if (_told.IsCompleted)
+        {
+            _result.TrySetResult(result);
+        }
+        else
+        {
+            _told.ContinueWith(_ => _result.TrySetResult(result), TaskScheduler.Default);
+        }
+
         return false;
     }
 
@@ -67,11 +79,13 @@ internal sealed class MeetWork(Func<int, Event> begin, bool isLegacy, Action<IPE
         _ = _result.Task.Exception;
     }
 
-    private void Tell(IPEndPoint? peer)
+    // User code does not run on the engine's thread, and hears the news in order.
+    private void Tell(MeetProgress progress)
     {
+        _progress = progress;
         if (onNews is not null)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(static state => state.onNews(state.peer), (onNews, peer), preferLocal: false);
+            _told = _told.ContinueWith(_ => onNews(progress), TaskScheduler.Default);
         }
     }
 

@@ -1,0 +1,22 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace UtpPunch.Cli;
+
+/// <summary>Binds a node where the user wants it, or says why not.</summary>
+internal static class Nodes
+{
+    public static async Task<UtpNode> BindAsync(UtpNodeOptions settings, IPEndPoint? where)
+    {
+        settings.LocalEndPoint = where ?? settings.LocalEndPoint;
+        try
+        {
+            return await UtpNode.BindAsync(settings);
+        }
+        catch (SocketException error)
+        {
+            var reason = error.SocketErrorCode == SocketError.AddressAlreadyInUse ? "the port is taken" : error.Message;
+            throw new ToolException(ExitCodes.Failure, $"{settings.LocalEndPoint} cannot be bound: {reason}", error);
+        }
+    }
+}

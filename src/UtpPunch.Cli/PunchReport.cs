@@ -1,0 +1,130 @@
+using System.Globalization;
+using System.Net;
+using System.Text.Json;
+
+namespace UtpPunch.Cli;
+
+/// <summary>Says what happens on the way to a path: in words, or in lines of JSON of which the last is the result.</summary>
+internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
+{
+    private bool _isRegistered;
+
+    public void Report(MeetProgress value)
+    {
+        if (!_isRegistered)
+        {
+            _isRegistered = true;
+            Registered(value);
+        }
+
+        if (value.PeerEndPoint is { } peer)
+        {
+            Introduced(peer);
+        }
+    }
+
+    /// <summary>There is a path, and nothing has gone over it.</summary>
+    public void Opened(PunchResult path)
+    {
+        if (!isJson)
+        {
+            Console.WriteLine(path.Explanation);
+        }
+    }
+
+    /// <summary>All went well; the greeting, if there was one, took so long.</summary>
+    public void Succeeded(PunchResult path, TimeSpan? greeting)
+    {
+        if (isJson)
+        {
+            JsonLine.Write("punched", json =>
+            {
+                json.WriteBoolean("success", true);
+                Write(json, path);
+                Write(json, "streamMs", greeting);
+            });
+        }
+        else if (greeting is { } time)
+        {
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"A greeting went each way over a stream, in {time.TotalMilliseconds:F0} ms."));
+        }
+    }
+
+    public void Failed(PunchResult path, string stage, string explanation)
+    {
+        if (isJson)
+        {
+            JsonLine.Write("punched", json =>
+            {
+                json.WriteBoolean("success", false);
+                json.WriteString("stage", stage);
+                json.WriteString("explanation", explanation);
+                Write(json, path);
+            });
+        }
+    }
+
+    private void Registered(MeetProgress progress)
+    {
+        if (isJson)
+        {
+            JsonLine.Write("registered", json =>
+            {
+                Write(json, "observed", progress.ObservedEndPoint);
+                json.WriteString("mapping", $"{progress.Mapping}");
+            });
+        }
+        else
+        {
+            Console.WriteLine($"Registered{(progress.ObservedEndPoint is { } observed ? $" as {observed}" : "")}; waiting for a peer.");
+        }
+    }
+
+    private void Introduced(IPEndPoint peer)
+    {
+        if (isJson)
+        {
+            JsonLine.Write("introduced", json => Write(json, "peer", peer));
+        }
+        else
+        {
+            Console.WriteLine($"Introduced to {peer}; punching.");
+        }
+    }
+
+    private static void Write(Utf8JsonWriter json, PunchResult path)
+    {
+        Write(json, "remote", path.RemoteEndPoint);
+        if (path.Success)
+        {
+            json.WriteString("path", $"{path.Path}");
+        }
+
+        Write(json, "rttMs", path.RoundTrip);
+        Write(json, "elapsedMs", path.Elapsed);
+        Write(json, "observed", path.ObservedEndPoint);
+        Write(json, "seenAs", path.SeenAs);
+        Write(json, "peerObserved", path.PeerObservedEndPoint);
+        json.WriteString("mapping", $"{path.Mapping}");
+        json.WriteString("peerMapping", $"{path.PeerMapping}");
+        json.WriteNumber("probesSent", path.ProbesSent);
+        json.WriteNumber("probesHeard", path.ProbesHeard);
+    }
+
+    /// <summary>What is not known is left out.</summary>
+    private static void Write(Utf8JsonWriter json, string name, IPEndPoint? endPoint)
+    {
+        if (endPoint is not null)
+        {
+            json.WriteString(name, $"{endPoint}");
+        }
+    }
+
+    private static void Write(Utf8JsonWriter json, string name, TimeSpan? time)
+    {
+        if (time is { } known)
+        {
+            json.WriteNumber(name, Math.Round(known.TotalMilliseconds, 3));
+        }
+    }
+}
