@@ -47,7 +47,8 @@ public sealed class RendezvousServer : IAsyncDisposable
                 options.MaxRegistrationsPerSource,
                 options.DatagramsPerSecondPerSource,
                 standard.Lifetime,
-                options.Legacy),
+                options.Legacy,
+                options.Stun),
             new Bytes(RandomNumberGenerator.GetBytes(SeedLength)),
             Clock.Now);
         _thread = new Thread(Run) { IsBackground = true, Name = $"rendezvous {LocalEndPoints[0]}" };

@@ -30,4 +30,9 @@ public sealed class RendezvousServerOptions
     /// </summary>
     /// <value>False by default.</value>
     public bool Legacy { get; set; }
+
+    /// <summary>Answers STUN on the same sockets as well (RFC 8489). With four of them, which are the two ports of one address and then
+    /// those of another one, clients learn all about their NAT (RFC 5780). Answers are a little larger than questions.</summary>
+    /// <value>False by default.</value>
+    public bool Stun { get; set; }
 }

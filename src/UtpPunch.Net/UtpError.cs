@@ -61,4 +61,7 @@ public enum UtpError
 
     /// <summary>The peer was there, and no way to it was found. The message says what was seen, and what may help.</summary>
     PunchFailed,
+
+    /// <summary>No STUN server told where it sees this node. The message says why.</summary>
+    DiscoveryFailed,
 }

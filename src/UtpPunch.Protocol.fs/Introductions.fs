@@ -19,6 +19,7 @@ type internal Introductions =
         Punches: Radix<Punch>
         /// By the task.
         Legacy: Radix<LegacyPunch>
+        Discoveries: Radix<StunClient>
         Expected: Expected[]
         Aliases: Alias[]
         DueAt: Instant
@@ -41,12 +42,16 @@ module internal Introductions =
         { Meetings = Radix.empty
           Punches = Radix.empty
           Legacy = Radix.empty
+          Discoveries = Radix.empty
           Expected = [||]
           Aliases = [||]
           DueAt = Time.never }
 
     let isIdle (all: Introductions) =
-        Radix.count all.Meetings = 0 && Radix.count all.Punches = 0 && Radix.count all.Legacy = 0
+        Radix.count all.Meetings = 0
+        && Radix.count all.Punches = 0
+        && Radix.count all.Legacy = 0
+        && Radix.count all.Discoveries = 0
 
     let isExpected (now: Instant) (remote: Endpoint) (all: Introductions) =
         all.Expected |> Array.exists (fun it -> now < it.Until && it.Remote.Equals remote)
@@ -65,7 +70,11 @@ module internal Introductions =
         Radix.iterate (fun _ meeting -> due <- min due (Meeting.deadline meeting)) all.Meetings
         Radix.iterate (fun _ punch -> due <- min due (Punch.deadline punch)) all.Punches
         Radix.iterate (fun _ punch -> due <- min due (LegacyPunch.deadline punch)) all.Legacy
+        Radix.iterate (fun _ client -> due <- min due (StunClient.deadline client)) all.Discoveries
         { all with DueAt = due }
+
+    /// Whether a datagram is an answer that we wait for, though it looks like uTP.
+    let awaits (datagram: Bytes) (all: Introductions) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
 
     // ---- Entering and leaving ----
 
@@ -101,6 +110,20 @@ module internal Introductions =
         else
             { all with Legacy = place after.TaskId after all.Legacy }
 
+    /// A step of a discovery, and what it wants.
+    let private discover (turn: Turn) taskId (events: StunEvent[]) (client: StunClient) (all: Introductions) =
+        let struct (client, effects) = StunClient.step turn.Now events client
+        let mutable all = { all with Discoveries = place taskId client all.Discoveries }
+
+        for effect in effects do
+            match effect with
+            | StunEffect.Send(remote, datagram) -> turn.Effects.Add(Effect.SendDatagram(remote, datagram, 0))
+            | StunEffect.Done outcome ->
+                turn.Effects.Add(Effect.Discovered(taskId, outcome))
+                all <- { all with Discoveries = Radix.remove taskId all.Discoveries }
+
+        all
+
     // ---- What the application says ----
 
     /// `random` gives so many fresh words of 32 bits.
@@ -125,8 +148,16 @@ module internal Introductions =
         else
             { all with Legacy = place taskId punch all.Legacy; DueAt = turn.Now }
 
+    let beginDiscovery (turn: Turn) (random: int -> Bytes) taskId (options: StunOptions) (all: Introductions) =
+        if Radix.count all.Discoveries >= Limit then
+            turn.Effects.Add(Effect.Discovered(taskId, StunOutcome.Failed(StunFailure.NoAnswer 0L<us>)))
+            all
+        else
+            let client = StunClient.start options (Random.create (random 8)) turn.Now
+            discover turn taskId [||] client all |> withDeadline
+
     let cancel (turn: Turn) taskId (all: Introductions) =
-        let mutable result = all
+        let mutable result = { all with Discoveries = Radix.remove taskId all.Discoveries }
 
         Radix.iterate
             (fun key (meeting: Meeting) ->
@@ -260,6 +291,15 @@ module internal Introductions =
         let result =
             if isIdle all then
                 ValueNone
+            elif awaits datagram all then
+                let mutable result = all
+
+                Radix.iterate
+                    (fun taskId client ->
+                        result <- discover turn taskId [| StunEvent.Received(from, datagram) |] client result)
+                    all.Discoveries
+
+                ValueSome result
             elif LegacyPunch.isQuestion datagram || LegacyPunch.isAnswer datagram then
                 receiveLegacy turn from datagram all
             else
@@ -309,5 +349,11 @@ module internal Introductions =
                     if LegacyPunch.deadline punch <= turn.Now then
                         result <- keepLegacy turn (LegacyPunch.tick turn punch) result)
                 all.Legacy
+
+            Radix.iterate
+                (fun taskId client ->
+                    if StunClient.deadline client <= turn.Now then
+                        result <- discover turn taskId [||] client result)
+                all.Discoveries
 
             withDeadline result

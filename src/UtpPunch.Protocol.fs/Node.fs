@@ -86,7 +86,10 @@ module Node =
             let datagram = datagrams[index]
             let mutable packet = Unchecked.defaultof<Packet>
 
-            match Wire.decode datagram &packet with
+            // An answer of STUN begins as uTP's DATA does.
+            let isAwaited = Introductions.awaits datagram step.Node.Introductions
+
+            match (if isAwaited then Malformed.Foreign else Wire.decode datagram &packet) with
             | Malformed.None ->
                 let header = packet.Header
 
@@ -184,6 +187,8 @@ module Node =
         | Event.Meet(taskId, plan) -> introductions step (Introductions.meet step.Turn (draw step.Node) taskId plan)
         | Event.PunchLegacy(taskId, remote, attempts) ->
             introductions step (Introductions.punchLegacy step.Turn taskId remote attempts)
+        | Event.Discover(taskId, options) ->
+            introductions step (Introductions.beginDiscovery step.Turn (draw step.Node) taskId options)
         | Event.Cancel taskId -> introductions step (Introductions.cancel step.Turn taskId)
 
     // ---- The step ----

@@ -9,7 +9,8 @@ type RendezvousOptions =
       MaxPerSource: int
       RatePerSource: int
       Lifetime: Duration
-      Legacy: bool }
+      Legacy: bool
+      Stun: bool }
 
 [<Struct; NoComparison>]
 type RendezvousStatistics = { Waiting: int; Introductions: int; Introduced: int64; Dropped: int64 }
@@ -58,6 +59,7 @@ type Rendezvous =
             /// Guests under their own number, pairings under the complement of theirs.
             mutable Agenda: Agenda
             mutable Tracker: LegacyTracker
+            Stun: StunServer
             mutable Waiting: int
             mutable Introduced: int64
             mutable Dropped: int64
@@ -71,7 +73,8 @@ module Rendezvous =
           MaxPerSource = 512
           RatePerSource = 100
           Lifetime = Time.seconds 60
-          Legacy = false }
+          Legacy = false
+          Stun = false }
 
     /// Cookies are good for one to two of these.
     let private cookieAge = Time.seconds 60
@@ -105,6 +108,7 @@ module Rendezvous =
           Sources = Radix.empty
           Agenda = Agenda.empty
           Tracker = LegacyTracker.empty
+          Stun = StunServer.create (ValueSome "UtpPunch") (Array.map ValueSome options.Sockets)
           Waiting = 0
           Introduced = 0L
           Dropped = 0L }
@@ -375,6 +379,10 @@ module Rendezvous =
             | ValueSome(struct (number, guest)) -> remove server number guest
             | ValueNone -> ()
         | ValueSome(RendezvousMessage.Observe handle) -> sendUnproven (RendezvousMessage.Observed(handle, remote))
+        | ValueNone when server.Options.Stun && Stun.looksLike datagram ->
+            match StunServer.answer (int remote.Via) (Endpoint.via 0us remote) datagram server.Stun with
+            | ValueSome answer -> sent.Add(struct (Endpoint.via (uint16 answer.Socket) answer.Remote, answer.Datagram))
+            | ValueNone -> server.Dropped <- server.Dropped + 1L
         | ValueNone when server.Options.Legacy && LegacyTracker.isQuestion datagram ->
             let struct (tracker, answers) = LegacyTracker.receive server.Now remote datagram server.Tracker
             server.Tracker <- tracker

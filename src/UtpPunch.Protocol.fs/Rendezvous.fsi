@@ -16,6 +16,9 @@ type RendezvousOptions =
         Lifetime: Duration
         /// Whether it speaks the JSON of the npm package's tracker, too. Its answers are larger than its questions, and prove nothing.
         Legacy: bool
+        /// Whether it answers STUN, too (RFC 8489): the answers are a little larger than the questions. With four sockets, which are the
+        /// two ports of one address and then those of another, clients learn all about their NAT (RFC 5780).
+        Stun: bool
     }
 
 /// How much a server has to do.

@@ -199,6 +199,16 @@ module internal TraceReading =
           Birthday = isSet line "birthday"
           PrimingHops = int (limited line "hops" 0L 255L) }
 
+    let private endpoints (text: string) : Endpoint[] =
+        if text = "" then [||] else text.Split ',' |> Array.map parseEndpoint
+
+    let private discovery (line: TraceLine) : StunOptions =
+        { Servers = endpoints (find line "servers")
+          Local = (if find line "local" = "none" then ValueNone else ValueSome(remote line "local"))
+          Patience = parseDuration (find line "patience")
+          TestPatience = parseDuration (find line "test")
+          Behaviour = isSet line "behaviour" }
+
     let event payloads (line: TraceLine) =
         let patience () = parseDuration (find line "patience")
 
@@ -216,6 +226,7 @@ module internal TraceReading =
         | "unreachable" -> Event.Unreachable(remote line "to")
         | "meet" -> Event.Meet(task line, plan line)
         | "punch" -> Event.PunchLegacy(task line, remote line "to", int (limited line "n" 0L (int64 Int32.MaxValue)))
+        | "discover" -> Event.Discover(task line, discovery line)
         | "cancel" -> Event.Cancel(task line)
         | "pkt" -> raise (FormatException "There is no recv line that this datagram belongs to.")
         | kind -> bad "kind of event" kind

@@ -107,11 +107,34 @@ module private Tasks =
            count "birthday" (if plan.Birthday then 1L else 0L)
            count "hops" (int64 plan.PrimingHops) |]
 
+    let private seen (place: Endpoint voption) =
+        match place with
+        | ValueSome place -> endpoint place
+        | ValueNone -> "none"
+
+    let discovery taskId (options: StunOptions) =
+        [| name taskId
+           "servers=" + String.Join(",", options.Servers |> Array.map endpoint)
+           "local=" + seen options.Local
+           "patience=" + duration options.Patience
+           "test=" + duration options.TestPatience
+           count "behaviour" (if options.Behaviour then 1L else 0L) |]
+
+    let outcome taskId (outcome: StunOutcome) =
+        match outcome with
+        | StunOutcome.Found it ->
+            [| name taskId
+               text "server" (endpoint it.Server)
+               text "mapped" (endpoint it.Mapped)
+               "mapping=" + it.Mapping.ToString()
+               "filtering=" + it.Filtering.ToString() |]
+        | StunOutcome.Failed(StunFailure.NoAnswer after) ->
+            [| name taskId; "failed=NoAnswer"; "after=" + duration after |]
+        | StunOutcome.Failed(StunFailure.Refused(code, _)) ->
+            [| name taskId; "failed=Refused"; count "code" (int64 code) |]
+        | StunOutcome.Failed StunFailure.Nonsense -> [| name taskId; "failed=Nonsense" |]
+
     let report taskId (report: PunchReport) =
-        let seen (place: Endpoint voption) =
-            match place with
-            | ValueSome place -> endpoint place
-            | ValueNone -> "none"
 
         [| name taskId
            "stage=" + stage report.Stage
@@ -173,6 +196,7 @@ module TraceText =
                 line
                     "punch"
                     [| Tasks.name taskId; Fields.text "to" (endpoint remote); Fields.count "n" (int64 attempts) |]
+            | Event.Discover(taskId, options) -> line "discover" (Tasks.discovery taskId options)
             | Event.Cancel taskId -> line "cancel" [| Tasks.name taskId |]
 
         lines.ToArray()
@@ -221,6 +245,7 @@ module TraceText =
             | Effect.Introduced(taskId, peer) ->
                 line "introduced" [| Tasks.name taskId; Fields.text "peer" (endpoint peer) |]
             | Effect.Punched(taskId, report) -> line "punched" (Tasks.report taskId report)
+            | Effect.Discovered(taskId, outcome) -> line "discovered" (Tasks.outcome taskId outcome)
             | Effect.Noted(rule, remote) ->
                 line "noted" [| "rule=" + TraceWords.rule rule; Fields.text "to" (endpoint remote) |]
 

@@ -212,6 +212,8 @@ type Event =
     | Meet of taskId: TaskId * plan: MeetPlan
     /// Punch as the npm package utp-punch does, `attempts` times every 500 ms.
     | PunchLegacy of taskId: TaskId * remote: Endpoint * attempts: int
+    /// Ask STUN servers how they see us.
+    | Discover of taskId: TaskId * options: StunOptions
     /// Call it off.
     | Cancel of taskId: TaskId
 
@@ -247,5 +249,7 @@ type Effect =
     | Introduced of taskId: TaskId * peer: Endpoint
     /// What came of a punch. The last effect that names this task, unless it stays in its room.
     | Punched of taskId: TaskId * report: PunchReport
+    /// What STUN servers said. The last effect that names this task.
+    | Discovered of taskId: TaskId * outcome: StunOutcome
     /// An uncommon rule fired.
     | Noted of rule: Rule * remote: Endpoint

@@ -113,4 +113,5 @@ type Applications(scenario: Scenario, marks: Marks, wake: Action<Actor, App, Ins
         | Effect.Registered _
         | Effect.Introduced _
         | Effect.Punched _
+        | Effect.Discovered _
         | Effect.Noted _ -> ()

@@ -54,6 +54,7 @@ module Describe =
         | Effect.Introduced(taskId, peer) -> $"introduced {taskId} {endpoint peer}"
         | Effect.Punched(taskId, report) ->
             $"punched {taskId} {report.Stage} {endpoint report.Remote} {report.Kind} dials={report.Dials} sent={report.Sent}"
+        | Effect.Discovered(taskId, outcome) -> $"discovered {taskId} {outcome}"
         | Effect.Noted(rule, remote) -> $"noted {Names.rule rule} {endpoint remote}"
 
     let effects (effects: Effect[]) =
@@ -82,4 +83,5 @@ module Describe =
         | Effect.Registered _
         | Effect.Introduced _
         | Effect.Punched _
+        | Effect.Discovered _
         | Effect.Noted _ -> ValueNone

@@ -74,6 +74,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
         | Effect.Foreign _
         | Effect.Registered _
         | Effect.Introduced _
+        | Effect.Discovered _
         | Effect.Noted _ -> ()
 
     interface IInternetHost with

@@ -237,6 +237,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.Unreachable _
         | Event.Meet _
         | Event.PunchLegacy _
+        | Event.Discover _
         | Event.Cancel _ -> ()
 
     let settle (effects: ResizeArray<Effect>) now (stream: OracleStream) =

@@ -143,7 +143,8 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
         | Effect.CloseSockets _
         | Effect.Registered _
         | Effect.Introduced _
-        | Effect.Punched _ -> ()
+        | Effect.Punched _
+        | Effect.Discovered _ -> ()
         | Effect.Noted(rule, _) -> side.Noted[rule] <- side.Count rule + 1
 
     /// Steps one side with these events, now, and again with what its application answers.

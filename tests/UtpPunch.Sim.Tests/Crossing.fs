@@ -148,6 +148,7 @@ type private Party
         | Effect.Registered _
         | Effect.Introduced _
         | Effect.Punched _
+        | Effect.Discovered _
         | Effect.Noted _ -> ()
 
     /// The next thing that the application does, if there is one.

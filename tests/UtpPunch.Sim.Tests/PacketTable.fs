@@ -244,6 +244,7 @@ let private outcomeOf stage packetType number acknowledgement =
               | Effect.Registered _
               | Effect.Introduced _
               | Effect.Punched _
+              | Effect.Discovered _
               | Effect.Noted _ -> () ]
 
     let sent = [ for seen in puppet.Fresh() -> name seen.Type ]

@@ -27,6 +27,11 @@ internal sealed partial class Engine
         bool OnPunched(PunchReport report, Task<UtpStream>? opened);
 
         void OnLost(Failure failure);
+
+        /// <summary>What STUN servers said; the last that it hears.</summary>
+        void OnDiscovered(StunOutcome outcome)
+        {
+        }
     }
 
     /// <summary>A name for a task. On the engine's thread.</summary>
@@ -54,6 +59,13 @@ internal sealed partial class Engine
                 break;
             case Effect.Punched punched:
                 OnPunched(punched.taskId, punched.report);
+                break;
+            case Effect.Discovered discovered:
+                if (_tasks.Remove(discovered.taskId, out var task))
+                {
+                    task.OnDiscovered(discovered.outcome);
+                }
+
                 break;
             default:
                 throw new SwitchExpressionException(effect);

@@ -75,6 +75,17 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
         result.Explanation,
         result.PeerObservedEndPoint);
 
+    /// <summary>Why STUN servers told nothing.</summary>
+    public static Failure Of(StunFailure failure, EndPoint server) => new(
+        UtpError.DiscoveryFailed,
+        failure switch
+        {
+            StunFailure.NoAnswer none => $"The STUN server {server} did not answer in {InWords(Clock.ToTimeSpan(none.after))}.",
+            StunFailure.Refused refused => $"The STUN server {server} refused with {refused.code} ({refused.reason}).",
+            _ => $"What {server} answered is not STUN.",
+        },
+        server as IPEndPoint);
+
     /// <summary>The peer, whose turn it was, opened no stream.</summary>
     public static Failure NotOpened(IPEndPoint remote, TimeSpan age) => new(
         UtpError.ConnectTimeout,
