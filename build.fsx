@@ -18,6 +18,8 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   test [NAME]       build everything, check the formatting, run all tests, or those whose name holds NAME;
                     arguments that begin with -- go to Expecto; with CI=true a skipped test fails
   bench             build and run the benchmarks; arguments go to them
+  natlab            build the tool and run it behind all pairs of ten kinds of NAT that the kernel plays, as root on Linux;
+                    arguments go to it, --help lists them
   mutants [MUTANT…] put each bug of tests/mutants, or those with these numbers or names, into a copy of the core and let the
                     simulator hunt it; a mutant that survives fails. --runs N (200) and --seed N (1) say how long and
                     where, --markdown FILE writes the table
@@ -277,6 +279,10 @@ let run arguments =
     | "bench" :: rest ->
         installPeers () |> ignore
         buildAndRun "bench/UtpPunch.Bench" "UtpPunch.Bench" rest
+    | "natlab" :: rest ->
+        installPeers () |> ignore
+        build "src/UtpPunch.Cli"
+        buildAndRun "tests/UtpPunch.NatLab" "UtpPunch.NatLab" rest
     | [ "format" ] ->
         restorePackages ()
         dotnet (fantomas [])

@@ -6,6 +6,10 @@ open System
 [<NoComparison>]
 type internal Expected = { Remote: Endpoint; Until: Instant }
 
+/// A peer whose packets come from another address than ours go to.
+[<NoComparison>]
+type internal Alias = { From: Endpoint; Path: Endpoint }
+
 /// All meetings and punches of a node. A value; what has no business in it is left alone, so that streams pay nothing for it.
 [<NoComparison>]
 type internal Introductions =
@@ -16,6 +20,7 @@ type internal Introductions =
         /// By the task.
         Legacy: Radix<LegacyPunch>
         Expected: Expected[]
+        Aliases: Alias[]
         DueAt: Instant
     }
 
@@ -27,6 +32,9 @@ module internal Introductions =
     [<Literal>]
     let private MaxExpected = 64
 
+    [<Literal>]
+    let private MaxAliases = 64
+
     let private expectFor = Time.seconds 30
 
     let empty =
@@ -34,6 +42,7 @@ module internal Introductions =
           Punches = Radix.empty
           Legacy = Radix.empty
           Expected = [||]
+          Aliases = [||]
           DueAt = Time.never }
 
     let isIdle (all: Introductions) =
@@ -41,6 +50,15 @@ module internal Introductions =
 
     let isExpected (now: Instant) (remote: Endpoint) (all: Introductions) =
         all.Expected |> Array.exists (fun it -> now < it.Until && it.Remote.Equals remote)
+
+    /// Under which address the sender of a packet is known.
+    let pathOf (from: Endpoint) (all: Introductions) : Endpoint =
+        let mutable path = from
+
+        for alias in all.Aliases do
+            if alias.From.Equals from then path <- alias.Path
+
+        path
 
     let private withDeadline (all: Introductions) : Introductions =
         let mutable due = Time.never
@@ -69,7 +87,12 @@ module internal Introductions =
 
             match before.Phase, after.Phase with
             | PunchPhase.Open _, _ -> all
-            | _, PunchPhase.Open(path, _) when not after.IsLower -> expect turn path all
+            | _, PunchPhase.Open(path, from, _) ->
+                let others = all.Aliases |> Array.filter (fun it -> not (it.From.Equals from))
+                let kept = if others.Length >= MaxAliases then Array.tail others else others
+                let own = if from.Equals path then [||] else [| { From = from; Path = path } |]
+                let all = { all with Aliases = Array.append kept own }
+                if after.IsLower then all else expect turn path all
             | _ -> all
 
     let private keepLegacy (turn: Turn) (after: LegacyPunch) (all: Introductions) =

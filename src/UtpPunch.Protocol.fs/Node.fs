@@ -76,6 +76,9 @@ module Node =
         | Phase.Lingering -> Arrivals.receive step.Turn arrivedAt &packet own
 
     let private receive step (remote: Endpoint) (datagrams: Datagrams) =
+        let from = remote
+        let all = step.Node.Introductions
+        let remote = if all.Aliases.Length = 0 then from else Introductions.pathOf from all
         // Nearly always all packets of a batch are for one stream.
         let mutable last = ValueNone
 
@@ -106,9 +109,9 @@ module Node =
                         Accepting.reset step remote header
             | Malformed.Extension -> note step Rule.MalformedExtension remote
             | _ ->
-                match Introductions.receive step.Turn (draw step.Node) remote datagram step.Node.Introductions with
+                match Introductions.receive step.Turn (draw step.Node) from datagram step.Node.Introductions with
                 | ValueSome introductions -> step.Node.Introductions <- introductions
-                | ValueNone -> step.Turn.Effects.Add(Effect.Foreign(remote, datagram))
+                | ValueNone -> step.Turn.Effects.Add(Effect.Foreign(from, datagram))
 
     // ---- What the application says ----
 

@@ -23,8 +23,9 @@ type internal PunchPhase =
     | Probing
     /// An address has answered; the peer is asked to take it. Only the lower peer asks, so that there is one choice.
     | Choosing of path: Endpoint * kind: PathKind * roundTrip: Duration * until: Instant
-    /// Both have the path. Questions are answered for a while, and the path is kept open.
-    | Open of path: Endpoint * until: Instant
+    /// Both have the path: where we send, and whence the peer's packets come, which is not the same where NATs take a port for each
+    /// destination. Questions are answered for a while, and the path is kept open.
+    | Open of path: Endpoint * from: Endpoint * until: Instant
     /// Given up: a peer that still chooses is told.
     | Failed of until: Instant
 
@@ -50,6 +51,8 @@ type internal Punch =
         GiveUpAt: Instant
         Phase: PunchPhase
         Candidates: Candidate[]
+        /// Where the last questions went, the newest first: an answer tells which of them arrived, whatever address it comes from.
+        Asked: struct (uint32 * Endpoint)[]
         /// Of the last packet sent.
         Number: uint32
         /// Of the highest packet heard, and which of the 64 up to it were.
@@ -69,6 +72,9 @@ module internal Punch =
     /// Beyond this, addresses that are learnt are answered, but not tried.
     [<Literal>]
     let private MaxCandidates = 40
+
+    [<Literal>]
+    let private MaxAsked = 128
 
     /// Without word from the rendezvous that both have begun, priming ends after this.
     let private priming = Time.milliseconds 400
@@ -119,6 +125,7 @@ module internal Punch =
           GiveUpAt = now + plan.PunchPatience + (if isLower then 0L<us> else grace)
           Phase = PunchPhase.Probing
           Candidates = candidates
+          Asked = [||]
           Number = 0u
           Highest = 0u
           Window = 0UL
@@ -159,7 +166,10 @@ module internal Punch =
 
     let private nowhere = Endpoint.ofIPv4 0u 0us
 
-    let private ask turn kind remote hops punch = send turn kind remote 0u nowhere hops punch
+    let private ask turn kind remote hops punch =
+        let punch = send turn kind remote 0u nowhere hops punch
+        let known = Array.truncate (MaxAsked - 1) punch.Asked
+        { punch with Asked = Array.append [| struct (punch.Number, remote) |] known }
 
     let private note (turn: Turn) rule remote = turn.Effects.Add(Effect.Noted(rule, remote))
 
@@ -185,13 +195,13 @@ module internal Punch =
         | ValueSome spray when spray.Opens -> turn.Effects.Add(Effect.CloseSockets(int keep))
         | _ -> ()
 
-    let private succeed (turn: Turn) (path: Endpoint) kind roundTrip (punch: Punch) : Punch =
+    let private succeed (turn: Turn) (path: Endpoint) from kind roundTrip (punch: Punch) : Punch =
         closeSockets turn path.Via punch
 
         turn.Effects.Add(Effect.Punched(punch.TaskId, report PunchStage.Open path kind roundTrip turn.Now punch))
 
         { punch with
-            Phase = PunchPhase.Open(path, turn.Now + hold)
+            Phase = PunchPhase.Open(path, from, turn.Now + hold)
             Spray = ValueNone
             KeepAliveAt = turn.Now + keepAliveEvery }
 
@@ -210,7 +220,7 @@ module internal Punch =
 
     let isGone (now: Instant) (punch: Punch) =
         match punch.Phase with
-        | PunchPhase.Open(_, until)
+        | PunchPhase.Open(_, _, until)
         | PunchPhase.Failed until -> now >= until
         | PunchPhase.Probing
         | PunchPhase.Choosing _ -> false
@@ -276,12 +286,17 @@ module internal Punch =
 
         match punch.Phase with
         | PunchPhase.Probing when punch.IsLower ->
-            let roundTrip = roundTripOf from probe.Echo turn.Now punch
+            let path =
+                match punch.Asked |> Array.tryFind (fun (struct (number, _)) -> number = probe.Echo) with
+                | Some(struct (_, remote)) -> remote
+                | None -> from
+
+            let roundTrip = roundTripOf path probe.Echo turn.Now punch
 
             choose
                 turn
-                from
-                { punch with Phase = PunchPhase.Choosing(from, kindOf from punch, roundTrip, turn.Now + choosing) }
+                path
+                { punch with Phase = PunchPhase.Choosing(path, kindOf path punch, roundTrip, turn.Now + choosing) }
         | _ -> punch
 
     let private receiveChoice (turn: Turn) (from: Endpoint) (probe: Probe) (punch: Punch) : Punch =
@@ -294,7 +309,7 @@ module internal Punch =
                 | Some it when it.Tried > 0 -> turn.Now - it.LastSentAt
                 | _ -> 0L<us>
 
-            agree ProbeKind.Chosen punch |> succeed turn from (kindOf from punch) roundTrip
+            agree ProbeKind.Chosen punch |> succeed turn from from (kindOf from punch) roundTrip
         | PunchPhase.Open _ when not punch.IsLower -> agree ProbeKind.Chosen punch
         | PunchPhase.Failed _ -> agree ProbeKind.Refuse punch
         | _ -> punch
@@ -319,8 +334,8 @@ module internal Punch =
                     if phase = PunchPhase.Probing then learn turn from answered else answered
                 | ProbeKind.Answer, _ -> receiveAnswer turn from probe punch
                 | ProbeKind.Choose, _ -> receiveChoice turn from probe punch
-                | ProbeKind.Chosen, PunchPhase.Choosing(path, kind, roundTrip, _) when path.Equals from ->
-                    succeed turn path kind roundTrip punch
+                | ProbeKind.Chosen, PunchPhase.Choosing(path, kind, roundTrip, _) ->
+                    succeed turn path from kind roundTrip punch
                 | ProbeKind.Refuse, PunchPhase.Choosing _ -> fail turn PunchStage.PeerGaveUp punch
                 | (ProbeKind.Chosen | ProbeKind.Refuse), _ -> punch
 
@@ -414,7 +429,7 @@ module internal Punch =
         | PunchPhase.Probing -> punch |> probeAll turn |> spray turn
         | PunchPhase.Choosing(_, _, _, until) when turn.Now >= until -> fail turn PunchStage.NotAgreed punch
         | PunchPhase.Choosing(path, _, _, _) when turn.Now >= punch.KeepAliveAt -> choose turn path punch
-        | PunchPhase.Open(path, _) when turn.Now >= punch.KeepAliveAt ->
+        | PunchPhase.Open(path, _, _) when turn.Now >= punch.KeepAliveAt ->
             { ask turn ProbeKind.Probe path 0 punch with KeepAliveAt = turn.Now + keepAliveEvery }
         | PunchPhase.Choosing _
         | PunchPhase.Open _
@@ -432,5 +447,5 @@ module internal Punch =
 
             min (min next spray) punch.GiveUpAt
         | PunchPhase.Choosing(_, _, _, until) -> min until punch.KeepAliveAt
-        | PunchPhase.Open(_, until) -> min until punch.KeepAliveAt
+        | PunchPhase.Open(_, _, until) -> min until punch.KeepAliveAt
         | PunchPhase.Failed until -> until

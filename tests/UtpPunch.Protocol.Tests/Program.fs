@@ -19,6 +19,10 @@ let main args =
           AnyBytes.tests
           Transfers.tests
           Laws.tests
+          StunTests.tests
+          StunServerTests.tests
+          StunClientTests.tests
+          StunClientLaws.tests
           TraceTexts.tests
           Replays.tests
           Tidy.tests ]

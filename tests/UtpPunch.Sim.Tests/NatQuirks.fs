@@ -86,6 +86,41 @@ let tests =
                   [ [ true; false ]; [ true; true ]; [ false; false ] ]
                   "by outbound, by inbound"
           }
+          test "strangers that come in keep no mapping that only its owner may keep" {
+              for refresh, lives in [ Refresh.Outbound, false; Refresh.Both, true ] do
+                  let life = Time.seconds 30
+                  let world = probed { kernel 8 with Refresh = refresh; Unreplied = life; Stream = life }
+                  let struct (host, socket) = hostAt world 6001
+                  let outside = (seenAt world host socket world.Places[0]).Value
+
+                  for turn in 1..8 do
+                      idle world (Time.seconds 8)
+                      world.Server.Send(world.Internet, world.Places[1 + turn % 2], outside)
+                      settle world.Internet
+
+                  Expect.equal (comesIn world host world.Places[1] outside) lives $"{refresh}"
+          }
+          test "an unanswered flow does not take from a filter what an answered one to the same address gave it" {
+              let nat =
+                  Nat(
+                      { kernel 3 with Unreplied = Time.seconds 30; Stream = Time.seconds 120 },
+                      Endpoint.ofIPv4 1u 0us,
+                      1UL
+                  )
+
+              let inside = Endpoint.ofIPv4 2u 6001us
+              let outside = Endpoint.ofIPv4 1u 6001us
+              let remote = Endpoint.ofIPv4 3u 1us
+              let after seconds = Time.seconds seconds
+              nat.Outbound(after 0, inside, remote) |> ignore
+              nat.Inbound(after 1, remote, outside) |> ignore
+              nat.Outbound(after 2, inside, port 2 remote) |> ignore
+
+              for seconds, enters in [ 60, true; 200, false ] do
+                  match nat.Inbound(after seconds, port seconds remote, outside) with
+                  | Translation.Passed(_, target) -> Expect.equal (enters, target) (true, inside) $"after {seconds} s"
+                  | Translation.Dropped _ -> Expect.isFalse enters $"after {seconds} s"
+          }
           test "two hosts with the same port: the second is given another, and the same for all" {
               let world = probed home
               let struct (one, first) = hostAt world 6001

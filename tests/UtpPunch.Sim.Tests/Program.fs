@@ -26,6 +26,8 @@ let main args =
               Metamorphic.tests
               Bounds.tests
               NatMatrices.tests
+              PunchMatrices.tests
+              Punching.tests
               NatKinds.tests
               NatLaws.tests
               NatGuessing.tests

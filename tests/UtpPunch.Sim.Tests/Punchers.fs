@@ -23,7 +23,8 @@ let readEndpoint (bytes: byte[]) : Endpoint =
     { High = BinaryPrimitives.ReadUInt64BigEndian(ReadOnlySpan(bytes, 0, 8))
       Low = BinaryPrimitives.ReadUInt64BigEndian(ReadOnlySpan(bytes, 8, 8))
       Scope = 0u
-      Port = BinaryPrimitives.ReadUInt16BigEndian(ReadOnlySpan(bytes, 16, 2)) }
+      Port = BinaryPrimitives.ReadUInt16BigEndian(ReadOnlySpan(bytes, 16, 2))
+      Via = 0us }
 
 let private ordinaryTtl = 64
 

@@ -1,0 +1,138 @@
+namespace UtpPunch.Sim
+
+open System
+open System.Collections.Generic
+open UtpPunch.Protocol
+
+/// A node on the imagined internet. Beside the socket that it is bound to it has those that it opens for birthday probing.
+[<Sealed>]
+type NodeHost(socket: Endpoint, seed: uint64) =
+    let mutable node =
+        Node.create NodeOptions.standard (Bytes(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index)))) 0L<us>
+
+    let told = List<Event>()
+    let more = HashSet<uint16>()
+    let punched = List<PunchReport>()
+    let mutable opened = 0
+    let mutable nextConnId = 2
+    let mutable sent = 0L
+
+    static let ordinaryTtl = 64
+
+    /// The further sockets' ports lie above the first one's.
+    let socketOf (via: uint16) = Endpoint.withPort (socket.Port + via) socket
+
+    member _.Socket = socket
+    member _.Node = node
+    /// What came of its punches, in order.
+    member _.Punched = punched
+    /// Streams over punched paths that are open.
+    member _.Opened = opened
+    member _.Sent = sent
+    member val PunchedAt = Time.never with get, set
+    member val OpenedAt = Time.never with get, set
+
+    member this.Tell(internet: Internet, event: Event) =
+        told.Add event
+        internet.Wake this
+
+    member private this.Perform(now: Instant, out: List<FromHost>, again: List<Event>, effect: Effect) =
+        let emit (remote: Endpoint) ttl (bytes: byte[]) =
+            // What a socket that is closed again should have sent is lost.
+            if remote.Via = 0us || more.Contains remote.Via then
+                sent <- sent + 1L
+                out.Add { Socket = socketOf remote.Via; To = Endpoint.via 0us remote; Ttl = ttl; Bytes = bytes }
+
+        match effect with
+        | Effect.SendDatagram(remote, datagram, hops) ->
+            emit remote (if hops = 0 then ordinaryTtl else hops) (datagram.Span.ToArray())
+        | Effect.Send(remote, train) ->
+            for index in 0 .. train.Count - 1 do
+                let bytes = Array.zeroCreate (train.LengthOf index)
+                train.Write(index, Span<byte> bytes) |> ignore
+                emit remote ordinaryTtl bytes
+        | Effect.OpenSockets count ->
+            for via in 1..count do
+                more.Add(uint16 via) |> ignore
+        | Effect.CloseSockets keep -> more.RemoveWhere(fun via -> int via <> keep) |> ignore
+        | Effect.Punched(_, report) ->
+            punched.Add report
+            this.PunchedAt <- now
+
+            if report.Stage = PunchStage.Open && report.Dials then
+                again.Add(Event.Connect(nextConnId, report.Remote, Dialect.Bep29, Time.seconds 30))
+                nextConnId <- nextConnId + 2
+        | Effect.Opened _
+        | Effect.Accepted _ ->
+            opened <- opened + 1
+            this.OpenedAt <- now
+        | Effect.Deliver _
+        | Effect.Writable _
+        | Effect.Ended _
+        | Effect.Finished _
+        | Effect.Closed _
+        | Effect.Foreign _
+        | Effect.Registered _
+        | Effect.Introduced _
+        | Effect.Noted _ -> ()
+
+    interface IInternetHost with
+        member this.Step(now, arrived) =
+            let out = List<FromHost>()
+            let mutable batch = List<Event> told
+            told.Clear()
+
+            for incoming in arrived do
+                let from = Endpoint.via (incoming.Socket.Port - socket.Port) incoming.From
+                batch.Add(Event.Received(from, Datagrams.One(Bytes incoming.Bytes, now)))
+
+            let mutable going = true
+
+            while going do
+                let struct (next, effects) = Node.step now (batch.ToArray()) node
+                node <- next
+                batch <- List<Event>()
+
+                for effect in effects do
+                    this.Perform(now, out, batch, effect)
+
+                going <- batch.Count > 0
+
+            out.ToArray()
+
+        member _.Deadline = Node.deadline node
+
+        member _.IsOpen other =
+            Endpoint.isSameAddress other socket
+            && (other.Port = socket.Port || (other.Port > socket.Port && more.Contains(other.Port - socket.Port)))
+
+/// A rendezvous server on the imagined internet.
+[<Sealed>]
+type RendezvousHost(sockets: Endpoint[], seed: uint64) =
+    let mutable server =
+        Rendezvous.create
+            { Rendezvous.standard with Sockets = sockets; RatePerSource = 10_000 }
+            (Bytes(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index))))
+            0L<us>
+
+    member _.Sockets = sockets
+    member _.Statistics = Rendezvous.statistics server
+
+    interface IInternetHost with
+        member _.Step(now, arrived) =
+            let received =
+                [| for incoming in arrived do
+                       let via = Array.IndexOf(sockets, incoming.Socket)
+                       struct (Endpoint.via (uint16 via) incoming.From, Bytes incoming.Bytes) |]
+
+            let struct (next, sent) = Rendezvous.step now received server
+            server <- next
+
+            [| for struct (remote, datagram) in sent ->
+                   { Socket = sockets[int remote.Via]
+                     To = Endpoint.via 0us remote
+                     Ttl = 64
+                     Bytes = datagram.Span.ToArray() } |]
+
+        member _.Deadline = Rendezvous.deadline server
+        member _.IsOpen socket = Array.contains socket sockets

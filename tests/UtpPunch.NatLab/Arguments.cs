@@ -1,0 +1,87 @@
+using System.Globalization;
+using UtpPunch.NatLab.Network;
+
+namespace UtpPunch.NatLab;
+
+/// <summary>The command line cannot be understood, or this machine cannot do it. The message is one line.</summary>
+internal sealed class UsageException(string message) : Exception(message);
+
+/// <summary>What is asked for.</summary>
+internal sealed record Arguments
+{
+    public const string Usage = """
+        natlab [OPTIONS]         a punching tool behind all pairs of ten kinds of NAT that the kernel plays; needs root
+          --tool NAME            utp (default), reflexive (the reference, in this process), npm (utp-punch's own punch)
+          --utp PATH             utp.dll, or a program with the same commands `rendezvous` and `punch`
+          --birthday             utp's peers may try many ports
+          --timeout SECONDS      what utp's peers are told (15, with --birthday 60)
+          --log FOLDER           what utp's peers say, a file for each
+          --mode MODE            only one of simultaneous, 60 and 1000: B is that many milliseconds late
+          --pairs N              only N pairs, spread over the matrix
+          --pair A,B             only this pair; may be given again
+          --primed N             reflexive: the first N probes have a low time to live (5)
+          --labs N               so many pairs side by side (8)
+        natlab verify            measures the ten NATs and compares them with the table
+        """;
+
+    public string Tool { get; private init; } = "utp";
+
+    public string Program { get; private init; } = Repository.Tool;
+
+    public bool Birthday { get; private init; }
+
+    public int? TimeoutSeconds { get; private init; }
+
+    public string? Log { get; private init; }
+
+    public int Primed { get; private init; } = 5;
+
+    public int Labs { get; private init; } = 8;
+
+    /// <summary>How late B is, in milliseconds: one matrix for each.</summary>
+    public int[] Modes { get; private init; } = [0, 60, 1000];
+
+    public IReadOnlyList<(int A, int B)> Pairs { get; private init; } = [];
+
+    public static Arguments Parse(ReadOnlySpan<string> words)
+    {
+        var parsed = new Arguments();
+        for (; words is [var option, ..]; words = words[1..])
+        {
+            if (option == "--birthday")
+            {
+                parsed = parsed with { Birthday = true };
+                continue;
+            }
+
+            words = words[1..];
+            var value = words is [var next, ..] ? next : throw new UsageException($"{option} is no option, or needs a value\n{Usage}");
+            parsed = option switch
+            {
+                "--tool" when value is "utp" or "reflexive" or "npm" => parsed with { Tool = value },
+                "--utp" => parsed with { Program = File.Exists(value) ? Path.GetFullPath(value) : value },
+                "--timeout" => parsed with { TimeoutSeconds = Number(value, 3600) },
+                "--log" => parsed with { Log = Directory.CreateDirectory(value).FullName },
+                "--mode" when value == "simultaneous" => parsed with { Modes = [0] },
+                "--mode" when value is "60" or "1000" => parsed with { Modes = [Number(value, 1000)] },
+                "--pairs" => parsed with { Pairs = [.. Matrix.Pairs(Number(value, NatType.All.Count * NatType.All.Count))] },
+                "--pair" => parsed with { Pairs = [.. parsed.Pairs, Pair(value)] },
+                "--primed" => parsed with { Primed = Number(value, 1000) },
+                "--labs" => parsed with { Labs = Math.Max(1, Number(value, 100)) },
+                _ => throw new UsageException($"what is meant by '{option} {value}'?\n{Usage}"),
+            };
+        }
+
+        return parsed.Pairs.Count > 0 ? parsed : parsed with { Pairs = [.. Matrix.Pairs(int.MaxValue)] };
+    }
+
+    private static (int A, int B) Pair(string value) =>
+        value.Split(',') is [var a, var b]
+            ? (Number(a, NatType.All.Count - 1), Number(b, NatType.All.Count - 1))
+            : throw new UsageException($"'{value}' is no pair of NATs, such as 3,6");
+
+    private static int Number(string value, int most) =>
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= most
+            ? number
+            : throw new UsageException($"'{value}' is not a number up to {most}");
+}

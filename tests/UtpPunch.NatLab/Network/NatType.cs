@@ -1,0 +1,91 @@
+using System.Net;
+
+namespace UtpPunch.NatLab.Network;
+
+/// <summary>
+/// One of the ten kinds of NAT: how nftables makes it, and what it does when it is measured. Mapping and filter are RFC 4787's words:
+/// EIM, ADM, APDM and EIF, ADF, APDF: independent of the destination, dependent on its address, on its address and port.
+/// `Heard` are S1:a, S1:b and S2 when only S1:a was contacted; `IsPinned` says whether the port towards one who knocked stays.
+/// </summary>
+internal sealed record NatType(
+    string Name, Mapping Mapping, string Heard, bool IsPinned, string Translation, string Redirection, string Input)
+{
+    private const string Drop = "iifname wan meta l4proto udp drop";
+    private const string ToWhoeverOwnsThePort = "iifname wan meta l4proto udp dnat to udp dport map @owners";
+    private const string ToWhoeverContacted = "iifname wan meta l4proto udp udp dport . ip saddr @contacted dnat to udp dport map @owners";
+    private const string AnyPort = "masquerade fully-random";
+
+    // nft writes these two numbers in the byte order of the machine: the ports are others than one would think, and as good.
+    private const string ByHost = "snat to WAN:jhash ip saddr . udp sport mod 16384 offset 40000";
+    private const string ByHostAndTarget = "snat to WAN:jhash ip saddr . udp sport . ip daddr mod 16384 offset 40000";
+
+    private static readonly string s_inTurn =
+        $"snat to WAN:numgen inc mod 64 map {{ {string.Join(", ", Enumerable.Range(0, 64).Select(i => $"{i} : {40000 + i}"))} }}";
+
+    /// <summary>All of them; a number is an index.</summary>
+    public static IReadOnlyList<NatType> All { get; } =
+    [
+        new("Home EIM/APDF", Mapping.Independent, "T F F", true, "masquerade", "", Drop),
+        new("HomeClash EIM/APDF", Mapping.Independent, "T F F", false, "masquerade", "", ""),
+        new("FullCone EIM/EIF", Mapping.Independent, "T T T", true, "masquerade", ToWhoeverOwnsThePort, Drop),
+        new("AddrRestricted EIM/ADF", Mapping.Independent, "T T F", true, "masquerade", ToWhoeverContacted, Drop),
+        new("EIM, other port/APDF", Mapping.Independent, "T F F", true, ByHost, "", Drop),
+        new("ADM/APDF", Mapping.ByAddress, "T F F", false, ByHostAndTarget, "", Drop),
+        new("SymSequential APDM/APDF", Mapping.Sequential, "T F F", false, s_inTurn, "", Drop),
+        new("SymRandom APDM/APDF", Mapping.Random, "T F F", false, AnyPort, "", Drop),
+        new("APDM/EIF", Mapping.Random, "T T T", true, AnyPort, ToWhoeverOwnsThePort, Drop),
+        new("APDM/ADF", Mapping.Random, "T T F", false, AnyPort, ToWhoeverContacted, Drop),
+    ];
+
+    /// <summary>The rules, as `nft -f` reads them.</summary>
+    public string Rules(IPAddress wan) =>
+        $$"""
+        table ip n {
+          map owners {
+            type inet_service : ipv4_addr . inet_service
+            flags dynamic,timeout
+            timeout 120s
+          }
+          set contacted {
+            type inet_service . ipv4_addr
+            flags dynamic,timeout
+            timeout 120s
+          }
+          chain c_pre {
+            type nat hook prerouting priority dstnat
+            {{Redirection}}
+          }
+          chain c_post {
+            type nat hook postrouting priority srcnat
+            oifname wan meta l4proto udp {{Translation.Replace("WAN", wan.ToString(), StringComparison.Ordinal)}}
+          }
+          # After srcnat, so that it sees the final port, and every packet: hooks of type nat see only the first of a flow.
+          chain learn {
+            type filter hook postrouting priority 150
+            oifname wan meta l4proto udp ct direction original update @owners { ct reply proto-dst : ct original ip saddr . ct original proto-src }
+            oifname wan meta l4proto udp ct direction original update @contacted { ct reply proto-dst . ct original ip daddr }
+          }
+          chain c_in {
+            type filter hook input priority 0
+            {{Input}}
+          }
+        }
+
+        """;
+}
+
+/// <summary>Which port stands for a host's own port.</summary>
+internal enum Mapping
+{
+    /// <summary>The same for every destination.</summary>
+    Independent,
+
+    /// <summary>One for each address.</summary>
+    ByAddress,
+
+    /// <summary>One for each destination, counting up.</summary>
+    Sequential,
+
+    /// <summary>One for each destination, drawn by lot.</summary>
+    Random,
+}

@@ -1,0 +1,27 @@
+namespace UtpPunch.NatLab;
+
+/// <summary>Where the checkout is, and what was built in it.</summary>
+internal static class Repository
+{
+    public static string Root { get; } = Find();
+
+    /// <summary>The tool, built in the same configuration as this program.</summary>
+    public static string Tool { get; } =
+        Path.Combine(Root, "src", "UtpPunch.Cli", "bin", Configuration.Parent!.Name, Configuration.Name, "utp.dll");
+
+    // This program is in tests/NAME/bin/CONFIGURATION/FRAMEWORK.
+    private static DirectoryInfo Configuration => new(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
+
+    private static string Find()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            if (File.Exists(Path.Combine(folder.FullName, "UtpPunch.sln")))
+            {
+                return folder.FullName;
+            }
+        }
+
+        throw new DirectoryNotFoundException($"UtpPunch.sln is in no folder above {AppContext.BaseDirectory}");
+    }
+}

@@ -1,0 +1,109 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using UtpPunch.NatLab.Network;
+
+namespace UtpPunch.NatLab.Tools;
+
+/// <summary>A program in a namespace that tells what happens in lines of JSON, each with an `event`. It ends with this object.</summary>
+internal sealed class Peer : IDisposable
+{
+    private const int PunchFailed = 4;
+
+    private static readonly TimeSpan s_patienceAfterTheEnd = TimeSpan.FromSeconds(2);
+
+    private readonly Process _process;
+    private readonly ConcurrentQueue<string> _transcript = new();
+    private readonly Task<string> _complaints;
+    private readonly TaskCompletionSource _spoke = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task<JsonElement?> _last;
+
+    public Peer(Namespace place, string program, params IEnumerable<string> arguments)
+    {
+        _process = place.Start(program, arguments);
+        _complaints = ReadComplaintsAsync();
+        _last = ReadAsync();
+    }
+
+    /// <summary>All that it has said so far.</summary>
+    public IEnumerable<string> Transcript => _transcript;
+
+    /// <summary>Waits for the first line.</summary>
+    public async Task SpeakAsync(TimeSpan patience)
+    {
+        await Task.WhenAny(_spoke.Task, _last).WaitAsync(patience);
+        if (!_spoke.Task.IsCompleted)
+        {
+            throw new IOException($"{_process.StartInfo.ArgumentList[2]} ended without a word: {await ComplaintsAsync()}");
+        }
+    }
+
+    /// <summary>Waits until it has ended; exit code 0 is success, 4 a punch in vain.</summary>
+    public async Task<Outcome> EndAsync(TimeSpan patience, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _process.WaitForExitAsync(cancellationToken).WaitAsync(patience, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            _process.Kill();
+            return Outcome.Trouble($"still running after {patience.TotalSeconds:F0} s");
+        }
+
+        var last = await _last;
+        var why = $"exit code {_process.ExitCode}: {Text(last, "stage")} {Text(last, "advice")}".TrimEnd();
+        return _process.ExitCode switch
+        {
+            0 => Outcome.Success(Text(last, "path"), TimeSpan.FromMilliseconds(Number(last, "elapsedMs"))),
+            PunchFailed => Outcome.Failure(why),
+            _ => Outcome.Trouble($"{why} {await ComplaintsAsync()}".TrimEnd()),
+        };
+    }
+
+    /// <summary>Kills it, unless it has ended.</summary>
+    public void Dispose()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+        _process.Dispose();
+    }
+
+    private async Task<JsonElement?> ReadAsync()
+    {
+        JsonElement? last = null;
+        while (await _process.StandardOutput.ReadLineAsync() is { } line)
+        {
+            _transcript.Enqueue(line);
+            if (line.StartsWith('{'))
+            {
+                using var json = JsonDocument.Parse(line);
+                last = json.RootElement.Clone();
+                _spoke.TrySetResult();
+            }
+        }
+
+        return last;
+    }
+
+    private async Task<string> ReadComplaintsAsync()
+    {
+        var lines = new List<string>();
+        while (await _process.StandardError.ReadLineAsync() is { } line)
+        {
+            _transcript.Enqueue(line);
+            lines.Add(line);
+        }
+
+        return string.Join("; ", lines);
+    }
+
+    private Task<string> ComplaintsAsync() => _complaints.WaitAsync(s_patienceAfterTheEnd);
+
+    private static string Text(JsonElement? line, string name) =>
+        line is { } json && json.TryGetProperty(name, out var value) ? value.ToString() : "";
+
+    private static double Number(JsonElement? line, string name) =>
+        double.TryParse(Text(line, name), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number : 0;
+}

@@ -1,0 +1,123 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace UtpPunch.NatLab.Tools;
+
+/// <summary>
+/// The reference: the least that punching by peer-reflexive candidates can be. It probes the endpoint that the introducer saw, answers
+/// whatever source a probe of the other side comes from, and probes that source from then on too. The first probes have a time to live
+/// that opens the own NAT and ends in the open internet, so that they meet no NAT that is still closed.
+/// </summary>
+internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, string room, string name)
+{
+    private const short LowTtl = 4;
+    private const short PlainTtl = 64;
+
+    private readonly byte[] _buffer = new byte[2048];
+    private readonly HashSet<IPEndPoint> _targets = [];
+    private readonly byte[] _probe = Encoding.UTF8.GetBytes($"PROBE {room} {name}");
+    private readonly byte[] _answer = Encoding.UTF8.GetBytes($"ANSWER {room} {name}");
+    private readonly Stopwatch _clock = new();
+
+    public static TimeSpan Interval { get; } = TimeSpan.FromMilliseconds(50);
+
+    /// <value>How many of the first probes get the low time to live.</value>
+    public int Primed { get; init; } = 5;
+
+    /// <value>How long after the introduction it begins, deaf until then.</value>
+    public TimeSpan Hold { get; init; }
+
+    /// <value>How long it waits to be introduced.</value>
+    public TimeSpan WaitForPeer { get; init; } = TimeSpan.FromSeconds(20);
+
+    /// <value>How long it probes.</value>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <value>How long it goes on after it has succeeded: the other side may not have yet.</value>
+    public TimeSpan Linger { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Punches.</summary>
+    public Outcome Run()
+    {
+        if (Meet() is not { } peer)
+        {
+            return Outcome.Trouble("no peer came");
+        }
+
+        Thread.Sleep(Hold);
+        _targets.Add(peer);
+        _clock.Start();
+        return Punch();
+    }
+
+    private IPEndPoint? Meet()
+    {
+        var waiting = Stopwatch.StartNew();
+        while (waiting.Elapsed < WaitForPeer)
+        {
+            socket.SendTo(Encoding.UTF8.GetBytes($"JOIN {room} {name}"), rendezvous);
+            if (Receive(TimeSpan.FromMilliseconds(100)) is ({ } words, _) && words.StartsWith("PEER ", StringComparison.Ordinal))
+            {
+                return IPEndPoint.Parse(words[5..]);
+            }
+        }
+
+        return null;
+    }
+
+    private Outcome Punch()
+    {
+        var probes = 0;
+        var success = default(Outcome);
+        var end = Patience;
+        while (_clock.Elapsed < end)
+        {
+            if (_clock.Elapsed >= probes * Interval)
+            {
+                socket.Ttl = probes < Primed ? LowTtl : PlainTtl;
+                foreach (var target in _targets)
+                {
+                    socket.SendTo(_probe, target);
+                }
+
+                probes++;
+            }
+
+            if (Receive(probes * Interval - _clock.Elapsed) is not ({ } words, { } from))
+            {
+                continue;
+            }
+
+            if (IsTheirs(words, "PROBE"))
+            {
+                _targets.Add(from);
+                socket.Ttl = PlainTtl;
+                socket.SendTo(_answer, from);
+            }
+            else if (IsTheirs(words, "ANSWER") && success is null)
+            {
+                success = Outcome.Success("", _clock.Elapsed);
+                end = _clock.Elapsed + Linger;
+            }
+        }
+
+        return success ?? Outcome.Failure($"no answer to {probes} probes of {string.Join(", ", _targets)}");
+    }
+
+    private bool IsTheirs(string words, string kind) =>
+        words.Split(' ') is [var first, var where, var who] && first == kind && where == room && who != name;
+
+    private (string? Words, IPEndPoint? From) Receive(TimeSpan patience)
+    {
+        if (!socket.Poll(patience > TimeSpan.Zero ? patience : TimeSpan.Zero, SelectMode.SelectRead))
+        {
+            return default;
+        }
+
+        EndPoint from = new IPEndPoint(IPAddress.Any, 0);
+        var length = socket.ReceiveFrom(_buffer, ref from);
+        return (Encoding.UTF8.GetString(_buffer, 0, length), (IPEndPoint)from);
+    }
+}

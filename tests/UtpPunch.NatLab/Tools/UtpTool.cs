@@ -1,0 +1,84 @@
+using UtpPunch.NatLab.Network;
+
+namespace UtpPunch.NatLab.Tools;
+
+/// <summary>
+/// The tool `utp`, or any program with the same two commands: one rendezvous for all labs, and a process for each host. B being late means
+/// that its process is started late; the rendezvous introduces both when both are there.
+/// </summary>
+internal sealed class UtpTool : ITool
+{
+    private static readonly TimeSpan s_startPatience = TimeSpan.FromSeconds(30);
+
+    private readonly string[] _command;
+    private readonly bool _birthday;
+    private readonly TimeSpan _timeout;
+    private readonly string? _log;
+    private readonly Peer _rendezvous;
+
+    private UtpTool(World world, Arguments arguments)
+    {
+        var program = arguments.Program;
+        _command = program.EndsWith(".dll", StringComparison.Ordinal) ? ["dotnet", "exec", program] : [program];
+        _birthday = arguments.Birthday;
+        _timeout = TimeSpan.FromSeconds(arguments.TimeoutSeconds ?? (_birthday ? 60 : 15));
+        _log = arguments.Log;
+        _rendezvous = Start(
+            world.Servers,
+            ["rendezvous", "--bind", $"{World.First}", "--bind", $"{World.FirstOther}", "--bind", $"{World.Second}", "--json"]);
+    }
+
+    /// <summary>Starts the rendezvous and waits until it listens.</summary>
+    public static async Task<UtpTool> StartAsync(World world, Arguments arguments)
+    {
+        var tool = new UtpTool(world, arguments);
+        try
+        {
+            await tool._rendezvous.SpeakAsync(s_startPatience);
+            return tool;
+        }
+        catch
+        {
+            tool.Dispose();
+            throw;
+        }
+    }
+
+    public string Name => $"{Path.GetFileName(_command[^1])}{(_birthday ? " --birthday" : "")}";
+
+    public bool Expects(int a, int b, TimeSpan late) => Oracle.Predicting(a, b);
+
+    public async Task<(Outcome A, Outcome B)> PunchAsync(Lab lab, string room, TimeSpan late, CancellationToken cancellationToken)
+    {
+        using var a = Punch(lab.A, room);
+        await Task.Delay(late, cancellationToken);
+        using var b = Punch(lab.B, room);
+        var patience = _timeout + s_startPatience;
+        var outcomes = await Task.WhenAll(a.EndAsync(patience, cancellationToken), b.EndAsync(patience, cancellationToken));
+        Log($"{room}-A", a);
+        Log($"{room}-B", b);
+        return (outcomes[0], outcomes[1]);
+    }
+
+    public void Dispose()
+    {
+        Log("rendezvous", _rendezvous);
+        _rendezvous.Dispose();
+    }
+
+    private void Log(string name, Peer peer)
+    {
+        if (_log is not null)
+        {
+            File.WriteAllLines(Path.Combine(_log, $"{name}.txt"), peer.Transcript);
+        }
+    }
+
+    private Peer Punch(Namespace host, string room) =>
+        Start(host, [
+            "punch", "--rendezvous", $"{World.First}", "--room", room, "--secret", $"secret of {room}",
+            .. _birthday ? ["--birthday"] : Array.Empty<string>(),
+            "--timeout", $"{_timeout.TotalSeconds:F0}", "--json"]);
+
+    private Peer Start(Namespace place, string[] arguments) => new(place, _command[0], [.. _command[1..], .. arguments]);
+}

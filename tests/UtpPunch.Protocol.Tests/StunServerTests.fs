@@ -1,0 +1,167 @@
+/// What the STUN server answers, from which socket, and what it does not answer.
+module UtpPunch.Protocol.Tests.StunServerTests
+
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Protocol.Tests.StunNat
+
+let private id = { First = 1u; Middle = 2u; Last = 3u }
+let private client = Endpoint.ofIPv4 0xCB007107u 40_000us
+
+let private message kind attributes =
+    Stun.encode { Class = kind; Method = Stun.Binding; Id = id; Attributes = attributes }
+
+let private request attributes = message StunClass.Request attributes
+let private complete, _ = full
+let private lone, _ = only primary
+
+let private answered socket datagram server =
+    match StunServer.answer socket client datagram server with
+    | ValueSome answer ->
+        let mutable message = Unchecked.defaultof<StunMessage>
+        Expect.equal (Stun.decode answer.Datagram &message) StunMalformed.None "well formed"
+        Expect.equal (answer.Remote, message.Id, message.Method) (client, id, Stun.Binding) "to whom, and to what"
+        struct (answer.Socket, message)
+    | ValueNone -> failtest "no answer"
+
+let private expectRefusal kinds socket datagram server =
+    let struct (from, message) = answered socket datagram server
+    Expect.equal (from, message.Class) (socket, StunClass.Error) "an error from where it was asked"
+
+    Expect.equal
+        message.Attributes
+        [| StunAttribute.ErrorCode(420, "Unknown Attribute")
+           StunAttribute.UnknownAttributes kinds
+           StunAttribute.Software "in-test" |]
+        "420"
+
+let tests =
+    testList
+        "stun server"
+        [ test "a lone server tells where it sees the request come from, and its name" {
+              let struct (socket, message) = answered 0 (request [||]) lone
+              Expect.equal (socket, message.Class) (0, StunClass.Success) "a success"
+
+              Expect.equal
+                  message.Attributes
+                  [| StunAttribute.XorMappedAddress client; StunAttribute.Software "in-test" |]
+                  "the attributes"
+          }
+          test "with four sockets it answers from the one that is asked for, and says so" {
+              for asked in 0..3 do
+                  for address in [ false; true ] do
+                      for port in [ false; true ] do
+                          let change = request [| StunAttribute.ChangeRequest(address, port) |]
+                          let struct (socket, message) = answered asked change complete
+                          let expected = asked ^^^ (if address then 2 else 0) ^^^ (if port then 1 else 0)
+                          Expect.equal socket expected $"asked at {asked} to change {address}, {port}"
+
+                          Expect.equal
+                              message.Attributes
+                              [| StunAttribute.XorMappedAddress client
+                                 StunAttribute.ResponseOrigin sockets[expected]
+                                 StunAttribute.OtherAddress sockets[asked ^^^ 3]
+                                 StunAttribute.Software "in-test" |]
+                              "RESPONSE-ORIGIN is who answers; OTHER-ADDRESS differs in both from who was asked"
+          }
+          test "a change that its sockets do not allow is an attribute that it does not know" {
+              expectRefusal [| 3us |] 0 (request [| StunAttribute.ChangeRequest(true, true) |]) lone
+
+              let twoPorts = StunServer.create (ValueSome "in-test") (Array.map ValueSome sockets[0..1])
+              expectRefusal [| 3us |] 1 (request [| StunAttribute.ChangeRequest(true, false) |]) twoPorts
+
+              let struct (socket, message) =
+                  answered 1 (request [| StunAttribute.ChangeRequest(false, true) |]) twoPorts
+
+              Expect.equal (socket, message.Class) (0, StunClass.Success) "the port it can change"
+              Expect.equal message.Attributes.Length 2 "but nothing of RFC 5780"
+          }
+          test "with four sockets it answers to the port that is asked for, and without them it does not know of that" {
+              let datagram = request [| StunAttribute.ResponsePort 9us; StunAttribute.ChangeRequest(true, true) |]
+
+              match StunServer.answer 0 client datagram complete with
+              | ValueSome answer ->
+                  Expect.equal (answer.Socket, answer.Remote) (3, { client with Port = 9us }) "from where, and to where"
+              | ValueNone -> failtest "no answer"
+
+              expectRefusal [| 3us; 0x0027us |] 0 datagram lone
+          }
+          test
+              "with four sockets it pads with what it was sent, up to 1500 bytes; without them it does not know of that" {
+              for length, expected in [ 0, 0; 3, 3; 1_500, 1_500; 65_000, 1_500 ] do
+                  let struct (_, message) = answered 0 (request [| StunAttribute.Padding length |]) complete
+                  Expect.equal message.Attributes[3] (StunAttribute.Padding expected) $"{length} bytes"
+
+              expectRefusal [| 0x0026us |] 0 (request [| StunAttribute.Padding 4 |]) lone
+          }
+          test "who wants padding at another port is told that it is a bad request (RFC 5780, 6.1)" {
+              let datagram = request [| StunAttribute.Padding 4; StunAttribute.ResponsePort 9us |]
+              let struct (socket, message) = answered 0 datagram complete
+              Expect.equal (socket, message.Class) (0, StunClass.Error) "an error from where it was asked"
+              Expect.equal message.Attributes[0] (StunAttribute.ErrorCode(400, "Bad Request")) "400"
+          }
+          test "attributes that must be understood are refused, all in one list, and others are not" {
+              let strange =
+                  [| StunAttribute.Other(0x0024us, Bytes.Empty)
+                     StunAttribute.Other(0x8026us, Bytes.Empty)
+                     StunAttribute.Other(0x7FFFus, Bytes [| 1uy |]) |]
+
+              expectRefusal [| 0x0024us; 0x7FFFus |] 2 (request strange) complete
+              let struct (_, message) = answered 0 (request [| strange[1] |]) complete
+              Expect.equal message.Class StunClass.Success "0x8000 and up may be ignored"
+          }
+          test "credentials that nobody asked for are ignored" {
+              let datagram =
+                  request [| StunAttribute.Other(0x0006us, Bytes [| 65uy |]) |]
+                  |> Stun.withIntegrity (Bytes [| 1uy |])
+
+              let struct (_, message) = answered 0 datagram lone
+              Expect.equal message.Class StunClass.Success "a success"
+          }
+          test "who sends a FINGERPRINT gets one, and who does not does not" {
+              for datagram, expected in
+                  [ request [||], false
+                    Stun.withFingerprint (request [||]), true
+                    Stun.withFingerprint (request [| StunAttribute.Other(1000us, Bytes.Empty) |]), true ] do
+                  match StunServer.answer 0 client datagram complete with
+                  | ValueSome answer -> Expect.equal (Stun.isFingerprinted answer.Datagram) expected "the end"
+                  | ValueNone -> failtest "no answer"
+          }
+          test "responses, errors, indications, other methods and noise get no answer" {
+              for datagram in
+                  [ message StunClass.Success [| StunAttribute.XorMappedAddress client |]
+                    message StunClass.Error [| StunAttribute.ErrorCode(500, "") |]
+                    message StunClass.Indication [||]
+                    Stun.encode { Class = StunClass.Request; Method = 3us; Id = id; Attributes = [||] }
+                    Bytes.Empty
+                    Bytes(Array.zeroCreate 100)
+                    (request [||]).Slice(0, 19)
+                    Stun.withFingerprint (Stun.withFingerprint (request [||])) ] do
+                  Expect.isTrue (StunServer.answer 0 client datagram complete).IsNone $"{datagram.Length} bytes"
+          }
+          test "what the server answers, no server answers" {
+              for datagram in [ request [||]; request [| StunAttribute.Other(99us, Bytes.Empty) |] ] do
+                  match StunServer.answer 0 client datagram complete with
+                  | ValueSome answer ->
+                      Expect.isTrue (StunServer.answer 0 client answer.Datagram complete).IsNone "no loop"
+                  | ValueNone -> failtest "no answer"
+          }
+          test "an answer without a name is longer than its request by three endpoints, and no more" {
+              let nameless = StunServer.create ValueNone (Array.map ValueSome sockets)
+
+              match StunServer.answer 0 client (request [||]) nameless with
+              | ValueSome answer ->
+                  Expect.equal (answer.Datagram.Length - 20) (3 * 12) "an endpoint of IPv4 takes 12 bytes"
+              | ValueNone -> failtest "no answer"
+          }
+          test "the longest request that is all unknown attributes gets an answer" {
+              let many = Array.create 16_370 (StunAttribute.Other(0x7000us, Bytes.Empty))
+              let struct (_, message) = answered 0 (request many) complete
+              Expect.equal message.Class StunClass.Error "an error"
+          }
+          test "a server without sockets, and one with five, are mistakes of the caller" {
+              for sockets in [ [||]; [| ValueNone |]; Array.create 5 (ValueSome primary) ] do
+                  Expect.throwsT<System.ArgumentException>
+                      (fun () -> StunServer.create ValueNone sockets |> ignore)
+                      "the mistake"
+          } ]
