@@ -119,6 +119,14 @@ public static class ToolMeet
         Check.Equal("ServerSilent", (await tool.EventAsync("punched")).GetProperty("stage").GetString());
     }
 
+    [Fact("a rendezvous whose name has no address is code 1, and the last event says so")]
+    public static async Task NoSuchName()
+    {
+        using var tool = ToolProcess.Start("punch --rendezvous no-such-name.invalid:5 --room den --json");
+        Check.That((await tool.FailAsync(1)).Contains("no-such-name.invalid", StringComparison.Ordinal));
+        Check.Equal("HostNotFound", (await tool.EventAsync("punched")).GetProperty("stage").GetString());
+    }
+
     [Fact("utp punch --legacy finds a node that punches as the npm package does, though it expected another port: code 0")]
     public static async Task Legacy()
     {
@@ -174,6 +182,7 @@ public static class ToolMeet
         await tool.EventAsync("registered");
         tool.Terminate();
         Check.Equal("utp: interrupted", await tool.FailAsync(143));
+        Check.Equal("Cancelled", (await tool.EventAsync("punched")).GetProperty("stage").GetString());
     }
 
     [Fact("a rendezvous whose port is taken is code 1, and the line names it")]
