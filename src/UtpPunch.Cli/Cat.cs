@@ -28,17 +28,22 @@ internal static class Cat
         return interruption.ExitCode ?? ExitCodes.Success;
     }
 
-    private static async Task<UtpNode> BindAsync(CatOptions options)
+    private static Task<UtpNode> BindAsync(CatOptions options)
     {
         var settings = new UtpNodeOptions { Dialect = options.Dialect };
         settings.ConnectTimeout = options.ConnectTimeout ?? settings.ConnectTimeout;
         settings.GiveUpTimeout = options.Timeout ?? settings.GiveUpTimeout;
         settings.IdleTimeout = options.Timeout ?? settings.IdleTimeout;
-        return await Nodes.BindAsync(settings, options.Bind);
+        return Nodes.BindAsync(settings, options.Bind);
     }
 
     private static async Task<UtpStream> OpenAsync(UtpNode node, CatOptions options, CancellationToken interrupted)
     {
+        if (options.Meeting is { } place)
+        {
+            return await new RendezvousClient(node, place.Server).ConnectAsync(place.Room, place.ToOptions(options.ConnectTimeout), interrupted);
+        }
+
         if (options.Peer is { } peer)
         {
             return await node.ConnectAsync(peer, null, interrupted);

@@ -6,7 +6,10 @@ namespace UtpPunch.Cli;
 /// <summary>What `utp cat` was told.</summary>
 internal sealed record CatOptions
 {
-    /// <value>Whom to dial; null to listen.</value>
+    /// <value>Where to meet the peer; null to dial it, or to listen.</value>
+    public MeetingPlace? Meeting { get; init; }
+
+    /// <value>Whom to dial; null to meet, or to listen.</value>
     public EndPoint? Peer { get; init; }
 
     public IPEndPoint? Bind { get; init; }
@@ -40,6 +43,8 @@ internal static class CatCommand
         Description = "Wait for one peer to dial, and print the address on standard error.",
     };
 
+    private static readonly MeetingWords Meeting = new();
+
     private static readonly Option<IPEndPoint?> Bind = new("--bind", "-b")
     {
         Description = "The address and the port of this side. By default all addresses, and a port that the system chooses.",
@@ -56,7 +61,7 @@ internal static class CatCommand
 
     private static readonly Option<TimeSpan?> ConnectTimeout = new("--connect-timeout")
     {
-        Description = "How long the peer that is dialled may take to answer. 10 by default.",
+        Description = "How long the peer that is dialled may take to answer, 10 by default; or to come to the room, 60 by default.",
         HelpName = "SECONDS",
         CustomParser = Words.Seconds,
     };
@@ -73,11 +78,13 @@ internal static class CatCommand
     {
         var command = new Command(
             "cat",
-            "Send standard input to a peer, and write what the peer sends to standard output. The end of standard input ends one direction;"
+            "Send standard input to a peer, which is dialled, dials, or is met at a rendezvous, and write what the peer sends to standard"
+            + " output. The end of standard input ends one direction;"
             + " the other one goes on until the peer ends it. So does the first Ctrl-C; the second one ends all.")
         {
             Host, Port, Listen, Bind, Dialect, ConnectTimeout, Timeout,
         };
+        Meeting.AddTo(command);
         command.SetAction(parsed => Cat.RunAsync(Read(parsed)));
         return command;
     }
@@ -86,16 +93,21 @@ internal static class CatCommand
     {
         var host = parsed.GetValue(Host);
         var port = parsed.GetValue(Port);
+        var meets = Meeting.IsIn(parsed);
         var mistake = (parsed.GetValue(Listen), host, port) switch
         {
+            (true, _, _) when meets => "--listen waits to be dialled, and --rendezvous meets a peer: it can be one of them",
             (true, not null, _) => "--listen waits to be dialled, so it takes no HOST (--bind says where to listen)",
             (true, null, _) when parsed.GetResult(ConnectTimeout) is not null => "--listen dials nobody, so it takes no --connect-timeout",
-            (false, null, _) => "HOST and PORT are missing, or --listen",
+            (_, not null, _) when meets => "--rendezvous meets a peer, so it takes no HOST",
+            _ when meets => parsed.GetResult(Dialect) is { Implicit: false } ? "peers that meet speak bep29, so --rendezvous takes no --dialect" : null,
+            (false, null, _) => "HOST and PORT are missing, or --listen, or --rendezvous and --room",
             (false, _, null) => "HOST is there, but PORT is missing",
             _ => null,
         };
         return mistake is not null ? throw new ToolException(ExitCodes.Usage, mistake) : new CatOptions
         {
+            Meeting = meets ? Meeting.Read(parsed) : null,
             Peer = host is not null ? Words.PeerAt(host, port!.Value) : null,
             Bind = parsed.GetValue(Bind),
             Dialect = parsed.GetValue(Dialect),

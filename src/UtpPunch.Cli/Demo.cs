@@ -5,11 +5,15 @@ using System.Text;
 namespace UtpPunch.Cli;
 
 /// <summary>
-/// `utp demo`: this process is the server of the original's README, a second one is the client. After hello and world much data goes to
+/// `utp demo`: this process is the server of the original's README, a second one is the client. They meet at a rendezvous and punch, as two
+/// machines behind NATs would, though there is nothing to punch through here. After hello and world over that path much data goes to
 /// the server and then as much to the client, with a half-close in between; both compare hashes.
 /// </summary>
 internal static class Demo
 {
+    /// <summary>Where the two processes meet.</summary>
+    public const string Room = "utp demo";
+
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
     public static async Task<int> RunAsync(int mebibytes)
@@ -36,15 +40,18 @@ internal static class Demo
 
     private static async Task RunAsync(int mebibytes, CancellationToken cancellationToken)
     {
-        await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        var loopback = new IPEndPoint(IPAddress.Loopback, 0);
+        await using var rendezvous = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [loopback, loopback] });
+        await using var node = UtpNode.Bind(loopback);
         await using var listener = node.Listen();
-        using var peer = new OwnProcess(DemoCommand.PeerArguments(node.LocalEndPoint.Port, mebibytes));
+        var meetingPoint = rendezvous.LocalEndPoints[0];
+        using var peer = new OwnProcess(DemoCommand.PeerArguments(meetingPoint.Port, mebibytes));
         using var gone = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var reporting = FollowAsync(peer, gone);
         try
         {
             Say($"This is process {Environment.ProcessId}, the server, at {node.LocalEndPoint}; process {peer.Id} is the client.");
-            await GreetAsync(listener, gone.Token);
+            await GreetAsync(node, await MeetAsync(node, meetingPoint, gone.Token), gone.Token);
             var result = await ExchangeAsync(listener, mebibytes, gone.Token);
             Conclude(mebibytes, result, await reporting ?? throw Missing());
             if (await peer.ExitAsync(cancellationToken) is not 0 and var code)
@@ -77,10 +84,17 @@ internal static class Demo
         return null;
     }
 
-    /// <summary>The server of the original's README.</summary>
-    private static async Task GreetAsync(UtpListener listener, CancellationToken cancellationToken)
+    private static async Task<PunchResult> MeetAsync(UtpNode node, IPEndPoint rendezvous, CancellationToken cancellationToken)
     {
-        await using var stream = await listener.AcceptAsync(cancellationToken);
+        var path = await new RendezvousClient(node, rendezvous).PunchAsync(Room, null, null, cancellationToken);
+        Say($"They met at the rendezvous {rendezvous}, and punched: {path.Explanation}");
+        return path.Success ? path : throw new ToolException(ExitCodes.Failure, "the two processes found no path to each other");
+    }
+
+    /// <summary>The server of the original's README.</summary>
+    private static async Task GreetAsync(UtpNode node, PunchResult path, CancellationToken cancellationToken)
+    {
+        await using var stream = await node.OpenAsync(path, cancellationToken);
         Say("server: socket connected");
         var buffer = new byte[1024];
         while (await stream.ReadAsync(buffer, cancellationToken) is > 0 and var count)

@@ -19,7 +19,7 @@ internal static class DemoCommand
 
     public static Command Create()
     {
-        const string Description = "Let two processes on this machine talk: hello and world first, and then a lot of data each way.";
+        const string Description = "Let two processes on this machine meet, punch, and talk: hello and world first, and then a lot of data each way.";
         var command = new Command("demo", Description) { Size };
         command.SetAction(parsed => Demo.RunAsync(parsed.GetValue(Size)));
         return command;
@@ -34,6 +34,6 @@ internal static class DemoCommand
         return command;
     }
 
-    /// <summary>The words that start the other process.</summary>
+    /// <summary>The words that start the other process; the port is that of the rendezvous.</summary>
     public static string[] PeerArguments(int port, int mebibytes) => [PeerName, $"{port}", "--size", $"{mebibytes}"];
 }

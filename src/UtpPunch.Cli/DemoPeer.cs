@@ -14,11 +14,16 @@ internal static class DemoPeer
     public static async Task<int> RunAsync(int port, int mebibytes)
     {
         EndWithInput();
-        var server = new IPEndPoint(IPAddress.Loopback, port);
+        var rendezvous = new IPEndPoint(IPAddress.Loopback, port);
         await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        await GreetAsync(node, server);
+        var path = await new RendezvousClient(node, rendezvous).PunchAsync(Demo.Room);
+        if (!path.Success)
+        {
+            throw new ToolException(ExitCodes.Failure, path.Explanation);
+        }
 
-        await using var stream = await node.ConnectAsync(server);
+        await GreetAsync(node, path);
+        await using var stream = await node.ConnectAsync(path.RemoteEndPoint!);
         var cargo = Cargo.Random(mebibytes);
         await cargo.SendAsync(stream, _ => { }, CancellationToken.None);
         stream.CompleteWrites();
@@ -29,9 +34,9 @@ internal static class DemoPeer
     }
 
     /// <summary>The client of the original's README.</summary>
-    private static async Task GreetAsync(UtpNode node, IPEndPoint server)
+    private static async Task GreetAsync(UtpNode node, PunchResult path)
     {
-        await using var stream = await node.ConnectAsync(server);
+        await using var stream = await node.OpenAsync(path);
         Console.WriteLine("client: socket connected");
         await stream.WriteAsync("hello"u8.ToArray());
         var buffer = new byte[1024];

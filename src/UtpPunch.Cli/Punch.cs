@@ -28,8 +28,14 @@ internal static class Punch
         }
         catch (OperationCanceledException) when (interruption.ExitCode is { } code)
         {
+            report.Failed(null, $"{PunchStage.Cancelled}", "interrupted");
             Complaint.Write("interrupted");
             return code;
+        }
+        catch (UtpException error)
+        {
+            report.Failed(null, $"{error.Error}", error.Message);
+            throw;
         }
     }
 

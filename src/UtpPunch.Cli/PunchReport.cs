@@ -8,6 +8,7 @@ namespace UtpPunch.Cli;
 internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
 {
     private bool _isRegistered;
+    private bool _isOver;
 
     public void Report(MeetProgress value)
     {
@@ -35,6 +36,7 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
     /// <summary>All went well; the greeting, if there was one, took so long.</summary>
     public void Succeeded(PunchResult path, TimeSpan? greeting)
     {
+        _isOver = true;
         if (isJson)
         {
             JsonLine.Write("punched", json =>
@@ -50,18 +52,24 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
         }
     }
 
-    public void Failed(PunchResult path, string stage, string explanation)
+    /// <summary>Nothing came of it; what was seen by then is null when it broke off.</summary>
+    public void Failed(PunchResult? path, string stage, string explanation)
     {
-        if (isJson)
+        if (isJson && !_isOver)
         {
             JsonLine.Write("punched", json =>
             {
                 json.WriteBoolean("success", false);
                 json.WriteString("stage", stage);
                 json.WriteString("explanation", explanation);
-                Write(json, path);
+                if (path is not null)
+                {
+                    Write(json, path);
+                }
             });
         }
+
+        _isOver = true;
     }
 
     private void Registered(MeetProgress progress)

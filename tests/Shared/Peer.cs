@@ -15,7 +15,9 @@ public sealed class NpmPeer : IDisposable
     public const string Native = "utp-native";
     public const string Punch = "utp-punch";
 
-    private static readonly string Folder = Path.Combine(RepositoryRoot(), "tests", "peers");
+    /// <summary>Where the packages are, in node_modules.</summary>
+    public static readonly string Folder = Path.Combine(RepositoryRoot(), "tests", "peers");
+
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     private readonly ConcurrentDictionary<string, TaskCompletionSource<JsonElement>> _events = new();

@@ -5,7 +5,7 @@ namespace UtpPunch.Interop;
 /// <summary>`utp demo`, `utp --help` and `utp --version`.</summary>
 public static class ToolDemo
 {
-    [Fact("the demo says hello and world, moves its data both ways, and reports; code 0")]
+    [Fact("the demo meets, punches, says hello and world, moves its data both ways, and reports; code 0")]
     public static async Task Runs()
     {
         using var tool = ToolProcess.Start("demo --size 2");
@@ -15,6 +15,7 @@ public static class ToolDemo
         Check.Equal(0, code, all);
         string[] wanted =
         [
+            "They met at the rendezvous 127.0.0.1:", "and punched: Open to 127.0.0.1:",
             "server: socket connected", "client: socket connected", "server: received 'hello'", "client: received 'world'",
             "client: socket disconnected", "server: socket disconnected", "All of it arrived as it was sent",
         ];
@@ -54,7 +55,7 @@ public static class ToolDemo
         Check.That((await AnswerAsync("--version")).StartsWith("utp 0.", StringComparison.Ordinal));
         var help = await AnswerAsync("--help");
         Check.That(help.Contains("Exit codes: 0 ", StringComparison.Ordinal));
-        foreach (var code in new[] { 0, 1, 2, 5, 130, 143 })
+        foreach (var code in new[] { 0, 1, 2, 3, 4, 5, 130, 143 })
         {
             Check.That(help.Contains($" {code} ", StringComparison.Ordinal), $"{code} is explained in:\n{help}");
         }

@@ -18,7 +18,7 @@ public static class ToolFailures
     [Fact("every mistake on the command line is one clear line, and code 2")]
     public static async Task Mistakes()
     {
-        await MistakeAsync("", "cat, demo, trace, replay or sim");
+        await MistakeAsync("", "cat, punch, rendezvous, demo, trace, replay or sim");
         await MistakeAsync("dog", "'dog'");
         await MistakeAsync("cat", "HOST and PORT are missing, or --listen");
         await MistakeAsync("cat localhost", "PORT is missing");
@@ -38,6 +38,24 @@ public static class ToolFailures
         await MistakeAsync("cat localhost 5 --connect-timeout soon", "'soon' is not a number of seconds");
         await MistakeAsync("cat --lisen", "no option '--lisen'");
         await MistakeAsync("cat --verbose localhost 5", "no option '--verbose'");
+        await MistakeAsync("cat --listen --rendezvous h:1 --room x", "one of them");
+        await MistakeAsync("cat localhost 5 --rendezvous h:1 --room x", "takes no HOST");
+        await MistakeAsync("cat --rendezvous h:1 --room x --dialect utp-punch", "takes no --dialect");
+        await MistakeAsync("cat --room x", "--rendezvous HOST:PORT is missing");
+        await MistakeAsync("punch", "--rendezvous HOST:PORT is missing");
+        await MistakeAsync("punch --rendezvous h:1", "--room NAME is missing");
+        await MistakeAsync("punch --rendezvous 192.0.2.1:0 --room x", "'192.0.2.1:0' is not HOST:PORT");
+        await MistakeAsync("punch --rendezvous a:b:c --room x", "'a:b:c' is not HOST:PORT");
+        await MistakeAsync("punch --rendezvous h:1 --room x --secret a --secret-file b", "two secrets");
+        await MistakeAsync("punch h 5", "HOST and PORT are for --legacy");
+        await MistakeAsync("punch --legacy", "HOST and PORT are missing");
+        await MistakeAsync("punch --legacy h", "PORT is missing");
+        await MistakeAsync("punch --legacy h 5 --room x", "takes no --rendezvous");
+        await MistakeAsync("punch --legacy h 5 --timeout 1", "takes no --timeout");
+        await MistakeAsync("punch --legacy h 5 --attempts 0", "'0' is not a number of attempts");
+        await MistakeAsync("punch --rendezvous h:1 --room x --attempts 5", "--attempts is for --legacy");
+        await MistakeAsync("rendezvous --bind 5000", "'5000' is not IP:PORT");
+        await MistakeAsync("rendezvous --bind 0.0.0.0:1 --bind 0.0.0.0:2 --bind 0.0.0.0:3 --bind 0.0.0.0:4 --bind 0.0.0.0:5", "four sockets at most");
         await MistakeAsync("replay", "FILE");
         await MistakeAsync("replay x --mode loose", "strict, semantic or inputs-only");
         await MistakeAsync("demo --size 0", "'0' is not a number of mebibytes");

@@ -3,6 +3,7 @@ using System.Net;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
@@ -23,7 +24,7 @@ internal sealed class ToolProcess : IDisposable
     private readonly List<string> _complaints = [];
     private readonly TaskCompletionSource<IPEndPoint> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private ToolProcess(string[] words, bool gather, bool withInput = true)
+    private ToolProcess(string[] words, bool gather, bool withInput = true, string[]? within = null)
     {
         _what = $"utp {string.Join(' ', words)}";
         Check.That(File.Exists(Assembly), $"{Assembly} is there (build the solution first)");
@@ -31,6 +32,7 @@ internal sealed class ToolProcess : IDisposable
         // A shell that starts the tests in the background ignores Ctrl-C, and so would everything below it.
         string[] command = OperatingSystem.IsLinux() ? ["env", "--default-signal=INT", "dotnet"] : ["dotnet"];
         command = withInput ? command : ["sh", "-c", "exec \"$@\" <&-", "sh", .. command];
+        command = [.. within ?? [], .. command];
         _process = Process.Start(new ProcessStartInfo(command[0], [.. command[1..], "exec", Assembly, .. words])
         {
             RedirectStandardInput = true,
@@ -44,6 +46,27 @@ internal sealed class ToolProcess : IDisposable
     /// <summary>Starts the tool with words between blanks.</summary>
     public static ToolProcess Start(string words, bool gather = true, bool withInput = true) =>
         new(words.Split(' ', StringSplitOptions.RemoveEmptyEntries), gather, withInput);
+
+    /// <summary>Starts the tool by another program, such as `env`, which becomes it.</summary>
+    public static ToolProcess StartWithin(string[] within, string words) =>
+        new(words.Split(' ', StringSplitOptions.RemoveEmptyEntries), gather: true, within: within);
+
+    /// <summary>Starts `utp rendezvous --json` on two ports of loopback, and waits until it says where it is.</summary>
+    public static async Task<ToolProcess> IntroduceAsync(string more = "")
+    {
+        var tool = Start($"rendezvous --bind 127.0.0.1:0 --bind 127.0.0.1:0 --json {more}");
+        try
+        {
+            var listening = await tool.EventAsync("listening");
+            tool.EndPoint = IPEndPoint.Parse(listening.GetProperty("endpoints")[0].GetString()!);
+            return tool;
+        }
+        catch
+        {
+            tool.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>Starts `utp cat --listen` on loopback, and waits until it says where it is.</summary>
     public static async Task<ToolProcess> ListenAsync(string more = "", bool gather = true)
@@ -156,6 +179,23 @@ internal sealed class ToolProcess : IDisposable
 
     /// <summary>Waits until there is something on standard error.</summary>
     public Task ComplaintAsync() => UntilAsync(() => Complaints.Length > 0);
+
+    /// <summary>Waits for a line of JSON on standard output that tells of an event.</summary>
+    public async Task<JsonElement> EventAsync(string name)
+    {
+        JsonElement? found = null;
+        await UntilAsync(() => (found = Events.Cast<JsonElement?>().FirstOrDefault(it => NameOf(it!.Value) == name)) is not null);
+        return found!.Value;
+    }
+
+    /// <summary>The events that it has told of, in order.</summary>
+    public string[] EventNames => [.. Events.Select(NameOf)];
+
+    private static string NameOf(JsonElement happened) => happened.GetProperty("event").GetString()!;
+
+    // The last line may have come in part.
+    private IEnumerable<JsonElement> Events =>
+        Encoding.UTF8.GetString(Output).Split('\n')[..^1].Select(line => JsonDocument.Parse(line).RootElement);
 
     private async Task<byte[]> OutputAsync(int length)
     {

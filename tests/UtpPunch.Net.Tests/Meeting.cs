@@ -35,6 +35,25 @@ public static class Meeting
         await streams[1].DisposeAsync();
     }
 
+    [Fact("a meeting tells where the server sees us, then where it sees the peer, and then the result")]
+    public static async Task Progress()
+    {
+        await using var server = Serve();
+        await using var one = await Pair.BindAsync();
+        await using var other = await Pair.BindAsync();
+        var news = new News<MeetProgress>();
+        var results = await Task.WhenAll(
+            new RendezvousClient(one, server.LocalEndPoints[0]).PunchAsync("room", null, news).AsTask(),
+            new RendezvousClient(other, server.LocalEndPoints[0]).PunchAsync("room").AsTask()).Within();
+        Check.That(results.All(result => result.Success));
+        var last = news.Heard[^1];
+        Check.Equal(other.LocalEndPoint, last.PeerEndPoint);
+        Check.Equal(2, news.Heard.Count);
+        Check.Equal(one.LocalEndPoint, news.Heard[0].ObservedEndPoint);
+        Check.Equal(NatMapping.Independent, last.Mapping);
+        Check.That(news.Heard[0].PeerEndPoint is null);
+    }
+
     [Fact("another secret is another room, and nobody comes")]
     public static async Task AnotherSecret()
     {
@@ -118,5 +137,13 @@ public static class Meeting
         var punch = node.PunchAsync(silent.LocalEndPoint, 100, cancel.Token).AsTask();
         await cancel.CancelAsync();
         await Check.ThrowsAsync<OperationCanceledException>(() => punch.Within());
+    }
+
+    /// <summary>Hears at once, unlike <see cref="Progress{T}"/>, which would hear later than the result.</summary>
+    private sealed class News<T> : IProgress<T>
+    {
+        public List<T> Heard { get; } = [];
+
+        public void Report(T value) => Heard.Add(value);
     }
 }

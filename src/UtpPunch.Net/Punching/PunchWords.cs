@@ -14,10 +14,15 @@ internal static class PunchWords
             "The rendezvous server has no room for one more. Try again later, or use another server.",
         PunchStage.NoPeer =>
             "Nobody else came to the room. Both sides need the same server, room and secret, at the same time.",
+        PunchStage.NothingHeard when result.ObservedEndPoint is null =>
+            $"Nothing of {result.PeerObservedEndPoint} arrived in {Failure.InWords(result.Elapsed)}. It has to punch at the same time, and know"
+            + " the address under which this side is seen from there.",
         PunchStage.NothingHeard =>
             $"The peer was introduced ({result.PeerObservedEndPoint}), and nothing of it arrived in {Failure.InWords(result.Elapsed)}. {Behind(result)} {Advice(result)}",
+        PunchStage.NotHeard when result.ObservedEndPoint is null => "The peer is heard, and does not answer: it may not hear us.",
         PunchStage.NotHeard =>
             $"The peer is heard, and does not hear us. {Behind(result)} {Advice(result)}",
+        PunchStage.NotAgreed when result.ObservedEndPoint is null => "The peer answers, and does not punch itself.",
         PunchStage.NotAgreed =>
             $"There was a path to the peer, and it fell silent before both had agreed on it. {Behind(result)} Try again.",
         PunchStage.PeerGaveUp => "The peer had given up before this side found a path. Try again.",
