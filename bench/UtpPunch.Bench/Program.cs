@@ -14,9 +14,15 @@ if (args is ["sim"])
     return 0;
 }
 
+if (args is ["meet"])
+{
+    await MeetBench.ReportAsync();
+    return 0;
+}
+
 if (args is not [] and not ["core"] && !(args is ["--rounds", var text] && int.TryParse(text, out rounds) && rounds > 0))
 {
-    Console.Error.WriteLine("usage: bench [core | sim | --rounds N]");
+    Console.Error.WriteLine("usage: bench [core | sim | meet | --rounds N]");
     return 2;
 }
 
@@ -34,6 +40,7 @@ Console.WriteLine(string.Create(
 if (args is not ["core"])
 {
     SimBench.Report();
+    await MeetBench.ReportAsync();
     await Throughput.RunAsync(rounds);
 }
 

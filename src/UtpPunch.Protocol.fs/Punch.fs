@@ -410,8 +410,11 @@ module internal Punch =
         | ValueSome spray ->
             let struct (targets, spray) = Spray.next turn.Now punch.PeerObserved spray
 
+            // What is to open our own NAT must not reach the peer's, where it could take the port that the peer needs to come in by.
+            let hopsOf (target: Endpoint) = if target.Via = 0us then 0 else punch.Plan.PrimingHops
+
             Array.fold
-                (fun punch target -> ask turn ProbeKind.Probe target 0 punch)
+                (fun punch target -> ask turn ProbeKind.Probe target (hopsOf target) punch)
                 { punch with Spray = ValueSome spray }
                 targets
         | ValueNone -> punch

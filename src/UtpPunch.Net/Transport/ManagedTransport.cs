@@ -213,7 +213,7 @@ internal sealed class ManagedTransport : IDatagramTransport
     {
         if (AddressOf(remote) is { } address)
         {
-            using var limit = HopLimit.Of(_socket, remote, hops);
+            using var limit = HopLimit.Of(_more.Find(remote.Via) ?? _socket, remote, hops);
             return SendOne(datagram, address, remote.Via);
         }
 

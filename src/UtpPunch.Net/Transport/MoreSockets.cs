@@ -97,9 +97,12 @@ internal sealed class MoreSockets(Socket first)
         }
     }
 
+    /// <summary>The socket of that number, if it is open.</summary>
+    public Socket? Find(ushort via) => via > 0 && via <= _sockets.Count ? _sockets[via - 1] : null;
+
     public SocketException? Send(ushort via, ReadOnlySpan<byte> datagram, SocketAddress address)
     {
-        if (via > _sockets.Count || _sockets[via - 1] is not { } socket)
+        if (Find(via) is not { } socket)
         {
             return new SocketException((int)SocketError.NotSocket);
         }

@@ -1,0 +1,139 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using UtpPunch.Protocol;
+
+namespace UtpPunch.Bench;
+
+/// <summary>How fast two nodes on the loopback come to a stream, and how many peers a rendezvous server serves.</summary>
+internal static class MeetBench
+{
+    private const int Meetings = 51;
+    private const int Peers = 4000;
+
+    public static async Task ReportAsync()
+    {
+        var (calls, introductions) = await MeetAsync();
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"rendezvous, {Meetings} meetings on the loopback, until a stream is open at both ends: {InWords(introductions)} from the introduction on, {InWords(calls)} from the second peer's call on"));
+        var (rate, bytes) = Serve();
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"rendezvous server alone, {Peers} peers in memory: {rate:F0} registrations/s on one core, with challenge, comparison and introduction; {bytes:F0} B a peer"));
+    }
+
+    private static string InWords(List<double> times)
+    {
+        times.Sort();
+        return string.Create(CultureInfo.InvariantCulture, $"{times[times.Count / 2]:F1} ms in the median ({times[0]:F1} to {times[^1]:F1})");
+    }
+
+    private static async Task<(List<double> Calls, List<double> Introductions)> MeetAsync()
+    {
+        var loopback = new IPEndPoint(IPAddress.Loopback, 0);
+        await using var server = RendezvousServer.Start(new RendezvousServerOptions
+        {
+            LocalEndPoints = [loopback, loopback],
+            DatagramsPerSecondPerSource = 100_000,
+        });
+        await using var one = await UtpNode.BindAsync(new UtpNodeOptions { LocalEndPoint = loopback });
+        await using var other = await UtpNode.BindAsync(new UtpNodeOptions { LocalEndPoint = loopback });
+        var calls = new List<double>();
+        var introductions = new List<double>();
+        for (var index = 0; index < Meetings; index++)
+        {
+            // Who is there already is introduced as soon as the other one has registered; to make the room's key takes most of that.
+            var room = $"room {index}";
+            var waits = new TaskCompletionSource();
+            var first = OpenAsync(one, room, new Immediately(_ => waits.TrySetResult()));
+            await waits.Task;
+            var begun = Stopwatch.GetTimestamp();
+            var ends = await Task.WhenAll(first, OpenAsync(other, room, null));
+            calls.Add(Stopwatch.GetElapsedTime(begun, ends.Max(end => end.OpenedAt)).TotalMilliseconds);
+            introductions.Add(ends.Max(end => end.SinceIntroduction.TotalMilliseconds));
+        }
+
+        return (calls, introductions);
+
+        async Task<(long OpenedAt, TimeSpan SinceIntroduction)> OpenAsync(UtpNode node, string room, IProgress<MeetProgress>? progress)
+        {
+            var path = await new RendezvousClient(node, server.LocalEndPoints[0]).PunchAsync(room, null, progress);
+            var punchedAt = Stopwatch.GetTimestamp();
+            await using var stream = await node.OpenAsync(path);
+            return (Stopwatch.GetTimestamp(), path.Elapsed + Stopwatch.GetElapsedTime(punchedAt));
+        }
+    }
+
+    // Progress<T> would tell later, from a queue of its own.
+    private sealed class Immediately(Action<MeetProgress> report) : IProgress<MeetProgress>
+    {
+        public void Report(MeetProgress value) => report(value);
+    }
+
+    // The peers are nodes, too, but only the server is timed.
+    private static (double Rate, double Bytes) Serve()
+    {
+        var standard = RendezvousModule.standard;
+        var sockets = new[] { 1, 2 }.Select(port => EndpointModule.ofIPv4(0xC6336401, (ushort)port)).ToArray();
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        var server = RendezvousModule.Create(
+            new RendezvousOptions(sockets, Peers, Peers, 1_000_000, standard.Lifetime, false, false), new Bytes(new byte[32]), 0);
+        var watch = new Stopwatch();
+        var nodes = new Node[Peers];
+        var queue = new Queue<(int Peer, Endpoint Socket, Bytes Datagram)>();
+        var now = 0L;
+
+        for (var peer = 0; peer < Peers; peer++)
+        {
+            var seed = new byte[32];
+            BitConverter.TryWriteBytes(seed, peer + 1);
+            nodes[peer] = NodeModule.Create(NodeOptionsModule.standard, new Bytes(seed), now);
+            var room = new byte[32];
+            BitConverter.TryWriteBytes(room, peer + 1);
+            var plan = new MeetPlan(
+                sockets[0], new Bytes(room), [], false, 60_000_000, 10_000_000, false, 4);
+            Tell(peer, Event.NewMeet(1, plan));
+        }
+
+        while (queue.TryDequeue(out var sent))
+        {
+            var via = Array.FindIndex(sockets, socket => socket.Port == sent.Socket.Port);
+            var from = EndpointModule.via((ushort)via, Address(sent.Peer));
+            now++;
+            watch.Start();
+            (server, var answers) = RendezvousModule.Step(now, [(from, sent.Datagram)], server);
+            watch.Stop();
+            foreach (var (remote, datagram) in answers)
+            {
+                Tell((int)(remote.Low & 0xFFFFFF), Event.NewReceived(sockets[remote.Via], Datagrams.One(datagram, now)));
+            }
+        }
+
+        var waiting = RendezvousModule.Statistics(server).Waiting;
+        if (waiting != Peers)
+        {
+            throw new InvalidOperationException($"{waiting} of {Peers} peers are registered.");
+        }
+
+        queue.Clear();
+        Array.Clear(nodes);
+        var after = GC.GetTotalMemory(forceFullCollection: true);
+        GC.KeepAlive(server);
+        return (Peers / watch.Elapsed.TotalSeconds, (double)(after - before) / Peers);
+
+        static Endpoint Address(int peer) => EndpointModule.ofIPv4(0x0A000000 | (uint)peer, 4000);
+
+        void Tell(int peer, Event what)
+        {
+            (nodes[peer], var effects) = NodeModule.Step(now, [what], nodes[peer]);
+            foreach (var effect in effects)
+            {
+                if (effect is Effect.SendDatagram send)
+                {
+                    queue.Enqueue((peer, send.remote, send.datagram));
+                }
+            }
+        }
+    }
+}
