@@ -73,6 +73,7 @@ internal sealed class MeetingWords
         {
             (null, _, _, _) => "--rendezvous HOST:PORT is missing",
             (_, null or "", _, _) => "--room NAME is missing",
+            (_, _, "", _) => "--secret is empty: leave it out, and whoever knows the room can come",
             (_, _, not null, not null) => "--secret and --secret-file are two secrets, and there can be one",
             _ => null,
         };
@@ -92,7 +93,7 @@ internal sealed class MeetingWords
     {
         try
         {
-            // An empty secret would be no secret, and nobody would notice.
+            // No secret instead of an empty one, and nobody would notice.
             return File.ReadLines(file.FullName).FirstOrDefault() is { Length: > 0 } line
                 ? line
                 : throw new ToolException(ExitCodes.Failure, $"{file.FullName} has no secret in its first line");

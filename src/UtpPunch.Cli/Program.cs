@@ -26,7 +26,8 @@ var root = new RootCommand("""
     ReplayCommand.Create(),
     SimCommand.Create(),
 };
-root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat, punch, rendezvous, demo, trace, replay or sim (utp --help explains them)"));
+root.SetAction(int (_) => throw new ToolException(
+    ExitCodes.Usage, "say what to do: cat, punch, rendezvous, demo, trace, replay or sim (utp --help explains them)"));
 root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
 
 try

@@ -48,7 +48,8 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
         }
         else if (greeting is { } time)
         {
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"A greeting went each way over a stream, in {time.TotalMilliseconds:F0} ms."));
+            var took = time.TotalMilliseconds.ToString("F0", CultureInfo.InvariantCulture);
+            Console.WriteLine($"A greeting went each way over a stream, in {took} ms.");
         }
     }
 

@@ -26,7 +26,8 @@ internal sealed class Islands : IDisposable
     /// <summary>Digs the channel; skips the test where that is not allowed.</summary>
     public static async Task<Islands> RaiseAsync()
     {
-        Skip.Unless(OperatingSystem.IsLinux() && Environment.IsPrivilegedProcess && OtherTool.Find("ip") is not null, "needs root, and `ip` of iproute2");
+        var mayDig = OperatingSystem.IsLinux() && Environment.IsPrivilegedProcess && OtherTool.Find("ip") is not null;
+        Skip.Unless(mayDig, "needs Linux, root, and `ip` of iproute2");
         var islands = new Islands();
         try
         {

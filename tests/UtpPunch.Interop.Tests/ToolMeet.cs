@@ -170,7 +170,8 @@ public static class ToolMeet
         await second.TextAsync("listening on 127.0.0.1:".Length);
         second.Interrupt();
         Check.Equal(130, await second.ExitAsync());
-        Check.That((await second.TextAsync()).EndsWith("introduced 0 pairs; 0 peers were waiting; 0 datagrams were dropped\n", StringComparison.Ordinal));
+        var said = await second.TextAsync();
+        Check.That(said.EndsWith("introduced 0 pairs; 0 peers were waiting; 0 datagrams were dropped\n", StringComparison.Ordinal), said);
     }
 
     [Fact("SIGTERM while it waits for a peer ends utp punch, code 143")]
