@@ -20,13 +20,14 @@ var root = new RootCommand("""
     CatCommand.Create(),
     PunchCommand.Create(),
     RendezvousCommand.Create(),
+    StunCommand.Create(),
     DemoCommand.Create(),
     DemoCommand.CreatePeer(),
     TraceCommand.Create(),
     ReplayCommand.Create(),
     SimCommand.Create(),
 };
-root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat, punch, rendezvous, demo, trace, replay or sim (utp --help explains them)"));
+root.SetAction(int (_) => throw new ToolException(ExitCodes.Usage, "say what to do: cat, punch, rendezvous, stun, demo, trace, replay or sim (utp --help explains them)"));
 root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
 
 try
