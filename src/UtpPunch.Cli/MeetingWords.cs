@@ -24,7 +24,7 @@ internal sealed class MeetingWords
     {
         Description = $"The server of `utp rendezvous` at which both sides meet. Its port is {RendezvousCommand.DefaultPort} by default.",
         HelpName = "HOST:PORT",
-        CustomParser = Words.Server,
+        CustomParser = result => Words.Server(result, RendezvousCommand.DefaultPort),
     };
 
     private readonly Option<string?> _room = new("--room")

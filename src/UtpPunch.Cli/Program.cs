@@ -20,6 +20,7 @@ var root = new RootCommand("""
     CatCommand.Create(),
     PunchCommand.Create(),
     RendezvousCommand.Create(),
+    StunCommand.Create(),
     DemoCommand.Create(),
     DemoCommand.CreatePeer(),
     TraceCommand.Create(),
@@ -27,7 +28,7 @@ var root = new RootCommand("""
     SimCommand.Create(),
 };
 root.SetAction(int (_) => throw new ToolException(
-    ExitCodes.Usage, "say what to do: cat, punch, rendezvous, demo, trace, replay or sim (utp --help explains them)"));
+    ExitCodes.Usage, "say what to do: cat, punch, rendezvous, stun, demo, trace, replay or sim (utp --help explains them)"));
 root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
 
 try

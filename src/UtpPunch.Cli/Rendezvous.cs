@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Sockets;
 
 namespace UtpPunch.Cli;
@@ -6,10 +5,10 @@ namespace UtpPunch.Cli;
 /// <summary>`utp rendezvous`: a server, from the first word on standard output to the signal that ends it.</summary>
 internal static class Rendezvous
 {
-    public static async Task<int> RunAsync(IPEndPoint[] binds, bool legacy, bool isJson)
+    public static async Task<int> RunAsync(RendezvousServerOptions options, bool isJson)
     {
         using var interruption = new Interruption();
-        await using var server = Start(binds, legacy);
+        await using var server = Start(options);
         Announce(server, isJson);
         await Task.WhenAny(server.Completion, Task.Delay(Timeout.Infinite, interruption.Finish));
         var end = server.GetStatistics();
@@ -23,16 +22,16 @@ internal static class Rendezvous
         return code;
     }
 
-    private static RendezvousServer Start(IPEndPoint[] binds, bool legacy)
+    private static RendezvousServer Start(RendezvousServerOptions options)
     {
         try
         {
-            return RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = binds, Legacy = legacy });
+            return RendezvousServer.Start(options);
         }
         catch (SocketException error)
         {
             var reason = error.SocketErrorCode == SocketError.AddressAlreadyInUse ? "a port is taken" : error.Message;
-            throw new ToolException(ExitCodes.Failure, $"{string.Join(", ", binds.AsEnumerable())} cannot be bound: {reason}", error);
+            throw new ToolException(ExitCodes.Failure, $"{string.Join(", ", options.LocalEndPoints)} cannot be bound: {reason}", error);
         }
     }
 

@@ -25,6 +25,12 @@ internal static class RendezvousCommand
         Description = "Introduce the example clients of the npm package utp-punch as well. Their protocol proves no address.",
     };
 
+    private static readonly Option<bool> Stun = new("--stun")
+    {
+        Description = "Answer STUN on the same sockets as well. With four of them, two ports of one address and then the same two of another,"
+            + " clients learn all about their NATs. Off by default, since its answers are a little larger than its questions.",
+    };
+
     private static readonly Option<bool> Json = new("--json") { Description = "Say it in lines of JSON." };
 
     public static Command Create()
@@ -34,9 +40,16 @@ internal static class RendezvousCommand
             "Introduce peers who ask for the same room, so that they can punch through their NATs. Nothing is relayed, and the rooms' secrets"
             + " never come here. Runs until Ctrl-C or SIGTERM, and says then how much there was to do.")
         {
-            Bind, Legacy, Json,
+            Bind, Legacy, Stun, Json,
         };
-        command.SetAction(parsed => Rendezvous.RunAsync(parsed.GetValue(Bind)!, parsed.GetValue(Legacy), parsed.GetValue(Json)));
+        command.SetAction(parsed => Rendezvous.RunAsync(
+            new RendezvousServerOptions
+            {
+                LocalEndPoints = parsed.GetValue(Bind)!,
+                Legacy = parsed.GetValue(Legacy),
+                Stun = parsed.GetValue(Stun),
+            },
+            parsed.GetValue(Json)));
         return command;
     }
 }

@@ -66,12 +66,12 @@ internal static class Words
     }
 
     /// <summary>A name or an address, and a port, which may be left out.</summary>
-    public static EndPoint? Server(ArgumentResult result)
+    public static EndPoint? Server(ArgumentResult result, int defaultPort)
     {
         var word = result.Tokens[0].Value;
         if (IPEndPoint.TryParse(word, out var one) && (IsSpelledOut(word, one) || word == $"{one.Address}" || word == $"[{one.Address}]"))
         {
-            var port = IsSpelledOut(word, one) ? one.Port : RendezvousCommand.DefaultPort;
+            var port = IsSpelledOut(word, one) ? one.Port : defaultPort;
             if (port > 0 && !one.Address.Equals(IPAddress.Any) && !one.Address.Equals(IPAddress.IPv6Any))
             {
                 return new IPEndPoint(one.Address, port);
@@ -79,12 +79,15 @@ internal static class Words
         }
         else if (word.Split(':') is [var host, .. { Length: <= 1 } rest]
             && Uri.CheckHostName(host) == UriHostNameType.Dns
-            && PortOf(rest is [var number] ? number : $"{RendezvousCommand.DefaultPort}") is { } port)
+            && PortOf(rest is [var number] ? number : $"{defaultPort}") is { } port)
         {
             return new DnsEndPoint(host, port);
         }
 
-        result.AddError($"'{word}' is not HOST:PORT, such as rendezvous.example:42000, 192.0.2.1:42000 or [2001:db8::1]:42000");
+        // Where words are arguments, an option that does not exist is taken for one.
+        result.AddError(word.StartsWith('-')
+            ? $"there is no option '{word}'"
+            : $"'{word}' is not HOST:PORT, such as server.example:{defaultPort}, 192.0.2.1:{defaultPort} or [2001:db8::1]:{defaultPort}");
         return null;
     }
 

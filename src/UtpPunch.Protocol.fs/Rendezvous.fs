@@ -2,71 +2,10 @@ namespace UtpPunch.Protocol
 
 open System.Buffers.Binary
 
-[<NoComparison>]
-type RendezvousOptions =
-    { Sockets: Endpoint[]
-      MaxRegistrations: int
-      MaxPerSource: int
-      RatePerSource: int
-      Lifetime: Duration
-      Legacy: bool
-      Stun: bool }
-
-[<Struct; NoComparison>]
-type RendezvousStatistics = { Waiting: int; Introductions: int; Introduced: int64; Dropped: int64 }
-
-/// A peer that has proved its address.
-[<NoComparison>]
-type private Guest =
-    {
-        Remote: Endpoint
-        Registration: Registration
-        ExpiresAt: Instant
-        /// Its introduction. The guest stays known until that is over, or a registration that comes late would count as a new one.
-        Pairing: int voption
-    }
-
-/// One of the two of an introduction.
-[<NoComparison>]
-type private Side = { Remote: Endpoint; Registration: Registration; Acknowledged: bool; RoundTrip: Duration }
-
-[<NoComparison>]
-type private Pairing = { Nonce: Bytes; A: Side; B: Side; Tries: int }
-
-/// What a source may still send, and how many guests it has.
-[<NoComparison>]
-type private Source = { Tokens: int; FilledAt: Instant; Guests: int }
-
-/// The fields are mutable for the step that made the copy, and for it alone.
-[<NoComparison; NoEquality>]
-type Rendezvous =
-    private
-        {
-            Options: RendezvousOptions
-            /// Of the cookies.
-            Key: Bytes
-            /// Keys all hashes, so that strangers cannot aim for collisions.
-            HashKey: uint64
-            mutable Now: Instant
-            mutable Random: Random
-            mutable Next: int
-            mutable Guests: Radix<Guest>
-            /// Who has a handle, and who waits in a room, by hash.
-            mutable Handles: Radix<int[]>
-            mutable Rooms: Radix<int[]>
-            mutable Pairings: Radix<Pairing>
-            mutable Sources: Radix<Source>
-            /// Guests under their own number, pairings under the complement of theirs.
-            mutable Agenda: Agenda
-            mutable Tracker: LegacyTracker
-            Stun: StunServer
-            mutable Waiting: int
-            mutable Introduced: int64
-            mutable Dropped: int64
-        }
-
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Rendezvous =
+    open Lobby
+
     let standard =
         { Sockets = [| Endpoint.ofIPv4 0u 0us |]
           MaxRegistrations = 65536
@@ -76,18 +15,11 @@ module Rendezvous =
           Legacy = false
           Stun = false }
 
-    /// Cookies are good for one to two of these.
-    let private cookieAge = Time.seconds 60
-
     /// Introductions are repeated after 100 ms, twice that and so on, and forgotten behind the sixth.
     [<Literal>]
     let private Repetitions = 6
 
     let private pauseAfter (tries: int) = Time.milliseconds (100 <<< (tries - 1))
-
-    /// Sources are told apart by so many bits: two that share a place share its rate, and the table is bounded.
-    [<Literal>]
-    let private SourceBits = 0xFFFF
 
     [<CompiledName "Create">]
     let create (options: RendezvousOptions) (seed: Bytes) (now: Instant) : Rendezvous =
@@ -112,95 +44,6 @@ module Rendezvous =
           Waiting = 0
           Introduced = 0L
           Dropped = 0L }
-
-    // ---- Tables ----
-
-    let private mixed (server: Rendezvous) (value: uint64) =
-        let product = (value ^^^ server.HashKey) * 0x9E3779B97F4A7C15UL
-        int (product >>> 32)
-
-    let private roomKey (server: Rendezvous) (room: Bytes) =
-        mixed
-            server
-            (BinaryPrimitives.ReadUInt64BigEndian room.Span
-             + BinaryPrimitives.ReadUInt64LittleEndian(room.Skip(8).Span) * 31UL)
-
-    let private sourceKey (server: Rendezvous) (remote: Endpoint) =
-        let address = if Endpoint.isIPv4 remote then remote.Low else remote.High
-        mixed server address &&& SourceBits
-
-    let private insert key number table =
-        let known = Radix.tryFind key table |> ValueOption.defaultValue [||]
-        Radix.add key (Array.append known [| number |]) table
-
-    let private without key number table =
-        match Radix.tryFind key table with
-        | ValueSome known ->
-            let rest = Array.filter ((<>) number) known
-            if rest.Length = 0 then Radix.remove key table else Radix.add key rest table
-        | ValueNone -> table
-
-    let private guestsUnder key table (server: Rendezvous) : struct (int * Guest)[] =
-        match Radix.tryFind key table with
-        | ValueSome numbers ->
-            [| for number in numbers do
-                   match Radix.tryFind number server.Guests with
-                   | ValueSome guest -> struct (number, guest)
-                   | ValueNone -> () |]
-        | ValueNone -> [||]
-
-    let private findGuest (handle: uint64) (room: Bytes) (server: Rendezvous) : struct (int * Guest) voption =
-        guestsUnder (mixed server handle) server.Handles server
-        |> Array.tryFind (fun (struct (_, guest)) ->
-            guest.Registration.Handle = handle && guest.Registration.Room.Equals room)
-        |> function
-            | Some found -> ValueSome found
-            | None -> ValueNone
-
-    let private source (server: Rendezvous) (remote: Endpoint) =
-        match Radix.tryFind (sourceKey server remote) server.Sources with
-        | ValueSome source -> source
-        | ValueNone -> { Tokens = 2 * server.Options.RatePerSource; FilledAt = server.Now; Guests = 0 }
-
-    let private setSource (server: Rendezvous) remote source =
-        server.Sources <- Radix.add (sourceKey server remote) source server.Sources
-
-    let private countGuest (server: Rendezvous) remote change =
-        let known = source server remote
-        setSource server remote { known with Guests = known.Guests + change }
-
-    /// Whether a source has not said too much.
-    let private admits (server: Rendezvous) (remote: Endpoint) =
-        let rate = server.Options.RatePerSource
-        let known = source server remote
-        let earned = int64 (server.Now - known.FilledAt) * int64 rate / 1_000_000L
-
-        let known =
-            if earned > 0L then
-                let tokens = int (min (int64 (2 * rate)) (int64 known.Tokens + earned))
-                { known with Tokens = tokens; FilledAt = server.Now }
-            else
-                known
-
-        setSource server remote { known with Tokens = max 0 (known.Tokens - 1) }
-        known.Tokens > 0
-
-    // ---- Cookies ----
-
-    let private cookieOf (server: Rendezvous) (age: int64) (remote: Endpoint) (handle: uint64) : Bytes =
-        let writer = PunchWire.Writer 0uy
-        writer.Number(uint64 age, 8)
-        writer.Endpoint remote
-        writer.Number(handle, 8)
-        Secrets.mac server.Key "UtpPunch cookie" (writer.ToBytes())
-
-    let private cookie (server: Rendezvous) remote handle = cookieOf server (server.Now / cookieAge) remote handle
-
-    let private isCookie (server: Rendezvous) remote handle (cookie: Bytes) =
-        let age = server.Now / cookieAge
-
-        cookie.Equals(cookieOf server age remote handle)
-        || cookie.Equals(cookieOf server (age - 1L) remote handle)
 
     // ---- Guests ----
 
