@@ -70,7 +70,7 @@ let tests =
               { many with maxTest = 2000 }
               "whoever has not proved its address gets no more bytes than came from it, and makes nothing wait"
               (fun () ->
-                  let arrived = Gen.zip (Gen.nonEmptyListOf foreign) (Gen.choose (1, 5))
+                  let arrived = Gen.zip (Gen.nonEmptyListOf foreign) (Gen.choose (1, 4))
 
                   Prop.forAll (Arb.fromGen arrived) (fun (datagrams, count) ->
                       let mutable server = fresh { options with Sockets = sockets count; RatePerSource = 100_000 }
