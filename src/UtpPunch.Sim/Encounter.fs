@@ -135,11 +135,21 @@ module Encounter =
           Sent = a.Sent + b.Sent
           Hash = internet.Hash }
 
-    let runWatched (watcher: IInternetWatcher) (encounter: Encounter) : Meeting =
-        let internet = Internet(encounter.Seed, { Ground.openInternet with Link = encounter.Link }, watcher)
-        let server = serve internet (Keyed.mix (encounter.Seed + 1UL))
+    let settleBoth (internet: Internet) (encounter: Encounter) : struct (NodeHost * NodeHost) =
         let a = settle internet (home internet 1 encounter.A) 6001us (Keyed.mix (encounter.Seed + 2UL))
         let b = settle internet (home internet 2 encounter.B) 7002us (Keyed.mix (encounter.Seed + 3UL))
+        struct (a, b)
+
+    let private runWith isChecked (watcher: IInternetWatcher) (encounter: Encounter) : Meeting =
+        let internet = Internet(encounter.Seed, { Ground.openInternet with Link = encounter.Link }, watcher)
+        let server = serve internet (Keyed.mix (encounter.Seed + 1UL))
+        let struct (a, b) = settleBoth internet encounter
+        a.IsChecked <- isChecked
+        b.IsChecked <- isChecked
         meet internet server encounter a b
 
+    let runWatched (watcher: IInternetWatcher) (encounter: Encounter) : Meeting = runWith false watcher encounter
     let run (encounter: Encounter) : Meeting = runWatched Unchecked.defaultof<IInternetWatcher> encounter
+
+    /// The same, with the laws of the node checked after every step, and every node replaced by what its snapshot gives.
+    let runChecked (encounter: Encounter) : Meeting = runWith true Unchecked.defaultof<IInternetWatcher> encounter

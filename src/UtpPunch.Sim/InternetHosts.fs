@@ -16,6 +16,8 @@ type NodeHost(socket: Endpoint, seed: uint64) =
     let mutable opened = 0
     let mutable nextConnId = 2
     let mutable sent = 0L
+    let mutable delivered = 0L
+    let mutable closed = 0
 
     static let ordinaryTtl = 64
 
@@ -31,10 +33,37 @@ type NodeHost(socket: Endpoint, seed: uint64) =
     member _.Sent = sent
     member val PunchedAt = Time.never with get, set
     member val OpenedAt = Time.never with get, set
+    /// Bytes that its streams have delivered, and streams that have closed.
+    member _.Delivered = delivered
+    member _.Closed = closed
+    /// Whether the laws of the node are checked after every step, which takes several times as long.
+    member val IsChecked = false with get, set
 
     member this.Tell(internet: Internet, event: Event) =
         told.Add event
         internet.Wake this
+
+    /// The laws of the node, for a step that was taken; what goes on is the node that the snapshot gives.
+    member private _.Check(now: Instant, events: Event[], before: Node, effects: Effect[], after: Node) =
+        let stepped at events node =
+            let struct (_, effects) = Node.step at events node
+            Describe.effects effects
+
+        let deadline = Node.deadline after
+
+        if deadline <= now then
+            Check.fail "S12" $"after its step at {int64 now} a node wants to wake at {int64 deadline}"
+
+        if stepped now events before <> Describe.effects effects then
+            Check.fail "S12" "the same step twice has other effects"
+
+        if stepped now [||] after <> "" then
+            Check.fail "S12" $"a second step at {int64 now} has effects"
+
+        if deadline <> Time.never && stepped (deadline - 1L<us>) [||] after <> "" then
+            Check.fail "S12" $"effects ahead of the deadline at {int64 deadline}"
+
+        Snapshot.restore (Snapshot.take true after)
 
     member private this.Perform(now: Instant, out: List<FromHost>, again: List<Event>, effect: Effect) =
         let emit (remote: Endpoint) ttl (bytes: byte[]) =
@@ -66,11 +95,11 @@ type NodeHost(socket: Endpoint, seed: uint64) =
         | Effect.Accepted _ ->
             opened <- opened + 1
             this.OpenedAt <- now
-        | Effect.Deliver _
+        | Effect.Deliver(_, payload) -> delivered <- delivered + int64 payload.Length
+        | Effect.Closed _ -> closed <- closed + 1
         | Effect.Writable _
         | Effect.Ended _
         | Effect.Finished _
-        | Effect.Closed _
         | Effect.Foreign _
         | Effect.Registered _
         | Effect.Introduced _
@@ -90,8 +119,9 @@ type NodeHost(socket: Endpoint, seed: uint64) =
             let mutable going = true
 
             while going do
-                let struct (next, effects) = Node.step now (batch.ToArray()) node
-                node <- next
+                let events = batch.ToArray()
+                let struct (next, effects) = Node.step now events node
+                node <- if this.IsChecked then this.Check(now, events, node, effects, next) else next
                 batch <- List<Event>()
 
                 for effect in effects do

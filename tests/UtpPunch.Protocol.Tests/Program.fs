@@ -23,6 +23,7 @@ let main args =
           StunServerTests.tests
           StunClientTests.tests
           StunClientLaws.tests
+          RendezvousTests.tests
           TraceTexts.tests
           Replays.tests
           Tidy.tests ]

@@ -1,8 +1,7 @@
 /// `Runner SEED RUNS`: hunts for a failure, once with all of a campaign and once with drawn scenarios alone, and says in a line of
 /// fields between tabs each whether there was one. Which mutant this process is, if any, the rewritten core reads from the
 /// environment.
-///
-/// Mutants to come with what they need: 25 to 28 with hole punching, 104 ("the NAT's filter lets everything in") with NATs.
+/// Streams come first; where they are clean, as many encounters of peers that punch follow.
 module Runner.Program
 
 open System
@@ -22,6 +21,11 @@ let main args =
             // What the hunter itself does not catch tells as much.
             printfn "killed\t0\texception\t%s" (plain e.Message)
 
-    hunt Campaign.run
-    hunt Campaign.runRandom
+    let both streams punches seed runs =
+        match streams seed runs with
+        | ValueSome failure -> ValueSome failure
+        | ValueNone -> punches seed runs
+
+    hunt (both Campaign.run PunchCampaign.run)
+    hunt (both Campaign.runRandom PunchCampaign.runRandom)
     0
