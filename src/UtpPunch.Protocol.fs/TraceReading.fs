@@ -184,7 +184,7 @@ module internal TraceReading =
 
             Event.Received(run.From, Datagrams(buffer, starts[index], run.Length, run.Segment, run.At)))
 
-    let private task (line: TraceLine) : TaskId = int (limited line "t" 0L (int64 Int32.MaxValue))
+    let private task (line: TraceLine) : TaskId = int (limited line "t" (int64 Int32.MinValue) (int64 Int32.MaxValue))
     let private isSet (line: TraceLine) key = limited line key 0L 1L = 1L
 
     let private plan (line: TraceLine) : MeetPlan =

@@ -26,10 +26,8 @@ type Stranger(socket: Endpoint, victims: Endpoint[]) =
         if isPeers bytes then
             let later = changed 16 (bytes[16] + 1uy) bytes
 
-            [ bytes
-              changed 13 (1uy - bytes[13]) bytes
-              changed 55 (bytes[55] ^^^ 1uy) later
-              for kind in 0x40uy .. 0x44uy -> changed 4 kind later ]
+            let forged = [ for kind in 0x40uy .. 0x44uy -> changed 4 kind later ]
+            [ bytes; changed 13 (1uy - bytes[13]) bytes; changed 55 (bytes[55] ^^^ 1uy) later ] @ forged
         elif isServers bytes then
             [ bytes
               changed 4 0x86uy bytes

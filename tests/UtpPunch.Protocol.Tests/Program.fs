@@ -24,6 +24,7 @@ let main args =
           StunClientTests.tests
           StunClientLaws.tests
           RendezvousTests.tests
+          LegacyStories.tests
           TraceTexts.tests
           Replays.tests
           Tidy.tests ]

@@ -148,10 +148,50 @@ let private plainEvents =
                   Event.Unreachable remote ]
     }
 
+let private tasks =
+    gen {
+        let! taskId = anyOf<int>
+        let! attempts = Gen.choose (0, System.Int32.MaxValue)
+        let! hops = Gen.choose (0, 255)
+        let! remote = endpoints
+        let! others = Gen.resize 3 (Gen.arrayOf endpoints)
+        let! room = bytesOf 32
+        let! patience = durations
+        let! longer = durations
+        let! stays = anyOf<bool>
+        let! birthday = anyOf<bool>
+
+        let plan =
+            { Server = remote
+              Room = Bytes room
+              Hosts = others
+              Stays = stays
+              Patience = patience
+              PunchPatience = longer
+              Birthday = birthday
+              PrimingHops = hops }
+
+        let discovery =
+            { Servers = Array.append [| remote |] (Array.truncate 1 others)
+              Local = if stays then ValueSome remote else ValueNone
+              Patience = patience
+              TestPatience = longer
+              Behaviour = birthday }
+
+        return!
+            Gen.elements
+                [ Event.Meet(taskId, plan)
+                  Event.PunchLegacy(taskId, remote, attempts)
+                  Event.Discover(taskId, discovery)
+                  Event.Cancel taskId ]
+    }
+
 let private batches =
     Gen.map
         (List.concat >> Array.ofList)
-        (Gen.resize 8 (Gen.listOf (Gen.oneof [ Gen.map List.singleton plainEvents; received ])))
+        (Gen.resize
+            8
+            (Gen.listOf (Gen.oneof [ Gen.map List.singleton plainEvents; Gen.map List.singleton tasks; received ])))
 
 /// What an event says, buffers and all.
 let private says (events: Event[]) =
@@ -167,6 +207,11 @@ let private says (events: Event[]) =
               let bytes = [ for item in 0 .. datagrams.Count - 1 -> Convert.ToHexString datagrams[item].Span ]
               $"received {from} {datagrams.ArrivedAt} {datagrams.SegmentSize} {datagrams.Length} {bytes} {behind}"
           | Event.Write(connId, bytes) -> $"write {connId} {Convert.ToHexString bytes.Span}"
+          | Event.Meet(taskId, plan) ->
+              let hosts = String.Join(" ", plan.Hosts)
+              let room = Convert.ToHexString plan.Room.Span
+              let times = $"{plan.Patience} {plan.PunchPatience}"
+              $"meet {taskId} {plan.Server} {room} {hosts} {plan.Stays} {times} {plan.Birthday} {plan.PrimingHops}"
           | other -> $"%A{other}" ]
 
 let private roundTrip payloads events =

@@ -28,6 +28,7 @@ let main args =
               NatMatrices.tests
               PunchMatrices.tests
               Punching.tests
+              PunchCampaigns.tests
               NatKinds.tests
               NatLaws.tests
               NatGuessing.tests
