@@ -19,10 +19,10 @@ public static class NatLabRuns
         Check.That(output.Contains("all NATs do as they should", StringComparison.Ordinal), output);
     }
 
-    [Fact("the reference puncher connects the pairs of NATs that it must, and no others", Timeout = 120)]
-    public static async Task Reference()
+    [Fact("utp punch connects the pairs of NATs that it must, and no others", Timeout = 120)]
+    public static async Task Tool()
     {
-        var (exitCode, output) = await RunAsync("--tool", "reflexive", "--mode", "60", "--pairs", "20");
+        var (exitCode, output) = await RunAsync("--tool", "utp", "--mode", "60", "--pairs", "20");
         Check.Equal(0, exitCode, output);
         Check.That(output.Contains(": 0 missing (!), 0 better (+), 0 went wrong (?)", StringComparison.Ordinal), output);
     }

@@ -18,7 +18,7 @@ public static class ToolFailures
     [Fact("every mistake on the command line is one clear line, and code 2")]
     public static async Task Mistakes()
     {
-        await MistakeAsync("", "cat, punch, rendezvous, demo, trace, replay or sim");
+        await MistakeAsync("", "cat, punch, rendezvous, stun, demo, trace, replay or sim");
         await MistakeAsync("dog", "'dog'");
         await MistakeAsync("cat", "HOST and PORT are missing, or --listen");
         await MistakeAsync("cat localhost", "PORT is missing");
@@ -56,6 +56,12 @@ public static class ToolFailures
         await MistakeAsync("punch --rendezvous h:1 --room x --attempts 5", "--attempts is for --legacy");
         await MistakeAsync("rendezvous --bind 5000", "'5000' is not IP:PORT");
         await MistakeAsync("rendezvous --bind 0.0.0.0:1 --bind 0.0.0.0:2 --bind 0.0.0.0:3 --bind 0.0.0.0:4 --bind 0.0.0.0:5", "four sockets at most");
+        await MistakeAsync("stun", "HOST[:PORT] of a STUN server is missing");
+        await MistakeAsync("stun --verbose", "no option '--verbose'");
+        await MistakeAsync("stun 192.0.2.1:0", "'192.0.2.1:0' is not HOST:PORT, such as server.example:3478");
+        await MistakeAsync("stun 192.0.2.1 a:b:c", "'a:b:c' is not HOST:PORT");
+        await MistakeAsync("stun a b c", "'c'");
+        await MistakeAsync("stun 192.0.2.1 --bind 5000", "'5000' is not IP:PORT");
         await MistakeAsync("replay", "FILE");
         await MistakeAsync("replay x --mode loose", "strict, semantic or inputs-only");
         await MistakeAsync("demo --size 0", "'0' is not a number of mebibytes");

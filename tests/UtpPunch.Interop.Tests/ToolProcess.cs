@@ -57,15 +57,26 @@ internal sealed class ToolProcess : IDisposable
         var tool = Start($"rendezvous --bind 127.0.0.1:0 --bind 127.0.0.1:0 --json {more}");
         try
         {
-            var listening = await tool.EventAsync("listening");
-            tool.EndPoint = IPEndPoint.Parse(listening.GetProperty("endpoints")[0].GetString()!);
-            return tool;
+            return await tool.ListensAsync() ? tool : throw new InvalidOperationException($"{tool} ended early.");
         }
         catch
         {
             tool.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Waits until a `utp rendezvous --json` says where it is; false when it has ended instead.</summary>
+    public async Task<bool> ListensAsync()
+    {
+        var listening = EventAsync("listening");
+        if (await Task.WhenAny(listening, _process.WaitForExitAsync()) != listening)
+        {
+            return false;
+        }
+
+        EndPoint = IPEndPoint.Parse((await listening).GetProperty("endpoints")[0].GetString()!);
+        return true;
     }
 
     /// <summary>Starts `utp cat --listen` on loopback, and waits until it says where it is.</summary>
