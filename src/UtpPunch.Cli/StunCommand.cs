@@ -40,7 +40,7 @@ internal static class StunCommand
         var command = new Command(
             "stun",
             "Ask a STUN server how it sees a port of this machine, and say in words what the NAT does and what that means for punching."
-            + " Who gets in can be told only by a server with two addresses. Code 0 says that one answered, 1 that none did in five seconds.")
+            + " Who gets in can be told only by a server with two addresses. Code 0 says one answered, 1 that none did in five seconds.")
         {
             First, Second, Bind, Json,
         };
