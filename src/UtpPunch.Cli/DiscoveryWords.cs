@@ -23,7 +23,7 @@ internal static class DiscoveryWords
     public static string Meaning(NatDiscovery seen) => (KeepsItsPort(seen.Mapping), seen.Filtering) switch
     {
         (true, NatDependence.Independent) =>
-            "For punching: the best there is. Every peer gets through, and whoever is told the address can dial it, as long as it is in use.",
+            "For punching: the best there is. Every peer gets through, and whoever is told the address can dial it while it is in use.",
         (true, NatDependence.Address) =>
             "For punching: as good as it gets behind a filter. Every peer gets through when both sides punch.",
         (true, NatDependence.AddressAndPort) =>
@@ -33,7 +33,7 @@ internal static class DiscoveryWords
         (false, NatDependence.Independent) =>
             "For punching: good. Peers cannot be told the right port in advance, but theirs is found, and what they send comes in.",
         (false, _) when seen.Mapping != NatDependence.Unknown =>
-            "For punching: hard. Peers cannot be told the right port in advance. It works with those who let in any port of this address, and,"
+            "For punching: hard. Peers cannot be told the right port in advance. It works with who lets in any port of this address, and,"
             + " when this NAT counts its ports up, with most others; else with --birthday, unless their NATs do the same.",
         _ => "For punching: too little is known. A second server, or one with two addresses, tells more.",
     };

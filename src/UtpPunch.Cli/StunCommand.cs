@@ -39,8 +39,8 @@ internal static class StunCommand
     {
         var command = new Command(
             "stun",
-            "Ask a STUN server how it sees a port of this machine, and say in words what the NAT does and what that means for punching. Who"
-            + " gets in can be told only by a server with two addresses. Code 0 says that a server answered, 1 that none did in five seconds.")
+            "Ask a STUN server how it sees a port of this machine, and say in words what the NAT does and what that means for punching."
+            + " Who gets in can be told only by a server with two addresses. Code 0 says one answered, 1 that none did in five seconds.")
         {
             First, Second, Bind, Json,
         };
@@ -49,6 +49,7 @@ internal static class StunCommand
     }
 
     private static StunRequest Read(ParseResult parsed) => parsed.GetValue(First) is { } first
-        ? new([first, .. parsed.GetValue(Second) is { } second ? [second] : Array.Empty<EndPoint>()], parsed.GetValue(Bind), parsed.GetValue(Json))
+        ? new([first, .. parsed.GetValue(Second) is { } second ? [second] : Array.Empty<EndPoint>()], parsed.GetValue(Bind),
+            parsed.GetValue(Json))
         : throw new ToolException(ExitCodes.Usage, "HOST[:PORT] of a STUN server is missing");
 }
