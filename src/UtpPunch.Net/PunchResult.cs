@@ -30,8 +30,11 @@ public enum PunchStage
     /// <summary>The peer had given up before.</summary>
     PeerGaveUp = 7,
 
-    /// <summary>It was called off here.</summary>
+    /// <summary>It was called off here, or the node has more than a thousand punches under way.</summary>
     Cancelled = 8,
+
+    /// <summary>What the peer said through the rendezvous server was damaged, or of another version.</summary>
+    Rejected = 9,
 }
 
 /// <summary>How a path was found.</summary>

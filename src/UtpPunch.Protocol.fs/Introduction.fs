@@ -68,8 +68,10 @@ type PunchStage =
     | NotAgreed
     /// The peer had given up already.
     | PeerGaveUp
-    /// Called off here.
+    /// Called off here, or more than a node may do at once.
     | Cancelled
+    /// The peer's offer was not one of this room's: damaged, or of another version.
+    | Rejected
 
 /// What a punch saw.
 [<NoComparison>]

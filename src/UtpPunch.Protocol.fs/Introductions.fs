@@ -192,6 +192,9 @@ module internal Introductions =
         match Secrets.unseal meeting.Plan.Room it.Offer |> ValueOption.bind Offer.read with
         | ValueNone ->
             turn.Effects.Add(Effect.Noted(Rule.OfferRejected, it.Observed))
+            // Whoever stays goes on waiting for others.
+            if not meeting.Plan.Stays then Meeting.fail turn PunchStage.Rejected meeting
+
             all
         | ValueSome offer ->
             let lower = isLower meeting.Peer it.Peer
@@ -213,9 +216,15 @@ module internal Introductions =
                     draw
                     turn.Now
 
-            if Radix.count all.Punches >= Limit || (Radix.tryFind (int punch.Session) all.Punches).IsSome then
+            match Radix.tryFind (int punch.Session) all.Punches with
+            | ValueSome known when known.Introduction.Equals it.Nonce -> all
+            | ValueSome _ ->
+                Punch.fail turn PunchStage.Cancelled punch |> ignore
                 all
-            else
+            | ValueNone when Radix.count all.Punches >= Limit ->
+                Punch.fail turn PunchStage.Cancelled punch |> ignore
+                all
+            | ValueNone ->
                 turn.Effects.Add(Effect.Introduced(meeting.TaskId, it.Observed))
                 { all with Punches = place (int punch.Session) (Punch.tick turn punch) all.Punches }
 

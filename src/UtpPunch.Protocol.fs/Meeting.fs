@@ -51,6 +51,9 @@ module internal Meeting =
     /// Registrations are renewed after that long, which also keeps our NAT's mapping.
     let private renewEvery = Time.seconds 15
 
+    /// So long an introduction that comes again is acknowledged again; the server repeats it for six seconds.
+    let private linger = Time.seconds 15
+
     /// So often the other sockets are asked; one that does not answer is left out.
     [<Literal>]
     let private Comparisons = 3
@@ -225,12 +228,17 @@ module internal Meeting =
             elif meeting.Phase = MeetingPhase.Left then
                 struct (false, meeting)
             else
-                let phase = if meeting.Plan.Stays then meeting.Phase else MeetingPhase.Left
-                struct (true, { meeting with Phase = phase; Introduction = introduction.Nonce })
+                let meeting = { meeting with Introduction = introduction.Nonce }
+
+                if meeting.Plan.Stays then
+                    struct (true, meeting)
+                else
+                    struct (true, { meeting with Phase = MeetingPhase.Left; GiveUpAt = turn.Now + linger })
 
     // ---- Time ----
 
-    let private failed (turn: Turn) stage (meeting: Meeting) =
+    /// Tells that nothing comes of it.
+    let fail (turn: Turn) stage (meeting: Meeting) =
         turn.Effects.Add(
             Effect.Punched(
                 meeting.TaskId,
@@ -254,12 +262,12 @@ module internal Meeting =
     let cancel (turn: Turn) (meeting: Meeting) =
         if meeting.Cookie.Equals PunchWire.noCookie |> not then leave turn meeting
 
-        failed turn PunchStage.Cancelled meeting
+        fail turn PunchStage.Cancelled meeting
 
     /// Does what is due; nothing is left of a meeting whose time is over.
     let tick (turn: Turn) (iv: Bytes) (meeting: Meeting) : Meeting voption =
         match meeting.Phase with
-        | MeetingPhase.Left -> ValueSome meeting
+        | MeetingPhase.Left -> if turn.Now >= meeting.GiveUpAt then ValueNone else ValueSome meeting
         | _ when turn.Now >= meeting.GiveUpAt ->
             if meeting.IsRegistered then leave turn meeting
 
@@ -268,7 +276,7 @@ module internal Meeting =
                 elif meeting.IsRegistered then PunchStage.NoPeer
                 else PunchStage.ServerSilent
 
-            failed turn stage meeting
+            fail turn stage meeting
             ValueNone
         | _ when turn.Now < meeting.NextAt -> ValueSome meeting
         | MeetingPhase.Comparing when meeting.Tries >= Comparisons ->
@@ -279,5 +287,5 @@ module internal Meeting =
 
     let deadline (meeting: Meeting) =
         match meeting.Phase with
-        | MeetingPhase.Left -> Time.never
+        | MeetingPhase.Left -> meeting.GiveUpAt
         | _ -> min meeting.NextAt meeting.GiveUpAt

@@ -122,6 +122,7 @@ module internal TraceWords =
         | PunchStage.NotAgreed -> "NotAgreed"
         | PunchStage.PeerGaveUp -> "PeerGaveUp"
         | PunchStage.Cancelled -> "Cancelled"
+        | PunchStage.Rejected -> "Rejected"
 
     let pathKind (kind: PathKind) =
         match kind with

@@ -128,6 +128,21 @@ let tests =
                   (Meeting.isMet (inside (sameCarrier Hairpin.ExternalSource)))
                   "the same carrier, which hairpins"
           }
+          test "a node that has met a thousand peers meets another one" {
+              let internet = Internet(4UL, Ground.openInternet, Unchecked.defaultof<IInternetWatcher>)
+              let server = Encounter.serve internet 1UL
+              let encounter = Encounter.between [] []
+              let host = Encounter.settle internet internet.Open 6001us 2UL
+
+              for index in 1..1100 do
+                  let guest = Encounter.settle internet internet.Open 7002us (uint64 (index + 10))
+                  let plan (socket: Endpoint) = Encounter.plan encounter server.Sockets[0] [| socket |]
+                  host.Tell(internet, Event.Meet(index, plan host.Socket))
+                  guest.Tell(internet, Event.Meet(1, plan guest.Socket))
+                  internet.RunUntil(internet.Now + Time.seconds 2)
+                  Expect.equal host.Punched.Count index "the host learns what came of it"
+                  Expect.equal host.Punched[index - 1].Stage PunchStage.Open $"meeting {index}"
+          }
           test "birthday probing adds the pairs of one unforeseeable NAT: 85 of 100 at least" {
               let cells =
                   [| for row in 0..9 ->

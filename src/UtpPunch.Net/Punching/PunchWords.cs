@@ -27,6 +27,7 @@ internal static class PunchWords
             $"There was a path to the peer, and it fell silent before both had agreed on it. {Behind(result)} Try again.",
         PunchStage.PeerGaveUp => "The peer had given up before this side found a path. Try again.",
         PunchStage.Cancelled => "The punch was called off.",
+        PunchStage.Rejected => "What the peer said could not be read: it was damaged on its way, or the peer has another version of this library.",
         _ => throw new InvalidOperationException($"Unknown stage {result.Stage}."),
     };
 
