@@ -51,6 +51,9 @@ module internal Meeting =
     /// Registrations are renewed after that long, which also keeps our NAT's mapping.
     let private renewEvery = Time.seconds 15
 
+    /// A server that has not answered once by then is not there, however long one would wait for a peer.
+    let private silence = Time.seconds 30
+
     /// So long an introduction that comes again is acknowledged again; the server repeats it for six seconds.
     let private linger = Time.seconds 15
 
@@ -78,7 +81,7 @@ module internal Meeting =
           IsRefused = false
           RoundTrip = 0L<us>
           StartedAt = now
-          GiveUpAt = Time.after plan.Patience now
+          GiveUpAt = now + min silence plan.Patience
           Introduction = Bytes.Empty }
 
     /// In the order in which they were asked, the server's first socket first.
@@ -152,8 +155,11 @@ module internal Meeting =
     // ---- Receiving ----
 
     let private challenged (turn: Turn) cookie observed (others: Endpoint[]) (meeting: Meeting) =
+        let isFirst = meeting.Phase = MeetingPhase.Knocking
+
         let meeting =
             { meeting with
+                GiveUpAt = (if isFirst then Time.after meeting.Plan.Patience meeting.StartedAt else meeting.GiveUpAt)
                 Cookie = cookie
                 Observed = observed
                 RoundTrip = turn.Now - meeting.SentAt

@@ -15,7 +15,7 @@ public static class ToolFailures
     private const int Interrupted = 130;
     private const int Terminated = 143;
 
-    [Fact("every mistake on the command line is one clear line, and code 2")]
+    [Fact("every mistake on the command line is one clear line, and code 2", Timeout = 120)]
     public static async Task Mistakes()
     {
         await MistakeAsync("", "cat, punch, rendezvous, stun, demo, trace, replay or sim");

@@ -116,6 +116,39 @@ public static class Meeting
         }
     }
 
+    [Fact("who stays in a room gets a stream with everybody that comes, until it leaves")]
+    public static async Task Stays()
+    {
+        const int Guests = 5;
+        await using var server = Serve();
+        await using var host = await Pair.BindAsync();
+        using var leave = new CancellationTokenSource();
+        var met = new List<UtpStream>();
+        var hosting = Task.Run(async () =>
+        {
+            await foreach (var stream in new RendezvousClient(host, server.LocalEndPoints[0]).AcceptAllAsync("service", null, leave.Token))
+            {
+                var name = new byte[1];
+                await stream.ReadExactlyAsync(name);
+                await stream.WriteAsync(name);
+                met.Add(stream);
+            }
+        });
+        for (var guest = 0; guest < Guests; guest++)
+        {
+            await using var node = await Pair.BindAsync();
+            await using var stream = await new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("service").Within();
+            await stream.WriteAsync(new[] { (byte)guest }).Within();
+            Check.Equal(guest, stream.ReadByte());
+        }
+
+        await leave.CancelAsync();
+        await Check.ThrowsAsync<OperationCanceledException>(() => hosting.Within());
+        Check.Equal(Guests, met.Count);
+        await Waiting.UntilAsync(() => server.GetStatistics().Waiting == 0);
+        met.ForEach(stream => stream.Abort());
+    }
+
     [Fact("two of ours punch as the npm package does")]
     public static async Task Legacy()
     {

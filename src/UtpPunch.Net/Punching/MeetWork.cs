@@ -88,13 +88,4 @@ internal sealed class MeetWork(Func<int, Event> begin, bool isLegacy, Action<Mee
             _told = _told.ContinueWith(_ => onNews(progress), TaskScheduler.Default);
         }
     }
-
-    private sealed class CancelWork(int taskId) : IWork
-    {
-        public void Collect(Engine engine, List<Event> events) => events.Add(Event.NewCancel(taskId));
-
-        public void Abandon(Failure failure)
-        {
-        }
-    }
 }
