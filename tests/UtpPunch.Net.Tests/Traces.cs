@@ -110,7 +110,13 @@ public static class Traces
             Event.NewAbort(2),
             Event.NewSetIdleTimeout(2, 77),
             Event.NewUnreachable(remote),
+            Event.NewMeet(1, new MeetPlan(remote, new Bytes(new byte[32]), [remote], true, 5, 6, true, 4)),
+            Event.NewPunchLegacy(2, remote, 10),
+            Event.NewDiscover(3, StunClientModule.Standard([remote])),
+            Event.NewCancel(3),
         ];
+        var report = new PunchReport(
+            Protocol.PunchStage.NothingHeard, remote, PathKind.Host, 0, false, remote, default, PortMapping.Unknown, default, PortMapping.NewDependent(1), 2, 3, 4);
         Wire.decode(new Bytes(packet), out var decoded);
         Effect[] effects =
         [
@@ -125,6 +131,13 @@ public static class Traces
             Effect.NewClosed(2, CloseReason.Refused),
             Effect.NewForeign(remote, new Bytes(packet)),
             Effect.NewNoted(Rule.LossProbe, remote),
+            Effect.NewSendDatagram(remote, new Bytes(packet), 4),
+            Effect.NewOpenSockets(256),
+            Effect.NewCloseSockets(7),
+            Effect.NewRegistered(1, remote, PortMapping.Independent),
+            Effect.NewIntroduced(1, remote),
+            Effect.NewPunched(1, report),
+            Effect.NewDiscovered(3, StunOutcome.NewFailed(StunFailure.Nonsense)),
         ];
         Check.Equal(typeof(Event.Tags).GetFields().Length, events.Select(item => item.Tag).Distinct().Count());
         Check.Equal(typeof(Effect.Tags).GetFields().Length, effects.Select(item => item.Tag).Distinct().Count());
