@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 
 namespace UtpPunch.Tests;
@@ -52,6 +53,21 @@ public static class Meeting
         Check.Equal(one.LocalEndPoint, news.Heard[0].ObservedEndPoint);
         Check.Equal(NatMapping.Independent, last.Mapping);
         Check.That(news.Heard[0].PeerEndPoint is null);
+    }
+
+    [Fact("over IPv6 all of it is the same")]
+    public static async Task IPv6()
+    {
+        Skip.Unless(Socket.OSSupportsIPv6, "this machine has no IPv6");
+        var loopback = new IPEndPoint(IPAddress.IPv6Loopback, 0);
+        await using var server = Serve(options => options.LocalEndPoints = [loopback, loopback]);
+        await using var one = await Pair.BindAsync(options => options.LocalEndPoint = loopback);
+        await using var other = await Pair.BindAsync(options => options.LocalEndPoint = loopback);
+        var streams = await Task.WhenAll(new[] { one, other }
+            .Select(node => new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("room").AsTask())).Within();
+        await streams[0].WriteAsync(new byte[] { 6 }).Within();
+        Check.Equal(6, streams[1].ReadByte());
+        streams[0].Abort();
     }
 
     [Fact("another secret is another room, and nobody comes")]

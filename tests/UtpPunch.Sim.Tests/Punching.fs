@@ -62,7 +62,7 @@ let tests =
                   let encounter = lossy (Keyed.mix seed)
                   Expect.equal (Encounter.run encounter).Hash (Encounter.run encounter).Hash $"seed {seed}"
           }
-          test "every failure is told within its time, by both sides" {
+          test "every failure is told within its time and its 400 packets, by both sides" {
               for a in kernel do
                   for b in kernel do
                       let meeting = Encounter.run (Encounter.between [ a ] [ b ])
@@ -71,6 +71,7 @@ let tests =
                           match report with
                           | ValueSome it ->
                               Expect.isLessThanOrEqual it.Elapsed (Time.seconds 18) "the time"
+                              Expect.isLessThanOrEqual it.Sent 400 "the packets"
 
                               if it.Stage <> PunchStage.Open then
                                   Expect.contains
