@@ -61,3 +61,6 @@ module Endpoint =
     let withPort (port: uint16) (endpoint: Endpoint) = { endpoint with Port = port }
 
     let isSameAddress (a: Endpoint) (b: Endpoint) = a.Low = b.Low && a.High = b.High && a.Scope = b.Scope
+
+    /// Stands where there is no address to tell.
+    let nowhere = ofIPv4 0u 0us

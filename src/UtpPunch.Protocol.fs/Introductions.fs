@@ -78,8 +78,6 @@ module internal Introductions =
 
     // ---- Entering and leaving ----
 
-    let private place key value table = Radix.add key value table
-
     let private expect (turn: Turn) remote (all: Introductions) =
         let live = all.Expected |> Array.filter (fun it -> turn.Now < it.Until && not (it.Remote.Equals remote))
         let kept = if live.Length >= MaxExpected then Array.tail live else live
@@ -92,7 +90,7 @@ module internal Introductions =
         if Punch.isGone turn.Now after then
             { all with Punches = Radix.remove key all.Punches }
         else
-            let all = { all with Punches = place key after all.Punches }
+            let all = { all with Punches = Radix.add key after all.Punches }
 
             match before.Phase, after.Phase with
             | PunchPhase.Open _, _ -> all
@@ -108,12 +106,12 @@ module internal Introductions =
         if after.IsOver && turn.Now >= after.Until then
             { all with Legacy = Radix.remove after.TaskId all.Legacy }
         else
-            { all with Legacy = place after.TaskId after all.Legacy }
+            { all with Legacy = Radix.add after.TaskId after all.Legacy }
 
     /// A step of a discovery, and what it wants.
     let private discover (turn: Turn) taskId (events: StunEvent[]) (client: StunClient) (all: Introductions) =
         let struct (client, effects) = StunClient.step turn.Now events client
-        let mutable all = { all with Discoveries = place taskId client all.Discoveries }
+        let mutable all = { all with Discoveries = Radix.add taskId client all.Discoveries }
 
         for effect in effects do
             match effect with
@@ -137,7 +135,7 @@ module internal Introductions =
             Meeting.cancel turn meeting
             all
         else
-            { all with Meetings = place (int handle) meeting all.Meetings; DueAt = turn.Now }
+            { all with Meetings = Radix.add (int handle) meeting all.Meetings; DueAt = turn.Now }
 
     let punchLegacy (turn: Turn) taskId remote attempts (all: Introductions) =
         let punch = LegacyPunch.create taskId remote attempts turn.Now
@@ -146,7 +144,7 @@ module internal Introductions =
             LegacyPunch.cancel turn punch |> ignore
             all
         else
-            { all with Legacy = place taskId punch all.Legacy; DueAt = turn.Now }
+            { all with Legacy = Radix.add taskId punch all.Legacy; DueAt = turn.Now }
 
     let beginDiscovery (turn: Turn) (random: int -> Bytes) taskId (options: StunOptions) (all: Introductions) =
         if Radix.count all.Discoveries >= Limit then
@@ -218,15 +216,12 @@ module internal Introductions =
 
             match Radix.tryFind (int punch.Session) all.Punches with
             | ValueSome known when known.Introduction.Equals it.Nonce -> all
-            | ValueSome _ ->
+            | known when known.IsSome || Radix.count all.Punches >= Limit ->
                 Punch.fail turn PunchStage.Cancelled punch |> ignore
                 all
-            | ValueNone when Radix.count all.Punches >= Limit ->
-                Punch.fail turn PunchStage.Cancelled punch |> ignore
-                all
-            | ValueNone ->
+            | _ ->
                 turn.Effects.Add(Effect.Introduced(meeting.TaskId, it.Observed))
-                { all with Punches = place (int punch.Session) (Punch.tick turn punch) all.Punches }
+                { all with Punches = Radix.add (int punch.Session) (Punch.tick turn punch) all.Punches }
 
     let private goes (turn: Turn) (introduction: Bytes) start (all: Introductions) =
         let mutable result = all
@@ -265,7 +260,7 @@ module internal Introductions =
         | ValueNone, _ -> ValueNone
         | ValueSome meeting, RendezvousMessage.Introduce(_, introduction) ->
             let struct (isNew, meeting) = Meeting.introduced turn from introduction meeting
-            let all = { all with Meetings = place (int meeting.Handle) meeting all.Meetings }
+            let all = { all with Meetings = Radix.add (int meeting.Handle) meeting all.Meetings }
             ValueSome(if isNew then begin' turn random introduction meeting all else all)
         | ValueSome meeting, RendezvousMessage.Go(_, introduction, wait) ->
             ValueSome(
@@ -276,7 +271,7 @@ module internal Introductions =
             )
         | ValueSome meeting, _ ->
             let meeting = Meeting.receive turn from message meeting
-            ValueSome { all with Meetings = place (int meeting.Handle) meeting all.Meetings }
+            ValueSome { all with Meetings = Radix.add (int meeting.Handle) meeting all.Meetings }
 
     let private receiveLegacy (turn: Turn) (from: Endpoint) datagram (all: Introductions) =
         let mutable result = ValueNone
@@ -341,7 +336,7 @@ module internal Introductions =
                     if Meeting.deadline meeting <= turn.Now then
                         let meetings =
                             match Meeting.tick turn (random 3) meeting with
-                            | ValueSome meeting -> place key meeting result.Meetings
+                            | ValueSome meeting -> Radix.add key meeting result.Meetings
                             | ValueNone -> Radix.remove key result.Meetings
 
                         result <- { result with Meetings = meetings })

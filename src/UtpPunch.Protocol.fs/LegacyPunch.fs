@@ -51,8 +51,6 @@ module internal LegacyPunch =
           RoundTrip = 0L<us> }
 
     let private finish (turn: Turn) stage (punch: LegacyPunch) =
-        let nowhere = Endpoint.ofIPv4 0u 0us
-
         turn.Effects.Add(
             Effect.Punched(
                 punch.TaskId,
@@ -61,7 +59,7 @@ module internal LegacyPunch =
                   Kind = PathKind.Observed
                   RoundTrip = punch.RoundTrip
                   Dials = false
-                  Observed = nowhere
+                  Observed = Endpoint.nowhere
                   SeenAs = ValueNone
                   Mapping = PortMapping.Unknown
                   PeerObserved = ValueSome punch.Remote

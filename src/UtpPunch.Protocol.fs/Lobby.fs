@@ -135,9 +135,7 @@ module internal Lobby =
         guestsUnder (mixed server handle) server.Handles server
         |> Array.tryFind (fun (struct (_, guest)) ->
             guest.Registration.Handle = handle && guest.Registration.Room.Equals room)
-        |> function
-            | Some found -> ValueSome found
-            | None -> ValueNone
+        |> ValueOption.ofOption
 
     let source (server: Rendezvous) (remote: Endpoint) =
         match Radix.tryFind (sourceKey server remote) server.Sources with

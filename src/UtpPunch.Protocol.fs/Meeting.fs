@@ -43,8 +43,6 @@ type internal Meeting =
     }
 
 module internal Meeting =
-    let private nowhere = Endpoint.ofIPv4 0u 0us
-
     /// The pause before a question is asked again: 250 ms, doubled up to 2 s.
     let private pauseAfter (tries: int) = Time.milliseconds (min 2000 (250 <<< min 3 (tries - 1)))
 
@@ -70,7 +68,7 @@ module internal Meeting =
           Nonce = nonce
           Phase = MeetingPhase.Knocking
           Cookie = PunchWire.noCookie
-          Observed = nowhere
+          Observed = Endpoint.nowhere
           Others = [||]
           Views = [||]
           Attempt = 0uy
@@ -249,7 +247,7 @@ module internal Meeting =
             Effect.Punched(
                 meeting.TaskId,
                 { Stage = stage
-                  Remote = nowhere
+                  Remote = Endpoint.nowhere
                   Kind = PathKind.Host
                   RoundTrip = 0L<us>
                   Dials = false

@@ -1,7 +1,5 @@
 namespace UtpPunch.Protocol
 
-open System.Buffers.Binary
-
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Node =
     open Streams
@@ -36,14 +34,9 @@ module Node =
 
     /// So many fresh words of 32 bits.
     let private draw (node: Node) (count: int) : Bytes =
-        let bytes = Array.zeroCreate<byte>(4 * count)
-
-        for index in 0 .. count - 1 do
-            let struct (word, random) = Random.next node.Random
-            node.Random <- random
-            BinaryPrimitives.WriteUInt32BigEndian(System.Span<byte>(bytes, 4 * index, 4), word)
-
-        Bytes bytes
+        let struct (bytes, random) = Random.words count node.Random
+        node.Random <- random
+        bytes
 
     // ---- Receiving ----
 

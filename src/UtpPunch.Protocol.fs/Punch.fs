@@ -98,10 +98,8 @@ module internal Punch =
         turn.Effects.Add(Effect.SendDatagram(remote, packet, hops))
         { punch with Number = number; Sent = punch.Sent + 1 }
 
-    let private nowhere = Endpoint.ofIPv4 0u 0us
-
     let private ask turn kind remote hops punch =
-        let punch = send turn kind remote 0u nowhere hops punch
+        let punch = send turn kind remote 0u Endpoint.nowhere hops punch
         let known = Array.truncate (MaxAsked - 1) punch.Asked
         { punch with Asked = Array.append [| struct (punch.Number, remote) |] known }
 
@@ -141,7 +139,11 @@ module internal Punch =
 
     let fail (turn: Turn) stage (punch: Punch) : Punch =
         closeSockets turn 0us punch
-        turn.Effects.Add(Effect.Punched(punch.TaskId, report stage nowhere PathKind.Host 0L<us> turn.Now punch))
+
+        turn.Effects.Add(
+            Effect.Punched(punch.TaskId, report stage Endpoint.nowhere PathKind.Host 0L<us> turn.Now punch)
+        )
+
         { punch with Phase = PunchPhase.Failed(turn.Now + linger); Spray = ValueNone }
 
     /// Whether its end was told.

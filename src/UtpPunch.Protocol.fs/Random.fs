@@ -47,3 +47,14 @@ module Random =
         let words = block random.Key (uint32 random.Counter) [| uint32 (random.Counter >>> 32); 0u; 0u |]
 
         struct (words[0], Random(random.Key, random.Counter + 1UL))
+
+    let words count random =
+        let bytes = Array.zeroCreate<byte>(4 * count)
+        let mutable random = random
+
+        for index in 0 .. count - 1 do
+            let struct (word, rest) = next random
+            random <- rest
+            BinaryPrimitives.WriteUInt32BigEndian(System.Span<byte>(bytes, 4 * index, 4), word)
+
+        struct (Bytes bytes, random)

@@ -12,5 +12,8 @@ module Random =
     /// 32 fresh bits, and the generator after them.
     val next: random: Random -> struct (uint32 * Random)
 
+    /// So many fresh words of 32 bits, each with its most significant byte first, and the generator after them.
+    val words: count: int -> random: Random -> struct (Bytes * Random)
+
     /// One block of key stream, for whoever checks it against the RFC's vectors.
     val block: key: uint32[] -> counter: uint32 -> nonce: uint32[] -> uint32[]

@@ -63,14 +63,9 @@ module Rendezvous =
         countGuest server guest.Remote -1
 
     let private draw (server: Rendezvous) count : Bytes =
-        let bytes = Array.zeroCreate<byte>(4 * count)
-
-        for index in 0 .. count - 1 do
-            let struct (word, random) = Random.next server.Random
-            server.Random <- random
-            BinaryPrimitives.WriteUInt32BigEndian(System.Span<byte>(bytes, 4 * index, 4), word)
-
-        Bytes bytes
+        let struct (bytes, random) = Random.words count server.Random
+        server.Random <- random
+        bytes
 
     let private side (guest: Guest) : Side =
         { Remote = guest.Remote
@@ -90,9 +85,7 @@ module Rendezvous =
             && not (theirs.Peer.Equals own.Peer)
             && not (theirs.Stays && own.Stays)
             && other.ExpiresAt > server.Now)
-        |> function
-            | Some found -> ValueSome found
-            | None -> ValueNone
+        |> ValueOption.ofOption
 
     let private pair (server: Rendezvous) (waiting: struct (int * Guest)) (coming: struct (int * Guest)) =
         let struct (first, a) = waiting
