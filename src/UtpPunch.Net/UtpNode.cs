@@ -31,6 +31,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// <param name="options">Null stands for the defaults. They are copied.</param>
     /// <param name="cancellationToken">Looked at before the socket is bound.</param>
     /// <exception cref="ArgumentException">An option makes no sense; <see cref="ArgumentException.ParamName"/> is its name.</exception>
+    /// <exception cref="PlatformNotSupportedException">The system cannot have <see cref="UtpNodeOptions.Transport"/>.</exception>
     /// <exception cref="SocketException">The socket could not be bound: <see cref="SocketError.AddressAlreadyInUse"/> when the port is
     /// taken.</exception>
     public static ValueTask<UtpNode> BindAsync(UtpNodeOptions? options = null, CancellationToken cancellationToken = default)
@@ -50,7 +51,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     private static UtpNode Bind(UtpNodeOptions options)
     {
         var settings = UtpNodeOptionsCheck.Freeze(options);
-        return Over(ManagedTransport.Bind(options.LocalEndPoint, options.SocketReceiveBuffer, options.SocketSendBuffer), settings);
+        return Over(TransportChoice.Bind(options), settings);
     }
 
     /// <summary>A node over any transport, which it owns from then on.</summary>

@@ -84,6 +84,10 @@ public sealed class UtpNodeOptions
     /// written faster than it is sent is joined into full packets either way.</value>
     public bool NoDelay { get; set; } = true;
 
+    /// <summary>How the node uses its socket.</summary>
+    /// <value><see cref="UtpTransport.Automatic"/> by default.</value>
+    public UtpTransport Transport { get; set; } = UtpTransport.Automatic;
+
     /// <summary>The receive buffer to ask the system for, in bytes. The system may give less.</summary>
     /// <value>4 MiB by default.</value>
     public int SocketReceiveBuffer { get; set; } = 4 << 20;

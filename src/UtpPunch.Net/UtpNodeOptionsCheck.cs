@@ -35,6 +35,11 @@ internal static class UtpNodeOptionsCheck
             throw new ArgumentOutOfRangeException(nameof(options.Dialect), options.Dialect, "There is no such dialect.");
         }
 
+        if (!Enum.IsDefined(options.Transport))
+        {
+            throw new ArgumentOutOfRangeException(nameof(options.Transport), options.Transport, "There is no such transport.");
+        }
+
         Between(options.MaxConnections, 1, MostConnections, nameof(options.MaxConnections));
         Between(options.MaxHalfOpen, 1, MostConnections, nameof(options.MaxHalfOpen));
         Between(options.SendBufferSize, LeastBuffer, MostBuffer, nameof(options.SendBufferSize));

@@ -87,17 +87,22 @@ type Train(header: Header, sack: Bytes, payload: Bytes, packetSize: int) =
     /// The length in bytes of the packet at an index.
     member this.LengthOf(index: int) = Wire.lengthOf sack.Length (this.PieceLength index)
 
+    /// The part of the payload that the packet at an index carries.
+    member this.Piece(index: int) =
+        if payload.IsEmpty then
+            payload
+        else
+            payload.Slice(index * packetSize, this.PieceLength index)
+
+    /// Writes what stands before the payload of the packet at an index, and returns its length, which is that of every packet.
+    member _.WriteHeader(index: int, target: System.Span<byte>) =
+        let header = { header with SeqNr = header.SeqNr + index }
+        Wire.encode &header sack Bytes.Empty target
+
     /// Writes the packet at an index and returns its length.
     member this.Write(index: int, target: System.Span<byte>) =
         let header = { header with SeqNr = header.SeqNr + index }
-
-        let piece =
-            if payload.IsEmpty then
-                payload
-            else
-                payload.Slice(index * packetSize, this.PieceLength index)
-
-        Wire.encode &header sack piece target
+        Wire.encode &header sack (this.Piece index) target
 
 /// Why a stream came to its end.
 [<RequireQualifiedAccess>]

@@ -62,7 +62,7 @@ public static class Transports
     [Fact("a wait ends by a datagram, by a wake, or by its time")]
     public static async Task Waits()
     {
-        using var transport = ManagedTransport.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
+        using var transport = Bind(IPAddress.Loopback);
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         var received = new List<Event>();
         transport.Wait(0);
@@ -117,12 +117,12 @@ public static class Transports
     [Fact("sending where there is no way says so, and where nobody listens does not")]
     public static void Sending()
     {
-        using var transport = ManagedTransport.Bind(new IPEndPoint(IPAddress.IPv6Loopback, 0), 1 << 20, 1 << 20);
+        using var transport = Bind(IPAddress.IPv6Loopback);
         Check.That(transport.Send(Endpoint("[::1]:9"), new byte[10]) is null);
         Check.That(transport.Send(Endpoint("[::1]:9"), new byte[10]) is null);
         Check.That(transport.Send(Endpoint("192.0.2.1:9"), new byte[10]) is not null);
         Check.That(transport.Speaks(Endpoint("192.0.2.1:9")));
-        using var four = ManagedTransport.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
+        using var four = Bind(IPAddress.Loopback);
         Check.That(!four.Speaks(Endpoint("[::1]:9")));
         for (var port = 1; port < 3000; port++)
         {
@@ -314,6 +314,10 @@ public static class Transports
     /// <summary>Packets of 1400 bytes, but for a last one of 21.</summary>
     private static Train Train(int count) => new(new Header(), new Bytes([]), new Bytes(new byte[((count - 1) * 1380) + 1]), 1380);
 
+    /// <summary>The transport that this run of the tests is about.</summary>
+    private static IDatagramTransport Bind(IPAddress address) =>
+        TransportChoice.Bind(new UtpNodeOptions { LocalEndPoint = new IPEndPoint(address, 0) });
+
     private static Endpoint Endpoint(string text) => Addresses.ToEndpoint(IPEndPoint.Parse(text));
 
     private static List<Event.Received> Received(params (Endpoint Source, int Length)[] datagrams)
@@ -324,7 +328,7 @@ public static class Transports
         foreach (var (source, length) in datagrams)
         {
             Check.That(runs.Room(length).Length >= length);
-            runs.Add(source, length);
+            runs.Add(source, length, length, 0);
         }
 
         runs.Flush();

@@ -19,11 +19,16 @@ internal static class Addresses
     private const int IPv6Offset = 8;
     private const int ScopeOffset = 24;
 
-    public static Endpoint Read(SocketAddress address)
+    // Of the same length on all systems that we know.
+    private const int IPv6Size = 28;
+
+    public static Endpoint Read(SocketAddress address) => Read(address.Buffer.Span[..address.Size]);
+
+    /// <summary>Reads a socket address of either family; its length tells which it is.</summary>
+    public static Endpoint Read(ReadOnlySpan<byte> bytes)
     {
-        var bytes = address.Buffer.Span;
         var port = BinaryPrimitives.ReadUInt16BigEndian(bytes[PortOffset..]);
-        if (address.Family == AddressFamily.InterNetwork)
+        if (bytes.Length < IPv6Size)
         {
             return new Endpoint(0, MappedPrefix | BinaryPrimitives.ReadUInt32BigEndian(bytes[IPv4Offset..]), 0, port, 0);
         }

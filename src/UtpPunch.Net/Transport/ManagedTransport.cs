@@ -8,33 +8,19 @@ namespace UtpPunch;
 /// A transport out of nothing but <see cref="System.Net.Sockets.Socket"/>, for any system: one system call for each datagram. The engine's
 /// thread waits on two sockets, the node's and one that wakes it. Both are non-blocking, so nothing but that wait takes time.
 /// </summary>
-internal sealed class ManagedTransport : IDatagramTransport
+internal sealed class ManagedTransport : SocketTransport
 {
-    private const int MaxDatagram = 65535;
     private const int MaxBatch = 128;
-    private const int MaxKnownAddresses = 1024;
-
-    // A node without a deadline still looks up now and then: no wait depends on a wake that must not get lost.
-    private const long LongestWait = 60 * Clock.MicrosecondsPerSecond;
     private const int BlockedWaitMicroseconds = 10_000;
-    private const int MaxBlockedWaits = 100;
 
-    private readonly Socket _socket;
-    private readonly MoreSockets _more;
     private readonly SendTo _sendTo;
     private readonly Socket _waker = SocketFactory.Waker();
     private readonly List<Socket> _ready = new(2);
     private readonly SocketAddress _source;
-    private readonly Dictionary<Endpoint, SocketAddress> _addresses = [];
-    private readonly byte[] _packet = new byte[MaxDatagram];
     private readonly byte[] _wakeByte = new byte[1];
     private readonly byte[]? _staging;
     private readonly ReceivedRuns _runs = new();
-    private Endpoint _lastRemote;
-    private SocketAddress? _lastAddress;
     private bool _readable;
-    private bool _stuck;
-    private long _dropped;
 
     /// <summary>Hands a datagram to the system, or throws a <see cref="SocketException"/>.</summary>
     internal delegate void SendTo(ReadOnlySpan<byte> datagram, SocketAddress target);
@@ -44,51 +30,26 @@ internal sealed class ManagedTransport : IDatagramTransport
     /// all: there, a datagram first goes where any fits.</param>
     /// <param name="sendTo">The socket's own by default; tests have others, since no loopback device is ever stuck.</param>
     public ManagedTransport(Socket socket, bool saysNextLength, SendTo? sendTo = null)
+        : base(socket)
     {
-        _socket = socket;
-        _more = new MoreSockets(socket);
         _sendTo = sendTo ?? ((datagram, target) => socket.SendTo(datagram, SocketFlags.None, target));
         _source = new SocketAddress(socket.AddressFamily);
-        LocalEndPoint = (IPEndPoint)socket.LocalEndPoint!;
         _staging = saysNextLength ? null : new byte[MaxDatagram];
     }
 
-    public static ManagedTransport Bind(IPEndPoint local, int receiveBuffer, int sendBuffer)
-    {
-        var socket = SocketFactory.Bind(local, receiveBuffer, sendBuffer);
-        try
-        {
-            return new ManagedTransport(socket, OperatingSystem.IsLinux());
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-    }
-
-    public IPEndPoint LocalEndPoint { get; }
-
-    public Socket Socket => _socket;
-
-    public long Dropped => Volatile.Read(ref _dropped);
-
-    public bool Speaks(Endpoint remote) =>
-        _socket.AddressFamily == AddressFamily.InterNetworkV6 || EndpointModule.isIPv4(remote);
-
-    public void Wait(long microseconds)
+    public override void Wait(long microseconds)
     {
         _ready.Clear();
-        _ready.Add(_socket);
+        _ready.Add(Socket);
         _ready.Add(_waker);
-        _more.AddTo(_ready);
+        More.AddTo(_ready);
 
         // Some systems count the wait in whole milliseconds and round down; that would spin until the deadline.
         var milliseconds = (Math.Clamp(microseconds, 0, LongestWait) + 999) / 1000;
         Socket.Select(_ready, null, null, (int)milliseconds * 1000);
         foreach (var socket in _ready)
         {
-            if (ReferenceEquals(socket, _socket))
+            if (ReferenceEquals(socket, Socket))
             {
                 _readable = true;
             }
@@ -98,12 +59,12 @@ internal sealed class ManagedTransport : IDatagramTransport
             }
             else
             {
-                _more.OnReadable(socket);
+                More.OnReadable(socket);
             }
         }
     }
 
-    public void Wake()
+    public override void Wake()
     {
         try
         {
@@ -116,7 +77,7 @@ internal sealed class ManagedTransport : IDatagramTransport
         }
     }
 
-    public void Receive(List<Event> received)
+    public override void Receive(List<Event> received)
     {
         if (_readable)
         {
@@ -129,12 +90,40 @@ internal sealed class ManagedTransport : IDatagramTransport
             _runs.Flush();
         }
 
-        _more.Receive(received);
+        More.Receive(received);
     }
 
-    public void OpenSockets(int count) => _more.Open(count);
+    public override void Dispose()
+    {
+        base.Dispose();
+        _waker.Dispose();
+    }
 
-    public void CloseSockets(int keep) => _more.Close(keep);
+    protected override SocketError TrySend(ReadOnlySpan<byte> datagram, SocketAddress address)
+    {
+        try
+        {
+            _sendTo(datagram, address);
+            return SocketError.Success;
+        }
+        catch (SocketException error)
+        {
+            return error.SocketErrorCode;
+        }
+    }
+
+    // A full send buffer is back-pressure, not loss. A full device queue does not show as "not writable", so that wait only takes time.
+    protected override void WaitForRoom(SocketError reason)
+    {
+        if (reason == SocketError.NoBufferSpaceAvailable)
+        {
+            _waker.Poll(1000, SelectMode.SelectError);
+        }
+        else
+        {
+            Socket.Poll(BlockedWaitMicroseconds, SelectMode.SelectWrite);
+        }
+    }
 
     /// <summary>False when nothing was there.</summary>
     private bool ReceiveOne(bool mayBeEmpty)
@@ -143,7 +132,7 @@ internal sealed class ManagedTransport : IDatagramTransport
         {
             // Asking first, since a receive that finds nothing costs an exception. But nothing can also mean an empty datagram, and
             // that must go, or the socket would stay readable for ever.
-            var available = _socket.Available;
+            var available = Socket.Available;
             if (available == 0 && !mayBeEmpty)
             {
                 return false;
@@ -152,7 +141,7 @@ internal sealed class ManagedTransport : IDatagramTransport
             var length = _staging is null ? ReceiveInPlace(available) : ReceiveByWayOf(_staging);
             if (length >= 0)
             {
-                _runs.Add(Addresses.Read(_source), length);
+                _runs.Add(Addresses.Read(_source), length, length, Clock.Now);
             }
 
             return true;
@@ -160,7 +149,7 @@ internal sealed class ManagedTransport : IDatagramTransport
         catch (SocketException error)
         {
             // What an ICMP packet said about an earlier datagram is reported once, in place of a datagram, which is still there.
-            _source.Size = SocketAddress.GetMaximumAddressSize(_socket.AddressFamily);
+            _source.Size = SocketAddress.GetMaximumAddressSize(Socket.AddressFamily);
             return error.SocketErrorCode != SocketError.WouldBlock;
         }
     }
@@ -168,7 +157,7 @@ internal sealed class ManagedTransport : IDatagramTransport
     private int ReceiveInPlace(int available)
     {
         var room = _runs.Room(Math.Clamp(available, 1, MaxDatagram));
-        var length = _socket.ReceiveFrom(room, SocketFlags.None, _source);
+        var length = Socket.ReceiveFrom(room, SocketFlags.None, _source);
 
         // One that fills the room without having been announced may have been longer: half a datagram would be worse than none.
         return length == room.Length && length != available ? -1 : length;
@@ -176,133 +165,9 @@ internal sealed class ManagedTransport : IDatagramTransport
 
     private int ReceiveByWayOf(byte[] staging)
     {
-        var length = _socket.ReceiveFrom(staging, SocketFlags.None, _source);
+        var length = Socket.ReceiveFrom(staging, SocketFlags.None, _source);
         staging.AsSpan(0, length).CopyTo(_runs.Room(length));
         return length;
-    }
-
-    public bool Send(Endpoint remote, Train train)
-    {
-        var count = train.Count;
-        if (AddressOf(remote) is not { } address)
-        {
-            _dropped += count;
-            return false;
-        }
-
-        for (var index = 0; index < count; index++)
-        {
-            var length = train.Write(index, _packet);
-            if (SendOne(_packet.AsSpan(0, length), address, remote.Via)?.SocketErrorCode is not { } error)
-            {
-                continue;
-            }
-
-            if (error.IsNoWay() || error.IsBlocked())
-            {
-                // What holds for this packet holds for those behind it: waiting for each would hold up all other streams.
-                _dropped += count - index - 1;
-                return error.IsBlocked();
-            }
-        }
-
-        return true;
-    }
-
-    public SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram, int hops = 0)
-    {
-        if (AddressOf(remote) is { } address)
-        {
-            using var limit = HopLimit.Of(_more.Find(remote.Via) ?? _socket, remote, hops);
-            return SendOne(datagram, address, remote.Via);
-        }
-
-        _dropped++;
-        return new SocketException((int)SocketError.AddressFamilyNotSupported);
-    }
-
-    /// <summary>Why the system would not send it; null when it has.</summary>
-    private SocketException? SendOne(ReadOnlySpan<byte> datagram, SocketAddress address, ushort via)
-    {
-        if (via != 0)
-        {
-            return _more.Send(via, datagram, address);
-        }
-
-        var blocked = 0;
-        var failed = false;
-        while (true)
-        {
-            try
-            {
-                _sendTo(datagram, address);
-                _stuck = false;
-                return null;
-            }
-            catch (SocketException error) when (error.SocketErrorCode.IsBlocked())
-            {
-                // One wait is enough: until the system takes something again, what it does not take at once is lost at once.
-                if (_stuck || ++blocked > MaxBlockedWaits)
-                {
-                    _stuck = true;
-                    _dropped++;
-                    return error;
-                }
-
-                WaitForRoom(error.SocketErrorCode);
-            }
-            catch (SocketException error)
-            {
-                // An error that an earlier datagram has caused is reported by whichever call comes next, once.
-                if (failed || error.SocketErrorCode.IsNoWay())
-                {
-                    _dropped++;
-                    return error;
-                }
-
-                failed = true;
-            }
-        }
-    }
-
-    // A full send buffer is back-pressure, not loss. A full device queue does not show as "not writable", so that wait only takes time.
-    private void WaitForRoom(SocketError reason)
-    {
-        if (reason == SocketError.NoBufferSpaceAvailable)
-        {
-            _waker.Poll(1000, SelectMode.SelectError);
-        }
-        else
-        {
-            _socket.Poll(BlockedWaitMicroseconds, SelectMode.SelectWrite);
-        }
-    }
-
-    private SocketAddress? AddressOf(Endpoint remote)
-    {
-        if (_lastAddress is not null && remote.Equals(_lastRemote))
-        {
-            return _lastAddress;
-        }
-
-        if (!_addresses.TryGetValue(remote, out var address))
-        {
-            address = Addresses.Write(remote, _socket.AddressFamily);
-            if (address is null)
-            {
-                return null;
-            }
-
-            if (_addresses.Count >= MaxKnownAddresses)
-            {
-                _addresses.Clear();
-            }
-
-            _addresses.Add(remote, address);
-        }
-
-        (_lastRemote, _lastAddress) = (remote, address);
-        return address;
     }
 
     private void DrainWakes()
@@ -318,12 +183,5 @@ internal sealed class ManagedTransport : IDatagramTransport
         catch (SocketException)
         {
         }
-    }
-
-    public void Dispose()
-    {
-        _more.Close(0);
-        _socket.Dispose();
-        _waker.Dispose();
     }
 }

@@ -100,21 +100,21 @@ internal sealed class MoreSockets(Socket first)
     /// <summary>The socket of that number, if it is open.</summary>
     public Socket? Find(ushort via) => via > 0 && via <= _sockets.Count ? _sockets[via - 1] : null;
 
-    public SocketException? Send(ushort via, ReadOnlySpan<byte> datagram, SocketAddress address)
+    public SocketError Send(ushort via, ReadOnlySpan<byte> datagram, SocketAddress address)
     {
         if (Find(via) is not { } socket)
         {
-            return new SocketException((int)SocketError.NotSocket);
+            return SocketError.NotSocket;
         }
 
         try
         {
             socket.SendTo(datagram, SocketFlags.None, address);
-            return null;
+            return SocketError.Success;
         }
         catch (SocketException error)
         {
-            return error;
+            return error.SocketErrorCode;
         }
     }
 }

@@ -36,21 +36,22 @@ internal sealed class ReceivedRuns
         return _slab.AsSpan(_used);
     }
 
-    /// <summary>A datagram was received into the room.</summary>
-    public void Add(Endpoint source, int length)
+    /// <summary>Datagrams of that size, the last perhaps shorter, were received into the room.</summary>
+    public void Add(Endpoint source, int length, int segment, long arrivedAt)
     {
-        if (!_open || length == 0 || length > _segment || !source.Equals(_source))
+        segment = Math.Max(1, segment);
+        if (!_open || length == 0 || segment > _segment || (segment < _segment && length > segment) || !source.Equals(_source))
         {
             Flush();
             _source = source;
             _start = _used;
-            _segment = Math.Max(1, length);
-            _arrivedAt = Clock.Now;
+            _segment = segment;
+            _arrivedAt = arrivedAt;
             _open = true;
         }
 
         _used += length;
-        if (length < _segment)
+        if (length % _segment != 0 || length == 0)
         {
             Flush();
         }

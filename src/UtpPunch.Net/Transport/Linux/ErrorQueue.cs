@@ -1,0 +1,66 @@
+using System.Runtime.InteropServices;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>
+/// What the kernel and ICMP say about datagrams that were sent (IP_RECVERR). Only that one was too long is of use: whatever else ICMP says
+/// may be forged by anybody who guesses an address, so that the protocol's own timers are the judge.
+/// </summary>
+internal sealed unsafe class ErrorQueue : IDisposable
+{
+    private const int NameSize = 32;
+    private const int ControlSize = 256;
+    private const int MaxErrors = 64;
+
+    // Room for headers of IP and UDP, after which the payload counts.
+    private const int HeadersOfIPv4 = 28;
+    private const int HeadersOfIPv6 = 48;
+    private const int EMSGSIZE = 90;
+
+    private readonly byte* _memory = (byte*)NativeMemory.AllocZeroed(NameSize + ControlSize);
+
+    /// <summary>Empties the queue. Says whether anything was in it, and through <paramref name="tooLong"/> what the path takes.</summary>
+    public bool Drain(SafeHandle socket, Action<Endpoint, int> tooLong)
+    {
+        var any = false;
+        for (var count = 0; count < MaxErrors; count++)
+        {
+            var message = new Libc.Message
+            {
+                Name = _memory,
+                NameLength = NameSize,
+                Control = _memory + NameSize,
+                ControlLength = ControlSize,
+            };
+            if (Libc.Receive(socket, &message, Libc.MSG_ERRQUEUE | Libc.MSG_DONTWAIT) < 0)
+            {
+                break;
+            }
+
+            any = true;
+            Read(&message, tooLong);
+        }
+
+        return any;
+    }
+
+    public void Dispose() => NativeMemory.Free(_memory);
+
+    private static void Read(Libc.Message* message, Action<Endpoint, int> tooLong)
+    {
+        var controls = new ControlMessages(message);
+        while (controls.Next())
+        {
+            if (controls is { Level: Libc.SOL_IP, Type: Libc.IP_RECVERR } or { Level: Libc.SOL_IPV6, Type: Libc.IPV6_RECVERR }
+                && controls.Length >= sizeof(Libc.ExtendedError)
+                && ((Libc.ExtendedError*)controls.Data)->Code == EMSGSIZE
+                && message->NameLength > 0)
+            {
+                var remote = Addresses.Read(new ReadOnlySpan<byte>(message->Name, (int)message->NameLength));
+                var headers = EndpointModule.isIPv4(remote) ? HeadersOfIPv4 : HeadersOfIPv6;
+                tooLong(remote, Math.Max(0, (int)((Libc.ExtendedError*)controls.Data)->Info - headers));
+            }
+        }
+    }
+}

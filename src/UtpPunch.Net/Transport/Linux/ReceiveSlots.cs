@@ -1,0 +1,173 @@
+using System.Runtime.InteropServices;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>
+/// Receives by <c>recvmmsg</c> into slots of 64 KiB, each of which takes a datagram or as many equal ones of one source as the kernel has
+/// coalesced (UDP_GRO), with the time at which they arrived (SO_TIMESTAMPNS). A slot that was filled well is handed on as it is and gets
+/// a fresh slab; what little others hold is packed behind one another.
+/// </summary>
+internal sealed unsafe class ReceiveSlots : IDisposable
+{
+    private const int Count = 8;
+    private const int NameSize = 32;
+    private const int ControlSize = 128;
+
+    // Below that, a copy is cheaper than to keep a slab alive that is mostly empty.
+    private const int WorthASlab = ReceivedRuns.SlabSize / 4 + 2048;
+
+    private readonly Libc.MessageOfMany* _messages;
+    private readonly Libc.Part* _parts;
+    private readonly byte* _names;
+    private readonly byte* _controls;
+    private readonly byte[][] _slabs = new byte[Count][];
+    private readonly GCHandle[] _pins = new GCHandle[Count];
+    private readonly ReceivedRuns _runs = new();
+
+    public ReceiveSlots()
+    {
+        _messages = (Libc.MessageOfMany*)NativeMemory.AllocZeroed(Count, (nuint)sizeof(Libc.MessageOfMany));
+        _parts = (Libc.Part*)NativeMemory.AllocZeroed(Count, (nuint)sizeof(Libc.Part));
+        _names = (byte*)NativeMemory.AllocZeroed(Count, NameSize);
+        _controls = (byte*)NativeMemory.AllocZeroed(Count, ControlSize);
+        for (var slot = 0; slot < Count; slot++)
+        {
+            ref var message = ref _messages[slot].Message;
+            message.Name = _names + (slot * NameSize);
+            message.Parts = _parts + slot;
+            message.PartCount = 1;
+            message.Control = _controls + (slot * ControlSize);
+            Reset(slot);
+        }
+    }
+
+    /// <summary>One system call. False when it has found nothing more, or failed.</summary>
+    public bool Receive(SafeHandle socket, List<Event> received)
+    {
+        // Slots that a call may fill have a slab; a node that is never asked for many at once keeps one.
+        var ready = 0;
+        while (ready < Count && (ready == 0 || _slabs[ready] is not null))
+        {
+            Supply(ready++);
+        }
+
+        var count = Libc.ReceiveMany(socket, _messages, (uint)ready, Libc.MSG_DONTWAIT, null);
+        if (count <= 0)
+        {
+            return false;
+        }
+
+        var clocks = Clocks.Read();
+        _runs.Begin(received);
+        for (var slot = 0; slot < count; slot++)
+        {
+            Take(slot, clocks, received);
+            Reset(slot);
+        }
+
+        _runs.Flush();
+        if (count == ready && ready < Count)
+        {
+            Supply(ready);
+        }
+
+        return count == ready;
+    }
+
+    public void Dispose()
+    {
+        for (var slot = 0; slot < Count; slot++)
+        {
+            Release(slot);
+        }
+
+        NativeMemory.Free(_messages);
+        NativeMemory.Free(_parts);
+        NativeMemory.Free(_names);
+        NativeMemory.Free(_controls);
+    }
+
+    private void Take(int slot, Clocks clocks, List<Event> received)
+    {
+        var message = &_messages[slot].Message;
+        var length = (int)_messages[slot].Length;
+        if ((message->Flags & Libc.MSG_TRUNC) != 0)
+        {
+            return;
+        }
+
+        var segment = length;
+        var arrivedAt = clocks.Monotonic;
+        var controls = new ControlMessages(message);
+        while (controls.Next())
+        {
+            if (controls is { Level: Libc.SOL_UDP, Type: Libc.UDP_GRO })
+            {
+                segment = *(int*)controls.Data;
+            }
+            else if (controls is { Level: Libc.SOL_SOCKET, Type: Libc.SO_TIMESTAMPNS })
+            {
+                arrivedAt = clocks.ToMonotonic(((Libc.Timespec*)controls.Data)->Microseconds);
+            }
+        }
+
+        var source = Addresses.Read(new ReadOnlySpan<byte>(message->Name, (int)message->NameLength));
+        if (length < WorthASlab)
+        {
+            _slabs[slot].AsSpan(0, length).CopyTo(_runs.Room(length));
+            _runs.Add(source, length, segment, arrivedAt);
+        }
+        else
+        {
+            _runs.Flush();
+            received.Add(Event.NewReceived(source, new Datagrams(_slabs[slot], 0, length, segment, arrivedAt)));
+            Release(slot);
+            Supply(slot);
+        }
+    }
+
+    private void Reset(int slot)
+    {
+        ref var message = ref _messages[slot].Message;
+        message.NameLength = NameSize;
+        message.ControlLength = ControlSize;
+        message.Flags = 0;
+    }
+
+    private void Supply(int slot)
+    {
+        if (_slabs[slot] is null)
+        {
+            var slab = GC.AllocateUninitializedArray<byte>(ReceivedRuns.SlabSize);
+            _slabs[slot] = slab;
+            _pins[slot] = GCHandle.Alloc(slab, GCHandleType.Pinned);
+            _parts[slot].Start = (byte*)_pins[slot].AddrOfPinnedObject();
+            _parts[slot].Length = ReceivedRuns.SlabSize;
+        }
+    }
+
+    private void Release(int slot)
+    {
+        if (_slabs[slot] is not null)
+        {
+            _pins[slot].Free();
+            _slabs[slot] = null!;
+        }
+    }
+
+    /// <summary>The kernel stamps by the wall clock; the node counts by one that never jumps.</summary>
+    private readonly record struct Clocks(long Monotonic, long Wall)
+    {
+        public static Clocks Read()
+        {
+            Libc.Timespec wall;
+            Libc.GetTime(Libc.CLOCK_REALTIME, &wall);
+            return new Clocks(Clock.Now, wall.Microseconds);
+        }
+
+        // What seems to lie in the future, or further back than a socket keeps anything, is a wall clock that was set.
+        public long ToMonotonic(long wall) =>
+            Wall - wall is >= 0 and < Clock.MicrosecondsPerSecond and var age ? Monotonic - age : Monotonic;
+    }
+}

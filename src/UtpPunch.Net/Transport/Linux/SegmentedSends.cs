@@ -1,0 +1,74 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>
+/// Makes one <c>sendmsg</c> of up to 64 packets: their headers, written here, in turns with slices of the payload, where it lies; a
+/// UDP_SEGMENT control message tells the kernel where to cut.
+/// </summary>
+internal sealed unsafe class SegmentedSends : IDisposable
+{
+    // UDP_MAX_SEGMENTS of kernels before 6.9.
+    private const int MaxSegments = 64;
+    private const int MaxHeader = 20 + 2 + 252;
+    private const int ControlSize = 24;
+
+    private readonly byte* _memory;
+    private readonly Libc.Message* _message;
+    private readonly Libc.Part* _parts;
+    private readonly byte* _control;
+    private readonly byte* _headers;
+
+    public SegmentedSends()
+    {
+        _memory = (byte*)NativeMemory.AllocZeroed((nuint)(sizeof(Libc.Message) + (2 * MaxSegments * sizeof(Libc.Part)) + ControlSize + (MaxSegments * MaxHeader)));
+        _message = (Libc.Message*)_memory;
+        _parts = (Libc.Part*)(_memory + sizeof(Libc.Message));
+        _control = (byte*)(_parts + (2 * MaxSegments));
+        _headers = _control + ControlSize;
+        var segment = (Libc.ControlHeader*)_control;
+        segment->Length = (nuint)sizeof(Libc.ControlHeader) + sizeof(ushort);
+        segment->Level = Libc.SOL_UDP;
+        segment->Type = Libc.UDP_SEGMENT;
+    }
+
+    /// <summary>How many of a train's packets one call takes.</summary>
+    public static int Limit(Train train) => Math.Clamp(65507 / train.LengthOf(0), 1, MaxSegments);
+
+    /// <summary>
+    /// Lays out some packets of a train. The message is valid while <paramref name="payload"/>, the start of the train's payload, stays
+    /// pinned, and until the next call.
+    /// </summary>
+    public Libc.Message* Prepare(Train train, int start, int count, byte* payload, byte* name, int nameLength)
+    {
+        var header = _headers;
+        var part = _parts;
+        for (var index = start; index < start + count; index++)
+        {
+            var length = train.WriteHeader(index, new Span<byte>(header, MaxHeader));
+            *part++ = new Libc.Part { Start = header, Length = (nuint)length };
+            header += length;
+            var piece = Math.Min(train.PacketSize, train.Payload.Length - (index * train.PacketSize));
+            if (piece > 0)
+            {
+                *part++ = new Libc.Part { Start = payload + ((nint)index * train.PacketSize), Length = (nuint)piece };
+            }
+        }
+
+        *(ushort*)(_control + sizeof(Libc.ControlHeader)) = (ushort)train.LengthOf(start);
+        *_message = new Libc.Message
+        {
+            Name = name,
+            NameLength = (uint)nameLength,
+            Parts = _parts,
+            PartCount = (nuint)(part - _parts),
+            Control = count > 1 ? _control : null,
+            ControlLength = count > 1 ? (nuint)ControlSize : 0,
+        };
+        return _message;
+    }
+
+    public void Dispose() => NativeMemory.Free(_memory);
+}
