@@ -168,7 +168,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     public void Dispose()
     {
         _engine.Close(TimeSpan.Zero);
-        if (!_engine.IsOnThread)
+        if (!_engine.HasTurn)
         {
             _engine.Join();
         }

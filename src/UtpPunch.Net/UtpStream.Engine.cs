@@ -28,14 +28,17 @@ public sealed partial class UtpStream : IWork
         Post();
     }
 
-    /// <summary>There is something that the engine should collect.</summary>
-    internal void Post()
+    /// <summary>There is something that the engine should collect; by the calling thread, which holds no lock then, if it is in a
+    /// hurry.</summary>
+    internal void Post(bool hurries = false)
     {
         if (Interlocked.Exchange(ref _posted, 1) == 0)
         {
-            _engine.Post(this);
+            _engine.Post(this, hurries);
         }
     }
+
+    internal Engine Engine => _engine;
 
     void IWork.Collect(Engine engine, List<Event> events)
     {

@@ -65,13 +65,13 @@ public static class Transports
         using var transport = Bind(IPAddress.Loopback);
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         var received = new List<Event>();
-        transport.Wait(0);
+        transport.Await(0);
         transport.Receive(received);
         Check.Equal(0, received.Count);
-        transport.Wait(20_000);
+        transport.Await(20_000);
         transport.Wake();
-        await Task.Run(() => transport.Wait(long.MaxValue)).Within();
-        var waiting = Task.Run(() => transport.Wait(long.MaxValue));
+        await Task.Run(() => transport.Await(long.MaxValue)).Within();
+        var waiting = Task.Run(() => transport.Await(long.MaxValue));
         transport.Wake();
         await waiting.Within();
         for (var count = 0; count < 300; count++)
@@ -83,7 +83,7 @@ public static class Transports
         while (datagrams < 300)
         {
             received.Clear();
-            await Task.Run(() => transport.Wait(long.MaxValue)).Within();
+            await Task.Run(() => transport.Await(long.MaxValue)).Within();
             transport.Receive(received);
             Check.That(received.Count > 0);
             datagrams += received.Sum(one => ((Event.Received)one).datagrams.Count);
@@ -317,6 +317,12 @@ public static class Transports
     /// <summary>The transport that this run of the tests is about.</summary>
     private static IDatagramTransport Bind(IPAddress address) =>
         TransportChoice.Bind(new UtpNodeOptions { LocalEndPoint = new IPEndPoint(address, 0) });
+
+    private static void Await(this IDatagramTransport transport, long microseconds)
+    {
+        transport.Prepare();
+        transport.Wait(microseconds);
+    }
 
     private static Endpoint Endpoint(string text) => Addresses.ToEndpoint(IPEndPoint.Parse(text));
 

@@ -4,10 +4,15 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// One thread that owns the state of one node: it waits for datagrams, for wishes of users or for the deadline, makes one batch of all that
-/// has happened, lets the core take one step, and does what the core says. The state is a value, so any thread may read the last one.
-/// Users never run on this thread, except for the few callbacks that say so.
+/// Serves one node: waits for datagrams, for wishes of users or for the deadline, makes one batch of all that has happened, lets the core
+/// take one step, and does what the core says. The state is a value, so any thread may read the last one.
 /// </summary>
+/// <remarks>
+/// One such round is a turn, and one thread at a time has it; what is said to belong to the engine belongs to the turn. A thread of the
+/// engine's own waits and takes turns for ever. A user's thread that has written something takes one itself if nobody has it (<see cref="Hurry"/>), and one
+/// that waits may serve the node meanwhile (<see cref="Drive"/>): so neither has to wake a thread and to be woken again. Continuations
+/// of users never run in a turn; the few callbacks that do say so.
+/// </remarks>
 internal sealed partial class Engine
 {
     // So many wishes at most before the socket is looked at again.
@@ -30,6 +35,9 @@ internal sealed partial class Engine
     private Node? _previous;
     private UtpListener? _listener;
     private int _nextConnId = 2;
+    private readonly Lock _turn = new();
+    private Failure? _broken;
+    private long _waitingUntil = long.MinValue;
     private int _asleep;
     private long _turns;
 
@@ -59,7 +67,8 @@ internal sealed partial class Engine
     public UtpStreamStatistics? StatisticsOf(int connId) =>
         UtpStreamStatistics.Of(connId, Node) ?? (Volatile.Read(ref _previous) is { } previous ? UtpStreamStatistics.Of(connId, previous) : null);
 
-    public bool IsOnThread => Environment.CurrentManagedThreadId == _thread.ManagedThreadId;
+    /// <summary>Whether the calling thread has the turn: whatever it waits for must not be another one.</summary>
+    public bool HasTurn => _turn.IsHeldByCurrentThread;
 
     public bool IsAlive => _thread.IsAlive;
 
@@ -73,14 +82,19 @@ internal sealed partial class Engine
     /// <summary>How often each uncommon rule of the protocol has fired, by name.</summary>
     public Dictionary<string, long> CountRules() => Rules.ToDictionary(rule => rule.Name, rule => Volatile.Read(ref _noted[rule.Tag]));
 
-    /// <summary>Hands over a wish; wakes the engine only when it may be waiting.</summary>
-    public void Post(IWork work)
+    /// <summary>Hands over a wish, and wakes the engine when it may be waiting. Who is in a hurry, and holds no lock, sees to it on the
+    /// spot, unless somebody has the turn, who will.</summary>
+    public void Post(IWork work, bool hurries = false)
     {
         _work.Enqueue(work);
         Interlocked.MemoryBarrier(); // The engine looks at the queue after it has said that it sleeps; we the other way round.
         if (_stopped)
         {
             AbandonWork();
+        }
+        else if (hurries)
+        {
+            Hurry();
         }
         else
         {
@@ -113,49 +127,103 @@ internal sealed partial class Engine
 
     private void Run()
     {
-        Failure? fault = null;
+        _transport.Adopt();
+        while (!IsOver)
+        {
+            if (!MakeWay())
+            {
+                lock (_wheel)
+                {
+                    Cycle(Time.never);
+                }
+            }
+        }
+
+        // Whoever else served the node leaves now.
+        lock (_wheel)
+        {
+            lock (_turn)
+            {
+                Stop(_broken);
+            }
+        }
+    }
+
+    private bool IsOver => Volatile.Read(ref _done) || Volatile.Read(ref _broken) is not null;
+
+    // Waits, and takes the turn for what has come. Only for who has the wheel.
+    private void Cycle(long until)
+    {
         try
         {
-            while (!_done)
+            long wait;
+            lock (_turn)
             {
-                Wait();
-                Gather();
-                Step();
+                if (IsOver)
+                {
+                    return;
+                }
+
+                _waitingUntil = Math.Min(Deadline, until);
+                Interlocked.Exchange(ref _asleep, 1);
+                wait = HasWork ? 0 : _waitingUntil - Clock.Now;
+                _transport.Prepare();
+            }
+
+            _transport.Wait(Math.Max(0, wait));
+            lock (_turn)
+            {
+                Volatile.Write(ref _asleep, 0);
+                _waitingUntil = long.MinValue;
+                if (!IsOver)
+                {
+                    TakeTurn(receives: true);
+                }
             }
         }
         catch (Exception error)
         {
-            fault = Failure.Fault(error);
-            WriteTraceOfFault();
+            Break(error);
         }
-
-        Stop(fault);
     }
 
-    private void Wait()
+    private void TakeTurn(bool receives)
     {
-        var wait = 0L;
-        if (!HasWork)
+        try
         {
-            Interlocked.Exchange(ref _asleep, 1);
-            if (!HasWork)
+            Gather(receives);
+            Step();
+        }
+        catch (Exception error)
+        {
+            Break(error);
+        }
+    }
+
+    private void Break(Exception error)
+    {
+        lock (_turn)
+        {
+            if (_broken is null)
             {
-                wait = Deadline - Clock.Now;
+                WriteTraceOfFault();
+                Volatile.Write(ref _broken, Failure.Fault(error));
             }
         }
-
-        _transport.Wait(Math.Max(0, wait));
-        Volatile.Write(ref _asleep, 0);
     }
 
     private bool HasWork => !_work.IsEmpty || _unreachable.Count > 0 || _closeChanged;
 
     // Wishes are looked at after the socket, but come first: what a user said before a packet was sent counts when it is received.
-    private void Gather()
+    private void Gather(bool receives)
     {
         _events.Clear();
         _received.Clear();
-        _transport.Receive(_received);
+        if (receives)
+        {
+            _transport.Receive(_received);
+        }
+
         for (var count = 0; count < MaxWorkPerTurn && _work.TryDequeue(out var work); count++)
         {
             work.Collect(this, _events);

@@ -8,7 +8,7 @@ namespace UtpPunch;
 /// that there is something; the bytes are taken by the reader's own thread when it fetches its result, so a read that was cancelled before
 /// has taken nothing. The result is fetched once, and until then no other read may begin.
 /// </summary>
-internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<int>
+internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<int>, Engine.IReadiness
 {
     // A window that is smaller by an eighth stalls nobody, and telling the engine of every read would cost more than the reads.
     private readonly int _reportAt = Math.Max(1, buffer / 8);
@@ -25,6 +25,17 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     private bool _ended;
     private bool _disposed;
     private bool _deaf;
+
+    bool Engine.IReadiness.IsReady
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return IsReady;
+            }
+        }
+    }
 
     private bool IsReady => _bytes.Length > 0 || _ended || _disposed || _failure is not null;
 
@@ -62,6 +73,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
             {
                 _target = target;
                 _waiting = true;
+                stream.Engine.CountWaiter(1);
             }
         }
 
@@ -258,7 +270,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
 
         if (report)
         {
-            stream.Post();
+            stream.Post(hurries: true);
         }
 
         return total;
@@ -278,13 +290,29 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
         var started = Clock.Now;
         lock (_gate)
         {
+            if (IsReady)
+            {
+                return;
+            }
+        }
+
+        // Who waits may as well look at the socket; if another thread does, it will wake us.
+        stream.Engine.Drive(this, timeoutMs == Timeout.Infinite ? long.MaxValue : started + (timeoutMs * 1000L));
+        lock (_gate)
+        {
+            if (IsReady)
+            {
+                return;
+            }
+
             _blocked = true;
+            stream.Engine.CountWaiter(1);
             try
             {
                 while (!IsReady)
                 {
-                    var left = timeoutMs == Timeout.Infinite ? timeoutMs : timeoutMs - (int)Clock.Since(started).TotalMilliseconds;
-                    if (left == 0 || left < Timeout.Infinite || (!Monitor.Wait(_gate, left) && !IsReady))
+                    var left = timeoutMs == Timeout.Infinite ? timeoutMs : Math.Max(0, timeoutMs - (int)Clock.Since(started).TotalMilliseconds);
+                    if (left == 0 || (!Monitor.Wait(_gate, left) && !IsReady))
                     {
                         throw Failure.TimedOut("read", timeoutMs, stream.RemoteEndPoint);
                     }
@@ -292,6 +320,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
             }
             finally
             {
+                stream.Engine.CountWaiter(-1);
                 _blocked = false;
             }
         }
@@ -307,6 +336,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
             }
 
             _waiting = false;
+            stream.Engine.CountWaiter(-1);
         }
 
         _source.SetException(new OperationCanceledException(cancellationToken));
@@ -334,9 +364,14 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
             Monitor.PulseAll(_gate);
         }
 
-        var waiting = _waiting;
+        if (!_waiting)
+        {
+            return false;
+        }
+
         _waiting = false;
-        return waiting;
+        stream.Engine.CountWaiter(-1);
+        return true;
     }
 
     private void Complete(bool awake)

@@ -19,6 +19,7 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
     private State _state;
     private bool _thenSeal;
     private bool _blocked;
+    private int _blockedFor;
 
     void IThreadPoolWorkItem.Execute()
     {
@@ -87,6 +88,19 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
     void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _source.OnCompleted(continuation, state, token, flags);
 
+    bool Engine.IReadiness.IsReady
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return IsUnblocked;
+            }
+        }
+    }
+
+    private bool IsUnblocked => IsBroken || Acceptable(_blockedFor) > 0;
+
     private bool CanGoOn => IsBroken || _cancelled.IsCancellationRequested || Acceptable(_rest.Length) > 0;
 
     // The waiting write may go on or must fail: the pool sees to it, once.
@@ -130,15 +144,23 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
 
     private void WaitBlocking(int wanted, long started, int timeoutMs)
     {
+        _blockedFor = wanted;
+        _stream.Engine.Drive(this, timeoutMs == Timeout.Infinite ? long.MaxValue : started + (timeoutMs * 1000L));
         lock (_gate)
         {
+            if (IsUnblocked)
+            {
+                return;
+            }
+
             _blocked = true;
+            _stream.Engine.CountWaiter(1);
             try
             {
-                while (!IsBroken && Acceptable(wanted) == 0)
+                while (!IsUnblocked)
                 {
-                    var left = timeoutMs == Timeout.Infinite ? timeoutMs : timeoutMs - (int)Clock.Since(started).TotalMilliseconds;
-                    if (left == 0 || left < Timeout.Infinite || (!Monitor.Wait(_gate, left) && !IsBroken && Acceptable(wanted) == 0))
+                    var left = timeoutMs == Timeout.Infinite ? timeoutMs : Math.Max(0, timeoutMs - (int)Clock.Since(started).TotalMilliseconds);
+                    if (left == 0 || (!Monitor.Wait(_gate, left) && !IsUnblocked))
                     {
                         throw Failure.TimedOut("write", timeoutMs, _stream.RemoteEndPoint);
                     }
@@ -146,6 +168,7 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
             }
             finally
             {
+                _stream.Engine.CountWaiter(-1);
                 _blocked = false;
             }
         }

@@ -6,8 +6,11 @@ namespace UtpPunch;
 /// One direction of a stream, from the writer to the engine. A write completes when the send buffer has taken all of it. One that has to
 /// wait for room is one reused value task source; when there is room, a thread of the pool copies the next part, never the engine's.
 /// </summary>
-internal sealed partial class WriteSide
+internal sealed partial class WriteSide : Engine.IReadiness
 {
+    // Of a large write.
+    private const int SentAtOnce = 256 * 1024;
+
     private readonly UtpStream _stream;
     private readonly int _buffer;
     private readonly int _maxPayload;
@@ -271,16 +274,21 @@ internal sealed partial class WriteSide
     private int Accept(ReadOnlySpan<byte> source)
     {
         var taken = 0;
+        var posted = 0;
+        var hurries = source.Length >= _maxPayload;
         while (true)
         {
             Span<byte> place;
             lock (_gate)
             {
                 ThrowIfBroken();
+
+                // What is little waits for company while something is under way: the engine's thread will see to all of it at once.
+                hurries |= taken == 0 && Acknowledged >= _accepted;
                 var count = Acceptable(source.Length - taken);
                 if (count == 0)
                 {
-                    return taken;
+                    break;
                 }
 
                 place = _bytes.Place(count);
@@ -295,8 +303,20 @@ internal sealed partial class WriteSide
                 _accepted += place.Length;
             }
 
-            _stream.Post(); // The engine sends the first part while the next one is copied.
+            // What was copied just now is still in the cache when it is sent.
+            if (taken - posted >= SentAtOnce)
+            {
+                posted = taken;
+                _stream.Post(hurries);
+            }
         }
+
+        if (taken > posted)
+        {
+            _stream.Post(hurries);
+        }
+
+        return taken;
     }
 
     private int Acceptable(int wanted)

@@ -5,8 +5,8 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// A UDP socket as the engine needs it. All members but <see cref="Wake"/> and the properties belong to the engine's thread. No member
-/// throws for what a network can do; only a socket that somebody else has closed does.
+/// A UDP socket as the engine needs it. All members but <see cref="Wait"/>, <see cref="Wake"/> and the properties belong to whoever has the
+/// engine's turn. No member throws for what a network can do; only a socket that somebody else has closed does.
 /// </summary>
 internal interface IDatagramTransport : IDisposable
 {
@@ -19,14 +19,21 @@ internal interface IDatagramTransport : IDisposable
     /// <summary>Whether the socket speaks the address family of an endpoint.</summary>
     bool Speaks(Endpoint remote);
 
-    /// <summary>Waits until datagrams have come, somebody called <see cref="Wake"/>, or so many microseconds have passed. May return early.</summary>
+    /// <summary>The calling thread is made for this transport, and will do nothing but wait.</summary>
+    void Adopt();
+
+    /// <summary>What comes next is a <see cref="Wait"/>.</summary>
+    void Prepare();
+
+    /// <summary>Waits until datagrams have come, somebody called <see cref="Wake"/>, or so many microseconds have passed. May return early.
+    /// One thread at a time; others may send meanwhile.</summary>
     void Wait(long microseconds);
 
     /// <summary>Ends a <see cref="Wait"/>, now or the next one. From any thread.</summary>
     void Wake();
 
     /// <summary>
-    /// Receives what is there, up to a limit, without waiting, and adds it as <see cref="Event.Received"/>. Consecutive datagrams of one
+    /// Receives what the last <see cref="Wait"/> has found, up to a limit, without waiting, and adds it as <see cref="Event.Received"/>. Consecutive datagrams of one
     /// source become one <see cref="Datagrams"/>. The buffers belong to the receiver for ever.
     /// </summary>
     void Receive(List<Event> received);

@@ -37,16 +37,23 @@ internal sealed class ManagedTransport : SocketTransport
         _staging = saysNextLength ? null : new byte[MaxDatagram];
     }
 
-    public override void Wait(long microseconds)
+    public override void Prepare()
     {
         _ready.Clear();
         _ready.Add(Socket);
         _ready.Add(_waker);
         More.AddTo(_ready);
+    }
 
+    public override void Wait(long microseconds)
+    {
         // Some systems count the wait in whole milliseconds and round down; that would spin until the deadline.
         var milliseconds = (Math.Clamp(microseconds, 0, LongestWait) + 999) / 1000;
         Socket.Select(_ready, null, null, (int)milliseconds * 1000);
+    }
+
+    public override void Receive(List<Event> received)
+    {
         foreach (var socket in _ready)
         {
             if (ReferenceEquals(socket, Socket))
@@ -62,6 +69,20 @@ internal sealed class ManagedTransport : SocketTransport
                 More.OnReadable(socket);
             }
         }
+
+        _ready.Clear();
+        if (_readable)
+        {
+            _readable = false;
+            _runs.Begin(received);
+            for (var count = 0; count < MaxBatch && ReceiveOne(mayBeEmpty: count == 0); count++)
+            {
+            }
+
+            _runs.Flush();
+        }
+
+        More.Receive(received);
     }
 
     public override void Wake()
@@ -75,22 +96,6 @@ internal sealed class ManagedTransport : SocketTransport
         {
             // Either wakes wait there already, or nobody waits for them any more.
         }
-    }
-
-    public override void Receive(List<Event> received)
-    {
-        if (_readable)
-        {
-            _readable = false;
-            _runs.Begin(received);
-            for (var count = 0; count < MaxBatch && ReceiveOne(mayBeEmpty: count == 0); count++)
-            {
-            }
-
-            _runs.Flush();
-        }
-
-        More.Receive(received);
     }
 
     public override void Dispose()

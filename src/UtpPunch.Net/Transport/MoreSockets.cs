@@ -12,6 +12,7 @@ internal sealed class MoreSockets(Socket first)
 
     private readonly List<Socket?> _sockets = [];
     private readonly List<int> _readable = [];
+    private readonly List<Socket> _closed = [];
     private readonly SocketAddress _source = new(first.AddressFamily);
 
     public void Open(int count)
@@ -34,13 +35,28 @@ internal sealed class MoreSockets(Socket first)
         }
     }
 
+    /// <summary>Closes for good what may have been waited for until now.</summary>
+    public void Sweep()
+    {
+        foreach (var socket in _closed)
+        {
+            socket.Dispose();
+        }
+
+        _closed.Clear();
+    }
+
     public void Close(int keep)
     {
         for (var index = 0; index < _sockets.Count; index++)
         {
             if (index + 1 != keep)
             {
-                _sockets[index]?.Dispose();
+                if (_sockets[index] is { } socket)
+                {
+                    _closed.Add(socket); // A thread may be waiting for it.
+                }
+
                 _sockets[index] = null;
             }
         }
@@ -51,8 +67,10 @@ internal sealed class MoreSockets(Socket first)
         }
     }
 
+    /// <summary>Adds those that are open to a list of what is waited for from now on.</summary>
     public void AddTo(List<Socket> sockets)
     {
+        Sweep();
         foreach (var socket in _sockets)
         {
             if (socket is not null)
@@ -62,7 +80,13 @@ internal sealed class MoreSockets(Socket first)
         }
     }
 
-    public void OnReadable(Socket socket) => _readable.Add(_sockets.IndexOf(socket));
+    public void OnReadable(Socket socket)
+    {
+        if (_sockets.IndexOf(socket) is >= 0 and var index)
+        {
+            _readable.Add(index);
+        }
+    }
 
     public void Receive(List<Event> received)
     {

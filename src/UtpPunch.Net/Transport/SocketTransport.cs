@@ -50,6 +50,12 @@ internal abstract class SocketTransport : IDatagramTransport
     public bool Speaks(Endpoint remote) =>
         Socket.AddressFamily == AddressFamily.InterNetworkV6 || EndpointModule.isIPv4(remote);
 
+    public virtual void Adopt()
+    {
+    }
+
+    public abstract void Prepare();
+
     public abstract void Wait(long microseconds);
 
     public abstract void Wake();
@@ -92,6 +98,7 @@ internal abstract class SocketTransport : IDatagramTransport
     public virtual void Dispose()
     {
         More.Close(0);
+        More.Sweep();
         Socket.Dispose();
     }
 

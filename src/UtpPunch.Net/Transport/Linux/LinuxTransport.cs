@@ -23,9 +23,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     private readonly ErrorQueue _errors = new();
     private readonly List<Socket> _others = [];
     private Libc.PollFile[] _polled = new Libc.PollFile[2];
-    private bool _readable;
     private bool _segments;
-    private bool _sharpened;
 
     /// <param name="socket">Bound and non-blocking; it belongs to the transport.</param>
     public LinuxTransport(Socket socket)
@@ -48,21 +46,38 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     /// <summary>Whether this machine can use it.</summary>
     public static bool IsSupported => OperatingSystem.IsLinux() && Environment.Is64BitProcess && BitConverter.IsLittleEndian;
 
-    public override void Wait(long microseconds)
+    // By default the kernel may be 50 µs late, to save power.
+    public override void Adopt() => Libc.ControlThread(Libc.PR_SET_TIMERSLACK, TimerSlackNanoseconds, 0, 0, 0);
+
+    public override void Prepare()
     {
-        if (!_sharpened)
+        _others.Clear();
+        More.AddTo(_others);
+        if (_polled.Length < _others.Count + 2)
         {
-            // By default the kernel may be 50 µs late, to save power.
-            _sharpened = true;
-            Libc.ControlThread(Libc.PR_SET_TIMERSLACK, TimerSlackNanoseconds, 0, 0, 0);
+            _polled = new Libc.PollFile[_others.Count + 2];
         }
 
+        _polled[0] = new Libc.PollFile { File = (int)_handle.DangerousGetHandle(), Wanted = Libc.POLLIN };
+        _polled[1] = new Libc.PollFile { File = _waker.Number, Wanted = Libc.POLLIN };
+        for (var index = 0; index < _others.Count; index++)
+        {
+            _polled[index + 2] = new Libc.PollFile { File = (int)_others[index].Handle, Wanted = Libc.POLLIN };
+        }
+    }
+
+    public override void Wait(long microseconds)
+    {
         var added = false;
         try
         {
             // Whoever closes the socket meanwhile must not make us poll somebody else's.
             _handle.DangerousAddRef(ref added);
-            Poll(microseconds);
+            var timeout = Libc.Timespec.OfMicroseconds(Math.Clamp(microseconds, 0, LongestWait));
+            fixed (Libc.PollFile* files = _polled)
+            {
+                Libc.Poll(files, (nuint)(_others.Count + 2), &timeout, null);
+            }
         }
         finally
         {
@@ -77,9 +92,31 @@ internal sealed unsafe class LinuxTransport : SocketTransport
 
     public override void Receive(List<Event> received)
     {
-        if (_readable)
+        if ((_polled[0].Seen & Libc.POLLNVAL) != 0)
         {
-            _readable = false;
+            throw new SocketException((int)SocketError.NotSocket);
+        }
+
+        if ((_polled[0].Seen & Libc.POLLERR) != 0)
+        {
+            _errors.Drain(_handle, OnTooLong);
+        }
+
+        if (_polled[1].Seen != 0)
+        {
+            _waker.Clear();
+        }
+
+        for (var index = 0; index < _others.Count; index++)
+        {
+            if (_polled[index + 2].Seen != 0)
+            {
+                More.OnReadable(_others[index]);
+            }
+        }
+
+        if ((_polled[0].Seen & (Libc.POLLIN | Libc.POLLERR | Libc.POLLHUP)) != 0)
+        {
             for (var calls = 0; calls < MaxCalls && _slots.Receive(_handle, received); calls++)
             {
             }
@@ -154,56 +191,6 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     protected override bool MayBeStale(SocketError error, int failures) =>
         (_errors.Drain(_handle, OnTooLong) && error != SocketError.MessageSize && failures < MaxStaleErrors)
         || base.MayBeStale(error, failures);
-
-    private void Poll(long microseconds)
-    {
-        _others.Clear();
-        More.AddTo(_others);
-        if (_polled.Length < _others.Count + 2)
-        {
-            _polled = new Libc.PollFile[_others.Count + 2];
-        }
-
-        _polled[0] = new Libc.PollFile { File = (int)_handle.DangerousGetHandle(), Wanted = Libc.POLLIN };
-        _polled[1] = new Libc.PollFile { File = _waker.Number, Wanted = Libc.POLLIN };
-        for (var index = 0; index < _others.Count; index++)
-        {
-            _polled[index + 2] = new Libc.PollFile { File = (int)_others[index].Handle, Wanted = Libc.POLLIN };
-        }
-
-        var timeout = Libc.Timespec.OfMicroseconds(Math.Clamp(microseconds, 0, LongestWait));
-        fixed (Libc.PollFile* files = _polled)
-        {
-            if (Libc.Poll(files, (nuint)(_others.Count + 2), &timeout, null) <= 0)
-            {
-                return;
-            }
-        }
-
-        if ((_polled[0].Seen & Libc.POLLNVAL) != 0)
-        {
-            throw new SocketException((int)SocketError.NotSocket);
-        }
-
-        if ((_polled[0].Seen & Libc.POLLERR) != 0)
-        {
-            _errors.Drain(_handle, OnTooLong);
-        }
-
-        _readable = (_polled[0].Seen & (Libc.POLLIN | Libc.POLLERR | Libc.POLLHUP)) != 0;
-        if (_polled[1].Seen != 0)
-        {
-            _waker.Clear();
-        }
-
-        for (var index = 0; index < _others.Count; index++)
-        {
-            if (_polled[index + 2].Seen != 0)
-            {
-                More.OnReadable(_others[index]);
-            }
-        }
-    }
 
     // Either the segments are longer than the device takes, or this system segments nothing; one by one it shows which.
     private bool SendUnsegmented(SocketAddress address, Train train, int start, SocketError error)

@@ -45,9 +45,10 @@ internal sealed unsafe class ReceiveSlots : IDisposable
     /// <summary>One system call. False when it has found nothing more, or failed.</summary>
     public bool Receive(SafeHandle socket, List<Event> received)
     {
-        // Slots that a call may fill have a slab; a node that is never asked for many at once keeps one.
+        // Slots that a call may fill have a slab; a node that is never asked for many at once keeps two, so that one call mostly tells
+        // that there is no more.
         var ready = 0;
-        while (ready < Count && (ready == 0 || _slabs[ready] is not null))
+        while (ready < Count && (ready < 2 || _slabs[ready] is not null))
         {
             Supply(ready++);
         }

@@ -1,0 +1,139 @@
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+// Users' threads that do the engine's work: for as long as a wish takes, or for as long as they wait.
+internal sealed partial class Engine
+{
+    // Who writes is not kept busy with what others write meanwhile.
+    private const int MaxHurriedTurns = 2;
+
+    // After a guest has left, it mostly comes back at once; until then nobody looks at the socket.
+    private const int GraceMilliseconds = 1;
+    private const long Grace = GraceMilliseconds * 1000L;
+
+    // No wait depends on a wake that must not get lost.
+    private const int LongestParking = 60_000;
+
+    // Who waits on the socket has the wheel; who holds it may ask for the turn, never the other way round.
+    private readonly object _wheel = new();
+    private readonly object _parking = new();
+    private int _guest;
+    private int _waiters;
+    private long _guestCame;
+    private long _guestLeft = long.MinValue / 2;
+
+    /// <summary>What a guest waits for.</summary>
+    internal interface IReadiness
+    {
+        bool IsReady { get; }
+    }
+
+    /// <summary>A read or a write begins to wait for somebody else to serve the node, or has ended to.</summary>
+    public void CountWaiter(int change) => Interlocked.Add(ref _waiters, change);
+
+    /// <summary>
+    /// Serves the node on the calling thread until something is ready, or until some time on the clock. False when another thread does
+    /// already; then nothing was waited for.
+    /// </summary>
+    public bool Drive<T>(T what, long until)
+        where T : IReadiness
+    {
+        if (HasTurn || Interlocked.CompareExchange(ref _guest, 1, 0) != 0)
+        {
+            return false;
+        }
+
+        _guestCame = Clock.Now;
+        if (!Monitor.TryEnter(_wheel))
+        {
+            _transport.Wake();
+            Monitor.Enter(_wheel);
+        }
+
+        try
+        {
+            while (!what.IsReady && !IsOver && Clock.Now < until)
+            {
+                Cycle(until);
+            }
+        }
+        finally
+        {
+            Monitor.Exit(_wheel);
+            Leave();
+        }
+
+        return true;
+    }
+
+    /// <summary>Takes turns until no wish is left, unless somebody is at it.</summary>
+    private void Hurry()
+    {
+        for (var turns = 0; HasWork && !_stopped; turns++)
+        {
+            if (turns == MaxHurriedTurns || HasTurn || !_turn.TryEnter())
+            {
+                Nudge(); // Whoever has the turn looks again after it; but the engine may just have looked, and be about to sleep.
+                return;
+            }
+
+            bool wake;
+            try
+            {
+                if (IsOver)
+                {
+                    return;
+                }
+
+                TakeTurn(receives: false);
+                wake = IsOver || Deadline < _waitingUntil;
+            }
+            finally
+            {
+                _turn.Exit();
+            }
+
+            if (wake)
+            {
+                _transport.Wake();
+            }
+        }
+    }
+
+    // The engine's own thread stands back while a guest serves the node, and for a moment longer. Says whether it did.
+    private bool MakeWay()
+    {
+        if (Volatile.Read(ref _guest) == 0 && (Clock.Now - Volatile.Read(ref _guestLeft) >= Grace || Volatile.Read(ref _waiters) > 0))
+        {
+            return false;
+        }
+
+        lock (_parking)
+        {
+            // A guest that comes and goes need not wake us each time; one that has stayed does when it leaves.
+            var stays = Volatile.Read(ref _guest) == 1 && Clock.Now - Volatile.Read(ref _guestCame) >= Grace;
+            if (!IsOver)
+            {
+                Monitor.Wait(_parking, stays ? LongestParking : GraceMilliseconds);
+            }
+        }
+
+        return true;
+    }
+
+    private void Leave()
+    {
+        var now = Clock.Now;
+        var stayed = now - _guestCame >= Grace;
+        Volatile.Write(ref _guestLeft, now);
+        Volatile.Write(ref _guest, 0);
+        if (stayed || IsOver || Volatile.Read(ref _waiters) > 0)
+        {
+            lock (_parking)
+            {
+                Monitor.Pulse(_parking);
+            }
+        }
+    }
+}
