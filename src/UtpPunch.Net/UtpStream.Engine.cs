@@ -62,7 +62,7 @@ public sealed partial class UtpStream : IWork
         _opening.TrySetResult();
     }
 
-    internal void OnDeliver(Payload payload) => _read.Deliver(payload);
+    internal void OnDeliver(Payload payload, Slab? slab) => _read.Deliver(payload, slab);
 
     internal void OnWritable(int room) => _write.OnWritable(room);
 

@@ -66,7 +66,7 @@ public static class Transports
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         var received = new List<Event>();
         transport.Await(0);
-        transport.Receive(received);
+        transport.Receive(received, []);
         Check.Equal(0, received.Count);
         transport.Await(20_000);
         transport.Wake();
@@ -84,7 +84,7 @@ public static class Transports
         {
             received.Clear();
             await Task.Run(() => transport.Await(long.MaxValue)).Within();
-            transport.Receive(received);
+            transport.Receive(received, []);
             Check.That(received.Count > 0);
             datagrams += received.Sum(one => ((Event.Received)one).datagrams.Count);
         }
@@ -200,7 +200,7 @@ public static class Transports
                     buffer[4 + (index / size * (size + 3)) + (index % size)] = (byte)(written++ * 7);
                 }
 
-                bytes.Add(payload);
+                bytes.Add(payload, null);
             }
             else if (bytes.Length > 0)
             {
@@ -223,7 +223,7 @@ public static class Transports
         var bytes = new ReceivedBytes();
         for (var index = 0; index < 100; index++)
         {
-            bytes.Add(new Payload(new byte[ReceivedRuns.SlabSize], 0, 100, 100, 100));
+            bytes.Add(new Payload(new byte[Slab.Size], 0, 100, 100, 100), null);
         }
 
         Check.That(bytes.Head(out _).Buffer.Length < 2000);
@@ -235,7 +235,7 @@ public static class Transports
     {
         const int Packet = 1380;
         var random = new System.Random(6);
-        var bytes = new WrittenBytes(Packet);
+        var bytes = new WrittenBytes(Packet, recycles: true);
         var events = new List<Event>();
         var (written, read) = (0, 0);
         for (var turn = 0; turn < 5000; turn++)
@@ -286,7 +286,7 @@ public static class Transports
     [Fact("a large write is cut into whole packets")]
     public static void WholePackets()
     {
-        var bytes = new WrittenBytes(1380);
+        var bytes = new WrittenBytes(1380, recycles: true);
         var wanted = 500_000;
         while (wanted > 0)
         {

@@ -27,6 +27,7 @@ internal sealed partial class Engine
     private readonly Dictionary<int, UtpStream> _streams = [];
     private readonly List<Event> _events = [];
     private readonly List<Event> _received = [];
+    private readonly List<Slab> _slabs = [];
     private readonly List<Endpoint> _unreachable = [];
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread _thread;
@@ -221,7 +222,7 @@ internal sealed partial class Engine
         _received.Clear();
         if (receives)
         {
-            _transport.Receive(_received);
+            _transport.Receive(_received, _slabs);
         }
 
         for (var count = 0; count < MaxWorkPerTurn && _work.TryDequeue(out var work); count++)
@@ -262,6 +263,7 @@ internal sealed partial class Engine
             Perform(effect);
         }
 
+        ReleaseSlabs();
         SeeWhetherClosed(now);
     }
 
@@ -277,7 +279,7 @@ internal sealed partial class Engine
 
                 break;
             case Effect.Deliver deliver:
-                Find(deliver.connId)?.OnDeliver(deliver.payload);
+                Find(deliver.connId)?.OnDeliver(deliver.payload, SlabOf(deliver.payload));
                 break;
             case Effect.Writable writable:
                 Find(writable.connId)?.OnWritable(writable.room);
@@ -314,6 +316,33 @@ internal sealed partial class Engine
                 PerformOfTask(effect);
                 break;
         }
+    }
+
+    // What was received in this turn and has not been kept by a reader is free again. A trace may hold on to any of it.
+    private void ReleaseSlabs()
+    {
+        if (_recorder is null)
+        {
+            foreach (var slab in _slabs)
+            {
+                slab.Release();
+            }
+        }
+
+        _slabs.Clear();
+    }
+
+    private Slab? SlabOf(Payload payload)
+    {
+        foreach (var slab in _slabs)
+        {
+            if (ReferenceEquals(slab.Bytes, payload.Buffer))
+            {
+                return slab;
+            }
+        }
+
+        return null;
     }
 
     private UtpStream? Find(int connId) => _streams.GetValueOrDefault(connId);

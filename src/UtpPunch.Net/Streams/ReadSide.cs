@@ -97,8 +97,8 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
         }
     }
 
-    /// <summary>The engine has bytes for the reader.</summary>
-    public void Deliver(Payload payload)
+    /// <summary>The engine has bytes for the reader, perhaps in a slab that is to be released when they are read.</summary>
+    public void Deliver(Payload payload, Slab? slab)
     {
         bool awake;
         lock (_gate)
@@ -108,7 +108,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
                 return;
             }
 
-            _bytes.Add(payload);
+            _bytes.Add(payload, slab);
             awake = Awaken();
         }
 

@@ -11,7 +11,7 @@ internal sealed class ReceivedBytes
     private const int LeastChunk = 1024;
     private const int MostChunk = 16 * 1024;
 
-    private Payload[] _queue = new Payload[4];
+    private (Payload Payload, Slab? Slab)[] _queue = new (Payload, Slab?)[4];
     private int _head;
     private int _count;
     private int _headRead;
@@ -21,7 +21,7 @@ internal sealed class ReceivedBytes
     /// <summary>How many bytes there are.</summary>
     public int Length { get; private set; }
 
-    public void Add(Payload payload)
+    public void Add(Payload payload, Slab? slab)
     {
         if (payload.Length == 0)
         {
@@ -35,7 +35,8 @@ internal sealed class ReceivedBytes
         }
         else
         {
-            Enqueue(payload);
+            slab?.Use();
+            Enqueue(payload, slab);
         }
     }
 
@@ -43,7 +44,7 @@ internal sealed class ReceivedBytes
     public Payload Head(out int read)
     {
         read = _headRead;
-        return _queue[_head];
+        return _queue[_head].Payload;
     }
 
     /// <summary>So many bytes of the first payload have been read.</summary>
@@ -51,8 +52,9 @@ internal sealed class ReceivedBytes
     {
         Length -= count;
         _headRead += count;
-        if (_headRead == _queue[_head].Length)
+        if (_headRead == _queue[_head].Payload.Length)
         {
+            _queue[_head].Slab?.Release();
             _queue[_head] = default;
             _head = (_head + 1) & (_queue.Length - 1);
             _headRead = 0;
@@ -60,9 +62,10 @@ internal sealed class ReceivedBytes
         }
     }
 
+    /// <summary>Throws everything away. Somebody may be copying from a slab, so that none is released.</summary>
     public void Clear()
     {
-        _queue = new Payload[4];
+        _queue = new (Payload, Slab?)[4];
         (_head, _count, _headRead, Length) = (0, 0, 0, 0);
         (_chunk, _chunkUsed) = ([], 0);
     }
@@ -78,24 +81,24 @@ internal sealed class ReceivedBytes
 
         var start = _chunkUsed;
         _chunkUsed += payload.CopyTo(0, _chunk.AsSpan(start, payload.Length));
-        ref var last = ref _queue[(_head + _count - 1) & (_queue.Length - 1)];
+        ref var last = ref _queue[(_head + _count - 1) & (_queue.Length - 1)].Payload;
         if (_count > 0 && ReferenceEquals(last.Buffer, _chunk) && last.Offset + last.Length == start)
         {
             last = Whole(_chunk, last.Offset, last.Length + payload.Length);
         }
         else
         {
-            Enqueue(Whole(_chunk, start, payload.Length));
+            Enqueue(Whole(_chunk, start, payload.Length), null);
         }
     }
 
     private static Payload Whole(byte[] buffer, int offset, int length) => new(buffer, offset, length, length, length);
 
-    private void Enqueue(Payload payload)
+    private void Enqueue(Payload payload, Slab? slab)
     {
         if (_count == _queue.Length)
         {
-            var larger = new Payload[_queue.Length * 2];
+            var larger = new (Payload, Slab?)[_queue.Length * 2];
             for (var index = 0; index < _count; index++)
             {
                 larger[index] = _queue[(_head + index) & (_queue.Length - 1)];
@@ -104,6 +107,6 @@ internal sealed class ReceivedBytes
             (_queue, _head) = (larger, 0);
         }
 
-        _queue[(_head + _count++) & (_queue.Length - 1)] = payload;
+        _queue[(_head + _count++) & (_queue.Length - 1)] = (payload, slab);
     }
 }

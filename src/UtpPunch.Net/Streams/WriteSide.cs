@@ -35,7 +35,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         _stream = stream;
         _buffer = buffer;
         _maxPayload = maxPayload;
-        _bytes = new WrittenBytes(maxPayload);
+        _bytes = new WrittenBytes(maxPayload, stream.Engine.Recorder is null);
 
         // A large write goes on when there is room for a good part, rather than for every acknowledged packet.
         _least = Math.Max(1, Math.Min(buffer / 4, _bytes.MaxChunk));
@@ -168,6 +168,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         lock (_gate)
         {
             _limit = _entered + room;
+            _bytes.Recycle(Acknowledged);
             _drains.Complete(Acknowledged);
             if (_blocked)
             {

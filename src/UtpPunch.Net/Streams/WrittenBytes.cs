@@ -1,3 +1,4 @@
+using System.Buffers;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -7,14 +8,20 @@ namespace UtpPunch;
 /// again: it belongs to the core. Small writes share an array. Large ones get arrays that hold whole packets, since a packet never spans
 /// two arrays. Not thread-safe; the write side guards it.
 /// </summary>
-internal sealed class WrittenBytes(int maxPayload)
+/// <param name="maxPayload">What a full packet carries.</param>
+/// <param name="recycles">Whether arrays whose bytes were all acknowledged are used again. Nobody may hold on to an older state then.</param>
+internal sealed class WrittenBytes(int maxPayload, bool recycles)
 {
     private const int UsualChunk = 64 * 1024;
 
     private readonly Queue<Bytes> _full = new();
+    private readonly Queue<(byte[] Array, long End)> _lent = new();
     private byte[] _array = [];
+    private int _length;
     private int _start;
     private int _end;
+    private long _written;
+    private bool _isLent;
     private bool _placed;
 
     /// <summary>The largest array: whole packets.</summary>
@@ -23,12 +30,12 @@ internal sealed class WrittenBytes(int maxPayload)
     /// <summary>Room for some of the wanted bytes. The next call is <see cref="Commit"/>; the engine may take what was there meanwhile.</summary>
     public Span<byte> Place(int wanted)
     {
-        var rest = _array.Length - _end;
+        var rest = _length - _end;
         var pending = _end > _start;
         if (pending ? rest == 0 : rest < wanted)
         {
             Renew(wanted);
-            rest = _array.Length;
+            rest = _length;
         }
 
         _placed = true;
@@ -39,6 +46,7 @@ internal sealed class WrittenBytes(int maxPayload)
     public void Commit(int count)
     {
         _end += count;
+        _written += count;
         _placed = false;
     }
 
@@ -57,9 +65,19 @@ internal sealed class WrittenBytes(int maxPayload)
         }
 
         // The rest of a small array serves the next small writes; that of a large one is not worth keeping it alive.
-        if (!_placed && (_end == _array.Length || _array.Length > maxPayload))
+        if (!_placed && (_end == _length || _length > maxPayload))
         {
-            (_array, _start, _end) = ([], 0, 0);
+            Leave();
+        }
+    }
+
+    /// <summary>The first so many bytes that were ever written are needed no more.</summary>
+    public void Recycle(long acknowledged)
+    {
+        while (_lent.TryPeek(out var oldest) && oldest.End <= acknowledged)
+        {
+            _lent.Dequeue();
+            ArrayPool<byte>.Shared.Return(oldest.Array);
         }
     }
 
@@ -70,11 +88,24 @@ internal sealed class WrittenBytes(int maxPayload)
             _full.Enqueue(new Bytes(_array, _start, _end - _start));
 
             // Small writes come faster than the engine takes them: let more of them share an array.
-            wanted = Math.Max(wanted, 2 * _array.Length);
+            wanted = Math.Max(wanted, 2 * _length);
         }
 
+        Leave();
         var packets = (Math.Min(wanted, MaxChunk) + maxPayload - 1) / maxPayload;
-        _array = GC.AllocateUninitializedArray<byte>(Math.Min(packets * maxPayload, MaxChunk));
-        (_start, _end) = (0, 0);
+        _length = Math.Min(packets * maxPayload, MaxChunk);
+        _isLent = recycles && _length == MaxChunk;
+        _array = _isLent ? ArrayPool<byte>.Shared.Rent(_length) : GC.AllocateUninitializedArray<byte>(_length);
+    }
+
+    private void Leave()
+    {
+        if (_isLent)
+        {
+            _lent.Enqueue((_array, _written));
+            _isLent = false;
+        }
+
+        (_array, _length, _start, _end) = ([], 0, 0, 0);
     }
 }

@@ -104,7 +104,7 @@ internal sealed class RecordedSteps(RecordedBytes bytes, bool full, Queue<ulong>
 
         // In the buffer of the run before it, when it was there; the buffer is as long as the transport's.
         var fits = _previous is not null && behind >= _previous.Length && _previous.Offset + behind + length <= _previous.Buffer.Length;
-        var buffer = fits ? _previous!.Buffer : new byte[Math.Max(length, ReceivedRuns.SlabSize)];
+        var buffer = fits ? _previous!.Buffer : new byte[Math.Max(length, Slab.Size)];
         var offset = fits ? _previous!.Offset + behind : 0;
         var target = buffer.AsSpan(offset, length);
         var datagrams = new Datagrams(buffer, offset, length, segment, arrivedAt);

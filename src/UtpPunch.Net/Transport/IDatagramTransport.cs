@@ -34,9 +34,10 @@ internal interface IDatagramTransport : IDisposable
 
     /// <summary>
     /// Receives what the last <see cref="Wait"/> has found, up to a limit, without waiting, and adds it as <see cref="Event.Received"/>. Consecutive datagrams of one
-    /// source become one <see cref="Datagrams"/>. The buffers belong to the receiver for ever.
+    /// source become one <see cref="Datagrams"/>. The buffers belong to the receiver for ever, or, if they are those of
+    /// <paramref name="slabs"/>, until it releases them.
     /// </summary>
-    void Receive(List<Event> received);
+    void Receive(List<Event> received, List<Slab> slabs);
 
     /// <summary>Datagrams that the system would not send, for whatever reason.</summary>
     long Dropped { get; }

@@ -52,7 +52,7 @@ internal sealed class ManagedTransport : SocketTransport
         Socket.Select(_ready, null, null, (int)milliseconds * 1000);
     }
 
-    public override void Receive(List<Event> received)
+    public override void Receive(List<Event> received, List<Slab> slabs)
     {
         foreach (var socket in _ready)
         {

@@ -8,9 +8,6 @@ namespace UtpPunch;
 /// </summary>
 internal sealed class ReceivedRuns
 {
-    /// <summary>As large as a datagram can be, and below the limit of the large object heap.</summary>
-    public const int SlabSize = 64 * 1024;
-
     private byte[] _slab = [];
     private int _used;
     private Endpoint _source;
@@ -29,7 +26,7 @@ internal sealed class ReceivedRuns
         if (_slab.Length - _used < least)
         {
             Flush(); // A run lies in one slab.
-            _slab = GC.AllocateUninitializedArray<byte>(SlabSize);
+            _slab = GC.AllocateUninitializedArray<byte>(Slab.Size);
             _used = 0;
         }
 

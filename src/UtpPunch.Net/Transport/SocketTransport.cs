@@ -60,7 +60,7 @@ internal abstract class SocketTransport : IDatagramTransport
 
     public abstract void Wake();
 
-    public abstract void Receive(List<Event> received);
+    public abstract void Receive(List<Event> received, List<Slab> slabs);
 
     public void OpenSockets(int count) => More.Open(count);
 

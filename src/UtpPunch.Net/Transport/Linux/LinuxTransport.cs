@@ -90,7 +90,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
 
     public override void Wake() => _waker.Signal();
 
-    public override void Receive(List<Event> received)
+    public override void Receive(List<Event> received, List<Slab> slabs)
     {
         if ((_polled[0].Seen & Libc.POLLNVAL) != 0)
         {
@@ -117,7 +117,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
 
         if ((_polled[0].Seen & (Libc.POLLIN | Libc.POLLERR | Libc.POLLHUP)) != 0)
         {
-            for (var calls = 0; calls < MaxCalls && _slots.Receive(_handle, received); calls++)
+            for (var calls = 0; calls < MaxCalls && _slots.Receive(_handle, received, slabs); calls++)
             {
             }
         }

@@ -15,13 +15,13 @@ internal sealed unsafe class ReceiveSlots : IDisposable
     private const int ControlSize = 128;
 
     // Below that, a copy is cheaper than to keep a slab alive that is mostly empty.
-    private const int WorthASlab = ReceivedRuns.SlabSize / 4 + 2048;
+    private const int WorthASlab = Slab.Size / 4 + 2048;
 
     private readonly Libc.MessageOfMany* _messages;
     private readonly Libc.Part* _parts;
     private readonly byte* _names;
     private readonly byte* _controls;
-    private readonly byte[][] _slabs = new byte[Count][];
+    private readonly Slab?[] _slabs = new Slab?[Count];
     private readonly GCHandle[] _pins = new GCHandle[Count];
     private readonly ReceivedRuns _runs = new();
 
@@ -43,7 +43,7 @@ internal sealed unsafe class ReceiveSlots : IDisposable
     }
 
     /// <summary>One system call. False when it has found nothing more, or failed.</summary>
-    public bool Receive(SafeHandle socket, List<Event> received)
+    public bool Receive(SafeHandle socket, List<Event> received, List<Slab> slabs)
     {
         // Slots that a call may fill have a slab; a node that is never asked for many at once keeps two, so that one call mostly tells
         // that there is no more.
@@ -63,7 +63,7 @@ internal sealed unsafe class ReceiveSlots : IDisposable
         _runs.Begin(received);
         for (var slot = 0; slot < count; slot++)
         {
-            Take(slot, clocks, received);
+            Take(slot, clocks, received, slabs);
             Reset(slot);
         }
 
@@ -80,7 +80,11 @@ internal sealed unsafe class ReceiveSlots : IDisposable
     {
         for (var slot = 0; slot < Count; slot++)
         {
-            Release(slot);
+            if (_slabs[slot] is { } slab)
+            {
+                Unpin(slot);
+                slab.Release();
+            }
         }
 
         NativeMemory.Free(_messages);
@@ -89,8 +93,9 @@ internal sealed unsafe class ReceiveSlots : IDisposable
         NativeMemory.Free(_controls);
     }
 
-    private void Take(int slot, Clocks clocks, List<Event> received)
+    private void Take(int slot, Clocks clocks, List<Event> received, List<Slab> slabs)
     {
+        var slab = _slabs[slot]!;
         var message = &_messages[slot].Message;
         var length = (int)_messages[slot].Length;
         if ((message->Flags & Libc.MSG_TRUNC) != 0)
@@ -116,14 +121,15 @@ internal sealed unsafe class ReceiveSlots : IDisposable
         var source = Addresses.Read(new ReadOnlySpan<byte>(message->Name, (int)message->NameLength));
         if (length < WorthASlab)
         {
-            _slabs[slot].AsSpan(0, length).CopyTo(_runs.Room(length));
+            slab.Bytes.AsSpan(0, length).CopyTo(_runs.Room(length));
             _runs.Add(source, length, segment, arrivedAt);
         }
         else
         {
             _runs.Flush();
-            received.Add(Event.NewReceived(source, new Datagrams(_slabs[slot], 0, length, segment, arrivedAt)));
-            Release(slot);
+            received.Add(Event.NewReceived(source, new Datagrams(slab.Bytes, 0, length, segment, arrivedAt)));
+            slabs.Add(slab);
+            Unpin(slot);
             Supply(slot);
         }
     }
@@ -140,21 +146,18 @@ internal sealed unsafe class ReceiveSlots : IDisposable
     {
         if (_slabs[slot] is null)
         {
-            var slab = GC.AllocateUninitializedArray<byte>(ReceivedRuns.SlabSize);
+            var slab = new Slab();
             _slabs[slot] = slab;
-            _pins[slot] = GCHandle.Alloc(slab, GCHandleType.Pinned);
+            _pins[slot] = GCHandle.Alloc(slab.Bytes, GCHandleType.Pinned);
             _parts[slot].Start = (byte*)_pins[slot].AddrOfPinnedObject();
-            _parts[slot].Length = ReceivedRuns.SlabSize;
+            _parts[slot].Length = Slab.Size;
         }
     }
 
-    private void Release(int slot)
+    private void Unpin(int slot)
     {
-        if (_slabs[slot] is not null)
-        {
-            _pins[slot].Free();
-            _slabs[slot] = null!;
-        }
+        _pins[slot].Free();
+        _slabs[slot] = null;
     }
 
     /// <summary>The kernel stamps by the wall clock; the node counts by one that never jumps.</summary>
