@@ -35,7 +35,12 @@ module internal Arrivals =
             advertise turn header false connection
         elif freed >= 0 then
             let flight = Sender.flight connection.Sender
-            let isBare = header.Type = PacketType.State
+
+            // RFC 5681, 2: an acknowledgement that changes the window is no duplicate; a reader that takes its bytes in parts sends
+            // several. One that names packets speaks for itself.
+            let isBare =
+                header.Type = PacketType.State
+                && (not packet.Sack.IsEmpty || int64 header.Window = Sender.peerWindow connection.Sender)
 
             let acknowledged =
                 Sender.acknowledge turn.Now connection.Rtt header.AckNr packet.Sack isBare connection.Sender

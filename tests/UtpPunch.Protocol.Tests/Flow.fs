@@ -333,6 +333,18 @@ let private repairs =
 
           Expect.isEmpty more "not again for further repetitions"
       }
+      test "a reader that takes its bytes in parts: acknowledgements that only change the window are no repeated ones" {
+          let struct (puppet, peer) = dialled ()
+          puppet.Tell(Event.Write(0, Bytes(content 13_000))) |> ignore
+          puppet.Wait(Time.milliseconds 50)
+
+          for part in 0..9 do
+              peer.Window <- 900_000u + 1_000u * uint32 part
+              peer.State(1, 0) |> ignore
+
+          Expect.equal (Node.stream 0 puppet.Node).Value.Retransmissions 0L "packets sent twice"
+          Expect.equal (puppet.Count Rule.FastRetransmit) 0 "losses that were none"
+      }
       test "packets that are only late by two places cause nothing" {
           let struct (puppet, peer) = dialled ()
           puppet.Tell(Event.Write(0, Bytes(content 13_000))) |> ignore
