@@ -1,0 +1,124 @@
+using System.Text.Json;
+
+namespace UtpPunch.Cli.Bench;
+
+/// <summary>One process reads, another one writes, on any number of streams at once, until the writer is told to stop. Both say how much
+/// there was of each stream, so that a byte that got lost would show.</summary>
+internal static class BulkRoles
+{
+    // How much a slow reader takes at a time, and how long it rests then: about 64 KiB a second.
+    private const int SlowSize = 1024;
+    private static readonly TimeSpan SlowRest = TimeSpan.FromMilliseconds(15);
+
+    /// <summary>`medium= connections= [slow=1]`: the stream that came last is read slowly, until `stop`.</summary>
+    public static async Task ReadAsync(PeerLink link, RoleWords words)
+    {
+        await using var medium = Medium.Of(words);
+        var connections = words.Number("connections", 1);
+        var isSlow = words.Number("slow") > 0;
+        var counts = new long[connections];
+        link.Count(() => Copy(counts));
+        link.Obey();
+        link.TellPort(medium.Listen());
+        var readers = new List<Task>();
+        for (var index = 0; index < connections; index++)
+        {
+            var stream = await medium.AcceptAsync(CancellationToken.None);
+            readers.Add(ReadAsync(stream, counts, index, isSlow && index == connections - 1 ? link.Stopped : null));
+        }
+
+        await Task.WhenAll(readers);
+        TellDone(link, counts);
+    }
+
+    /// <summary>`medium= port= connections=`.</summary>
+    public static async Task WriteAsync(PeerLink link, RoleWords words)
+    {
+        await using var medium = Medium.Of(words);
+        var target = Medium.TargetOf(words);
+        var streams = new Stream[words.Number("connections", 1)];
+        var counts = new long[streams.Length];
+        link.Count(() => Copy(counts));
+        link.Obey();
+        for (var index = 0; index < streams.Length; index++)
+        {
+            streams[index] = await medium.DialAsync(target);
+
+            // In uTP the dialler speaks first; the order in which streams are accepted is that in which they are heard of.
+            await streams[index].WriteAsync(Pattern.Block[..1]);
+            counts[index] = 1;
+        }
+
+        link.Tell("started");
+        await Task.WhenAll(streams.Select((stream, index) => Task.Run(() => WriteAsync(medium, stream, counts, index, link.Stopped))));
+        TellDone(link, counts);
+    }
+
+    /// <summary>Tells how much there was of each stream, in any order.</summary>
+    public static void TellDone(PeerLink link, long[] counts) => link.Tell("done", json => Write(json, [.. counts.Order()]));
+
+    private static async Task ReadAsync(Stream stream, long[] counts, int index, CancellationToken? slowUntil)
+    {
+        await using var owned = stream;
+        var buffer = new byte[Pattern.BlockSize];
+        var offset = 0L;
+        while (true)
+        {
+            var isSlow = slowUntil is { IsCancellationRequested: false };
+            var read = await stream.ReadAsync(isSlow ? buffer.AsMemory(0, SlowSize) : buffer);
+            if (read == 0)
+            {
+                return;
+            }
+
+            Pattern.Check(offset, buffer.AsSpan(0, read));
+            offset += read;
+            Volatile.Write(ref counts[index], offset);
+            if (isSlow)
+            {
+                await Task.Delay(SlowRest, slowUntil!.Value).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+
+    private static async Task WriteAsync(Medium medium, Stream stream, long[] counts, int index, CancellationToken stopped)
+    {
+        await using var owned = stream;
+        var block = Pattern.Block;
+
+        // The first byte has been written.
+        for (var start = 1; !stopped.IsCancellationRequested; start = 0)
+        {
+            await stream.WriteAsync(block[start..]);
+            Volatile.Write(ref counts[index], counts[index] + block.Length - start);
+        }
+
+        medium.Finish(stream);
+        if (await stream.ReadAsync(new byte[1]) != 0)
+        {
+            throw new InvalidDataException("a reader has answered");
+        }
+    }
+
+    private static long[] Copy(long[] counts)
+    {
+        var copy = new long[counts.Length];
+        for (var index = 0; index < copy.Length; index++)
+        {
+            copy[index] = Volatile.Read(ref counts[index]);
+        }
+
+        return copy;
+    }
+
+    private static void Write(Utf8JsonWriter json, long[] counts)
+    {
+        json.WriteStartArray("counts");
+        foreach (var count in counts)
+        {
+            json.WriteNumberValue(count);
+        }
+
+        json.WriteEndArray();
+    }
+}
