@@ -140,7 +140,7 @@ internal sealed class CoreBench
                     if (_wantsArrival && send.train.Count == ChunkSize / PayloadSize)
                     {
                         _wantsArrival = false;
-                        _arrival = new Arrival(_now, [_toB[^1]], send.train, _b);
+                        _arrival = new Arrival(_now, [PacketPath.Kept(send.train, s_a, _now)], send.train, _b);
                     }
 
                     if (_toB.Count > 0)

@@ -17,6 +17,14 @@ internal sealed class PacketPath(Course course, ulong seed)
     private ulong _random = seed;
     private int _slab;
 
+    /// <summary>A whole train as it arrives, in a buffer of its own.</summary>
+    public static Event Kept(Train train, Endpoint from, long now)
+    {
+        var target = new List<Event>();
+        new PacketPath(new Course(), seed: 1).Carry(train, from, now, target);
+        return target.Single();
+    }
+
     /// <summary>Adds what arrives to the events of the other end.</summary>
     public void Carry(Train train, Endpoint from, long now, List<Event> target)
     {

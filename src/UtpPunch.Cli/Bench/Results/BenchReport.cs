@@ -118,7 +118,7 @@ internal sealed class BenchReport(BenchSettings settings, Standing[] standings)
     private static IEnumerable<string> Cells(Standing standing, Standing.Row row) =>
         standing.Contest.Measures.SelectMany((measure, index) => HasRatio(standing.Contest, measure)
             ? new[] { Figures.Of(row.Of(index)), row == standing.Rows[0] ? "1" : Figures.Of(row.RatioOf(index)) }
-            : [Figures.Of(row.Of(index))]);
+            : [standing.Contest.Compares ? Figures.OfMedian(row.Of(index)) : Figures.Of(row.Of(index))]);
 
     private static bool HasRatio(Contest contest, Measure measure) => contest.Compares && measure.HasRatio;
 

@@ -3,7 +3,7 @@ namespace UtpPunch.Cli.Bench;
 /// <summary>Something that is measured: `MB/s`.</summary>
 internal sealed record Measure(string Name, bool MoreIsBetter)
 {
-    /// <value>Whether it is said as a multiple of the first contestant's, too. Tables have little room.</value>
+    /// <value>Whether tables have its range, and what it is as a multiple of the first contestant's. They have little room.</value>
     public bool HasRatio { get; init; } = true;
 }
 
