@@ -58,17 +58,17 @@ internal sealed class CoreBench
 
     private static Endpoint Endpoint(uint address) => EndpointModule.ofIPv4(address, 5000);
 
-    /// <summary>Sends that many bytes over a course.</summary>
-    public static CoreTurn Run(long bytes, Course course)
+    /// <summary>Sends bulk data over a course for a while, and before for as long, until the compiler has seen what is hot.</summary>
+    public static CoreTurn Run(TimeSpan time, Course course)
     {
         var bench = new CoreBench(course);
         bench.Open();
-        bench.Pump(bytes / 10);
+        bench.Pump(time);
         var before = bench._delivered;
         (bench._ticksOfA, bench._ticksOfB) = (0, 0);
         var allocated = GC.GetAllocatedBytesForCurrentThread();
         var started = Stopwatch.GetTimestamp();
-        bench.Pump(bytes);
+        bench.Pump(time);
         var elapsed = Stopwatch.GetElapsedTime(started);
         var garbage = GC.GetAllocatedBytesForCurrentThread() - allocated;
         var packets = (bench._delivered - before) / (double)PayloadSize;
@@ -100,6 +100,15 @@ internal sealed class CoreBench
     {
         StepB(Event.NewListen(16));
         StepA(Event.NewConnect(0, s_b, Dialect.Bep29, 60_000_000));
+    }
+
+    private void Pump(TimeSpan time)
+    {
+        var started = Stopwatch.GetTimestamp();
+        while (Stopwatch.GetElapsedTime(started) < time)
+        {
+            Pump(100 * ChunkSize);
+        }
     }
 
     private void Pump(long bytes)

@@ -14,7 +14,7 @@ internal static class SimPart
     // 10 Mbit/s, for which this takes a minute.
     private const int BulkRate = 1_250_000;
     private const int BulkBytes = 72_000_000;
-    private const int CliffBytes = 8_000_000;
+    private const int CliffBytes = 40_000_000;
     private const int OnePercent = 10;
 
     public static IEnumerable<Contest> Contests(BenchSettings settings)
@@ -62,7 +62,7 @@ internal static class SimPart
         var flow = new Flow(0, false, ScenarioModule.plan(bytes), ScenarioModule.plan(0));
         return new Scenario(
             calm.Seed, calm.NodeSeed, calm.Dialect, calm.A, calm.B, Way(Rate.NewConstant(BulkRate)), Way(PathModule.perfect.Rate),
-            ListModule.OfSeq([flow]), calm.Forgery, Milliseconds(1_000_000), calm.PermuteTies);
+            ListModule.OfSeq([flow]), calm.Forgery, Milliseconds(10_000_000), calm.PermuteTies);
 
         Sim.Path Way(Rate rate)
         {

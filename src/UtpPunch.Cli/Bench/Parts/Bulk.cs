@@ -16,7 +16,8 @@ internal sealed record BulkPair(string Name, ProcessStartInfo Reader, Func<int, 
 /// <summary>What one turn of bulk data gave, in the window in which it was measured.</summary>
 /// <param name="Counts">Bytes at the reader, by stream.</param>
 /// <param name="Processor">Seconds of user and system time of both processes together.</param>
-internal sealed record BulkTurn(long[] Counts, double Seconds, double Processor)
+/// <param name="Repairs">From the beginning to the end, not in the window alone.</param>
+internal sealed record BulkTurn(long[] Counts, double Seconds, double Processor, Repairs Repairs)
 {
     public double Bytes => Counts.Sum();
 
@@ -87,9 +88,9 @@ internal static class Bulk
             reader.Stop();                              // one that reads slowly does so no longer
         }
 
-        var written = await writer.DoneAsync(cancellationToken);
+        var (written, repairs) = await writer.DoneAsync(cancellationToken);
         reader.Stop();
-        var read = await reader.DoneAsync(cancellationToken);
+        var (read, _) = await reader.DoneAsync(cancellationToken);
         if (pair.IsReliable ? !read.SequenceEqual(written) : read.Sum() > written.Sum())
         {
             throw new ContestException($"{read.Sum()} bytes were read, {written.Sum()} written");
@@ -97,7 +98,7 @@ internal static class Bulk
 
         var counts = after.Reader.Counts.Zip(before.Reader.Counts, (late, early) => late - early).ToArray();
         var processor = after.Reader.Processor - before.Reader.Processor + after.Writer.Processor - before.Writer.Processor;
-        return new BulkTurn(counts, after.Reader.Seconds - before.Reader.Seconds, processor);
+        return new BulkTurn(counts, after.Reader.Seconds - before.Reader.Seconds, processor, repairs);
     }
 
     private static Contestant Contestant(BenchSettings settings, BulkPair pair) => new(pair.Name, async cancellationToken =>

@@ -7,6 +7,7 @@ internal static class Cliff
     public const string Name = "cliff";
     private const int Connections = 4;
     private const double Lost = 0.01;
+    private static readonly Measure Again = new("sent again, %", MoreIsBetter: false) { HasRatio = false };
     private static readonly TimeSpan Delay = TimeSpan.FromMilliseconds(20);
 
     public static IEnumerable<Contest> Contests(BenchSettings settings)
@@ -14,7 +15,7 @@ internal static class Cliff
         yield return new Contest(
             Name,
             $"losses: {Connections} connections over a relay, {Delay.TotalMilliseconds:F0} ms each way",
-            Bulk.Measures,
+            [.. Bulk.Measures, Again],
             [
                 new Contestant("UtpPunch, nothing lost", token => MeasureAsync(0, token)),
                 new Contestant("UtpPunch, 1 % lost each way", token => MeasureAsync(Lost, token)),
@@ -27,7 +28,7 @@ internal static class Cliff
             {
                 var pair = BulkPair.Streams("", Connections, Bulk.Fixed);
                 var turn = await Bulk.MeasureAsync(settings, pair, cancellationToken, port => (relay = new DelayRelay(port, Delay, loss)).Port);
-                return [turn.MegabytesPerSecond, turn.ProcessorPerGigabyte];
+                return [turn.MegabytesPerSecond, turn.ProcessorPerGigabyte, turn.Repairs.Share];
             }
             finally
             {

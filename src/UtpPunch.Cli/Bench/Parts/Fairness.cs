@@ -12,7 +12,12 @@ internal static class Fairness
         yield return new Contest(
             Name,
             $"fairness: {Many} connections at once, Jain's index of their bytes (1: all got the same)",
-            [new Measure("Jain's index", MoreIsBetter: true), new Measure("least/most", MoreIsBetter: true)],
+            [
+                new Measure("Jain's index", MoreIsBetter: true),
+                new Measure("least/most", MoreIsBetter: true) { HasRatio = false },
+                new Measure("sent again, %", MoreIsBetter: false) { HasRatio = false },
+                new Measure("time-outs", MoreIsBetter: false) { HasRatio = false },
+            ],
             [
                 new Contestant("UtpPunch", token => ShareAsync(Bulk.Fixed, token)),
                 new Contestant(".NET TCP", token => ShareAsync(Bulk.Tcp, token)),
@@ -36,7 +41,7 @@ internal static class Fairness
         async Task<double[]> ShareAsync(string[] medium, CancellationToken cancellationToken)
         {
             var turn = await Bulk.MeasureAsync(settings, BulkPair.Streams("", Many, medium), cancellationToken);
-            return [turn.Fairness, (double)turn.Counts.Min() / turn.Counts.Max()];
+            return [turn.Fairness, (double)turn.Counts.Min() / turn.Counts.Max(), turn.Repairs.Share, turn.Repairs.Packets == 0 ? double.NaN : turn.Repairs.Timeouts];
         }
 
         async Task<double[]> KeepAsync(string[] medium, CancellationToken cancellationToken)

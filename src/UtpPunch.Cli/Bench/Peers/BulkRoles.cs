@@ -51,11 +51,18 @@ internal static class BulkRoles
 
         link.Tell("started");
         await Task.WhenAll(streams.Select((stream, index) => Task.Run(() => WriteAsync(medium, stream, counts, index, link.Stopped))));
-        TellDone(link, counts);
+        var seen = streams.OfType<UtpStream>().Select(stream => stream.GetStatistics()).ToArray();
+        TellDone(link, counts, new Repairs(seen.Sum(one => one.PacketsSent), seen.Sum(one => one.Retransmissions), seen.Sum(one => one.Timeouts)));
     }
 
     /// <summary>Tells how much there was of each stream, in any order.</summary>
-    public static void TellDone(PeerLink link, long[] counts) => link.Tell("done", json => Write(json, [.. counts.Order()]));
+    public static void TellDone(PeerLink link, long[] counts, Repairs repairs = default) => link.Tell("done", json =>
+    {
+        Write(json, [.. counts.Order()]);
+        json.WriteNumber("packets", repairs.Packets);
+        json.WriteNumber("again", repairs.Again);
+        json.WriteNumber("timeouts", repairs.Timeouts);
+    });
 
     private static async Task ReadAsync(Stream stream, long[] counts, int index, CancellationToken? slowUntil)
     {
@@ -121,4 +128,12 @@ internal static class BulkRoles
 
         json.WriteEndArray();
     }
+}
+
+/// <summary>What all streams of a writer sent, what of that again, and how often a time-out had to show a loss; nothing where that is not
+/// known.</summary>
+internal readonly record struct Repairs(long Packets, long Again, long Timeouts)
+{
+    /// <value>In per cent.</value>
+    public double Share => Packets == 0 ? double.NaN : 100.0 * Again / Packets;
 }

@@ -64,7 +64,14 @@ internal sealed class Player(ProcessStartInfo start) : IDisposable
     }
 
     /// <summary>What it has counted in the end.</summary>
-    public async Task<long[]> DoneAsync(CancellationToken cancellationToken) => Counts(await WaitAsync("done", cancellationToken));
+    public async Task<(long[] Counts, Repairs Repairs)> DoneAsync(CancellationToken cancellationToken)
+    {
+        var done = await WaitAsync("done", cancellationToken);
+        return (Counts(done), new Repairs(Number("packets"), Number("again"), Number("timeouts")));
+
+        // The npm packages do not know.
+        long Number(string name) => done.TryGetProperty(name, out var number) ? number.GetInt64() : 0;
+    }
 
     public void Dispose() => _process.Dispose();
 

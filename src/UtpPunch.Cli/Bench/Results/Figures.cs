@@ -7,6 +7,11 @@ internal static class Figures
 {
     public static string Of(double value)
     {
+        if (double.IsNaN(value))
+        {
+            return "-";
+        }
+
         var size = Math.Abs(value);
         var format = size switch
         {
