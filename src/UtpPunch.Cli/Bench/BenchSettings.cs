@@ -21,6 +21,9 @@ internal sealed record BenchSettings
     /// <value>How many streams are opened at most in a turn.</value>
     public int Connects => (int)(3000 * Time.TotalSeconds);
 
+    /// <value>How many streams there are at once where they are many.</value>
+    public int Many => Time < TimeSpan.FromSeconds(0.5) ? 8 : 64;
+
     /// <value>How many streams are idle.</value>
     public int Idle => (int)Math.Min(5000 * Time.TotalSeconds, 10_000);
 }

@@ -43,7 +43,7 @@ internal static class Bulk
     /// <param name="foreign">Others that send over one connection.</param>
     public static IEnumerable<Contest> Contests(BenchSettings settings, params BulkPair[] foreign)
     {
-        foreach (var connections in new[] { 1, 4, 64 })
+        foreach (var connections in new[] { 1, 4, settings.Many })
         {
             List<BulkPair> pairs =
             [
@@ -54,7 +54,7 @@ internal static class Bulk
             string[] notes = [];
             if (connections == 1)
             {
-                pairs.Add(BulkPair.Streams("UtpPunch, 1400-byte packets, recorded", 1, [.. Fixed, "recorded=1"]));
+                pairs.Insert(1, BulkPair.Streams("UtpPunch, 1400-byte packets, recorded", 1, [.. Fixed, "recorded=1"]));
                 pairs.Add(Datagrams("raw UDP, a call for each 1400 bytes", "udp"));
                 if (SegmentedRoles.IsSupported)
                 {

@@ -7,7 +7,7 @@ internal static class Connects
 
     private static readonly Measure[] s_measures = [new("connects/s", MoreIsBetter: true)];
 
-    public static IEnumerable<Contest> Contests(BenchSettings settings) => new[] { 1, 64 }.Select(atOnce =>
+    public static IEnumerable<Contest> Contests(BenchSettings settings) => new[] { 1, settings.Many }.Select(atOnce =>
     {
         var title = $"connects: open, one byte each way, close; {(atOnce == 1 ? "one after the other" : $"{atOnce} at once")}";
         return new Contest(Name, title, s_measures, [Contestant("UtpPunch", "medium=utp"), Contestant(".NET TCP", "medium=tcp")]);

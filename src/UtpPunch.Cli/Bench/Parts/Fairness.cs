@@ -4,14 +4,13 @@ namespace UtpPunch.Cli.Bench;
 internal static class Fairness
 {
     public const string Name = "fairness";
-    private const int Many = 64;
     private const int Others = 7;
 
     public static IEnumerable<Contest> Contests(BenchSettings settings)
     {
         yield return new Contest(
             Name,
-            $"fairness: {Many} connections at once, Jain's index of their bytes (1: all got the same)",
+            $"fairness: {settings.Many} connections at once, Jain's index of their bytes (1: all got the same)",
             [
                 new Measure("Jain's index", MoreIsBetter: true),
                 new Measure("least/most", MoreIsBetter: true) { HasRatio = false },
@@ -40,7 +39,7 @@ internal static class Fairness
 
         async Task<double[]> ShareAsync(string[] medium, CancellationToken cancellationToken)
         {
-            var turn = await Bulk.MeasureAsync(settings, BulkPair.Streams("", Many, medium), cancellationToken);
+            var turn = await Bulk.MeasureAsync(settings, BulkPair.Streams("", settings.Many, medium), cancellationToken);
             return [turn.Fairness, (double)turn.Counts.Min() / turn.Counts.Max(), turn.Repairs.Share, turn.Repairs.Packets == 0 ? double.NaN : turn.Repairs.Timeouts];
         }
 

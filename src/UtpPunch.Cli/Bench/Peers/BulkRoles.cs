@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 
 namespace UtpPunch.Cli.Bench;
@@ -9,6 +10,9 @@ internal static class BulkRoles
     // How much a slow reader takes at a time, and how long it rests then: about 64 KiB a second.
     private const int SlowSize = 1024;
     private static readonly TimeSpan SlowRest = TimeSpan.FromMilliseconds(15);
+
+    // What a writer with a rate writes at a time: two packets, as a window does that grows.
+    private const int PacedSize = 2 * 1380;
 
     /// <summary>`medium= connections= [slow=1]`: the stream that came last is read slowly, until `stop`.</summary>
     public static async Task ReadAsync(PeerLink link, RoleWords words)
@@ -31,9 +35,10 @@ internal static class BulkRoles
         TellDone(link, counts);
     }
 
-    /// <summary>`medium= port= connections=`.</summary>
+    /// <summary>`medium= port= connections= [rate=]`: so many bytes a second on all streams together, or as many as there is room for.</summary>
     public static async Task WriteAsync(PeerLink link, RoleWords words)
     {
+        var rate = words.Number("rate");
         await using var medium = Medium.Of(words);
         var target = Medium.TargetOf(words);
         var streams = new Stream[words.Number("connections", 1)];
@@ -50,7 +55,8 @@ internal static class BulkRoles
         }
 
         link.Tell("started");
-        await Task.WhenAll(streams.Select((stream, index) => Task.Run(() => WriteAsync(medium, stream, counts, index, link.Stopped))));
+        await Task.WhenAll(streams.Select((stream, index) => Task.Run(
+            () => WriteAsync(medium, stream, counts, index, rate / streams.Length, link.Stopped))));
         var seen = streams.OfType<UtpStream>().Select(stream => stream.GetStatistics()).ToArray();
         TellDone(link, counts, new Repairs(seen.Sum(one => one.PacketsSent), seen.Sum(one => one.Retransmissions), seen.Sum(one => one.Timeouts)));
     }
@@ -88,16 +94,23 @@ internal static class BulkRoles
         }
     }
 
-    private static async Task WriteAsync(Medium medium, Stream stream, long[] counts, int index, CancellationToken stopped)
+    private static async Task WriteAsync(Medium medium, Stream stream, long[] counts, int index, int rate, CancellationToken stopped)
     {
         await using var owned = stream;
-        var block = Pattern.Block;
-
-        // The first byte has been written.
-        for (var start = 1; !stopped.IsCancellationRequested; start = 0)
+        var started = Stopwatch.GetTimestamp();
+        while (!stopped.IsCancellationRequested)
         {
-            await stream.WriteAsync(block[start..]);
-            Volatile.Write(ref counts[index], counts[index] + block.Length - start);
+            if (rate > 0 && counts[index] > Stopwatch.GetElapsedTime(started).TotalSeconds * rate)
+            {
+                await Task.Delay(1, CancellationToken.None);
+                continue;
+            }
+
+            // The first byte has been written, so the first block is shorter.
+            var start = (int)(counts[index] % Pattern.BlockSize);
+            var size = Math.Min(Pattern.BlockSize - start, rate > 0 ? PacedSize : Pattern.BlockSize);
+            await stream.WriteAsync(Pattern.Block.Slice(start, size));
+            Volatile.Write(ref counts[index], counts[index] + size);
         }
 
         medium.Finish(stream);
