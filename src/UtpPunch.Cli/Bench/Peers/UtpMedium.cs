@@ -9,9 +9,6 @@ internal sealed class UtpMedium(int packetSize, bool isRecorded) : Medium
 {
     private const int Backlog = 1024;
 
-    // Streams that have ended linger for a minute, and those of the contest in connecting count as well.
-    private const int MaxConnections = 1 << 18;
-
     private readonly UtpNode _node = Bind(packetSize, isRecorded);
     private UtpListener? _listener;
 
@@ -34,7 +31,6 @@ internal sealed class UtpMedium(int packetSize, bool isRecorded) : Medium
     {
         LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0),
         PacketSize = packetSize == 0 ? null : packetSize,
-        MaxConnections = MaxConnections,
         Trace = isRecorded ? new UtpTraceOptions() : null,
     }).AsTask().GetAwaiter().GetResult();
 }

@@ -142,10 +142,16 @@ internal sealed class BenchReport(BenchSettings settings, Standing[] standings)
 
             for (var index = 0; index < standing.Contest.Measures.Length; index++)
             {
+                // TCP, for one, does not say what it sent again.
+                if (row.Of(index) is not { } spread)
+                {
+                    continue;
+                }
+
                 var measure = standing.Contest.Measures[index];
                 json.WriteStartObject(measure.Name);
                 json.WriteString("better", measure.MoreIsBetter ? "more" : "less");
-                Write(json, row.Of(index));
+                Write(json, spread);
                 if (standing.Contest.Compares && row.RatioOf(index) is { } ratio)
                 {
                     json.WriteStartObject("ratio");
@@ -170,18 +176,15 @@ internal sealed class BenchReport(BenchSettings settings, Standing[] standings)
         json.WriteEndObject();
     }
 
-    private static void Write(Utf8JsonWriter json, Spread? spread)
+    private static void Write(Utf8JsonWriter json, Spread spread)
     {
-        if (spread is not null)
+        json.WriteNumber("median", spread.Median);
+        json.WriteStartArray("samples");
+        foreach (var sample in spread.Samples)
         {
-            json.WriteNumber("median", spread.Median);
-            json.WriteStartArray("samples");
-            foreach (var sample in spread.Samples)
-            {
-                json.WriteNumberValue(sample);
-            }
-
-            json.WriteEndArray();
+            json.WriteNumberValue(sample);
         }
+
+        json.WriteEndArray();
     }
 }
