@@ -17,7 +17,8 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   demo              build the tool and run `utp demo`; arguments go to it
   test [NAME]       build everything, check the formatting, run all tests, or those whose name holds NAME;
                     arguments that begin with -- go to Expecto; with CI=true a skipped test fails
-  bench             build and run the benchmarks; arguments go to them
+  bench [PART…]     build and run the benchmarks, or these parts of them; --help lists the parts. --rounds N (5) and
+                    --seconds S (2) say how much, --json FILE and --markdown FILE write what came of it
   natlab            build the tool and run it behind all pairs of ten kinds of NAT that the kernel plays, as root on Linux;
                     arguments go to it, --help lists them
   mutants [MUTANT…] put each bug of tests/mutants, or those with these numbers or names, into a copy of the core and let the

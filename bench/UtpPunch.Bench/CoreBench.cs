@@ -3,18 +3,30 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch.Bench;
 
+/// <summary>What happens to packets on their way, in thousandths, and whether both ends are recorded with hashes.</summary>
+internal sealed record Course(int Lost = 0, int Reordered = 0, bool IsRecorded = false);
+
+/// <summary>By data packet that arrived: nanoseconds of both ends together, those of either end's steps, and bytes of garbage.</summary>
+internal readonly record struct CoreTurn(double Nanoseconds, double Sender, double Receiver, double Garbage);
+
+/// <summary>A train, the events with which it arrives, and who receives it.</summary>
+internal sealed record Arrival(long Now, Event[] Events, Train Train, Node Receiver);
+
 /// <summary>The core alone: two nodes in memory, one stream, bulk data in 1400-byte packets. Counted are both ends together, with
 /// every packet encoded, copied once (as the kernel would) and decoded; the garbage is the core's, since the driver reuses its
 /// own buffers.</summary>
 internal sealed class CoreBench
 {
-    private const int ChunkSize = 46 * 1380;
+    private const int PayloadSize = 1380;
+    private const int ChunkSize = 46 * PayloadSize;
+
+    // Microseconds from step to step.
+    private const long Pause = 20;
 
     private static readonly Endpoint s_a = Endpoint(1);
     private static readonly Endpoint s_b = Endpoint(2);
 
     private readonly byte[] _chunk = new byte[ChunkSize];
-    private readonly byte[][] _slabs = [.. Enumerable.Range(0, 4).Select(_ => new byte[65536])];
     private readonly List<Event> _toA = [];
     private readonly List<Event> _toB = [];
     private Node _a = NodeModule.Create(NodeOptionsModule.standard, new Bytes(Enumerable.Repeat((byte)1, 32).ToArray()), 0);
@@ -22,14 +34,21 @@ internal sealed class CoreBench
     private readonly Recorder? _recorderA;
     private readonly Recorder? _recorderB;
     private long _now;
-    private int _slab;
     private int _room = NodeOptionsModule.standard.Bep29.SendBuffer;
-    private long _packets;
     private long _delivered;
 
-    private CoreBench(bool recorded)
+    private readonly PacketPath _there;
+    private readonly PacketPath _here;
+    private long _ticksOfA;
+    private long _ticksOfB;
+    private bool _wantsArrival;
+    private Arrival? _arrival;
+
+    private CoreBench(Course course)
     {
-        if (recorded)
+        _there = new PacketPath(course, seed: 1);
+        _here = new PacketPath(course, seed: 2);
+        if (course.IsRecorded)
         {
             var capacity = new UtpTraceOptions().Capacity;
             _recorderA = new Recorder(capacity, full: false, _a);
@@ -39,26 +58,57 @@ internal sealed class CoreBench
 
     private static Endpoint Endpoint(uint address) => EndpointModule.ofIPv4(address, 5000);
 
-    /// <summary>Sends that many bytes and gives nanoseconds and bytes of garbage a data packet. Both ends may be recorded, with
-    /// hashes.</summary>
-    public static (double Nanoseconds, double Garbage, long Packets) Run(long bytes, bool recorded)
+    /// <summary>Sends bulk data over a course for a while, and before for as long, until the compiler has seen what is hot.</summary>
+    public static CoreTurn Run(TimeSpan time, Course course)
     {
-        var bench = new CoreBench(recorded);
+        var bench = new CoreBench(course);
         bench.Open();
-        bench.Pump(bytes / 10);
-        bench._packets = 0;
+        bench.Pump(time);
+        var before = bench._delivered;
+        (bench._ticksOfA, bench._ticksOfB) = (0, 0);
         var allocated = GC.GetAllocatedBytesForCurrentThread();
         var started = Stopwatch.GetTimestamp();
-        bench.Pump(bytes);
+        bench.Pump(time);
         var elapsed = Stopwatch.GetElapsedTime(started);
         var garbage = GC.GetAllocatedBytesForCurrentThread() - allocated;
-        return (elapsed.TotalNanoseconds / bench._packets, (double)garbage / bench._packets, bench._packets);
+        var packets = (bench._delivered - before) / (double)PayloadSize;
+        return new CoreTurn(
+            elapsed.TotalNanoseconds / packets,
+            Nanoseconds(bench._ticksOfA) / packets,
+            Nanoseconds(bench._ticksOfB) / packets,
+            garbage / packets);
+
+        static double Nanoseconds(long ticks) => ticks * 1e9 / Stopwatch.Frequency;
+    }
+
+    /// <summary>A full train that is about to arrive, and the receiver before it has.</summary>
+    public static Arrival Capture()
+    {
+        var bench = new CoreBench(new Course());
+        bench.Open();
+        bench.Pump(100 * ChunkSize);
+        bench._wantsArrival = true;
+        while (bench._arrival is null)
+        {
+            bench.Pump(ChunkSize);
+        }
+
+        return bench._arrival;
     }
 
     private void Open()
     {
         StepB(Event.NewListen(16));
         StepA(Event.NewConnect(0, s_b, Dialect.Bep29, 60_000_000));
+    }
+
+    private void Pump(TimeSpan time)
+    {
+        var started = Stopwatch.GetTimestamp();
+        while (Stopwatch.GetElapsedTime(started) < time)
+        {
+            Pump(100 * ChunkSize);
+        }
     }
 
     private void Pump(long bytes)
@@ -73,21 +123,40 @@ internal sealed class CoreBench
                 _toA.Add(Event.NewWrite(0, new Bytes(_chunk)));
             }
 
-            _now += 20;
+            // When nothing is under way, something is waited for.
+            var idle = _toA.Count == 0 && _toB.Count == 0;
+            _now = idle ? Math.Max(_now + Pause, Math.Min(NodeModule.Deadline(_a), NodeModule.Deadline(_b))) : _now + Pause;
             StepA();
+            if (_toB.Count > 0 || NodeModule.Deadline(_b) <= _now)
+            {
+                StepB();
+            }
         }
     }
 
     // Each train that A sends reaches B at once; what B sends waits for A's next step.
     private void StepA(Event? first = null)
     {
-        foreach (var effect in Step(ref _a, _recorderA, _toA, first))
+        var started = Stopwatch.GetTimestamp();
+        var effects = Step(ref _a, _recorderA, _toA, first);
+        _ticksOfA += Stopwatch.GetTimestamp() - started;
+        foreach (var effect in effects)
         {
             switch (effect)
             {
                 case Effect.Send send:
-                    Carry(send.train, s_a, _toB);
-                    StepB();
+                    _there.Carry(send.train, s_a, _now, _toB);
+                    if (_wantsArrival && send.train.Count == ChunkSize / PayloadSize)
+                    {
+                        _wantsArrival = false;
+                        _arrival = new Arrival(_now, [PacketPath.Kept(send.train, s_a, _now)], send.train, _b);
+                    }
+
+                    if (_toB.Count > 0)
+                    {
+                        StepB();
+                    }
+
                     break;
                 case Effect.Writable writable:
                     _room = writable.room;
@@ -98,12 +167,15 @@ internal sealed class CoreBench
 
     private void StepB(Event? first = null)
     {
-        foreach (var effect in Step(ref _b, _recorderB, _toB, first))
+        var started = Stopwatch.GetTimestamp();
+        var effects = Step(ref _b, _recorderB, _toB, first);
+        _ticksOfB += Stopwatch.GetTimestamp() - started;
+        foreach (var effect in effects)
         {
             switch (effect)
             {
                 case Effect.Send send:
-                    Carry(send.train, s_b, _toA);
+                    _here.Carry(send.train, s_b, _now, _toA);
                     break;
                 case Effect.Deliver deliver:
                     _delivered += deliver.payload.Length;
@@ -130,19 +202,5 @@ internal sealed class CoreBench
         (node, var effects) = NodeModule.Step(_now, batch, before);
         recorder?.Complete(effects, !ReferenceEquals(node, before));
         return effects;
-    }
-
-    private void Carry(Train train, Endpoint from, List<Event> target)
-    {
-        var slab = _slabs[_slab++ % _slabs.Length];
-        var length = 0;
-
-        for (var index = 0; index < train.Count; index++)
-        {
-            length += train.Write(index, slab.AsSpan(length));
-        }
-
-        _packets += train.Header.Type == PacketType.Data ? train.Count : 0;
-        target.Add(Event.NewReceived(from, new Datagrams(slab, 0, length, train.LengthOf(0), _now)));
     }
 }

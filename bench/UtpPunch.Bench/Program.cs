@@ -1,47 +1,66 @@
-using System.Globalization;
+// `dotnet fsi build.fsx bench`: what `utp bench` measures, and what takes more than the library and the platform.
+
+using System.CommandLine;
 using UtpPunch.Bench;
+using UtpPunch.Cli;
+using UtpPunch.Cli.Bench;
 
-if (args is ["sink" or "source", ..])
+var parts = new Dictionary<string, Func<BenchSettings, IEnumerable<Contest>>>(LocalParts.All)
 {
-    return await Roles.PlayAsync(args);
+    [Bulk.Name] = settings => Bulk.Contests(settings, Foreign.Pairs()),
+    [CorePart.Name] = CorePart.Contests,
+    [SimPart.Name] = SimPart.Contests,
+    [MeetPart.Name] = MeetPart.Contests,
+};
+var roles = new Dictionary<string, Role>(Roles.All)
+{
+    ["litenet-read"] = LiteNetRoles.ReadAsync,
+    ["litenet-write"] = LiteNetRoles.WriteAsync,
+};
+var words = new BenchWords([.. parts.Keys, Micro.Name]);
+var chosen = new Argument<string[]>("PART")
+{
+    Description = $"What to measure: {string.Join(", ", parts.Keys)}, and, only when named, {Micro.Name}: the core's own parts.",
+    Arity = ArgumentArity.ZeroOrMore,
+};
+var jsonFile = new Option<string?>("--json") { Description = "Write all samples into this file.", HelpName = "FILE" };
+var markdownFile = new Option<string?>("--markdown") { Description = "Write the tables into this file.", HelpName = "FILE" };
+var root = new RootCommand("Measures how fast UtpPunch is, next to others.") { chosen, jsonFile, markdownFile, BenchCommand.CreatePeer(roles) };
+words.AddTo(root);
+root.SetAction(async parsed =>
+{
+    var settings = words.Read(parsed);
+    var named = words.PartsOf(parsed, parsed.GetValue(chosen) ?? []);
+    if (named.Contains(Micro.Name))
+    {
+        Micro.Run();
+    }
+
+    return named is [Micro.Name] ? ExitCodes.Success : await LocalBench.RunAsync(
+        settings,
+        parts.Where(part => named.Length == 0 || named.Contains(part.Key)).SelectMany(part => part.Value(settings)),
+        report =>
+        {
+            report.WriteText(Console.Out);
+            Write(parsed.GetValue(jsonFile), report.ToJson);
+            Write(parsed.GetValue(markdownFile), report.ToMarkdown);
+        });
+});
+
+try
+{
+    return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+}
+catch (ToolException error)
+{
+    Complaint.Write(error.Message);
+    return error.ExitCode;
 }
 
-var rounds = 3;
-
-if (args is ["sim"])
+static void Write(string? file, Func<string> text)
 {
-    SimBench.Report();
-    return 0;
+    if (file is not null)
+    {
+        File.WriteAllText(file, text());
+    }
 }
-
-if (args is ["meet"])
-{
-    await MeetBench.ReportAsync();
-    return 0;
-}
-
-if (args is not [] and not ["core"] && !(args is ["--rounds", var text] && int.TryParse(text, out rounds) && rounds > 0))
-{
-    Console.Error.WriteLine("usage: bench [core | sim | meet | --rounds N]");
-    return 2;
-}
-
-// The best of five, in turns: whatever else the machine does only adds.
-var runs = Enumerable.Range(0, 5).Select(_ => (Plain: CoreBench.Run(1_000_000_000, false), Recorded: CoreBench.Run(1_000_000_000, true))).ToArray();
-var core = runs.Min(run => run.Plain);
-var recorded = runs.Min(run => run.Recorded);
-Console.WriteLine(string.Create(
-    CultureInfo.InvariantCulture,
-    $"core alone, two nodes in memory, 1400-byte packets: {core.Nanoseconds:F0} ns and {core.Garbage:F0} B of garbage a packet, both ends together"));
-Console.WriteLine(string.Create(
-    CultureInfo.InvariantCulture,
-    $"the same, recorded with hashes at both ends: {recorded.Nanoseconds:F0} ns and {recorded.Garbage:F0} B; {recorded.Nanoseconds - core.Nanoseconds:F0} ns for the recording"));
-
-if (args is not ["core"])
-{
-    SimBench.Report();
-    await MeetBench.ReportAsync();
-    await Throughput.RunAsync(rounds);
-}
-
-return 0;

@@ -7,6 +7,7 @@ using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using System.Reflection;
 using UtpPunch.Cli;
+using UtpPunch.Cli.Bench;
 using UtpPunch.Cli.Simulator;
 using UtpPunch.Cli.Traces;
 
@@ -26,9 +27,11 @@ var root = new RootCommand("""
     TraceCommand.Create(),
     ReplayCommand.Create(),
     SimCommand.Create(),
+    BenchCommand.Create(),
+    BenchCommand.CreatePeer(Roles.All),
 };
 root.SetAction(int (_) => throw new ToolException(
-    ExitCodes.Usage, "say what to do: cat, punch, rendezvous, stun, demo, trace, replay or sim (utp --help explains them)"));
+    ExitCodes.Usage, "say what to do: cat, punch, rendezvous, stun, demo, trace, replay, sim or bench (utp --help explains them)"));
 root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
 
 try

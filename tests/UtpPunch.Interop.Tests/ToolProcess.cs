@@ -85,13 +85,26 @@ internal sealed class ToolProcess : IDisposable
         var tool = Start($"cat --listen --bind 127.0.0.1:0 {more}", gather);
         try
         {
-            tool.EndPoint = await tool._listening.Task.WaitAsync(Patience);
+            await tool.WhereAsync();
             return tool;
         }
         catch (TimeoutException)
         {
             tool.Dispose();
-            throw new TimeoutException($"{tool} does not say where it listens.");
+            throw;
+        }
+    }
+
+    /// <summary>Waits until a `--listen` says on standard error where it is.</summary>
+    public async Task<IPEndPoint> WhereAsync()
+    {
+        try
+        {
+            return EndPoint = await _listening.Task.WaitAsync(Patience);
+        }
+        catch (TimeoutException)
+        {
+            throw new TimeoutException($"{this} does not say where it listens.");
         }
     }
 

@@ -1,33 +1,46 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Net;
+using UtpPunch.Cli.Bench;
 using UtpPunch.Protocol;
 
 namespace UtpPunch.Bench;
 
 /// <summary>How fast two nodes on the loopback come to a stream, and how many peers a rendezvous server serves.</summary>
-internal static class MeetBench
+internal static class MeetPart
 {
+    public const string Name = "meet";
     private const int Meetings = 51;
     private const int Peers = 4000;
 
-    public static async Task ReportAsync()
+    public static IEnumerable<Contest> Contests(BenchSettings settings)
     {
-        var (calls, introductions) = await MeetAsync();
-        Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"rendezvous, {Meetings} meetings on the loopback, until a stream is open at both ends: {InWords(introductions)} from the introduction on, {InWords(calls)} from the second peer's call on"));
-        var (rate, bytes) = Serve();
-        Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"rendezvous server alone, {Peers} peers in memory: {rate:F0} registrations/s on one core, with challenge, comparison and introduction; {bytes:F0} B a peer"));
+        yield return new Contest(
+            Name,
+            $"{Meetings} meetings at a rendezvous on the loopback, until a stream is open at both ends",
+            [new("ms from the introduction on", MoreIsBetter: false), new("ms from the second call on", MoreIsBetter: false)],
+            [new Contestant("UtpPunch, medians", async _ =>
+            {
+                var (calls, introductions) = await MeetAsync();
+                return [Median(introductions), Median(calls)];
+            })])
+        {
+            Compares = false,
+        };
+        yield return new Contest(
+            Name,
+            $"a rendezvous server alone, {Peers} peers in memory, with challenge, comparison and introduction",
+            [new("registrations/s", MoreIsBetter: true), new("B a peer", MoreIsBetter: false)],
+            [new Contestant("UtpPunch", _ =>
+            {
+                var (rate, bytes) = Serve();
+                return Task.FromResult<double[]>([rate, bytes]);
+            })])
+        {
+            Compares = false,
+        };
     }
 
-    private static string InWords(List<double> times)
-    {
-        times.Sort();
-        return string.Create(CultureInfo.InvariantCulture, $"{times[times.Count / 2]:F1} ms in the median ({times[0]:F1} to {times[^1]:F1})");
-    }
+    private static double Median(List<double> times) => times.Order().ElementAt(times.Count / 2);
 
     private static async Task<(List<double> Calls, List<double> Introductions)> MeetAsync()
     {

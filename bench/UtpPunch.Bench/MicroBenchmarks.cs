@@ -1,0 +1,79 @@
+using BenchmarkDotNet.Attributes;
+using UtpPunch.Protocol;
+
+namespace UtpPunch.Bench;
+
+/// <summary>What the core does with a packet, a train or a step.</summary>
+public class MicroBenchmarks
+{
+    private const int Keys = 1000;
+
+    private readonly byte[] _target = new byte[65536];
+    private readonly Arrival _arrival = CoreBench.Capture();
+    private readonly Recorder _recorder;
+    private readonly Effect[] _effects;
+    private Bytes _packet;
+    private Header _header;
+    private Bytes _payload;
+    private Radix<string> _map = Radix.empty<string>();
+
+    public MicroBenchmarks()
+    {
+        var train = _arrival.Train;
+        _header = train.Header;
+        _payload = train.Payload.Slice(0, train.PacketSize);
+        _packet = new Bytes(_target, 0, train.Write(0, _target));
+        _recorder = new Recorder(new UtpTraceOptions().Capacity, full: false, _arrival.Receiver);
+        (_, _effects) = NodeModule.Step(_arrival.Now, _arrival.Events, _arrival.Receiver);
+        for (var key = 0; key < Keys; key++)
+        {
+            _map = Radix.add(key, "value", _map);
+        }
+    }
+
+    [Benchmark(Description = "Wire.decode")]
+    public Malformed Decode() => Wire.decode(_packet, out _);
+
+    [Benchmark(Description = "Wire.encode, 1380 bytes")]
+    public int Encode() => Wire.encode(in _header, default, _payload, _target);
+
+    [Benchmark(Description = "Train.Write, 46 packets")]
+    public int WriteTrain()
+    {
+        var length = 0;
+        for (var index = 0; index < _arrival.Train.Count; index++)
+        {
+            length += _arrival.Train.Write(index, _target.AsSpan(length));
+        }
+
+        return length;
+    }
+
+    [Benchmark(Description = "Radix.tryFind of 1000")]
+    public Microsoft.FSharp.Core.FSharpValueOption<string> Find() => Radix.tryFind(517, _map);
+
+    [Benchmark(Description = "Radix.add to 1000")]
+    public Radix<string> Add() => Radix.add(Keys, "value", _map);
+
+    /// <summary>The node is a value, so that the same train arrives again and again.</summary>
+    [Benchmark(Description = "Node.step, 46 packets arrive")]
+    public object Receive()
+    {
+        var (node, _) = NodeModule.Step(_arrival.Now, _arrival.Events, _arrival.Receiver);
+        return node;
+    }
+
+    [Benchmark(Description = "Node.step, a tick without anything due")]
+    public object Tick()
+    {
+        var (node, _) = NodeModule.Step(_arrival.Now, [], _arrival.Receiver);
+        return node;
+    }
+
+    [Benchmark(Description = "Recorder, the step with 46 packets")]
+    public void Record()
+    {
+        _recorder.Begin(_arrival.Now, _arrival.Events, _arrival.Receiver);
+        _recorder.Complete(_effects, changed: true);
+    }
+}

@@ -1,0 +1,152 @@
+using System.Diagnostics;
+using System.Text.Json;
+
+namespace UtpPunch.Cli.Bench;
+
+/// <summary>One process reads, another one writes, on any number of streams at once, until the writer is told to stop. Both say how much
+/// there was of each stream, so that a byte that got lost would show.</summary>
+internal static class BulkRoles
+{
+    // How much a slow reader takes at a time, and how long it rests then: about 64 KiB a second.
+    private const int SlowSize = 1024;
+    private static readonly TimeSpan SlowRest = TimeSpan.FromMilliseconds(15);
+
+    // What a writer with a rate writes at a time: two packets, as a window does that grows.
+    private const int PacedSize = 2 * 1380;
+
+    /// <summary>`medium= connections= [slow=1]`: the stream that came last is read slowly, until `stop`.</summary>
+    public static async Task ReadAsync(PeerLink link, RoleWords words)
+    {
+        await using var medium = Medium.Of(words);
+        var connections = words.Number("connections", 1);
+        var isSlow = words.Number("slow") > 0;
+        var counts = new long[connections];
+        link.Count(() => Copy(counts));
+        link.Obey();
+        link.TellPort(medium.Listen());
+        var readers = new List<Task>();
+        for (var index = 0; index < connections; index++)
+        {
+            var stream = await medium.AcceptAsync(CancellationToken.None);
+            readers.Add(ReadAsync(stream, counts, index, isSlow && index == connections - 1 ? link.Stopped : null));
+        }
+
+        await Task.WhenAll(readers);
+        TellDone(link, counts);
+    }
+
+    /// <summary>`medium= port= connections= [rate=]`: so many bytes a second on all streams together, or as many as there is room for.</summary>
+    public static async Task WriteAsync(PeerLink link, RoleWords words)
+    {
+        var rate = words.Number("rate");
+        await using var medium = Medium.Of(words);
+        var target = Medium.TargetOf(words);
+        var streams = new Stream[words.Number("connections", 1)];
+        var counts = new long[streams.Length];
+        link.Count(() => Copy(counts));
+        link.Obey();
+        for (var index = 0; index < streams.Length; index++)
+        {
+            streams[index] = await medium.DialAsync(target);
+
+            // In uTP the dialler speaks first; the order in which streams are accepted is that in which they are heard of.
+            await streams[index].WriteAsync(Pattern.Block[..1]);
+            counts[index] = 1;
+        }
+
+        link.Tell("started");
+        await Task.WhenAll(streams.Select((stream, index) => Task.Run(
+            () => WriteAsync(medium, stream, counts, index, rate / streams.Length, link.Stopped))));
+        var seen = streams.OfType<UtpStream>().Select(stream => stream.GetStatistics()).ToArray();
+        TellDone(link, counts, new Repairs(seen.Sum(one => one.PacketsSent), seen.Sum(one => one.Retransmissions), seen.Sum(one => one.Timeouts)));
+    }
+
+    /// <summary>Tells how much there was of each stream, in any order.</summary>
+    public static void TellDone(PeerLink link, long[] counts, Repairs repairs = default) => link.Tell("done", json =>
+    {
+        Write(json, [.. counts.Order()]);
+        json.WriteNumber("packets", repairs.Packets);
+        json.WriteNumber("again", repairs.Again);
+        json.WriteNumber("timeouts", repairs.Timeouts);
+    });
+
+    private static async Task ReadAsync(Stream stream, long[] counts, int index, CancellationToken? slowUntil)
+    {
+        await using var owned = stream;
+        var buffer = new byte[Pattern.BlockSize];
+        var offset = 0L;
+        while (true)
+        {
+            var isSlow = slowUntil is { IsCancellationRequested: false };
+            var read = await stream.ReadAsync(isSlow ? buffer.AsMemory(0, SlowSize) : buffer);
+            if (read == 0)
+            {
+                return;
+            }
+
+            Pattern.Check(offset, buffer.AsSpan(0, read));
+            offset += read;
+            Volatile.Write(ref counts[index], offset);
+            if (isSlow)
+            {
+                await Task.Delay(SlowRest, slowUntil!.Value).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+
+    private static async Task WriteAsync(Medium medium, Stream stream, long[] counts, int index, int rate, CancellationToken stopped)
+    {
+        await using var owned = stream;
+        var started = Stopwatch.GetTimestamp();
+        while (!stopped.IsCancellationRequested)
+        {
+            if (rate > 0 && counts[index] > Stopwatch.GetElapsedTime(started).TotalSeconds * rate)
+            {
+                await Task.Delay(1, CancellationToken.None);
+                continue;
+            }
+
+            // The first byte has been written, so the first block is shorter.
+            var start = (int)(counts[index] % Pattern.BlockSize);
+            var size = Math.Min(Pattern.BlockSize - start, rate > 0 ? PacedSize : Pattern.BlockSize);
+            await stream.WriteAsync(Pattern.Block.Slice(start, size));
+            Volatile.Write(ref counts[index], counts[index] + size);
+        }
+
+        medium.Finish(stream);
+        if (await stream.ReadAsync(new byte[1]) != 0)
+        {
+            throw new InvalidDataException("a reader has answered");
+        }
+    }
+
+    private static long[] Copy(long[] counts)
+    {
+        var copy = new long[counts.Length];
+        for (var index = 0; index < copy.Length; index++)
+        {
+            copy[index] = Volatile.Read(ref counts[index]);
+        }
+
+        return copy;
+    }
+
+    private static void Write(Utf8JsonWriter json, long[] counts)
+    {
+        json.WriteStartArray("counts");
+        foreach (var count in counts)
+        {
+            json.WriteNumberValue(count);
+        }
+
+        json.WriteEndArray();
+    }
+}
+
+/// <summary>What all streams of a writer sent, what of that again, and how often a time-out had to show a loss; nothing where that is not
+/// known.</summary>
+internal readonly record struct Repairs(long Packets, long Again, long Timeouts)
+{
+    /// <value>In per cent.</value>
+    public double Share => Packets == 0 ? double.NaN : 100.0 * Again / Packets;
+}

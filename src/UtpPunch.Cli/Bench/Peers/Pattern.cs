@@ -1,0 +1,35 @@
+namespace UtpPunch.Cli.Bench;
+
+/// <summary>What writers write, over and over, so that a reader can tell at both ends of whatever it reads whether that belongs where it
+/// came. To check every byte would measure the check.</summary>
+internal static class Pattern
+{
+    public const int BlockSize = 256 * 1024;
+    private const int Looked = 16;
+
+    private static readonly byte[] s_bytes = Create();
+
+    /// <summary>One period.</summary>
+    public static ReadOnlyMemory<byte> Block => s_bytes.AsMemory(0, BlockSize);
+
+    /// <summary>Throws unless these are the bytes of a stream from an offset on.</summary>
+    public static void Check(long offset, ReadOnlySpan<byte> bytes)
+    {
+        var looked = Math.Min(Looked, bytes.Length);
+        if (!bytes[..looked].SequenceEqual(At(offset, looked)) || !bytes[^looked..].SequenceEqual(At(offset + bytes.Length - looked, looked)))
+        {
+            throw new InvalidDataException($"the {bytes.Length} bytes from {offset} on are not those that were sent");
+        }
+    }
+
+    private static ReadOnlySpan<byte> At(long offset, int length) => s_bytes.AsSpan((int)(offset % BlockSize), length);
+
+    // The beginning once more at the end, so that no look wraps.
+    private static byte[] Create()
+    {
+        var bytes = new byte[BlockSize + Looked];
+        new Random(29).NextBytes(bytes.AsSpan(0, BlockSize));
+        bytes.AsSpan(0, Looked).CopyTo(bytes.AsSpan(BlockSize));
+        return bytes;
+    }
+}

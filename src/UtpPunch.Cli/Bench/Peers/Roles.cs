@@ -1,0 +1,42 @@
+namespace UtpPunch.Cli.Bench;
+
+/// <summary>What a process plays in a contest.</summary>
+internal delegate Task Role(PeerLink link, RoleWords words);
+
+/// <summary>The roles that need nothing but this library and the platform, by name.</summary>
+internal static class Roles
+{
+    public static IReadOnlyDictionary<string, Role> All { get; } = new Dictionary<string, Role>
+    {
+        ["read"] = BulkRoles.ReadAsync,
+        ["write"] = BulkRoles.WriteAsync,
+        ["udp-read"] = DatagramRoles.ReadAsync,
+        ["udp-write"] = DatagramRoles.WriteAsync,
+        ["gso-read"] = SegmentedRoles.ReadAsync,
+        ["gso-write"] = SegmentedRoles.WriteAsync,
+        ["echo"] = EchoRoles.EchoAsync,
+        ["ping"] = EchoRoles.PingAsync,
+        ["udp-echo"] = DatagramRoles.EchoAsync,
+        ["udp-ping"] = DatagramRoles.PingAsync,
+        ["greet"] = ConnectRoles.GreetAsync,
+        ["call"] = ConnectRoles.CallAsync,
+        ["hold"] = IdleRoles.HoldAsync,
+        ["open"] = IdleRoles.OpenAsync,
+    };
+
+    /// <summary>Plays one in this process, to its end.</summary>
+    public static async Task<int> PlayAsync(IReadOnlyDictionary<string, Role> roles, string name, string[] words)
+    {
+        var link = new PeerLink();
+        try
+        {
+            await roles[name](link, new RoleWords(words));
+            return ExitCodes.Success;
+        }
+        catch (Exception error)
+        {
+            link.Tell("failed", json => json.WriteString("message", $"{name}: {error.Message}"));
+            return ExitCodes.Failure;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+using System.Buffers.Binary;
+using System.Net;
+
+namespace UtpPunch.Cli.Bench;
+
+/// <summary>`utp bench --listen`: the other end for whoever dials, one stream for each task.</summary>
+internal static class BenchServer
+{
+    private static readonly TimeSpan LongestTask = TimeSpan.FromMinutes(2);
+
+    public static async Task<int> RunAsync(IPEndPoint? bind)
+    {
+        using var interruption = new Interruption();
+        await using var node = await Nodes.BindAsync(new UtpNodeOptions(), bind);
+        await using var listener = node.Listen();
+        await Console.Error.WriteLineAsync($"listening on {node.LocalEndPoint}");
+        try
+        {
+            await foreach (var stream in listener.AcceptAllAsync(interruption.Finish))
+            {
+                _ = ServeAsync(stream, interruption.Finish);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Interrupted, which is how a server ends.
+        }
+
+        return interruption.ExitCode ?? ExitCodes.Success;
+    }
+
+    private static async Task ServeAsync(UtpStream stream, CancellationToken interrupted)
+    {
+        await using var owned = stream;
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
+        patience.CancelAfter(LongestTask);
+        try
+        {
+            var task = await RemoteTask.ReceiveAsync(stream, patience.Token);
+            await Console.Error.WriteLineAsync($"{stream.RemoteEndPoint}: {WordsOf(task)}");
+            switch (task)
+            {
+                case { Kind: 'u' }:
+                    await ReceiveAsync(stream, patience.Token);
+                    break;
+                case { Kind: 'd' }:
+                    await RemoteFlow.WriteAsync(stream, task.Value.Time, patience.Token);
+                    break;
+                case { Kind: 'p' }:
+                    await EchoAsync(stream, patience.Token);
+                    break;
+                default:
+                    stream.Abort();
+                    return;
+            }
+
+            await stream.Closed.WaitAsync(patience.Token);
+        }
+        catch (Exception error) when (error is IOException or OperationCanceledException or InvalidDataException)
+        {
+            await Console.Error.WriteLineAsync($"{stream.RemoteEndPoint}: {error.Message}");
+            stream.Abort();
+        }
+    }
+
+    private static string WordsOf(RemoteTask? task) => task?.Kind switch
+    {
+        'u' => "sends",
+        'd' => "receives",
+        'p' => "plays ping-pong",
+        _ => "speaks something else",
+    };
+
+    /// <summary>The client is told how much arrived in which time.</summary>
+    private static async Task ReceiveAsync(UtpStream stream, CancellationToken cancellationToken)
+    {
+        var (bytes, time) = await RemoteFlow.ReadAsync(stream, cancellationToken);
+        var answer = new byte[16];
+        BinaryPrimitives.WriteInt64BigEndian(answer, bytes);
+        BinaryPrimitives.WriteInt64BigEndian(answer.AsSpan(8), time.Ticks);
+        await stream.WriteAsync(answer, cancellationToken);
+        stream.CompleteWrites();
+    }
+
+    private static async Task EchoAsync(UtpStream stream, CancellationToken cancellationToken)
+    {
+        var buffer = new byte[1];
+        while (await stream.ReadAsync(buffer, cancellationToken) > 0)
+        {
+            await stream.WriteAsync(buffer, cancellationToken);
+        }
+
+        stream.CompleteWrites();
+    }
+}
