@@ -15,11 +15,17 @@ internal sealed partial class Engine
     // No wait depends on a wake that must not get lost.
     private const int LongestParking = 60_000;
 
+    // Microseconds. To fall asleep and to wake up is part of a wait; where threads share one processor, none of them is short.
+    private const long LongWait = 500;
+    private const long LongestSpin = 20;
+    private static readonly long ShortWait = Environment.ProcessorCount > 1 ? 50 : 0;
+
     // Who waits on the socket has the wheel; who holds it may ask for the turn, never the other way round.
     private readonly object _wheel = new();
     private readonly object _parking = new();
     private int _guest;
     private int _waiters;
+    private long _usualWait = LongWait;
     private long _guestCame;
     private long _guestLeft = long.MinValue / 2;
 
@@ -55,7 +61,7 @@ internal sealed partial class Engine
         {
             while (!what.IsReady && !IsOver && Clock.Now < until)
             {
-                Cycle(until);
+                Cycle(until, isGuest: true);
             }
         }
         finally
@@ -65,6 +71,37 @@ internal sealed partial class Engine
         }
 
         return true;
+    }
+
+    // A guest mostly waits for an answer. As long as answers come sooner than a thread falls asleep and wakes up again, it looks for
+    // them without sleeping. Only for who has the wheel.
+    private void WaitAsGuest(long microseconds)
+    {
+        var begun = Clock.Now;
+        var spins = _usualWait < ShortWait && microseconds > LongestSpin;
+        var inVain = spins && !Spin(begun);
+        if (!spins || inVain)
+        {
+            _transport.Wait(microseconds);
+        }
+
+        // After a spin in vain it takes some short waits until the next one.
+        var took = inVain ? LongWait : Math.Min(Clock.Now - begun, LongWait);
+        _usualWait += (took - _usualWait) / 4;
+    }
+
+    private bool Spin(long begun)
+    {
+        do
+        {
+            if (_transport.Wait(0))
+            {
+                return true;
+            }
+        }
+        while (Clock.Now - begun < LongestSpin);
+
+        return false;
     }
 
     /// <summary>Takes turns until no wish is left, unless somebody is at it.</summary>

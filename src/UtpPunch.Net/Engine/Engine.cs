@@ -135,7 +135,7 @@ internal sealed partial class Engine
             {
                 lock (_wheel)
                 {
-                    Cycle(Time.never);
+                    Cycle(Time.never, isGuest: false);
                 }
             }
         }
@@ -153,7 +153,7 @@ internal sealed partial class Engine
     private bool IsOver => Volatile.Read(ref _done) || Volatile.Read(ref _broken) is not null;
 
     // Waits, and takes the turn for what has come. Only for who has the wheel.
-    private void Cycle(long until)
+    private void Cycle(long until, bool isGuest)
     {
         try
         {
@@ -171,7 +171,15 @@ internal sealed partial class Engine
                 _transport.Prepare();
             }
 
-            _transport.Wait(Math.Max(0, wait));
+            if (isGuest)
+            {
+                WaitAsGuest(Math.Max(0, wait));
+            }
+            else
+            {
+                _transport.Wait(Math.Max(0, wait));
+            }
+
             lock (_turn)
             {
                 Volatile.Write(ref _asleep, 0);

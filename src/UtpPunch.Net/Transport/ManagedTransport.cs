@@ -45,11 +45,12 @@ internal sealed class ManagedTransport : SocketTransport
         More.AddTo(_ready);
     }
 
-    public override void Wait(long microseconds)
+    public override bool Wait(long microseconds)
     {
         // Some systems count the wait in whole milliseconds and round down; that would spin until the deadline.
         var milliseconds = (Math.Clamp(microseconds, 0, LongestWait) + 999) / 1000;
         Socket.Select(_ready, null, null, (int)milliseconds * 1000);
+        return _ready.Count > 0;
     }
 
     public override void Receive(List<Event> received, List<Slab> slabs)

@@ -56,7 +56,7 @@ internal abstract class SocketTransport : IDatagramTransport
 
     public abstract void Prepare();
 
-    public abstract void Wait(long microseconds);
+    public abstract bool Wait(long microseconds);
 
     public abstract void Wake();
 

@@ -66,7 +66,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         }
     }
 
-    public override void Wait(long microseconds)
+    public override bool Wait(long microseconds)
     {
         var added = false;
         try
@@ -76,7 +76,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
             var timeout = Libc.Timespec.OfMicroseconds(Math.Clamp(microseconds, 0, LongestWait));
             fixed (Libc.PollFile* files = _polled)
             {
-                Libc.Poll(files, (nuint)(_others.Count + 2), &timeout, null);
+                return Libc.Poll(files, (nuint)(_others.Count + 2), &timeout, null) > 0;
             }
         }
         finally
