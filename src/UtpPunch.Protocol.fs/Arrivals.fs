@@ -23,6 +23,9 @@ module internal Arrivals =
         let wasClosed = Sender.peerWindow connection.Sender = 0L
         Sender.advertise (int64 header.Window) header.Timestamp advanced connection.Sender
 
+        if header.Window > connection.Sizes.LargestWindow then
+            Probing.hear header.Window 0 connection
+
         // While the window was closed there was nothing to make progress with.
         if wasClosed && header.Window > 0u then connection.LastProgressAt <- turn.Now
 
@@ -35,7 +38,8 @@ module internal Arrivals =
             advertise turn header false connection
         elif freed >= 0 then
             let flight = Sender.flight connection.Sender
-            let isBare = header.Type = PacketType.State
+            // What goes out beside the stream repeats an acknowledgement, and tells of no further packet.
+            let isBare = header.Type = PacketType.State && packet.Bits = 0UL
 
             let acknowledged =
                 Sender.acknowledge turn.Now connection.Rtt header.AckNr packet.Sack isBare connection.Sender
@@ -69,6 +73,9 @@ module internal Arrivals =
 
         let arrival = Receiver.accept packet.Header.SeqNr packet.Payload isFin connection.Receiver
 
+        if packet.Payload.Length > connection.Sizes.LargestHeard then
+            Probing.hear 0u packet.Payload.Length connection
+
         if hadGap || arrival = Arrival.OutOfOrder || arrival = Arrival.Duplicate then
             connection.LossyUntil <- turn.Now + lossyFor
 
@@ -99,7 +106,7 @@ module internal Arrivals =
         | Phase.Dead
         | Phase.SynReceived -> ()
         | Phase.SynSent ->
-            if Handshake.receiveSynAck turn header connection then
+            if Handshake.receiveSynAck turn &packet connection then
                 connection.LastHeardAt <- turn.Now
                 connection.PacketsReceived <- connection.PacketsReceived + 1L
         | Phase.Open
@@ -120,8 +127,15 @@ module internal Arrivals =
             else
                 connection.LastHeardAt <- turn.Now
                 connection.PacketsReceived <- connection.PacketsReceived + 1L
-                measure header arrivedAt connection
+
+                // A probe takes longer than what it is measured by: it says nothing of the queue.
+                if packet.Bits = 0UL || MtuBits.kindOf packet.Bits <> MtuBits.Kind.Probe then
+                    measure header arrivedAt connection
+
                 acknowledge turn &packet connection
+
+                if packet.Bits <> 0UL && connection.Phase = Phase.Open then
+                    Probing.receive turn &packet connection
 
                 // Its SYN-ACK again: it has not heard from us yet.
                 if

@@ -214,6 +214,9 @@ internal sealed partial class Engine
             case Effect.Writable writable:
                 Find(writable.connId)?.OnWritable(writable.room);
                 break;
+            case Effect.PacketSized sized:
+                Find(sized.connId)?.OnSized(sized.payload);
+                break;
             case Effect.Accepted accepted:
                 Accept(accepted);
                 break;

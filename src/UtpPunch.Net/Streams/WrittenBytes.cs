@@ -10,6 +10,7 @@ namespace UtpPunch;
 internal sealed class WrittenBytes(int maxPayload)
 {
     private const int UsualChunk = 64 * 1024;
+    private const int SmallChunk = 2 * 1024;
 
     private readonly Queue<Bytes> _full = new();
     private byte[] _array = [];
@@ -17,8 +18,11 @@ internal sealed class WrittenBytes(int maxPayload)
     private int _end;
     private bool _placed;
 
+    /// <summary>What a full packet carries.</summary>
+    public int MaxPayload { get; set; } = maxPayload;
+
     /// <summary>The largest array: whole packets.</summary>
-    public int MaxChunk { get; } = Math.Max(1, UsualChunk / maxPayload) * maxPayload;
+    public int MaxChunk => Math.Max(1, UsualChunk / MaxPayload) * MaxPayload;
 
     /// <summary>Room for some of the wanted bytes. The next call is <see cref="Commit"/>; the engine may take what was there meanwhile.</summary>
     public Span<byte> Place(int wanted)
@@ -57,7 +61,7 @@ internal sealed class WrittenBytes(int maxPayload)
         }
 
         // The rest of a small array serves the next small writes; that of a large one is not worth keeping it alive.
-        if (!_placed && (_end == _array.Length || _array.Length > maxPayload))
+        if (!_placed && (_end == _array.Length || _array.Length > Math.Max(MaxPayload, SmallChunk)))
         {
             (_array, _start, _end) = ([], 0, 0);
         }
@@ -73,8 +77,12 @@ internal sealed class WrittenBytes(int maxPayload)
             wanted = Math.Max(wanted, 2 * _array.Length);
         }
 
-        var packets = (Math.Min(wanted, MaxChunk) + maxPayload - 1) / maxPayload;
-        _array = GC.AllocateUninitializedArray<byte>(Math.Min(packets * maxPayload, MaxChunk));
+        _array = GC.AllocateUninitializedArray<byte>(LengthFor(Math.Min(wanted, MaxChunk)));
         (_start, _end) = (0, 0);
     }
+
+    // Whole packets; but where one packet is much, a few bytes get less than that.
+    private int LengthFor(int wanted) => wanted <= MaxPayload / 2
+        ? Math.Min(MaxPayload, Math.Max(wanted, SmallChunk))
+        : (wanted + MaxPayload - 1) / MaxPayload * MaxPayload;
 }

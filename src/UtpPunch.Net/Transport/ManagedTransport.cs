@@ -30,6 +30,7 @@ internal sealed class ManagedTransport : IDatagramTransport
     private readonly byte[] _wakeByte = new byte[1];
     private readonly byte[]? _staging;
     private readonly ReceivedRuns _runs = new();
+    private readonly List<Event> _tooLong = [];
     private Endpoint _lastRemote;
     private SocketAddress? _lastAddress;
     private bool _readable;
@@ -83,6 +84,12 @@ internal sealed class ManagedTransport : IDatagramTransport
         _ready.Add(_waker);
         _more.AddTo(_ready);
 
+        // What the system said of the last datagrams is told without waiting.
+        if (_tooLong.Count > 0)
+        {
+            microseconds = 0;
+        }
+
         // Some systems count the wait in whole milliseconds and round down; that would spin until the deadline.
         var milliseconds = (Math.Clamp(microseconds, 0, LongestWait) + 999) / 1000;
         Socket.Select(_ready, null, null, (int)milliseconds * 1000);
@@ -118,6 +125,8 @@ internal sealed class ManagedTransport : IDatagramTransport
 
     public void Receive(List<Event> received)
     {
+        received.AddRange(_tooLong);
+        _tooLong.Clear();
         if (_readable)
         {
             _readable = false;
@@ -190,12 +199,39 @@ internal sealed class ManagedTransport : IDatagramTransport
             return false;
         }
 
+        if (train.MayFragment)
+        {
+            var socket = _more.Find(remote.Via) ?? _socket;
+            Fragmentation.Allow(socket);
+            try
+            {
+                return Send(remote, address, train);
+            }
+            finally
+            {
+                Fragmentation.Forbid(socket);
+            }
+        }
+
+        return Send(remote, address, train);
+    }
+
+    private bool Send(Endpoint remote, SocketAddress address, Train train)
+    {
+        var count = train.Count;
+        var saidTooLong = false;
         for (var index = 0; index < count; index++)
         {
             var length = train.Write(index, _packet);
             if (SendOne(_packet.AsSpan(0, length), address, remote.Via)?.SocketErrorCode is not { } error)
             {
                 continue;
+            }
+
+            if (error.IsTooLong() && !saidTooLong)
+            {
+                saidTooLong = true;
+                _tooLong.Add(Event.NewTooLong(remote, length, 0));
             }
 
             if (error.IsNoWay() || error.IsBlocked())
@@ -254,7 +290,7 @@ internal sealed class ManagedTransport : IDatagramTransport
             catch (SocketException error)
             {
                 // An error that an earlier datagram has caused is reported by whichever call comes next, once.
-                if (failed || error.SocketErrorCode.IsNoWay())
+                if (failed || error.SocketErrorCode.IsNoWay() || error.SocketErrorCode.IsTooLong())
                 {
                     _dropped++;
                     return error;
