@@ -221,7 +221,7 @@ internal sealed partial class Engine
         }
     }
 
-    private bool HasWork => !_work.IsEmpty || _unreachable.Count > 0 || _closeChanged;
+    private bool HasWork => !_work.IsEmpty || _unreachable.Count > 0 || _transport.News.Count > 0 || _closeChanged;
 
     // Wishes are looked at after the socket, but come first: what a user said before a packet was sent counts when it is received.
     private void Gather(bool receives)
@@ -245,6 +245,8 @@ internal sealed partial class Engine
         }
 
         _unreachable.Clear();
+        _events.AddRange(_transport.News);
+        _transport.News.Clear();
         _events.AddRange(_received);
     }
 
@@ -291,6 +293,9 @@ internal sealed partial class Engine
                 break;
             case Effect.Writable writable:
                 Find(writable.connId)?.OnWritable(writable.room);
+                break;
+            case Effect.PacketSized sized:
+                Find(sized.connId)?.OnSized(sized.payload);
                 break;
             case Effect.Accepted accepted:
                 Accept(accepted);

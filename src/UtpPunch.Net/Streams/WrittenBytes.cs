@@ -13,6 +13,7 @@ namespace UtpPunch;
 internal sealed class WrittenBytes(int maxPayload, bool recycles)
 {
     private const int UsualChunk = 64 * 1024;
+    private const int SmallChunk = 2 * 1024;
 
     private readonly Queue<Bytes> _full = new();
     private readonly Queue<(byte[] Array, long End)> _lent = new();
@@ -24,8 +25,11 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
     private bool _isLent;
     private bool _placed;
 
+    /// <summary>What a full packet carries.</summary>
+    public int MaxPayload { get; set; } = maxPayload;
+
     /// <summary>The largest array: whole packets.</summary>
-    public int MaxChunk { get; } = Math.Max(1, UsualChunk / maxPayload) * maxPayload;
+    public int MaxChunk => Math.Max(1, UsualChunk / MaxPayload) * MaxPayload;
 
     /// <summary>Room for some of the wanted bytes. The next call is <see cref="Commit"/>; the engine may take what was there meanwhile.</summary>
     public Span<byte> Place(int wanted)
@@ -65,7 +69,7 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
         }
 
         // The rest of a small array serves the next small writes; that of a large one is not worth keeping it alive.
-        if (!_placed && (_end == _length || _length > maxPayload))
+        if (!_placed && (_end == _length || _length > Math.Max(MaxPayload, SmallChunk)))
         {
             Leave();
         }
@@ -92,8 +96,7 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
         }
 
         Leave();
-        var packets = (Math.Min(wanted, MaxChunk) + maxPayload - 1) / maxPayload;
-        _length = Math.Min(packets * maxPayload, MaxChunk);
+        _length = LengthFor(Math.Min(wanted, MaxChunk));
         _isLent = recycles && _length == MaxChunk;
         _array = _isLent ? ArrayPool<byte>.Shared.Rent(_length) : GC.AllocateUninitializedArray<byte>(_length);
     }
@@ -108,4 +111,9 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
 
         (_array, _length, _start, _end) = ([], 0, 0, 0);
     }
+
+    // Whole packets; but where one packet is much, a few bytes get less than that.
+    private int LengthFor(int wanted) => wanted <= MaxPayload / 2
+        ? Math.Min(MaxPayload, Math.Max(wanted, SmallChunk))
+        : (wanted + MaxPayload - 1) / MaxPayload * MaxPayload;
 }

@@ -39,6 +39,9 @@ internal interface IDatagramTransport : IDisposable
     /// </summary>
     void Receive(List<Event> received, List<Slab> slabs);
 
+    /// <summary>What the system, or the path, has said of datagrams that were sent: to be told to the core, and cleared.</summary>
+    List<Event> News { get; }
+
     /// <summary>Datagrams that the system would not send, for whatever reason.</summary>
     long Dropped { get; }
 
