@@ -25,6 +25,8 @@ internal sealed partial class Engine
     private readonly object _parking = new();
     private int _guest;
     private int _waiters;
+    private bool _parked;
+    private bool _expectsGuest;
     private long _usualWait = LongWait;
     private long _guestCame;
     private long _guestLeft = long.MinValue / 2;
@@ -35,8 +37,51 @@ internal sealed partial class Engine
         bool IsReady { get; }
     }
 
-    /// <summary>A read or a write begins to wait for somebody else to serve the node, or has ended to.</summary>
-    public void CountWaiter(int change) => Interlocked.Add(ref _waiters, change);
+    /// <summary>A read or a write begins to wait for somebody else to serve the node.</summary>
+    public void BeginWaiting()
+    {
+        Interlocked.Increment(ref _waiters); // Who stands back looks at this after it has said so.
+        if (Volatile.Read(ref _parked))
+        {
+            lock (_parking)
+            {
+                Monitor.Pulse(_parking);
+            }
+        }
+    }
+
+    /// <summary>It waits no more.</summary>
+    public void EndWaiting() => Interlocked.Decrement(ref _waiters);
+
+    /// <summary>A user's thread was woken for so much that it will come back and look for more itself. Belongs to the turn.</summary>
+    public void ExpectGuest() => _expectsGuest = true;
+
+    /// <summary>Takes a turn with what has come by now, if nobody waits for it. Says whether it did.</summary>
+    public bool Glance()
+    {
+        if (HasTurn || !Monitor.TryEnter(_wheel))
+        {
+            return false;
+        }
+
+        try
+        {
+            if (Interlocked.CompareExchange(ref _guest, 1, 0) != 0)
+            {
+                return false;
+            }
+
+            _guestCame = Clock.Now;
+            Cycle(long.MinValue, isGuest: false);
+        }
+        finally
+        {
+            Monitor.Exit(_wheel);
+        }
+
+        Leave();
+        return true;
+    }
 
     /// <summary>
     /// Serves the node on the calling thread until something is ready, or until some time on the clock. False when another thread does
@@ -148,12 +193,16 @@ internal sealed partial class Engine
 
         lock (_parking)
         {
-            // A guest that comes and goes need not wake us each time; one that has stayed does when it leaves.
-            var stays = Volatile.Read(ref _guest) == 1 && Clock.Now - Volatile.Read(ref _guestCame) >= Grace;
-            if (!IsOver)
+            Volatile.Write(ref _parked, true);
+            Interlocked.MemoryBarrier();
+            if (!IsOver && (Volatile.Read(ref _guest) == 1 || Volatile.Read(ref _waiters) == 0))
             {
+                // A guest that comes and goes need not wake us each time; one that has stayed does when it leaves.
+                var stays = Volatile.Read(ref _guest) == 1 && Clock.Now - Volatile.Read(ref _guestCame) >= Grace;
                 Monitor.Wait(_parking, stays ? LongestParking : GraceMilliseconds);
             }
+
+            Volatile.Write(ref _parked, false);
         }
 
         return true;

@@ -136,6 +136,11 @@ internal sealed partial class Engine
                 lock (_wheel)
                 {
                     Cycle(Time.never, isGuest: false);
+                    if (_expectsGuest)
+                    {
+                        _expectsGuest = false;
+                        Volatile.Write(ref _guestLeft, Clock.Now);
+                    }
                 }
             }
         }

@@ -12,6 +12,9 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
 {
     // A window that is smaller by an eighth stalls nobody, and telling the engine of every read would cost more than the reads.
     private readonly int _reportAt = Math.Max(1, buffer / 8);
+    // So much at once comes in bulk: there is more behind it.
+    private const int Much = 32 * 1024;
+
     private readonly object _gate = new();
     private readonly ReceivedBytes _bytes = new();
     private ManualResetValueTaskSourceCore<bool> _source = new() { RunContinuationsAsynchronously = true };
@@ -69,11 +72,20 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
         {
             Begin();
             ready = IsReady;
-            if (!ready)
+        }
+
+        if (!ready)
+        {
+            stream.Engine.Glance();
+            lock (_gate)
             {
-                _target = target;
-                _waiting = true;
-                stream.Engine.CountWaiter(1);
+                ready = IsReady;
+                if (!ready)
+                {
+                    _target = target;
+                    _waiting = true;
+                    stream.Engine.BeginWaiting();
+                }
             }
         }
 
@@ -110,6 +122,10 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
 
             _bytes.Add(payload, slab);
             awake = Awaken();
+            if (awake && payload.Length >= Much)
+            {
+                stream.Engine.ExpectGuest();
+            }
         }
 
         Complete(awake);
@@ -306,7 +322,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
             }
 
             _blocked = true;
-            stream.Engine.CountWaiter(1);
+            stream.Engine.BeginWaiting();
             try
             {
                 while (!IsReady)
@@ -320,7 +336,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
             }
             finally
             {
-                stream.Engine.CountWaiter(-1);
+                stream.Engine.EndWaiting();
                 _blocked = false;
             }
         }
@@ -336,7 +352,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
             }
 
             _waiting = false;
-            stream.Engine.CountWaiter(-1);
+            stream.Engine.EndWaiting();
         }
 
         _source.SetException(new OperationCanceledException(cancellationToken));
@@ -370,7 +386,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
         }
 
         _waiting = false;
-        stream.Engine.CountWaiter(-1);
+        stream.Engine.EndWaiting();
         return true;
     }
 

@@ -29,6 +29,7 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
             try
             {
                 _rest = _rest[Accept(_rest.Span)..];
+                AcceptAtAGlance();
             }
             catch (Exception caught)
             {
@@ -41,7 +42,7 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
                 {
                     if (!CanGoOn)
                     {
-                        _state = State.Waiting;
+                        BeginWaiting();
                         return;
                     }
 
@@ -58,6 +59,15 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
 
             Complete(error);
             return;
+        }
+    }
+
+    // Acknowledgements may have come that nobody has looked at: then there is room after all.
+    private void AcceptAtAGlance()
+    {
+        while (!_rest.IsEmpty && _stream.Engine.Glance() && Accept(_rest.Span) is > 0 and var count)
+        {
+            _rest = _rest[count..];
         }
     }
 
@@ -103,6 +113,13 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
 
     private bool CanGoOn => IsBroken || _cancelled.IsCancellationRequested || Acceptable(_rest.Length) > 0;
 
+    // Under the lock.
+    private void BeginWaiting()
+    {
+        _state = State.Waiting;
+        _stream.Engine.BeginWaiting();
+    }
+
     // The waiting write may go on or must fail: the pool sees to it, once.
     private void GoOn()
     {
@@ -114,6 +131,12 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
             }
 
             _state = State.Copying;
+            _stream.Engine.EndWaiting();
+        }
+
+        if (_stream.Engine.HasTurn)
+        {
+            _stream.Engine.ExpectGuest();
         }
 
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
@@ -154,7 +177,7 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
             }
 
             _blocked = true;
-            _stream.Engine.CountWaiter(1);
+            _stream.Engine.BeginWaiting();
             try
             {
                 while (!IsUnblocked)
@@ -168,7 +191,7 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
             }
             finally
             {
-                _stream.Engine.CountWaiter(-1);
+                _stream.Engine.EndWaiting();
                 _blocked = false;
             }
         }

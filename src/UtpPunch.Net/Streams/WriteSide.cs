@@ -91,6 +91,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         try
         {
             _rest = source[Accept(source.Span)..];
+            AcceptAtAGlance();
             if (_rest.IsEmpty)
             {
                 _rest = default;
@@ -109,7 +110,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         lock (_gate)
         {
             _thenSeal = thenSeal;
-            _state = State.Waiting;
+            BeginWaiting();
         }
 
         _cancellation = cancellationToken.UnsafeRegister(static (self, token) => ((WriteSide)self!).Cancel(token), this);
