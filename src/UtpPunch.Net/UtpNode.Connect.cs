@@ -57,7 +57,7 @@ public sealed partial class UtpNode
         }
 
         var stream = UtpStream.Dialled(_engine, remote, dialect, patience);
-        stream.Post();
+        stream.Post(hurries: true);
         try
         {
             await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);

@@ -16,7 +16,7 @@ internal sealed record BenchSettings
     public TimeSpan WarmUp => Time / 2;
 
     /// <value>How many round trips.</value>
-    public int Pings => (int)(2500 * Time.TotalSeconds);
+    public int Pings => (int)(10_000 * Time.TotalSeconds);
 
     /// <value>How many streams are opened at most in a turn.</value>
     public int Connects => (int)(3000 * Time.TotalSeconds);
