@@ -26,6 +26,7 @@ internal sealed partial class Engine
     private int _guest;
     private int _waiters;
     private bool _parked;
+    private bool _dozes;
     private bool _expectsGuest;
     private long _usualWait = LongWait;
     private long _guestCame;
@@ -195,11 +196,26 @@ internal sealed partial class Engine
         {
             Volatile.Write(ref _parked, true);
             Interlocked.MemoryBarrier();
-            if (!IsOver && (Volatile.Read(ref _guest) == 1 || Volatile.Read(ref _waiters) == 0))
+            if (IsOver)
             {
-                // A guest that comes and goes need not wake us each time; one that has stayed does when it leaves.
-                var stays = Volatile.Read(ref _guest) == 1 && Clock.Now - Volatile.Read(ref _guestCame) >= Grace;
-                Monitor.Wait(_parking, stays ? LongestParking : GraceMilliseconds);
+                return true;
+            }
+
+            // A guest that comes and goes need not wake us each time; one that stays does when it leaves.
+            if (Volatile.Read(ref _guest) == 1 && Clock.Now - Volatile.Read(ref _guestCame) >= Grace)
+            {
+                Volatile.Write(ref _dozes, true);
+                Interlocked.MemoryBarrier(); // It looks at this after it has left; we the other way round.
+                if (Volatile.Read(ref _guest) == 1)
+                {
+                    Monitor.Wait(_parking, LongestParking);
+                }
+
+                Volatile.Write(ref _dozes, false);
+            }
+            else if (Volatile.Read(ref _guest) == 1 || Volatile.Read(ref _waiters) == 0)
+            {
+                Monitor.Wait(_parking, GraceMilliseconds);
             }
 
             Volatile.Write(ref _parked, false);
@@ -210,11 +226,9 @@ internal sealed partial class Engine
 
     private void Leave()
     {
-        var now = Clock.Now;
-        var stayed = now - _guestCame >= Grace;
-        Volatile.Write(ref _guestLeft, now);
-        Volatile.Write(ref _guest, 0);
-        if (stayed || IsOver || Volatile.Read(ref _waiters) > 0)
+        Volatile.Write(ref _guestLeft, Clock.Now);
+        Interlocked.Exchange(ref _guest, 0);
+        if (Volatile.Read(ref _dozes) || IsOver || Volatile.Read(ref _waiters) > 0)
         {
             lock (_parking)
             {
