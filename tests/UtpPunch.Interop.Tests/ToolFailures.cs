@@ -18,7 +18,7 @@ public static class ToolFailures
     [Fact("every mistake on the command line is one clear line, and code 2", Timeout = 120)]
     public static async Task Mistakes()
     {
-        await MistakeAsync("", "cat, punch, rendezvous, stun, demo, trace, replay or sim");
+        await MistakeAsync("", "cat, punch, rendezvous, stun, demo, trace, replay, sim or bench");
         await MistakeAsync("dog", "'dog'");
         await MistakeAsync("cat", "HOST and PORT are missing, or --listen");
         await MistakeAsync("cat localhost", "PORT is missing");
