@@ -19,6 +19,7 @@ internal sealed partial class Engine
     private readonly object _wheel = new();
     private readonly object _parking = new();
     private int _guest;
+    private int _parked;
     private int _waiters;
     private long _guestCame;
     private long _guestLeft = long.MinValue / 2;
@@ -29,8 +30,23 @@ internal sealed partial class Engine
         bool IsReady { get; }
     }
 
+    /// <summary>Whether a user's thread serves the node.</summary>
+    public bool HasGuest => Volatile.Read(ref _guest) == 1;
+
     /// <summary>A read or a write begins to wait for somebody else to serve the node, or has ended to.</summary>
     public void CountWaiter(int change) => Interlocked.Add(ref _waiters, change);
+
+    /// <summary>Something that a guest waits for may be ready, by what another thread has done: it is to look.</summary>
+    public void WakeGuest() => _transport.Wake();
+
+    /// <summary>A callback may not wait for what needs another turn: nobody else could take it.</summary>
+    public void ThrowIfInTurn()
+    {
+        if (HasTurn)
+        {
+            throw new InvalidOperationException("A callback runs on the thread that serves the node: it must not wait for a stream.");
+        }
+    }
 
     /// <summary>
     /// Serves the node on the calling thread until something is ready, or until some time on the clock. False when another thread does
@@ -44,15 +60,17 @@ internal sealed partial class Engine
             return false;
         }
 
-        _guestCame = Clock.Now;
-        if (!Monitor.TryEnter(_wheel))
-        {
-            _transport.Wake();
-            Monitor.Enter(_wheel);
-        }
-
+        var holds = false;
         try
         {
+            Volatile.Write(ref _guestCame, Clock.Now);
+            Monitor.TryEnter(_wheel, ref holds);
+            if (!holds)
+            {
+                _transport.Wake();
+                Monitor.Enter(_wheel, ref holds);
+            }
+
             while (!what.IsReady && !IsOver && Clock.Now < until)
             {
                 Cycle(until);
@@ -60,7 +78,11 @@ internal sealed partial class Engine
         }
         finally
         {
-            Monitor.Exit(_wheel);
+            if (holds)
+            {
+                Monitor.Exit(_wheel);
+            }
+
             Leave();
         }
 
@@ -111,12 +133,20 @@ internal sealed partial class Engine
 
         lock (_parking)
         {
-            // A guest that comes and goes need not wake us each time; one that has stayed does when it leaves.
-            var stays = Volatile.Read(ref _guest) == 1 && Clock.Now - Volatile.Read(ref _guestCame) >= Grace;
-            if (!IsOver)
+            if (IsOver)
             {
-                Monitor.Wait(_parking, stays ? LongestParking : GraceMilliseconds);
+                return true;
             }
+
+            // A guest that comes and goes need not wake us each time; for one that has stayed we sleep until it calls. It may be leaving
+            // just now: we say that we sleep before we look whether it is there, and it leaves before it looks whether we sleep.
+            if (Clock.Now - Volatile.Read(ref _guestCame) >= Grace)
+            {
+                Interlocked.Exchange(ref _parked, 1);
+            }
+
+            Monitor.Wait(_parking, _parked == 1 && Volatile.Read(ref _guest) == 1 ? LongestParking : GraceMilliseconds);
+            Volatile.Write(ref _parked, 0);
         }
 
         return true;
@@ -124,11 +154,9 @@ internal sealed partial class Engine
 
     private void Leave()
     {
-        var now = Clock.Now;
-        var stayed = now - _guestCame >= Grace;
-        Volatile.Write(ref _guestLeft, now);
-        Volatile.Write(ref _guest, 0);
-        if (stayed || IsOver || Volatile.Read(ref _waiters) > 0)
+        Volatile.Write(ref _guestLeft, Clock.Now);
+        Interlocked.Exchange(ref _guest, 0);
+        if (Volatile.Read(ref _parked) == 1 || IsOver || Volatile.Read(ref _waiters) > 0)
         {
             lock (_parking)
             {

@@ -22,6 +22,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     private bool _reading;
     private bool _waiting;
     private bool _blocked;
+    private int _driver;
     private bool _ended;
     private bool _disposed;
     private bool _deaf;
@@ -294,10 +295,21 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
             {
                 return;
             }
+
+            stream.Engine.ThrowIfInTurn();
+            _driver = Environment.CurrentManagedThreadId;
         }
 
         // Who waits may as well look at the socket; if another thread does, it will wake us.
-        stream.Engine.Drive(this, timeoutMs == Timeout.Infinite ? long.MaxValue : started + (timeoutMs * 1000L));
+        try
+        {
+            stream.Engine.Drive(this, timeoutMs == Timeout.Infinite ? long.MaxValue : started + (timeoutMs * 1000L));
+        }
+        finally
+        {
+            Volatile.Write(ref _driver, 0);
+        }
+
         lock (_gate)
         {
             if (IsReady)
@@ -362,6 +374,11 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
         if (_blocked)
         {
             Monitor.PulseAll(_gate);
+        }
+
+        if (_driver != 0 && _driver != Environment.CurrentManagedThreadId)
+        {
+            stream.Engine.WakeGuest(); // It waits on the socket, where nothing need come.
         }
 
         if (!_waiting)
