@@ -69,10 +69,15 @@ let dotnet arguments =
     | 0 -> ()
     | code -> failed $"""`dotnet {String.concat " " arguments}` failed with exit code {code}."""
 
-/// Runs a command, shows its output line by line and keeps it; its exit code and the lines. Something that it has started and
+/// Runs a command, with these variables in its environment, shows its output line by line and keeps it; its exit code and the lines. Something that it has started and
 /// left running may hold the pipe open, so that the end of the output is not waited for long.
-let linesOf (limit: TimeSpan) (command: string) (arguments: string list) =
-    let running = started (ProcessStartInfo(command, arguments, RedirectStandardOutput = true))
+let linesOf (limit: TimeSpan) variables (command: string) (arguments: string list) =
+    let info = ProcessStartInfo(command, arguments, RedirectStandardOutput = true)
+
+    for name, value in variables do
+        info.Environment[name] <- value
+
+    let running = started info
     let lines = Collections.Concurrent.ConcurrentQueue<string>()
 
     let reading =
@@ -183,27 +188,40 @@ let ignoredNames (lines: string[]) =
 
 /// Runs one test executable and counts what it reports. To end without a summary or with a bad exit code for no reason given,
 /// or to hold no test at all, is a failure too.
-let runTests arguments name =
-    printfn "\n== %s" name
+let runTests arguments (name, title: string, variables, own) =
+    printfn "\n== %s" title
 
     let expecto = [ "--summary"; "--no-spinner"; "--colours"; "0"; "--fail-on-focused-tests" ]
-    let command = "exec" :: outputOf $"tests/{name}" name :: expecto @ arguments
-    let exitCode, lines = linesOf (TimeSpan.FromMinutes 30.0) "dotnet" command
+    let command = "exec" :: outputOf $"tests/{name}" name :: expecto @ own @ arguments
+    let exitCode, lines = linesOf (TimeSpan.FromMinutes 30.0) variables "dotnet" command
 
     match lines |> Seq.map summaryLine.Match |> Seq.tryFindBack _.Success with
-    | None -> failure $"{name} ended with exit code {exitCode} and without a summary."
+    | None -> failure $"{title} ended with exit code {exitCode} and without a summary."
     | Some summary ->
         let number (group: int) = int (Regex.Replace(summary.Groups[group].Value, @"\D", ""))
         let count = { Passed = number 1; Failed = number 3 + number 4; Skipped = ignoredNames lines }
 
         if exitCode <> 0 && count.Failed = 0 then
-            count ++ failure $"{name} ended with exit code {exitCode}."
+            count ++ failure $"{title} ended with exit code {exitCode}."
         elif number 2 <> count.Skipped.Length then
-            count ++ failure $"{name} has not named every skipped test."
+            count ++ failure $"{title} has not named every skipped test."
         elif count = nothing && arguments.IsEmpty then
-            failure $"{name} holds no tests."
+            failure $"{title} holds no tests."
         else
             count
+
+/// The runs of a test executable: what it is called, variables of its environment, and arguments of its own. What carries streams over
+/// sockets runs once for each transport that the system has, each run being tests of their own.
+let runsOf name =
+    let over transport own = name, $"{name} over {transport}", [ "UTP_TRANSPORT", transport ], own
+
+    match name with
+    | "UtpPunch.Net.Tests" when OperatingSystem.IsLinux() -> [ over "linux" []; over "managed" [] ]
+    // All of it takes minutes, most of them for what does not depend on the transport: the protocol's patience on bad paths and with
+    // peers that are gone, the tool's words, traces, pages, STUN, the NATs of the kernel. Over the managed transport those run that
+    // are marked `CarriesStreams`: streams with the npm packages both ways, half-closed and aborted ones, `utp cat`, a meeting.
+    | "UtpPunch.Interop.Tests" when OperatingSystem.IsLinux() -> [ over "linux" []; over "managed" [ "--streams" ] ]
+    | _ -> [ name, name, [], [] ]
 
 let runAllTests arguments =
     build "UtpPunch.sln"
@@ -214,6 +232,7 @@ let runAllTests arguments =
     Directory.GetDirectories("tests", "UtpPunch.*.Tests")
     |> Seq.map Path.GetFileName
     |> Seq.sortDescending
+    |> Seq.collect runsOf
     |> Seq.map (runTests arguments)
     |> Seq.fold (++) checks
 

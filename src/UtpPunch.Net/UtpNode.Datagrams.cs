@@ -17,8 +17,10 @@ public sealed partial class UtpNode
     private volatile DatagramHandler? _handler;
 
     /// <summary>
-    /// Hands datagrams that are not uTP to a handler; without one they are thrown away. It runs on the thread that serves the socket: it
-    /// must not block, and its exceptions are ignored. Anybody can send to a UDP port: it must check what it is given.
+    /// Hands datagrams that are not uTP to a handler; without one they are thrown away. It runs on the thread that serves the socket, which
+    /// is one of yours while that waits in a synchronous read or write of a stream. It must not block: a synchronous read or write that
+    /// would have to wait throws <see cref="InvalidOperationException"/>. Its own exceptions are ignored. Anybody can send to a UDP port: it
+    /// must check what it is given.
     /// </summary>
     /// <param name="handler">Replaces the last one; null for none.</param>
     public void OnDatagram(DatagramHandler? handler) => _handler = handler;

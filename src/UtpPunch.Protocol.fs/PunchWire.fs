@@ -250,13 +250,14 @@ module internal PunchWire =
 
         member this.Byte() = byte (this.Number 1)
 
+        // Copied: what is kept of a datagram must not hold the buffer that it came in, whose owner receives into it again.
         member _.Bytes(length: int) : Bytes =
             at <- at + length
+            let value = Array.zeroCreate<byte> length
 
-            if at <= bytes.Length then
-                bytes.Slice(at - length, length)
-            else
-                Bytes(Array.zeroCreate<byte> length)
+            if at <= bytes.Length then bytes.Span.Slice(at - length, length).CopyTo(Span value)
+
+            Bytes value
 
         member this.Endpoint() : Endpoint =
             let high = this.Number 8

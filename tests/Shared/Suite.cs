@@ -19,9 +19,17 @@ public sealed class FactAttribute(string claim) : Attribute
     /// <summary>Seconds after which a test that has not finished fails.</summary>
     public double Timeout { get; set; } = 60;
 
+    /// <summary>The transport that the test is about, if it is about one: see <see cref="TransportUnderTest"/>. In the other one's run it
+    /// does not exist.</summary>
+    public string? Over { get; set; }
+
     /// <summary>Whether the test may run beside others. Tests run one by one unless they say so.</summary>
     public bool Parallel { get; set; }
 }
+
+/// <summary>Marks tests, or a class of tests, that carry streams over sockets; <c>--streams</c> runs these only.</summary>
+[AttributeUsage(AttributeTargets.Class | AttributeTargets.Method)]
+public sealed class CarriesStreamsAttribute : Attribute;
 
 /// <summary>For a test that cannot run here: it is reported as skipped, with the reason, and never counts as passed.</summary>
 public static class Skip
@@ -96,32 +104,38 @@ public static class Check
 
 public static class Suite
 {
+    private const string Streams = "--streams";
+
     public static int Main(string[] args)
     {
-        var code = Runner.RunTestsWithCLIArgs([], args, Of(Assembly.GetExecutingAssembly()));
+        var tests = Of(Assembly.GetExecutingAssembly(), args.Contains(Streams));
+        var code = Runner.RunTestsWithCLIArgs([], [.. args.Where(arg => arg != Streams)], tests);
         Console.Out.Flush();
         Environment.Exit(code); // The threads of a test that hangs must not keep the process alive.
         return code;
     }
 
     /// <summary>All marked methods of an assembly: a list for each class, in the order of their names.</summary>
-    public static Test Of(Assembly assembly)
+    /// <param name="assembly">Where they are.</param>
+    /// <param name="onlyStreams">Whether only those marked <see cref="CarriesStreamsAttribute"/> count.</param>
+    public static Test Of(Assembly assembly, bool onlyStreams = false)
     {
         var lists =
             from type in assembly.GetTypes()
-            let tests = TestsOf(type).ToList()
+            let tests = TestsOf(type, onlyStreams && !type.IsDefined(typeof(CarriesStreamsAttribute))).ToList()
             where tests.Count > 0
             orderby type.Name
             select Runner.TestList(type.Name, tests);
         return Runner.TestList(assembly.GetName().Name!, lists.ToList());
     }
 
-    private static IEnumerable<Test> TestsOf(Type type)
+    private static IEnumerable<Test> TestsOf(Type type, bool onlyMarked)
     {
         foreach (var method in type.GetMethods(BindingFlags.DeclaredOnly | BindingFlags.Public | BindingFlags.NonPublic
                                                | BindingFlags.Static | BindingFlags.Instance))
         {
-            if (method.GetCustomAttribute<FactAttribute>() is not { } fact)
+            if (method.GetCustomAttribute<FactAttribute>() is not { } fact || !TransportUnderTest.Concerns(fact.Over)
+                || (onlyMarked && !method.IsDefined(typeof(CarriesStreamsAttribute))))
             {
                 continue;
             }

@@ -14,15 +14,19 @@ public static class Cells
     internal static readonly RelayPath Bad = new() { Loss = 0.1, Shuffle = TimeSpan.FromMilliseconds(50) };
 
     [Fact("we dial utp-native: a mebibyte each way arrives whole")]
+    [CarriesStreams]
     public static Task DialNative() => WeDialAsync(NpmPeer.Native);
 
     [Fact("utp-native dials us: a mebibyte each way arrives whole")]
+    [CarriesStreams]
     public static Task NativeDials() => TheyDialAsync(NpmPeer.Native);
 
     [Fact("we dial utp-punch: a mebibyte each way arrives whole")]
+    [CarriesStreams]
     public static Task DialPunch() => WeDialAsync(NpmPeer.Punch);
 
     [Fact("utp-punch dials us: a mebibyte each way arrives whole")]
+    [CarriesStreams]
     public static Task PunchDials() => TheyDialAsync(NpmPeer.Punch);
 
     [Fact("we dial utp-native over a path that loses a fifth in all and reorders: a mebibyte each way arrives whole", Timeout = 400, Parallel = true)]
@@ -50,6 +54,7 @@ public static class Cells
     public static Task LostSynAckToPunch() => LostSynAckAsync(NpmPeer.Punch);
 
     [Fact("the README's example works with utp-punch as the server")]
+    [CarriesStreams]
     public static async Task HelloToPunch()
     {
         await using var node = await BindAsync(NpmPeer.Punch);
@@ -61,6 +66,7 @@ public static class Cells
     }
 
     [Fact("the README's example works with utp-punch as the client")]
+    [CarriesStreams]
     public static async Task HelloFromPunch()
     {
         await using var node = await BindAsync(NpmPeer.Punch);

@@ -13,6 +13,7 @@ public static class HalfClose
     private const int Count = 300_000;
 
     [Fact("we dial and end; what utp-native sends after that still arrives")]
+    [CarriesStreams]
     public static async Task WeDialAndEndFirst()
     {
         await using var node = await BindAsync(NpmPeer.Native);
@@ -22,6 +23,7 @@ public static class HalfClose
     }
 
     [Fact("utp-native dials and we end; what it sends after that still arrives")]
+    [CarriesStreams]
     public static async Task WeAcceptAndEndFirst()
     {
         await using var node = await BindAsync(NpmPeer.Native);
@@ -32,6 +34,7 @@ public static class HalfClose
     }
 
     [Fact("we dial and utp-native ends; what we send after that still arrives")]
+    [CarriesStreams]
     public static async Task WeDialAndEndLast()
     {
         await using var node = await BindAsync(NpmPeer.Native);
@@ -46,6 +49,7 @@ public static class HalfClose
     }
 
     [Fact("utp-native dials and ends; what we send after that still arrives")]
+    [CarriesStreams]
     public static async Task WeAcceptAndEndLast()
     {
         await using var node = await BindAsync(NpmPeer.Native);
@@ -60,9 +64,11 @@ public static class HalfClose
     }
 
     [Fact("utp-native dials and ends without a word: an end, not an error")]
+    [CarriesStreams]
     public static Task SilentEndOfNative() => SilentEndAsync(NpmPeer.Native);
 
     [Fact("utp-punch dials and ends without a word: an end, not an error")]
+    [CarriesStreams]
     public static Task SilentEndOfPunch() => SilentEndAsync(NpmPeer.Punch);
 
     [Fact("we dial utp-native and end without a word: it sees the end")]

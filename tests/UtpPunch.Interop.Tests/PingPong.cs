@@ -30,6 +30,7 @@ public static class PingPong
     }
 
     [Fact("our punch stands in for the server: the package's tracker introduces it, and the package's client plays with it", Timeout = 120)]
+    [CarriesStreams]
     public static async Task OurServer()
     {
         Skip.Unless(NpmPeer.IsAvailable, NpmPeer.Missing);

@@ -33,9 +33,11 @@ public static class Refusals
     }
 
     [Fact("utp-native is destroyed while we write: our writes fail as reset")]
+    [CarriesStreams]
     public static Task NativeDestroyedWhileWeWrite() => DestroyedWhileWeWriteAsync(NpmPeer.Native);
 
     [Fact("utp-punch is destroyed while we write: our writes fail as reset")]
+    [CarriesStreams]
     public static Task PunchDestroyedWhileWeWrite() => DestroyedWhileWeWriteAsync(NpmPeer.Punch);
 
     // The same for utp-native would be a clean end, too early: its destroy() drops what JavaScript has buffered, and libutp
@@ -60,10 +62,12 @@ public static class Refusals
     public static Task PunchVanishes() => VanishesWhileWeWriteAsync(NpmPeer.Punch);
 
     [Fact("when we abort, utp-native sees a reset")]
+    [CarriesStreams]
     public static Task AbortToNative() =>
         AbortAsync(NpmPeer.Native, async peer => Check.Equal("UTP_ECONNRESET", (await peer.WaitAsync("error")).Message));
 
     [Fact("when we abort, utp-punch closes: to it a reset is an end like any other")]
+    [CarriesStreams]
     public static Task AbortToPunch() => AbortAsync(NpmPeer.Punch, peer => peer.WaitAsync("close"));
 
     private static async Task AbortAsync(string library, Func<NpmPeer, Task> isSeenBy)

@@ -8,6 +8,7 @@ namespace UtpPunch.Interop;
 public static class ToolCat
 {
     [Fact("two utp cat exchange five megabytes each way: equal by hash, and nothing but data on standard output")]
+    [CarriesStreams]
     public static async Task BothWays()
     {
         const int Count = 5_000_000;
@@ -53,6 +54,7 @@ public static class ToolCat
     }
 
     [Fact("the end of the dialler's input leaves the other direction open")]
+    [CarriesStreams]
     public static async Task DiallerEndsFirst()
     {
         using var listener = await ToolProcess.ListenAsync();
@@ -94,6 +96,7 @@ public static class ToolCat
     }
 
     [Fact("two utp cat understand each other in the dialect of utp-punch, too")]
+    [CarriesStreams]
     public static async Task PunchDialect()
     {
         using var listener = await ToolProcess.ListenAsync("--dialect utp-punch");
@@ -108,6 +111,7 @@ public static class ToolCat
     }
 
     [Fact("a peer that does not read stops the reading of standard input")]
+    [CarriesStreams]
     public static async Task InputWaits()
     {
         using var tool = await ToolProcess.ListenAsync();
@@ -119,6 +123,7 @@ public static class ToolCat
     }
 
     [Fact("standard output that nobody reads stops the peer")]
+    [CarriesStreams]
     public static async Task OutputWaits()
     {
         using var tool = await ToolProcess.ListenAsync(gather: false);

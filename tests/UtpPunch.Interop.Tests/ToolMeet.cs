@@ -10,6 +10,7 @@ namespace UtpPunch.Interop;
 public static class ToolMeet
 {
     [Fact("two utp punch meet, and exchange a greeting over a stream: the events in order, and code 0 on both sides")]
+    [CarriesStreams]
     public static async Task Punch()
     {
         using var server = await ToolProcess.IntroduceAsync();
@@ -48,6 +49,7 @@ public static class ToolMeet
     }
 
     [Fact("two utp cat meet, and exchange half a megabyte each way: equal by hash, and nothing but data on standard output")]
+    [CarriesStreams]
     public static async Task Cat()
     {
         const int Count = 500_000;

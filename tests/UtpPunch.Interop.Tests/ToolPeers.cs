@@ -4,6 +4,7 @@ using static UtpPunch.Interop.Interop;
 namespace UtpPunch.Interop;
 
 /// <summary>`utp cat` with the libraries of npm, in the dialect of each, in both roles.</summary>
+[CarriesStreams]
 public static class ToolPeers
 {
     private const int Count = 50_000;

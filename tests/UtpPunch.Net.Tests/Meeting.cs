@@ -152,7 +152,7 @@ public static class Meeting
         });
         for (var guest = 0; guest < Guests; guest++)
         {
-            await using var node = await Pair.BindAsync();
+            using var node = await Pair.BindAsync(); // Does not wait for the host to end its side.
             await using var stream = await new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("service").Within();
             await stream.WriteAsync(new[] { (byte)guest }).Within();
             Check.Equal(guest, stream.ReadByte());

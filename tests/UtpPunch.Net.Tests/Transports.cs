@@ -41,6 +41,24 @@ public static class Transports
             string.Join(' ', events.Select(received => (received.from, received.datagrams.SegmentSize, received.datagrams.Length))));
     }
 
+    [Fact("what came a millisecond later is no neighbour: each run has one time of arrival")]
+    public static void RunsInTime()
+    {
+        var events = new List<Event>();
+        var runs = new ReceivedRuns();
+        runs.Begin(events);
+        foreach (var arrivedAt in new[] { 5000, 5400, 6000, 6001, 6500, 9000, 3000 })
+        {
+            runs.Room(100);
+            runs.Add(Endpoint("1.1.1.1:1"), 100, 100, arrivedAt);
+        }
+
+        runs.Flush();
+        Check.Equal(
+            "3@5000 2@6001 2@9000",
+            string.Join(' ', events.Cast<Event.Received>().Select(one => $"{one.datagrams.Count}@{one.datagrams.ArrivedAt}")));
+    }
+
     [Fact("a run never crosses slabs, and no byte of a slab is used twice")]
     public static void Slabs()
     {

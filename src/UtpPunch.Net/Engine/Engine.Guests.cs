@@ -38,6 +38,9 @@ internal sealed partial class Engine
         bool IsReady { get; }
     }
 
+    /// <summary>Whether a user's thread serves the node.</summary>
+    public bool HasGuest => Volatile.Read(ref _guest) == 1;
+
     /// <summary>A read or a write begins to wait for somebody else to serve the node.</summary>
     public void BeginWaiting()
     {
@@ -72,7 +75,7 @@ internal sealed partial class Engine
                 return false;
             }
 
-            _guestCame = Clock.Now;
+            Volatile.Write(ref _guestCame, Clock.Now);
             Cycle(long.MinValue, isGuest: false);
         }
         finally
@@ -82,6 +85,18 @@ internal sealed partial class Engine
 
         Leave();
         return true;
+    }
+
+    /// <summary>Something that a guest waits for may be ready, by what another thread has done: it is to look.</summary>
+    public void WakeGuest() => _transport.Wake();
+
+    /// <summary>A callback may not wait for what needs another turn: nobody else could take it.</summary>
+    public void ThrowIfInTurn()
+    {
+        if (HasTurn)
+        {
+            throw new InvalidOperationException("A callback runs on the thread that serves the node: it must not wait for a stream.");
+        }
     }
 
     /// <summary>
@@ -96,15 +111,17 @@ internal sealed partial class Engine
             return false;
         }
 
-        _guestCame = Clock.Now;
-        if (!Monitor.TryEnter(_wheel))
-        {
-            _transport.Wake();
-            Monitor.Enter(_wheel);
-        }
-
+        var holds = false;
         try
         {
+            Volatile.Write(ref _guestCame, Clock.Now);
+            Monitor.TryEnter(_wheel, ref holds);
+            if (!holds)
+            {
+                _transport.Wake();
+                Monitor.Enter(_wheel, ref holds);
+            }
+
             while (!what.IsReady && !IsOver && Clock.Now < until)
             {
                 Cycle(until, isGuest: true);
@@ -112,7 +129,11 @@ internal sealed partial class Engine
         }
         finally
         {
-            Monitor.Exit(_wheel);
+            if (holds)
+            {
+                Monitor.Exit(_wheel);
+            }
+
             Leave();
         }
 

@@ -195,6 +195,11 @@ internal sealed partial class Engine
                 }
             }
         }
+        catch (ThreadInterruptedException) when (!HasTurn)
+        {
+            // A guest was interrupted while it waited for the turn: that is its own affair, and the node's next servant goes on.
+            throw;
+        }
         catch (Exception error)
         {
             Break(error);

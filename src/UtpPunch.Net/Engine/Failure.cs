@@ -93,8 +93,14 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
         remote,
         System.Net.Sockets.SocketError.TimedOut);
 
-    public static Failure Fault(Exception cause) =>
-        new(UtpError.InternalError, $"The node broke down: {cause.Message}", null, null, cause);
+    /// <summary>The node broke down: by a fault of ours, or because its socket was taken away.</summary>
+    public static Failure Fault(Exception cause)
+    {
+        var why = cause is ObjectDisposedException or SocketException { SocketErrorCode: System.Net.Sockets.SocketError.NotSocket }
+            ? "somebody has closed its socket."
+            : cause.Message;
+        return new(UtpError.InternalError, $"The node broke down: {why}", null, null, cause);
+    }
 
     public static UtpException TimedOut(string operation, int milliseconds, IPEndPoint remote) =>
         new(UtpError.OperationTimedOut,

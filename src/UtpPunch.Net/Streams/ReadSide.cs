@@ -25,6 +25,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     private bool _reading;
     private bool _waiting;
     private bool _blocked;
+    private int _driver;
     private bool _ended;
     private bool _disposed;
     private bool _deaf;
@@ -310,10 +311,21 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
             {
                 return;
             }
+
+            stream.Engine.ThrowIfInTurn();
+            _driver = Environment.CurrentManagedThreadId;
         }
 
         // Who waits may as well look at the socket; if another thread does, it will wake us.
-        stream.Engine.Drive(this, timeoutMs == Timeout.Infinite ? long.MaxValue : started + (timeoutMs * 1000L));
+        try
+        {
+            stream.Engine.Drive(this, timeoutMs == Timeout.Infinite ? long.MaxValue : started + (timeoutMs * 1000L));
+        }
+        finally
+        {
+            Volatile.Write(ref _driver, 0);
+        }
+
         lock (_gate)
         {
             if (IsReady)
@@ -378,6 +390,11 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
         if (_blocked)
         {
             Monitor.PulseAll(_gate);
+        }
+
+        if (_driver != 0 && _driver != Environment.CurrentManagedThreadId)
+        {
+            stream.Engine.WakeGuest(); // It waits on the socket, where nothing need come.
         }
 
         if (!_waiting)

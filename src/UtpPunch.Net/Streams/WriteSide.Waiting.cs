@@ -19,6 +19,7 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
     private State _state;
     private bool _thenSeal;
     private bool _blocked;
+    private int _driver;
     private int _blockedFor;
 
     void IThreadPoolWorkItem.Execute()
@@ -142,6 +143,20 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
+    // Under the lock: a synchronous write that waits is to look again, wherever it waits.
+    private void Unblock()
+    {
+        if (_blocked)
+        {
+            Monitor.PulseAll(_gate);
+        }
+
+        if (_driver != 0 && _driver != Environment.CurrentManagedThreadId)
+        {
+            _stream.Engine.WakeGuest();
+        }
+    }
+
     private void Cancel(CancellationToken cancellationToken)
     {
         lock (_gate)
@@ -167,8 +182,27 @@ internal sealed partial class WriteSide : IValueTaskSource, IThreadPoolWorkItem
 
     private void WaitBlocking(int wanted, long started, int timeoutMs)
     {
-        _blockedFor = wanted;
-        _stream.Engine.Drive(this, timeoutMs == Timeout.Infinite ? long.MaxValue : started + (timeoutMs * 1000L));
+        lock (_gate)
+        {
+            _blockedFor = wanted;
+            if (IsUnblocked)
+            {
+                return;
+            }
+
+            _stream.Engine.ThrowIfInTurn();
+            _driver = Environment.CurrentManagedThreadId;
+        }
+
+        try
+        {
+            _stream.Engine.Drive(this, timeoutMs == Timeout.Infinite ? long.MaxValue : started + (timeoutMs * 1000L));
+        }
+        finally
+        {
+            Volatile.Write(ref _driver, 0);
+        }
+
         lock (_gate)
         {
             if (IsUnblocked)

@@ -184,10 +184,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
             _limit = _entered + room;
             _bytes.Recycle(Acknowledged);
             _drains.Complete(Acknowledged);
-            if (_blocked)
-            {
-                Monitor.PulseAll(_gate);
-            }
+            Unblock();
         }
 
         GoOn();
@@ -210,10 +207,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         {
             _failure ??= failure;
             _drains.Fail(_failure.ToException());
-            if (_blocked)
-            {
-                Monitor.PulseAll(_gate);
-            }
+            Unblock();
         }
 
         GoOn();
@@ -227,10 +221,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
             _disposed = true;
             _sealed = true;
             _drains.Fail(new ObjectDisposedException(typeof(UtpStream).FullName));
-            if (_blocked)
-            {
-                Monitor.PulseAll(_gate);
-            }
+            Unblock();
         }
 
         GoOn();

@@ -3,11 +3,15 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// Packs received datagrams one behind the other into slabs, and joins neighbours of one source and one size into one
+/// Packs received datagrams one behind the other into slabs, and joins neighbours of one source and one size that came together into one
 /// <see cref="Datagrams"/> (the last may be shorter). A slab's used part is never written again: it belongs to the core.
 /// </summary>
 internal sealed class ReceivedRuns
 {
+    // A run has one time of arrival, the first one's. Of those behind it that much is forgotten, and congestion control, which goes by the
+    // least delay that was ever seen, takes it for a faster path.
+    private const long Together = 1000;
+
     private byte[] _slab = [];
     private int _used;
     private Endpoint _source;
@@ -37,7 +41,8 @@ internal sealed class ReceivedRuns
     public void Add(Endpoint source, int length, int segment, long arrivedAt)
     {
         segment = Math.Max(1, segment);
-        if (!_open || length == 0 || segment > _segment || (segment < _segment && length > segment) || !source.Equals(_source))
+        if (!_open || length == 0 || segment > _segment || (segment < _segment && length > segment) || !source.Equals(_source)
+            || arrivedAt - _arrivedAt > Together)
         {
             Flush();
             _source = source;

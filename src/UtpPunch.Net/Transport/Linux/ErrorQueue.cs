@@ -11,7 +11,9 @@ internal sealed unsafe class ErrorQueue : IDisposable
 {
     private const int NameSize = 32;
     private const int ControlSize = 256;
-    private const int MaxErrors = 64;
+
+    // The queue holds some thousands at most, and while one is left it fails sends to others.
+    private const int MaxErrors = 4096;
 
     // Room for headers of IP and UDP, after which the payload counts.
     private const int HeadersOfIPv4 = 28;

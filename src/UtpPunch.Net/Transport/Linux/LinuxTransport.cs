@@ -17,6 +17,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     private const nuint TimerSlackNanoseconds = 1000;
 
     private readonly SafeSocketHandle _handle;
+    private readonly SendMessage _send;
     private readonly EventFile _waker;
     private readonly ReceiveSlots _slots = new();
     private readonly SegmentedSends _sends = new();
@@ -25,11 +26,16 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     private Libc.PollFile[] _polled = new Libc.PollFile[2];
     private bool _segments;
 
+    /// <summary>Hands a message to the system: 0, or an <c>errno</c>.</summary>
+    internal delegate int SendMessage(SafeHandle socket, Libc.Message* message);
+
     /// <param name="socket">Bound and non-blocking; it belongs to the transport.</param>
-    public LinuxTransport(Socket socket)
+    /// <param name="send">The system's own by default; tests have others, since no loopback device is ever stuck.</param>
+    public LinuxTransport(Socket socket, SendMessage? send = null)
         : base(socket)
     {
         _handle = socket.SafeHandle;
+        _send = send ?? Libc.TrySend;
         _waker = new EventFile();
         _segments = Try(Libc.SOL_UDP, Libc.UDP_SEGMENT, 0);
         Try(Libc.SOL_UDP, Libc.UDP_GRO, 1);
@@ -158,9 +164,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
                 {
                     if (taken > 1 && (error.IsTooLong() || error is SocketError.InvalidArgument or SocketError.SocketError))
                     {
-                        // The segments are longer than the device takes; or this system, or this device, segments nothing.
-                        _segments &= error.IsTooLong();
-                        return SendPackets(remote, address, train, start, count - start);
+                        return SendUnsegmented(remote, address, train, start, error);
                     }
 
                     if (error.IsTooLong())
@@ -197,8 +201,18 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         (_errors.Drain(_handle, OnTooLong) && !error.IsTooLong() && failures < MaxStaleErrors)
         || base.MayBeStale(error, failures);
 
+    // Either the segments are longer than the device takes, or there is no way, or this system segments nothing; one by one it shows
+    // which: what is refused together and taken one by one is not for segmenting.
+    private bool SendUnsegmented(Endpoint remote, SocketAddress address, Train train, int start, SocketError error)
+    {
+        var dropped = Dropped;
+        var hasWay = SendPackets(remote, address, train, start, train.Count - start);
+        _segments &= Dropped > dropped || error is not (SocketError.InvalidArgument or SocketError.SocketError);
+        return hasWay;
+    }
+
     private SocketError Send(Libc.Message* message) =>
-        Libc.Send(_handle, message, Libc.MSG_DONTWAIT) >= 0 ? SocketError.Success : SocketErrors.OfLinux(Marshal.GetLastPInvokeError());
+        _send(_handle, message) is not 0 and var error ? SocketErrors.OfLinux(error) : SocketError.Success;
 
     // How long the datagram was it does not say: longer than what passes.
     private void OnTooLong(Endpoint remote, int limit) => News.Add(Event.NewTooLong(remote, limit + 1, limit));

@@ -159,19 +159,4 @@ internal sealed unsafe class ReceiveSlots : IDisposable
         _pins[slot].Free();
         _slabs[slot] = null;
     }
-
-    /// <summary>The kernel stamps by the wall clock; the node counts by one that never jumps.</summary>
-    private readonly record struct Clocks(long Monotonic, long Wall)
-    {
-        public static Clocks Read()
-        {
-            Libc.Timespec wall;
-            Libc.GetTime(Libc.CLOCK_REALTIME, &wall);
-            return new Clocks(Clock.Now, wall.Microseconds);
-        }
-
-        // What seems to lie in the future, or further back than a socket keeps anything, is a wall clock that was set.
-        public long ToMonotonic(long wall) =>
-            Wall - wall is >= 0 and < Clock.MicrosecondsPerSecond and var age ? Monotonic - age : Monotonic;
-    }
 }

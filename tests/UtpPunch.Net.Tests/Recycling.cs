@@ -1,0 +1,211 @@
+using System.Buffers;
+
+namespace UtpPunch.Tests;
+
+/// <summary>
+/// Slabs and written arrays are used again, for other streams and by whoever else rents from the pool. Nobody may ever see that: every
+/// byte of these streams is that of its place.
+/// </summary>
+public static class Recycling
+{
+    private const int MostRead = 200_000;
+
+    [Fact("readers of any pace never see their bytes overwritten, whatever is received and rented meanwhile", Timeout = 120)]
+    public static async Task SlowReaders()
+    {
+        using var scribbling = new CancellationTokenSource();
+        var scribbler = Task.Run(() => ScribbleAsync(scribbling.Token));
+        foreach (var packetSize in new[] { 1400, 9000, 20_000, 65_507 })
+        {
+            await using var server = await Pair.BindAsync(options => Sized(options, packetSize));
+            await using var client = await Pair.BindAsync(options => Sized(options, packetSize));
+            var listener = server.Listen();
+            await Task.WhenAll(Enumerable.Range(0, 8).Select(async index =>
+            {
+                var near = await client.ConnectAsync(server.LocalEndPoint);
+                await near.WriteAsync(new[] { (byte)index });
+                var far = await listener.AcceptAsync();
+                var key = far.ReadByte();
+                await Task.WhenAll(
+                    WriteAsync(near, index, 2_000_000), ReadAsync(far, key, 2_000_000), WriteAsync(far, key + 100, 500_000),
+                    ReadAsync(near, index + 100, 500_000));
+            })).Within();
+            client.Dispose();
+            server.Dispose();
+        }
+
+        await scribbling.CancelAsync();
+        await scribbler;
+    }
+
+    [Fact("packets ahead of their turn, and packets that are sent again, keep their bytes, small and large", Timeout = 120)]
+    public static async Task LostAndShuffled()
+    {
+        using var scribbling = new CancellationTokenSource();
+        var scribbler = Task.Run(() => ScribbleAsync(scribbling.Token));
+        foreach (var packetSize in new[] { 1400, 20_000 })
+        {
+            await using var server = await Pair.BindAsync(options => Sized(options, packetSize));
+            using var relay = UdpRelay.Symmetric(
+                server.LocalEndPoint,
+                new RelayPath { Loss = 0.03, Shuffle = TimeSpan.FromMilliseconds(2) });
+            await using var client = await Pair.BindAsync(options => Sized(options, packetSize));
+            var accepting = server.Listen().AcceptAsync().AsTask();
+            var near = await client.ConnectAsync(relay.EndPoint).Within();
+            var far = await accepting.Within();
+            const int Length = 1_000_000;
+            await Task.WhenAll(
+                WriteAsync(near, 1, Length), ReadAsync(far, 1, Length), WriteAsync(far, 2, Length), ReadAsync(near, 2, Length)).Within();
+            Check.That(near.GetStatistics().Retransmissions > 0);
+            client.Dispose();
+            server.Dispose();
+        }
+
+        await scribbling.CancelAsync();
+        await scribbler;
+    }
+
+    [Fact("a stream that is disposed or aborted while its reader copies gives it the bytes of a prefix, and then fails", Timeout = 120)]
+    public static async Task EndedWhileCopying()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var client = await Pair.BindAsync();
+        var listener = server.Listen();
+        var random = new Random(4);
+        for (var turn = 0; turn < 60; turn++)
+        {
+            var near = await client.ConnectAsync(server.LocalEndPoint).Within();
+            var far = await listener.AcceptAsync().Within();
+            var writing = Task.Run(() => WriteUntilBrokenAsync(near, turn));
+            var read = 0;
+            var reading = Task.Run(async () =>
+            {
+                var buffer = new byte[MostRead];
+                while (true)
+                {
+                    var count = turn % 2 == 0 ? far.Read(buffer) : await far.ReadAsync(buffer);
+                    CheckPlaces(turn, read, buffer.AsSpan(0, count));
+                    Volatile.Write(ref read, read + count);
+                }
+            });
+            var enough = random.Next(1, 2_000_000);
+            await Waiting.UntilAsync(() => Volatile.Read(ref read) >= enough || reading.IsCompleted);
+            if (turn % 3 == 0)
+            {
+                far.Abort();
+            }
+            else
+            {
+                far.Dispose();
+            }
+
+            var error = await Check.ThrowsAsync<Exception>(() => reading.Within());
+            Check.That(error is ObjectDisposedException or UtpException { Error: UtpError.Aborted }, error.ToString());
+            near.Abort();
+            await writing.Within();
+        }
+
+        client.Dispose();
+        server.Dispose();
+    }
+
+    private static void Sized(UtpNodeOptions options, int packetSize)
+    {
+        options.PacketSize = packetSize;
+        options.ReceiveBufferSize = options.SendBufferSize = 512 * 1024;
+    }
+
+    /// <summary>The byte at a place of a stream: neighbours, packets, slabs and streams all differ.</summary>
+    private static byte At(int key, int place) => (byte)((place * 7) + (place >> 8) + (place >> 16) + (key * 31));
+
+    private static void Fill(int key, int place, Span<byte> bytes)
+    {
+        for (var index = 0; index < bytes.Length; index++)
+        {
+            bytes[index] = At(key, place + index);
+        }
+    }
+
+    private static void CheckPlaces(int key, int place, ReadOnlySpan<byte> bytes)
+    {
+        for (var index = 0; index < bytes.Length; index++)
+        {
+            if (bytes[index] != At(key, place + index))
+            {
+                Check.That(false, $"stream {key}, place {place + index}: {bytes[index]:X2} instead of {At(key, place + index):X2}");
+            }
+        }
+    }
+
+    private static async Task WriteAsync(UtpStream stream, int key, int length)
+    {
+        var random = new Random(key);
+        var buffer = new byte[300_000];
+        for (var place = 0; place < length;)
+        {
+            var count = Math.Min(length - place, random.Next(3) == 0 ? random.Next(1, 3000) : random.Next(1, buffer.Length));
+            Fill(key, place, buffer.AsSpan(0, count));
+            await stream.WriteAsync(buffer.AsMemory(0, count));
+            buffer.AsSpan(0, count).Fill(0xEE); // It is the writer's again.
+            place += count;
+        }
+
+        stream.CompleteWrites();
+    }
+
+    private static async Task ReadAsync(UtpStream stream, int key, int length)
+    {
+        var random = new Random(key);
+        var buffer = new byte[MostRead];
+        var place = 0;
+        while (true)
+        {
+            var count = await stream.ReadAsync(buffer.AsMemory(0, random.Next(3) == 0 ? random.Next(1, 2000) : random.Next(1, MostRead)));
+            if (count == 0)
+            {
+                break;
+            }
+
+            CheckPlaces(key, place, buffer.AsSpan(0, count));
+            place += count;
+            if (random.Next(16) == 0)
+            {
+                await Task.Delay(random.Next(3)); // A reader's pause is what is tested.
+            }
+        }
+
+        Check.Equal(length, place);
+    }
+
+    private static async Task WriteUntilBrokenAsync(UtpStream stream, int key)
+    {
+        var buffer = new byte[100_000];
+        try
+        {
+            for (var place = 0; ; place += buffer.Length)
+            {
+                Fill(key, place, buffer);
+                await stream.WriteAsync(buffer);
+            }
+        }
+        catch (Exception error) when (error is UtpException or ObjectDisposedException)
+        {
+        }
+    }
+
+    /// <summary>Rents what others have given back, as any other code of the process may, and writes all over it.</summary>
+    private static async Task ScribbleAsync(CancellationToken end)
+    {
+        while (!end.IsCancellationRequested)
+        {
+            var rented = Enumerable.Range(0, 8).Select(_ => ArrayPool<byte>.Shared.Rent(Slab.Size)).ToArray();
+            foreach (var array in rented)
+            {
+                array.AsSpan().Fill(0xDD);
+                ArrayPool<byte>.Shared.Return(array);
+            }
+
+            await Task.Delay(1, CancellationToken.None);
+        }
+    }
+}
