@@ -36,7 +36,11 @@ type Ledbat private (packet: int, target: Duration, scaled: int64, threshold: in
             // RFC 6817, 2.4.2: a window that is not in use does not grow.
             let allowed = int64 acknowledgement.Flight + int64 (max bytes packet)
 
-            if window < threshold && queueing * 10L < target * 9L then
+            // Before the first loss nobody knows how much is too much. A queue that does not show in the delay would have to overflow
+            // first; while there is one, the window is in no hurry (RFC 9406).
+            let isHeld = acknowledgement.Held && threshold = System.Int32.MaxValue
+
+            if window < threshold && not isHeld && queueing * 10L < target * 9L then
                 this.With(max scaled (min (scaled + (int64 bytes <<< scale)) (allowed <<< scale)), threshold)
             else
                 // cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd, with off_target between -10 and 1 and a GAIN of 1.
@@ -54,11 +58,20 @@ type Ledbat private (packet: int, target: Duration, scaled: int64, threshold: in
                     else
                         scaled + change
 
-                this.With(fresh, min threshold (max window packet))
+                this.With(
+                    fresh,
+                    (if isHeld && queueing * 10L < target * 9L then
+                         threshold
+                     else
+                         min threshold (max window packet))
+                )
 
         member this.Lost() =
             // RFC 5681, equation 4: two packets are left, or the next loss could only show by the clock. A time-out leaves one.
             let half = max (2 * packet) (int (scaled >>> scale) / 2)
             this.With(int64 half <<< scale, half)
 
-        member this.TimedOut flight = this.With(0L, max (2 * packet) (flight / 2))
+        member this.TimedOut flight =
+            // RFC 5681, 3.1: once for all time-outs in a row. After the first one nothing is left to be halved.
+            let isAgain = int (scaled >>> scale) <= packet && threshold < System.Int32.MaxValue
+            this.With(0L, max (2 * packet) (if isAgain then threshold else flight / 2))

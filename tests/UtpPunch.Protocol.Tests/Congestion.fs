@@ -10,7 +10,8 @@ let private target = Time.milliseconds 100
 let private fresh () : ICongestion = Ledbat(packet, target)
 
 let private acked bytes flight queueingMs (congestion: ICongestion) =
-    congestion.Acknowledged { Bytes = bytes; Flight = flight; Queueing = ValueSome(Time.milliseconds queueingMs) }
+    congestion.Acknowledged
+        { Bytes = bytes; Flight = flight; Queueing = ValueSome(Time.milliseconds queueingMs); Held = false }
 
 /// A round trip's worth of acknowledgements, two packets each, with the window in use.
 let private roundTrip queueingMs (congestion: ICongestion) =
@@ -76,6 +77,15 @@ let private ledbat =
 
           Expect.isLessThan congestion.Window (60 * packet) "then one packet a round trip"
       }
+      test "of several time-outs in a row only the first one sets the threshold (RFC 5681, 3.1)" {
+          let flight = 100 * packet
+          let mutable congestion = ((avoiding flight).TimedOut flight).TimedOut packet
+
+          for _ in 1..5 do
+              congestion <- roundTrip 0 congestion
+
+          Expect.equal congestion.Window (32 * packet) "five doublings"
+      }
       test "the first delay near the target ends slow start" {
           let congestion = acked (2 * packet) (10 * packet) 95 (roundTrip 0 (fresh ()))
           let before = congestion.Window
@@ -114,7 +124,8 @@ let private ledbat =
           let congestion = avoiding (50 * packet)
 
           let grown =
-              congestion.Acknowledged { Bytes = congestion.Window; Flight = congestion.Window; Queueing = ValueNone }
+              congestion.Acknowledged
+                  { Bytes = congestion.Window; Flight = congestion.Window; Queueing = ValueNone; Held = false }
 
           Expect.equal (grown.Window - congestion.Window) packet "growth"
       } ]

@@ -13,6 +13,7 @@ let main args =
           Congestion.tests
           Handshake.tests
           Flow.tests
+          Tails.tests
           Closing.tests
           Hostile.tests
           Monkey.tests
