@@ -91,6 +91,19 @@ let private ledbat =
           let before = congestion.Window
           Expect.isLessThanOrEqual ((roundTrip 0 congestion).Window - before) packet "growth in the next round trip"
       }
+      test
+          "while packets wait in the peer's socket, the first slow start is in no hurry; when they no longer do, it goes on" {
+          let held bytes (congestion: ICongestion) =
+              congestion.Acknowledged
+                  { Bytes = bytes; Flight = congestion.Window; Queueing = ValueSome 0L<us>; Held = true }
+
+          let start = roundTrip 0 (fresh ())
+          let waiting = held start.Window start
+          Expect.equal (waiting.Window - start.Window) packet "growth in a round trip"
+          Expect.equal (roundTrip 0 waiting).Window (2 * waiting.Window) "then doubled again"
+          let recovering = (avoiding (100 * packet)).TimedOut(100 * packet)
+          Expect.equal (held packet recovering).Window (2 * packet) "after a time-out it is known how much is too much"
+      }
       test "without a queue it grows by one packet a round trip" {
           for packets in [ 4; 20; 200; 2_000 ] do
               let congestion = avoiding (packets * packet)

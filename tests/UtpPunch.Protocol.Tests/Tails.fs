@@ -183,6 +183,17 @@ let private shares =
               (Time.seconds 15)
               true
       }
+      test "acknowledgements that are late on their way do not hold the first slow start up" {
+          for jitter in [ 0; 10; 30; 60 ] do
+              let late = { Link.perfect with Jitter = Time.milliseconds jitter }
+              let pair = Pair(7UL, NodeOptions.standard, NodeOptions.standard, Link.perfect, late)
+              let struct (a, b) = connected pair
+              write pair pair.A a (content 1_000_000)
+              let start = pair.Now
+              run (Time.seconds 10) pair "all has arrived" (fun () -> b.Received.Count = 1_000_000)
+              // Seven doublings make 1270 packets out of ten.
+              Expect.isLessThan (pair.Now - start) (7L * Time.milliseconds (20 + jitter)) $"jitter of {jitter} ms"
+      }
       test "a queue of four packets: a stream uses half of the link at least" {
           let pair =
               pairOf NodeOptions.standard { Link.perfect with Rate = 1_000_000; Queue = Time.milliseconds 4 }
