@@ -57,7 +57,9 @@ module internal Arrivals =
                 connection.StepBytes <- connection.StepBytes + acknowledged.Bytes
 
             match acknowledged.RoundTrip with
-            | ValueSome sample -> connection.Rtt <- Rtt.observe sample connection.Rtt
+            | ValueSome sample ->
+                connection.Rtt <- Rtt.observe sample connection.Rtt
+                Connection.hold sample header.TimestampDifference connection.Difference connection
             | ValueNone -> ()
 
             if acknowledged.Freed > 0 then
@@ -66,7 +68,9 @@ module internal Arrivals =
                 connection.Rtt <- Rtt.answered acknowledged.Again connection.Rtt
                 connection.RetransmitAt <- Time.never
                 connection.LossProbeAt <- Time.never
-                connection.LossProbes <- 0
+
+                // One packet that was sent again and arrived is no progress that another probe could build on.
+                if acknowledged.Fresh || acknowledged.Freed > 1 then connection.LossProbes <- 0
 
             if acknowledged.Congested then
                 connection.StepCongested <- true

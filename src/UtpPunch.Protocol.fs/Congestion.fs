@@ -10,6 +10,8 @@ type Acknowledgement =
         Flight: int
         /// How much longer than at best our packets are under way; none while the peer measures nothing.
         Queueing: Duration voption
+        /// Packets wait where that does not show, in the peer's socket: round trips are longer, and neither direction's way is.
+        Held: bool
     }
 
 /// Where a congestion controller plugs in. A controller is a value: each call gives the next one. Integers only.

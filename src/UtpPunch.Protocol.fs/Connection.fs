@@ -59,6 +59,8 @@ type internal Connection =
         /// The delay of our packets, as the peer measures it, and of the peer's, as we do.
         mutable OurDelay: Delay voption
         mutable TheirDelay: Delay voption
+        /// How many round trips in a row were longer than what either way explains.
+        mutable Held: int
         /// What goes out as `timestamp_difference`.
         mutable Difference: uint32
         mutable IdleTimeout: Duration
@@ -73,7 +75,7 @@ type internal Connection =
         /// How often it fired since the last sign of progress.
         mutable TimeoutsInARow: int
         mutable LossProbeAt: Instant
-        /// How often the oldest packet was sent again to provoke an acknowledgement since the last sign of progress.
+        /// How often a packet was sent again to provoke an acknowledgement since the last sign of progress.
         mutable LossProbes: int
         mutable WindowProbeAt: Instant
         mutable AckAt: Instant
@@ -151,6 +153,7 @@ module internal Connection =
               LargestHeard = options.PacketSize - Wire.HeaderLength }
           OurDelay = ValueNone
           TheirDelay = ValueNone
+          Held = 0
           Difference = 0u
           IdleTimeout = options.IdleTimeout
           LastHeardAt = now
@@ -212,6 +215,24 @@ module internal Connection =
             let rtt = connection.Rtt
             ValueSome(if Rtt.isKnown rtt then min queueing (rtt.Latest - rtt.Least) else queueing)
         | ValueNone -> ValueNone
+
+    /// Round trips that have to say the same before it is believed (RFC 9406: N_RTT_SAMPLE).
+    let private heldLeast = 8
+
+    /// RFC 9406, 4.2: an eighth of the round trip, but from 4 to 16 ms.
+    let private heldAfter (rtt: Rtt) = max (Time.milliseconds 4) (min (Time.milliseconds 16) (rtt.Least / 8L))
+
+    /// Takes a round trip whose packets were under way for so long, there and back. A receive call that comes late makes the round
+    /// trip longer, but no delay that is measured from when the system has received a packet.
+    let hold roundTrip there back connection =
+        match connection.OurDelay, connection.TheirDelay with
+        | ValueSome ours, ValueSome theirs when there <> 0u ->
+            let growth = roundTrip - connection.Rtt.Least
+            let held = growth - Delay.excess there ours - Delay.excess back theirs
+            connection.Held <- if held >= heldAfter connection.Rtt then connection.Held + 1 else 0
+        | _ -> connection.Held <- 0
+
+    let isHeld connection = connection.Held >= heldLeast
 
     let statistics connection : StreamStatistics =
         { RoundTrip = connection.Rtt.Smoothed

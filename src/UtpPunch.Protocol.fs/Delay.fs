@@ -68,6 +68,10 @@ module Delay =
         let current = min (min delay.R0 delay.R1) (min delay.R2 delay.R3)
         Time.microseconds (int64 current - int64 delay.Base)
 
+    /// How much longer than at best the packet of this sample was under way.
+    let excess (sample: uint32) (delay: Delay) : Duration =
+        Time.microseconds (max 0L (int64 (int (sample - delay.Reference)) - int64 delay.Base))
+
     /// The least delay, on its own scale: only its changes mean anything.
     let least (delay: Delay) = delay.Base
 

@@ -52,6 +52,12 @@ type internal Deque<'T> private (items: 'T[], head: int, count: int) =
         items[head + index] <- value
         count <- count + 1
 
+    member _.Remove(index: int) =
+        own 0
+        count <- count - 1
+        Array.Copy(items, head + index + 1, items, head + index, count - index)
+        items[head + count] <- Unchecked.defaultof<'T>
+
     member _.Pop() =
         let value = items[head]
         head <- head + 1

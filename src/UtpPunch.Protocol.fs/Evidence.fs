@@ -11,6 +11,13 @@ type internal Evidence() =
 
     /// The latest transmission that certainly arrived.
     member val ArrivedOrder = -1L with get, set
+    /// The same of what was sent again, as far as the first sending cannot have been answered instead. Kept apart: what it
+    /// overtook was not late, it waited for it.
+    member val ArrivedAgain = -1L with get, set
+    /// Up to here the last acknowledgement could have named what the peer holds.
+    member val Named = SeqNr 0us with get, set
+    /// The peer has named more than libutp's 32 packets: it names all that it holds.
+    member val NamesAll = false with get, set
     /// How often the same acknowledgement came again.
     member val Duplicates = 0 with get, set
     /// Packets have overtaken each other: three that arrived behind a missing one prove nothing any more.
@@ -29,6 +36,9 @@ type internal Evidence() =
     member this.Copy() =
         Evidence(
             ArrivedOrder = this.ArrivedOrder,
+            ArrivedAgain = this.ArrivedAgain,
+            Named = this.Named,
+            NamesAll = this.NamesAll,
             Duplicates = this.Duplicates,
             PathReorders = this.PathReorders,
             From = this.From,
@@ -49,6 +59,23 @@ type internal Evidence() =
 
         this.Unnamed <- max 0 (this.Unnamed - part.Count)
         this.ArrivedOrder <- max this.ArrivedOrder (part.Order + int64 (part.Count - 1))
+
+    /// Packets that were sent again are acknowledged. Sooner than any round trip it is the first sending that was answered
+    /// (RFC 8985, 6.2, step 2).
+    member this.ArriveAgain(part: Run, now: Instant, rtt: Rtt) =
+        if Rtt.isKnown rtt && now - part.SentAt >= rtt.Least then
+            this.ArrivedAgain <- max this.ArrivedAgain (part.Order + int64 (part.Count - 1))
+
+    /// How far an acknowledgement reaches: a peer that has nothing to name holds nothing.
+    member this.Reach(ackNr: SeqNr, sack: Bytes, next: SeqNr) =
+        if not sack.IsEmpty then
+            this.PeerSacks <- true
+            this.NamesAll <- this.NamesAll || sack.Length > 4
+
+        this.Named <-
+            if not this.PeerSacks then ackNr
+            elif sack.IsEmpty || this.NamesAll then next + -1
+            else ackNr + (1 + 8 * sack.Length)
 
     /// The oldest packet is a later one now.
     member this.Advance(oldest: SeqNr) =
@@ -73,6 +100,12 @@ type internal Evidence() =
         else
             ValueNone
 
+    /// Whether one packet behind all that it can name is all that the peer holds.
+    member this.IsFirstUnnamed(ackNr: SeqNr, sack: Bytes) =
+        not sack.IsEmpty
+        && this.Unnamed <= 1
+        && this.OvertakenTo = ValueSome(ackNr + (8 * sack.Length + 2 - Evidence.Threshold))
+
     member private this.IsOvertaken(run: Run) =
         match this.OvertakenTo with
         | ValueSome last -> run.Transmissions = 1 && last - run.First >= 0
@@ -91,7 +124,15 @@ type internal Evidence() =
     /// (RFC 6675 for a first transmission, the order of sending for a later one), and in any case by age.
     member this.IsLost(run: Run, behind: int, now: Instant, rtt: Rtt) =
         let isOvertaken = this.IsOvertaken run
-        let later = this.ArrivedOrder - (run.Order + int64 (run.Count - 1))
+        let last = run.Count - 1
+
+        let arrived =
+            if run.Transmissions > 1 && this.Named - (run.First + last) >= 0 then
+                max this.ArrivedOrder this.ArrivedAgain
+            else
+                this.ArrivedOrder
+
+        let later = arrived - (run.Order + int64 last)
 
         let seen =
             if isOvertaken then int64 Evidence.Threshold

@@ -41,7 +41,12 @@ type Ledbat private (packet: int, smallest: int, target: Duration, earned: int64
             // RFC 6817, 2.4.2: a window that is not in use does not grow.
             let allowed = int64 acknowledgement.Flight + int64 (max bytes packet)
 
-            if window < threshold && queueing * 10L < target * 9L then
+            // Before the first loss nobody knows how much is too much. A queue that does not show in the delay would have to overflow
+            // first; while there is one, the window is in no hurry (RFC 9406).
+            let isHeld = acknowledgement.Held && threshold = System.Int32.MaxValue
+            let isShort = queueing * 10L < target * 9L
+
+            if window < threshold && not isHeld && isShort then
                 this.With(max earned (min (earned + (int64 bytes <<< scale)) (allowed <<< scale)), lent, threshold)
             else
                 // cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd, with off_target between -10 and 1 and a GAIN of 1.
@@ -53,7 +58,7 @@ type Ledbat private (packet: int, smallest: int, target: Duration, earned: int64
                     * int64 packet
                     / int64 (max packet window)
 
-                let threshold = min threshold (max window packet)
+                let threshold = if isHeld && isShort then threshold else min threshold (max window packet)
 
                 if change > 0L then
                     this.With(max earned (min (earned + change) (allowed <<< scale)), lent, threshold)
@@ -65,7 +70,10 @@ type Ledbat private (packet: int, smallest: int, target: Duration, earned: int64
             let half = max (2 * packet) (int (scaled >>> scale) / 2)
             this.With(max (Ledbat.Two smallest) (earned / 2L), Ledbat.Two packet, half)
 
-        member this.TimedOut flight = this.With(0L, 0L, max (2 * packet) (flight / 2))
+        member this.TimedOut flight =
+            // RFC 5681, 3.1: once for all time-outs in a row. After the first one nothing is left to be halved.
+            let isAgain = int (scaled >>> scale) <= packet && threshold < System.Int32.MaxValue
+            this.With(0L, 0L, max (2 * packet) (if isAgain then threshold else flight / 2))
 
         member _.Resized size =
             let two = Ledbat.Two size

@@ -1,5 +1,7 @@
 namespace UtpPunch.Protocol
 
+open System
+
 /// What is known of packets that were sent.
 [<Struct; RequireQualifiedAccess>]
 type Mark =
@@ -36,6 +38,19 @@ type Run
             Run(first + start, length, size, bytes, sentAt, order + int64 start, transmissions, mark)
 
     member _.Marked(mark: Mark) = Run(first, count, size, data, sentAt, order, transmissions, mark)
+
+    /// Whether the other packets lie right behind these, in number and in memory.
+    member _.IsFollowedBy(other: Run) =
+        other.First = first + count
+        && other.Size = size
+        && data.Length = count * size
+        && Object.ReferenceEquals(other.Data.Array, data.Array)
+        && other.Data.Offset = data.Offset + data.Length
+
+    /// These packets and those that follow them, whose fate is the same from now on.
+    member this.Joined(other: Run) =
+        let bytes = Bytes(data.Array, data.Offset, data.Length + other.Data.Length)
+        Run(first, count + other.Count, size, bytes, max sentAt other.SentAt, order, transmissions, mark)
 
     /// The same packets, sent again.
     member _.SentAgain(now: Instant, order: int64) =

@@ -10,6 +10,8 @@ type Acknowledged =
         Freed: int
         /// Bytes acknowledged for the first time, cumulatively or selectively.
         Bytes: int
+        /// Whether packets are among them that were sent only once: progress, and not just an answer to what was sent again.
+        Fresh: bool
         /// The age of the youngest packet among them that was sent only once (Karn's rule).
         RoundTrip: Duration voption
         /// How long ago the youngest of those that were sent again went out for the last time; `Time.never` without any.
@@ -29,7 +31,6 @@ open Limits
 /// known by. Works in place; a step has a copy of its own.
 [<Sealed>]
 type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evidence, next: SeqNr, oldest: SeqNr) =
-    let mutable runs = runs
     /// What a full packet carries.
     let mutable payload = payload
     let mutable next = next
@@ -54,7 +55,8 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
     member val AgainLimit = 0 with get, set
     /// Whether a packet was sent against a closed window.
     member val Probing = false with get, set
-    member val LossProbe: struct (SeqNr * Instant) voption = ValueNone with get, set
+    /// The packet that was sent again to provoke an acknowledgement: its number, when, and its place among all transmissions.
+    member val LossProbe: struct (SeqNr * Instant * int64) voption = ValueNone with get, set
     member val Retransmissions = 0L with get, set
     /// When something last went out again: what was sent before and is acknowledged after may have waited for the answer to that, and
     /// tells of the round trip only if it is an ordinary one.
@@ -111,7 +113,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         )
 
     /// Bookkeeping for packets that are acknowledged for the first time.
-    member private this.Arrive(part: Run, youngest: byref<Instant>) =
+    member private this.Arrive(part: Run, now: Instant, rtt: Rtt, youngest: byref<Instant>) =
         match part.Mark with
         | Mark.InFlight ->
             this.Flight <- this.Flight - part.Data.Length
@@ -123,10 +125,14 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         if part.Transmissions = 1 then
             evidence.Arrive part
             youngest <- max youngest part.SentAt
+        else
+            evidence.ArriveAgain(part, now, rtt)
 
         part.Data.Length
 
-    member private this.Free(ackNr: SeqNr, youngest: byref<Instant>, resent: byref<Instant>) =
+    member private this.Free
+        (ackNr: SeqNr, now: Instant, rtt: Rtt, youngest: byref<Instant>, resent: byref<Instant>, fresh: byref<bool>)
+        =
         let mutable remaining = ackNr - oldest + 1
         let mutable bytes = 0
         let mutable again = unmeasured
@@ -142,7 +148,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
             if part.Mark = Mark.Sacked then
                 this.SackedPackets <- this.SackedPackets - part.Count
             else
-                bytes <- bytes + this.Arrive(part, &youngest)
+                bytes <- bytes + this.Arrive(part, now, rtt, &youngest)
 
             this.Outstanding <- this.Outstanding - part.Data.Length
             remaining <- remaining - part.Count
@@ -156,6 +162,8 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
 
         if oldest = next then this.Probing <- false
 
+        fresh <- youngest > unmeasured
+
         // Behind a packet that was sent again the others have waited for it: their age is no round trip.
         if again > unmeasured then
             youngest <- unmeasured
@@ -164,42 +172,37 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         bytes
 
     /// Marks what the bits cover. Bit 0 is `ackNr + 2`.
-    member private this.Select(ackNr: SeqNr, sack: Bytes, youngest: byref<Instant>) =
+    member private this.Select(ackNr: SeqNr, sack: Bytes, now: Instant, rtt: Rtt, youngest: byref<Instant>) =
         let bits = 8 * sack.Length
 
         let isSet bit = bit >= 0 && bit < bits && sack.Array[sack.Offset + (bit >>> 3)] &&& (1uy <<< (bit &&& 7)) <> 0uy
 
-        let fresh = Deque<Run>()
         let mutable bytes = 0
+        let mutable index = 0
 
-        for index in 0 .. runs.Count - 1 do
+        while index < runs.Count && runs[index].First - ackNr - 2 < bits do
             let run = runs[index]
             let start = run.First - ackNr - 2
 
-            if run.Mark = Mark.Sacked || start + run.Count <= 0 || start >= bits then
-                fresh.Add run
+            if run.Mark = Mark.Sacked || start + run.Count <= 0 then
+                index <- index + 1
             else
-                let mutable from = 0
+                let covered = isSet start
+                let mutable count = 1
 
-                while from < run.Count do
-                    let covered = isSet (start + from)
-                    let mutable until = from + 1
+                while count < run.Count && isSet (start + count) = covered do
+                    count <- count + 1
 
-                    while until < run.Count && isSet (start + until) = covered do
-                        until <- until + 1
+                Runs.split index count runs
 
-                    let part = run.Slice(from, until - from)
+                if covered then
+                    let part = runs[index]
+                    bytes <- bytes + this.Arrive(part, now, rtt, &youngest)
+                    this.SackedPackets <- this.SackedPackets + part.Count
+                    index <- Runs.sack index runs
+                else
+                    index <- index + 1
 
-                    if covered then
-                        bytes <- bytes + this.Arrive(part, &youngest)
-                        this.SackedPackets <- this.SackedPackets + part.Count
-                        fresh.Add(part.Marked Mark.Sacked)
-                    else
-                        fresh.Add part
-
-                    from <- until
-
-        runs <- fresh
         bytes
 
     member private this.Lose(index: int) =
@@ -210,26 +213,6 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         if run.Transmissions > 1 then this.AgainInFlight <- this.AgainInFlight - run.Count
 
         runs[index] <- run.Marked Mark.Lost
-
-    /// Splits a run in two, the first of so many packets.
-    member private _.Split(index: int, count: int) =
-        let run = runs[index]
-
-        if count < run.Count then
-            runs[index] <- run.Slice(0, count)
-            runs.Insert(index + 1, run.Slice(count, run.Count - count))
-
-    member private this.SplitHead() = this.Split(0, 1)
-
-    /// The last of these packets was overtaken by others, the next was perhaps not.
-    member private this.SplitBehind(last: SeqNr) =
-        let mutable index = 0
-
-        while index < runs.Count && last - runs[index].First >= runs[index].Count do
-            index <- index + 1
-
-        if index < runs.Count && last - runs[index].First >= 0 then
-            this.Split(index, last - runs[index].First + 1)
 
     member private this.FindLost(now: Instant, rtt: Rtt) =
         let mutable found = false
@@ -253,7 +236,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         let isPartial = freed > 0 && this.RecoveryEnd.IsSome
 
         if head.Mark = Mark.InFlight && evidence.IsHeadLost(head, this.Recover.IsNone, isPartial, now, rtt) then
-            this.SplitHead()
+            Runs.split 0 1 runs
             this.Lose 0
             true
         else
@@ -273,8 +256,54 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
             else
                 head
 
+    /// A probe was answered: what went out before it, and is older than a round trip, is lost, unless the peer said that it holds it.
+    member private this.LoseBefore(order: int64, now: Instant, rtt: Rtt) =
+        let mutable found = false
+
+        for index in 0 .. runs.Count - 1 do
+            let run = runs[index]
+
+            if run.Mark = Mark.InFlight && run.Order < order && evidence.IsOverdue(run, now, rtt) then
+                this.Lose index
+                found <- true
+
+        found
+
+    /// Whether an acknowledgement answers the probe, and if so whether there was a loss.
+    member private this.FindProbed(freed: int, ackNr: SeqNr, sack: Bytes, isBare: bool, now: Instant, rtt: Rtt) =
+        match this.LossProbe with
+        | ValueSome(struct (probed, at, order)) ->
+            let bit = probed - ackNr - 2
+            // What is answered sooner than a round trip allows is the first sending.
+            let repaired = now - at >= rtt.Least / 2L
+
+            if oldest - probed > 0 then
+                this.LossProbe <- ValueNone
+
+                // A peer that goes on from the probe to what follows, and no further, does not hold that.
+                if repaired && this.Packets > 0 && oldest = probed + 1 && sack.IsEmpty then
+                    this.LoseBefore(order, now, rtt) |> ignore
+
+                // The probe has repaired a loss (RFC 8985, 7.4).
+                repaired
+            elif bit >= 0 && bit < 8 * sack.Length then
+                if sack.Array[sack.Offset + (bit >>> 3)] &&& (1uy <<< (bit &&& 7)) <> 0uy then
+                    this.LossProbe <- ValueNone
+                    repaired && this.LoseBefore(order, now, rtt)
+                else
+                    false
+            elif bit >= 0 && isBare && freed = 0 && repaired && evidence.IsFirstUnnamed(ackNr, sack) then
+                // It lies behind all that libutp can name, and nothing else does.
+                this.LossProbe <- ValueNone
+                this.LoseBefore(order, now, rtt)
+            else
+                false
+        | ValueNone -> false
+
     /// Several losses within one round trip are one congestion.
     member private this.Congest(lost: bool) =
+        if lost then this.LossProbe <- ValueNone
+
         let congested = lost && this.RecoveryEnd.IsNone
 
         if congested then
@@ -289,10 +318,12 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         let freed = ackNr - oldest + 1
         let mutable youngest = unmeasured
         let mutable resent = unmeasured
+        let mutable fresh = false
         let mutable bytes = 0
+        evidence.Reach(ackNr, sack, next)
 
         if freed > 0 then
-            bytes <- this.Free(ackNr, &youngest, &resent)
+            bytes <- this.Free(ackNr, now, rtt, &youngest, &resent, &fresh)
 
             match this.RecoveryEnd with
             | ValueSome until when oldest - until >= 0 -> this.RecoveryEnd <- ValueNone
@@ -304,30 +335,23 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
             | ValueSome last when oldest + -1 - last > 0 -> this.Recover <- ValueNone
             | _ -> ()
 
-        if not sack.IsEmpty then
-            evidence.PeerSacks <- true
+        if not sack.IsEmpty && this.Packets > 1 then
+            bytes <- bytes + this.Select(ackNr, sack, now, rtt, &youngest)
+            fresh <- fresh || youngest > unmeasured
 
-            if this.Packets > 1 then
-                bytes <- bytes + this.Select(ackNr, sack, &youngest)
-
-                match evidence.SeeZeroes(ackNr, sack, next, isBare && freed = 0 && bytes = 0) with
-                | ValueSome last -> this.SplitBehind last
-                | ValueNone -> ()
+            match evidence.SeeZeroes(ackNr, sack, next, isBare && freed = 0 && bytes = 0) with
+            | ValueSome last -> Runs.splitBehind last runs
+            | ValueNone -> ()
 
         if freed > 0 then evidence.Duplicates <- 0
         elif isBare && this.Packets > 0 then evidence.Duplicates <- evidence.Duplicates + 1
 
-        let mutable lost = this.Find(freed, now, rtt)
-
-        // A loss probe that was answered no sooner than its own round trip allows has repaired a loss (RFC 8985, 7.4).
-        match this.LossProbe with
-        | ValueSome(struct (probed, at)) when oldest - probed > 0 ->
-            this.LossProbe <- ValueNone
-            lost <- lost || now - at >= rtt.Least / 2L
-        | _ -> ()
+        let found = this.Find(freed, now, rtt)
+        let lost = this.FindProbed(freed, ackNr, sack, isBare, now, rtt) || found
 
         { Freed = freed
           Bytes = bytes
+          Fresh = fresh
           Again = if resent > unmeasured then now - resent else Time.never
           RoundTrip =
             if youngest = unmeasured then
@@ -338,15 +362,12 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
                 ValueNone
           Congested = this.Congest lost }
 
-    /// Everything in flight counts as lost; the bytes that were.
+    /// Everything in flight counts as lost.
     member this.LoseAll() =
-        let flight = this.Flight
         evidence.Reset this.NextOrder
 
         for index in 0 .. runs.Count - 1 do
             if runs[index].Mark = Mark.InFlight then this.Lose index
-
-        flight
 
     member private this.Sent(run: Run) =
         this.NextOrder <- this.NextOrder + int64 run.Count
@@ -406,19 +427,24 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
                 this.LostPackets <- this.LostPackets - count
                 this.Again(index, count, now)
 
-    member this.ProbeLoss(now: Instant) : Run =
-        if this.Packets = 0 || this.Probing || runs[0].Mark <> Mark.InFlight then
+    member this.ProbeLoss(now: Instant, highest: bool) : Run =
+        let index =
+            if this.Packets = 0 || this.Probing then -1
+            elif highest then Runs.splitHighest runs
+            else Runs.splitOldest runs
+
+        if index < 0 then
             null
         else
-            this.SplitHead()
-            let head = runs[0]
-            this.Flight <- this.Flight - head.Data.Length
+            let run = runs[index]
+            this.Flight <- this.Flight - run.Data.Length
 
-            if head.Transmissions > 1 then this.AgainInFlight <- this.AgainInFlight - 1
+            if run.Transmissions > 1 then this.AgainInFlight <- this.AgainInFlight - 1
 
-            this.LossProbe <- ValueSome(struct (head.First, now))
-            this.Again(0, 1, now)
+            this.LossProbe <- ValueSome(struct (run.First, now, this.NextOrder))
+            this.Again(index, 1, now)
 
+    /// Everything in flight counts as lost. Gives the bytes that were not acknowledged.
     member this.TimeOut() =
         this.RecoveryEnd <- ValueSome next
         this.Recover <- ValueSome(next + -1)
@@ -427,3 +453,4 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         evidence.Duplicates <- 0
         evidence.OverdueAt <- Time.never
         this.LoseAll()
+        this.Outstanding

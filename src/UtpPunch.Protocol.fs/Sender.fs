@@ -90,7 +90,7 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
                 // What was sent against the closed window was dropped there; no sign of congestion.
                 board.Probing <- false
 
-                board.LoseAll() |> ignore
+                board.LoseAll()
 
     // ---- What goes out ----
 
@@ -207,7 +207,7 @@ module Sender =
     let sendNew now window (sender: Sender) = sender.SendNew(now, window)
     let probeWindow now (sender: Sender) = sender.ProbeWindow now
     let isBlocked (sender: Sender) = sender.IsBlocked
-    let probeLoss now (sender: Sender) = sender.Board.ProbeLoss now
+    let probeLoss now highest (sender: Sender) = sender.Board.ProbeLoss(now, highest)
     let overdueAt (sender: Sender) = sender.Board.OverdueAt
     let findOverdue now rtt (sender: Sender) = sender.Board.FindOverdue(now, rtt)
     let timeOut (sender: Sender) = sender.Board.TimeOut()

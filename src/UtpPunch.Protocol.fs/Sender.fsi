@@ -65,11 +65,11 @@ module Sender =
     val probeWindow: now: Instant -> sender: Sender -> Run
     /// Whether nothing is outstanding and bytes wait only because the peer's window is closed.
     val isBlocked: sender: Sender -> bool
-    /// The oldest packet once more, to provoke an acknowledgement.
-    val probeLoss: now: Instant -> sender: Sender -> Run
+    /// The highest packet in flight once more, or the oldest, to provoke an acknowledgement. Null when there is none.
+    val probeLoss: now: Instant -> highest: bool -> sender: Sender -> Run
     /// When a packet becomes so old that it is lost and not late, as far as others behind it have arrived; `Time.never` for none.
     val overdueAt: sender: Sender -> Instant
     /// Holds for lost what is overdue. Whether that calls for a smaller window.
     val findOverdue: now: Instant -> rtt: Rtt -> sender: Sender -> bool
-    /// The retransmission timer fired: everything in flight is held for lost. Gives the bytes that were in flight.
+    /// The retransmission timer fired: everything in flight is held for lost. Gives the bytes that are not acknowledged.
     val timeOut: sender: Sender -> int

@@ -40,7 +40,8 @@ module internal Settling =
                 connection.Congestion.Acknowledged
                     { Bytes = connection.StepBytes
                       Flight = connection.StepFlight
-                      Queueing = Connection.queueing connection }
+                      Queueing = Connection.queueing connection
+                      Held = Connection.isHeld connection }
 
             connection.BytesAcknowledged <- connection.BytesAcknowledged + int64 connection.StepBytes
             connection.StepBytes <- 0
@@ -116,7 +117,8 @@ module internal Settling =
 
     let private retransmissionTimers turn connection =
         if turn.Now >= connection.RetransmitAt then
-            let flight = Sender.timeOut connection.Sender
+            let flight = Sender.flight connection.Sender
+            let outstanding = Sender.timeOut connection.Sender
             connection.RetransmitAt <- Time.never
             connection.TimeoutsInARow <- connection.TimeoutsInARow + 1
 
@@ -131,6 +133,9 @@ module internal Settling =
 
                 // Packets that were too long tell of no congestion: one time-out's worth was paid already.
                 if not (Probing.vanished turn connection) then
+                    // RFC 5681 counts what is not acknowledged, held for lost or not: the repair of many losses is no small flight. But
+                    // no more than was allowed to be in flight.
+                    let flight = min outstanding (max flight connection.Congestion.Window)
                     connection.Congestion <- connection.Congestion.TimedOut flight
 
             connection.LossProbeAt <- Time.never
@@ -144,9 +149,12 @@ module internal Settling =
 
             if turn.Now >= connection.LossProbeAt then
                 connection.LossProbeAt <- Time.never
+                // RFC 8985, 7.3: the highest packet, whose answer tells of all before it; the next time the oldest, in case that it told
+                // nothing. The npm package never names what it holds, but goes on from what it waits for.
+                let highest = connection.Dialect = Dialect.Bep29 && connection.LossProbes % 2 = 0
                 connection.LossProbes <- connection.LossProbes + 1
 
-                match Sender.probeLoss turn.Now connection.Sender with
+                match Sender.probeLoss turn.Now highest connection.Sender with
                 | null -> ()
                 | run ->
                     Emission.note turn Rule.LossProbe connection

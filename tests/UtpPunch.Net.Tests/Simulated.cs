@@ -117,6 +117,6 @@ public static class Simulated
             copiesLate: 3000,
             corruption: 0,
             harm: Harm.Noticed,
-            mtu: Mtu.Unlimited,
+            mtu: FSharpList<Narrow>.Empty,
             cuts: FSharpList<Cut>.Empty);
 }

@@ -10,7 +10,8 @@ let private target = Time.milliseconds 100
 let private fresh () : ICongestion = Ledbat(packet, target)
 
 let private acked bytes flight queueingMs (congestion: ICongestion) =
-    congestion.Acknowledged { Bytes = bytes; Flight = flight; Queueing = ValueSome(Time.milliseconds queueingMs) }
+    congestion.Acknowledged
+        { Bytes = bytes; Flight = flight; Queueing = ValueSome(Time.milliseconds queueingMs); Held = false }
 
 /// A round trip's worth of acknowledgements, two packets each, with the window in use.
 let private roundTrip queueingMs (congestion: ICongestion) =
@@ -76,10 +77,32 @@ let private ledbat =
 
           Expect.isLessThan congestion.Window (60 * packet) "then one packet a round trip"
       }
+      test "of several time-outs in a row only the first one sets the threshold (RFC 5681, 3.1)" {
+          let flight = 100 * packet
+          let mutable congestion = ((avoiding flight).TimedOut flight).TimedOut packet
+
+          for _ in 1..5 do
+              congestion <- roundTrip 0 congestion
+
+          Expect.equal congestion.Window (32 * packet) "five doublings"
+      }
       test "the first delay near the target ends slow start" {
           let congestion = acked (2 * packet) (10 * packet) 95 (roundTrip 0 (fresh ()))
           let before = congestion.Window
           Expect.isLessThanOrEqual ((roundTrip 0 congestion).Window - before) packet "growth in the next round trip"
+      }
+      test
+          "while packets wait in the peer's socket, the first slow start is in no hurry; when they no longer do, it goes on" {
+          let held bytes (congestion: ICongestion) =
+              congestion.Acknowledged
+                  { Bytes = bytes; Flight = congestion.Window; Queueing = ValueSome 0L<us>; Held = true }
+
+          let start = roundTrip 0 (fresh ())
+          let waiting = held start.Window start
+          Expect.equal (waiting.Window - start.Window) packet "growth in a round trip"
+          Expect.equal (roundTrip 0 waiting).Window (2 * waiting.Window) "then doubled again"
+          let recovering = (avoiding (100 * packet)).TimedOut(100 * packet)
+          Expect.equal (held packet recovering).Window (2 * packet) "after a time-out it is known how much is too much"
       }
       test "without a queue it grows by one packet a round trip" {
           for packets in [ 4; 20; 200; 2_000 ] do
@@ -114,7 +137,8 @@ let private ledbat =
           let congestion = avoiding (50 * packet)
 
           let grown =
-              congestion.Acknowledged { Bytes = congestion.Window; Flight = congestion.Window; Queueing = ValueNone }
+              congestion.Acknowledged
+                  { Bytes = congestion.Window; Flight = congestion.Window; Queueing = ValueNone; Held = false }
 
           Expect.equal (grown.Window - congestion.Window) packet "growth"
       } ]

@@ -15,6 +15,7 @@ let main args =
           MtuStories.tests
           Handshake.tests
           Flow.tests
+          Tails.tests
           Closing.tests
           Hostile.tests
           Monkey.tests

@@ -116,7 +116,7 @@ let private walk (seed: int) (isn: uint16) =
             Sender.timeOut sender |> ignore
             Expect.equal (Sender.flight sender) 0 "in flight after a time-out"
         | 5 when random.Next 3 = 0 ->
-            match Sender.probeLoss now sender with
+            match Sender.probeLoss now (random.Next 2 = 0) sender with
             | null -> ()
             | run -> watcher.See(run, false)
         | _ ->

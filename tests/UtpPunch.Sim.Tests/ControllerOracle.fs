@@ -86,15 +86,21 @@ let private live (life: Life) =
 
             twins <- [ { Window = float core.Window; Threshold = float core.Window } ]
         | draw when draw < life.Losses + life.TimeOuts ->
+            // RFC 5681, 3.1: of several time-outs in a row the first one sets the threshold.
+            let isAgain twin = core.Window <= life.Packet && twin.Threshold < infinity
+
+            twins <-
+                [ for twin in twins ->
+                      let threshold = if isAgain twin then twin.Threshold else float flight / 2.0
+                      { Window = float life.Packet; Threshold = max (2.0 * float life.Packet) threshold } ]
+
             core <- core.TimedOut flight
-            let threshold = max (2.0 * float life.Packet) (float flight / 2.0)
-            twins <- [ { Window = float life.Packet; Threshold = threshold } ]
         | _ ->
             let step = if random.Next 50 = 0 then 200_000 else 4_000
             queueing <- Math.Clamp(queueing + random.Next(-step, step + 1), 0, 1_500 * life.TargetMs)
             let bytes = min (max 1 flight) (1 + random.Next(life.Packet * (if random.Next 10 = 0 then 64 else 4)))
             let sample = if life.Measured then ValueSome(Time.microseconds (int64 queueing)) else ValueNone
-            core <- core.Acknowledged { Bytes = bytes; Flight = flight; Queueing = sample }
+            core <- core.Acknowledged { Bytes = bytes; Flight = flight; Queueing = sample; Held = false }
 
             twins <-
                 twins

@@ -1,0 +1,216 @@
+/// What a whole lost tail costs, and what many streams cost each other: loss where acknowledgements alone say little.
+module UtpPunch.Protocol.Tests.Tails
+
+open System
+open System.Buffers.Binary
+open System.Collections.Generic
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Sim
+open UtpPunch.Protocol.Tests.Story
+
+let private isData = isType PacketType.Data
+let private seqOf (datagram: byte[]) = BinaryPrimitives.ReadUInt16BigEndian(ReadOnlySpan<byte>(datagram, 16, 2))
+
+/// What a peer says of the packets that it holds ahead of their turn.
+[<RequireQualifiedAccess>]
+type private Tells =
+    | Everything
+    /// libutp's 32 bits.
+    | FourBytes
+    /// The npm package says nothing.
+    | Nothing
+
+let private shorten tells (datagram: byte[]) =
+    if datagram[1] = 1uy then
+        match tells with
+        | Tells.Everything -> ()
+        // The other bits become an extension that nobody knows.
+        | Tells.FourBytes when datagram[21] > 4uy ->
+            datagram[27] <- datagram[21] - 6uy
+            datagram[26] <- datagram[20]
+            datagram[20] <- 2uy
+            datagram[21] <- 4uy
+        | Tells.FourBytes -> ()
+        | Tells.Nothing -> datagram[1] <- 77uy
+
+/// Rounds that it takes to send so many packets when each round may bring twice as many.
+let private doublings count =
+    let mutable rounds = 1
+
+    while (1 <<< rounds) <= count do
+        rounds <- rounds + 1
+
+    rounds
+
+/// After `before` bytes have arrived, every packet is lost the first time that it is sent, up to the end of what was written.
+let private loseTail dialect tells before lost =
+    let pair = calmPair ()
+    pair.B.Node <- Node.create { NodeOptions.standard with Dialect = dialect } pair.B.Seed 0L<us>
+    let struct (a, b) = connectedIn dialect pair
+    let payload = if dialect = Dialect.Bep29 then 1380 else 1000
+    let bytes = content ((before + lost) * payload)
+    let seen = HashSet<uint16>()
+    let mutable newest = 0
+    let mutable dropped = 0
+
+    pair.Filter <-
+        fun side datagram ->
+            if not (Object.ReferenceEquals(side, pair.A)) then
+                shorten tells datagram
+                true
+            elif isData datagram && seen.Add(seqOf datagram) then
+                newest <- newest + 1
+                let passes = newest <= before
+
+                if not passes then dropped <- dropped + 1
+
+                passes
+            else
+                true
+
+    write pair pair.A a bytes
+    run (Time.seconds 20) pair "the rest is lost" (fun () -> dropped = lost || b.Received.Count = bytes.Length)
+    let start = pair.Now
+    let statistics = (Node.stream a.ConnId pair.A.Node).Value
+
+    let probe =
+        Rtt.probeAfter
+            (Time.milliseconds 25)
+            { Rtt.none with Smoothed = statistics.RoundTrip; Variance = statistics.RoundTripVariance }
+
+    run (Time.seconds 120) pair "it is repaired" (fun () -> b.Received.Count = bytes.Length)
+    let took = pair.Now - start
+    wait (Time.seconds 1) pair
+    received b bytes "what arrived"
+    let after = (Node.stream a.ConnId pair.A.Node).Value
+    // The probe and its answer, then twice as many in each round.
+    let bound = 2L * probe + Time.milliseconds (20 * (2 + doublings lost))
+
+    Expect.isLessThanOrEqual (int64 took) (int64 bound) "us to repair it"
+    Expect.equal after.Timeouts 0L "time-outs"
+    Expect.isLessThanOrEqual after.Retransmissions (int64 (lost + lost / 4 + 3)) "packets sent twice"
+    Expect.isGreaterThanOrEqual after.CongestionWindow (2 * payload) "the window that is left"
+
+let private tails =
+    [ for tells in [ Tells.Everything; Tells.FourBytes; Tells.Nothing ] do
+          for before, lost in [ 20, 1; 20, 2; 20, 3; 20, 12; 100, 40; 400, 70; 400, 300 ] do
+              test
+                  $"a peer that tells %A{tells} of what it holds: {lost} packets lost at the end take the probe and a few round trips" {
+                  loseTail Dialect.Bep29 tells before lost
+              }
+
+      for before, lost in [ 20, 1; 20, 12; 100, 50 ] do
+          test $"the npm dialect: {lost} packets lost at the end take the probe and a few round trips" {
+              loseTail Dialect.UtpPunch Tells.Nothing before lost
+          } ]
+
+/// Streams of one node that all send what they can, over one link. `jitter` is that of the acknowledgements: without any, whoever
+/// has lost its turn in a full queue finds no place in the rhythm of the others, which no real network keeps up.
+let private share (options: NodeOptions) (link: Link) jitter count (settle: Duration) (measure: Duration) blind =
+    let pair = Pair(7UL, options, options, link, { link with Rate = 0; Jitter = jitter })
+    pair.Batches <- true
+
+    if blind then
+        // A queue in the receiver's own socket: stamped on arrival, so the delay that is measured never tells of it.
+        pair.Filter <-
+            fun side datagram ->
+                if Object.ReferenceEquals(side, pair.B) then
+                    BinaryPrimitives.WriteUInt32BigEndian(Span<byte>(datagram, 8, 4), 10_000u)
+
+                true
+
+    pair.Tell(pair.B, Event.Listen(2 * count))
+    let streams = [| for _ in 1..count -> pair.Connect(pair.A, Dialect.Bep29) |]
+
+    run (Time.seconds 10) pair "all are open" (fun () ->
+        pair.B.Accepted.Count = count && streams |> Array.forall (fun stream -> stream.Opened))
+
+    let piece = content 65_536
+
+    let go (duration: Duration) =
+        let until = pair.Now + duration
+
+        while pair.Now < until do
+            for stream in streams do
+                if stream.Room >= piece.Length then
+                    pair.Write(pair.A, stream, ReadOnlySpan<byte> piece) |> ignore
+
+            let next = min until (pair.Now + Time.milliseconds 5)
+
+            while pair.Now < next && pair.Advance() do
+                ()
+
+            for stream in pair.B.Accepted do
+                stream.Received.Clear()
+
+    let acked () =
+        streams |> Array.map (fun stream -> (Node.stream stream.ConnId pair.A.Node).Value.BytesAcknowledged)
+
+    go settle
+    let before = acked ()
+    go measure
+    let shares = Array.map2 (-) (acked ()) before |> Array.map float
+    let total = Array.sum shares
+    let jain = total * total / (float count * Array.sumBy (fun share -> share * share) shares)
+    let fair = total / float count
+    let seconds = float (int64 measure) / 1e6
+    Expect.isGreaterThanOrEqual jain 0.9 "Jain's index"
+    Expect.isGreaterThanOrEqual (Array.min shares) (0.1 * fair) "the least share"
+    Expect.isGreaterThanOrEqual (total / seconds / float link.Rate) 0.85 "how much of the link is used"
+
+let private slow rate queueMs = { Link.perfect with Rate = rate; Queue = Time.milliseconds queueMs }
+
+let private shares =
+    [ for count in [ 2; 4; 16 ] do
+          test $"{count} streams share a short queue fairly" {
+              share NodeOptions.standard (slow 2_500_000 40) 0L<us> count (Time.seconds 5) (Time.seconds 15) false
+          }
+      test "64 streams share a queue that their delays do not show" {
+          share NodeOptions.standard (slow 20_000_000 100) 0L<us> 64 (Time.seconds 1) (Time.seconds 5) true
+      }
+      test "64 streams share the receive buffer of a socket on the same machine" {
+          let link = { slow 80_000_000 100 with Delay = Time.microseconds 100L }
+          share NodeOptions.standard link 0L<us> 64 (Time.seconds 1) (Time.seconds 3) true
+      }
+      test "64 streams share a queue of which each may have four packets" {
+          share
+              NodeOptions.standard
+              (slow 2_500_000 120)
+              (Time.milliseconds 5)
+              64
+              (Time.seconds 3)
+              (Time.seconds 15)
+              true
+      }
+      test "a queue of acknowledgements on their way back does not hold the first slow start up" {
+          let widen rate =
+              let back = { Link.perfect with Rate = rate; Queue = Time.seconds 10 }
+              let pair = Pair(7UL, NodeOptions.standard, NodeOptions.standard, Link.perfect, back)
+              let struct (a, _) = connected pair
+              write pair pair.A a (content 1_000_000)
+              run (Time.seconds 10) pair "all is acknowledged" (fun () -> a.Room = StreamOptions.bep29.SendBuffer)
+              (Node.stream a.ConnId pair.A.Node).Value
+
+          let free = widen 0
+          let queued = widen 40_000
+          Expect.isGreaterThan queued.RoundTrip (2L * free.RoundTrip) "the round trip has grown"
+
+          Expect.isGreaterThan
+              queued.CongestionWindow
+              (free.CongestionWindow * 9 / 10)
+              "the window, as wide as without the queue"
+      }
+      test "a queue of four packets: a stream uses half of the link at least" {
+          let pair =
+              pairOf NodeOptions.standard { Link.perfect with Rate = 1_000_000; Queue = Time.milliseconds 4 }
+
+          let struct (a, b) = connected pair
+          write pair pair.A a (content 1_000_000)
+          finish pair pair.A a
+          let start = pair.Now
+          run (Time.seconds 100) pair "it arrives" (fun () -> b.Received.Count = 1_000_000)
+          Expect.isLessThan (pair.Now - start) (Time.seconds 3) "three times as long as the link needs"
+      } ]
+
+let tests = testList "tails" (tails @ shares)
