@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -20,7 +21,7 @@ public sealed partial class UtpStream : IWork
     /// <summary>The application has taken the stream from the listener.</summary>
     internal void OnTaken()
     {
-        lock (_gate)
+        lock (Gate)
         {
             _taken = true;
         }
@@ -48,7 +49,7 @@ public sealed partial class UtpStream : IWork
             return;
         }
 
-        lock (_gate)
+        lock (Gate)
         {
             Gather(events);
         }
@@ -59,7 +60,7 @@ public sealed partial class UtpStream : IWork
     internal void OnOpened(ushort connectionId)
     {
         ConnectionId = connectionId;
-        _opening.TrySetResult();
+        _opening.Reach();
     }
 
     internal void OnDeliver(Payload payload, Slab? slab) => _read.Deliver(payload, slab);
@@ -69,22 +70,22 @@ public sealed partial class UtpStream : IWork
     internal void OnEnded()
     {
         _read.OnEnded();
-        _readsClosed.TrySetResult();
+        _readsClosed.Reach();
     }
 
     internal void OnFinished()
     {
         _write.OnFinished();
-        _writesClosed.TrySetResult();
+        _writesClosed.Reach();
     }
 
     /// <summary>The core has closed the stream.</summary>
     internal void OnClosed(CloseReason reason, UtpStreamStatistics statistics)
     {
         bool nodeClosing;
-        lock (_gate)
+        lock (Gate)
         {
-            _finalStatistics = statistics;
+            _finalStatistics = new StrongBox<UtpStreamStatistics>(statistics);
             nodeClosing = _nodeClosing;
         }
 
@@ -105,10 +106,10 @@ public sealed partial class UtpStream : IWork
         var failure = Failure.NodeClosed(RemoteEndPoint);
         var unread = _read.Close(failure);
         _write.Fail(failure);
-        lock (_gate)
+        lock (Gate)
         {
             _nodeClosing = true;
-            if (_opening.Task.IsCompletedSuccessfully && !unread)
+            if (_opening.IsReached && !unread)
             {
                 _releaseWanted = true;
             }
@@ -120,7 +121,7 @@ public sealed partial class UtpStream : IWork
             Gather(events);
         }
 
-        FailTask(_opening, failure);
+        _opening.Fail(failure);
     }
 
     /// <summary>False when the stream ended before it began.</summary>
@@ -132,7 +133,7 @@ public sealed partial class UtpStream : IWork
             return false;
         }
 
-        lock (_gate)
+        lock (Gate)
         {
             if (!_abortWanted && !_gone)
             {
@@ -194,7 +195,7 @@ public sealed partial class UtpStream : IWork
 
     private void Finish(Failure? failure)
     {
-        lock (_gate)
+        lock (Gate)
         {
             if (_gone)
             {
@@ -208,28 +209,17 @@ public sealed partial class UtpStream : IWork
         {
             _read.OnEnded();
             _write.OnFinished();
-            _readsClosed.TrySetResult();
-            _writesClosed.TrySetResult();
-            _closed.TrySetResult();
+            _readsClosed.Reach();
+            _writesClosed.Reach();
+            _closed.Reach();
             return;
         }
 
         _read.Fail(failure);
         _write.Fail(failure);
-        FailTask(_opening, failure);
-        FailTask(_readsClosed, failure);
-        FailTask(_writesClosed, failure);
-        FailTask(_closed, failure);
-    }
-
-    private static TaskCompletionSource Promise() => new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    // Nobody need look at these tasks: looking here keeps the runtime from reporting an unobserved exception.
-    private static void FailTask(TaskCompletionSource promise, Failure failure)
-    {
-        if (promise.TrySetException(failure.ToException()))
-        {
-            _ = promise.Task.Exception;
-        }
+        _opening.Fail(failure);
+        _readsClosed.Fail(failure);
+        _writesClosed.Fail(failure);
+        _closed.Fail(failure);
     }
 }

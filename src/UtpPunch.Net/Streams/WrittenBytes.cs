@@ -5,17 +5,19 @@ namespace UtpPunch;
 
 /// <summary>
 /// The bytes that were written and that the engine has not seen yet. They are copied once, into arrays whose used part is never written
-/// again: it belongs to the core. Small writes share an array. Large ones get arrays that hold whole packets, since a packet never spans
-/// two arrays. Not thread-safe; the write side guards it.
+/// again: it belongs to the core. Small writes that come faster than the engine takes them share an array. Large ones get arrays that hold
+/// whole packets, since a packet never spans two arrays. Nothing is kept once all was taken and acknowledged. Not thread-safe; the write
+/// side guards it.
 /// </summary>
 /// <param name="maxPayload">What a full packet carries.</param>
 /// <param name="recycles">Whether arrays whose bytes were all acknowledged are used again. Nobody may hold on to an older state then.</param>
 internal sealed class WrittenBytes(int maxPayload, bool recycles)
 {
     private const int UsualChunk = 64 * 1024;
+    private const int LeastShared = 256;
 
-    private readonly Queue<Bytes> _full = new();
-    private readonly Queue<(byte[] Array, long End)> _lent = new();
+    private Queue<Bytes>? _full;
+    private Queue<(byte[] Array, long End)>? _lent;
     private byte[] _array = [];
     private int _length;
     private int _start;
@@ -53,7 +55,7 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
     /// <summary>Takes out all bytes.</summary>
     public void Drain(int connId, List<Event> events)
     {
-        while (_full.TryDequeue(out var bytes))
+        while (_full is not null && _full.TryDequeue(out var bytes))
         {
             events.Add(Event.NewWrite(connId, bytes));
         }
@@ -64,8 +66,8 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
             _start = _end;
         }
 
-        // The rest of a small array serves the next small writes; that of a large one is not worth keeping it alive.
-        if (!_placed && (_end == _length || _length > maxPayload))
+        // What is left of the array is not worth keeping it alive: an idle stream holds nothing.
+        if (!_placed)
         {
             Leave();
         }
@@ -74,10 +76,16 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
     /// <summary>The first so many bytes that were ever written are needed no more.</summary>
     public void Recycle(long acknowledged)
     {
-        while (_lent.TryPeek(out var oldest) && oldest.End <= acknowledged)
+        while (_lent is not null && _lent.TryPeek(out var oldest) && oldest.End <= acknowledged)
         {
             _lent.Dequeue();
             ArrayPool<byte>.Shared.Return(oldest.Array);
+        }
+
+        if (acknowledged == _written)
+        {
+            _full = null;
+            _lent = null;
         }
     }
 
@@ -85,15 +93,16 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
     {
         if (_end > _start)
         {
+            _full ??= new Queue<Bytes>();
             _full.Enqueue(new Bytes(_array, _start, _end - _start));
 
             // Small writes come faster than the engine takes them: let more of them share an array.
-            wanted = Math.Max(wanted, 2 * _length);
+            wanted = Math.Max(wanted, Math.Max(LeastShared, 2 * _length));
         }
 
         Leave();
         var packets = (Math.Min(wanted, MaxChunk) + maxPayload - 1) / maxPayload;
-        _length = Math.Min(packets * maxPayload, MaxChunk);
+        _length = wanted < maxPayload ? wanted : Math.Min(packets * maxPayload, MaxChunk);
         _isLent = recycles && _length == MaxChunk;
         _array = _isLent ? ArrayPool<byte>.Shared.Rent(_length) : GC.AllocateUninitializedArray<byte>(_length);
     }
@@ -102,6 +111,7 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
     {
         if (_isLent)
         {
+            _lent ??= new Queue<(byte[] Array, long End)>();
             _lent.Enqueue((_array, _written));
             _isLent = false;
         }
