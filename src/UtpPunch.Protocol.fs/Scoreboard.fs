@@ -33,7 +33,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
     let mutable next = next
     let mutable oldest = oldest
 
-    new(packetSize, next) = Scoreboard(packetSize, Deque<Run>(), Evidence(), next, next)
+    new(packetSize, next) = Scoreboard(packetSize, Deque<Run>.Empty, Evidence(), next, next)
 
     member val Outstanding = 0 with get, set
     member val Flight = 0 with get, set
@@ -151,7 +151,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
 
         let isSet bit = bit >= 0 && bit < bits && sack.Array[sack.Offset + (bit >>> 3)] &&& (1uy <<< (bit &&& 7)) <> 0uy
 
-        let fresh = Deque<Run>()
+        let mutable fresh = Deque<Run>.Empty
         let mutable bytes = 0
 
         for index in 0 .. runs.Count - 1 do

@@ -5,6 +5,7 @@ open System
 [<Sealed>]
 type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreboard) =
     let payload = options.PacketSize - Wire.HeaderLength
+    let mutable queue = queue
 
     member val Queued = 0 with get, set
     member val PeerWindow = 0L with get, set
@@ -163,7 +164,7 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
 module Sender =
     // Until the peer has said otherwise, one packet is taken to be welcome.
     let create (options: StreamOptions) (next: SeqNr) =
-        Sender(options, Deque<Bytes>(), Scoreboard(options.PacketSize, next), PeerWindow = int64 options.PacketSize)
+        Sender(options, Deque<Bytes>.Empty, Scoreboard(options.PacketSize, next), PeerWindow = int64 options.PacketSize)
 
     let copy (sender: Sender) = sender.Copy()
     let renumber next (sender: Sender) = sender.Board.Renumber next

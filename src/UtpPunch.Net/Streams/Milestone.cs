@@ -49,9 +49,9 @@ internal struct Milestone
     /// <summary>It has happened, unless it has failed before.</summary>
     public void Reach()
     {
-        if (Interlocked.CompareExchange(ref _state, s_reached, null) is TaskCompletionSource promise)
+        if (Interlocked.CompareExchange(ref _state, s_reached, null) is TaskCompletionSource promise && promise.TrySetResult())
         {
-            promise.TrySetResult();
+            Volatile.Write(ref _state, s_reached); // Who asks later need not have that very task.
         }
     }
 

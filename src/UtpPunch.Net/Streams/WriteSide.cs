@@ -16,7 +16,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
     private readonly int _buffer;
     private readonly int _maxPayload;
     private readonly int _least;
-    private readonly WrittenBytes _bytes;
+    private WrittenBytes _bytes;
     private Drains? _drains;
     private Failure? _failure;
 

@@ -7,18 +7,18 @@ namespace UtpPunch;
 /// The bytes that were written and that the engine has not seen yet. They are copied once, into arrays whose used part is never written
 /// again: it belongs to the core. Small writes that come faster than the engine takes them share an array. Large ones get arrays that hold
 /// whole packets, since a packet never spans two arrays. Nothing is kept once all was taken and acknowledged. Not thread-safe; the write
-/// side guards it.
+/// side guards it, as a field of its own.
 /// </summary>
 /// <param name="maxPayload">What a full packet carries.</param>
 /// <param name="recycles">Whether arrays whose bytes were all acknowledged are used again. Nobody may hold on to an older state then.</param>
-internal sealed class WrittenBytes(int maxPayload, bool recycles)
+internal struct WrittenBytes(int maxPayload, bool recycles)
 {
     private const int UsualChunk = 64 * 1024;
     private const int LeastShared = 256;
 
     private Queue<Bytes>? _full;
     private Queue<(byte[] Array, long End)>? _lent;
-    private byte[] _array = [];
+    private byte[]? _array;
     private int _length;
     private int _start;
     private int _end;
@@ -112,10 +112,10 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
         if (_isLent)
         {
             _lent ??= new Queue<(byte[] Array, long End)>();
-            _lent.Enqueue((_array, _written));
+            _lent.Enqueue((_array!, _written));
             _isLent = false;
         }
 
-        (_array, _length, _start, _end) = ([], 0, 0, 0);
+        (_array, _length, _start, _end) = (null, 0, 0, 0);
     }
 }
