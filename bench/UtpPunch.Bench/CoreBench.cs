@@ -26,11 +26,14 @@ internal sealed class CoreBench
     private static readonly Endpoint s_a = Endpoint(1);
     private static readonly Endpoint s_b = Endpoint(2);
 
+    // The size that the budget is for; nothing larger is searched for.
+    private static readonly NodeOptions s_options = WithPackets(NodeOptionsModule.standard, 1400);
+
     private readonly byte[] _chunk = new byte[ChunkSize];
     private readonly List<Event> _toA = [];
     private readonly List<Event> _toB = [];
-    private Node _a = NodeModule.Create(NodeOptionsModule.standard, new Bytes(Enumerable.Repeat((byte)1, 32).ToArray()), 0);
-    private Node _b = NodeModule.Create(NodeOptionsModule.standard, new Bytes(Enumerable.Repeat((byte)2, 32).ToArray()), 0);
+    private Node _a = NodeModule.Create(s_options, new Bytes(Enumerable.Repeat((byte)1, 32).ToArray()), 0);
+    private Node _b = NodeModule.Create(s_options, new Bytes(Enumerable.Repeat((byte)2, 32).ToArray()), 0);
     private readonly Recorder? _recorderA;
     private readonly Recorder? _recorderB;
     private long _now;
@@ -54,6 +57,16 @@ internal sealed class CoreBench
             _recorderA = new Recorder(capacity, full: false, _a);
             _recorderB = new Recorder(capacity, full: false, _b);
         }
+    }
+
+    private static NodeOptions WithPackets(NodeOptions node, int size)
+    {
+        var it = node.Bep29;
+        var streams = new StreamOptions(
+            it.SendBuffer, it.ReceiveBuffer, size, size, it.PacketWindow, it.GiveUpAfter, it.IdleTimeout, it.KeepAlive, it.InitialRto,
+            it.MinRto, it.MaxRto, it.TargetDelay, it.NoDelay);
+        return new NodeOptions(
+            node.Dialect, node.MaxConnections, node.MaxHalfOpen, node.HalfOpenTimeout, streams, node.UtpPunch);
     }
 
     private static Endpoint Endpoint(uint address) => EndpointModule.ofIPv4(address, 5000);

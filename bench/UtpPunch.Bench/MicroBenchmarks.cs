@@ -35,7 +35,7 @@ public class MicroBenchmarks
     public Malformed Decode() => Wire.decode(_packet, out _);
 
     [Benchmark(Description = "Wire.encode, 1380 bytes")]
-    public int Encode() => Wire.encode(in _header, default, _payload, _target);
+    public int Encode() => Wire.encode(in _header, default, 0, _payload, _target);
 
     [Benchmark(Description = "Train.Write, 46 packets")]
     public int WriteTrain()

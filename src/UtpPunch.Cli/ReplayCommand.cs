@@ -8,7 +8,7 @@ internal static class ReplayCommand
 {
     private static readonly Argument<FileInfo> File = new("FILE")
     {
-        Description = "The trace: UTF-8 text that begins with #utrace 1.",
+        Description = "The trace: UTF-8 text that begins with #utrace 2.",
     };
 
     private static readonly Option<ReplayMode> Mode = new("--mode", "-m")

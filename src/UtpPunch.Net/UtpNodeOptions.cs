@@ -35,8 +35,10 @@ public sealed class UtpNodeOptions
     public int ReceiveBufferSize { get; set; } = 1 << 20;
 
     /// <summary>The largest datagram that streams of <see cref="Dialect"/> send, in bytes of UDP payload; 20 of them are the header.</summary>
-    /// <value>Null by default, which is 1400, or 1020 for <see cref="UtpDialect.UtpPunch"/> (the npm package's <c>mtu</c> of 1000).
-    /// 100 to 65507, and at most a quarter of the buffers.</value>
+    /// <value>Null by default: a stream begins with 1200 and finds out what the path carries, if its peer is such a node as well (path MTU
+    /// discovery, RFC 8899); for <see cref="UtpDialect.UtpPunch"/> it is 1020 (the npm package's <c>mtu</c> of 1000). A value, 100 to
+    /// 65507 and at most a quarter of the buffers, is that size, and nothing is searched for; only packets that vanish time after time
+    /// make it smaller.</value>
     public int? PacketSize { get; set; }
 
     /// <summary>How many packets streams of <see cref="Dialect"/> have in flight at most.</summary>

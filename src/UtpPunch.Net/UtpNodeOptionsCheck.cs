@@ -121,6 +121,7 @@ internal static class UtpNodeOptionsCheck
             options.SendBufferSize,
             options.ReceiveBufferSize,
             own && options.PacketSize is { } size ? size : standard.PacketSize,
+            own && options.PacketSize is { } largest ? largest : standard.LargestPacket,
             own && options.PacketWindow is { } window ? window : standard.PacketWindow,
             Clock.ToMicroseconds(options.GiveUpTimeout),
             Clock.ToMicroseconds(options.IdleTimeout),

@@ -9,6 +9,7 @@ public sealed partial class UtpStream : IWork
 {
     private int _posted;
     private volatile int _connId = -1;
+    private volatile int _maxPayload;
     private bool _taken;
     private bool _idleChanged;
     private bool _releaseWanted;
@@ -64,6 +65,13 @@ public sealed partial class UtpStream : IWork
     }
 
     internal void OnDeliver(Payload payload, Slab? slab) => _read.Deliver(payload, slab);
+
+    /// <summary>A full packet carries so many bytes from here on.</summary>
+    internal void OnSized(int payload)
+    {
+        _maxPayload = payload;
+        _write.OnSized(payload);
+    }
 
     internal void OnWritable(int room) => _write.OnWritable(room);
 

@@ -32,9 +32,9 @@ public sealed partial class UtpStream
         _patience = patience;
         _idleTimeout = Clock.ToTimeSpan(options.IdleTimeout);
         IsIncoming = isIncoming;
-        MaxPayload = options.PacketSize - Wire.HeaderLength;
+        _maxPayload = options.PacketSize - Wire.HeaderLength;
         _read = new ReadSide(this, options.ReceiveBuffer);
-        _write = new WriteSide(this, options.SendBuffer, MaxPayload);
+        _write = new WriteSide(this, options.SendBuffer, _maxPayload);
     }
 
     /// <summary>A stream that is about to be dialled: the engine sends the SYN when it collects it.</summary>

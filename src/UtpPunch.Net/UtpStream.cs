@@ -30,8 +30,10 @@ public sealed partial class UtpStream : Stream
     /// <summary>The connection id of the stream on the wire, as BEP 29 calls it.</summary>
     public ushort ConnectionId { get; private set; }
 
-    /// <summary>The most bytes of the stream that one packet carries.</summary>
-    public int MaxPayload { get; }
+    /// <summary>The most bytes of the stream that one packet carries. It changes: the node looks for the largest packets that the path
+    /// carries when the peer is such a node as well, and makes them smaller when they vanish. A write of a multiple of it fills its
+    /// packets, but any other is as good.</summary>
+    public int MaxPayload => _maxPayload;
 
     /// <summary>
     /// Completes when the peer has ended its side and all it wrote has come here, whether read or not. Fails with a

@@ -89,7 +89,8 @@ module internal Accepting =
 
             node.OldestHalfOpen <- node.OldestHalfOpen + 2
 
-    let private admit step remote (syn: Header) =
+    let private admit step remote (packet: inref<Packet>) =
+        let syn = packet.Header
         let node = step.Node
 
         if node.HalfOpen >= node.Options.MaxHalfOpen then evictOldest step
@@ -99,19 +100,22 @@ module internal Accepting =
         let connId = node.NextAccepted
         node.NextAccepted <- connId + 2
 
-        Connection.admit
-            connId
-            remote
-            dialect
-            (NodeOptions.forDialect dialect node.Options)
-            node.Options.HalfOpenTimeout
-            syn
-            first
-            node.Now
-        |> enter step
-        |> ignore
+        let own =
+            Connection.admit
+                connId
+                remote
+                dialect
+                (NodeOptions.forDialect dialect node.Options)
+                node.Options.HalfOpenTimeout
+                syn
+                first
+                node.Now
+            |> enter step
 
-    let receiveSyn step remote (header: Header) =
+        Probing.meet packet.Bits own
+
+    let receiveSyn step remote (packet: inref<Packet>) =
+        let header = packet.Header
         let node = step.Node
         let dialect = node.Options.Dialect
         let known = find node remote (Connection.receiveIdOf dialect true header.ConnectionId)
@@ -144,7 +148,7 @@ module internal Accepting =
                         removeRoute node own
                     | ValueNone -> ()
 
-                    admit step remote header
+                    admit step remote &packet
 
     /// The first packet that proves that a half-open stream's peer receives. Whether the stream is open now.
     let confirm step header (connection: Connection) =

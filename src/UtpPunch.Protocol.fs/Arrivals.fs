@@ -23,6 +23,9 @@ module internal Arrivals =
         let wasClosed = Sender.peerWindow connection.Sender = 0L
         Sender.advertise (int64 header.Window) header.Timestamp advanced connection.Sender
 
+        if header.Window > connection.Sizes.LargestWindow then
+            Probing.hear header.Window 0 connection
+
         // While the window was closed there was nothing to make progress with.
         if wasClosed && header.Window > 0u then connection.LastProgressAt <- turn.Now
 
@@ -37,9 +40,10 @@ module internal Arrivals =
             let flight = Sender.flight connection.Sender
 
             // RFC 5681, 2: an acknowledgement that changes the window is no duplicate; a reader that takes its bytes in parts sends
-            // several. One that names packets speaks for itself.
+            // several. One that names packets speaks for itself. What goes out beside the stream tells of no further packet.
             let isBare =
                 header.Type = PacketType.State
+                && packet.Bits = 0UL
                 && (not packet.Sack.IsEmpty || int64 header.Window = Sender.peerWindow connection.Sender)
 
             let acknowledged =
@@ -74,6 +78,9 @@ module internal Arrivals =
 
         let arrival = Receiver.accept packet.Header.SeqNr packet.Payload isFin connection.Receiver
 
+        if packet.Payload.Length > connection.Sizes.LargestHeard then
+            Probing.hear 0u packet.Payload.Length connection
+
         if hadGap || arrival = Arrival.OutOfOrder || arrival = Arrival.Duplicate then
             connection.LossyUntil <- turn.Now + lossyFor
 
@@ -104,7 +111,7 @@ module internal Arrivals =
         | Phase.Dead
         | Phase.SynReceived -> ()
         | Phase.SynSent ->
-            if Handshake.receiveSynAck turn header connection then
+            if Handshake.receiveSynAck turn &packet connection then
                 connection.LastHeardAt <- turn.Now
                 connection.PacketsReceived <- connection.PacketsReceived + 1L
         | Phase.Open
@@ -125,8 +132,15 @@ module internal Arrivals =
             else
                 connection.LastHeardAt <- turn.Now
                 connection.PacketsReceived <- connection.PacketsReceived + 1L
-                measure header arrivedAt connection
+
+                // A probe takes longer than what it is measured by: it says nothing of the queue.
+                if packet.Bits = 0UL || MtuBits.kindOf packet.Bits <> MtuBits.Kind.Probe then
+                    measure header arrivedAt connection
+
                 acknowledge turn &packet connection
+
+                if packet.Bits <> 0UL && connection.Phase = Phase.Open then
+                    Probing.receive turn &packet connection
 
                 // Its SYN-ACK again: it has not heard from us yet.
                 if

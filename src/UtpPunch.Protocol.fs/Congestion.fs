@@ -22,3 +22,6 @@ type ICongestion =
     abstract Lost: unit -> ICongestion
     /// Nothing was acknowledged for a whole retransmission time-out, with that many bytes in flight.
     abstract TimedOut: flight: int -> ICongestion
+    /// A full packet carries that many bytes from here on. When these are more than before, at least two of them may be in flight; when
+    /// they are fewer, the window stays what it is.
+    abstract Resized: packet: int -> ICongestion

@@ -12,6 +12,20 @@ type internal Phase =
     | Lingering
     | Dead
 
+/// What a stream knows of the sizes of packets, both ways. Changes rarely, so it stands apart from what every step copies.
+[<NoComparison; NoEquality>]
+type internal Sizes =
+    {
+        Mtu: PathMtu
+        /// Whether both sides have said that they know of probes.
+        KnowsProbes: bool
+        /// The bits of a probe that waits for its answer; 0 for none.
+        ProbeHeard: uint64
+        /// The peer's largest window so far, and the largest payload that it has sent.
+        LargestWindow: uint32
+        LargestHeard: int
+    }
+
 /// What a step hands to the streams that it touches, and where their effects go.
 [<NoComparison; NoEquality>]
 type internal Turn = { Now: Instant; Effects: ResizeArray<Effect> }
@@ -39,6 +53,9 @@ type internal Connection =
         mutable Phase: Phase
         mutable Rtt: Rtt
         mutable Congestion: ICongestion
+        /// Whether our SYN says that we know of probes.
+        mutable SaysHello: bool
+        mutable Sizes: Sizes
         /// The delay of our packets, as the peer measures it, and of the peer's, as we do.
         mutable OurDelay: Delay voption
         mutable TheirDelay: Delay voption
@@ -127,6 +144,13 @@ module internal Connection =
           Phase = if incoming then Phase.SynReceived else Phase.SynSent
           Rtt = Rtt.none
           Congestion = Ledbat(options.PacketSize - Wire.HeaderLength, options.TargetDelay)
+          SaysHello = (dialect = Dialect.Bep29)
+          Sizes =
+            { Mtu = PathMtu.create (Endpoint.isIPv4 remote) options
+              KnowsProbes = false
+              ProbeHeard = 0UL
+              LargestWindow = 0u
+              LargestHeard = options.PacketSize - Wire.HeaderLength }
           OurDelay = ValueNone
           TheirDelay = ValueNone
           Difference = 0u
@@ -201,7 +225,7 @@ module internal Connection =
           PeerWindow = Sender.peerWindow connection.Sender
           QueueingDelay = queueing connection |> ValueOption.defaultValue 0L<us>
           TargetDelay = connection.Options.TargetDelay
-          MaxPayload = connection.Options.PacketSize - Wire.HeaderLength
+          MaxPayload = PathMtu.size connection.Sizes.Mtu - Wire.HeaderLength
           BytesAcknowledged = connection.BytesAcknowledged
           BytesReceived = connection.BytesReceived
           PacketsSent = connection.PacketsSent

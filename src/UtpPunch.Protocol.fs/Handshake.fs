@@ -33,7 +33,9 @@ module internal Handshake =
         // Once the stream is open its opener must have our SYN-ACK, so this SYN is an old copy.
         if connection.Phase = Phase.SynReceived then Emission.synAck turn connection
 
-    let receiveSynAck turn (header: Header) connection =
+    let receiveSynAck turn (packet: inref<Packet>) connection =
+        let header = packet.Header
+
         if header.Type = PacketType.State && header.AckNr = connection.SynNr then
             // BEP 29 as everybody speaks it: the SYN-ACK's number is that of the first data to come.
             connection.Receiver <- Receiver.create connection.Options.ReceiveBuffer (header.SeqNr + -1)
@@ -42,7 +44,9 @@ module internal Handshake =
                 connection.Rtt <- Rtt.observe (turn.Now - connection.LastSentAt) connection.Rtt
 
             opened turn connection
+            Probing.meet packet.Bits connection
             Sender.advertise (int64 header.Window) header.Timestamp true connection.Sender
+            Probing.hear header.Window 0 connection
             turn.Effects.Add(Effect.Opened(connection.ConnId, connection.ReceiveId))
             // Tell the other side that we are there, or one that writes first waits for ever.
             connection.AckNow <- true
@@ -70,6 +74,8 @@ module internal Handshake =
         // The SYN first: where a queue takes one packet and no more, the other must be the one that is lost.
         let old = connection.SendId
         connection.WantsIds <- false
+        // Perhaps it is the bits that somebody chokes on.
+        connection.SaysHello <- false
         connection.ReceiveId <- Connection.receiveIdOf connection.Dialect false id
         connection.SendId <- Connection.sendIdOf connection.Dialect false id
         connection.SynNr <- isn

@@ -87,7 +87,7 @@ module Node =
                 let header = packet.Header
 
                 match header.Type with
-                | PacketType.Syn -> Accepting.receiveSyn step remote header
+                | PacketType.Syn -> Accepting.receiveSyn step remote &packet
                 | PacketType.Reset -> receiveReset step remote header
                 | _ ->
                     let connection =
@@ -154,6 +154,13 @@ module Node =
                     counted step own (fun () -> Ending.close step.Turn CloseReason.Unreachable own))
             step.Node.Connections
 
+    let private tooLong step (remote: Endpoint) size limit =
+        Radix.iterate
+            (fun _ (connection: Connection) ->
+                if connection.Phase = Phase.Open && connection.Remote.Equals remote then
+                    Probing.tooLong step.Turn size limit (touch step connection))
+            step.Node.Connections
+
     /// What the application says of a stream that has closed meanwhile is ignored: it could not know.
     let inline private tell step connId ([<InlineIfLambda>] action: Connection -> unit) =
         match tryTouch step connId with
@@ -177,6 +184,7 @@ module Node =
         | Event.Abort connId -> tell step connId (Ending.abort step.Turn)
         | Event.SetIdleTimeout(connId, duration) -> tell step connId (Ending.setIdleTimeout duration)
         | Event.Unreachable remote -> unreachable step remote
+        | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
         | Event.Meet(taskId, plan) -> introductions step (Introductions.meet step.Turn (draw step.Node) taskId plan)
         | Event.PunchLegacy(taskId, remote, attempts) ->
             introductions step (Introductions.punchLegacy step.Turn taskId remote attempts)

@@ -8,8 +8,11 @@ type StreamOptions =
         SendBuffer: int
         /// Bytes received and not yet consumed, at most: the window that we advertise.
         ReceiveBuffer: int
-        /// The largest datagram that we send, header included, in bytes.
+        /// What a stream begins with: the largest datagram that it sends, header included, in bytes of UDP payload.
         PacketSize: int
+        /// What that may grow to when the path carries it and the peer is one of ours (RFC 8899: MAX_PLPMTU). No more than `PacketSize`:
+        /// nothing is searched for.
+        LargestPacket: int
         /// Packets in flight at most. libutp takes 1024 out of order, utp-punch 64.
         PacketWindow: int
         /// Nothing acknowledged for that long while data is outstanding ends the stream.
@@ -51,7 +54,10 @@ module StreamOptions =
     let bep29 =
         { SendBuffer = 1 <<< 20
           ReceiveBuffer = 1 <<< 20
-          PacketSize = 1400
+          // RFC 8899, 5.1.2: BASE_PLPMTU.
+          PacketSize = 1200
+          // What one datagram holds over IPv4.
+          LargestPacket = 65507
           PacketWindow = 1000
           GiveUpAfter = Time.seconds 45
           IdleTimeout = Time.seconds 180
@@ -63,7 +69,10 @@ module StreamOptions =
           NoDelay = true }
 
     /// The npm package's own limits: `mtu` 1000 and a `bufferSize` of 64, of which 63 are used.
-    let utpPunch = { bep29 with PacketSize = Wire.HeaderLength + 1000; PacketWindow = 63 }
+    let utpPunch =
+        let packetSize = Wire.HeaderLength + 1000
+
+        { bep29 with PacketSize = packetSize; LargestPacket = packetSize; PacketWindow = 63 }
 
 module NodeOptions =
     // libutp's keep-alive is the first thing that a silent libutp dialler sends, 29 s after the SYN-ACK: half-open streams wait longer.

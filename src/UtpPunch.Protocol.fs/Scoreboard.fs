@@ -28,12 +28,14 @@ open Limits
 /// What became of the packets that were sent: in flight, selectively acknowledged, or held for lost, and what the difference is
 /// known by. Works in place; a step has a copy of its own.
 [<Sealed>]
-type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: Evidence, next: SeqNr, oldest: SeqNr) =
+type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evidence, next: SeqNr, oldest: SeqNr) =
     let mutable runs = runs
+    /// What a full packet carries.
+    let mutable payload = payload
     let mutable next = next
     let mutable oldest = oldest
 
-    new(packetSize, next) = Scoreboard(packetSize, Deque<Run>.Empty, Evidence(), next, next)
+    new(payload, next) = Scoreboard(payload, Deque<Run>.Empty, Evidence(), next, next)
 
     member val Outstanding = 0 with get, set
     member val Flight = 0 with get, set
@@ -63,6 +65,22 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
     member _.Oldest = oldest
     member _.Packets = next - oldest
 
+    member _.Payload
+        with get () = payload
+        and set value = payload <- value
+
+    /// The payload bytes of the oldest packet; 0 without any.
+    member _.OldestSize = if runs.Count > 0 then min runs[0].Size runs[0].Data.Length else 0
+
+    /// The most payload bytes of a packet that is neither acknowledged nor known to have arrived; 0 without any.
+    member _.Longest =
+        let mutable longest = 0
+
+        for index in 0 .. runs.Count - 1 do
+            if runs[index].Mark <> Mark.Sacked then longest <- max longest runs[index].Size
+
+        longest
+
     member _.Renumber(first: SeqNr) =
         if next <> oldest then invalidOp "Packets are under way; their numbers stand."
 
@@ -71,7 +89,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
 
     member this.Copy() =
         Scoreboard(
-            packetSize,
+            payload,
             runs.Copy(),
             evidence.Copy(),
             next,
@@ -371,10 +389,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
             let least = if this.Flight = 0 || index = 0 then 1 else 0
 
             // What goes again is counted as packets too: a window of one packet is no licence for five hundred of one byte.
-            let places =
-                max
-                    least
-                    (max this.AgainLimit (4 * max 1 (window / (packetSize - Wire.HeaderLength))) - this.AgainInFlight)
+            let places = max least (max this.AgainLimit (4 * max 1 (window / payload)) - this.AgainInFlight)
 
             let count =
                 if run.IsFin then
@@ -382,7 +397,7 @@ type internal Scoreboard private (packetSize: int, runs: Deque<Run>, evidence: E
                 else
                     run.Count
                     |> min (max least ((window - flight) / run.Size))
-                    |> min (max 1 (Train.Limit / packetSize))
+                    |> min (max 1 (Train.Limit / (run.Size + Wire.HeaderLength)))
                     |> min places
 
             if count <= 0 then

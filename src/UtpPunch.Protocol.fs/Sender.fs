@@ -4,8 +4,9 @@ open System
 
 [<Sealed>]
 type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreboard) =
-    let payload = options.PacketSize - Wire.HeaderLength
     let mutable queue = queue
+    /// Longer pieces are not joined: each time copies all of them.
+    let joinedAtMost = 2048
 
     member val Queued = 0 with get, set
     member val PeerWindow = 0L with get, set
@@ -15,6 +16,11 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
     member val ShortPacket: SeqNr voption = ValueNone with get, set
     member val FinWanted = false with get, set
     member val FinSent = false with get, set
+
+    /// What a full packet carries.
+    member _.Payload
+        with get () = board.Payload
+        and set value = board.Payload <- value
 
     member internal _.Board = board
     member this.Room = options.SendBuffer - this.Queued - board.Outstanding
@@ -49,7 +55,7 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
             let last = queue.Count - 1
 
             // Small writes are joined, so that the queue is never longer than its bytes warrant.
-            if last >= 0 && queue[last].Length + bytes.Length <= payload then
+            if last >= 0 && queue[last].Length + bytes.Length <= min joinedAtMost board.Payload then
                 let joined = Array.zeroCreate (queue[last].Length + bytes.Length)
                 queue[last].Span.CopyTo(Span<byte>(joined))
                 bytes.Span.CopyTo(Span<byte>(joined, queue[last].Length, bytes.Length))
@@ -116,7 +122,7 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
     member private this.LaunchShort(length: int, now: Instant) =
         let run = board.Launch(this.Take length, 1, length, now)
 
-        if length < payload then this.ShortPacket <- ValueSome run.First
+        if length < board.Payload then this.ShortPacket <- ValueSome run.First
 
         run
 
@@ -134,10 +140,14 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
         else
             let room = int (min (int64 (window - board.Flight)) (this.PeerWindow - int64 board.Outstanding))
 
+            let payload = board.Payload
             let head = queue[0]
 
             if head.Length >= payload && room >= payload then
-                let count = min (min places (max 1 (Train.Limit / options.PacketSize))) (min room head.Length / payload)
+                let count =
+                    min
+                        (min places (max 1 (Train.Limit / (payload + Wire.HeaderLength))))
+                        (min room head.Length / payload)
 
                 board.Launch(this.Take(count * payload), count, payload, now)
             elif this.Queued >= payload then
@@ -157,14 +167,15 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
     member this.ProbeWindow(now: Instant) : Run =
         if this.IsBlocked then
             board.Probing <- true
-            this.LaunchShort(min payload this.Queued, now)
+            this.LaunchShort(min board.Payload this.Queued, now)
         else
             null
 
 module Sender =
     // Until the peer has said otherwise, one packet is taken to be welcome.
     let create (options: StreamOptions) (next: SeqNr) =
-        Sender(options, Deque<Bytes>.Empty, Scoreboard(options.PacketSize, next), PeerWindow = int64 options.PacketSize)
+        let board = Scoreboard(options.PacketSize - Wire.HeaderLength, next)
+        Sender(options, Deque<Bytes>.Empty, board, PeerWindow = int64 options.PacketSize)
 
     let copy (sender: Sender) = sender.Copy()
     let renumber next (sender: Sender) = sender.Board.Renumber next
@@ -178,6 +189,12 @@ module Sender =
     let hasLost (sender: Sender) = sender.Board.LostPackets > 0
     let isFinished (sender: Sender) = sender.IsFinished
     let isFinishing (sender: Sender) = sender.IsFinishing
+    let setPayload payload (sender: Sender) = sender.Payload <- payload
+    let oldestSize (sender: Sender) = sender.Board.OldestSize
+    let longest (sender: Sender) = sender.Board.Longest
+
+    let wantsLarger (sender: Sender) = not sender.FinSent && sender.Queued + sender.Board.Outstanding >= sender.Payload
+
     let peerWindow (sender: Sender) = sender.PeerWindow
     let retransmissions (sender: Sender) = sender.Board.Retransmissions
     let write bytes (sender: Sender) = sender.Write bytes

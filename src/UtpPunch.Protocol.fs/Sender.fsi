@@ -33,6 +33,14 @@ module Sender =
     val isFinished: sender: Sender -> bool
     /// Whether all that is not acknowledged is the FIN.
     val isFinishing: sender: Sender -> bool
+    /// New data is cut into packets that carry so many bytes from here on; what has its number already stays as it is.
+    val setPayload: payload: int -> sender: Sender -> unit
+    /// The payload bytes of the oldest packet that is out; 0 without any, and for a FIN.
+    val oldestSize: sender: Sender -> int
+    /// The most payload bytes of a packet that is out and not known to have arrived; 0 without any.
+    val longest: sender: Sender -> int
+    /// Whether larger packets would be of use: at least a full one waits or is out, and more may follow.
+    val wantsLarger: sender: Sender -> bool
     val peerWindow: sender: Sender -> int64
     val retransmissions: sender: Sender -> int64
 

@@ -128,7 +128,10 @@ module internal Settling =
                 Emission.note turn Rule.RetransmitTimeout connection
                 connection.Timeouts <- connection.Timeouts + 1L
                 connection.Rtt <- { connection.Rtt with Backoff = connection.Rtt.Backoff + 1 }
-                connection.Congestion <- connection.Congestion.TimedOut flight
+
+                // Packets that were too long tell of no congestion: one time-out's worth was paid already.
+                if not (Probing.vanished turn connection) then
+                    connection.Congestion <- connection.Congestion.TimedOut flight
 
             connection.LossProbeAt <- Time.never
         else
@@ -205,7 +208,7 @@ module internal Settling =
         // RFC 9293, 3.8.6.2.2: tell of a window that opens, but not of every byte.
         let window = Receiver.window connection.Receiver
         let opened = window - connection.Advertised
-        let least = min connection.Options.ReceiveBuffer (2 * connection.Options.PacketSize)
+        let least = min connection.Options.ReceiveBuffer (2 * connection.Sizes.LargestHeard)
 
         if opened >= connection.Options.ReceiveBuffer / 2 || (connection.Advertised < least && window >= least) then
             connection.AckNow <- true
@@ -230,7 +233,9 @@ module internal Settling =
         if connection.Phase = Phase.Open then
             retransmissionTimers turn connection
             Ending.deliver turn connection
+            Probing.tick turn connection
             transmit turn connection
+            Probing.settle turn connection
             Ending.report turn connection
             acknowledgeReceived turn connection
 
@@ -259,6 +264,7 @@ module internal Settling =
             |> min connection.AckAt
             |> min connection.EchoAt
             |> min connection.HandshakeAt
+            |> min (PathMtu.dueAt connection.Sizes.Mtu)
             |> min (giveUpAt connection)
             |> min (idleAt connection)
             |> min (releaseAt connection)

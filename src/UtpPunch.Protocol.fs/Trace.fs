@@ -190,8 +190,8 @@ type Trace
 
             if isComplete then
                 if text.Trim() <> "" then raise (TraceError(number, "There is more behind #end."))
-            elif number = 1 && text <> "#utrace 1" then
-                raise (TraceError(1, "A trace begins with the line '#utrace 1'."))
+            elif number = 1 && text <> "#utrace 2" then
+                raise (TraceError(1, "A trace begins with the line '#utrace 2'."))
             elif text.StartsWith("#end", StringComparison.Ordinal) then
                 Trace.CheckEnd(text, number, int64 number - 1L, hash)
                 isComplete <- true

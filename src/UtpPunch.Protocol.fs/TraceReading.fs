@@ -24,28 +24,49 @@ type TracePacket =
 
 /// Whether a datagram is just what its fields encode to, so that a line can have them instead of the bytes.
 module TraceDatagram =
-    /// How many bytes stand before the payload: the header, and a selective acknowledgement if it is the only extension. -1 for anything
-    /// else, of which a trace has the bytes.
+    /// Where an extension of so many bytes, which stands at a place, ends; -1 when it is no multiple of `unit` bytes, is empty, or does
+    /// not fit.
+    let private behind (datagram: ReadOnlySpan<byte>) (place: int) (unit: int) : int =
+        if datagram.Length < place + 2 then
+            -1
+        else
+            let length = int datagram[place + 1]
+
+            if length > 0 && length % unit = 0 && datagram.Length >= place + 2 + length then
+                place + 2 + length
+            else
+                -1
+
+    /// Where the extension bits that stand at a place end; -1 when they are not the last extension, or all zero.
+    let private behindBits (datagram: ReadOnlySpan<byte>) (place: int) : int =
+        let until = behind datagram place 8
+
+        if
+            until = place + 10
+            && datagram[place] = 0uy
+            && datagram.Slice(place + 2, 8).IndexOfAnyExcept 0uy >= 0
+        then
+            until
+        else
+            -1
+
+    /// How many bytes stand before the payload: the header, a selective acknowledgement and extension bits, if they are the only
+    /// extensions, in that order. -1 for anything else, of which a trace has the bytes.
     [<CompiledName "HeadLength">]
     let headLength (datagram: ReadOnlySpan<byte>) : int =
         if datagram.Length < Wire.HeaderLength || datagram[0] &&& 0x0Fuy <> 1uy || datagram[0] >>> 4 > 4uy then
             -1
-        elif datagram[1] = 0uy then
-            Wire.HeaderLength
         else
-            let sack = Wire.HeaderLength
+            match datagram[1] with
+            | 0uy -> Wire.HeaderLength
+            | 1uy ->
+                let until = behind datagram Wire.HeaderLength 4
 
-            if
-                datagram[1] = 1uy
-                && datagram.Length >= sack + 2
-                && datagram[sack] = 0uy
-                && datagram[sack + 1] > 0uy
-                && datagram[sack + 1] % 4uy = 0uy
-                && datagram.Length >= sack + 2 + int datagram[sack + 1]
-            then
-                sack + 2 + int datagram[sack + 1]
-            else
-                -1
+                if until < 0 || datagram[Wire.HeaderLength] = 0uy then until
+                elif datagram[Wire.HeaderLength] = 2uy then behindBits datagram until
+                else -1
+            | 2uy -> behindBits datagram Wire.HeaderLength
+            | _ -> -1
 
     let internal decode (datagram: Bytes) : Packet voption =
         let mutable packet = Unchecked.defaultof<Packet>
@@ -89,6 +110,11 @@ module internal TraceReading =
                 | null -> Bytes.Empty
                 | text -> Bytes(parseHex text)
 
+            let bits =
+                match line.Find "bits" with
+                | null -> 0UL
+                | text -> parseBits text
+
             if sack.Length > 252 || sack.Length % 4 <> 0 then
                 bad "selective acknowledgement of 4 to 252 bytes" (hex sack)
 
@@ -102,8 +128,8 @@ module internal TraceReading =
                   AckNr = SeqNr(uint16Of line "ack") }
 
             let length = int (limited line "len" 0L 65535L)
-            let whole = Array.zeroCreate<byte>(Wire.lengthOf sack.Length length)
-            let start = Wire.encode &header sack Bytes.Empty (Span<byte> whole)
+            let whole = Array.zeroCreate<byte>(Wire.lengthOf sack.Length bits length)
+            let start = Wire.encode &header sack bits Bytes.Empty (Span<byte> whole)
             payloads.Fill(line.Find "pay", Span<byte>(whole, start, length))
             whole
         | digits -> parseHex digits
@@ -224,6 +250,7 @@ module internal TraceReading =
         | "abort" -> Event.Abort(conn line)
         | "idle" -> Event.SetIdleTimeout(conn line, parseDuration (find line "after"))
         | "unreachable" -> Event.Unreachable(remote line "to")
+        | "toolong" -> Event.TooLong(remote line "to", size line "size", size line "limit")
         | "meet" -> Event.Meet(task line, plan line)
         | "punch" -> Event.PunchLegacy(task line, remote line "to", int (limited line "n" 0L (int64 Int32.MaxValue)))
         | "discover" -> Event.Discover(task line, discovery line)

@@ -13,7 +13,14 @@ module private Fields =
 
     let pay (value: string) (fields: ResizeArray<string>) = if not (isNull value) then fields.Add("pay=" + value)
 
-    let header (header: inref<Header>) (sack: Bytes) (payload: Bytes) payloadText (fields: ResizeArray<string>) =
+    let header
+        (header: inref<Header>)
+        (sack: Bytes)
+        (ownBits: uint64)
+        (payload: Bytes)
+        payloadText
+        (fields: ResizeArray<string>)
+        =
         fields.Add(packetType header.Type)
         fields.Add(count "id" (int64 header.ConnectionId))
         fields.Add(count "seq" (int64 header.SeqNr.Value))
@@ -24,6 +31,8 @@ module private Fields =
         fields.Add(count "len" (int64 payload.Length))
 
         if not sack.IsEmpty then fields.Add("sack=" + hex sack)
+
+        if ownBits <> 0UL then fields.Add("bits=" + bits ownBits)
 
         pay payloadText fields
 
@@ -65,7 +74,7 @@ module private Printing =
             match TraceDatagram.decode datagram with
             | ValueSome packet ->
                 let head = packet.Header
-                header &head packet.Sack packet.Payload (payloads.OfPacket packet.Payload) fields
+                header &head packet.Sack packet.Bits packet.Payload (payloads.OfPacket packet.Payload) fields
             | ValueNone -> fields.Add("raw=" + hex datagram)
 
             line "pkt" (fields.ToArray())
@@ -81,7 +90,10 @@ module private Printing =
 
             let head = { train.Header with SeqNr = train.Header.SeqNr + index }
             let fields = ResizeArray [ numbered numbers; text "to" (endpoint remote); place index train.Count ]
-            header &head train.Sack piece (payloads.OfPacket piece) fields
+            header &head train.Sack train.Bits piece (payloads.OfPacket piece) fields
+
+            if train.MayFragment then fields.Add "frag=1"
+
             line "pkt" (fields.ToArray())
 
 /// Meetings and punches. The room's key stands in full: without it nothing of a meeting could be taken again.
@@ -191,6 +203,12 @@ module TraceText =
             | Event.Abort connId -> line "abort" [| Fields.conn connId |]
             | Event.SetIdleTimeout(connId, after) -> line "idle" [| Fields.conn connId; "after=" + duration after |]
             | Event.Unreachable remote -> line "unreachable" [| Fields.text "to" (endpoint remote) |]
+            | Event.TooLong(remote, size, limit) ->
+                line
+                    "toolong"
+                    [| Fields.text "to" (endpoint remote)
+                       Fields.count "size" (int64 size)
+                       Fields.count "limit" (int64 limit) |]
             | Event.Meet(taskId, plan) -> line "meet" (Tasks.plan taskId plan)
             | Event.PunchLegacy(taskId, remote, attempts) ->
                 line
@@ -220,6 +238,8 @@ module TraceText =
             | Effect.Opened(connId, id) -> line "opened" [| Fields.conn connId; Fields.count "id" (int64 id) |]
             | Effect.Writable(connId, room) ->
                 line "writable" [| Fields.conn connId; Fields.count "room" (int64 room) |]
+            | Effect.PacketSized(connId, payload) ->
+                line "sized" [| Fields.conn connId; Fields.count "payload" (int64 payload) |]
             | Effect.Ended connId -> line "ended" [| Fields.conn connId |]
             | Effect.Finished connId -> line "finished" [| Fields.conn connId |]
             | Effect.Closed(connId, reason) ->

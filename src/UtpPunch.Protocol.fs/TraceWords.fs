@@ -34,6 +34,14 @@ module internal TraceWords =
         with :? FormatException ->
             bad "row of hexadecimal digits" text
 
+    /// 64 bits, as their 8 bytes.
+    let bits (value: uint64) = value.ToString "x16"
+
+    let parseBits (text: string) : uint64 =
+        match UInt64.TryParse(text, Globalization.NumberStyles.AllowHexSpecifier, null) with
+        | true, value when text.Length = 16 && value <> 0UL -> value
+        | _ -> bad "row of 8 bytes that are not all zero" text
+
     // ---- Names ----
 
     let private nameOf (names: struct (string * 'T)[]) (value: 'T) =
@@ -107,6 +115,10 @@ module internal TraceWords =
         | Rule.LossProbe -> "LossProbe"
         | Rule.WindowProbe -> "WindowProbe"
         | Rule.KeepAlive -> "KeepAlive"
+        | Rule.PathProbe -> "PathProbe"
+        | Rule.PathProbeIgnored -> "PathProbeIgnored"
+        | Rule.BlackHole -> "BlackHole"
+        | Rule.PathShrunk -> "PathShrunk"
         | Rule.ProbeRejected -> "ProbeRejected"
         | Rule.PathLearnt -> "PathLearnt"
         | Rule.OfferRejected -> "OfferRejected"

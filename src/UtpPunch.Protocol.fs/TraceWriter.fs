@@ -14,7 +14,7 @@ type TraceWriter(sink: Action<string>, core: string, payloads: TracePayloads) =
         sink.Invoke line
 
     do
-        write "#utrace 1"
+        write "#utrace 2"
         write ("#core " + core)
         write ("#pay " + payloads.Name)
 

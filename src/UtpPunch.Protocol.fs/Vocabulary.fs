@@ -68,16 +68,25 @@ type Payload =
 /// Packets to one peer that differ in `seq_nr` and payload only: the first carries `Header.SeqNr`, each further one the next
 /// number, and each takes the next `PacketSize` bytes of `Payload` (the last perhaps fewer). One without payload is one packet.
 [<Sealed; NoComparison>]
-type Train(header: Header, sack: Bytes, payload: Bytes, packetSize: int) =
+type Train(header: Header, sack: Bytes, bits: uint64, payload: Bytes, packetSize: int, mayFragment: bool) =
     let count = if payload.IsEmpty then 1 else (payload.Length + packetSize - 1) / packetSize
+
+    /// One without extension bits, whose packets must not be fragmented.
+    new(header, sack, payload, packetSize) = Train(header, sack, 0UL, payload, packetSize, false)
 
     /// The most bytes of packets: one system call carries a train, and takes 64 KiB.
     static member Limit = 65000
 
     member _.Header = header
     member _.Sack = sack
+    /// BEP 29's extension bits; 0 for none.
+    member _.Bits = bits
     member _.Payload = payload
     member _.PacketSize = packetSize
+
+    /// Its packets got their numbers when the path took larger ones, and cannot be cut any more: the network may (RFC 8899, 4.3 leaves
+    /// that open). Everything else goes out with DF, or no probe would tell anything.
+    member _.MayFragment = mayFragment
 
     member _.Count = count
 
@@ -85,7 +94,7 @@ type Train(header: Header, sack: Bytes, payload: Bytes, packetSize: int) =
         if payload.IsEmpty then 0 else min packetSize (payload.Length - index * packetSize)
 
     /// The length in bytes of the packet at an index.
-    member this.LengthOf(index: int) = Wire.lengthOf sack.Length (this.PieceLength index)
+    member this.LengthOf(index: int) = Wire.lengthOf sack.Length bits (this.PieceLength index)
 
     /// The part of the payload that the packet at an index carries.
     member this.Piece(index: int) =
@@ -97,12 +106,12 @@ type Train(header: Header, sack: Bytes, payload: Bytes, packetSize: int) =
     /// Writes what stands before the payload of the packet at an index, and returns its length, which is that of every packet.
     member _.WriteHeader(index: int, target: System.Span<byte>) =
         let header = { header with SeqNr = header.SeqNr + index }
-        Wire.encode &header sack Bytes.Empty target
+        Wire.encode &header sack bits Bytes.Empty target
 
     /// Writes the packet at an index and returns its length.
     member this.Write(index: int, target: System.Span<byte>) =
         let header = { header with SeqNr = header.SeqNr + index }
-        Wire.encode &header sack (this.Piece index) target
+        Wire.encode &header sack bits (this.Piece index) target
 
 /// Why a stream came to its end.
 [<RequireQualifiedAccess>]
@@ -179,6 +188,14 @@ type Rule =
     | WindowProbe
     /// A keep-alive was sent.
     | KeepAlive
+    /// A packet without data asked whether the path carries its size.
+    | PathProbe
+    /// A probe, or an answer to one, from a peer that never said that it knows of them, or that fits nothing that was asked.
+    | PathProbeIgnored
+    /// What was larger than every path carries vanished time after time: packets are smaller from here on.
+    | BlackHole
+    /// The system or the path said that packets are too long, and they are smaller from here on.
+    | PathShrunk
     /// A packet of a punch that its key did not sign, or that had come before.
     | ProbeRejected
     /// The address of a punch's packet was new: it is tried as well.
@@ -213,6 +230,9 @@ type Event =
     | SetIdleTimeout of connId: ConnId * duration: Duration
     /// The network refused to carry a packet there.
     | Unreachable of remote: Endpoint
+    /// The system or the path said that a datagram of `size` bytes to there is too long; `limit` bytes (UDP payload) pass, 0 when it
+    /// did not say. A hint: whoever forges it makes packets smaller for a while, and nothing else.
+    | TooLong of remote: Endpoint * size: int * limit: int
     /// Meet a peer at a rendezvous, and punch.
     | Meet of taskId: TaskId * plan: MeetPlan
     /// Punch as the npm package utp-punch does, `attempts` times every 500 ms.
@@ -234,6 +254,8 @@ type Effect =
     | Opened of connId: ConnId * connectionId: uint16
     /// The send buffer has room for so many bytes; for all of it when every byte was acknowledged.
     | Writable of connId: ConnId * room: int
+    /// From here on a full packet of this stream carries so many bytes.
+    | PacketSized of connId: ConnId * payload: int
     /// The peer will send no more; every byte was delivered.
     | Ended of connId: ConnId
     /// Our end was acknowledged, and with it every byte.

@@ -21,7 +21,7 @@ type Header =
       AckNr: SeqNr }
 
 [<Struct; NoComparison>]
-type Packet = { Header: Header; Sack: Bytes; Payload: Bytes }
+type Packet = { Header: Header; Sack: Bytes; Bits: uint64; Payload: Bytes }
 
 type Malformed =
     | None = 0
@@ -39,6 +39,13 @@ module Wire =
     [<Literal>]
     let private SelectiveAck = 1uy
 
+    [<Literal>]
+    let private ExtensionBits = 2uy
+
+    /// The bits and the two bytes before them.
+    [<Literal>]
+    let private BitsLength = 10
+
     let decode (datagram: Bytes) (packet: outref<Packet>) =
         let span = datagram.Span
 
@@ -50,6 +57,7 @@ module Wire =
             let mutable extension = span[1]
             let mutable position = HeaderLength
             let mutable sack = Bytes.Empty
+            let mutable bits = 0UL
             let mutable whole = true
 
             while whole && extension <> 0uy do
@@ -60,6 +68,8 @@ module Wire =
 
                     if extension = SelectiveAck && sack.IsEmpty then
                         sack <- datagram.Slice(position + 2, length)
+                    elif extension = ExtensionBits && length = 8 && bits = 0UL then
+                        bits <- BinaryPrimitives.ReadUInt64BigEndian(span.Slice(position + 2))
 
                     extension <- span[position]
                     position <- position + 2 + length
@@ -75,6 +85,7 @@ module Wire =
                           SeqNr = SeqNr(BinaryPrimitives.ReadUInt16BigEndian(span.Slice 16))
                           AckNr = SeqNr(BinaryPrimitives.ReadUInt16BigEndian(span.Slice 18)) }
                       Sack = sack
+                      Bits = bits
                       Payload = datagram.Skip position }
 
                 Malformed.None
@@ -82,15 +93,19 @@ module Wire =
                 packet <- Unchecked.defaultof<Packet>
                 Malformed.Extension
 
-    let lengthOf sackLength payloadLength =
-        HeaderLength + (if sackLength = 0 then 0 else 2 + sackLength) + payloadLength
+    let lengthOf sackLength (bits: uint64) payloadLength =
+        HeaderLength
+        + (if sackLength = 0 then 0 else 2 + sackLength)
+        + (if bits = 0UL then 0 else BitsLength)
+        + payloadLength
 
-    let encode (header: inref<Header>) (sack: Bytes) (payload: Bytes) (target: Span<byte>) =
+    let encode (header: inref<Header>) (sack: Bytes) (bits: uint64) (payload: Bytes) (target: Span<byte>) =
         if sack.Length > 252 || sack.Length % 4 <> 0 then
             invalidArg (nameof sack) "A selective acknowledgement is a multiple of 4 bytes, at most 252."
 
         target[0] <- (LanguagePrimitives.EnumToValue header.Type <<< 4) ||| Version
-        target[1] <- if sack.IsEmpty then 0uy else SelectiveAck
+        let ownBits = if bits = 0UL then 0uy else ExtensionBits
+        target[1] <- if sack.IsEmpty then ownBits else SelectiveAck
         BinaryPrimitives.WriteUInt16BigEndian(target.Slice 2, header.ConnectionId)
         BinaryPrimitives.WriteUInt32BigEndian(target.Slice 4, header.Timestamp)
         BinaryPrimitives.WriteUInt32BigEndian(target.Slice 8, header.TimestampDifference)
@@ -100,10 +115,16 @@ module Wire =
         let mutable position = HeaderLength
 
         if not sack.IsEmpty then
-            target[position] <- 0uy
+            target[position] <- ownBits
             target[position + 1] <- byte sack.Length
             sack.Span.CopyTo(target.Slice(position + 2))
             position <- position + 2 + sack.Length
+
+        if bits <> 0UL then
+            target[position] <- 0uy
+            target[position + 1] <- 8uy
+            BinaryPrimitives.WriteUInt64BigEndian(target.Slice(position + 2), bits)
+            position <- position + BitsLength
 
         payload.Span.CopyTo(target.Slice position)
         position + payload.Length

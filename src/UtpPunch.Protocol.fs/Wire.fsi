@@ -31,6 +31,8 @@ type Packet =
         Header: Header
         /// The bits of the selective acknowledgement (extension 1), empty when there is none. Bit 0 of byte 0 is `ack_nr + 2`.
         Sack: Bytes
+        /// The 8 extension bits (extension 2), most significant byte first; 0 when there are none.
+        Bits: uint64
         Payload: Bytes
     }
 
@@ -50,8 +52,11 @@ module Wire =
     /// Reads the datagram. Total: any bytes give a packet or the reason why not. Unknown extensions are skipped (BEP 29).
     val decode: datagram: Bytes -> packet: outref<Packet> -> Malformed
 
-    /// The length of a packet with that many bytes of selective acknowledgement and of payload.
-    val lengthOf: sackLength: int -> payloadLength: int -> int
+    /// The length of a packet with that many bytes of selective acknowledgement, these extension bits (0 for none), and that many bytes
+    /// of payload.
+    val lengthOf: sackLength: int -> bits: uint64 -> payloadLength: int -> int
 
-    /// Writes a packet and returns its length. The selective acknowledgement is a multiple of 4 bytes, at most 252, or empty.
-    val encode: header: inref<Header> -> sack: Bytes -> payload: Bytes -> target: System.Span<byte> -> int
+    /// Writes a packet and returns its length. The selective acknowledgement is a multiple of 4 bytes, at most 252, or empty; it stands
+    /// before the extension bits, which are not written when they are 0.
+    val encode:
+        header: inref<Header> -> sack: Bytes -> bits: uint64 -> payload: Bytes -> target: System.Span<byte> -> int

@@ -27,6 +27,9 @@ type Actor(index: int, host: Host, endpoint: Endpoint, machine: IMachine) =
     member val NextConnId = 0 with get, set
     /// The numbers of the SYNs that came, by their ids.
     member val Syns = Dictionary<uint16, SeqNr>() with get
+    /// The ids under which this host has said that it knows of probes, and those under which the peer has.
+    member val SaidHello = HashSet<uint16>() with get
+    member val HeardHello = HashSet<uint16>() with get
     member val BySendId = Dictionary<uint16, Wiretap>() with get
     member val ByReceiveId = Dictionary<uint16, Wiretap>() with get
     member val ByConnId = Dictionary<ConnId, Wiretap>() with get
@@ -90,6 +93,7 @@ type internal Item =
     | Depart of Carrier
     | Act of Actor * App
     | Dial of flow: int
+    | Hint of Actor * remote: Endpoint * size: int * limit: int
 
 /// The earlier instant first, then the lower tie: as tuples compare, without their generic detours.
 [<Sealed>]

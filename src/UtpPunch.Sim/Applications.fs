@@ -103,6 +103,7 @@ type Applications(scenario: Scenario, marks: Marks, wake: Action<Actor, App, Ins
                 app.Closed <- ValueSome reason
                 app.ClosedAt <- now
                 this.Open <- this.Open - 1
+        | Effect.PacketSized _
         | Effect.Foreign _
         | Effect.Accepted _
         | Effect.Opened _

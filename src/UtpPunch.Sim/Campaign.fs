@@ -51,7 +51,10 @@ module Campaign =
         match int (scenario.Seed % 8UL) with
         // Numbers are compared on a ring: other first numbers and ids, another seed of the nodes.
         | 0
-        | 1 when scenario.Forgery.Strange + scenario.Forgery.Spoofed = 0 && not (Expectation.isUnprotected scenario) ->
+        | 1 when
+            scenario.Forgery.Strange + scenario.Forgery.Spoofed + scenario.Forgery.Hints = 0
+            && not (Expectation.isUnprotected scenario)
+            ->
             compare "S17" "with other first numbers and ids" { scenario with NodeSeed = Wraps.seedNear scenario }
         // Without a delay a difference of the clocks may be 0, which stands for none (BEP 29).
         | 2 when not (Expectation.isUnprotected scenario) && min scenario.AB.Delay scenario.BA.Delay > 0L<us> ->

@@ -13,6 +13,8 @@ type Datagram(number: int64, from: Endpoint, target: Endpoint, bytes: byte[], se
     member _.To = target
     member _.Bytes = bytes
     member _.SentAt = sentAt
+    /// It goes out without DF.
+    member val MayFragment = false with get, set
     /// When it entered the queue.
     member val QueuedAt = 0L<us> with get, set
 
@@ -78,12 +80,6 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
                | Drop.Nth place -> int64 place = ordinal
                | Drop.Typed(wanted, place) -> wanted = packetType && typed[packetType] = place
                | Drop.LongerThan length -> bytes.Length > length)
-
-    let isTooLong (now: Instant) (bytes: byte[]) =
-        match path.Mtu with
-        | Mtu.BlackHole(size, from) -> now >= from && bytes.Length > size
-        | Mtu.Unlimited
-        | Mtu.Refused _ -> false
 
     /// Null when the harm is found out.
     let harm (datagram: Datagram) =
@@ -253,7 +249,7 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
         let cause =
             if Path.isCut now path then "cut"
             elif isDropped bytes packetType then "drop"
-            elif isTooLong now bytes then "mtu"
+            elif (Path.tooLong now bytes.Length datagram.MayFragment path).IsSome then "mtu"
             elif not calm && isLost now then "loss"
             else null
 

@@ -43,9 +43,16 @@ module Conversation =
         let adapt (options: StreamOptions) =
             { options with NoDelay = conversation.NoDelay; ReceiveBuffer = conversation.ReceiveBuffer }
 
+        let bep29 = NodeOptions.standard.Bep29
+
         { NodeOptions.standard with
             Dialect = conversation.Dialect
-            Bep29 = adapt NodeOptions.standard.Bep29
+            // Every other one stays with 1400 bytes; the others find out what a packet may hold.
+            Bep29 =
+                (if conversation.Seed % 2UL = 0UL then
+                     adapt bep29
+                 else
+                     adapt { bep29 with PacketSize = 1400; LargestPacket = 1400 })
             UtpPunch = adapt NodeOptions.standard.UtpPunch }
 
     /// One application: writes what there is room for, then finishes.

@@ -38,11 +38,13 @@ module Describe =
         match effect with
         | Effect.Send(remote, train) ->
             $"send {endpoint remote} {header train.Header} x{train.Count} "
-            + $"size={train.PacketSize} sack={Convert.ToHexString(train.Sack.Span)} {bytes train.Payload.Span}"
+            + $"size={train.PacketSize} sack={Convert.ToHexString(train.Sack.Span)} "
+            + $"bits={train.Bits:x16} frag={train.MayFragment} {bytes train.Payload.Span}"
         | Effect.Deliver(connId, payload) -> $"deliver {connId} {bytes (ReadOnlySpan<byte>(flatten payload))}"
         | Effect.Accepted(connId, remote, id) -> $"accepted {connId} {endpoint remote} id={id}"
         | Effect.Opened(connId, id) -> $"opened {connId} id={id}"
         | Effect.Writable(connId, room) -> $"writable {connId} {room}"
+        | Effect.PacketSized(connId, payload) -> $"sized {connId} {payload}"
         | Effect.Ended connId -> $"ended {connId}"
         | Effect.Finished connId -> $"finished {connId}"
         | Effect.Closed(connId, reason) -> $"closed {connId} {Names.reason reason}"
@@ -72,6 +74,7 @@ module Describe =
         | Effect.Accepted(connId, _, _)
         | Effect.Opened(connId, _)
         | Effect.Writable(connId, _)
+        | Effect.PacketSized(connId, _)
         | Effect.Ended connId
         | Effect.Finished connId
         | Effect.Closed(connId, _) -> ValueSome connId

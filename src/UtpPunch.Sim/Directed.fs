@@ -48,8 +48,29 @@ module Directed =
 
         { calm with A = host; AB = { path with Cuts = [ cut ] }; Flows = [ Scenario.flow 1_000_000 ] }
 
-    let private refused = { calm with AB = { path with Mtu = Mtu.Refused(1_000, 0L<us>) } }
-    let private blackHole = { calm with AB = { path with Mtu = Mtu.BlackHole(1_000, 0L<us>) } }
+    let private refused =
+        { calm with AB = { path with Mtu = [ { Path.narrow 1_000 with Telling = Telling.System } ] } }
+
+    let private blackHole = { calm with AB = { path with Mtu = [ Path.narrow 1_000 ] } }
+
+    let private searching = { Scenario.host with PacketSize = 1200; LargestPacket = 65_507 }
+
+    let private over mtu =
+        { calm with
+            A = searching
+            B = searching
+            AB = { path with Mtu = mtu }
+            BA = { path with Mtu = mtu }
+            Flows = [ Scenario.flow 1_000_000 ] }
+
+    /// Nothing is ever lost but probes.
+    let private wide = over [ Path.narrow 8_972 ]
+    let private strict = over [ Path.narrow 1_200 ]
+    let private told = over [ { Path.narrow 1_464 with Telling = Telling.System } ]
+
+    /// L8: from one moment on less passes than a stream begins with, and nobody says so.
+    let private narrows size telling =
+        over [ { Path.narrow size with From = ms 150; Telling = telling; Fragments = true } ]
 
     let private smallSocket =
         let socket = { Scenario.socket with ReceiveBuffer = 8_000; Wake = ms 5; Batch = 1 }
@@ -66,4 +87,13 @@ module Directed =
           struct ("a silence", silence, [ "three time-outs in a row"; "cwnd at minimum"; "send buffer full" ])
           struct ("EMSGSIZE", refused, [ "lost: emsgsize"; "closed: TimedOut" ])
           struct ("a black hole", blackHole, [ "lost: mtu" ])
+          struct ("a wide path", wide, [ "probe"; "probe lost"; "packets have grown" ])
+          struct ("a path that carries the base", strict, [ "probe lost" ])
+          struct ("a path that the system knows", told, [ "probe lost"; "lost: emsgsize"; "packets have grown" ])
+          struct ("a path that narrows in silence",
+                  narrows 1_100 Telling.Nobody,
+                  [ "BlackHole"; "may fragment"; "lost: mtu"; "closed: Finished" ])
+          struct ("a path that narrows, and says so",
+                  narrows 1_400 Telling.Router,
+                  [ "PathShrunk"; "may fragment"; "lost: mtu"; "closed: Finished" ])
           struct ("a small socket buffer", smallSocket, [ "lost: socket" ]) ]

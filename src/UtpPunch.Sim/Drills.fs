@@ -26,17 +26,17 @@ module Drills =
             let mutable packet = Unchecked.defaultof<Packet>
 
             if Wire.decode (Bytes bytes) &packet = Malformed.None then
-                let size = packet.Sack.Length
+                let head = TraceDatagram.headLength (ReadOnlySpan<byte> bytes)
 
                 if bytes[1] = 0uy && not (packet.Payload.Equals(Bytes(bytes, 20, bytes.Length - 20))) then
                     fail "S9" "a payload is read as another"
 
-                if size % 4 = 0 && (bytes[1] = 0uy || size > 0 && bytes[20] = 0uy) then
+                if head >= 0 then
                     let again = Array.zeroCreate<byte> bytes.Length
                     let header = packet.Header
 
                     if
-                        Wire.encode &header packet.Sack packet.Payload (Span<byte> again) <> bytes.Length
+                        Wire.encode &header packet.Sack packet.Bits packet.Payload (Span<byte> again) <> bytes.Length
                         || again <> bytes
                     then
                         fail "S9" "a packet that was read is written otherwise"
@@ -56,7 +56,7 @@ module Drills =
               AckNr = puppet.First + -1 }
 
         let plain = Array.zeroCreate<byte> 20
-        Wire.encode &header Bytes.Empty Bytes.Empty (Span<byte> plain) |> ignore
+        Wire.encode &header Bytes.Empty 0UL Bytes.Empty (Span<byte> plain) |> ignore
         plain[1] <- 77uy
         let chain = [| 1uy; 2uy; 9uy; 9uy; 200uy; 4uy; 0uy; 0uy; 0uy; 0uy; 0uy; 1uy; 9uy |]
         puppet.SayBytes(Array.concat [ plain; chain; payload ])

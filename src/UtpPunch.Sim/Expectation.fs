@@ -16,15 +16,31 @@ module Expectation =
 
     let private isForGood (cut: Cut) = cut.Until = Time.never
 
+    /// Nothing is ever lost, late or changed on the way, but for what is too long.
+    let isUndisturbed scenario =
+        pathsOf scenario
+        |> List.forall (fun path -> path = { Path.perfect with Delay = path.Delay; Mtu = path.Mtu })
+        && hostsOf scenario
+           |> List.forall (fun host -> host.Clock = Scenario.clock && host.Socket = Scenario.socket)
+        && scenario.Forgery = Scenario.calm.Forgery
+
     /// So long a silence may end a stream.
     let private longSilence = Time.seconds 20
 
-    let private carries size (path: Path) =
+    /// The largest packet that a stream begins with, and that it may come to.
+    let packetSize scenario = max scenario.A.PacketSize scenario.B.PacketSize
+    let private largest scenario = List.max [ packetSize scenario; scenario.A.LargestPacket; scenario.B.LargestPacket ]
+
+    let private carries scenario (path: Path) =
+        let size = packetSize scenario
+
         let takes =
-            match path.Mtu with
-            | Mtu.Unlimited -> true
-            | Mtu.BlackHole(limit, _)
-            | Mtu.Refused(limit, _) -> limit >= size
+            path.Mtu
+            |> List.forall (fun narrow ->
+                // What has its number cannot be cut any more: it passes in fragments, or never.
+                narrow.Size >= largest scenario
+                || (narrow.Size >= size && narrow.From = 0L<us>)
+                || (narrow.Fragments && narrow.Size >= 548))
 
         let drops =
             path.Drops
@@ -36,14 +52,12 @@ module Expectation =
 
         takes && not drops
 
-    let packetSize scenario = min 1400 (max scenario.A.PacketSize scenario.B.PacketSize)
-
     /// Whether every stream must get through in the end. A clock that goes back by much stands still meanwhile: no bound holds then.
     let isWhole scenario =
         not (isUnprotected scenario)
         && pathsOf scenario
            |> List.forall (fun path ->
-               carries (packetSize scenario) path
+               carries scenario path
                && path.Cuts |> List.forall (fun cut -> not (isForGood cut) && cut.Until - cut.From < longSilence))
         && hostsOf scenario
            |> List.forall (fun host ->

@@ -13,6 +13,69 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
     let options (actor: Actor) = Scenario.optionsOf scenario actor.Host |> NodeOptions.forDialect dialect
     let isPeer (actor: Actor) (endpoint: Endpoint) = endpoint.Equals actors[1 - actor.Index].Endpoint
 
+    let isUndisturbed = Expectation.isUndisturbed scenario
+    let mutable isIntact = isUndisturbed
+
+    /// BEP 29's extension bits of a datagram that this or another node of ours sent.
+    let kindOf (bytes: byte[]) =
+        let mutable packet = Unchecked.defaultof<Packet>
+
+        if Wire.decode (Bytes bytes) &packet = Malformed.None then
+            MtuBits.kindOf packet.Bits
+        else
+            MtuBits.Kind.None
+
+    /// Who has said hello, by the id of the SYN.
+    let greet isForged (greeted: HashSet<uint16>) (header: Header) bits =
+        if MtuBits.kindOf bits = MtuBits.Kind.Hello then
+            greeted.Add header.ConnectionId |> ignore
+        elif header.Type = PacketType.Syn && not isForged then
+            greeted.Remove header.ConnectionId |> ignore
+
+    /// What the path never carries in one piece; 0 when it carries everything now or then.
+    let everNarrow (actor: Actor) =
+        let path = if actor.Index = 0 then scenario.AB else scenario.BA
+
+        path.Mtu
+        |> List.filter (fun narrow -> narrow.From = 0L<us> && narrow.Until = Time.never)
+        |> List.fold (fun least narrow -> if least = 0 then narrow.Size else min least narrow.Size) 0
+
+    /// S23: strangers get nothing larger than what a stream begins with; nobody gets more than it takes; and what carries data and must
+    /// not be fragmented is never larger than the path, if that was always as narrow, and no less than what the stream begins with.
+    let checkSize (actor: Actor) (tap: Wiretap) (train: Train) (seqNr: SeqNr) (length: int) =
+        let fail why = Check.fail "S23" $"{actor.Name}, stream {tap.ConnId}: {why}"
+        let own = options actor
+        let kind = MtuBits.kindOf train.Bits
+        let isMet = actor.SaidHello.Contains tap.SynId && actor.HeardHello.Contains tap.SynId
+
+        if kind = MtuBits.Kind.Probe then
+            marks.Hit "probe"
+
+            if not isMet then fail "a probe to a stranger"
+
+            if MtuBits.sizeOf train.Bits <> length then
+                fail $"a probe of {length} bytes says {MtuBits.sizeOf train.Bits}"
+
+            tap.Probe(length, train.Header.Timestamp)
+        elif kind = MtuBits.Kind.Answer && length > 200 then
+            fail $"an answer to a probe has {length} bytes"
+
+        let most = if isMet then max own.PacketSize (min own.LargestPacket MtuBits.Most) else own.PacketSize
+
+        if train.Header.Type = PacketType.Data && length > most || length > MtuBits.Most then
+            fail $"{length} bytes, at most {most} may be sent"
+
+        if train.MayFragment then
+            marks.Hit "may fragment"
+
+            if not (tap.IsAgain seqNr) then fail "new data without DF"
+        elif kind <> MtuBits.Kind.Probe && length > own.PacketSize then
+            marks.Hit "packets have grown"
+            let narrow = everNarrow actor
+
+            if narrow > 0 && length > narrow then
+                fail $"{length} bytes with DF, on a path that never took more than {narrow}"
+
     /// Whether the step that is looked at is about a forged packet.
     member val Forging = false with get, set
 
@@ -20,6 +83,8 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
     member _.Open(actor: Actor, connId: ConnId, receiveId: uint16, isDialler: bool) =
         let tap = Wiretap(actor.Name, connId, options actor, marks, Loose = not isTrusted, Trusted = isTrusted)
         let up = (dialect = Dialect.Bep29) = isDialler
+        tap.SynId <- (if isDialler then receiveId else receiveId - 1us)
+        tap.IsIntact <- isIntact
         actor.ByReceiveId[receiveId] <- tap
         actor.BySendId[if up then receiveId + 1us else receiveId - 1us] <- tap
         actor.ByConnId[connId] <- tap
@@ -60,11 +125,20 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
                     if Wire.decode datagrams[index] &packet = Malformed.None then
                         let header = packet.Header
 
+                        // A forged SYN may open the stream, and say what it likes.
+                        greet this.Forging actor.HeardHello header packet.Bits
+
                         if header.Type = PacketType.Syn then
                             actor.Syns[header.ConnectionId] <- header.SeqNr
                         elif not this.Forging then
                             match actor.ByReceiveId.TryGetValue header.ConnectionId with
-                            | true, tap when tap.IsReceiving -> tap.Receive(header, packet.Sack, datagrams.ArrivedAt)
+                            | true, tap when tap.IsReceiving ->
+                                let kind = MtuBits.kindOf packet.Bits
+                                let isProbe = kind = MtuBits.Kind.Probe
+
+                                if kind = MtuBits.Kind.Answer then tap.Answer(MtuBits.sizeOf packet.Bits)
+
+                                tap.Receive(header, packet.Sack, isProbe, datagrams.ArrivedAt)
                             | true, tap when header.Type = PacketType.State -> tap.ReceiveFrom(header.SeqNr + -1)
                             | _ -> ()
             | _ -> ()
@@ -92,6 +166,16 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
 
         marks.Hit("lost: " + cause)
 
+        if isUndisturbed || cause = "mtu" || cause = "emsgsize" then
+            if kindOf datagram.Bytes = MtuBits.Kind.Probe then
+                marks.Hit "probe lost"
+            elif isIntact then
+                isIntact <- false
+
+                for actor in actors do
+                    for tap in actor.ByConnId.Values do
+                        tap.IsIntact <- false
+
         if datagram.Bytes.Length >= Wire.HeaderLength then
             let id = (uint16 datagram.Bytes[2] <<< 8) ||| uint16 datagram.Bytes[3]
 
@@ -105,6 +189,8 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
     member _.Sent(actor: Actor, remote: Endpoint, train: Train, index: int, bytes: byte[]) : uint64 =
         let tap = actor.BySendId.GetValueOrDefault train.Header.ConnectionId
 
+        if dialect = Dialect.Bep29 then greet false actor.SaidHello train.Header train.Bits
+
         if isNull (box tap) || not (isPeer actor remote) then
             uint64 bytes.Length
         else
@@ -115,6 +201,9 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
                     0
                 else
                     min train.PacketSize (train.Payload.Length - index * train.PacketSize)
+
+            // Where bytes are changed on the way, a hello may be heard that nobody has said.
+            if isTrusted then checkSize actor tap train header.SeqNr bytes.Length
 
             tap.Send(header, train.Sack, ReadOnlySpan<byte>(bytes, bytes.Length - size, size))
 

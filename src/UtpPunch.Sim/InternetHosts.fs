@@ -98,6 +98,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
         | Effect.Deliver(_, payload) -> delivered <- delivered + int64 payload.Length
         | Effect.Closed _ -> closed <- closed + 1
         | Effect.Writable _
+        | Effect.PacketSized _
         | Effect.Ended _
         | Effect.Finished _
         | Effect.Foreign _

@@ -61,4 +61,13 @@ module Marks =
           "HalfOpenExpired"
           "AckOutOfRange"
           "UnknownConnection"
-          "forged" ]
+          "forged"
+          "hint"
+          "PathProbe"
+          "PathShrunk"
+          "BlackHole"
+          "probe lost"
+          "packets have grown"
+          "may fragment"
+          "lost: mtu"
+          "lost: emsgsize" ]

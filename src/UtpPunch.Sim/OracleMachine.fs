@@ -235,6 +235,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.Release _
         | Event.SetIdleTimeout _
         | Event.Unreachable _
+        | Event.TooLong _
         | Event.Meet _
         | Event.PunchLegacy _
         | Event.Discover _

@@ -10,6 +10,8 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
     /// Losses of what was sent before this belong to a congestion that has been answered.
     let mutable answered: SeqNr voption = ValueNone
     let mutable timeoutsInARow = 0
+    /// Nothing but probes of the path's size was ever lost.
+    let mutable isIntact = false
 
     let fail property why = Check.fail property $"{name}, stream {connId}: {why}"
 
@@ -59,13 +61,23 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
             answered <- ValueSome nextBefore
         elif window < was.CongestionWindow && is.QueueingDelay > is.TargetDelay then
             marks.Hit "cwnd yields to delay"
+        elif is.MaxPayload < was.MaxPayload then
+            // What was lent for larger packets goes with them, and that answers no loss.
+            ()
         elif window < was.CongestionWindow / 4 * 3 then
             marks.Hit "cwnd yields to loss"
+
+            if isIntact then
+                fail "P4" $"cwnd falls from {was.CongestionWindow} to {window}, and nothing but probes was lost"
 
             if answered.IsSome then
                 fail "P3" $"cwnd falls from {was.CongestionWindow} to {window}, a second time within one round trip"
 
             answered <- ValueSome nextBefore
+
+    member _.IsIntact
+        with get () = isIntact
+        and set value = isIntact <- value
 
     /// What the stream was told is not known for certain: begin anew.
     member _.Forget() =

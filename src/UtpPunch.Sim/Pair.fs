@@ -12,6 +12,8 @@ type StreamView(connId: ConnId, remote: Endpoint) =
     member val Received = ResizeArray<byte>() with get
     member val Opened = false with get, set
     member val Room = 0 with get, set
+    /// What a full packet carried from when on, as the node told.
+    member val Sizes = ResizeArray<int>() with get
     member val Ended = false with get, set
     member val Finished = false with get, set
     member val Closed: CloseReason voption = ValueNone with get, set
@@ -74,6 +76,10 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
     member _.Now = now
     /// Called for every datagram before its fate is known; false drops it.
     member val Filter: Func<Side, byte[], bool> = null with get, set
+    /// The longest datagram that gets through from a side; null when all do. Those without DF do in any case.
+    member val Mtu: Func<Side, int> = null with get, set
+    /// Whether a side's system says so when it keeps back what is too long.
+    member val SaysTooLong = false with get, set
     /// Whether datagrams that arrive at the same instant are received together.
     member val Batches = false with get, set
     /// Called after every step, with what went in and came out.
@@ -82,15 +88,20 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
     /// Puts a datagram on the way to a side, from wherever, with no faults.
     member _.Inject(target: Side, from: Endpoint, datagram: byte[]) = place now (Flight(target, from, datagram))
 
-    member private this.Carry(side: Side, remote: Endpoint, datagram: byte[]) =
+    member private this.Carry
+        (side: Side, remote: Endpoint, datagram: byte[], mayFragment, answers: ResizeArray<Event>)
+        =
         let target = other side
         side.Sent <- side.Sent + 1
 
         if datagram[0] >>> 4 = byte PacketType.Reset then side.Resets <- side.Resets + 1
 
+        let isTooLong = not mayFragment && not (isNull this.Mtu) && datagram.Length > this.Mtu.Invoke side
         let passes = isNull this.Filter || this.Filter.Invoke(side, datagram)
 
-        if passes && remote.Equals target.Endpoint then
+        if isTooLong then
+            if this.SaysTooLong then answers.Add(Event.TooLong(remote, datagram.Length, 0))
+        elif passes && remote.Equals target.Endpoint then
             let ordinal = ordinals.GetValueOrDefault(side.Endpoint, 0L)
             ordinals[side.Endpoint] <- ordinal + 1L
             let linkSeed = Keyed.mix (seed ^^^ uint64 side.Endpoint.Port)
@@ -114,7 +125,7 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
             for index in 0 .. train.Count - 1 do
                 let datagram = Array.zeroCreate (train.LengthOf index)
                 train.Write(index, Span<byte>(datagram)) |> ignore
-                this.Carry(side, remote, datagram)
+                this.Carry(side, remote, datagram, train.MayFragment, answers)
         | Effect.Deliver(connId, payload) ->
             let stream = view connId
             let bytes = Array.zeroCreate payload.Length
@@ -133,6 +144,7 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
             answers.Add(Event.Taken connId)
         | Effect.Opened(connId, _) -> (view connId).Opened <- true
         | Effect.Writable(connId, room) -> (view connId).Room <- room
+        | Effect.PacketSized(connId, payload) -> (view connId).Sizes.Add payload
         | Effect.Ended connId -> (view connId).Ended <- true
         | Effect.Finished connId -> (view connId).Finished <- true
         | Effect.Closed(connId, reason) -> (view connId).Closed <- ValueSome reason

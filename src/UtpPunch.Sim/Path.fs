@@ -46,14 +46,26 @@ type Queue =
     /// Random early detection: from none at `least` bytes to all at `most`.
     | Red of least: int * most: int
 
-/// What becomes of datagrams that are too large: longer than `size` bytes of UDP payload, from an instant on.
+/// Who tells the sender that a datagram is too long.
 [<RequireQualifiedAccess>]
-type Mtu =
-    | Unlimited
-    /// They vanish.
-    | BlackHole of size: int * from: Duration
-    /// The sender's system refuses them (EMSGSIZE).
-    | Refused of size: int * from: Duration
+type Telling =
+    /// Nobody: it vanishes in a black hole.
+    | Nobody
+    /// The sender's own system, at once, and not how long it may be (EMSGSIZE).
+    | System
+    /// A router on the way (ICMP), and how long it may be.
+    | Router
+
+/// Datagrams of more than `Size` bytes of UDP payload do not pass, from one instant to another.
+type Narrow =
+    {
+        Size: int
+        From: Duration
+        Until: Duration
+        Telling: Telling
+        /// Those without DF do: they are fragmented, and the fragments pass.
+        Fragments: bool
+    }
 
 /// What is done to a corrupted datagram.
 [<RequireQualifiedAccess>]
@@ -99,7 +111,7 @@ type Path =
         CopiesLate: Duration
         Corruption: int
         Harm: Harm
-        Mtu: Mtu
+        Mtu: Narrow list
         Cuts: Cut list
     }
 
@@ -118,7 +130,7 @@ module Path =
           CopiesLate = 0L<us>
           Corruption = 0
           Harm = Harm.Noticed
-          Mtu = Mtu.Unlimited
+          Mtu = []
           Cuts = [] }
 
     let rateAt (now: Instant) (path: Path) =
@@ -132,6 +144,18 @@ module Path =
         | Rate.Unlimited -> 0
         | Rate.Constant rate -> rate
         | Rate.Alternating(rate, other, _) -> min rate other
+
+    /// What keeps a datagram of that length back now.
+    let tooLong (now: Instant) (length: int) (mayFragment: bool) (path: Path) =
+        path.Mtu
+        |> List.tryFind (fun narrow ->
+            length > narrow.Size
+            && now >= narrow.From
+            && now < narrow.Until
+            && not (mayFragment && narrow.Fragments))
+
+    /// Of so many bytes, always, and nobody tells.
+    let narrow size = { Size = size; From = 0L<us>; Until = Time.never; Telling = Telling.Nobody; Fragments = false }
 
     let isCut (now: Instant) (path: Path) =
         not path.Cuts.IsEmpty && path.Cuts |> List.exists (fun cut -> now >= cut.From && now < cut.Until)

@@ -13,7 +13,12 @@ type Heard = { At: Instant; Header: Header; Length: int }
 type Puppet(seed: Bytes) =
     let peer = Endpoint.ofIPv4 0x0A000002u 6000us
     let mutable now = Time.seconds 5
-    let mutable node = Node.create NodeOptions.standard seed now
+    // What a drill counts are packets of 1400 bytes.
+    let options =
+        { NodeOptions.standard with
+            Bep29 = { NodeOptions.standard.Bep29 with PacketSize = 1400; LargestPacket = 1400 } }
+
+    let mutable node = Node.create options seed now
     let heard = List<Heard>()
     let rules = List<struct (Instant * Rule)>()
     let delivered = List<byte>()
@@ -94,8 +99,8 @@ type Puppet(seed: Bytes) =
               SeqNr = seqNr
               AckNr = ackNr }
 
-        let bytes = Array.zeroCreate<byte>(Wire.lengthOf sack.Length payload.Length)
-        Wire.encode &header (Bytes sack) (Bytes payload) (Span<byte> bytes) |> ignore
+        let bytes = Array.zeroCreate<byte>(Wire.lengthOf sack.Length 0UL payload.Length)
+        Wire.encode &header (Bytes sack) 0UL (Bytes payload) (Span<byte> bytes) |> ignore
         this.SayBytes bytes
 
     /// It acknowledges everything up to the n-th data packet of the node, and those beyond that the bits name.

@@ -15,6 +15,8 @@ module Purity =
         && a.Timestamp = b.Timestamp
         && a.TimestampDifference = b.TimestampDifference
         && one.PacketSize = other.PacketSize
+        && one.Bits = other.Bits
+        && one.MayFragment = other.MayFragment
         && one.Sack.Equals other.Sack
         && one.Payload.Equals other.Payload
 

@@ -69,6 +69,7 @@ type Host =
       SendBuffer: int
       ReceiveBuffer: int
       PacketSize: int
+      LargestPacket: int
       NoDelay: bool
       IdleTimeout: Duration }
 
@@ -89,6 +90,8 @@ type Forgery =
         Strange: int
         /// Under the peer's address: a wrong id, a number that is out of range, an acknowledgement of what was never sent.
         Spoofed: int
+        /// Hints to the sender that its packets are too long.
+        Hints: int
     }
 
 /// Everything that happens in a world, as a value: the same scenario gives the same trace.
@@ -120,7 +123,9 @@ module Scenario =
           Socket = socket
           SendBuffer = StreamOptions.bep29.SendBuffer
           ReceiveBuffer = StreamOptions.bep29.ReceiveBuffer
-          PacketSize = StreamOptions.bep29.PacketSize
+          // Nothing is searched for unless a scenario is about that.
+          PacketSize = 1400
+          LargestPacket = 1400
           NoDelay = true
           IdleTimeout = StreamOptions.bep29.IdleTimeout }
 
@@ -145,7 +150,7 @@ module Scenario =
           AB = Path.perfect
           BA = Path.perfect
           Flows = [ flow 100_000 ]
-          Forgery = { Strange = 0; Spoofed = 0 }
+          Forgery = { Strange = 0; Spoofed = 0; Hints = 0 }
           HealAt = 0L<us>
           PermuteTies = false }
 
@@ -156,7 +161,8 @@ module Scenario =
             { options with
                 SendBuffer = host.SendBuffer
                 ReceiveBuffer = host.ReceiveBuffer
-                PacketSize = min options.PacketSize host.PacketSize
+                PacketSize = min options.LargestPacket host.PacketSize
+                LargestPacket = min options.LargestPacket host.LargestPacket
                 NoDelay = host.NoDelay
                 IdleTimeout = host.IdleTimeout }
 

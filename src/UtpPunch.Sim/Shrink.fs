@@ -62,7 +62,8 @@ module Shrink =
             scenario
 
     let private families (scenario: Scenario) =
-        [ { scenario with Forgery = { Strange = 0; Spoofed = 0 } }
+        [ { scenario with Forgery = { Strange = 0; Spoofed = 0; Hints = 0 } }
+          { scenario with Forgery = { scenario.Forgery with Hints = 0 } }
           { scenario with Forgery = { scenario.Forgery with Strange = 0 } }
           { scenario with Forgery = { scenario.Forgery with Spoofed = 0 } }
           { scenario with PermuteTies = false }
@@ -123,7 +124,8 @@ module Shrink =
               [ fun (host: Host) -> { plain with Clock = host.Clock; Socket = host.Socket }
                 fun host -> { host with SendBuffer = plain.SendBuffer }
                 fun host -> { host with ReceiveBuffer = plain.ReceiveBuffer }
-                fun host -> { host with PacketSize = plain.PacketSize }
+                fun host -> { host with LargestPacket = host.PacketSize }
+                fun host -> { host with PacketSize = plain.PacketSize; LargestPacket = plain.PacketSize }
                 fun host -> { host with NoDelay = plain.NoDelay }
                 fun host -> { host with IdleTimeout = plain.IdleTimeout } ] do
               yield! onHosts change scenario ]
@@ -150,6 +152,8 @@ module Shrink =
     let private simplerPaths (path: Path) : Path list =
         [ for drops in fewer path.Drops do
               yield { path with Drops = drops }
+          for mtu in fewer path.Mtu do
+              yield { path with Mtu = mtu }
           for cuts in fewer path.Cuts do
               yield { path with Cuts = cuts }
           for delay in rounder path.Delay do

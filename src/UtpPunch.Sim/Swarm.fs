@@ -81,10 +81,26 @@ module Swarm =
             []
 
     let private drawMtu (it: Drawer) (healAt: Duration) =
-        match it.Below 40 with
-        | 0 -> Mtu.BlackHole(it.Between(500, 1500), ms (it.Below 2_000))
-        | 1 -> Mtu.Refused(it.Between(500, 1500), ms (it.Below 2_000))
-        | _ -> Mtu.Unlimited
+        let narrow size from until =
+            { Size = size
+              From = from
+              Until = until
+              Telling = it.OneOf [ Telling.Nobody; Telling.System; Telling.Router ]
+              // What does not pass in fragments never passes, once it has its number.
+              Fragments = it.Hits 800 }
+
+        let size () =
+            it.OneOf [ 548; 576; it.Between(500, 1500); 1464; 1472; 1472; 8972; 65507; it.Wide(1_000, 65_535) ]
+
+        match it.Below 12 with
+        | 0
+        | 1
+        | 2 -> [ narrow (size ()) 0L<us> Time.never ]
+        | 3 -> [ narrow (size ()) (ms (it.Below 2_000)) Time.never ]
+        | 4 ->
+            let turn = ms (it.Below(2 * int (healAt / 1000L)))
+            [ narrow (size ()) 0L<us> turn; narrow (size ()) turn Time.never ]
+        | _ -> []
 
     let private drawCuts (it: Drawer) (healAt: Duration) =
         match it.Below 12 with
@@ -155,11 +171,18 @@ module Swarm =
           Refusals = (if it.Hits 150 then it.Wide(1, 200) else 0) }
 
     let private drawHost (it: Drawer) healAt =
+        let socket = drawSocket it
+        let packetSize = it.OneOf [ 1400; 1200; 1200; 1200; 576; 150 ]
+
         { Clock = drawClock it healAt
-          Socket = drawSocket it
+          Socket = socket
           SendBuffer = it.OneOf [ 1 <<< 20; 1 <<< 20; 65_536; 5_000 ]
           ReceiveBuffer = it.OneOf [ 1 <<< 20; 1 <<< 20; 65_536; 4_096; 1_500 ]
-          PacketSize = it.OneOf [ 1400; 1400; 1400; 1200; 576; 150 ]
+          PacketSize = packetSize
+          LargestPacket =
+            (it.OneOf [ packetSize; packetSize; 65_507; 65_507; 9_000; 1_500 ]
+             |> min (socket.ReceiveBuffer / 4)
+             |> max packetSize)
           NoDelay = it.Hits 500
           IdleTimeout = StreamOptions.bep29.IdleTimeout }
 
@@ -269,8 +292,10 @@ module Swarm =
               Flows = [ for _ in 1..count -> drawFlow it healAt ]
               Forgery =
                 (if it.Hits 200 then
-                     { Strange = it.Wide(1, 100); Spoofed = it.Wide(1, 200) }
+                     { Strange = it.Wide(1, 100)
+                       Spoofed = it.Wide(1, 200)
+                       Hints = (if it.Hits 500 then it.Wide(1, 100) else 0) }
                  else
-                     { Strange = 0; Spoofed = 0 })
+                     { Strange = 0; Spoofed = 0; Hints = 0 })
               HealAt = healAt
               PermuteTies = it.Hits 300 }

@@ -44,6 +44,10 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     let mutable peersEnd: SeqNr voption = ValueNone
     let mutable clocksApart = false
     let pace = Pace(name, connId, options, marks)
+    /// The size of the last probe, how often it was sent in a row, and when for the last time.
+    let mutable probed = 0
+    let mutable probes = 0
+    let mutable probedAt = 0u
 
     let bit (seqNr: SeqNr) = 1UL <<< (int seqNr.Value &&& 63)
     let isAhead (seqNr: SeqNr) = ahead[int seqNr.Value >>> 6] &&& bit seqNr <> 0UL
@@ -63,6 +67,14 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     member val Fresh = false with get, set
     /// A packet came or went in this step.
     member val Touched = false with get, set
+    /// The id by which the handshake knows the stream: the one in the SYN.
+    member val SynId = 0us with get, set
+
+    /// Nothing but probes of the path's size was ever lost in this world.
+    member _.IsIntact
+        with get () = pace.IsIntact
+        and set value = pace.IsIntact <- value
+
     member _.IsReceiving = contiguous.IsSome
     /// The first numbers of both directions.
     member val FirstSent = SeqNr 0us with get, set
@@ -125,12 +137,13 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 if (at + -1).Value < last.Value then marks.Hit "ack wrap"
 
     /// The core is given a packet of this stream.
-    member this.Receive(header: Header, sack: Bytes, arrivedAt: Instant) =
+    member this.Receive(header: Header, sack: Bytes, isProbe: bool, arrivedAt: Instant) =
         this.Touched <- true
 
         if header.Type <> PacketType.Syn && header.Type <> PacketType.Reset then
-            difference <- Time.stamp arrivedAt - header.Timestamp
-            differenceKnown <- not this.Refused
+            if not isProbe then
+                difference <- Time.stamp arrivedAt - header.Timestamp
+                differenceKnown <- not this.Refused
 
             if not clocksApart && int32 difference < 0 then
                 clocksApart <- true
@@ -233,6 +246,21 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
             | _ ->
                 if not this.Loose then
                     fail "S6" $"number {header.SeqNr.Value} is sent, which is neither new nor outstanding"
+
+    /// The core asks whether the path carries that size: no more than three times in one search, and searches are far apart.
+    member _.Probe(size: int, stamp: uint32) =
+        let isAgain = size = probed && stamp - probedAt < 9_000_000u
+        probes <- if isAgain then probes + 1 else 1
+        probed <- size
+        probedAt <- stamp
+
+        if probes > 3 then fail "S24" $"{size} bytes are tried {probes} times in a row"
+
+    /// It is told that a size passes: a hint may bring it to ask again.
+    member _.Answer(size: int) = if size = probed then probes <- 0
+
+    /// Whether a packet goes out under a number that it has had already.
+    member _.IsAgain(seqNr: SeqNr) = sent.ContainsKey seqNr.Value
 
     /// The core sends a packet of this stream.
     member this.Send(header: Header, sack: Bytes, payload: ReadOnlySpan<byte>) =

@@ -72,19 +72,31 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
         place at (Item.Arrive(actors[1 - from.Index], datagram, false))
 
-    member internal _.Lose(from: Actor, datagram: Datagram, cause: string) =
+    member internal this.Lose(from: Actor, datagram: Datagram, cause: string) =
         events <- events + 1L
+
+        if cause = "mtu" then this.TellFromAfar(from, datagram)
+
         inspector.Lost(from, datagram, cause, now)
 
         if watch then watcher.Lost(now, from, datagram, cause)
 
+    /// A router that drops what is too long says so, unless it is one of those that do not.
+    member private _.TellFromAfar(from: Actor, datagram: Datagram) =
+        let path = if from.Index = 0 then scenario.AB else scenario.BA
+
+        match Path.tooLong now datagram.Bytes.Length datagram.MayFragment path with
+        | Some narrow when narrow.Telling = Telling.Router ->
+            place (now + path.Delay) (Item.Hint(from, datagram.To, datagram.Bytes.Length, narrow.Size))
+        | _ -> ()
+
     member internal _.DepartAt(from: Actor, at: Instant) = place at (Item.Depart carriers[from.Index])
 
-    member private this.Emit(actor: Actor, remote: Endpoint, bytes: byte[]) =
+    member private this.Emit(actor: Actor, remote: Endpoint, bytes: byte[], mayFragment: bool) =
         number <- number + 1L
         events <- events + 1L
         actor.Sent <- actor.Sent + 1L
-        let datagram = Datagram(number, actor.Endpoint, remote, bytes, now)
+        let datagram = Datagram(number, actor.Endpoint, remote, bytes, now, MayFragment = mayFragment)
         let path = if actor.Index = 0 then scenario.AB else scenario.BA
 
         if not (remote.Equals actors[1 - actor.Index].Endpoint) then
@@ -98,13 +110,17 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                 && Keyed.below 1000 scenario.Seed (60 + actor.Index) number < actor.Host.Socket.Refusals
 
             let isTooLong =
-                match path.Mtu with
-                | Mtu.Refused(size, from) -> now >= from && bytes.Length > size
-                | _ -> false
+                match Path.tooLong now bytes.Length mayFragment path with
+                | Some narrow -> narrow.Telling = Telling.System
+                | None -> false
 
-            if refuses then this.Lose(actor, datagram, "refused")
-            elif isTooLong then this.Lose(actor, datagram, "emsgsize")
-            else carriers[actor.Index].Offer(now, datagram)
+            if refuses then
+                this.Lose(actor, datagram, "refused")
+            elif isTooLong then
+                this.Lose(actor, datagram, "emsgsize")
+                place now (Item.Hint(actor, remote, bytes.Length, 0))
+            else
+                carriers[actor.Index].Offer(now, datagram)
 
             this.Forge(actor, datagram)
 
@@ -112,7 +128,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
     member private _.Forge(actor: Actor, datagram: Datagram) =
         let forgery = scenario.Forgery
 
-        if forgery.Strange + forgery.Spoofed > 0 && now < scenario.HealAt then
+        if forgery.Strange + forgery.Spoofed + forgery.Hints > 0 && now < scenario.HealAt then
             let chance = Keyed.below 1000 scenario.Seed 70 number
             let at = now + Time.microseconds (int64 (Keyed.below 300_000 scenario.Seed 71 number))
             let target = actors[1 - actor.Index]
@@ -125,6 +141,12 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                     Forged.spoil dialect target.IsOwnId (Keyed.bits scenario.Seed 72 number) datagram.Bytes
                 else
                     actor.Endpoint, null
+
+            // Whoever has seen a packet can say that it was too long.
+            if Keyed.below 1000 scenario.Seed 73 number < forgery.Hints then
+                let limit = Keyed.below 70_000 scenario.Seed 74 number
+                let limit = if limit < 10_000 then limit / 10 else limit &&& 2047
+                place at (Item.Hint(actor, target.Endpoint, datagram.Bytes.Length, limit))
 
             if not (isNull bytes) then
                 place at (Item.Arrive(target, Datagram(-number, from, target.Endpoint, bytes, now), true))
@@ -204,7 +226,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                     uint64 header.ConnectionId ||| (uint64 length <<< 16) ||| (uint64 header.TimestampDifference <<< 32)
                 )
 
-                this.Emit(actor, remote, bytes)
+                this.Emit(actor, remote, bytes, train.MayFragment)
         | _ -> ()
 
     /// One step of a host: what it is told, what it does, and whether that is right.
@@ -328,6 +350,16 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
             if next <> Time.never then this.Wake(actor, app, next)
 
+    /// The system, a router or somebody else says that a datagram was too long.
+    member private this.Hint(actor: Actor, remote: Endpoint, size: int, limit: int) =
+        let frozen = actor.FrozenUntil now
+
+        if now < frozen then
+            place frozen (Item.Hint(actor, remote, size, limit))
+        else
+            marks.Hit "hint"
+            this.Step(actor, [| Event.TooLong(remote, size, limit) |], [||])
+
     member private this.Dial(flow: int) =
         let from = actors[if flows[flow].FromB then 1 else 0]
         let connId = from.NextConnId
@@ -379,6 +411,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
             | Item.Depart carrier -> carrier.Depart now
             | Item.Act(actor, app) -> if app.WakeAt = now then this.Act(actor, app)
             | Item.Dial flow -> this.Dial flow
+            | Item.Hint(actor, remote, size, limit) -> this.Hint(actor, remote, size, limit)
 
             true
         | _ -> false

@@ -47,8 +47,8 @@ public static class ToolTrace
         await FailAsync(files.At("none.utrace"), "there is no such file");
         await FailAsync(files.Write("empty.utrace", []), "line 1: this is no trace");
         await FailAsync(files.Write("other.utrace", ["hello"]), "line 1: this is no trace");
-        await FailAsync(files.Write("later.utrace", ["#utrace 2"]), "line 1: '#utrace 2' is a version");
-        string[] head = ["#utrace 1", "#key k0 0x1f", "#node A 10.0.0.1:5000"];
+        await FailAsync(files.Write("later.utrace", ["#utrace 3"]), "line 1: '#utrace 3' is a version");
+        string[] head = ["#utrace 2", "#key k0 0x1f", "#node A 10.0.0.1:5000"];
         await BadAsync("soon A in step now=0", "No time in seconds");
         await BadAsync("    0.000000 A up  step", "The direction is not");
         await BadAsync("    0.000000 C in  step", "there is no #node C");

@@ -215,7 +215,7 @@ public static class StreamEnds
     [Fact("a stream tells what it measured, also when it has closed")]
     public static async Task Statistics()
     {
-        await using var pair = await Pair.OpenAsync();
+        await using var pair = await Pair.OpenAsync(options => options.PacketSize = 1400);
         await pair.Near.WriteAsync(new byte[100_000], completeWrites: true).Within();
         await pair.Far.ReadToEndAsync();
         await pair.Far.DisposeAsync().Within();
@@ -227,5 +227,35 @@ public static class StreamEnds
         Check.Equal(0L, statistics.BytesReceived);
         Check.Equal(100_000L, pair.Far.GetStatistics().BytesReceived);
         Check.Equal(0L, pair.Far.GetStatistics().BytesAcknowledged);
+    }
+
+    [Fact("a stream finds out what the path carries: on loopback, what one datagram holds; and what is written is cut accordingly")]
+    public static async Task FindsOut()
+    {
+        await using var pair = await Pair.OpenAsync();
+        Check.Equal(1180, pair.Near.MaxPayload);
+        var block = new byte[500_000];
+        System.Random.Shared.NextBytes(block);
+        for (var round = 0; round < 40 && pair.Near.MaxPayload < 65_000; round++)
+        {
+            await MoveAsync();
+        }
+
+        Check.Equal(65_487, pair.Near.MaxPayload);
+        Check.Equal(65_487, pair.Near.GetStatistics().MaxPayload);
+        Check.Equal(1180, pair.Far.MaxPayload);
+        var before = pair.Near.GetStatistics().PacketsSent;
+        await MoveAsync();
+        var packets = pair.Near.GetStatistics().PacketsSent - before;
+        Check.That(packets is >= 8 and < 100, $"{packets} packets for half a megabyte");
+
+        async Task MoveAsync()
+        {
+            var writing = pair.Near.WriteAsync(block).AsTask();
+            var received = new byte[block.Length];
+            await pair.Far.ReadExactlyAsync(received).AsTask().Within();
+            await writing.Within();
+            Waiting.Same(block, received);
+        }
     }
 }

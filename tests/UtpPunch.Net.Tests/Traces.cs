@@ -110,6 +110,7 @@ public static class Traces
             Event.NewAbort(2),
             Event.NewSetIdleTimeout(2, 77),
             Event.NewUnreachable(remote),
+            Event.NewTooLong(remote, 1500, 1472),
             Event.NewMeet(1, new MeetPlan(remote, new Bytes(new byte[32]), [remote], true, 5, 6, true, 4)),
             Event.NewPunchLegacy(2, remote, 10),
             Event.NewDiscover(3, StunClientModule.Standard([remote])),
@@ -122,10 +123,12 @@ public static class Traces
         [
             Effect.NewSend(remote, new Train(decoded.Header, decoded.Sack, Bytes.Empty, 0)),
             Effect.NewSend(remote, new Train(decoded.Header, Bytes.Empty, new Bytes(slab), 50)),
+            Effect.NewSend(remote, new Train(decoded.Header, decoded.Sack, MtuBits.probe(7, 1472), new Bytes(slab), slab.Length, true)),
             Effect.NewDeliver(2, new Payload(slab, 3, 28, 2, 5)),
             Effect.NewAccepted(1, remote, 3),
             Effect.NewOpened(2, 4),
             Effect.NewWritable(2, 5),
+            Effect.NewPacketSized(2, 1452),
             Effect.NewEnded(2),
             Effect.NewFinished(2),
             Effect.NewClosed(2, CloseReason.Refused),
@@ -185,7 +188,12 @@ public static class Traces
     private static async Task RunsOverAsync(UtpTracePayload payload)
     {
         const int Capacity = 64 * 1024;
-        await using var pair = await Pair.OpenAsync(options => options.Trace = new UtpTraceOptions { Payload = payload, Capacity = Capacity });
+        await using var pair = await Pair.OpenAsync(options =>
+        {
+            // Many packets, so that there is much to record.
+            options.PacketSize = 1400;
+            options.Trace = new UtpTraceOptions { Payload = payload, Capacity = Capacity };
+        });
         await Task.WhenAll(MoveAsync(pair.Near, pair.Far, 10_000_000), MoveAsync(pair.Far, pair.Near, 3_000_000));
         foreach (var node in new[] { pair.Client, pair.Server })
         {

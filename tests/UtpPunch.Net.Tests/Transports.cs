@@ -172,6 +172,8 @@ public static class Transports
         using var tooLong = With(length => length > 1000 ? SocketError.MessageSize : SocketError.Success);
         Check.That(tooLong.Send(remote, Train(10)), "the last packet is short, so it is sent");
         Check.Equal(9L, tooLong.Dropped);
+        var hint = (Event.TooLong)tooLong.News.Single();
+        Check.That(hint.size == 1400 && hint.limit == 0 && hint.remote.Equals(remote), "it is told, once a train");
         Check.That(!tooLong.Send(Endpoint("[::1]:9"), Train(10)));
         Check.Equal(19L, tooLong.Dropped);
         var once = 0;

@@ -105,16 +105,16 @@ let private arrange stage =
 
     match stage with
     | NoStream ->
-        let puppet = Puppet NodeOptions.standard
+        let puppet = Puppet usual
         puppet.Tell(Event.Listen 4) |> ignore
         struct (puppet, 7us, SeqNr 1us, SeqNr 1us)
     | Dialling ->
-        let puppet = Puppet NodeOptions.standard
+        let puppet = Puppet usual
         puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
         let header = puppet.Head().Header
         struct (puppet, header.ConnectionId, SeqNr 9us, header.SeqNr)
     | HalfOpen ->
-        let puppet = Puppet NodeOptions.standard
+        let puppet = Puppet usual
         puppet.Tell(Event.Listen 4) |> ignore
         puppet.Receive(here, syn 100us 65535us) |> ignore
         struct (puppet, 101us, SeqNr 0us, puppet.Head().Header.SeqNr)
@@ -175,7 +175,7 @@ let private holds (barrage: Barrage) =
         Expect.isTrue (Node.deadline puppet.Node > puppet.Now) "the deadline lies ahead"
         let statistics = Node.statistics puppet.Node
         Expect.isLessThanOrEqual (statistics.Incoming + statistics.Outgoing) 2 "streams"
-        Expect.isLessThanOrEqual statistics.HalfOpen NodeOptions.standard.MaxHalfOpen "half-open streams"
+        Expect.isLessThanOrEqual statistics.HalfOpen usual.MaxHalfOpen "half-open streams"
 
     puppet.Effects.Count - before <= 100 + 40 * barrage.Datagrams.Length
 

@@ -191,13 +191,13 @@ let private abruptly =
           Expect.equal (puppet.Closed 1) (Some CloseReason.Reset) "closed"
       }
       test "a RESET is never answered" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           let peer = Peer(puppet, here, 5us, SeqNr 1us, SeqNr 1us)
           peer.Send(PacketType.Reset, 0, [||]) |> ignore
           Expect.isEmpty (puppet.Fresh()) "answers"
       }
       test "a stray packet gets one RESET that both libutp and libtorrent take, and many get few" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           let peer = Peer(puppet, here, 500us, SeqNr 70us, SeqNr 1us)
           peer.Data(0, content 100) |> ignore
           let answer = Array.exactlyOne (puppet.Fresh())
@@ -339,7 +339,7 @@ let private released =
           Expect.equal (puppet.Closed 1) (Some CloseReason.Finished) "closed"
       }
       test "letting go of a stream that is not yet open ends it" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
           puppet.Tell(Event.Release(0, Time.seconds 10)) |> ignore
           Expect.equal (puppet.Closed 0) (Some CloseReason.Aborted) "closed"

@@ -123,6 +123,22 @@ let private observe (atMs: int) (sample: uint32) delay = ValueSome(Delay.observe
 
 let private queueing (delay: Delay voption) = int64 (Delay.queueing delay.Value)
 
+let private resized =
+    [ test "larger packets: two of them may be in flight, though nothing has earned that; smaller ones change nothing" {
+          let window size (congestion: ICongestion) = (congestion.Resized size).Window
+          Expect.equal (window 65_487 (fresh ())) (2 * 65_487) "two large ones"
+          Expect.equal (window 1_452 (fresh ())) (10 * packet) "there was room for more"
+          Expect.equal (window 528 (fresh ())) (10 * packet) "the bytes stay"
+      }
+      test "what was lent for larger packets goes with them, with a loss and with a time-out" {
+          let large = (fresh ()).Resized 65_487
+          Expect.equal (large.Resized 1_180).Window (10 * packet) "smaller again"
+          Expect.equal (large.TimedOut 1_000_000).Window 65_487 "one packet after a time-out"
+          Expect.equal ((large.TimedOut 1_000_000).Resized 1_180).Window packet "one packet of those that were earned"
+          Expect.equal (large.Lost()).Window (2 * 65_487) "two after a loss"
+          Expect.isLessThan (acked 65_487 131_000 1_000 large).Window (2 * 65_487) "a long queue takes it"
+      } ]
+
 let private delays =
     [ test "queueing is the distance of the least of the last four samples to the least of all" {
           let mutable delay = ValueNone
@@ -231,4 +247,4 @@ let private roundTrips =
           Expect.equal (Rtt.timeout options { rtt with Backoff = 1_000_000 }) (Time.seconds 6) "any back-off"
       } ]
 
-let tests = testList "congestion" (ledbat @ delays @ roundTrips)
+let tests = testList "congestion" (ledbat @ resized @ delays @ roundTrips)

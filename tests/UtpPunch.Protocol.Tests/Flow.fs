@@ -177,7 +177,7 @@ let private acknowledgements =
           Expect.equal (puppet.Head().Header.TimestampDifference) 90_000u "90 ms"
       }
       test "the npm package re-sends a packet with the acknowledgement of its first sending, however old: it counts" {
-          let puppet = Puppet { NodeOptions.standard with Dialect = Dialect.UtpPunch }
+          let puppet = Puppet { usual with Dialect = Dialect.UtpPunch }
           puppet.Tell(Event.Listen 16) |> ignore
           puppet.Receive(here, syn 100us 1000us) |> ignore
           let peer = Peer(puppet, here, 100us, SeqNr 1001us, puppet.Head().Header.SeqNr)

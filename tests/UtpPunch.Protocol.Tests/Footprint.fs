@@ -76,5 +76,5 @@ let tests =
           testSequenced
           <| testList
               "idle"
-              [ test "an idle stream costs the node 1250 bytes" { costsAtMost 1250 (Time.seconds 2) }
-                test "after a quarter of an hour it costs 1450 bytes" { costsAtMost 1450 (Time.seconds 900) } ] ]
+              [ test "an idle stream costs the node at most 1400 bytes" { costsAtMost 1400 (Time.seconds 2) }
+                test "after a quarter of an hour it costs at most 1550 bytes" { costsAtMost 1550 (Time.seconds 900) } ] ]

@@ -79,7 +79,7 @@ let private lost =
           Expect.equal pair.Now (Time.milliseconds 20) "one round trip"
       }
       test "nobody listens in the npm dialect: the connect is refused after one round trip" {
-          let options = { NodeOptions.standard with Dialect = Dialect.UtpPunch }
+          let options = { usual with Dialect = Dialect.UtpPunch }
           let pair = pairOf options Link.perfect
           let a = pair.Connect(pair.A, Dialect.UtpPunch)
           run (Time.seconds 1) pair "it ends" (fun () -> a.Closed.IsSome)
@@ -88,7 +88,7 @@ let private lost =
 
 let private synAck =
     [ test "the SYN-ACK never changes, however often it is repeated" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           puppet.Tell(Event.Listen 16) |> ignore
 
           for _ in 1..20 do
@@ -113,7 +113,7 @@ let private synAck =
           Expect.isEmpty (puppet.Fresh()) "answers"
       }
       test "a forged SYN to a server that would write first gets three SYN-ACKs at most, no data, and is forgotten" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           puppet.Tell(Event.Listen 16) |> ignore
           puppet.Receive(here, syn 100us 1000us) |> ignore
           Expect.equal (Node.statistics puppet.Node).HalfOpen 1 "half-open streams"
@@ -127,7 +127,7 @@ let private synAck =
           Expect.isFalse (puppet.Effects.Exists(fun effect -> effect.IsAccepted)) "the application heard nothing"
       }
       test "a SYN-ACK for another SYN, and any other packet, does not open a stream" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
           let dialled = puppet.Head().Header
           let peer = Peer(puppet, here, dialled.ConnectionId, SeqNr 7us, dialled.SeqNr + 1)
@@ -144,7 +144,7 @@ let private synAck =
           Expect.isTrue (puppet.Effects.Exists(fun effect -> effect.IsOpened)) "opened by the right one"
       }
       test "data that overtakes the SYN-ACK is dropped, and taken when it comes again" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
           let dialled = puppet.Head().Header
           let peer = Peer(puppet, here, dialled.ConnectionId, SeqNr 65535us, dialled.SeqNr + 1)
@@ -156,7 +156,7 @@ let private synAck =
           Expect.equal (puppet.Delivered 0) [| 1uy; 2uy; 3uy |] "delivered"
       }
       test "only an acknowledgement of the SYN-ACK opens a half-open stream" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           puppet.Tell(Event.Listen 16) |> ignore
           puppet.Receive(here, syn 100us 1000us) |> ignore
           let first = puppet.Head().Header.SeqNr
@@ -201,7 +201,7 @@ let private synAck =
 
 let private numbers =
     [ test "the id 0xFFFF, which libutp cannot answer, is never dialled" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           let seen = HashSet<uint16>()
 
           for dial in 0..199_999 do
@@ -218,7 +218,7 @@ let private numbers =
           Expect.isFalse (seen.Contains 0xFFFFus) "0xFFFF among them"
       }
       test "the npm dialect dials even ids and sends under them" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
 
           for dial in 0..4_999 do
               puppet.Tell(Event.Connect(2 * dial, here, Dialect.UtpPunch, Time.seconds 60)) |> ignore
@@ -231,7 +231,7 @@ let private numbers =
               puppet.Fresh() |> ignore
       }
       test "two thousand dials to one peer have two thousand ids" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
 
           for dial in 0..1_999 do
               puppet.Tell(Event.Connect(2 * dial, here, Dialect.Bep29, Time.seconds 60)) |> ignore
@@ -273,17 +273,14 @@ let private bounds =
           Expect.equal (Node.statistics pair.B.Node).HalfOpen 0 "half-open streams in the end"
       }
       test "a flood of SYNs in one receive call stays within the bound too" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           puppet.Tell(Event.Listen 16) |> ignore
           puppet.Receive(here, [| for number in 0..9_999 -> syn (uint16 (2 * number)) 1us |]) |> ignore
 
-          Expect.isLessThanOrEqual
-              (Node.statistics puppet.Node).HalfOpen
-              NodeOptions.standard.MaxHalfOpen
-              "half-open streams"
+          Expect.isLessThanOrEqual (Node.statistics puppet.Node).HalfOpen usual.MaxHalfOpen "half-open streams"
       }
       test "no more streams wait to be taken than the backlog says, and taking one lets the next in" {
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           puppet.Tell(Event.Listen 3) |> ignore
           let count () = (puppet.Effects.FindAll(fun effect -> effect.IsAccepted)).Count
 
@@ -305,7 +302,7 @@ let private bounds =
           Expect.equal (count ()) 4 "accepted after one was taken"
       }
       test "no more streams than the node may have, opened and accepted ones together" {
-          let options = { NodeOptions.standard with MaxConnections = 4 }
+          let options = { usual with MaxConnections = 4 }
           let puppet = Puppet options
           puppet.Tell(Event.Listen 16) |> ignore
 

@@ -175,7 +175,7 @@ let private floods =
       }
       test "mutated copies of its own packets may end a stream, but never with wrong state or an exception" {
           for seed in 1..40 do
-              let pair = pairOf NodeOptions.standard { Link.perfect with Corruption = 300 }
+              let pair = pairOf usual { Link.perfect with Corruption = 300 }
               pair.Tell(pair.B, Event.Listen 16)
               let a = pair.Connect(pair.A, Dialect.Bep29)
               let random = System.Random seed
@@ -204,54 +204,54 @@ let private floods =
 let private phases =
     [ "half-open",
       fun () ->
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           puppet.Tell(Event.Listen 16) |> ignore
           puppet.Receive(here, syn 100us 65530us) |> ignore
           struct (puppet, Peer(puppet, here, 101us, SeqNr 65531us, puppet.Head().Header.SeqNr))
       "dialling",
       fun () ->
-          let puppet = Puppet NodeOptions.standard
+          let puppet = Puppet usual
           puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
           let dialled = puppet.Head().Header
           struct (puppet, Peer(puppet, here, dialled.ConnectionId, SeqNr 65531us, dialled.SeqNr + 1))
-      "open and idle", fun () -> acceptedWith NodeOptions.standard 65530us
+      "open and idle", fun () -> acceptedWith usual 65530us
       "open with data under way",
       fun () ->
-          let struct (puppet, peer) = acceptedWith NodeOptions.standard 65530us
+          let struct (puppet, peer) = acceptedWith usual 65530us
           puppet.Tell(Event.Write(1, Bytes(content 20_000))) |> ignore
           struct (puppet, peer)
       "open with a gap",
       fun () ->
-          let struct (puppet, peer) = acceptedWith NodeOptions.standard 65530us
+          let struct (puppet, peer) = acceptedWith usual 65530us
           peer.Data(2, content 10) |> ignore
           peer.Data(40, content 10) |> ignore
           struct (puppet, peer)
       "finished by us",
       fun () ->
-          let struct (puppet, peer) = acceptedWith NodeOptions.standard 65530us
+          let struct (puppet, peer) = acceptedWith usual 65530us
           puppet.Tell(Event.Write(1, Bytes(content 20_000)), Event.Finish 1) |> ignore
           struct (puppet, peer)
       "finished by the peer",
       fun () ->
-          let struct (puppet, peer) = acceptedWith NodeOptions.standard 65530us
+          let struct (puppet, peer) = acceptedWith usual 65530us
           peer.Data(0, content 10) |> ignore
           peer.Fin 1 |> ignore
           struct (puppet, peer)
       "released",
       fun () ->
-          let struct (puppet, peer) = acceptedWith NodeOptions.standard 65530us
+          let struct (puppet, peer) = acceptedWith usual 65530us
           puppet.Tell(Event.Write(1, Bytes(content 20_000)), Event.Release(1, Time.seconds 5)) |> ignore
           struct (puppet, peer)
       "lingering",
       fun () ->
-          let struct (puppet, peer) = acceptedWith NodeOptions.standard 65530us
+          let struct (puppet, peer) = acceptedWith usual 65530us
           peer.Fin 0 |> ignore
           puppet.Tell(Event.Finish 1) |> ignore
           peer.State(1, 1) |> ignore
           struct (puppet, peer)
       "gone",
       fun () ->
-          let struct (puppet, peer) = acceptedWith NodeOptions.standard 65530us
+          let struct (puppet, peer) = acceptedWith usual 65530us
           puppet.Tell(Event.Abort 1) |> ignore
           struct (puppet, peer) ]
 

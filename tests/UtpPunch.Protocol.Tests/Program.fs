@@ -11,6 +11,8 @@ let main args =
           ReceiverTests.tests
           SenderTests.tests
           Congestion.tests
+          PathMtuTests.tests
+          MtuStories.tests
           Handshake.tests
           Flow.tests
           Closing.tests

@@ -21,11 +21,13 @@ let decoded (datagram: byte[]) =
     Expect.equal (Wire.decode (Bytes datagram) &packet) Malformed.None "what a node sends is well formed"
     packet
 
-let encoded (header: Header) (sack: Bytes) (payload: Bytes) =
-    let datagram = Array.zeroCreate<byte>(Wire.lengthOf sack.Length payload.Length)
-    let length = Wire.encode &header sack payload (Span<byte>(datagram))
+let encodedWith (bits: uint64) (header: Header) (sack: Bytes) (payload: Bytes) =
+    let datagram = Array.zeroCreate<byte>(Wire.lengthOf sack.Length bits payload.Length)
+    let length = Wire.encode &header sack bits payload (Span<byte>(datagram))
     Expect.equal length datagram.Length "the length that was announced"
     datagram
+
+let encoded header sack payload = encodedWith 0UL header sack payload
 
 let datagramsOf (train: Train) =
     Array.init train.Count (fun index ->
@@ -133,9 +135,12 @@ type Peer(puppet: Puppet, endpoint: Endpoint, sendId: uint16, first: SeqNr, thei
     /// What it claims to have measured of the node's packets; 0 for nothing.
     member val Difference = 0u with get, set
     member val Sack = Bytes.Empty with get, set
+    /// The extension bits of its packets.
+    member val Bits = 0UL with get, set
 
     member this.Make(packetType: PacketType, index: int, payload: byte[]) =
-        encoded
+        encodedWith
+            this.Bits
             { Type = packetType
               ConnectionId = sendId
               Timestamp = Time.stamp puppet.Now
@@ -169,7 +174,13 @@ let syn (id: uint16) (seqNr: uint16) =
         Bytes.Empty
         Bytes.Empty
 
-let bep29 adapt = { NodeOptions.standard with Bep29 = adapt StreamOptions.bep29 }
+/// Packets of one size, and no search for another.
+let fixedAt size (options: StreamOptions) = { options with PacketSize = size; LargestPacket = size }
+
+let bep29 adapt = { NodeOptions.standard with Bep29 = adapt (fixedAt 1400 StreamOptions.bep29) }
+
+/// What is told of packets is told of packets of 1400 bytes, unless it is about their size.
+let usual = bep29 id
 
 /// A peer has dialled the node: stream 1, open, taken.
 let acceptedWith (options: NodeOptions) (seqNr: uint16) =
@@ -185,7 +196,7 @@ let acceptedWith (options: NodeOptions) (seqNr: uint16) =
     Expect.equal (Node.statistics puppet.Node).Incoming 1 "the stream is open"
     struct (puppet, peer)
 
-let accepted () = acceptedWith NodeOptions.standard 1000us
+let accepted () = acceptedWith usual 1000us
 
 /// The node has dialled a peer whose data begins with `seqNr`: stream 0, open.
 let dialledWith (options: NodeOptions) (seqNr: uint16) =
@@ -199,4 +210,4 @@ let dialledWith (options: NodeOptions) (seqNr: uint16) =
     Expect.isTrue (puppet.Effects.Exists(fun effect -> effect.IsOpened)) "the stream is open"
     struct (puppet, peer)
 
-let dialled () = dialledWith NodeOptions.standard 1000us
+let dialled () = dialledWith usual 1000us

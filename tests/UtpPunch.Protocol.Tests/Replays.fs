@@ -185,7 +185,7 @@ let tests =
           }
           test "a text that is no trace is refused with the line and the reason" {
               let whole = lines.Value
-              refused "Line 1:" [| "#utrace 2" |]
+              refused "Line 1:" [| "#utrace 1" |]
               refused "Line 1:" [||]
               refused "has changed" (Array.removeAt 20 whole)
               refused "has changed" (Array.updateAt 5 (whole[5] + " ") whole)

@@ -5,9 +5,10 @@ open System
 open Expecto
 open UtpPunch.Protocol
 open UtpPunch.Sim
+open UtpPunch.Protocol.Tests.Puppet
 
 let pairOf (options: NodeOptions) (link: Link) = Pair(7UL, options, options, link, link)
-let calmPair () = pairOf NodeOptions.standard Link.perfect
+let calmPair () = pairOf usual Link.perfect
 
 /// Recognises a datagram by its type.
 let isType (packetType: PacketType) (datagram: byte[]) = datagram[0] >>> 4 = byte packetType

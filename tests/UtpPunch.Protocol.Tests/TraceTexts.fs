@@ -235,6 +235,7 @@ let private options =
             { SendBuffer = numbers[0]
               ReceiveBuffer = numbers[1]
               PacketSize = numbers[2]
+              LargestPacket = numbers[2] / 2 + numbers[3]
               PacketWindow = numbers[3]
               GiveUpAfter = times[0]
               IdleTimeout = times[1]

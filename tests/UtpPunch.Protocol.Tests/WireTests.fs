@@ -97,6 +97,33 @@ let tests =
           test "the golden bytes are what the packet encodes to" {
               Expect.equal (encoded goldenHeader (Bytes [| 5uy; 0uy; 0uy; 0uy |]) Bytes.Empty) golden "the bytes"
           }
+          test
+              "extension bits stand behind a selective acknowledgement, which is the only way that everybody reads both" {
+              let bits = 0x5550_0107_05C0_0000UL
+              let sack = Bytes [| 5uy; 0uy; 0uy; 0uy |]
+              let both = encodedWith bits goldenHeader sack (Bytes [| 9uy |])
+
+              let behind =
+                  [| 2uy; 4uy; 5uy; 0uy; 0uy; 0uy; 0uy; 8uy; 0x55uy; 0x50uy; 1uy; 7uy; 5uy; 0xC0uy; 0uy; 0uy; 9uy |]
+
+              Expect.equal both (Array.append golden[..19] behind) "both"
+              let alone = encodedWith bits goldenHeader Bytes.Empty Bytes.Empty
+              Expect.equal (alone[1], alone[20..21]) (2uy, [| 0uy; 8uy |]) "the bits alone"
+
+              for datagram in [ both; alone ] do
+                  let struct (malformed, packet) = decode datagram
+                  Expect.equal malformed Malformed.None "well formed"
+                  Expect.equal packet.Bits bits "the bits"
+
+                  Expect.equal
+                      (TraceDatagram.headLength (ReadOnlySpan<byte> datagram))
+                      (datagram.Length - packet.Payload.Length)
+                      "the head"
+
+              for length in [ 7; 9; 16 ] do
+                  let struct (malformed, packet) = decode (chained [ 2uy, Array.create length 1uy ] [||])
+                  Expect.equal (malformed, packet.Bits) (Malformed.None, 0UL) $"{length} bytes are none"
+          }
           test "each type has its number in the upper half of the first byte" {
               for packetType, first in
                   [ PacketType.Data, 0x01uy

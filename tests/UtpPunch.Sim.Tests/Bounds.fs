@@ -100,7 +100,7 @@ let tests =
                       { streamOf (Time.seconds 60) (Scenario.plan 60_000) (Scenario.plan 60_000) with
                           Seed = seed
                           Dialect = dialects[int seed % 2]
-                          Forgery = { Strange = 300; Spoofed = 300 } }
+                          Forgery = { Strange = 300; Spoofed = 300; Hints = 100 } }
 
                   let outcome = outcomeOf scenario
                   Expect.isTrue (outcome.Marks.Counts.ContainsKey "forged") "forged packets"

@@ -59,7 +59,7 @@ let private syn =
           AckNr = SeqNr 0us }
 
     let datagram = Array.zeroCreate<byte> Wire.HeaderLength
-    Wire.encode &header Bytes.Empty Bytes.Empty (Span<byte>(datagram)) |> ignore
+    Wire.encode &header Bytes.Empty 0UL Bytes.Empty (Span<byte>(datagram)) |> ignore
     Bytes datagram
 
 /// The number in the first packet of a fresh machine, which dials or is dialled.
@@ -141,6 +141,7 @@ type private Party
             finished <- true
         | Effect.Closed(_, reason) -> closed <- ValueSome reason
         | Effect.Foreign _ -> trouble.Add $"{name} received something foreign"
+        | Effect.PacketSized _
         | Effect.Send _
         | Effect.SendDatagram _
         | Effect.OpenSockets _

@@ -300,4 +300,48 @@ let private freezes =
           { Scenario.plan 2_000 with Chunk = 1_000; Pause = seconds 70 }
           (Scenario.plan 0) ]
 
-let tests = testList "liveness" (deadPeers @ quiet @ fairLoss @ stalls @ closing @ freezes)
+// ---- L8 ----
+
+let private searching = { Scenario.host with PacketSize = 1_200; LargestPacket = 65_507 }
+
+/// A megabyte over a path that takes so much, from an instant on, and says so or not; before, it takes everything.
+let private over size from telling (largest: int) =
+    let narrow = { Path.narrow size with From = from; Telling = telling; Fragments = true }
+    let host = { searching with LargestPacket = largest }
+    let path (path: Path) = { path with Mtu = [ narrow ]; Rate = Rate.Constant 2_000_000; Queue = Queue.Tail 200_000 }
+
+    { overBoth path (streamOf 0L<us> (Scenario.plan 1_000_000) (Scenario.plan 50_000)) with
+        A = host
+        B = host }
+
+let private narrowPaths =
+    [ for telling in [ Telling.Nobody; Telling.System; Telling.Router ] do
+          test $"L8: a path of any size, from the beginning or in mid-stream, {telling} tells: the stream finishes" {
+              for size in
+                  [ 548; 576; 800; 1_000; 1_199; 1_200; 1_201; 1_300; 1_400; 1_464; 1_472; 4_000; 8_972; 65_507 ] do
+                  for from in [ 0L<us>; ms 30; ms 300 ] do
+                      for largest in [ 1_200; 65_507 ] do
+                          outcomeOf (over size from telling largest) |> ignore
+          }
+      test "L8: without fragments, too, when no more was ever needed than the path has always taken" {
+          for size in [ 1_200; 1_400; 1_472; 8_972 ] do
+              let scenario = over size 0L<us> Telling.Nobody 65_507
+              let strict (path: Path) = { path with Mtu = [ { path.Mtu.Head with Fragments = false } ] }
+              outcomeOf (overBoth strict scenario) |> ignore
+      }
+      test "L8: a path that becomes wider and narrower again" {
+          let turn index size =
+              { Path.narrow size with From = ms (200 * index); Until = ms (200 * index + 200); Fragments = true }
+
+          let turns = List.mapi turn [ 9_000; 1_472; 700; 1_472; 9_000; 600 ]
+          let change (path: Path) = { path with Mtu = turns; Rate = Rate.Constant 1_000_000 }
+          let scenario = overBoth change (streamOf 0L<us> (Scenario.plan 1_000_000) (Scenario.plan 0))
+          outcomeOf { scenario with A = searching; B = searching } |> ignore
+      }
+      test "L8: the dialect of the npm package has no search, and survives a black hole" {
+          let scenario = { over 600 (ms 200) Telling.Nobody 1_200 with Dialect = "utp-punch" }
+          outcomeOf scenario |> ignore
+      } ]
+
+let tests =
+    testList "liveness" (narrowPaths @ deadPeers @ quiet @ fairLoss @ stalls @ closing @ freezes)

@@ -7,7 +7,7 @@ open UtpPunch.Sim
 open UtpPunch.Sim.Tests.Worlds
 
 let private isTrusted (scenario: Scenario) = not (Expectation.isUnprotected scenario)
-let private isUnforged (scenario: Scenario) = scenario.Forgery = { Strange = 0; Spoofed = 0 }
+let private isUnforged (scenario: Scenario) = scenario.Forgery = { Strange = 0; Spoofed = 0; Hints = 0 }
 
 /// The other run's packets go at the same times and say the same, less ids, first numbers and clocks.
 let private sameShape property (scenario: Scenario) (changed: Scenario) =
@@ -50,7 +50,7 @@ let private undrawn (scenario: Scenario) =
     { overBoth path scenario with
         A = host scenario.A
         B = host scenario.B
-        Forgery = { Strange = 0; Spoofed = 0 }
+        Forgery = { Strange = 0; Spoofed = 0; Hints = 0 }
         PermuteTies = false }
 
 let private mirror (scenario: Scenario) =

@@ -237,6 +237,7 @@ let private outcomeOf stage packetType number acknowledgement =
               | Effect.Writable _ -> "writable"
               | Effect.Closed(_, reason) -> $"closed {reason}"
               | Effect.Foreign _ -> "foreign"
+              | Effect.PacketSized _ -> "sized"
               | Effect.Send _
               | Effect.SendDatagram _
               | Effect.OpenSockets _

@@ -52,7 +52,7 @@ let private milder (scenario: Scenario) =
       "lateness", overBoth (fun path -> { path with Lateness = Lateness.Never }) scenario
       "corruption", overBoth (fun path -> { path with Corruption = 0 }) scenario
       "cuts", overBoth (fun path -> { path with Cuts = [] }) scenario
-      "forgery", { scenario with Forgery = { Strange = 0; Spoofed = 0 } } ]
+      "forgery", { scenario with Forgery = { Strange = 0; Spoofed = 0; Hints = 0 } } ]
     |> List.filter (fun (_, changed) -> changed <> scenario)
 
 let tests =

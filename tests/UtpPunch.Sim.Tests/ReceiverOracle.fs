@@ -38,8 +38,8 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
               SeqNr = seqNr
               AckNr = ackNr }
 
-        let packet = Array.zeroCreate<byte>(Wire.lengthOf 0 (Array.length payload))
-        Wire.encode &header Bytes.Empty (Bytes payload) (Span<byte>(packet)) |> ignore
+        let packet = Array.zeroCreate<byte>(Wire.lengthOf 0 0UL (Array.length payload))
+        Wire.encode &header Bytes.Empty 0UL (Bytes payload) (Span<byte>(packet)) |> ignore
         Event.Received(peer, Datagrams.One(Bytes packet, now))
 
     /// Steps the core; gives how many packets it sent that acknowledge, each of them compared.

@@ -32,7 +32,7 @@ let private adverse =
     { Scenario.calm with
         AB = path
         A = { Scenario.host with Clock = clock }
-        Forgery = { Strange = 50; Spoofed = 50 }
+        Forgery = { Strange = 50; Spoofed = 50; Hints = 50 }
         HealAt = Time.seconds 2 }
 
 let private tellsOfTheNetwork () =

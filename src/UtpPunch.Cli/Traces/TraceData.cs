@@ -99,6 +99,7 @@ internal static class TraceData
         }
 
         json.WriteEndArray();
+        json.WriteStringValue(datagram.MayFragment ? $"{TraceBits.Words(datagram)} may fragment".TrimStart() : TraceBits.Words(datagram));
     }
 
     private static void WriteSample(Utf8JsonWriter json, TraceSample sample)

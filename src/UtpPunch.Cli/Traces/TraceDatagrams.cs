@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using UtpPunch.Protocol;
 
@@ -44,6 +45,8 @@ internal static class TraceDatagrams
                 new SeqNr((ushort)Number(line, "ack", ushort.MaxValue))),
             Length = (int)Number(line, "len", ushort.MaxValue),
             Sack = line.Find("sack") ?? "",
+            Bits = line.Find("bits") is { } bits ? BitsOf(bits) : 0,
+            MayFragment = line.Find("frag") == "1",
             Payload = line.Find("pay"),
         };
         payloads.Check(datagram.Payload, datagram.Length);
@@ -64,8 +67,8 @@ internal static class TraceDatagrams
 
             var sack = SackOf(datagram);
             var payload = payloads.Expand(datagram.Payload, datagram.Length);
-            var bytes = new byte[Wire.lengthOf(sack.Length, payload.Length)];
-            Wire.encode(datagram.Header, new Bytes(sack), new Bytes(payload), bytes);
+            var bytes = new byte[Wire.lengthOf(sack.Length, datagram.Bits, payload.Length)];
+            Wire.encode(datagram.Header, new Bytes(sack), datagram.Bits, new Bytes(payload), bytes);
             return bytes;
         }
         catch (FormatException error)
@@ -73,6 +76,10 @@ internal static class TraceDatagrams
             throw new ToolException(ExitCodes.Failure, $"line {datagram.Line}: {error.Message}", error);
         }
     }
+
+    private static ulong BitsOf(string digits) => digits.Length == 16
+        ? BinaryPrimitives.ReadUInt64BigEndian(TracePayloads.Digits("bits", digits))
+        : throw new FormatException($"bits={digits} are not 8 bytes");
 
     private static byte[] SackOf(TraceDatagram datagram) => datagram.Sack.Length == 0 ? [] : TracePayloads.Digits("sack", datagram.Sack);
 

@@ -71,6 +71,12 @@ internal sealed record TraceDatagram
     /// <summary>The selective acknowledgement in hexadecimal digits; empty for none.</summary>
     public string Sack { get; init; } = "";
 
+    /// <summary>The extension bits; 0 for none.</summary>
+    public ulong Bits { get; init; }
+
+    /// <summary>Whether it went out without DF.</summary>
+    public bool MayFragment { get; init; }
+
     /// <summary>What the line says of the payload; null when it says nothing.</summary>
     public string? Payload { get; init; }
 

@@ -50,7 +50,7 @@ internal sealed class TraceReader
 
         if (!_hasBegun)
         {
-            throw new FormatException("line 1: this is no trace: there is no #utrace 1");
+            throw new FormatException("line 1: this is no trace: there is no #utrace 2");
         }
 
         _story.End();
@@ -65,7 +65,7 @@ internal sealed class TraceReader
         }
         else if (!_hasBegun)
         {
-            throw new FormatException("this is no trace: it does not begin with #utrace 1");
+            throw new FormatException("this is no trace: it does not begin with #utrace 2");
         }
         else if (line.Length > 0)
         {
@@ -82,11 +82,11 @@ internal sealed class TraceReader
             case ["#", ..]:
                 _model.Title = _model.Title.Length > 0 ? _model.Title : line[1..].Trim();
                 break;
-            case ["#utrace", "1"]:
+            case ["#utrace", "2"]:
                 _hasBegun = true;
                 break;
             case ["#utrace", ..]:
-                throw new FormatException($"'{line}' is a version that this tool does not know: it reads #utrace 1");
+                throw new FormatException($"'{line}' is a version that this tool does not know: it reads #utrace 2");
             case ["#node", var name, var address, ..]:
                 _model.Nodes.Add(new TraceNode(name, address));
                 break;

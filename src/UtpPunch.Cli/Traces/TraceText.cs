@@ -122,6 +122,8 @@ internal sealed class TraceText(TraceModel model, TextWriter output)
 
         var label = new StringBuilder($"{datagram.Type} {datagram.Header.SeqNr.Value}/{datagram.Header.AckNr.Value}");
         label.Append(datagram.Length > 0 ? $" {datagram.Length} B" : "");
+        label.Append(TraceBits.Words(datagram) is { Length: > 0 } bits ? $" {bits}" : "");
+        label.Append(datagram.MayFragment ? " may fragment" : "");
         var named = TraceSack.Numbers(datagram);
         label.Append(named.Count > 0 ? $" sack {TraceSack.Ranges(named)}" : "");
         return label.ToString();

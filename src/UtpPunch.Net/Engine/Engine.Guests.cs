@@ -15,11 +15,19 @@ internal sealed partial class Engine
     // No wait depends on a wake that must not get lost.
     private const int LongestParking = 60_000;
 
+    // Microseconds. To fall asleep and to wake up is part of a wait; where threads share one processor, none of them is short.
+    private const long LongWait = 500;
+    private const long LongestSpin = 20;
+    private static readonly long ShortWait = Environment.ProcessorCount > 1 ? 50 : 0;
+
     // Who waits on the socket has the wheel; who holds it may ask for the turn, never the other way round.
     private readonly object _wheel = new();
     private readonly object _parking = new();
     private int _guest;
     private int _waiters;
+    private bool _parked;
+    private bool _expectsGuest;
+    private long _usualWait = LongWait;
     private long _guestCame;
     private long _guestLeft = long.MinValue / 2;
 
@@ -29,8 +37,51 @@ internal sealed partial class Engine
         bool IsReady { get; }
     }
 
-    /// <summary>A read or a write begins to wait for somebody else to serve the node, or has ended to.</summary>
-    public void CountWaiter(int change) => Interlocked.Add(ref _waiters, change);
+    /// <summary>A read or a write begins to wait for somebody else to serve the node.</summary>
+    public void BeginWaiting()
+    {
+        Interlocked.Increment(ref _waiters); // Who stands back looks at this after it has said so.
+        if (Volatile.Read(ref _parked))
+        {
+            lock (_parking)
+            {
+                Monitor.Pulse(_parking);
+            }
+        }
+    }
+
+    /// <summary>It waits no more.</summary>
+    public void EndWaiting() => Interlocked.Decrement(ref _waiters);
+
+    /// <summary>A user's thread was woken for so much that it will come back and look for more itself. Belongs to the turn.</summary>
+    public void ExpectGuest() => _expectsGuest = true;
+
+    /// <summary>Takes a turn with what has come by now, if nobody waits for it. Says whether it did.</summary>
+    public bool Glance()
+    {
+        if (HasTurn || !Monitor.TryEnter(_wheel))
+        {
+            return false;
+        }
+
+        try
+        {
+            if (Interlocked.CompareExchange(ref _guest, 1, 0) != 0)
+            {
+                return false;
+            }
+
+            _guestCame = Clock.Now;
+            Cycle(long.MinValue, isGuest: false);
+        }
+        finally
+        {
+            Monitor.Exit(_wheel);
+        }
+
+        Leave();
+        return true;
+    }
 
     /// <summary>
     /// Serves the node on the calling thread until something is ready, or until some time on the clock. False when another thread does
@@ -55,7 +106,7 @@ internal sealed partial class Engine
         {
             while (!what.IsReady && !IsOver && Clock.Now < until)
             {
-                Cycle(until);
+                Cycle(until, isGuest: true);
             }
         }
         finally
@@ -65,6 +116,37 @@ internal sealed partial class Engine
         }
 
         return true;
+    }
+
+    // A guest mostly waits for an answer. As long as answers come sooner than a thread falls asleep and wakes up again, it looks for
+    // them without sleeping. Only for who has the wheel.
+    private void WaitAsGuest(long microseconds)
+    {
+        var begun = Clock.Now;
+        var spins = _usualWait < ShortWait && microseconds > LongestSpin;
+        var inVain = spins && !Spin(begun);
+        if (!spins || inVain)
+        {
+            _transport.Wait(microseconds);
+        }
+
+        // After a spin in vain it takes some short waits until the next one.
+        var took = inVain ? LongWait : Math.Min(Clock.Now - begun, LongWait);
+        _usualWait += (took - _usualWait) / 4;
+    }
+
+    private bool Spin(long begun)
+    {
+        do
+        {
+            if (_transport.Wait(0))
+            {
+                return true;
+            }
+        }
+        while (Clock.Now - begun < LongestSpin);
+
+        return false;
     }
 
     /// <summary>Takes turns until no wish is left, unless somebody is at it.</summary>
@@ -111,12 +193,16 @@ internal sealed partial class Engine
 
         lock (_parking)
         {
-            // A guest that comes and goes need not wake us each time; one that has stayed does when it leaves.
-            var stays = Volatile.Read(ref _guest) == 1 && Clock.Now - Volatile.Read(ref _guestCame) >= Grace;
-            if (!IsOver)
+            Volatile.Write(ref _parked, true);
+            Interlocked.MemoryBarrier();
+            if (!IsOver && (Volatile.Read(ref _guest) == 1 || Volatile.Read(ref _waiters) == 0))
             {
+                // A guest that comes and goes need not wake us each time; one that has stayed does when it leaves.
+                var stays = Volatile.Read(ref _guest) == 1 && Clock.Now - Volatile.Read(ref _guestCame) >= Grace;
                 Monitor.Wait(_parking, stays ? LongestParking : GraceMilliseconds);
             }
+
+            Volatile.Write(ref _parked, false);
         }
 
         return true;

@@ -135,7 +135,12 @@ internal sealed partial class Engine
             {
                 lock (_wheel)
                 {
-                    Cycle(Time.never);
+                    Cycle(Time.never, isGuest: false);
+                    if (_expectsGuest)
+                    {
+                        _expectsGuest = false;
+                        Volatile.Write(ref _guestLeft, Clock.Now);
+                    }
                 }
             }
         }
@@ -153,7 +158,7 @@ internal sealed partial class Engine
     private bool IsOver => Volatile.Read(ref _done) || Volatile.Read(ref _broken) is not null;
 
     // Waits, and takes the turn for what has come. Only for who has the wheel.
-    private void Cycle(long until)
+    private void Cycle(long until, bool isGuest)
     {
         try
         {
@@ -171,7 +176,15 @@ internal sealed partial class Engine
                 _transport.Prepare();
             }
 
-            _transport.Wait(Math.Max(0, wait));
+            if (isGuest)
+            {
+                WaitAsGuest(Math.Max(0, wait));
+            }
+            else
+            {
+                _transport.Wait(Math.Max(0, wait));
+            }
+
             lock (_turn)
             {
                 Volatile.Write(ref _asleep, 0);
@@ -213,7 +226,7 @@ internal sealed partial class Engine
         }
     }
 
-    private bool HasWork => !_work.IsEmpty || _unreachable.Count > 0 || _closeChanged;
+    private bool HasWork => !_work.IsEmpty || _unreachable.Count > 0 || _transport.News.Count > 0 || _closeChanged;
 
     // Wishes are looked at after the socket, but come first: what a user said before a packet was sent counts when it is received.
     private void Gather(bool receives)
@@ -237,6 +250,8 @@ internal sealed partial class Engine
         }
 
         _unreachable.Clear();
+        _events.AddRange(_transport.News);
+        _transport.News.Clear();
         _events.AddRange(_received);
     }
 
@@ -283,6 +298,9 @@ internal sealed partial class Engine
                 break;
             case Effect.Writable writable:
                 Find(writable.connId)?.OnWritable(writable.room);
+                break;
+            case Effect.PacketSized sized:
+                Find(sized.connId)?.OnSized(sized.payload);
                 break;
             case Effect.Accepted accepted:
                 Accept(accepted);

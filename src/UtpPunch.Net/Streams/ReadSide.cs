@@ -13,6 +13,9 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
 {
     // A window that is smaller by an eighth stalls nobody, and telling the engine of every read would cost more than the reads.
     private readonly int _reportAt = Math.Max(1, buffer / 8);
+    // So much at once comes in bulk: there is more behind it.
+    private const int Much = 32 * 1024;
+
     private ReceivedBytes _bytes;
     private Wait? _wait;
     private Failure? _failure;
@@ -62,15 +65,25 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
             return ValueTask.FromCanceled<int>(cancellationToken);
         }
 
-        Wait? wait = null;
+        bool ready;
         lock (this)
         {
             Begin();
-            if (!IsReady)
+            ready = IsReady;
+        }
+
+        Wait? wait = null;
+        if (!ready)
+        {
+            stream.Engine.Glance();
+            lock (this)
             {
-                wait = _wait ??= new Wait(this);
-                _waiting = true;
-                stream.Engine.CountWaiter(1);
+                if (!IsReady)
+                {
+                    wait = _wait ??= new Wait(this);
+                    _waiting = true;
+                    stream.Engine.BeginWaiting();
+                }
             }
         }
 
@@ -106,6 +119,10 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
 
             _bytes.Add(payload, slab);
             awake = Awaken();
+            if (awake && payload.Length >= Much)
+            {
+                stream.Engine.ExpectGuest();
+            }
         }
 
         Complete(awake);
@@ -274,7 +291,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
             }
 
             _blocked = true;
-            stream.Engine.CountWaiter(1);
+            stream.Engine.BeginWaiting();
             try
             {
                 while (!IsReady)
@@ -288,7 +305,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
             }
             finally
             {
-                stream.Engine.CountWaiter(-1);
+                stream.Engine.EndWaiting();
                 _blocked = false;
             }
         }
@@ -331,7 +348,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
         }
 
         _waiting = false;
-        stream.Engine.CountWaiter(-1);
+        stream.Engine.EndWaiting();
         return true;
     }
 

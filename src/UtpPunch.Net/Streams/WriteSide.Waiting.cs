@@ -22,6 +22,17 @@ internal sealed partial class WriteSide
 
     private bool IsUnblocked => IsBroken || Acceptable(_blockedFor) > 0;
 
+    // Acknowledgements may have come that nobody has looked at: then there is room after all. Gives what is left.
+    private ReadOnlyMemory<byte> AcceptAtAGlance(ReadOnlyMemory<byte> rest)
+    {
+        while (!rest.IsEmpty && _stream.Engine.Glance() && Accept(rest.Span) is > 0 and var count)
+        {
+            rest = rest[count..];
+        }
+
+        return rest;
+    }
+
     // The waiting write may go on or must fail: the pool sees to it, once.
     private void GoOn()
     {
@@ -34,6 +45,11 @@ internal sealed partial class WriteSide
             }
 
             wait = _wait;
+        }
+
+        if (_stream.Engine.HasTurn)
+        {
+            _stream.Engine.ExpectGuest();
         }
 
         ThreadPool.UnsafeQueueUserWorkItem(wait, preferLocal: false);
@@ -51,7 +67,7 @@ internal sealed partial class WriteSide
             }
 
             _blocked = true;
-            _stream.Engine.CountWaiter(1);
+            _stream.Engine.BeginWaiting();
             try
             {
                 while (!IsUnblocked)
@@ -65,7 +81,7 @@ internal sealed partial class WriteSide
             }
             finally
             {
-                _stream.Engine.CountWaiter(-1);
+                _stream.Engine.EndWaiting();
                 _blocked = false;
             }
         }
@@ -93,7 +109,7 @@ internal sealed partial class WriteSide
         {
             _rest = rest;
             _thenSeal = thenSeal;
-            _state = State.Waiting;
+            BeginWaiting();
         }
 
         public ValueTask Begin(CancellationToken cancellationToken)
@@ -112,6 +128,7 @@ internal sealed partial class WriteSide
             }
 
             _state = State.Copying;
+            side._stream.Engine.EndWaiting();
             return true;
         }
 
@@ -122,7 +139,7 @@ internal sealed partial class WriteSide
             {
                 try
                 {
-                    _rest = _rest[side.Accept(_rest.Span)..];
+                    _rest = side.AcceptAtAGlance(_rest[side.Accept(_rest.Span)..]);
                 }
                 catch (Exception caught)
                 {
@@ -135,7 +152,7 @@ internal sealed partial class WriteSide
                     {
                         if (!CanGoOn)
                         {
-                            _state = State.Waiting;
+                            BeginWaiting();
                             return;
                         }
 
@@ -184,6 +201,13 @@ internal sealed partial class WriteSide
             _source.OnCompleted(continuation, state, token, flags);
 
         private bool CanGoOn => side.IsBroken || _cancelled.IsCancellationRequested || side.Acceptable(_rest.Length) > 0;
+
+        // Under the lock.
+        private void BeginWaiting()
+        {
+            _state = State.Waiting;
+            side._stream.Engine.BeginWaiting();
+        }
 
         private void Cancel(CancellationToken cancellationToken)
         {

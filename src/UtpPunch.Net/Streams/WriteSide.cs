@@ -14,8 +14,8 @@ internal sealed partial class WriteSide : Engine.IReadiness
 
     private readonly UtpStream _stream;
     private readonly int _buffer;
-    private readonly int _maxPayload;
-    private readonly int _least;
+    private int _maxPayload;
+    private int _least;
     private WrittenBytes _bytes;
     private Drains? _drains;
     private Failure? _failure;
@@ -37,10 +37,12 @@ internal sealed partial class WriteSide : Engine.IReadiness
         _maxPayload = maxPayload;
         _bytes = new WrittenBytes(maxPayload, stream.Engine.Recorder is null);
 
-        // A large write goes on when there is room for a good part, rather than for every acknowledged packet.
-        _least = Math.Max(1, Math.Min(buffer / 4, _bytes.MaxChunk));
+        _least = LeastRoom();
         _limit = buffer;
     }
+
+    // A large write goes on when there is room for a good part, rather than for every acknowledged packet.
+    private int LeastRoom() => Math.Max(1, Math.Min(_buffer / 4, _bytes.MaxChunk));
 
     /// <summary>Whether nothing may be written any more by the writer's own decision.</summary>
     public bool IsSealed
@@ -88,7 +90,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         Begin();
         try
         {
-            source = source[Accept(source.Span)..];
+            source = AcceptAtAGlance(source[Accept(source.Span)..]);
             if (source.IsEmpty)
             {
                 EndAccepting(thenSeal);
@@ -157,6 +159,17 @@ internal sealed partial class WriteSide : Engine.IReadiness
                 _finishSent = true;
                 events.Add(Event.NewFinish(connId));
             }
+        }
+    }
+
+    /// <summary>A packet carries so many bytes from here on: what is written is cut accordingly. On the engine's thread.</summary>
+    public void OnSized(int maxPayload)
+    {
+        lock (this)
+        {
+            _maxPayload = maxPayload;
+            _bytes.MaxPayload = maxPayload;
+            _least = LeastRoom();
         }
     }
 

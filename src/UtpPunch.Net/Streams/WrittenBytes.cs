@@ -26,8 +26,11 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
     private bool _isLent;
     private bool _placed;
 
+    /// <summary>What a full packet carries.</summary>
+    public int MaxPayload { get; set; } = maxPayload;
+
     /// <summary>The largest array: whole packets.</summary>
-    public int MaxChunk { get; } = Math.Max(1, UsualChunk / maxPayload) * maxPayload;
+    public int MaxChunk => Math.Max(1, UsualChunk / MaxPayload) * MaxPayload;
 
     /// <summary>Room for some of the wanted bytes. The next call is <see cref="Commit"/>; the engine may take what was there meanwhile.</summary>
     public Span<byte> Place(int wanted)
@@ -101,8 +104,7 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
         }
 
         Leave();
-        var packets = (Math.Min(wanted, MaxChunk) + maxPayload - 1) / maxPayload;
-        _length = wanted < maxPayload ? wanted : Math.Min(packets * maxPayload, MaxChunk);
+        _length = LengthFor(Math.Min(wanted, MaxChunk));
         _isLent = recycles && _length == MaxChunk;
         _array = _isLent ? ArrayPool<byte>.Shared.Rent(_length) : GC.AllocateUninitializedArray<byte>(_length);
     }
@@ -118,4 +120,7 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
 
         (_array, _length, _start, _end) = (null, 0, 0, 0);
     }
+
+    // Whole packets; but where one packet is much, a few bytes get no more than they need.
+    private readonly int LengthFor(int wanted) => wanted <= MaxPayload / 2 ? wanted : (wanted + MaxPayload - 1) / MaxPayload * MaxPayload;
 }

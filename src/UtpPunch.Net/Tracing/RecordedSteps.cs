@@ -132,20 +132,23 @@ internal sealed class RecordedSteps(RecordedBytes bytes, bool full, Queue<ulong>
     {
         var head = _bytes.Bytes(_bytes.UInt16()).ToArray();
         Wire.decode(new Bytes(head), out var packet);
+        var mayFragment = _bytes.Byte() == 1;
         var packetSize = _bytes.Int32();
         var length = _bytes.Int32();
         if (full)
         {
-            return new Train(packet.Header, packet.Sack, new Bytes(_bytes.Bytes(length).ToArray()), packetSize);
+            return Make(new Bytes(_bytes.Bytes(length).ToArray()));
         }
 
-        var train = new Train(packet.Header, packet.Sack, new Bytes(new byte[length]), packetSize);
+        var train = Make(new Bytes(new byte[length]));
         for (var count = length == 0 ? 0 : train.Count; count > 0; count--)
         {
             hashes.Enqueue(_bytes.UInt64());
         }
 
         return train;
+
+        Train Make(Bytes payload) => new(packet.Header, packet.Sack, packet.Bits, payload, packetSize, mayFragment);
     }
 
     private Effect ReadDelivered()

@@ -277,9 +277,10 @@ internal sealed class Recorder
     {
         var payload = train.Payload.Span;
         var header = train.Header;
-        var head = Wire.lengthOf(train.Sack.Length, 0);
+        var head = Wire.lengthOf(train.Sack.Length, train.Bits, 0);
         _bytes.Add((ushort)head);
-        Wire.encode(in header, train.Sack, Bytes.Empty, _bytes.Take(head));
+        Wire.encode(in header, train.Sack, train.Bits, Bytes.Empty, _bytes.Take(head));
+        _bytes.Add(train.MayFragment ? (byte)1 : (byte)0);
         _bytes.Add(train.PacketSize);
         _bytes.Add(payload.Length);
         if (_full)

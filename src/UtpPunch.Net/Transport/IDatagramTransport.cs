@@ -25,9 +25,9 @@ internal interface IDatagramTransport : IDisposable
     /// <summary>What comes next is a <see cref="Wait"/>.</summary>
     void Prepare();
 
-    /// <summary>Waits until datagrams have come, somebody called <see cref="Wake"/>, or so many microseconds have passed. May return early.
-    /// One thread at a time; others may send meanwhile.</summary>
-    void Wait(long microseconds);
+    /// <summary>Waits until datagrams have come, somebody called <see cref="Wake"/>, or so many microseconds have passed, and says whether
+    /// there is anything. May return early. One thread at a time; others may send meanwhile.</summary>
+    bool Wait(long microseconds);
 
     /// <summary>Ends a <see cref="Wait"/>, now or the next one. From any thread.</summary>
     void Wake();
@@ -38,6 +38,9 @@ internal interface IDatagramTransport : IDisposable
     /// <paramref name="slabs"/>, until it releases them.
     /// </summary>
     void Receive(List<Event> received, List<Slab> slabs);
+
+    /// <summary>What the system, or the path, has said of datagrams that were sent: to be told to the core, and cleared.</summary>
+    List<Event> News { get; }
 
     /// <summary>Datagrams that the system would not send, for whatever reason.</summary>
     long Dropped { get; }

@@ -15,6 +15,7 @@ internal sealed class ManagedTransport : SocketTransport
 
     private readonly SendTo _sendTo;
     private readonly Socket _waker = SocketFactory.Waker();
+    private readonly List<Socket> _watched = new(2);
     private readonly List<Socket> _ready = new(2);
     private readonly SocketAddress _source;
     private readonly byte[] _wakeByte = new byte[1];
@@ -40,16 +41,22 @@ internal sealed class ManagedTransport : SocketTransport
     public override void Prepare()
     {
         _ready.Clear();
-        _ready.Add(Socket);
-        _ready.Add(_waker);
-        More.AddTo(_ready);
+        _watched.Clear();
+        _watched.Add(Socket);
+        _watched.Add(_waker);
+        More.AddTo(_watched);
     }
 
-    public override void Wait(long microseconds)
+    public override bool Wait(long microseconds)
     {
+        // Of those that are asked for, the call leaves those that are ready.
+        _ready.Clear();
+        _ready.AddRange(_watched);
+
         // Some systems count the wait in whole milliseconds and round down; that would spin until the deadline.
         var milliseconds = (Math.Clamp(microseconds, 0, LongestWait) + 999) / 1000;
         Socket.Select(_ready, null, null, (int)milliseconds * 1000);
+        return _ready.Count > 0;
     }
 
     public override void Receive(List<Event> received, List<Slab> slabs)

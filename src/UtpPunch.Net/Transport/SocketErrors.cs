@@ -10,6 +10,9 @@ internal static class SocketErrors
         error is SocketError.NetworkUnreachable or SocketError.HostUnreachable or SocketError.NetworkDown or SocketError.HostDown
             or SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported or SocketError.InvalidArgument;
 
+    /// <summary>The datagram is longer than the way to that address takes in one piece.</summary>
+    public static bool IsTooLong(this SocketError error) => error is SocketError.MessageSize;
+
     /// <summary>There is no room for the datagram now; later there may be.</summary>
     public static bool IsBlocked(this SocketError error) =>
         error is SocketError.WouldBlock or SocketError.NoBufferSpaceAvailable or SocketError.IOPending;

@@ -44,6 +44,7 @@ internal static class SocketFactory
                 Try(() => socket.IOControl(SioUdpNetReset, [0, 0, 0, 0], null));
             }
 
+            Fragmentation.Forbid(socket);
             Try(() => socket.ReceiveBufferSize = receiveBuffer);
             Try(() => socket.SendBufferSize = sendBuffer);
             socket.Blocking = false;

@@ -45,6 +45,8 @@ internal abstract class SocketTransport : IDatagramTransport
 
     public long Dropped => Volatile.Read(ref _dropped);
 
+    public List<Event> News { get; } = [];
+
     protected MoreSockets More { get; }
 
     public bool Speaks(Endpoint remote) =>
@@ -56,7 +58,7 @@ internal abstract class SocketTransport : IDatagramTransport
 
     public abstract void Prepare();
 
-    public abstract void Wait(long microseconds);
+    public abstract bool Wait(long microseconds);
 
     public abstract void Wake();
 
@@ -68,13 +70,34 @@ internal abstract class SocketTransport : IDatagramTransport
 
     public bool Send(Endpoint remote, Train train)
     {
-        if (AddressOf(remote) is { } address)
+        if (AddressOf(remote) is not { } address)
         {
-            return remote.Via == 0 ? SendTrain(address, train) : SendPackets(address, train, 0, train.Count, remote.Via);
+            Drop(train.Count);
+            return false;
         }
 
-        Drop(train.Count);
-        return false;
+        if (remote.Via == 0 && !train.MayFragment)
+        {
+            return SendTrain(remote, address, train);
+        }
+
+        var socket = More.Find(remote.Via) ?? Socket;
+        if (train.MayFragment)
+        {
+            Fragmentation.Allow(socket);
+        }
+
+        try
+        {
+            return SendPackets(remote, address, train, 0, train.Count);
+        }
+        finally
+        {
+            if (train.MayFragment)
+            {
+                Fragmentation.Forbid(socket);
+            }
+        }
     }
 
     public SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram, int hops = 0)
@@ -106,7 +129,8 @@ internal abstract class SocketTransport : IDatagramTransport
     protected abstract SocketError TrySend(ReadOnlySpan<byte> datagram, SocketAddress address);
 
     /// <summary>Sends a train over the node's own socket; false says that there is no way.</summary>
-    protected virtual bool SendTrain(SocketAddress address, Train train) => SendPackets(address, train, 0, train.Count, 0);
+    protected virtual bool SendTrain(Endpoint remote, SocketAddress address, Train train) =>
+        SendPackets(remote, address, train, 0, train.Count);
 
     /// <summary>Waits a little, until the system may have room again.</summary>
     protected abstract void WaitForRoom(SocketError reason);
@@ -120,14 +144,22 @@ internal abstract class SocketTransport : IDatagramTransport
     protected void Drop(int count) => _dropped += count;
 
     /// <summary>Sends some packets of a train one by one; false says that there is no way.</summary>
-    protected bool SendPackets(SocketAddress address, Train train, int start, int count, ushort via)
+    protected bool SendPackets(Endpoint remote, SocketAddress address, Train train, int start, int count)
     {
+        var wasTooLong = false;
         for (var index = start; index < start + count; index++)
         {
-            var error = SendOne(_packet.AsSpan(0, train.Write(index, _packet)), address, via);
+            var length = train.Write(index, _packet);
+            var error = SendOne(_packet.AsSpan(0, length), address, remote.Via);
             if (error == SocketError.Success)
             {
                 continue;
+            }
+
+            if (error.IsTooLong() && !wasTooLong)
+            {
+                wasTooLong = true;
+                News.Add(Event.NewTooLong(remote, length, 0));
             }
 
             Drop(1);

@@ -4,7 +4,7 @@ const raw = JSON.parse(document.getElementById("trace").textContent);
 const named = (names) => (row) => Object.fromEntries(names.map((name, i) => [name, row[i]]));
 const lanes = raw.lanes.map(named(["name", "address", "isNode"]));
 const packets = raw.packets.map(named(["p", "from", "to", "sent", "type", "id", "seq", "ack", "wnd", "len", "sack", "flags", "lost",
-  "queue", "conversation", "ts", "td", "line", "arrivals", "promised"]));
+  "queue", "conversation", "ts", "td", "line", "arrivals", "promised", "bits"]));
 const samples = raw.samples.map(named(["t", "lane", "conversation", "cwnd", "flight", "peer", "delay", "target", "rtt", "rto", "unread"]));
 const events = raw.events.map(named(["t", "lane", "dir", "kind", "text", "packet", "arrival"]));
 
@@ -86,6 +86,9 @@ function labelOf(packet) {
 }
 
 function extraOf(packet) {
+  if (packet.bits !== "" && packet.type !== "RAW") {
+    return packet.bits;
+  }
   return packet.sacked.length > 0 ? `+${packet.sacked.length} sack` : packet.len > 0 && packet.type !== "RAW" ? `${packet.len}` : "";
 }
 

@@ -51,6 +51,7 @@ function showCard() {
   if (packet.type !== "RAW") {
     fact("seq / ack", `${packet.seq} / ${packet.ack}`);
     fact("sack", ranges(packet.sacked));
+    fact("bits", packet.bits);
     fact("payload", packet.len > 0 ? `${grouped(packet.len)} B` : "");
     fact("window", `${grouped(packet.wnd)} B`);
     fact("ts", packet.ts);

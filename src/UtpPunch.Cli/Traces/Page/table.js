@@ -17,6 +17,7 @@ function textOf(happened) {
   if (packet.type !== "RAW") {
     parts.push(`wnd=${packet.wnd}`, `id=${packet.id}`);
   }
+  parts.push(packet.bits);
   parts.push(packet.sacked.length > 0 ? `sack=${ranges(packet.sacked).replaceAll(" ", "")}` : "", packet.p ? `p=${packet.p}` : "");
   return parts.filter(Boolean).join(" ");
 }

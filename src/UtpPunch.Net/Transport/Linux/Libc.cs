@@ -25,13 +25,8 @@ internal static unsafe partial class Libc
     public const int SO_TIMESTAMPNS = 35;
     public const int UDP_SEGMENT = 103;
     public const int UDP_GRO = 104;
-    public const int IP_MTU_DISCOVER = 10;
     public const int IP_RECVERR = 11;
-    public const int IPV6_MTU_DISCOVER = 23;
     public const int IPV6_RECVERR = 25;
-
-    /// <summary>DF on every datagram, whatever the kernel believes of the path: discovery is ours.</summary>
-    public const int IP_PMTUDISC_PROBE = 3;
 
     public const int CLOCK_REALTIME = 0;
     public const int EFD_NONBLOCK = 0x800;

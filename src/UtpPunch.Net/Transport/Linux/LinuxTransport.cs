@@ -35,11 +35,9 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         Try(Libc.SOL_UDP, Libc.UDP_GRO, 1);
         Try(Libc.SOL_SOCKET, Libc.SO_TIMESTAMPNS, 1);
         Try(Libc.SOL_IP, Libc.IP_RECVERR, 1);
-        Try(Libc.SOL_IP, Libc.IP_MTU_DISCOVER, Libc.IP_PMTUDISC_PROBE);
         if (socket.AddressFamily == AddressFamily.InterNetworkV6)
         {
             Try(Libc.SOL_IPV6, Libc.IPV6_RECVERR, 1);
-            Try(Libc.SOL_IPV6, Libc.IPV6_MTU_DISCOVER, Libc.IP_PMTUDISC_PROBE);
         }
     }
 
@@ -66,7 +64,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         }
     }
 
-    public override void Wait(long microseconds)
+    public override bool Wait(long microseconds)
     {
         var added = false;
         try
@@ -76,7 +74,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
             var timeout = Libc.Timespec.OfMicroseconds(Math.Clamp(microseconds, 0, LongestWait));
             fixed (Libc.PollFile* files = _polled)
             {
-                Libc.Poll(files, (nuint)(_others.Count + 2), &timeout, null);
+                return Libc.Poll(files, (nuint)(_others.Count + 2), &timeout, null) > 0;
             }
         }
         finally
@@ -145,7 +143,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         }
     }
 
-    protected override bool SendTrain(SocketAddress address, Train train)
+    protected override bool SendTrain(Endpoint remote, SocketAddress address, Train train)
     {
         var count = train.Count;
         var most = _segments ? SegmentedSends.Limit(train) : 1;
@@ -158,9 +156,16 @@ internal sealed unsafe class LinuxTransport : SocketTransport
                 var error = Persist(new OneMessage(this, _sends.Prepare(train, start, taken, payload, name, address.Size)));
                 if (error != SocketError.Success)
                 {
-                    if (taken > 1 && !error.IsBlocked())
+                    if (taken > 1 && (error.IsTooLong() || error is SocketError.InvalidArgument or SocketError.SocketError))
                     {
-                        return SendUnsegmented(address, train, start, error);
+                        // The segments are longer than the device takes; or this system, or this device, segments nothing.
+                        _segments &= error.IsTooLong();
+                        return SendPackets(remote, address, train, start, count - start);
+                    }
+
+                    if (error.IsTooLong())
+                    {
+                        News.Add(Event.NewTooLong(remote, train.LengthOf(start), 0));
                     }
 
                     Drop(count - start);
@@ -189,22 +194,14 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     }
 
     protected override bool MayBeStale(SocketError error, int failures) =>
-        (_errors.Drain(_handle, OnTooLong) && error != SocketError.MessageSize && failures < MaxStaleErrors)
+        (_errors.Drain(_handle, OnTooLong) && !error.IsTooLong() && failures < MaxStaleErrors)
         || base.MayBeStale(error, failures);
-
-    // Either the segments are longer than the device takes, or this system segments nothing; one by one it shows which.
-    private bool SendUnsegmented(SocketAddress address, Train train, int start, SocketError error)
-    {
-        _segments &= error == SocketError.MessageSize;
-        return SendPackets(address, train, start, train.Count - start, 0);
-    }
 
     private SocketError Send(Libc.Message* message) =>
         Libc.Send(_handle, message, Libc.MSG_DONTWAIT) >= 0 ? SocketError.Success : SocketErrors.OfLinux(Marshal.GetLastPInvokeError());
 
-    private void OnTooLong(Endpoint remote, int limit)
-    {
-    }
+    // How long the datagram was it does not say: longer than what passes.
+    private void OnTooLong(Endpoint remote, int limit) => News.Add(Event.NewTooLong(remote, limit + 1, limit));
 
     private bool Try(int level, int name, int value)
     {

@@ -12,7 +12,7 @@ internal sealed unsafe class SegmentedSends : IDisposable
 {
     // UDP_MAX_SEGMENTS of kernels before 6.9.
     private const int MaxSegments = 64;
-    private const int MaxHeader = 20 + 2 + 252;
+    private const int MaxHeader = 20 + 2 + 252 + 2 + 8;
     private const int ControlSize = 24;
 
     private readonly byte* _memory;
