@@ -116,7 +116,7 @@ public sealed class UtpListener : IAsyncDisposable
     /// <summary>A peer has opened a stream; false when it may not come in. On the engine's thread.</summary>
     internal bool Offer(UtpStream stream)
     {
-        if (!IsWelcome(stream.RemoteEndPoint))
+        if (_filter is not null && !IsWelcome(_filter, stream.RemoteEndPoint))
         {
             return false;
         }
@@ -158,11 +158,11 @@ public sealed class UtpListener : IAsyncDisposable
         }
     }
 
-    private bool IsWelcome(IPEndPoint remote)
+    private static bool IsWelcome(Func<IPEndPoint, bool> filter, IPEndPoint remote)
     {
         try
         {
-            return _filter is null || _filter(remote);
+            return filter(remote);
         }
         catch (Exception)
         {

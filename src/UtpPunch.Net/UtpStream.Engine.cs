@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -21,7 +22,7 @@ public sealed partial class UtpStream : IWork
     /// <summary>The application has taken the stream from the listener.</summary>
     internal void OnTaken()
     {
-        lock (_gate)
+        lock (Gate)
         {
             _taken = true;
         }
@@ -49,7 +50,7 @@ public sealed partial class UtpStream : IWork
             return;
         }
 
-        lock (_gate)
+        lock (Gate)
         {
             Gather(events);
         }
@@ -60,7 +61,7 @@ public sealed partial class UtpStream : IWork
     internal void OnOpened(ushort connectionId)
     {
         ConnectionId = connectionId;
-        _opening.TrySetResult();
+        _opening.Reach();
     }
 
     internal void OnDeliver(Payload payload, Slab? slab) => _read.Deliver(payload, slab);
@@ -77,22 +78,22 @@ public sealed partial class UtpStream : IWork
     internal void OnEnded()
     {
         _read.OnEnded();
-        _readsClosed.TrySetResult();
+        _readsClosed.Reach();
     }
 
     internal void OnFinished()
     {
         _write.OnFinished();
-        _writesClosed.TrySetResult();
+        _writesClosed.Reach();
     }
 
     /// <summary>The core has closed the stream.</summary>
     internal void OnClosed(CloseReason reason, UtpStreamStatistics statistics)
     {
         bool nodeClosing;
-        lock (_gate)
+        lock (Gate)
         {
-            _finalStatistics = statistics;
+            _finalStatistics = new StrongBox<UtpStreamStatistics>(statistics);
             nodeClosing = _nodeClosing;
         }
 
@@ -113,10 +114,10 @@ public sealed partial class UtpStream : IWork
         var failure = Failure.NodeClosed(RemoteEndPoint);
         var unread = _read.Close(failure);
         _write.Fail(failure);
-        lock (_gate)
+        lock (Gate)
         {
             _nodeClosing = true;
-            if (_opening.Task.IsCompletedSuccessfully && !unread)
+            if (_opening.IsReached && !unread)
             {
                 _releaseWanted = true;
             }
@@ -128,7 +129,7 @@ public sealed partial class UtpStream : IWork
             Gather(events);
         }
 
-        FailTask(_opening, failure);
+        _opening.Fail(failure);
     }
 
     /// <summary>False when the stream ended before it began.</summary>
@@ -140,7 +141,7 @@ public sealed partial class UtpStream : IWork
             return false;
         }
 
-        lock (_gate)
+        lock (Gate)
         {
             if (!_abortWanted && !_gone)
             {
@@ -202,7 +203,7 @@ public sealed partial class UtpStream : IWork
 
     private void Finish(Failure? failure)
     {
-        lock (_gate)
+        lock (Gate)
         {
             if (_gone)
             {
@@ -216,28 +217,17 @@ public sealed partial class UtpStream : IWork
         {
             _read.OnEnded();
             _write.OnFinished();
-            _readsClosed.TrySetResult();
-            _writesClosed.TrySetResult();
-            _closed.TrySetResult();
+            _readsClosed.Reach();
+            _writesClosed.Reach();
+            _closed.Reach();
             return;
         }
 
         _read.Fail(failure);
         _write.Fail(failure);
-        FailTask(_opening, failure);
-        FailTask(_readsClosed, failure);
-        FailTask(_writesClosed, failure);
-        FailTask(_closed, failure);
-    }
-
-    private static TaskCompletionSource Promise() => new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    // Nobody need look at these tasks: looking here keeps the runtime from reporting an unobserved exception.
-    private static void FailTask(TaskCompletionSource promise, Failure failure)
-    {
-        if (promise.TrySetException(failure.ToException()))
-        {
-            _ = promise.Task.Exception;
-        }
+        _opening.Fail(failure);
+        _readsClosed.Fail(failure);
+        _writesClosed.Fail(failure);
+        _closed.Fail(failure);
     }
 }

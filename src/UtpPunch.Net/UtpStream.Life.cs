@@ -1,3 +1,5 @@
+using System.Net;
+using System.Runtime.CompilerServices;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -11,13 +13,13 @@ public sealed partial class UtpStream
     private readonly TimeSpan _patience;
     private readonly ReadSide _read;
     private readonly WriteSide _write;
-    private readonly Lock _gate = new();
-    private readonly TaskCompletionSource _opening = Promise();
-    private readonly TaskCompletionSource _readsClosed = Promise();
-    private readonly TaskCompletionSource _writesClosed = Promise();
-    private readonly TaskCompletionSource _closed = Promise();
     private readonly long _born = Clock.Now;
-    private UtpStreamStatistics _finalStatistics;
+    private Milestone _opening;
+    private Milestone _readsClosed;
+    private Milestone _writesClosed;
+    private Milestone _closed;
+    private IPEndPoint? _remoteEndPoint;
+    private StrongBox<UtpStreamStatistics>? _finalStatistics;
     private TimeSpan _idleTimeout;
     private int _disposed;
 
@@ -30,7 +32,6 @@ public sealed partial class UtpStream
         _patience = patience;
         _idleTimeout = Clock.ToTimeSpan(options.IdleTimeout);
         IsIncoming = isIncoming;
-        RemoteEndPoint = Addresses.ToIPEndPoint(remote);
         _maxPayload = options.PacketSize - Wire.HeaderLength;
         _read = new ReadSide(this, options.ReceiveBuffer);
         _write = new WriteSide(this, options.SendBuffer, _maxPayload);
@@ -46,9 +47,8 @@ public sealed partial class UtpStream
         var stream = new UtpStream(engine, remote, engine.Settings.Dialect, TimeSpan.Zero, isIncoming: true)
         {
             _connId = connId,
-            ConnectionId = connectionId,
         };
-        stream._opening.SetResult();
+        stream.OnOpened(connectionId);
         return stream;
     }
 
@@ -60,7 +60,7 @@ public sealed partial class UtpStream
     {
         get
         {
-            lock (_gate)
+            lock (Gate)
             {
                 return _gone;
             }
@@ -75,7 +75,7 @@ public sealed partial class UtpStream
     {
         get
         {
-            lock (_gate)
+            lock (Gate)
             {
                 return _idleTimeout;
             }
@@ -89,7 +89,7 @@ public sealed partial class UtpStream
             }
 
             ObjectDisposedException.ThrowIf(IsDisposed, this);
-            lock (_gate)
+            lock (Gate)
             {
                 _idleTimeout = value;
                 _idleChanged = true;
@@ -98,6 +98,9 @@ public sealed partial class UtpStream
             Post();
         }
     }
+
+    // One lock is enough for the stream and its read side: who holds it asks for no other but the write side's.
+    private object Gate => _read;
 
     private bool IsDisposed => Volatile.Read(ref _disposed) != 0;
 
@@ -124,7 +127,7 @@ public sealed partial class UtpStream
     /// </summary>
     public void Abort()
     {
-        lock (_gate)
+        lock (Gate)
         {
             if (_gone || _abortWanted)
             {
@@ -144,9 +147,9 @@ public sealed partial class UtpStream
     public UtpStreamStatistics GetStatistics()
     {
         var statistics = _engine.StatisticsOf(_connId);
-        lock (_gate)
+        lock (Gate)
         {
-            return _gone || statistics is null ? _finalStatistics : statistics.Value;
+            return _gone || statistics is null ? _finalStatistics?.Value ?? default : statistics.Value;
         }
     }
 
@@ -171,7 +174,7 @@ public sealed partial class UtpStream
         {
             var unread = _read.Dispose();
             _write.Dispose();
-            lock (_gate)
+            lock (Gate)
             {
                 var reset = unread || _engine.Settings.LingerTimeout == TimeSpan.Zero;
                 _abortWanted |= reset;

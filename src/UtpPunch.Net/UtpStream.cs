@@ -22,7 +22,7 @@ public sealed partial class UtpStream : Stream
     public IPEndPoint LocalEndPoint => _engine.Transport.LocalEndPoint;
 
     /// <summary>The address of the peer.</summary>
-    public IPEndPoint RemoteEndPoint { get; }
+    public IPEndPoint RemoteEndPoint => _remoteEndPoint ??= Addresses.ToIPEndPoint(_remote);
 
     /// <summary>Whether the peer has opened the stream; false when this side has.</summary>
     public bool IsIncoming { get; }

@@ -9,8 +9,9 @@ type private Heap(at: Instant, key: int, child: Heap, sibling: Heap) =
     member _.Sibling = sibling
 
 [<Sealed>]
-type Agenda private (top: Heap) =
-    static member val internal Empty = Agenda(null)
+type Agenda private (top: Heap, count: int) =
+    static member val internal Empty = Agenda(null, 0)
+    member internal _.Count = count
     member internal _.First = if isNull top then Time.never else top.At
 
     static member private Merge(a: Heap, b: Heap) =
@@ -23,7 +24,7 @@ type Agenda private (top: Heap) =
         else
             Heap(b.At, b.Key, Heap(a.At, a.Key, a.Child, b.Child), null)
 
-    member internal _.Add(at, key) = Agenda(Agenda.Merge(Heap(at, key, null, null), top))
+    member internal _.Add(at, key) = Agenda(Agenda.Merge(Heap(at, key, null, null), top), count + 1)
 
     member internal _.Pop() =
         if isNull top then invalidOp "The agenda is empty."
@@ -47,10 +48,11 @@ type Agenda private (top: Heap) =
         while pairs.Count > 0 do
             rest <- Agenda.Merge(pairs.Pop(), rest)
 
-        struct (top.At, top.Key, Agenda(rest))
+        struct (top.At, top.Key, Agenda(rest, count - 1))
 
 module Agenda =
     let empty = Agenda.Empty
+    let count (agenda: Agenda) = agenda.Count
     let first (agenda: Agenda) = agenda.First
     let add at key (agenda: Agenda) = agenda.Add(at, key)
     let pop (agenda: Agenda) = agenda.Pop()

@@ -6,6 +6,7 @@ type Agenda
 
 module Agenda =
     val empty: Agenda
+    val count: agenda: Agenda -> int
     /// The earliest instant, or `Time.never`.
     val first: agenda: Agenda -> Instant
     val add: at: Instant -> key: int -> agenda: Agenda -> Agenda

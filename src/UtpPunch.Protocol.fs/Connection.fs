@@ -84,6 +84,8 @@ type internal Connection =
         /// Until when the path counts as one that loses packets.
         mutable LossyUntil: Instant
         mutable QuietAt: Instant
+        /// When the node looks at the stream at the latest: what its agenda has.
+        mutable WakeAt: Instant
         mutable HandshakeTries: int
         mutable WindowProbes: int
         // Acknowledging.
@@ -170,6 +172,7 @@ module internal Connection =
           EchoAt = Time.never
           LossyUntil = now
           QuietAt = now
+          WakeAt = Time.never
           HandshakeTries = 0
           WindowProbes = 0
           Unacknowledged = 0

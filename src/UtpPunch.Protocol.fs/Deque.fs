@@ -7,66 +7,71 @@ type internal IItems =
     abstract Items: Array
 
 /// A queue that a step may change in place once it has a copy of its own. `Copy` shares the array; the first write after it
-/// takes a new one, so whoever holds the original never sees a change. Popping writes nothing.
-[<Sealed>]
-type internal Deque<'T> private (items: 'T[], head: int, count: int) =
-    let mutable items = items
-    let mutable head = head
-    let mutable count = count
-    let mutable owned = false
+/// takes a new one, so whoever holds the original never sees a change. Popping writes nothing. It lives in a mutable field of
+/// whoever has it; an empty one owns nothing.
+[<Struct; NoComparison; NoEquality>]
+type internal Deque<'T> =
+    val mutable private items: 'T[]
+    val mutable private head: int
+    val mutable private count: int
+    val mutable private owned: bool
 
-    /// Makes the array ours, with `head` at its start and room for `room` more.
-    let own room =
-        if not owned || head + count + room > items.Length then
-            let capacity = if owned then max 4 (2 * (count + room)) else count + room + (count + room) / 4
-
-            let fresh = Array.zeroCreate capacity
-            Array.Copy(items, head, fresh, 0, count)
-            items <- fresh
-            head <- 0
-            owned <- true
-
-    new() = Deque<'T>(Array.Empty<'T>(), 0, 0)
+    private new(items: 'T[], head: int, count: int) = { items = items; head = head; count = count; owned = false }
     new(items: 'T[]) = Deque<'T>(items, 0, items.Length)
 
+    static member Empty = Deque<'T>(Array.Empty<'T>(), 0, 0)
+
+    /// Makes the array ours, with `head` at its start and room for `room` more.
+    member private this.Own(room: int) =
+        if not this.owned || this.head + this.count + room > this.items.Length then
+            let needed = this.count + room
+            let capacity = if this.owned then max 4 (2 * needed) else needed + needed / 4
+            let fresh = Array.zeroCreate capacity
+            Array.Copy(this.items, this.head, fresh, 0, this.count)
+            this.items <- fresh
+            this.head <- 0
+            this.owned <- true
+
     interface IItems with
-        member _.Items = Array.sub items head count
+        member this.Items = Array.sub this.items this.head this.count
 
-    member _.Count = count
-    member _.Copy() = Deque<'T>(items, head, count)
+    member this.Count = this.count
+    member this.Copy() = Deque<'T>(this.items, this.head, this.count)
 
-    member _.Item
-        with get index = items[head + index]
+    member this.Item
+        with get index = this.items[this.head + index]
         and set index value =
-            own 0
-            items[head + index] <- value
+            this.Own 0
+            this.items[this.head + index] <- value
 
-    member _.Add(value: 'T) =
-        own 1
-        items[head + count] <- value
-        count <- count + 1
+    member this.Add(value: 'T) =
+        this.Own 1
+        this.items[this.head + this.count] <- value
+        this.count <- this.count + 1
 
-    member _.Insert(index: int, value: 'T) =
-        own 1
-        Array.Copy(items, head + index, items, head + index + 1, count - index)
-        items[head + index] <- value
-        count <- count + 1
+    member this.Insert(index: int, value: 'T) =
+        this.Own 1
+        let at = this.head + index
+        Array.Copy(this.items, at, this.items, at + 1, this.count - index)
+        this.items[at] <- value
+        this.count <- this.count + 1
 
-    member _.Remove(index: int) =
-        own 0
-        count <- count - 1
-        Array.Copy(items, head + index + 1, items, head + index, count - index)
-        items[head + count] <- Unchecked.defaultof<'T>
+    member this.Remove(index: int) =
+        this.Own 0
+        this.count <- this.count - 1
+        let at = this.head + index
+        Array.Copy(this.items, at + 1, this.items, at, this.count - index)
+        this.items[this.head + this.count] <- Unchecked.defaultof<'T>
 
-    member _.Pop() =
-        let value = items[head]
-        head <- head + 1
-        count <- count - 1
+    member this.Pop() =
+        let value = this.items[this.head]
+        this.head <- this.head + 1
+        this.count <- this.count - 1
 
-        if count = 0 then
+        if this.count = 0 then
             // Let go of what was popped: an idle stream must not hold its last window of data.
-            items <- Array.Empty<'T>()
-            head <- 0
-            owned <- false
+            this.items <- Array.Empty<'T>()
+            this.head <- 0
+            this.owned <- false
 
         value

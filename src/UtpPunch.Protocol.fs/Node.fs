@@ -16,8 +16,8 @@ module Node =
           Random = random
           Connections = Radix.empty
           Routes = Radix.empty
+          Crowds = Radix.empty
           Agenda = Agenda.empty
-          Indexed = Radix.empty
           Backlog = ValueNone
           Waiting = Radix.empty
           LastOpened = -2
@@ -211,7 +211,6 @@ module Node =
         if connection.WantsIds then redial step connection
 
         let node = step.Node
-        let connId = connection.ConnId
 
         if connection.Phase = Phase.Lingering then node.Quiet <- max node.Quiet connection.QuietAt
 
@@ -222,28 +221,7 @@ module Node =
         elif connection.Phase = Phase.Dead then
             leave step connection
         else
-            let due = Settling.deadline connection
-
-            match Radix.tryFind connId node.Indexed with
-            | ValueSome known when known <= due -> ()
-            | _ when due = Time.never -> ()
-            | _ ->
-                node.Indexed <- Radix.add connId due node.Indexed
-                node.Agenda <- Agenda.add due connId node.Agenda
-
-    /// Touches whoever may be due. An entry that is early costs one look.
-    let private wake step =
-        let node = step.Node
-
-        while Agenda.first node.Agenda <= node.Now do
-            let struct (at, connId, rest) = Agenda.pop node.Agenda
-            node.Agenda <- rest
-
-            match Radix.tryFind connId node.Indexed with
-            | ValueSome known when known = at ->
-                node.Indexed <- Radix.remove connId node.Indexed
-                tryTouch step connId |> ignore
-            | _ -> ()
+            schedule node (Settling.deadline connection) connection
 
     [<CompiledName "Step">]
     let step (now: Instant) (events: Event[]) (node: Node) : struct (Node * Effect[]) =
@@ -266,6 +244,7 @@ module Node =
             for connection in step.Touched do
                 settle step connection
 
+            tidyAgenda step.Node
             struct (step.Node, step.Turn.Effects.ToArray())
 
     [<CompiledName "Deadline">]

@@ -24,6 +24,7 @@ type private Held(seqNr: SeqNr, data: Bytes, isFin: bool) =
 
 [<Sealed>]
 type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
+    let mutable held = held
     // The payload that grows while in-order packets of one buffer come in, and those finished before it.
     let mutable buffer: byte[] = null
     let mutable offset = 0
@@ -34,14 +35,13 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
     let mutable lastLength = 0
     let mutable ready: ResizeArray<Payload> = null
 
-    new(capacity, ackNr) = Receiver(capacity, ackNr, Deque<Held>())
+    new(capacity, ackNr) = Receiver(capacity, ackNr, Deque<Held>.Empty)
 
     member val private AckNr = start with get, set
     member val private Unread = 0 with get, set
     member val private HeldBytes = 0 with get, set
     member val private Fin: SeqNr voption = ValueNone with get, set
     member val private Complete = false with get, set
-    member private _.Held = held
 
     member internal this.Copy() =
         Receiver(

@@ -3,7 +3,7 @@ namespace UtpPunch.Protocol
 /// Runs in the order of their numbers, each of them right behind the one before it: how they are cut and put together. In place.
 module internal Runs =
     /// Splits a run in two, the first of so many packets.
-    let split index count (runs: Deque<Run>) =
+    let split index count (runs: byref<Deque<Run>>) =
         let run = runs[index]
 
         if count < run.Count then
@@ -11,18 +11,18 @@ module internal Runs =
             runs.Insert(index + 1, run.Slice(count, run.Count - count))
 
     /// The last of these packets was overtaken by others, the next was perhaps not.
-    let splitBehind (last: SeqNr) (runs: Deque<Run>) =
+    let splitBehind (last: SeqNr) (runs: byref<Deque<Run>>) =
         let mutable index = 0
 
         while index < runs.Count && last - runs[index].First >= runs[index].Count do
             index <- index + 1
 
         if index < runs.Count && last - runs[index].First >= 0 then
-            split index (last - runs[index].First + 1) runs
+            split index (last - runs[index].First + 1) &runs
 
     /// All packets of a run have arrived. They become one run with those before them where that is possible: a gap that stays open
     /// for long has only a few runs behind it. Gives the place behind.
-    let sack index (runs: Deque<Run>) =
+    let sack index (runs: byref<Deque<Run>>) =
         let run = runs[index].Marked Mark.Sacked
 
         if
@@ -40,7 +40,7 @@ module internal Runs =
 
     /// The highest packet in flight, as a run of its own: its answer tells of all before it. A FIN only if there is no other, for
     /// behind it old clients name nothing any more. Gives its place, or -1.
-    let splitHighest (runs: Deque<Run>) =
+    let splitHighest (runs: byref<Deque<Run>>) =
         let mutable fin = -1
         let mutable index = runs.Count - 1
 
@@ -54,13 +54,13 @@ module internal Runs =
         elif runs[index].Count = 1 then
             index
         else
-            split index (runs[index].Count - 1) runs
+            split index (runs[index].Count - 1) &runs
             index + 1
 
     /// The oldest packet, as a run of its own, if it is in flight. Gives its place, or -1.
-    let splitOldest (runs: Deque<Run>) =
+    let splitOldest (runs: byref<Deque<Run>>) =
         if runs[0].Mark = Mark.InFlight then
-            split 0 1 runs
+            split 0 1 &runs
             0
         else
             -1

@@ -2,24 +2,6 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// What an acknowledgement changed.
-[<Struct; NoComparison>]
-type Acknowledged =
-    {
-        /// Packets that the cumulative acknowledgement freed.
-        Freed: int
-        /// Bytes acknowledged for the first time, cumulatively or selectively.
-        Bytes: int
-        /// Whether packets are among them that were sent only once: progress, and not just an answer to what was sent again.
-        Fresh: bool
-        /// The age of the youngest packet among them that was sent only once (Karn's rule).
-        RoundTrip: Duration voption
-        /// How long ago the youngest of those that were sent again went out for the last time; `Time.never` without any.
-        Again: Duration
-        /// Packets were found lost that call for a smaller window; at most once a round trip.
-        Congested: bool
-    }
-
 module private Limits =
     /// Earlier than anything was sent.
     [<Literal>]
@@ -31,12 +13,13 @@ open Limits
 /// known by. Works in place; a step has a copy of its own.
 [<Sealed>]
 type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evidence, next: SeqNr, oldest: SeqNr) =
+    let mutable runs = runs
     /// What a full packet carries.
     let mutable payload = payload
     let mutable next = next
     let mutable oldest = oldest
 
-    new(payload, next) = Scoreboard(payload, Deque<Run>(), Evidence(), next, next)
+    new(payload, next) = Scoreboard(payload, Deque<Run>.Empty, Evidence(), next, next)
 
     member val Outstanding = 0 with get, set
     member val Flight = 0 with get, set
@@ -193,13 +176,13 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
                 while count < run.Count && isSet (start + count) = covered do
                     count <- count + 1
 
-                Runs.split index count runs
+                Runs.split index count &runs
 
                 if covered then
                     let part = runs[index]
                     bytes <- bytes + this.Arrive(part, now, rtt, &youngest)
                     this.SackedPackets <- this.SackedPackets + part.Count
-                    index <- Runs.sack index runs
+                    index <- Runs.sack index &runs
                 else
                     index <- index + 1
 
@@ -236,7 +219,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         let isPartial = freed > 0 && this.RecoveryEnd.IsSome
 
         if head.Mark = Mark.InFlight && evidence.IsHeadLost(head, this.Recover.IsNone, isPartial, now, rtt) then
-            Runs.split 0 1 runs
+            Runs.split 0 1 &runs
             this.Lose 0
             true
         else
@@ -340,7 +323,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
             fresh <- fresh || youngest > unmeasured
 
             match evidence.SeeZeroes(ackNr, sack, next, isBare && freed = 0 && bytes = 0) with
-            | ValueSome last -> Runs.splitBehind last runs
+            | ValueSome last -> Runs.splitBehind last &runs
             | ValueNone -> ()
 
         if freed > 0 then evidence.Duplicates <- 0
@@ -430,8 +413,8 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
     member this.ProbeLoss(now: Instant, highest: bool) : Run =
         let index =
             if this.Packets = 0 || this.Probing then -1
-            elif highest then Runs.splitHighest runs
-            else Runs.splitOldest runs
+            elif highest then Runs.splitHighest &runs
+            else Runs.splitOldest &runs
 
         if index < 0 then
             null

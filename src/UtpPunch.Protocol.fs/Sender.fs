@@ -4,6 +4,7 @@ open System
 
 [<Sealed>]
 type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreboard) =
+    let mutable queue = queue
     /// Longer pieces are not joined: each time copies all of them.
     let joinedAtMost = 2048
 
@@ -174,7 +175,7 @@ module Sender =
     // Until the peer has said otherwise, one packet is taken to be welcome.
     let create (options: StreamOptions) (next: SeqNr) =
         let board = Scoreboard(options.PacketSize - Wire.HeaderLength, next)
-        Sender(options, Deque<Bytes>(), board, PeerWindow = int64 options.PacketSize)
+        Sender(options, Deque<Bytes>.Empty, board, PeerWindow = int64 options.PacketSize)
 
     let copy (sender: Sender) = sender.Copy()
     let renumber next (sender: Sender) = sender.Board.Renumber next

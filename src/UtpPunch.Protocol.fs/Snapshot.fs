@@ -125,6 +125,7 @@ type private SnapshotWriter(payloads: bool) =
         | :? uint64 as number -> this.Number number
         | _ when Graph.isNumber declared -> this.Signed(Convert.ToInt64 value)
         | _ when declared.IsEnum -> this.Signed(Convert.ToInt64 value)
+        | :? IItems as deque -> this.Items(declared.GetGenericArguments()[0], deque.Items)
         | _ when declared.IsValueType -> this.Fields(declared, value)
         | null -> bytes.Add 0uy
         | :? Agenda as agenda ->
@@ -139,9 +140,6 @@ type private SnapshotWriter(payloads: bool) =
                 rest <- others
 
             bytes.Add 0uy
-        | :? IItems as deque ->
-            bytes.Add 1uy
-            this.Items(declared.GetGenericArguments()[0], deque.Items)
         | :? Array as items ->
             bytes.Add 1uy
             this.Items(declared.GetElementType(), items)
@@ -235,15 +233,16 @@ type private SnapshotReader(bytes: byte[]) =
 
         agenda
 
+    member private this.Deque(declared: Type) : obj =
+        let flags = BindingFlags.Instance ||| BindingFlags.Public ||| BindingFlags.NonPublic
+        let element = declared.GetGenericArguments()[0]
+        let constructor' = declared.GetConstructor(flags, null, [| element.MakeArrayType() |], null)
+        constructor'.Invoke [| box (this.Items element) |]
+
     member private this.Reference(declared: Type) : obj =
         match this.Byte() with
         | 0uy -> null
         | 1uy when declared = typeof<Agenda> -> box (this.Agenda())
-        | 1uy when Graph.isDeque declared ->
-            let flags = BindingFlags.Instance ||| BindingFlags.Public ||| BindingFlags.NonPublic
-            let element = declared.GetGenericArguments()[0]
-            let constructor' = declared.GetConstructor(flags, null, [| element.MakeArrayType() |], null)
-            constructor'.Invoke [| box (this.Items element) |]
         | 1uy when declared.IsArray -> box (this.Items(declared.GetElementType()))
         | 1uy -> this.Fields declared
         | _ ->
@@ -269,6 +268,7 @@ type private SnapshotReader(bytes: byte[]) =
         elif declared = typeof<uint64> then box (this.Number())
         elif Graph.isNumber declared then Convert.ChangeType(this.Signed(), declared)
         elif declared.IsEnum then Enum.ToObject(declared, this.Signed())
+        elif Graph.isDeque declared then this.Deque declared
         elif declared.IsValueType then this.Fields declared
         else this.Reference declared
 

@@ -14,11 +14,11 @@ type Node =
             mutable Generation: int64
             mutable Random: Random
             mutable Connections: Radix<Connection>
-            /// Who receives from an endpoint under an id, by hash.
-            mutable Routes: Radix<ConnId[]>
-            /// Who may be due when. An entry counts only if `Indexed` says the same.
+            /// Who receives from an endpoint under an id, by hash; `crowd` where several do.
+            mutable Routes: Radix<ConnId>
+            mutable Crowds: Radix<ConnId[]>
+            /// Who may be due when. An entry counts only if the stream's `WakeAt` says the same.
             mutable Agenda: Agenda
-            mutable Indexed: Radix<Instant>
             mutable Backlog: int voption
             /// Accepted streams that the application has not taken.
             mutable Waiting: Radix<unit>
@@ -49,34 +49,57 @@ module internal Streams =
     let routeKey (node: Node) (remote: Endpoint) (receiveId: uint16) =
         int (remote.Hash node.HashKey ^^^ (uint32 receiveId * 0x9E3779B1u))
 
+    /// Stands for a name where hashes collide.
+    let private crowd: ConnId = -1
+
     let addRoute (node: Node) (connection: Connection) =
         let key = routeKey node connection.Remote connection.ReceiveId
-        let known = Radix.tryFind key node.Routes |> ValueOption.defaultValue [||]
-        node.Routes <- Radix.add key (Array.append known [| connection.ConnId |]) node.Routes
+
+        let join others = node.Crowds <- Radix.add key (Array.append others [| connection.ConnId |]) node.Crowds
+
+        match Radix.tryFind key node.Routes with
+        | ValueNone -> node.Routes <- Radix.add key connection.ConnId node.Routes
+        | ValueSome known when known = crowd -> join (Radix.tryFind key node.Crowds).Value
+        | ValueSome known ->
+            node.Routes <- Radix.add key crowd node.Routes
+            join [| known |]
 
     let removeRoute (node: Node) (connection: Connection) =
         let key = routeKey node connection.Remote connection.ReceiveId
 
         match Radix.tryFind key node.Routes with
-        | ValueSome known ->
-            let rest = Array.filter ((<>) connection.ConnId) known
+        | ValueSome known when known = connection.ConnId -> node.Routes <- Radix.remove key node.Routes
+        | ValueSome known when known = crowd ->
+            let rest = Array.filter ((<>) connection.ConnId) (Radix.tryFind key node.Crowds).Value
 
-            node.Routes <- if rest.Length = 0 then Radix.remove key node.Routes else Radix.add key rest node.Routes
-        | ValueNone -> ()
+            if rest.Length = 1 then
+                node.Routes <- Radix.add key rest[0] node.Routes
+                node.Crowds <- Radix.remove key node.Crowds
+            else
+                node.Crowds <- Radix.add key rest node.Crowds
+        | _ -> ()
+
+    let private tryReceiver (node: Node) (remote: Endpoint) receiveId connId =
+        match Radix.tryFind connId node.Connections with
+        | ValueSome connection when connection.ReceiveId = receiveId && connection.Remote.Equals remote ->
+            ValueSome connection
+        | _ -> ValueNone
 
     let find (node: Node) remote receiveId =
-        match Radix.tryFind (routeKey node remote receiveId) node.Routes with
+        let key = routeKey node remote receiveId
+
+        match Radix.tryFind key node.Routes with
         | ValueNone -> ValueNone
-        | ValueSome known ->
+        | ValueSome known when known = crowd ->
             let mutable found = ValueNone
 
-            for connId in known do
-                match Radix.tryFind connId node.Connections with
-                | ValueSome connection when connection.ReceiveId = receiveId && connection.Remote.Equals remote ->
-                    found <- ValueSome connection
-                | _ -> ()
+            for connId in (Radix.tryFind key node.Crowds).Value do
+                match tryReceiver node remote receiveId connId with
+                | ValueSome connection -> found <- ValueSome connection
+                | ValueNone -> ()
 
             found
+        | ValueSome connId -> tryReceiver node remote receiveId connId
 
     /// The step's own copy of a stream, which settles at its end.
     let touch step (connection: Connection) =
@@ -120,5 +143,35 @@ module internal Streams =
         let connId = connection.ConnId
         removeRoute step.Node connection
         step.Node.Connections <- Radix.remove connId step.Node.Connections
-        step.Node.Indexed <- Radix.remove connId step.Node.Indexed
         step.Node.Waiting <- Radix.remove connId step.Node.Waiting
+
+    // ---- Who is due ----
+
+    /// The stream has settled. Waking it early is harmless, so nothing happens unless it is due sooner than was known.
+    let schedule (node: Node) due (connection: Connection) =
+        if due < connection.WakeAt then
+            connection.WakeAt <- due
+            node.Agenda <- Agenda.add due connection.ConnId node.Agenda
+
+    /// Touches whoever may be due. An entry that is early costs one look.
+    let wake step =
+        let node = step.Node
+
+        while Agenda.first node.Agenda <= node.Now do
+            let struct (at, connId, rest) = Agenda.pop node.Agenda
+            node.Agenda <- rest
+
+            match Radix.tryFind connId node.Connections with
+            | ValueSome connection when connection.WakeAt = at -> (touch step connection).WakeAt <- Time.never
+            | _ -> ()
+
+    /// An entry that counts no more stays until its time comes; a stream that speaks often leaves many. They go once they are most.
+    let tidyAgenda (node: Node) =
+        if Agenda.count node.Agenda > 64 + 2 * Radix.count node.Connections then
+            node.Agenda <- Agenda.empty
+
+            Radix.iterate
+                (fun connId (connection: Connection) ->
+                    if connection.WakeAt <> Time.never then
+                        node.Agenda <- Agenda.add connection.WakeAt connId node.Agenda)
+                node.Connections

@@ -246,6 +246,9 @@ public static class Transports
             bytes.Add(new Payload(new byte[Slab.Size], 0, 100, 100, 100), null);
         }
 
+        // The first came alone, into an array of its size; the others waited and share theirs.
+        Check.Equal(100, bytes.Head(out _).Buffer.Length);
+        bytes.Advance(100);
         Check.That(bytes.Head(out _).Buffer.Length < 2000);
         Check.That(bytes.Head(out _).Length > 500);
     }

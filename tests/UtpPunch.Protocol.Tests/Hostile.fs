@@ -282,4 +282,71 @@ let private table =
                               Expect.isEmpty more "effects of a step after the duplicate"
           } ]
 
-let tests = testList "hostile" (floods @ table)
+/// Peers, each with the id of its SYN, whose packets fall under one hash at the puppet's node: as its routes are looked up, whose key
+/// comes first out of the seed.
+let private colliding count =
+    let struct (high, random) = Random.next (Random.create (Bytes(Array.init 32 byte)))
+    let struct (low, _) = Random.next random
+    let key = (uint64 high <<< 32) ||| uint64 low
+    let factor = 0x9E3779B1u
+    // Newton: each round doubles the bits that are right.
+    let inverse = Seq.fold (fun x _ -> x * (2u - factor * x)) factor (seq { 1..5 })
+    let first = Endpoint.ofIPv4 0x0B000000u 7000us
+    let target = first.Hash key ^^^ (101u * factor)
+
+    Seq.initInfinite (fun index -> Endpoint.ofIPv4 (0x0B000001u + uint32 index) 7000us)
+    |> Seq.choose (fun remote ->
+        let receiveId = (target ^^^ remote.Hash key) * inverse
+
+        if receiveId > 0u && receiveId < 0x10000u then
+            Some(struct (remote, uint16 receiveId - 1us))
+        else
+            None)
+    |> Seq.take (count - 1)
+    |> Seq.append [ struct (first, 100us) ]
+    |> Seq.toList
+
+let private collisions =
+    test "streams whose hashes collide get each its own packets, whoever of them ends first" {
+        for leaving in 0..2 do
+            let puppet = Puppet NodeOptions.standard
+            puppet.Tell(Event.Listen 16) |> ignore
+
+            let peers =
+                [ for struct (remote, id) in colliding 3 do
+                      puppet.Receive(remote, syn id 1000us) |> ignore
+                      let synAck = puppet.Head().Header
+                      let peer = Peer(puppet, remote, id + 1us, SeqNr 1001us, synAck.SeqNr)
+                      peer.State(0, 0) |> ignore
+                      peer ]
+
+            let say index packet =
+                for place, peer in List.indexed peers do
+                    if place <> leaving || packet = 0 then
+                        peer.Data(packet, [| byte index; byte place |]) |> ignore
+                        let connId = 1 + 2 * place
+                        let last = Array.skip (2 * packet) (puppet.Delivered connId)
+                        Expect.equal last [| byte index; byte place |] "what came last"
+
+            say 1 0
+            puppet.Tell(Event.Abort(1 + 2 * leaving)) |> ignore
+            Expect.equal (Node.statistics puppet.Node).Incoming 2 "two are left"
+            say 2 1
+
+            let others =
+                [ for place in 0..2 do
+                      if place <> leaving then place ]
+
+            puppet.Tell(Event.Abort(1 + 2 * others[0])) |> ignore
+            peers[others[1]].Data(2, [| 9uy |]) |> ignore
+            Expect.equal (puppet.Delivered(1 + 2 * others[1])).Length 5 "the last one's bytes"
+
+            // And back again.
+            let struct (remote, id) = (colliding 3)[leaving]
+            puppet.Receive(remote, syn id 5000us) |> ignore
+            Expect.equal (Node.statistics puppet.Node).HalfOpen 1 "a new stream"
+            peers[others[1]].Data(3, [| 9uy |]) |> ignore
+            Expect.equal (puppet.Delivered(1 + 2 * others[1])).Length 6 "the last one's bytes"
+    }
+
+let tests = testList "hostile" (floods @ table @ [ collisions ])

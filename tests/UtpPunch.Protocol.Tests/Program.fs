@@ -30,5 +30,6 @@ let main args =
           LegacyStories.tests
           TraceTexts.tests
           Replays.tests
+          Footprint.tests
           Tidy.tests ]
     |> runTestsWithCLIArgs [] args

@@ -105,6 +105,11 @@ let private tails =
               loseTail Dialect.UtpPunch Tells.Nothing before lost
           } ]
 
+/// Packets of one size: what is shared is a queue, and not who has found out first how large a packet may be.
+let private fixedSize =
+    { NodeOptions.standard with
+        Bep29 = { StreamOptions.bep29 with PacketSize = 1400; LargestPacket = 1400 } }
+
 /// Streams of one node that all send what they can, over one link. `jitter` is that of the acknowledgements: without any, whoever
 /// has lost its turn in a full queue finds no place in the rhythm of the others, which no real network keeps up.
 let private share (options: NodeOptions) (link: Link) jitter count (settle: Duration) (measure: Duration) blind =
@@ -164,29 +169,22 @@ let private slow rate queueMs = { Link.perfect with Rate = rate; Queue = Time.mi
 let private shares =
     [ for count in [ 2; 4; 16 ] do
           test $"{count} streams share a short queue fairly" {
-              share NodeOptions.standard (slow 2_500_000 40) 0L<us> count (Time.seconds 5) (Time.seconds 15) false
+              share fixedSize (slow 2_500_000 40) 0L<us> count (Time.seconds 5) (Time.seconds 15) false
           }
       test "64 streams share a queue that their delays do not show" {
-          share NodeOptions.standard (slow 20_000_000 100) 0L<us> 64 (Time.seconds 1) (Time.seconds 5) true
+          share fixedSize (slow 20_000_000 100) 0L<us> 64 (Time.seconds 1) (Time.seconds 5) true
       }
       test "64 streams share the receive buffer of a socket on the same machine" {
           let link = { slow 80_000_000 100 with Delay = Time.microseconds 100L }
-          share NodeOptions.standard link 0L<us> 64 (Time.seconds 1) (Time.seconds 3) true
+          share fixedSize link 0L<us> 64 (Time.seconds 1) (Time.seconds 3) true
       }
       test "64 streams share a queue of which each may have four packets" {
-          share
-              NodeOptions.standard
-              (slow 2_500_000 120)
-              (Time.milliseconds 5)
-              64
-              (Time.seconds 3)
-              (Time.seconds 15)
-              true
+          share fixedSize (slow 2_500_000 120) (Time.milliseconds 5) 64 (Time.seconds 3) (Time.seconds 15) true
       }
       test "a queue of acknowledgements on their way back does not hold the first slow start up" {
           let widen rate =
               let back = { Link.perfect with Rate = rate; Queue = Time.seconds 10 }
-              let pair = Pair(7UL, NodeOptions.standard, NodeOptions.standard, Link.perfect, back)
+              let pair = Pair(7UL, fixedSize, fixedSize, Link.perfect, back)
               let struct (a, _) = connected pair
               write pair pair.A a (content 1_000_000)
               run (Time.seconds 10) pair "all is acknowledged" (fun () -> a.Room = StreamOptions.bep29.SendBuffer)
@@ -202,8 +200,7 @@ let private shares =
               "the window, as wide as without the queue"
       }
       test "a queue of four packets: a stream uses half of the link at least" {
-          let pair =
-              pairOf NodeOptions.standard { Link.perfect with Rate = 1_000_000; Queue = Time.milliseconds 4 }
+          let pair = pairOf fixedSize { Link.perfect with Rate = 1_000_000; Queue = Time.milliseconds 4 }
 
           let struct (a, b) = connected pair
           write pair pair.A a (content 1_000_000)

@@ -12,7 +12,8 @@ internal sealed class Drains
         return done.Task;
     }
 
-    public void Complete(long acknowledged)
+    /// <summary>The peer has acknowledged so many bytes. Says whether nobody waits any more.</summary>
+    public bool Complete(long acknowledged)
     {
         for (var index = _waiting.Count - 1; index >= 0; index--)
         {
@@ -22,6 +23,8 @@ internal sealed class Drains
                 _waiting.RemoveAt(index);
             }
         }
+
+        return _waiting.Count == 0;
     }
 
     public void Fail(Exception error)

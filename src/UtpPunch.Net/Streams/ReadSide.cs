@@ -8,18 +8,16 @@ namespace UtpPunch;
 /// that there is something; the bytes are taken by the reader's own thread when it fetches its result, so a read that was cancelled before
 /// has taken nothing. The result is fetched once, and until then no other read may begin.
 /// </summary>
-internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<int>, Engine.IReadiness
+/// <remarks>It is its own lock, and the stream's: nobody else has the object.</remarks>
+internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
 {
     // A window that is smaller by an eighth stalls nobody, and telling the engine of every read would cost more than the reads.
     private readonly int _reportAt = Math.Max(1, buffer / 8);
     // So much at once comes in bulk: there is more behind it.
     private const int Much = 32 * 1024;
 
-    private readonly object _gate = new();
-    private readonly ReceivedBytes _bytes = new();
-    private ManualResetValueTaskSourceCore<bool> _source = new() { RunContinuationsAsynchronously = true };
-    private CancellationTokenRegistration _cancellation;
-    private Memory<byte> _target;
+    private ReceivedBytes _bytes;
+    private Wait? _wait;
     private Failure? _failure;
     private int _unreported;
     private bool _reading;
@@ -34,7 +32,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     {
         get
         {
-            lock (_gate)
+            lock (this)
             {
                 return IsReady;
             }
@@ -45,7 +43,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
 
     public int Read(Span<byte> target, int timeoutMs)
     {
-        lock (_gate)
+        lock (this)
         {
             Begin();
         }
@@ -69,31 +67,30 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
         }
 
         bool ready;
-        lock (_gate)
+        lock (this)
         {
             Begin();
             ready = IsReady;
         }
 
+        Wait? wait = null;
         if (!ready)
         {
             stream.Engine.Glance();
-            lock (_gate)
+            lock (this)
             {
-                ready = IsReady;
-                if (!ready)
+                if (!IsReady)
                 {
-                    _target = target;
+                    wait = _wait ??= new Wait(this);
                     _waiting = true;
                     stream.Engine.BeginWaiting();
                 }
             }
         }
 
-        if (!ready)
+        if (wait is not null)
         {
-            _cancellation = cancellationToken.UnsafeRegister(static (self, token) => ((ReadSide)self!).Cancel(token), this);
-            return new ValueTask<int>(this, _source.Version);
+            return wait.Begin(target, cancellationToken);
         }
 
         try
@@ -114,7 +111,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     public void Deliver(Payload payload, Slab? slab)
     {
         bool awake;
-        lock (_gate)
+        lock (this)
         {
             if (_deaf)
             {
@@ -136,7 +133,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     public void OnEnded()
     {
         bool awake;
-        lock (_gate)
+        lock (this)
         {
             _ended |= !_deaf;
             awake = Awaken();
@@ -149,7 +146,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     public void Fail(Failure failure, bool discard = false)
     {
         bool awake;
-        lock (_gate)
+        lock (this)
         {
             awake = Break(failure, discard);
         }
@@ -162,7 +159,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     {
         bool awake;
         bool unread;
-        lock (_gate)
+        lock (this)
         {
             unread = _bytes.Length > 0;
             awake = Break(failure, discard: unread);
@@ -177,7 +174,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     {
         bool awake;
         bool unread;
-        lock (_gate)
+        lock (this)
         {
             unread = _bytes.Length > 0;
             _disposed = true;
@@ -193,41 +190,13 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     /// <summary>How much the reader has taken since this was asked last.</summary>
     public int TakeReport()
     {
-        lock (_gate)
+        lock (this)
         {
             var count = _unreported;
             _unreported = 0;
             return count;
         }
     }
-
-    int IValueTaskSource<int>.GetResult(short token)
-    {
-        if (_source.GetStatus(token) == ValueTaskSourceStatus.Pending)
-        {
-            throw new InvalidOperationException("The read has not completed yet.");
-        }
-
-        var target = _target;
-        _target = default;
-        _cancellation.Dispose(); // Waits for a cancellation under way: it must not meet the next read.
-        _cancellation = default;
-        try
-        {
-            _source.GetResult(token);
-            return Take(target.Span);
-        }
-        finally
-        {
-            _source.Reset();
-            End();
-        }
-    }
-
-    ValueTaskSourceStatus IValueTaskSource<int>.GetStatus(short token) => _source.GetStatus(token);
-
-    void IValueTaskSource<int>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-        _source.OnCompleted(continuation, state, token, flags);
 
     private void Begin()
     {
@@ -242,7 +211,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
 
     private void End()
     {
-        lock (_gate)
+        lock (this)
         {
             _reading = false;
         }
@@ -257,7 +226,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
         {
             Payload head;
             int read;
-            lock (_gate)
+            lock (this)
             {
                 if (total == 0)
                 {
@@ -274,7 +243,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
 
             var count = head.CopyTo(read, target[total..]);
             total += count;
-            lock (_gate)
+            lock (this)
             {
                 if (_bytes.Length > 0) // Otherwise they were thrown away meanwhile.
                 {
@@ -305,7 +274,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     private void WaitBlocking(int timeoutMs)
     {
         var started = Clock.Now;
-        lock (_gate)
+        lock (this)
         {
             if (IsReady)
             {
@@ -326,7 +295,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
             Volatile.Write(ref _driver, 0);
         }
 
-        lock (_gate)
+        lock (this)
         {
             if (IsReady)
             {
@@ -340,7 +309,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
                 while (!IsReady)
                 {
                     var left = timeoutMs == Timeout.Infinite ? timeoutMs : Math.Max(0, timeoutMs - (int)Clock.Since(started).TotalMilliseconds);
-                    if (left == 0 || (!Monitor.Wait(_gate, left) && !IsReady))
+                    if (left == 0 || (!Monitor.Wait(this, left) && !IsReady))
                     {
                         throw Failure.TimedOut("read", timeoutMs, stream.RemoteEndPoint);
                     }
@@ -354,20 +323,13 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
         }
     }
 
-    private void Cancel(CancellationToken cancellationToken)
+    // Whether a read still waits; if so, it is the caller's to complete.
+    private bool Withdraw()
     {
-        lock (_gate)
+        lock (this)
         {
-            if (!_waiting)
-            {
-                return;
-            }
-
-            _waiting = false;
-            stream.Engine.EndWaiting();
+            return Awaken();
         }
-
-        _source.SetException(new OperationCanceledException(cancellationToken));
     }
 
     // Under the lock. What it returns is Awaken's.
@@ -389,7 +351,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     {
         if (_blocked)
         {
-            Monitor.PulseAll(_gate);
+            Monitor.PulseAll(this);
         }
 
         if (_driver != 0 && _driver != Environment.CurrentManagedThreadId)
@@ -411,7 +373,62 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : IValueTaskSource<
     {
         if (awake)
         {
-            _source.SetResult(true);
+            _wait!.Complete();
+        }
+    }
+
+    /// <summary>A read that waits. Made for the first that has to, and used again by those after it.</summary>
+    private sealed class Wait(ReadSide side) : IValueTaskSource<int>
+    {
+        private ManualResetValueTaskSourceCore<bool> _source = new() { RunContinuationsAsynchronously = true };
+        private CancellationTokenRegistration _cancellation;
+        private Memory<byte> _target;
+
+        // It may have been completed already, but nobody fetches the result before he has the task.
+        public ValueTask<int> Begin(Memory<byte> target, CancellationToken cancellationToken)
+        {
+            _target = target;
+            _cancellation = cancellationToken.UnsafeRegister(static (self, token) => ((Wait)self!).Cancel(token), this);
+            return new ValueTask<int>(this, _source.Version);
+        }
+
+        public void Complete() => _source.SetResult(true);
+
+        int IValueTaskSource<int>.GetResult(short token)
+        {
+            if (_source.GetStatus(token) == ValueTaskSourceStatus.Pending)
+            {
+                throw new InvalidOperationException("The read has not completed yet.");
+            }
+
+            var target = _target;
+            _target = default;
+            _cancellation.Dispose(); // Waits for a cancellation under way: it must not meet the next read.
+            _cancellation = default;
+            try
+            {
+                _source.GetResult(token);
+                return side.Take(target.Span);
+            }
+            finally
+            {
+                _source.Reset();
+                side.End();
+            }
+        }
+
+        ValueTaskSourceStatus IValueTaskSource<int>.GetStatus(short token) => _source.GetStatus(token);
+
+        void IValueTaskSource<int>.OnCompleted(
+            Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+            _source.OnCompleted(continuation, state, token, flags);
+
+        private void Cancel(CancellationToken cancellationToken)
+        {
+            if (side.Withdraw())
+            {
+                _source.SetException(new OperationCanceledException(cancellationToken));
+            }
         }
     }
 }

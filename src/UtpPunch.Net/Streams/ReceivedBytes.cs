@@ -4,19 +4,17 @@ namespace UtpPunch;
 
 /// <summary>
 /// The bytes that were delivered and not yet read: a queue of payloads that lie where the socket put them. A small payload would keep
-/// a whole slab alive, so it is copied into a chunk of the stream's own, behind the ones before it. Not thread-safe; the read side guards it.
+/// a whole slab alive, so it is copied into a chunk of the stream's own, behind the ones before it. Nothing is kept when all was read.
+/// Not thread-safe; the read side guards it, as a field of its own.
 /// </summary>
-internal sealed class ReceivedBytes
+internal struct ReceivedBytes
 {
     private const int LeastChunk = 1024;
     private const int MostChunk = 16 * 1024;
 
-    private (Payload Payload, Slab? Slab)[] _queue = new (Payload, Slab?)[4];
-    private int _head;
-    private int _count;
-    private int _headRead;
-    private byte[] _chunk = [];
-    private int _chunkUsed;
+    private Portion? _first;
+    private Portion? _last;
+    private int _firstRead;
 
     /// <summary>How many bytes there are.</summary>
     public int Length { get; private set; }
@@ -36,77 +34,77 @@ internal sealed class ReceivedBytes
         else
         {
             slab?.Use();
-            Enqueue(payload, slab);
+            Enqueue(new Portion(payload, slab, isChunk: false));
         }
     }
 
     /// <summary>The first payload, and how much of it has been read. Its bytes stay valid whatever happens to the queue.</summary>
-    public Payload Head(out int read)
+    public readonly Payload Head(out int read)
     {
-        read = _headRead;
-        return _queue[_head].Payload;
+        read = _firstRead;
+        return _first!.Payload;
     }
 
     /// <summary>So many bytes of the first payload have been read.</summary>
     public void Advance(int count)
     {
         Length -= count;
-        _headRead += count;
-        if (_headRead == _queue[_head].Payload.Length)
+        _firstRead += count;
+        if (_firstRead == _first!.Payload.Length)
         {
-            _queue[_head].Slab?.Release();
-            _queue[_head] = default;
-            _head = (_head + 1) & (_queue.Length - 1);
-            _headRead = 0;
-            _count--;
+            _first.Slab?.Release();
+            _first = _first.Next;
+            _firstRead = 0;
+            if (_first is null)
+            {
+                _last = null;
+            }
         }
     }
 
     /// <summary>Throws everything away. Somebody may be copying from a slab, so that none is released.</summary>
-    public void Clear()
-    {
-        _queue = new (Payload, Slab?)[4];
-        (_head, _count, _headRead, Length) = (0, 0, 0, 0);
-        (_chunk, _chunkUsed) = ([], 0);
-    }
+    public void Clear() => this = default;
 
     private void AddCopy(Payload payload)
     {
-        if (_chunk.Length - _chunkUsed < payload.Length)
+        if (_last is { IsChunk: true } last && last.Payload.Buffer.Length - last.Payload.Length >= payload.Length)
         {
-            // The more waits to be read, the larger the chunk: an idle stream keeps a small one.
-            _chunk = GC.AllocateUninitializedArray<byte>(Math.Max(payload.Length, Math.Clamp(2 * Length, LeastChunk, MostChunk)));
-            _chunkUsed = 0;
+            var length = last.Payload.Length + payload.CopyTo(0, last.Payload.Buffer.AsSpan(last.Payload.Length, payload.Length));
+            last.Payload = Start(last.Payload.Buffer, length);
+            return;
         }
 
-        var start = _chunkUsed;
-        _chunkUsed += payload.CopyTo(0, _chunk.AsSpan(start, payload.Length));
-        ref var last = ref _queue[(_head + _count - 1) & (_queue.Length - 1)].Payload;
-        if (_count > 0 && ReferenceEquals(last.Buffer, _chunk) && last.Offset + last.Length == start)
+        // What comes alone gets a chunk of its size; the more waits to be read, the larger the chunk.
+        var size = _first is null ? payload.Length : Math.Max(payload.Length, Math.Clamp(2 * Length, LeastChunk, MostChunk));
+        var chunk = GC.AllocateUninitializedArray<byte>(size);
+        Enqueue(new Portion(Start(chunk, payload.CopyTo(0, chunk)), null, isChunk: true));
+    }
+
+    private static Payload Start(byte[] buffer, int length) => new(buffer, 0, length, length, length);
+
+    private void Enqueue(Portion portion)
+    {
+        if (_last is null)
         {
-            last = Whole(_chunk, last.Offset, last.Length + payload.Length);
+            _first = portion;
         }
         else
         {
-            Enqueue(Whole(_chunk, start, payload.Length), null);
+            _last.Next = portion;
         }
+
+        _last = portion;
     }
 
-    private static Payload Whole(byte[] buffer, int offset, int length) => new(buffer, offset, length, length, length);
-
-    private void Enqueue(Payload payload, Slab? slab)
+    private sealed class Portion(Payload payload, Slab? slab, bool isChunk)
     {
-        if (_count == _queue.Length)
-        {
-            var larger = new (Payload, Slab?)[_queue.Length * 2];
-            for (var index = 0; index < _count; index++)
-            {
-                larger[index] = _queue[(_head + index) & (_queue.Length - 1)];
-            }
+        public Payload Payload { get; set; } = payload;
 
-            (_queue, _head) = (larger, 0);
-        }
+        public Slab? Slab { get; } = slab;
 
-        _queue[(_head + _count++) & (_queue.Length - 1)] = (payload, slab);
+        /// <summary>Whether the buffer is ours, and what lies behind the payload in it free.</summary>
+        public bool IsChunk { get; } = isChunk;
+
+        public Portion? Next { get; set; }
     }
 }

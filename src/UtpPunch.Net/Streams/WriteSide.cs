@@ -6,6 +6,7 @@ namespace UtpPunch;
 /// One direction of a stream, from the writer to the engine. A write completes when the send buffer has taken all of it. One that has to
 /// wait for room is one reused value task source; when there is room, a thread of the pool copies the next part, never the engine's.
 /// </summary>
+/// <remarks>It is its own lock: nobody else has the object.</remarks>
 internal sealed partial class WriteSide : Engine.IReadiness
 {
     // Of a large write.
@@ -15,9 +16,8 @@ internal sealed partial class WriteSide : Engine.IReadiness
     private readonly int _buffer;
     private int _maxPayload;
     private int _least;
-    private readonly object _gate = new();
-    private readonly WrittenBytes _bytes;
-    private readonly Drains _drains = new();
+    private WrittenBytes _bytes;
+    private Drains? _drains;
     private Failure? _failure;
 
     // Counted from the stream's first byte: what the send buffer may have taken by now, what it has taken, what the core has seen of that.
@@ -49,7 +49,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
     {
         get
         {
-            lock (_gate)
+            lock (this)
             {
                 return _sealed;
             }
@@ -90,11 +90,9 @@ internal sealed partial class WriteSide : Engine.IReadiness
         Begin();
         try
         {
-            _rest = source[Accept(source.Span)..];
-            AcceptAtAGlance();
-            if (_rest.IsEmpty)
+            source = AcceptAtAGlance(source[Accept(source.Span)..]);
+            if (source.IsEmpty)
             {
-                _rest = default;
                 EndAccepting(thenSeal);
                 End();
                 return default;
@@ -107,21 +105,20 @@ internal sealed partial class WriteSide : Engine.IReadiness
             return ValueTask.FromException(error);
         }
 
-        lock (_gate)
+        Wait wait;
+        lock (this)
         {
-            _thenSeal = thenSeal;
-            BeginWaiting();
+            wait = _wait ??= new Wait(this);
+            wait.Prepare(source, thenSeal);
         }
 
-        _cancellation = cancellationToken.UnsafeRegister(static (self, token) => ((WriteSide)self!).Cancel(token), this);
-        GoOn(); // Room may have come, or the stream may have broken, before we waited.
-        return new ValueTask(this, _source.Version);
+        return wait.Begin(cancellationToken);
     }
 
     /// <summary>Nothing more will be written; a write under way may still complete.</summary>
     public void Seal()
     {
-        lock (_gate)
+        lock (this)
         {
             ObjectDisposedException.ThrowIf(_disposed, _stream);
             _sealed = true;
@@ -133,7 +130,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
     /// <summary>Completes when the peer has acknowledged all that was written up to now.</summary>
     public Task DrainAsync(CancellationToken cancellationToken)
     {
-        lock (_gate)
+        lock (this)
         {
             ObjectDisposedException.ThrowIf(_disposed, _stream);
             if (Acknowledged >= _accepted)
@@ -146,14 +143,14 @@ internal sealed partial class WriteSide : Engine.IReadiness
                 return Task.FromException(_failure.ToException());
             }
 
-            return _drains.Until(_accepted).WaitAsync(cancellationToken);
+            return (_drains ??= new Drains()).Until(_accepted).WaitAsync(cancellationToken);
         }
     }
 
     /// <summary>Hands to the core what was written, and the end when it has come. On the engine's thread.</summary>
     public void Collect(int connId, List<Event> events)
     {
-        lock (_gate)
+        lock (this)
         {
             _bytes.Drain(connId, events);
             _entered = _accepted;
@@ -168,7 +165,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
     /// <summary>A packet carries so many bytes from here on: what is written is cut accordingly. On the engine's thread.</summary>
     public void OnSized(int maxPayload)
     {
-        lock (_gate)
+        lock (this)
         {
             _maxPayload = maxPayload;
             _bytes.MaxPayload = maxPayload;
@@ -179,11 +176,11 @@ internal sealed partial class WriteSide : Engine.IReadiness
     /// <summary>The core's send buffer has so much room after all that it has seen. On the engine's thread.</summary>
     public void OnWritable(int room)
     {
-        lock (_gate)
+        lock (this)
         {
             _limit = _entered + room;
             _bytes.Recycle(Acknowledged);
-            _drains.Complete(Acknowledged);
+            CompleteDrains(Acknowledged);
             Unblock();
         }
 
@@ -193,20 +190,20 @@ internal sealed partial class WriteSide : Engine.IReadiness
     /// <summary>The peer has acknowledged the end.</summary>
     public void OnFinished()
     {
-        lock (_gate)
+        lock (this)
         {
             _limit = _entered + _buffer;
-            _drains.Complete(long.MaxValue);
+            CompleteDrains(long.MaxValue);
         }
     }
 
     /// <summary>Nothing can be written any more.</summary>
     public void Fail(Failure failure)
     {
-        lock (_gate)
+        lock (this)
         {
             _failure ??= failure;
-            _drains.Fail(_failure.ToException());
+            _drains?.Fail(_failure.ToException());
             Unblock();
         }
 
@@ -216,11 +213,11 @@ internal sealed partial class WriteSide : Engine.IReadiness
     /// <summary>The writer is gone; what it has written is still sent.</summary>
     public void Dispose()
     {
-        lock (_gate)
+        lock (this)
         {
             _disposed = true;
             _sealed = true;
-            _drains.Fail(new ObjectDisposedException(typeof(UtpStream).FullName));
+            _drains?.Fail(new ObjectDisposedException(typeof(UtpStream).FullName));
             Unblock();
         }
 
@@ -233,7 +230,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
 
     private void Begin()
     {
-        lock (_gate)
+        lock (this)
         {
             ObjectDisposedException.ThrowIf(_disposed, _stream);
             if (_sealed)
@@ -253,7 +250,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
 
     private void End()
     {
-        lock (_gate)
+        lock (this)
         {
             _writing = false;
         }
@@ -263,7 +260,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
     private void EndAccepting(bool thenSeal = false)
     {
         bool post;
-        lock (_gate)
+        lock (this)
         {
             _accepting = false;
             _sealed |= thenSeal;
@@ -285,7 +282,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         while (true)
         {
             Span<byte> place;
-            lock (_gate)
+            lock (this)
             {
                 ThrowIfBroken();
 
@@ -302,7 +299,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
 
             source.Slice(taken, place.Length).CopyTo(place);
             taken += place.Length;
-            lock (_gate)
+            lock (this)
             {
                 _bytes.Commit(IsBroken ? 0 : place.Length);
                 ThrowIfBroken();
@@ -340,6 +337,14 @@ internal sealed partial class WriteSide : Engine.IReadiness
 
         var whole = room / _maxPayload * _maxPayload;
         return whole > 0 ? whole : room;
+    }
+
+    private void CompleteDrains(long acknowledged)
+    {
+        if (_drains is not null && _drains.Complete(acknowledged))
+        {
+            _drains = null;
+        }
     }
 
     private void ThrowIfBroken()

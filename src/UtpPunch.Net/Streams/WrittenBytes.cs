@@ -5,19 +5,20 @@ namespace UtpPunch;
 
 /// <summary>
 /// The bytes that were written and that the engine has not seen yet. They are copied once, into arrays whose used part is never written
-/// again: it belongs to the core. Small writes share an array. Large ones get arrays that hold whole packets, since a packet never spans
-/// two arrays. Not thread-safe; the write side guards it.
+/// again: it belongs to the core. Small writes that come faster than the engine takes them share an array. Large ones get arrays that hold
+/// whole packets, since a packet never spans two arrays. Nothing is kept once all was taken and acknowledged. Not thread-safe; the write
+/// side guards it, as a field of its own.
 /// </summary>
 /// <param name="maxPayload">What a full packet carries.</param>
 /// <param name="recycles">Whether arrays whose bytes were all acknowledged are used again. Nobody may hold on to an older state then.</param>
-internal sealed class WrittenBytes(int maxPayload, bool recycles)
+internal struct WrittenBytes(int maxPayload, bool recycles)
 {
     private const int UsualChunk = 64 * 1024;
-    private const int SmallChunk = 2 * 1024;
+    private const int LeastShared = 256;
 
-    private readonly Queue<Bytes> _full = new();
-    private readonly Queue<(byte[] Array, long End)> _lent = new();
-    private byte[] _array = [];
+    private Queue<Bytes>? _full;
+    private Queue<(byte[] Array, long End)>? _lent;
+    private byte[]? _array;
     private int _length;
     private int _start;
     private int _end;
@@ -57,7 +58,7 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
     /// <summary>Takes out all bytes.</summary>
     public void Drain(int connId, List<Event> events)
     {
-        while (_full.TryDequeue(out var bytes))
+        while (_full is not null && _full.TryDequeue(out var bytes))
         {
             events.Add(Event.NewWrite(connId, bytes));
         }
@@ -68,8 +69,8 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
             _start = _end;
         }
 
-        // The rest of a small array serves the next small writes; that of a large one is not worth keeping it alive.
-        if (!_placed && (_end == _length || _length > Math.Max(MaxPayload, SmallChunk)))
+        // What is left of the array is not worth keeping it alive: an idle stream holds nothing.
+        if (!_placed)
         {
             Leave();
         }
@@ -78,10 +79,16 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
     /// <summary>The first so many bytes that were ever written are needed no more.</summary>
     public void Recycle(long acknowledged)
     {
-        while (_lent.TryPeek(out var oldest) && oldest.End <= acknowledged)
+        while (_lent is not null && _lent.TryPeek(out var oldest) && oldest.End <= acknowledged)
         {
             _lent.Dequeue();
             ArrayPool<byte>.Shared.Return(oldest.Array);
+        }
+
+        if (acknowledged == _written)
+        {
+            _full = null;
+            _lent = null;
         }
     }
 
@@ -89,10 +96,11 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
     {
         if (_end > _start)
         {
+            _full ??= new Queue<Bytes>();
             _full.Enqueue(new Bytes(_array, _start, _end - _start));
 
             // Small writes come faster than the engine takes them: let more of them share an array.
-            wanted = Math.Max(wanted, 2 * _length);
+            wanted = Math.Max(wanted, Math.Max(LeastShared, 2 * _length));
         }
 
         Leave();
@@ -105,15 +113,14 @@ internal sealed class WrittenBytes(int maxPayload, bool recycles)
     {
         if (_isLent)
         {
-            _lent.Enqueue((_array, _written));
+            _lent ??= new Queue<(byte[] Array, long End)>();
+            _lent.Enqueue((_array!, _written));
             _isLent = false;
         }
 
-        (_array, _length, _start, _end) = ([], 0, 0, 0);
+        (_array, _length, _start, _end) = (null, 0, 0, 0);
     }
 
-    // Whole packets; but where one packet is much, a few bytes get less than that.
-    private int LengthFor(int wanted) => wanted <= MaxPayload / 2
-        ? Math.Min(MaxPayload, Math.Max(wanted, SmallChunk))
-        : (wanted + MaxPayload - 1) / MaxPayload * MaxPayload;
+    // Whole packets; but where one packet is much, a few bytes get no more than they need.
+    private readonly int LengthFor(int wanted) => wanted <= MaxPayload / 2 ? wanted : (wanted + MaxPayload - 1) / MaxPayload * MaxPayload;
 }

@@ -1,0 +1,19 @@
+namespace UtpPunch.Protocol
+
+/// What an acknowledgement changed.
+[<Struct; NoComparison>]
+type Acknowledged =
+    {
+        /// Packets that the cumulative acknowledgement freed.
+        Freed: int
+        /// Bytes acknowledged for the first time, cumulatively or selectively.
+        Bytes: int
+        /// Whether packets are among them that were sent only once: progress, and not just an answer to what was sent again.
+        Fresh: bool
+        /// The age of the youngest packet among them that was sent only once (Karn's rule).
+        RoundTrip: Duration voption
+        /// How long ago the youngest of those that were sent again went out for the last time; `Time.never` without any.
+        Again: Duration
+        /// Packets were found lost that call for a smaller window; at most once a round trip.
+        Congested: bool
+    }

@@ -1,0 +1,80 @@
+/// What a node holds of streams that are open and say nothing.
+module UtpPunch.Protocol.Tests.Footprint
+
+open System
+open System.Runtime.CompilerServices
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Sim
+open UtpPunch.Protocol.Tests.Story
+
+let private count = 1000
+
+/// Streams over which a byte has gone each way, and the two nodes after a while of silence.
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private idle (silence: Duration) : Node[] =
+    let pair = pairOf NodeOptions.standard Link.perfect
+    pair.Tell(pair.B, Event.Listen count)
+
+    for index in 1..count do
+        let a = pair.Connect(pair.A, Dialect.Bep29)
+        run (Time.seconds 10) pair "both sides are open" (fun () -> a.Opened && pair.B.Accepted.Count = index)
+        let b = pair.B.Accepted[index - 1]
+        pair.Tell(pair.B, Event.Taken b.ConnId)
+        write pair pair.A a [| 1uy |]
+        write pair pair.B b [| 1uy |]
+
+    wait silence pair
+    [| pair.A.Node; pair.B.Node |]
+
+let private memory () =
+    GC.Collect()
+    GC.WaitForPendingFinalizers()
+    GC.GetTotalMemory true
+
+/// What is free once the node is let go of, by stream: nothing else has to be subtracted.
+let private costs (nodes: Node[]) =
+    [ for index in 0 .. nodes.Length - 1 do
+          let before = memory ()
+          nodes[index] <- Unchecked.defaultof<Node>
+          int (before - memory ()) / count ]
+
+let private costsAtMost limit silence =
+    // The median: now and then the runtime frees, or makes, something of its own.
+    let turns = [ for _ in 1..3 -> costs (idle silence) ]
+
+    for side in 0..1 do
+        let cost = turns |> List.map (List.item side) |> List.sort |> List.item 1
+        Expect.isLessThanOrEqual cost limit $"bytes of a stream at side {side}"
+        Expect.isGreaterThan cost 500 "it was measured"
+
+let private pings =
+    test "a stream that speaks often leaves no more in the node than one that speaks seldom" {
+        let pair = calmPair ()
+        let struct (a, b) = connected pair
+
+        let ping () =
+            for _ in 1..100 do
+                write pair pair.A a [| 1uy |]
+                wait (Time.milliseconds 40) pair
+                write pair pair.B b [| 1uy |]
+                wait (Time.milliseconds 40) pair
+
+        let size () = (Snapshot.take false pair.A.Node).Length + (Snapshot.take false pair.B.Node).Length
+
+        ping ()
+        let before = size ()
+        ping ()
+        ping ()
+        Expect.isLessThan (size ()) (before + 500) "bytes of both nodes"
+    }
+
+let tests =
+    testList
+        "footprint"
+        [ pings
+          testSequenced
+          <| testList
+              "idle"
+              [ test "an idle stream costs the node at most 1400 bytes" { costsAtMost 1400 (Time.seconds 2) }
+                test "after a quarter of an hour it costs at most 1550 bytes" { costsAtMost 1550 (Time.seconds 900) } ] ]
