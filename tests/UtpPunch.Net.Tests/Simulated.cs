@@ -57,7 +57,7 @@ public static class Simulated
     [Fact("a partition stops a stream, and when it is over the stream goes on where it was")]
     public static async Task Partition()
     {
-        var network = new SimulatedNetwork(Path(), seed: 9);
+        var network = new SimulatedNetwork(Path(rate: 4 * Mebibyte), seed: 9);
         var (client, server, near, far) = await network.OpenAsync();
         using var _ = client;
         using var __ = server;
@@ -117,6 +117,6 @@ public static class Simulated
             copiesLate: 3000,
             corruption: 0,
             harm: Harm.Noticed,
-            mtu: FSharpList<Narrow>.Empty,
+            mtu: ListModule.OfSeq([PathModule.narrow(1500)]),
             cuts: FSharpList<Cut>.Empty);
 }
