@@ -1,12 +1,38 @@
+using System.Buffers;
+using System.Diagnostics;
+
 namespace UtpPunch.Tests;
 
 /// <summary>Many streams that are open and say nothing.</summary>
 public static class Idleness
 {
-    private const int Streams = 2000;
+    private const string Claim = "an idle stream costs less than 2 KB at each end";
+    private const string Alone = "UTPPUNCH_TESTS_ALONE";
+    private const int Streams = 4000;
 
-    [Fact("an idle stream costs less than 2 KB at each end")]
+    // What other tests have left in pools and threads is megabytes, so this one runs itself once more, in a process of its own.
+    [Fact(Claim)]
     public static async Task Footprint()
+    {
+        if (Environment.GetEnvironmentVariable(Alone) is not null)
+        {
+            await MeasureAsync();
+            return;
+        }
+
+        var start = new ProcessStartInfo(
+            Environment.ProcessPath!, [typeof(Idleness).Assembly.Location, "--filter-test-case", Claim, "--no-spinner", "--colours", "0"])
+        {
+            RedirectStandardOutput = true,
+            Environment = { [Alone] = "1" },
+        };
+        using var process = Process.Start(start)!;
+        var said = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        Check.That(process.ExitCode == 0, said);
+    }
+
+    private static async Task MeasureAsync()
     {
         await using var server = await Pair.BindAsync();
         await using var client = await Pair.BindAsync();
@@ -22,7 +48,7 @@ public static class Idleness
         }
 
         var each = (await MemoryAsync() - before) / (2.0 * Streams);
-        Check.That(each < 2000, $"{each} bytes are less than 2000");
+        Check.That(each is > 1000 and < 2000, $"{each} bytes are less than 2000");
         GC.KeepAlive(near);
         GC.KeepAlive(far);
 
@@ -32,26 +58,39 @@ public static class Idleness
             near[index] = await client.ConnectAsync(server.LocalEndPoint).Within();
             far[index] = await accepting.Within();
             var buffer = new byte[1];
-            await near[index].WriteAsync(new byte[1]).Within();
+            await near[index].WriteAsync(buffer).Within();
             Check.Equal(1, await far[index].ReadAsync(buffer).Within());
-            await far[index].WriteAsync(new byte[1]).Within();
+            await far[index].WriteAsync(buffer).Within();
             Check.Equal(1, await near[index].ReadAsync(buffer).Within());
         }
     }
 
-    // The median: buffers of the pool come and go, and acknowledgements may still be under way.
+    // The median, since acknowledgements may still be under way, and without the buffers that the pool keeps for the next turns.
     private static async Task<long> MemoryAsync()
     {
         var seen = new List<long>();
         while (seen.Count < 5)
         {
             await Task.Delay(100);
-            GC.Collect();
+            EmptyPool();
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             GC.WaitForPendingFinalizers();
             seen.Add(GC.GetTotalMemory(forceFullCollection: true));
         }
 
         seen.Sort();
         return seen[2];
+    }
+
+    // What it gives without making it was its own, and is dropped.
+    private static void EmptyPool()
+    {
+        long allocated;
+        do
+        {
+            allocated = GC.GetAllocatedBytesForCurrentThread();
+            ArrayPool<byte>.Shared.Rent(Slab.Size);
+        }
+        while (GC.GetAllocatedBytesForCurrentThread() - allocated < Slab.Size);
     }
 }

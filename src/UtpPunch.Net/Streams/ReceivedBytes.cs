@@ -15,6 +15,8 @@ internal struct ReceivedBytes
     private Portion? _first;
     private Portion? _last;
     private int _firstRead;
+    private byte[]? _chunk;
+    private int _chunkUsed;
 
     /// <summary>How many bytes there are.</summary>
     public int Length { get; private set; }
@@ -34,7 +36,7 @@ internal struct ReceivedBytes
         else
         {
             slab?.Use();
-            Enqueue(new Portion(payload, slab, isChunk: false));
+            Enqueue(new Portion(payload, slab));
         }
     }
 
@@ -57,7 +59,7 @@ internal struct ReceivedBytes
             _firstRead = 0;
             if (_first is null)
             {
-                _last = null;
+                (_last, _chunk) = (null, null);
             }
         }
     }
@@ -67,20 +69,27 @@ internal struct ReceivedBytes
 
     private void AddCopy(Payload payload)
     {
-        if (_last is { IsChunk: true } last && last.Payload.Buffer.Length - last.Payload.Length >= payload.Length)
+        if (_chunk is null || _chunk.Length - _chunkUsed < payload.Length)
         {
-            var length = last.Payload.Length + payload.CopyTo(0, last.Payload.Buffer.AsSpan(last.Payload.Length, payload.Length));
-            last.Payload = Start(last.Payload.Buffer, length);
-            return;
+            // What comes alone gets a chunk of its size; the more waits to be read, the larger the next.
+            var size = _first is null ? payload.Length : Math.Max(payload.Length, Math.Clamp(2 * (_chunk?.Length ?? 0), LeastChunk, MostChunk));
+            _chunk = GC.AllocateUninitializedArray<byte>(size);
+            _chunkUsed = 0;
         }
 
-        // What comes alone gets a chunk of its size; the more waits to be read, the larger the chunk.
-        var size = _first is null ? payload.Length : Math.Max(payload.Length, Math.Clamp(2 * Length, LeastChunk, MostChunk));
-        var chunk = GC.AllocateUninitializedArray<byte>(size);
-        Enqueue(new Portion(Start(chunk, payload.CopyTo(0, chunk)), null, isChunk: true));
+        var start = _chunkUsed;
+        _chunkUsed += payload.CopyTo(0, _chunk.AsSpan(start, payload.Length));
+        if (_last is { } last && ReferenceEquals(last.Payload.Buffer, _chunk) && last.Payload.Offset + last.Payload.Length == start)
+        {
+            last.Payload = Whole(_chunk, last.Payload.Offset, last.Payload.Length + payload.Length);
+        }
+        else
+        {
+            Enqueue(new Portion(Whole(_chunk, start, payload.Length), null));
+        }
     }
 
-    private static Payload Start(byte[] buffer, int length) => new(buffer, 0, length, length, length);
+    private static Payload Whole(byte[] buffer, int offset, int length) => new(buffer, offset, length, length, length);
 
     private void Enqueue(Portion portion)
     {
@@ -96,14 +105,11 @@ internal struct ReceivedBytes
         _last = portion;
     }
 
-    private sealed class Portion(Payload payload, Slab? slab, bool isChunk)
+    private sealed class Portion(Payload payload, Slab? slab)
     {
         public Payload Payload { get; set; } = payload;
 
         public Slab? Slab { get; } = slab;
-
-        /// <summary>Whether the buffer is ours, and what lies behind the payload in it free.</summary>
-        public bool IsChunk { get; } = isChunk;
 
         public Portion? Next { get; set; }
     }

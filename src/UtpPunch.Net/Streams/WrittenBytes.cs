@@ -69,8 +69,8 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
             _start = _end;
         }
 
-        // What is left of the array is not worth keeping it alive: an idle stream holds nothing.
-        if (!_placed)
+        // The rest of a small array serves the next small writes; that of a large one is not worth keeping it alive.
+        if (!_placed && (_end == _length || _length > Math.Max(MaxPayload, LeastShared)))
         {
             Leave();
         }
@@ -79,16 +79,22 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
     /// <summary>The first so many bytes that were ever written are needed no more.</summary>
     public void Recycle(long acknowledged)
     {
+        // All of them: an idle stream holds nothing.
+        var isIdle = acknowledged == _written && !_placed;
+        if (isIdle)
+        {
+            Leave();
+        }
+
         while (_lent is not null && _lent.TryPeek(out var oldest) && oldest.End <= acknowledged)
         {
             _lent.Dequeue();
             ArrayPool<byte>.Shared.Return(oldest.Array);
         }
 
-        if (acknowledged == _written)
+        if (isIdle)
         {
-            _full = null;
-            _lent = null;
+            (_full, _lent) = (null, null);
         }
     }
 
