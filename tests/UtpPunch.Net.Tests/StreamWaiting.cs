@@ -78,8 +78,12 @@ public static class StreamWaiting
     {
         await using var pair = await Pair.OpenAsync();
         var sent = Waiting.Bytes(400_000);
+
+        // The first read is cancelled before anything comes, later ones whenever chance has it.
+        var begin = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var writing = Task.Run(async () =>
         {
+            await begin.Task.Within();
             for (var at = 0; at < sent.Length; at += 1000)
             {
                 await pair.Near.WriteAsync(sent.AsMemory(at, 1000));
@@ -113,6 +117,7 @@ public static class StreamWaiting
             catch (OperationCanceledException)
             {
                 cancelled++;
+                begin.TrySetResult();
             }
         }
 
