@@ -76,7 +76,7 @@ internal sealed partial class Engine
             }
 
             Volatile.Write(ref _guestCame, Clock.Now);
-            Cycle(long.MinValue, isGuest: false);
+            Cycle(until: 0, isGuest: false); // Long ago: it waits for nothing.
         }
         finally
         {
