@@ -5,6 +5,29 @@ namespace UtpPunch.Tests;
 /// <summary>Who serves a node when: its own thread, threads that write, and threads that wait. Nobody waits in vain.</summary>
 public static class Turns
 {
+    [Fact("an asynchronous read that finds nothing does not hold up its caller, least of all behind bulk")]
+    public static async Task ReadsDoNotBlock()
+    {
+        await using var pair = await Pair.OpenAsync();
+        var (chunk, buffer) = (Waiting.Bytes(100_000), new byte[100_000]);
+        await Task.Run(async () =>
+        {
+            var first = pair.Far.ReadAsync(buffer);
+            for (var round = 0; round < 300; round++)
+            {
+                await pair.Near.WriteAsync(chunk);
+                var read = await first;
+                await pair.Far.ReadExactlyAsync(buffer.AsMemory(read));
+
+                // Nobody writes before this returns.
+                first = pair.Far.ReadAsync(buffer);
+            }
+
+            pair.Near.CompleteWrites();
+            Check.Equal(0, await first);
+        }).Within();
+    }
+
     [Fact("two threads that are blocked in reads of one node, and a task that waits for a third stream, all get their data", Timeout = 120)]
     public static async Task ThreeReaders()
     {
