@@ -14,6 +14,8 @@ type Acknowledged =
         RoundTrip: Duration voption
         /// How long ago the youngest of those that were sent again went out for the last time; `Time.never` without any.
         Again: Duration
+        /// Packets that were found lost.
+        Lost: int
         /// Packets were found lost that call for a smaller window; at most once a round trip.
         Congested: bool
     }

@@ -72,6 +72,8 @@ module internal Arrivals =
                 // One packet that was sent again and arrived is no progress that another probe could build on.
                 if acknowledged.Fresh || acknowledged.Freed > 1 then connection.LossProbes <- 0
 
+            connection.StepLost <- connection.StepLost + acknowledged.Lost
+
             if acknowledged.Congested then
                 connection.StepCongested <- true
                 Emission.note turn Rule.FastRetransmit connection

@@ -12,6 +12,8 @@ type Acknowledgement =
         Queueing: Duration voption
         /// Packets wait where that does not show, in the peer's socket: round trips are longer, and neither direction's way is.
         Held: bool
+        /// No queue shows: what the delays vary by is less than a queue makes of them. Never while the peer measures nothing.
+        Empty: bool
     }
 
 /// Where a congestion controller plugs in. A controller is a value: each call gives the next one. Integers only.
@@ -20,7 +22,11 @@ type ICongestion =
     /// Bytes that may be in flight. Never less than one packet.
     abstract Window: int
     abstract Acknowledged: Acknowledgement -> ICongestion
-    /// Packets were lost; called at most once a round trip.
+    /// So many packets were found lost; called for each of them once, and before `Tolerates` is asked about them.
+    abstract Missed: packets: int -> ICongestion
+    /// What was found lost last is the path's noise, and no congestion: it asks for no smaller window.
+    abstract Tolerates: bool
+    /// Packets were lost, and that is not tolerated; called at most once a round trip.
     abstract Lost: unit -> ICongestion
     /// Nothing was acknowledged for a whole retransmission time-out, with that many bytes in flight.
     abstract TimedOut: flight: int -> ICongestion

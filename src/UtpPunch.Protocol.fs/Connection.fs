@@ -95,6 +95,7 @@ type internal Connection =
         // What the acknowledgements of this step add up to.
         mutable StepBytes: int
         mutable StepFlight: int
+        mutable StepLost: int
         mutable StepDifference: uint32 voption
         mutable StepTheirDifference: uint32 voption
         mutable StepCongested: bool
@@ -180,6 +181,7 @@ module internal Connection =
           Advertised = options.ReceiveBuffer
           StepBytes = 0
           StepFlight = 0
+          StepLost = 0
           StepDifference = ValueNone
           StepTheirDifference = ValueNone
           StepCongested = false
@@ -224,6 +226,13 @@ module internal Connection =
 
     /// RFC 9406, 4.2: an eighth of the round trip, but from 4 to 16 ms.
     let private heldAfter (rtt: Rtt) = max (Time.milliseconds 4) (min (Time.milliseconds 16) (rtt.Least / 8L))
+
+    /// Whether no queue shows: far less than what makes slow start stop to hurry (RFC 9406), for a short queue overflows early.
+    let isEmpty connection =
+        connection.Held = 0
+        && match queueing connection with
+           | ValueSome queueing -> queueing <= min (Time.milliseconds 8) (connection.Rtt.Least / 16L)
+           | ValueNone -> false
 
     /// Takes a round trip whose packets were under way for so long, there and back. A receive call that comes late makes the round
     /// trip longer, but no delay that is measured from when the system has received a packet.

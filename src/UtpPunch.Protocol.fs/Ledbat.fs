@@ -7,22 +7,64 @@ module private Fixed =
 
 open Fixed
 
+/// What a path loses without being full: radio, not routers. Shares are in 2^-20.
+[<Struct; NoComparison>]
+type private Noise =
+    {
+        /// Lost among the last packets.
+        Share: int
+        /// The same, but looked at anew after each answer: what a smaller window does has to show first.
+        Fresh: int
+        /// The last losses came one by one, and not as an overflowing queue makes them.
+        Scattered: bool
+        /// No queue showed when packets were last acknowledged.
+        Empty: bool
+    }
+
+module private Noise =
+    /// Packets that a share is taken over, with weights that fade.
+    let private memory = 1024
+
+    /// Two in a hundred, as in BBR (draft-ietf-ccwg-bbr: LossThresh). One in a hundred hardly ever looks like that.
+    let private tolerable = (1 <<< 20) / 50
+
+    /// Nothing is known: half of what is tolerable.
+    let none = { Share = tolerable / 2; Fresh = tolerable / 2; Scattered = true; Empty = false }
+
+    let private fade packets share = share - int (int64 share * int64 (min memory packets) / int64 memory)
+
+    let acknowledged packets empty noise =
+        { noise with Share = fade packets noise.Share; Fresh = fade packets noise.Fresh; Empty = empty }
+
+    let missed packets window noise =
+        let add share = fade packets share + (min memory packets <<< 20) / memory
+
+        { noise with
+            Share = add noise.Share
+            Fresh = add noise.Fresh
+            Scattered = packets <= 2 + window / 32 }
+
+    let answered noise = { noise with Fresh = min noise.Fresh (tolerable / 2) }
+
+    let isAll noise = noise.Empty && noise.Scattered && noise.Fresh <= tolerable && noise.Share <= 2 * tolerable
+
 /// LEDBAT (RFC 6817) with slow start. It fills the path as long as its own queue stays below the target delay, and yields to
 /// whoever makes it longer. Without delay samples (the npm package sends none) it grows and halves like Reno.
 [<Sealed>]
-type Ledbat private (packet: int, smallest: int, target: Duration, earned: int64, lent: int64, threshold: int) =
+type Ledbat
+    private (packet: int, smallest: int, target: Duration, earned: int64, lent: int64, threshold: int, noise: Noise) =
     /// What may be in flight: what acknowledgements have earned, and at least one packet (RFC 6817, 2.4.2: MIN_CWND), or two where these
     /// have grown, or where one was lost. What nobody has earned goes as the packets become smaller again.
     let scaled = max earned (max lent (int64 packet <<< scale))
 
     // RFC 6928: a first window of ten packets.
     new(packet: int, target: Duration) =
-        Ledbat(packet, packet, target, int64 (10 * packet) <<< scale, 0L, System.Int32.MaxValue)
+        Ledbat(packet, packet, target, int64 (10 * packet) <<< scale, 0L, System.Int32.MaxValue, Noise.none)
 
-    member private _.With(fresh: int64, lent: int64, threshold: int) : ICongestion =
+    member private _.With(fresh: int64, lent: int64, threshold: int, noise: Noise) : ICongestion =
         // At least a packet of the smallest size so far; the ceiling only guards the arithmetic.
         let fresh = max (int64 smallest <<< scale) (min (1L <<< 40) fresh)
-        Ledbat(packet, smallest, target, fresh, lent, threshold)
+        Ledbat(packet, smallest, target, fresh, lent, threshold, noise)
 
     static member private Two(packet: int) = int64 (2 * packet) <<< scale
 
@@ -39,6 +81,7 @@ type Ledbat private (packet: int, smallest: int, target: Duration, earned: int64
                 | ValueNone -> 0L<us>
 
             // RFC 6817, 2.4.2: a window that is not in use does not grow.
+            let noise = Noise.acknowledged ((bytes + packet - 1) / packet) acknowledgement.Empty noise
             let allowed = int64 acknowledgement.Flight + int64 (max bytes packet)
 
             // Before the first loss nobody knows how much is too much. A queue that does not show in the delay would have to overflow
@@ -47,7 +90,12 @@ type Ledbat private (packet: int, smallest: int, target: Duration, earned: int64
             let isShort = queueing * 10L < target * 9L
 
             if window < threshold && not isHeld && isShort then
-                this.With(max earned (min (earned + (int64 bytes <<< scale)) (allowed <<< scale)), lent, threshold)
+                this.With(
+                    max earned (min (earned + (int64 bytes <<< scale)) (allowed <<< scale)),
+                    lent,
+                    threshold,
+                    noise
+                )
             else
                 // cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd, with off_target between -10 and 1 and a GAIN of 1.
                 let offTarget = int64 (max (target - queueing) (-10L * target))
@@ -61,21 +109,27 @@ type Ledbat private (packet: int, smallest: int, target: Duration, earned: int64
                 let threshold = if isHeld && isShort then threshold else min threshold (max window packet)
 
                 if change > 0L then
-                    this.With(max earned (min (earned + change) (allowed <<< scale)), lent, threshold)
+                    this.With(max earned (min (earned + change) (allowed <<< scale)), lent, threshold, noise)
                 else
-                    this.With(earned + change, 0L, threshold)
+                    this.With(earned + change, 0L, threshold, noise)
+
+        member this.Missed packets =
+            let noise = Noise.missed packets (int (scaled >>> scale) / packet) noise
+            Ledbat(packet, smallest, target, earned, lent, threshold, noise)
+
+        member _.Tolerates = Noise.isAll noise
 
         member this.Lost() =
             // RFC 5681, equation 4: two packets are left, or the next loss could only show by the clock. A time-out leaves one.
             let half = max (2 * packet) (int (scaled >>> scale) / 2)
-            this.With(max (Ledbat.Two smallest) (earned / 2L), Ledbat.Two packet, half)
+            this.With(max (Ledbat.Two smallest) (earned / 2L), Ledbat.Two packet, half, Noise.answered noise)
 
         member this.TimedOut flight =
             // RFC 5681, 3.1: once for all time-outs in a row. After the first one nothing is left to be halved.
             let isAgain = int (scaled >>> scale) <= packet && threshold < System.Int32.MaxValue
-            this.With(0L, 0L, max (2 * packet) (if isAgain then threshold else flight / 2))
+            this.With(0L, 0L, max (2 * packet) (if isAgain then threshold else flight / 2), noise)
 
         member _.Resized size =
             let two = Ledbat.Two size
             let lent = if size > packet then two else min lent two
-            Ledbat(size, min size smallest, target, earned, lent, threshold)
+            Ledbat(size, min size smallest, target, earned, lent, threshold, noise)

@@ -45,6 +45,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
     /// tells of the round trip only if it is an ordinary one.
     member val LastAgain = unmeasured with get, set
 
+    member _.PeerSacks = evidence.PeerSacks
     member _.OverdueAt = evidence.OverdueAt
     member _.Next = next
     member _.Oldest = oldest
@@ -154,12 +155,9 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
 
         bytes
 
-    /// Marks what the bits cover. Bit 0 is `ackNr + 2`.
+    /// Marks what the bits cover.
     member private this.Select(ackNr: SeqNr, sack: Bytes, now: Instant, rtt: Rtt, youngest: byref<Instant>) =
-        let bits = 8 * sack.Length
-
-        let isSet bit = bit >= 0 && bit < bits && sack.Array[sack.Offset + (bit >>> 3)] &&& (1uy <<< (bit &&& 7)) <> 0uy
-
+        let bits = Sack.bits sack
         let mutable bytes = 0
         let mutable index = 0
 
@@ -170,10 +168,10 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
             if run.Mark = Mark.Sacked || start + run.Count <= 0 then
                 index <- index + 1
             else
-                let covered = isSet start
+                let covered = Sack.names start sack
                 let mutable count = 1
 
-                while count < run.Count && isSet (start + count) = covered do
+                while count < run.Count && Sack.names (start + count) sack = covered do
                     count <- count + 1
 
                 Runs.split index count &runs
@@ -198,7 +196,6 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         runs[index] <- run.Marked Mark.Lost
 
     member private this.FindLost(now: Instant, rtt: Rtt) =
-        let mutable found = false
         let mutable behind = 0
 
         for index = runs.Count - 1 downto 0 do
@@ -206,13 +203,9 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
 
             match run.Mark with
             | Mark.Sacked -> behind <- behind + run.Count
-            | Mark.InFlight when evidence.IsLost(run, behind, now, rtt) ->
-                this.Lose index
-                found <- true
+            | Mark.InFlight when evidence.IsLost(run, behind, now, rtt) -> this.Lose index
             | Mark.InFlight
             | Mark.Lost -> ()
-
-        found
 
     member private this.FindHeadLost(freed: int, now: Instant, rtt: Rtt) =
         let head = runs[0]
@@ -221,23 +214,16 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         if head.Mark = Mark.InFlight && evidence.IsHeadLost(head, this.Recover.IsNone, isPartial, now, rtt) then
             Runs.split 0 1 &runs
             this.Lose 0
-            true
-        else
-            false
 
     member private this.Find(freed: int, now: Instant, rtt: Rtt) =
         evidence.OverdueAt <- Time.never
 
         // What is sent against a closed window is dropped there and acknowledged with the old number: no loss.
-        if this.Packets = 0 || this.Probing then
-            false
-        else
-            let head = not evidence.PeerSacks && this.FindHeadLost(freed, now, rtt)
+        if this.Packets > 0 && not this.Probing then
+            if not evidence.PeerSacks then this.FindHeadLost(freed, now, rtt)
 
             if this.SackedPackets > 0 || this.AgainInFlight > 0 || evidence.OvertakenTo.IsSome then
-                this.FindLost(now, rtt) || head
-            else
-                head
+                this.FindLost(now, rtt)
 
     /// A probe was answered: what went out before it, and is older than a round trip, is lost, unless the peer said that it holds it.
     member private this.LoseBefore(order: int64, now: Instant, rtt: Rtt) =
@@ -269,8 +255,8 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
 
                 // The probe has repaired a loss (RFC 8985, 7.4).
                 repaired
-            elif bit >= 0 && bit < 8 * sack.Length then
-                if sack.Array[sack.Offset + (bit >>> 3)] &&& (1uy <<< (bit &&& 7)) <> 0uy then
+            elif bit >= 0 && bit < Sack.bits sack then
+                if Sack.names bit sack then
                     this.LossProbe <- ValueNone
                     repaired && this.LoseBefore(order, now, rtt)
                 else
@@ -283,11 +269,11 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
                 false
         | ValueNone -> false
 
-    /// Several losses within one round trip are one congestion.
-    member private this.Congest(lost: bool) =
-        if lost then this.LossProbe <- ValueNone
+    /// Whether packets were found lost, and were not in the round trip before: several losses within one are one congestion.
+    member private this.Congest(lost: int) =
+        if lost > 0 then this.LossProbe <- ValueNone
 
-        let congested = lost && this.RecoveryEnd.IsNone
+        let congested = lost > 0 && this.RecoveryEnd.IsNone
 
         if congested then
             this.RecoveryEnd <- ValueSome next
@@ -295,7 +281,15 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
 
         congested
 
-    member this.FindOverdue(now: Instant, rtt: Rtt) = this.Congest(this.Find(0, now, rtt))
+    /// What was lost last was no congestion: the next loss may be one, also within this round trip.
+    member this.Tolerate() = this.RecoveryEnd <- ValueNone
+
+    /// Holds for lost what is overdue, and gives how many packets that are, and whether they call for a smaller window.
+    member this.FindOverdue(now: Instant, rtt: Rtt) =
+        let before = this.LostPackets
+        this.Find(0, now, rtt)
+        let lost = this.LostPackets - before
+        struct (lost, this.Congest lost)
 
     member this.Acknowledge(now: Instant, rtt: Rtt, ackNr: SeqNr, sack: Bytes, isBare: bool) =
         let freed = ackNr - oldest + 1
@@ -329,8 +323,11 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         if freed > 0 then evidence.Duplicates <- 0
         elif isBare && this.Packets > 0 then evidence.Duplicates <- evidence.Duplicates + 1
 
-        let found = this.Find(freed, now, rtt)
-        let lost = this.FindProbed(freed, ackNr, sack, isBare, now, rtt) || found
+        let before = this.LostPackets
+        this.Find(freed, now, rtt)
+        // A probe that was answered has repaired a loss which nothing had shown before.
+        let probed = this.FindProbed(freed, ackNr, sack, isBare, now, rtt)
+        let lost = max (this.LostPackets - before) (if probed then 1 else 0)
 
         { Freed = freed
           Bytes = bytes
@@ -343,6 +340,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
                 ValueSome(now - youngest)
             else
                 ValueNone
+          Lost = lost
           Congested = this.Congest lost }
 
     /// Everything in flight counts as lost.

@@ -210,5 +210,7 @@ module Sender =
     let isBlocked (sender: Sender) = sender.IsBlocked
     let probeLoss now highest (sender: Sender) = sender.Board.ProbeLoss(now, highest)
     let overdueAt (sender: Sender) = sender.Board.OverdueAt
+    let isTolerant (sender: Sender) = sender.Board.PeerSacks
+    let tolerate (sender: Sender) = sender.Board.Tolerate()
     let findOverdue now rtt (sender: Sender) = sender.Board.FindOverdue(now, rtt)
     let timeOut (sender: Sender) = sender.Board.TimeOut()

@@ -31,6 +31,17 @@ module internal Settling =
             connection.StepTheirDifference <- ValueNone
         | ValueNone, _ -> ()
 
+    /// So many packets were found lost, and the first of them in this round trip or not.
+    let private lose turn lost isFirst connection =
+        if lost > 0 then connection.Congestion <- connection.Congestion.Missed lost
+
+        if isFirst then
+            if connection.Congestion.Tolerates && Sender.isTolerant connection.Sender then
+                Emission.note turn Rule.LossTolerated connection
+                Sender.tolerate connection.Sender
+            else
+                connection.Congestion <- connection.Congestion.Lost()
+
     /// Delay and congestion, once for all packets of the step.
     let private fold turn connection =
         foldDelays turn connection
@@ -41,14 +52,15 @@ module internal Settling =
                     { Bytes = connection.StepBytes
                       Flight = connection.StepFlight
                       Queueing = Connection.queueing connection
-                      Held = Connection.isHeld connection }
+                      Held = Connection.isHeld connection
+                      Empty = Connection.isEmpty connection }
 
             connection.BytesAcknowledged <- connection.BytesAcknowledged + int64 connection.StepBytes
             connection.StepBytes <- 0
 
-        if connection.StepCongested then
-            connection.Congestion <- connection.Congestion.Lost()
-            connection.StepCongested <- false
+        lose turn connection.StepLost connection.StepCongested connection
+        connection.StepLost <- 0
+        connection.StepCongested <- false
 
     /// Time-outs in a row without which no stream is given up: as many as fit into the time, four at most.
     let private triesBeforeGivingUp (options: StreamOptions) =
@@ -140,12 +152,12 @@ module internal Settling =
 
             connection.LossProbeAt <- Time.never
         else
-            if
-                turn.Now >= Sender.overdueAt connection.Sender
-                && Sender.findOverdue turn.Now connection.Rtt connection.Sender
-            then
-                Emission.note turn Rule.FastRetransmit connection
-                connection.Congestion <- connection.Congestion.Lost()
+            if turn.Now >= Sender.overdueAt connection.Sender then
+                let struct (lost, isFirst) = Sender.findOverdue turn.Now connection.Rtt connection.Sender
+
+                if isFirst then Emission.note turn Rule.FastRetransmit connection
+
+                lose turn lost isFirst connection
 
             if turn.Now >= connection.LossProbeAt then
                 connection.LossProbeAt <- Time.never
@@ -258,7 +270,7 @@ module internal Settling =
         | Phase.Open -> settleOpen turn connection
         | Phase.Lingering ->
             if turn.Now >= connection.ExpiresAt then connection.Phase <- Phase.Dead
-            elif connection.AckNow then Emission.state turn connection
+            elif connection.AckNow || turn.Now >= connection.EchoAt then Emission.state turn connection
         | Phase.Dead -> ()
 
     let deadline connection =
@@ -277,5 +289,5 @@ module internal Settling =
             |> min (idleAt connection)
             |> min (releaseAt connection)
             |> min (keepAliveAt connection)
-        | Phase.Lingering -> connection.ExpiresAt
+        | Phase.Lingering -> min connection.ExpiresAt connection.EchoAt
         | Phase.Dead -> Time.never

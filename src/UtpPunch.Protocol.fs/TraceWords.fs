@@ -111,6 +111,7 @@ module internal TraceWords =
         | Rule.ResetAccepted -> "ResetAccepted"
         | Rule.ResetSuppressed -> "ResetSuppressed"
         | Rule.FastRetransmit -> "FastRetransmit"
+        | Rule.LossTolerated -> "LossTolerated"
         | Rule.RetransmitTimeout -> "RetransmitTimeout"
         | Rule.LossProbe -> "LossProbe"
         | Rule.WindowProbe -> "WindowProbe"

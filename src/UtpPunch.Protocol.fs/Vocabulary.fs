@@ -180,6 +180,8 @@ type Rule =
     | ResetSuppressed
     /// Packets were declared lost by (selective) acknowledgements.
     | FastRetransmit
+    /// Packets were lost without a queue, and few of many: they are sent again, and the congestion window stays what it is.
+    | LossTolerated
     /// The retransmission timer fired.
     | RetransmitTimeout
     /// The oldest packet was sent again ahead of the retransmission timer, to provoke an acknowledgement.

@@ -29,6 +29,14 @@ type Malformed =
     | Extension = 2
 
 // type and version 1 | extension 1 | connection id 2 | timestamp 4 | difference 4 | window 4 | seq_nr 2 | ack_nr 2
+module Sack =
+    let bits (sack: Bytes) = 8 * sack.Length
+
+    let names bit (sack: Bytes) =
+        bit >= 0
+        && bit < bits sack
+        && sack.Array[sack.Offset + (bit >>> 3)] &&& (1uy <<< (bit &&& 7)) <> 0uy
+
 module Wire =
     [<Literal>]
     let HeaderLength = 20

@@ -42,6 +42,7 @@ module Marks =
           "Duplicate"
           "SACK emitted"
           "FastRetransmit"
+          "LossTolerated"
           "RetransmitTimeout"
           "LossProbe"
           "KeepAlive"

@@ -11,7 +11,11 @@ let private fresh () : ICongestion = Ledbat(packet, target)
 
 let private acked bytes flight queueingMs (congestion: ICongestion) =
     congestion.Acknowledged
-        { Bytes = bytes; Flight = flight; Queueing = ValueSome(Time.milliseconds queueingMs); Held = false }
+        { Bytes = bytes
+          Flight = flight
+          Queueing = ValueSome(Time.milliseconds queueingMs)
+          Held = false
+          Empty = false }
 
 /// A round trip's worth of acknowledgements, two packets each, with the window in use.
 let private roundTrip queueingMs (congestion: ICongestion) =
@@ -95,7 +99,11 @@ let private ledbat =
           "while packets wait in the peer's socket, the first slow start is in no hurry; when they no longer do, it goes on" {
           let held bytes (congestion: ICongestion) =
               congestion.Acknowledged
-                  { Bytes = bytes; Flight = congestion.Window; Queueing = ValueSome 0L<us>; Held = true }
+                  { Bytes = bytes
+                    Flight = congestion.Window
+                    Queueing = ValueSome 0L<us>
+                    Held = true
+                    Empty = false }
 
           let start = roundTrip 0 (fresh ())
           let waiting = held start.Window start
@@ -138,7 +146,11 @@ let private ledbat =
 
           let grown =
               congestion.Acknowledged
-                  { Bytes = congestion.Window; Flight = congestion.Window; Queueing = ValueNone; Held = false }
+                  { Bytes = congestion.Window
+                    Flight = congestion.Window
+                    Queueing = ValueNone
+                    Held = false
+                    Empty = false }
 
           Expect.equal (grown.Window - congestion.Window) packet "growth"
       } ]

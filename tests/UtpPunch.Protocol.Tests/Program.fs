@@ -16,6 +16,7 @@ let main args =
           Handshake.tests
           Flow.tests
           Tails.tests
+          Noise.tests
           Closing.tests
           Hostile.tests
           Monkey.tests

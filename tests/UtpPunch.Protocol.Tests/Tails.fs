@@ -171,6 +171,10 @@ let private shares =
           test $"{count} streams share a short queue fairly" {
               share fixedSize (slow 2_500_000 40) 0L<us> count (Time.seconds 5) (Time.seconds 15) false
           }
+      test "16 streams share a queue of four milliseconds fairly" {
+          let link = { slow 12_500_000 4 with Delay = Time.milliseconds 20 }
+          share fixedSize link 0L<us> 16 (Time.seconds 5) (Time.seconds 15) false
+      }
       test "64 streams share a queue that their delays do not show" {
           share fixedSize (slow 20_000_000 100) 0L<us> 64 (Time.seconds 1) (Time.seconds 5) true
       }

@@ -100,7 +100,7 @@ let private live (life: Life) =
             queueing <- Math.Clamp(queueing + random.Next(-step, step + 1), 0, 1_500 * life.TargetMs)
             let bytes = min (max 1 flight) (1 + random.Next(life.Packet * (if random.Next 10 = 0 then 64 else 4)))
             let sample = if life.Measured then ValueSome(Time.microseconds (int64 queueing)) else ValueNone
-            core <- core.Acknowledged { Bytes = bytes; Flight = flight; Queueing = sample; Held = false }
+            core <- core.Acknowledged { Bytes = bytes; Flight = flight; Queueing = sample; Held = false; Empty = false }
 
             twins <-
                 twins

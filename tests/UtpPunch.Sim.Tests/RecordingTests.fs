@@ -21,7 +21,7 @@ let private adverse =
             Duplication = 100
             Corruption = 50
             Harm = Harm.Anywhere
-            Cuts = [ { From = Time.milliseconds 200; Until = Time.milliseconds 700 } ] }
+            Cuts = [ { From = Time.milliseconds 50; Until = Time.milliseconds 700 } ] }
 
     let clock =
         { Scenario.clock with
