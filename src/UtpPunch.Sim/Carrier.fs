@@ -43,6 +43,7 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
     let mutable gilbertBad = false
     /// RED's average of the queue, in 1/512 bytes.
     let mutable average = 0L
+    let mutable idleSince = 0L<us>
     // CoDel, RFC 8289, 5: names as there.
     let mutable firstAbove = Time.never
     let mutable dropNext = 0L<us>
@@ -197,7 +198,15 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
         else
             false
 
-    let redDrops least most =
+    /// While nothing waits the average falls as if full packets had left meanwhile (Floyd and Jacobson 1993), or a queue that was full
+    /// once would go on dropping what comes to an empty one.
+    let redDrops least most (now: Instant) =
+        if waiting.Count = 0 then
+            let left = int64 (now - idleSince) / 1500L * int64 (Path.rateAt now path) / 1_000_000L
+
+            for _ in 1L .. min 1_000L left do
+                average <- average - average / 64L
+
         average <- average + (int64 waitingBytes * 512L - average) / 512L * 8L
         let mean = average / 512L
 
@@ -216,7 +225,7 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
             | Queue.Tail limit
             | Queue.CoDel limit -> waitingBytes + size <= max limit size
             | Queue.TailPackets limit -> waiting.Count < max 1 limit
-            | Queue.Red(least, most) -> not (redDrops least most) && waitingBytes + size <= max (2 * most) size
+            | Queue.Red(least, most) -> not (redDrops least most now) && waitingBytes + size <= max (2 * most) size
             | Queue.Head limit ->
                 // The one that is being sent stays.
                 while waiting.Count > 1 && waitingBytes + size > limit do
@@ -278,4 +287,4 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
         else
             deliver now datagram (now - datagram.QueuedAt)
 
-        if waiting.Count > 0 then serve now
+        if waiting.Count > 0 then serve now else idleSince <- now
