@@ -11,9 +11,13 @@ internal sealed partial class Engine
     /// <summary>Null when nothing is recorded.</summary>
     public Recorder? Recorder => _recorder;
 
+    /// <summary>Whether older states are recorded with what streams carry, so that nothing that was written or received may be written over.
+    /// Recorded hashes are all that a trace has of it otherwise, and its states have zeroes there.</summary>
+    public bool KeepsContent => Settings.Trace is { Payload: UtpTracePayload.Full };
+
     /// <summary>A copy of the recorder's segments, as a trace of this node.</summary>
     public Recording Record(Recorder.Segment[] segments) =>
-        new(segments, _traced, Settings.Trace is { Payload: UtpTracePayload.Full });
+        new(segments, _traced, KeepsContent);
 
     private Effect[] StepRecorded(Recorder recorder, long now, Event[] events, out Node node)
     {

@@ -50,7 +50,7 @@ internal sealed partial class Engine
         var now = Clock.Now;
         _node = NodeModule.Create(settings.Node, new Bytes(seed), now);
         _traced = new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Bytes(seed), now);
-        _recorder = settings.Trace is { } trace ? new Recorder(trace.Capacity, trace.Payload == UtpTracePayload.Full, _node) : null;
+        _recorder = settings.Trace is { } trace ? new Recorder(trace.Capacity, KeepsContent, _node) : null;
         _thread = new Thread(Run) { IsBackground = true, Name = $"utp {transport.LocalEndPoint}" };
     }
 
@@ -341,10 +341,10 @@ internal sealed partial class Engine
         }
     }
 
-    // What was received in this turn and has not been kept by a reader is free again. A trace may hold on to any of it.
+    // What was received in this turn and has not been kept by a reader is free again.
     private void ReleaseSlabs()
     {
-        if (_recorder is null)
+        if (!KeepsContent)
         {
             foreach (var slab in _slabs)
             {

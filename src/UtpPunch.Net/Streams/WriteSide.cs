@@ -35,7 +35,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         _stream = stream;
         _buffer = buffer;
         _maxPayload = maxPayload;
-        _bytes = new WrittenBytes(maxPayload, stream.Engine.Recorder is null);
+        _bytes = new WrittenBytes(maxPayload, !stream.Engine.KeepsContent);
 
         _least = LeastRoom();
         _limit = buffer;
