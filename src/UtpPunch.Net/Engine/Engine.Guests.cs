@@ -208,7 +208,7 @@ internal sealed partial class Engine
     // The engine's own thread stands back while a guest serves the node, and for a moment longer. Says whether it did.
     private bool MakeWay()
     {
-        if (Volatile.Read(ref _guest) == 0 && (Clock.Now - Volatile.Read(ref _guestLeft) >= Grace || Volatile.Read(ref _waiters) > 0))
+        if (!HasGuest && (Clock.Now - Volatile.Read(ref _guestLeft) >= Grace || Volatile.Read(ref _waiters) > 0))
         {
             return false;
         }
@@ -219,22 +219,23 @@ internal sealed partial class Engine
             Interlocked.MemoryBarrier();
             if (IsOver)
             {
+                Volatile.Write(ref _parked, false);
                 return true;
             }
 
             // A guest that comes and goes need not wake us each time; one that stays does when it leaves.
-            if (Volatile.Read(ref _guest) == 1 && Clock.Now - Volatile.Read(ref _guestCame) >= Grace)
+            if (HasGuest && Clock.Now - Volatile.Read(ref _guestCame) >= Grace)
             {
                 Volatile.Write(ref _dozes, true);
                 Interlocked.MemoryBarrier(); // It looks at this after it has left; we the other way round.
-                if (Volatile.Read(ref _guest) == 1)
+                if (HasGuest)
                 {
                     Monitor.Wait(_parking, LongestParking);
                 }
 
                 Volatile.Write(ref _dozes, false);
             }
-            else if (Volatile.Read(ref _guest) == 1 || Volatile.Read(ref _waiters) == 0)
+            else if (HasGuest || Volatile.Read(ref _waiters) == 0)
             {
                 Monitor.Wait(_parking, GraceMilliseconds);
             }

@@ -11,19 +11,18 @@ namespace UtpPunch;
 /// <remarks>It is its own lock, and the stream's: nobody else has the object.</remarks>
 internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
 {
-    // A window that is smaller by an eighth stalls nobody, and telling the engine of every read would cost more than the reads.
-    private readonly int _reportAt = Math.Max(1, buffer / 8);
     // So much at once comes in bulk: there is more behind it.
     private const int Much = 32 * 1024;
 
+    // A window that is smaller by an eighth stalls nobody, and telling the engine of every read would cost more than the reads.
+    private readonly int _reportAt = Math.Max(1, buffer / 8);
     private ReceivedBytes _bytes;
     private Wait? _wait;
     private Failure? _failure;
     private int _unreported;
     private bool _reading;
     private bool _waiting;
-    private bool _blocked;
-    private int _driver;
+    private Standstill _standstill;
     private bool _ended;
     private bool _disposed;
     private bool _deaf;
@@ -50,7 +49,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
 
         try
         {
-            WaitBlocking(timeoutMs);
+            _standstill.Wait(this, stream.Engine, Clock.Now, timeoutMs, "read", stream.RemoteEndPoint);
             return Take(target);
         }
         finally
@@ -271,58 +270,6 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
         }
     }
 
-    private void WaitBlocking(int timeoutMs)
-    {
-        var started = Clock.Now;
-        lock (this)
-        {
-            if (IsReady)
-            {
-                return;
-            }
-
-            stream.Engine.ThrowIfInTurn();
-            _driver = Environment.CurrentManagedThreadId;
-        }
-
-        // Who waits may as well look at the socket; if another thread does, it will wake us.
-        try
-        {
-            stream.Engine.Drive(this, timeoutMs == Timeout.Infinite ? long.MaxValue : started + (timeoutMs * 1000L));
-        }
-        finally
-        {
-            Volatile.Write(ref _driver, 0);
-        }
-
-        lock (this)
-        {
-            if (IsReady)
-            {
-                return;
-            }
-
-            _blocked = true;
-            stream.Engine.BeginWaiting();
-            try
-            {
-                while (!IsReady)
-                {
-                    var left = timeoutMs == Timeout.Infinite ? timeoutMs : Math.Max(0, timeoutMs - (int)Clock.Since(started).TotalMilliseconds);
-                    if (left == 0 || (!Monitor.Wait(this, left) && !IsReady))
-                    {
-                        throw Failure.TimedOut("read", timeoutMs, stream.RemoteEndPoint);
-                    }
-                }
-            }
-            finally
-            {
-                stream.Engine.EndWaiting();
-                _blocked = false;
-            }
-        }
-    }
-
     // Whether a read still waits; if so, it is the caller's to complete.
     private bool Withdraw()
     {
@@ -349,16 +296,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
     // Under the lock. True says that the waiting task is ours to complete, once the lock is released.
     private bool Awaken()
     {
-        if (_blocked)
-        {
-            Monitor.PulseAll(this);
-        }
-
-        if (_driver != 0 && _driver != Environment.CurrentManagedThreadId)
-        {
-            stream.Engine.WakeGuest(); // It waits on the socket, where nothing need come.
-        }
-
+        _standstill.Wake(this, stream.Engine);
         if (!_waiting)
         {
             return false;

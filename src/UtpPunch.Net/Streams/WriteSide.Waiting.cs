@@ -6,8 +6,7 @@ namespace UtpPunch;
 internal sealed partial class WriteSide
 {
     private Wait? _wait;
-    private bool _blocked;
-    private int _driver;
+    private Standstill _standstill;
     private int _blockedFor;
 
     bool Engine.IReadiness.IsReady
@@ -56,69 +55,14 @@ internal sealed partial class WriteSide
         ThreadPool.UnsafeQueueUserWorkItem(wait, preferLocal: false);
     }
 
-    // Under the lock: a synchronous write that waits is to look again, wherever it waits.
-    private void Unblock()
-    {
-        if (_blocked)
-        {
-            Monitor.PulseAll(this);
-        }
-
-        if (_driver != 0 && _driver != Environment.CurrentManagedThreadId)
-        {
-            _stream.Engine.WakeGuest();
-        }
-    }
-
     private void WaitBlocking(int wanted, long started, int timeoutMs)
     {
         lock (this)
         {
             _blockedFor = wanted;
-            if (IsUnblocked)
-            {
-                return;
-            }
-
-            _stream.Engine.ThrowIfInTurn();
-            _driver = Environment.CurrentManagedThreadId;
         }
 
-        try
-        {
-            _stream.Engine.Drive(this, timeoutMs == Timeout.Infinite ? long.MaxValue : started + (timeoutMs * 1000L));
-        }
-        finally
-        {
-            Volatile.Write(ref _driver, 0);
-        }
-
-        lock (this)
-        {
-            if (IsUnblocked)
-            {
-                return;
-            }
-
-            _blocked = true;
-            _stream.Engine.BeginWaiting();
-            try
-            {
-                while (!IsUnblocked)
-                {
-                    var left = timeoutMs == Timeout.Infinite ? timeoutMs : Math.Max(0, timeoutMs - (int)Clock.Since(started).TotalMilliseconds);
-                    if (left == 0 || (!Monitor.Wait(this, left) && !IsUnblocked))
-                    {
-                        throw Failure.TimedOut("write", timeoutMs, _stream.RemoteEndPoint);
-                    }
-                }
-            }
-            finally
-            {
-                _stream.Engine.EndWaiting();
-                _blocked = false;
-            }
-        }
+        _standstill.Wait(this, _stream.Engine, started, timeoutMs, "write", _stream.RemoteEndPoint);
     }
 
     /// <summary>A write that waits. Made for the first that has to, and used again by those after it.</summary>

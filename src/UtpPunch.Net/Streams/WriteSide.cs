@@ -181,7 +181,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
             _limit = _entered + room;
             _bytes.Recycle(Acknowledged);
             CompleteDrains(Acknowledged);
-            Unblock();
+            _standstill.Wake(this, _stream.Engine);
         }
 
         GoOn();
@@ -204,7 +204,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         {
             _failure ??= failure;
             _drains?.Fail(_failure.ToException());
-            Unblock();
+            _standstill.Wake(this, _stream.Engine);
         }
 
         GoOn();
@@ -218,7 +218,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
             _disposed = true;
             _sealed = true;
             _drains?.Fail(new ObjectDisposedException(typeof(UtpStream).FullName));
-            Unblock();
+            _standstill.Wake(this, _stream.Engine);
         }
 
         GoOn();
