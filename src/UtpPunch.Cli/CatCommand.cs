@@ -24,19 +24,9 @@ internal sealed record CatOptions
 /// <summary>The command line of `utp cat`; what it does stands in <see cref="Cat"/>.</summary>
 internal static class CatCommand
 {
-    private static readonly Argument<string?> Host = new("HOST")
-    {
-        Description = "The name or the address of the peer to dial.",
-        Arity = ArgumentArity.ZeroOrOne,
-        CustomParser = Words.Host,
-    };
+    private static readonly Argument<string?> Host = PeerWords.Host("The name or the address of the peer to dial.");
 
-    private static readonly Argument<int?> Port = new("PORT")
-    {
-        Description = "Its UDP port.",
-        Arity = ArgumentArity.ZeroOrOne,
-        CustomParser = Words.Port,
-    };
+    private static readonly Argument<int?> Port = PeerWords.Port();
 
     private static readonly Option<bool> Listen = new("--listen", "-l")
     {
@@ -45,12 +35,7 @@ internal static class CatCommand
 
     private static readonly MeetingWords Meeting = new();
 
-    private static readonly Option<IPEndPoint?> Bind = new("--bind", "-b")
-    {
-        Description = "The address and the port of this side. By default all addresses, and a port that the system chooses.",
-        HelpName = "IP:PORT",
-        CustomParser = Words.EndPoint,
-    };
+    private static readonly Option<IPEndPoint?> Bind = PeerWords.Bind();
 
     private static readonly Option<UtpDialect> Dialect = new("--dialect", "-d")
     {

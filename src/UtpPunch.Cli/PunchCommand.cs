@@ -24,19 +24,9 @@ internal static class PunchCommand
 {
     private const int DefaultAttempts = 10;
 
-    private static readonly Argument<string?> Host = new("HOST")
-    {
-        Description = "With --legacy: the name or the address of the peer.",
-        Arity = ArgumentArity.ZeroOrOne,
-        CustomParser = Words.Host,
-    };
+    private static readonly Argument<string?> Host = PeerWords.Host("With --legacy: the name or the address of the peer.");
 
-    private static readonly Argument<int?> Port = new("PORT")
-    {
-        Description = "Its UDP port.",
-        Arity = ArgumentArity.ZeroOrOne,
-        CustomParser = Words.Port,
-    };
+    private static readonly Argument<int?> Port = PeerWords.Port();
 
     private static readonly MeetingWords Meeting = new();
 
@@ -59,12 +49,7 @@ internal static class PunchCommand
         CustomParser = Words.Attempts,
     };
 
-    private static readonly Option<IPEndPoint?> Bind = new("--bind", "-b")
-    {
-        Description = "The address and the port of this side. By default all addresses, and a port that the system chooses.",
-        HelpName = "IP:PORT",
-        CustomParser = Words.EndPoint,
-    };
+    private static readonly Option<IPEndPoint?> Bind = PeerWords.Bind();
 
     private static readonly Option<bool> Json = new("--json") { Description = "Say it in lines of JSON." };
 

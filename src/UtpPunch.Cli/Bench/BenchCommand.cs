@@ -6,31 +6,16 @@ namespace UtpPunch.Cli.Bench;
 /// <summary>The command line of `utp bench`, and the hidden one with which it starts the processes that play in it.</summary>
 internal static class BenchCommand
 {
-    private static readonly Argument<string?> Host = new("HOST")
-    {
-        Description = "The machine on which `utp bench --listen` runs. Without it, both ends run on this one.",
-        Arity = ArgumentArity.ZeroOrOne,
-        CustomParser = Words.Host,
-    };
+    private static readonly Argument<string?> Host = PeerWords.Host("The machine on which `utp bench --listen` runs. Without it, both ends run on this one.");
 
-    private static readonly Argument<int?> Port = new("PORT")
-    {
-        Description = "Its UDP port.",
-        Arity = ArgumentArity.ZeroOrOne,
-        CustomParser = Words.Port,
-    };
+    private static readonly Argument<int?> Port = PeerWords.Port();
 
     private static readonly Option<bool> Listen = new("--listen", "-l")
     {
         Description = "Be the other end for whoever comes, until Ctrl-C, and print the address on standard error.",
     };
 
-    private static readonly Option<IPEndPoint?> Bind = new("--bind", "-b")
-    {
-        Description = "The address and the port of this side. By default all addresses, and a port that the system chooses.",
-        HelpName = "IP:PORT",
-        CustomParser = Words.EndPoint,
-    };
+    private static readonly Option<IPEndPoint?> Bind = PeerWords.Bind();
 
     private static readonly Option<bool> Json = new("--json")
     {
