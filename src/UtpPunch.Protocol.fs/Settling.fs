@@ -269,8 +269,10 @@ module internal Settling =
         | Phase.SynReceived -> Handshake.settle turn connection
         | Phase.Open -> settleOpen turn connection
         | Phase.Lingering ->
-            if turn.Now >= connection.ExpiresAt then connection.Phase <- Phase.Dead
-            elif connection.AckNow || turn.Now >= connection.EchoAt then Emission.state turn connection
+            if turn.Now >= connection.ExpiresAt then
+                connection.Phase <- Phase.Dead
+            elif connection.AckNow || turn.Now >= connection.EchoAt then
+                Emission.state turn connection
         | Phase.Dead -> ()
 
     let deadline connection =

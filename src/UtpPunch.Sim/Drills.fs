@@ -8,11 +8,12 @@ open UtpPunch.Protocol
 module Drills =
     let private fail property why = Check.fail property why
 
-    let private opened () =
-        let puppet = Puppet 1UL
+    let private openedBy (puppet: Puppet) =
         puppet.Connect()
         puppet.Answer()
         puppet
+
+    let private opened () = openedBy (Puppet 1UL)
 
     /// S9: any bytes are a packet or none, and a packet is the same bytes again.
     let private decoder () =
@@ -282,9 +283,10 @@ module Drills =
         if puppet.Stream.CongestionWindow > before then
             fail "P1" $"acknowledgements that acknowledge nothing raise cwnd from {before}"
 
-    /// P3: two losses of one round trip are one congestion. And what a selective acknowledgement named is not sent again.
+    /// P3: two losses of one round trip are one congestion, where no delay is measured that could show that there is none. And what a
+    /// selective acknowledgement named is not sent again.
     let private twoLosses () =
-        let puppet = opened ()
+        let puppet = openedBy (Puppet(1UL, Difference = 0u))
         puppet.Write 60_000
         puppet.Wait(Time.milliseconds 20)
         let before = puppet.Stream.CongestionWindow

@@ -55,10 +55,17 @@ let private milder (scenario: Scenario) =
       "forgery", { scenario with Forgery = { Strange = 0; Spoofed = 0; Hints = 0 } } ]
     |> List.filter (fun (_, changed) -> changed <> scenario)
 
+/// What a campaign begins with, before it draws.
+let private fixedOnes =
+    [ for struct (name, drill) in Drills.all do
+          test $"drill: {name}" { Expect.equal (Drills.check drill) ValueNone "what is broken" } ]
+
 let tests =
     testList
         "random scenarios"
-        [ testPropertyWithConfig (config 200) "200 random scenarios keep every property" (fun it -> check it.Scenario)
+        [ testList "drills" fixedOnes
+
+          testPropertyWithConfig (config 200) "200 random scenarios keep every property" (fun it -> check it.Scenario)
 
           testPropertyWithConfig
               (config 500)
