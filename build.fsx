@@ -213,7 +213,7 @@ let runTests arguments (name, title: string, variables, own) =
 /// The runs of a test executable: what it is called, variables of its environment, and arguments of its own. What carries streams over
 /// sockets runs once for each transport that the system has, each run being tests of their own.
 let runsOf name =
-    let over transport own = name, $"{name} over {transport}", [ "UTP_TRANSPORT", transport ], own
+    let over transport own = name, $"{name} over {transport}", [ ("UTP_TRANSPORT", transport) ], own
 
     match name with
     | "UtpPunch.Net.Tests" when OperatingSystem.IsLinux() -> [ over "linux" []; over "managed" [] ]
@@ -221,7 +221,7 @@ let runsOf name =
     // peers that are gone, the tool's words, traces, pages, STUN, the NATs of the kernel. Over the managed transport those run that
     // are marked `CarriesStreams`: streams with the npm packages both ways, half-closed and aborted ones, `utp cat`, a meeting.
     | "UtpPunch.Interop.Tests" when OperatingSystem.IsLinux() -> [ over "linux" []; over "managed" [ "--streams" ] ]
-    | _ -> [ name, name, [], [] ]
+    | _ -> [ (name, name, [], []) ]
 
 let runAllTests arguments =
     build "UtpPunch.sln"
