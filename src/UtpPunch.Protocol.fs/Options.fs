@@ -75,12 +75,13 @@ module StreamOptions =
         { bep29 with PacketSize = packetSize; LargestPacket = packetSize; PacketWindow = 63 }
 
 module NodeOptions =
-    // libutp's keep-alive is the first thing that a silent libutp dialler sends, 29 s after the SYN-ACK: half-open streams wait longer.
+    // libutp's keep-alive is the first thing that a silent libutp dialler sends, 29 s after the SYN-ACK, and our own diallers confirm for the
+    // last time after 31: half-open streams wait longer, also for one whose timers are late.
     let standard =
         { Dialect = Dialect.Bep29
           MaxConnections = 16384
           MaxHalfOpen = 256
-          HalfOpenTimeout = Time.seconds 32
+          HalfOpenTimeout = Time.seconds 40
           Bep29 = StreamOptions.bep29
           UtpPunch = StreamOptions.utpPunch }
 

@@ -12,8 +12,8 @@ internal sealed record BenchSettings
     /// <value>How long each is measured in its turn, where that goes by time.</value>
     public TimeSpan Time { get; init; } = TimeSpan.FromSeconds(UsualSeconds);
 
-    /// <value>What goes before, until the compiler has seen what is hot and windows are open.</value>
-    public TimeSpan WarmUp => Time / 2;
+    /// <value>What goes before, until the compiler has seen what is hot and windows are open: two busy cores take nearly two seconds for it.</value>
+    public TimeSpan WarmUp => Time;
 
     /// <value>How many round trips.</value>
     public int Pings => (int)(10_000 * Time.TotalSeconds);
