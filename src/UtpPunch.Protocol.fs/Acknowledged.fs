@@ -8,6 +8,8 @@ type Acknowledged =
         Freed: int
         /// Bytes acknowledged for the first time, cumulatively or selectively.
         Bytes: int
+        /// The packets that carried them.
+        Packets: int
         /// Whether packets are among them that were sent only once: progress, and not just an answer to what was sent again.
         Fresh: bool
         /// The age of the youngest packet among them that was sent only once (Karn's rule).
@@ -16,6 +18,6 @@ type Acknowledged =
         Again: Duration
         /// Packets that were found lost.
         Lost: int
-        /// Packets were found lost that call for a smaller window; at most once a round trip.
+        /// Packets were found lost, the first since the last congestion was answered. Whether they are one is the congestion control's to say.
         Congested: bool
     }

@@ -55,6 +55,7 @@ module internal Arrivals =
                 if connection.StepBytes = 0 then connection.StepFlight <- flight
 
                 connection.StepBytes <- connection.StepBytes + acknowledged.Bytes
+                connection.StepPackets <- connection.StepPackets + acknowledged.Packets
 
             match acknowledged.RoundTrip with
             | ValueSome sample ->

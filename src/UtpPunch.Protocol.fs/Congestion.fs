@@ -6,13 +6,15 @@ type Acknowledgement =
     {
         /// Bytes newly acknowledged, cumulatively or selectively.
         Bytes: int
+        /// The packets that carried them.
+        Packets: int
         /// Bytes in flight before them.
         Flight: int
         /// How much longer than at best our packets are under way; none while the peer measures nothing.
         Queueing: Duration voption
         /// Packets wait where that does not show, in the peer's socket: round trips are longer, and neither direction's way is.
         Held: bool
-        /// No queue shows: what the delays vary by is less than a queue makes of them. Never while the peer measures nothing.
+        /// No queue shows: packets are hardly longer under way than at best. Never while the peer measures nothing.
         Empty: bool
     }
 
@@ -22,7 +24,7 @@ type ICongestion =
     /// Bytes that may be in flight. Never less than one packet.
     abstract Window: int
     abstract Acknowledged: Acknowledgement -> ICongestion
-    /// So many packets were found lost; called for each of them once, and before `Tolerates` is asked about them.
+    /// So many packets were found lost, by acknowledgements or by age; called once for each, and before `Tolerates` is asked about them.
     abstract Missed: packets: int -> ICongestion
     /// What was found lost last is the path's noise, and no congestion: it asks for no smaller window.
     abstract Tolerates: bool

@@ -94,6 +94,7 @@ type internal Connection =
         mutable Advertised: int
         // What the acknowledgements of this step add up to.
         mutable StepBytes: int
+        mutable StepPackets: int
         mutable StepFlight: int
         mutable StepLost: int
         mutable StepDifference: uint32 voption
@@ -180,6 +181,7 @@ module internal Connection =
           AckNow = false
           Advertised = options.ReceiveBuffer
           StepBytes = 0
+          StepPackets = 0
           StepFlight = 0
           StepLost = 0
           StepDifference = ValueNone
@@ -227,12 +229,16 @@ module internal Connection =
     /// RFC 9406, 4.2: an eighth of the round trip, but from 4 to 16 ms.
     let private heldAfter (rtt: Rtt) = max (Time.milliseconds 4) (min (Time.milliseconds 16) (rtt.Least / 8L))
 
-    /// Whether no queue shows: far less than what makes slow start stop to hurry (RFC 9406), for a short queue overflows early.
+    /// Whether no queue shows: half of what makes slow start stop hurrying (RFC 9406) and no more than 4 ms, for a short queue overflows
+    /// early, and CoDel keeps one of 5. Samples of the round trip are rare while losses are repaired, so the delay alone must not show
+    /// much either.
     let isEmpty connection =
-        connection.Held = 0
-        && match queueing connection with
-           | ValueSome queueing -> queueing <= min (Time.milliseconds 8) (connection.Rtt.Least / 16L)
-           | ValueNone -> false
+        match connection.OurDelay, queueing connection with
+        | ValueSome delay, ValueSome queueing ->
+            connection.Held = 0
+            && queueing <= min (Time.milliseconds 4) (connection.Rtt.Least / 16L)
+            && Delay.queueing delay <= heldAfter connection.Rtt
+        | _ -> false
 
     /// Takes a round trip whose packets were under way for so long, there and back. A receive call that comes late makes the round
     /// trip longer, but no delay that is measured from when the system has received a packet.

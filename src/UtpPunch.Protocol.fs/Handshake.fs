@@ -8,7 +8,7 @@ module internal Handshake =
     /// The SYN-ACK and what repeats it, until the SYN's sender has proved that it receives: three packets for one.
     let private synAcks = 3
 
-    /// How often the dialler repeats that it is there: within the half minute for which the other side waits.
+    /// How often the dialler repeats that it is there: for the last time after 31 s, within the time for which the other side waits.
     let private confirmations = 5
 
     let confirms (header: Header) connection =

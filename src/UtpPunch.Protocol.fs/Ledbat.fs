@@ -81,10 +81,10 @@ type Ledbat
                 | ValueNone -> 0L<us>
 
             // RFC 6817, 2.4.2: a window that is not in use does not grow.
-            let noise = Noise.acknowledged ((bytes + packet - 1) / packet) acknowledgement.Empty noise
+            let noise = Noise.acknowledged acknowledgement.Packets acknowledgement.Empty noise
             let allowed = int64 acknowledgement.Flight + int64 (max bytes packet)
 
-            // Before the first loss nobody knows how much is too much. A queue that does not show in the delay would have to overflow
+            // Before the first loss that is answered nobody knows how much is too much. A queue that does not show in the delay would have to overflow
             // first; while there is one, the window is in no hurry (RFC 9406).
             let isHeld = acknowledgement.Held && threshold = System.Int32.MaxValue
             let isShort = queueing * 10L < target * 9L

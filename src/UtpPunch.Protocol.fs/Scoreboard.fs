@@ -18,6 +18,8 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
     let mutable payload = payload
     let mutable next = next
     let mutable oldest = oldest
+    /// Packets that the acknowledgement at hand acknowledges for the first time.
+    let mutable arrived = 0
 
     new(payload, next) = Scoreboard(payload, Deque<Run>.Empty, Evidence(), next, next)
 
@@ -98,6 +100,8 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
 
     /// Bookkeeping for packets that are acknowledged for the first time.
     member private this.Arrive(part: Run, now: Instant, rtt: Rtt, youngest: byref<Instant>) =
+        arrived <- arrived + part.Count
+
         match part.Mark with
         | Mark.InFlight ->
             this.Flight <- this.Flight - part.Data.Length
@@ -227,18 +231,13 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
 
     /// A probe was answered: what went out before it, and is older than a round trip, is lost, unless the peer said that it holds it.
     member private this.LoseBefore(order: int64, now: Instant, rtt: Rtt) =
-        let mutable found = false
-
         for index in 0 .. runs.Count - 1 do
             let run = runs[index]
 
             if run.Mark = Mark.InFlight && run.Order < order && evidence.IsOverdue(run, now, rtt) then
                 this.Lose index
-                found <- true
 
-        found
-
-    /// Whether an acknowledgement answers the probe, and if so whether there was a loss.
+    /// Holds for lost what an answer to the probe proves lost. Gives what it has repaired, and nothing else has shown: no packet, or one.
     member private this.FindProbed(freed: int, ackNr: SeqNr, sack: Bytes, isBare: bool, now: Instant, rtt: Rtt) =
         match this.LossProbe with
         | ValueSome(struct (probed, at, order)) ->
@@ -251,23 +250,25 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
 
                 // A peer that goes on from the probe to what follows, and no further, does not hold that.
                 if repaired && this.Packets > 0 && oldest = probed + 1 && sack.IsEmpty then
-                    this.LoseBefore(order, now, rtt) |> ignore
+                    this.LoseBefore(order, now, rtt)
 
                 // The probe has repaired a loss (RFC 8985, 7.4).
-                repaired
+                if repaired then 1 else 0
             elif bit >= 0 && bit < Sack.bits sack then
                 if Sack.names bit sack then
                     this.LossProbe <- ValueNone
-                    repaired && this.LoseBefore(order, now, rtt)
-                else
-                    false
+
+                    if repaired then this.LoseBefore(order, now, rtt)
+
+                0
             elif bit >= 0 && isBare && freed = 0 && repaired && evidence.IsFirstUnnamed(ackNr, sack) then
                 // It lies behind all that libutp can name, and nothing else does.
                 this.LossProbe <- ValueNone
                 this.LoseBefore(order, now, rtt)
+                0
             else
-                false
-        | ValueNone -> false
+                0
+        | ValueNone -> 0
 
     /// Whether packets were found lost, and were not in the round trip before: several losses within one are one congestion.
     member private this.Congest(lost: int) =
@@ -284,7 +285,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
     /// What was lost last was no congestion: the next loss may be one, also within this round trip.
     member this.Tolerate() = this.RecoveryEnd <- ValueNone
 
-    /// Holds for lost what is overdue, and gives how many packets that are, and whether they call for a smaller window.
+    /// Holds for lost what is overdue, and gives how many packets that are, and whether no answer to earlier ones is under way.
     member this.FindOverdue(now: Instant, rtt: Rtt) =
         let before = this.LostPackets
         this.Find(0, now, rtt)
@@ -297,6 +298,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         let mutable resent = unmeasured
         let mutable fresh = false
         let mutable bytes = 0
+        arrived <- 0
         evidence.Reach(ackNr, sack, next)
 
         if freed > 0 then
@@ -325,12 +327,12 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
 
         let before = this.LostPackets
         this.Find(freed, now, rtt)
-        // A probe that was answered has repaired a loss which nothing had shown before.
-        let probed = this.FindProbed(freed, ackNr, sack, isBare, now, rtt)
-        let lost = max (this.LostPackets - before) (if probed then 1 else 0)
+        let repaired = this.FindProbed(freed, ackNr, sack, isBare, now, rtt)
+        let lost = this.LostPackets - before + repaired
 
         { Freed = freed
           Bytes = bytes
+          Packets = arrived
           Fresh = fresh
           Again = if resent > unmeasured then now - resent else Time.never
           RoundTrip =

@@ -69,7 +69,7 @@ module Sender =
     val probeLoss: now: Instant -> highest: bool -> sender: Sender -> Run
     /// When a packet becomes so old that it is lost and not late, as far as others behind it have arrived; `Time.never` for none.
     val overdueAt: sender: Sender -> Instant
-    /// Holds for lost what is overdue. How many packets that are, and whether they call for a smaller window.
+    /// Holds for lost what is overdue. How many packets that are, and whether no answer to earlier ones is under way.
     val findOverdue: now: Instant -> rtt: Rtt -> sender: Sender -> struct (int * bool)
     /// Whether the peer names what it holds. Without that, a loss that is taken for nothing would be repaired late (RFC 6582).
     val isTolerant: sender: Sender -> bool

@@ -31,7 +31,7 @@ module internal Settling =
             connection.StepTheirDifference <- ValueNone
         | ValueNone, _ -> ()
 
-    /// So many packets were found lost, and the first of them in this round trip or not.
+    /// So many packets were found lost; `isFirst` says that no answer to earlier ones is under way.
     let private lose turn lost isFirst connection =
         if lost > 0 then connection.Congestion <- connection.Congestion.Missed lost
 
@@ -50,6 +50,7 @@ module internal Settling =
             connection.Congestion <-
                 connection.Congestion.Acknowledged
                     { Bytes = connection.StepBytes
+                      Packets = connection.StepPackets
                       Flight = connection.StepFlight
                       Queueing = Connection.queueing connection
                       Held = Connection.isHeld connection
@@ -58,6 +59,7 @@ module internal Settling =
             connection.BytesAcknowledged <- connection.BytesAcknowledged + int64 connection.StepBytes
             connection.StepBytes <- 0
 
+        connection.StepPackets <- 0
         lose turn connection.StepLost connection.StepCongested connection
         connection.StepLost <- 0
         connection.StepCongested <- false
@@ -261,6 +263,12 @@ module internal Settling =
 
             Ending.conclude turn connection
 
+    let private settleLingering turn connection =
+        if turn.Now >= connection.ExpiresAt then
+            connection.Phase <- Phase.Dead
+        elif connection.AckNow || turn.Now >= connection.EchoAt then
+            Emission.state turn connection
+
     let settle turn connection =
         fold turn connection
 
@@ -268,12 +276,11 @@ module internal Settling =
         | Phase.SynSent
         | Phase.SynReceived -> Handshake.settle turn connection
         | Phase.Open -> settleOpen turn connection
-        | Phase.Lingering ->
-            if turn.Now >= connection.ExpiresAt then
-                connection.Phase <- Phase.Dead
-            elif connection.AckNow || turn.Now >= connection.EchoAt then
-                Emission.state turn connection
+        | Phase.Lingering
         | Phase.Dead -> ()
+
+        // Also when it has ended in this very step: its last acknowledgement may be due.
+        if connection.Phase = Phase.Lingering then settleLingering turn connection
 
     let deadline connection =
         match connection.Phase with

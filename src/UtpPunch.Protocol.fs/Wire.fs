@@ -28,7 +28,6 @@ type Malformed =
     | Foreign = 1
     | Extension = 2
 
-// type and version 1 | extension 1 | connection id 2 | timestamp 4 | difference 4 | window 4 | seq_nr 2 | ack_nr 2
 module Sack =
     let bits (sack: Bytes) = 8 * sack.Length
 
@@ -37,6 +36,7 @@ module Sack =
         && bit < bits sack
         && sack.Array[sack.Offset + (bit >>> 3)] &&& (1uy <<< (bit &&& 7)) <> 0uy
 
+// type and version 1 | extension 1 | connection id 2 | timestamp 4 | difference 4 | window 4 | seq_nr 2 | ack_nr 2
 module Wire =
     [<Literal>]
     let HeaderLength = 20

@@ -202,7 +202,8 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
     /// once would go on dropping what comes to an empty one.
     let redDrops least most (now: Instant) =
         if waiting.Count = 0 then
-            let left = int64 (now - idleSince) / 1500L * int64 (Path.rateAt now path) / 1_000_000L
+            let idle = int64 (min (now - idleSince) (Time.seconds 3_600))
+            let left = idle * int64 (Path.rateAt now path) / 1_500_000_000L
 
             for _ in 1L .. min 1_000L left do
                 average <- average - average / 64L

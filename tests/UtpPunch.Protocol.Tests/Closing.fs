@@ -338,6 +338,24 @@ let private released =
           peer.State(1, 3) |> ignore
           Expect.equal (puppet.Closed 1) (Some CloseReason.Finished) "closed"
       }
+      test "the peer's end in the very step in which patience ends is acknowledged in it" {
+          let struct (puppet, peer) = accepted ()
+          puppet.Tell(Event.Release(1, Time.seconds 10)) |> ignore
+          peer.State(1, 0) |> ignore
+          let at = puppet.Now + Time.seconds 10
+          let fin = Datagrams.One(Bytes(peer.Make(PacketType.Fin, 0, [||])), at)
+          let struct (node, effects) = Node.step at [| Event.Received(here, fin) |] puppet.Node
+
+          let acknowledges =
+              effects
+              |> Array.exists (fun effect ->
+                  match effect with
+                  | Effect.Send(_, train) -> train.Header.Type = PacketType.State && train.Header.AckNr = peer.First
+                  | _ -> false)
+
+          Expect.isTrue acknowledges "the end is acknowledged"
+          Expect.isGreaterThan (Node.deadline node) at "what is left to do lies ahead"
+      }
       test "letting go of a stream that is not yet open ends it" {
           let puppet = Puppet usual
           puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore

@@ -12,6 +12,7 @@ let private fresh () : ICongestion = Ledbat(packet, target)
 let private acked bytes flight queueingMs (congestion: ICongestion) =
     congestion.Acknowledged
         { Bytes = bytes
+          Packets = 1
           Flight = flight
           Queueing = ValueSome(Time.milliseconds queueingMs)
           Held = false
@@ -100,6 +101,7 @@ let private ledbat =
           let held bytes (congestion: ICongestion) =
               congestion.Acknowledged
                   { Bytes = bytes
+                    Packets = 1
                     Flight = congestion.Window
                     Queueing = ValueSome 0L<us>
                     Held = true
@@ -147,6 +149,7 @@ let private ledbat =
           let grown =
               congestion.Acknowledged
                   { Bytes = congestion.Window
+                    Packets = 1
                     Flight = congestion.Window
                     Queueing = ValueNone
                     Held = false

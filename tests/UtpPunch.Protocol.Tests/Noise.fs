@@ -13,6 +13,7 @@ let private fresh () : ICongestion = Ledbat(packet, Time.milliseconds 100)
 let private acked packets isEmpty (congestion: ICongestion) =
     congestion.Acknowledged
         { Bytes = packets * packet
+          Packets = packets
           Flight = congestion.Window
           Queueing = ValueSome 0L<us>
           Held = false

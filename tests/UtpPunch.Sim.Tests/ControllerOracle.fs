@@ -100,7 +100,10 @@ let private live (life: Life) =
             queueing <- Math.Clamp(queueing + random.Next(-step, step + 1), 0, 1_500 * life.TargetMs)
             let bytes = min (max 1 flight) (1 + random.Next(life.Packet * (if random.Next 10 = 0 then 64 else 4)))
             let sample = if life.Measured then ValueSome(Time.microseconds (int64 queueing)) else ValueNone
-            core <- core.Acknowledged { Bytes = bytes; Flight = flight; Queueing = sample; Held = false; Empty = false }
+
+            core <-
+                core.Acknowledged
+                    { Bytes = bytes; Packets = 1; Flight = flight; Queueing = sample; Held = false; Empty = false }
 
             twins <-
                 twins

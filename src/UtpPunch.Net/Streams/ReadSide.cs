@@ -49,7 +49,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
 
         try
         {
-            _standstill.Wait(this, stream.Engine, Clock.Now, timeoutMs, "read", stream.RemoteEndPoint);
+            _standstill.Wait(this, stream, Clock.Now, timeoutMs, "read");
             return Take(target);
         }
         finally

@@ -1,5 +1,3 @@
-using System.Net;
-
 namespace UtpPunch;
 
 /// <summary>
@@ -12,9 +10,10 @@ internal struct Standstill
     private int _driver;
 
     /// <summary>Waits until the side is ready. Throws when that takes too long, with the name of the operation, which began at `started`.</summary>
-    public void Wait<T>(T side, Engine engine, long started, int timeoutMs, string operation, IPEndPoint remote)
+    public void Wait<T>(T side, UtpStream stream, long started, int timeoutMs, string operation)
         where T : class, Engine.IReadiness
     {
+        var engine = stream.Engine;
         lock (side)
         {
             if (side.IsReady)
@@ -52,7 +51,7 @@ internal struct Standstill
                     var left = timeoutMs == Timeout.Infinite ? timeoutMs : Math.Max(0, timeoutMs - (int)Clock.Since(started).TotalMilliseconds);
                     if (left == 0 || (!Monitor.Wait(side, left) && !side.IsReady))
                     {
-                        throw Failure.TimedOut(operation, timeoutMs, remote);
+                        throw Failure.TimedOut(operation, timeoutMs, stream.RemoteEndPoint);
                     }
                 }
             }

@@ -62,7 +62,7 @@ internal sealed partial class WriteSide
             _blockedFor = wanted;
         }
 
-        _standstill.Wait(this, _stream.Engine, started, timeoutMs, "write", _stream.RemoteEndPoint);
+        _standstill.Wait(this, _stream, started, timeoutMs, "write");
     }
 
     /// <summary>A write that waits. Made for the first that has to, and used again by those after it.</summary>

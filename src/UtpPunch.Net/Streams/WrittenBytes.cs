@@ -10,7 +10,7 @@ namespace UtpPunch;
 /// side guards it, as a field of its own.
 /// </summary>
 /// <param name="maxPayload">What a full packet carries.</param>
-/// <param name="recycles">Whether arrays whose bytes were all acknowledged are used again. Nobody may hold on to an older state then.</param>
+/// <param name="recycles">Whether arrays whose bytes were all acknowledged are used again. Nobody may read the contents of an older state then.</param>
 internal struct WrittenBytes(int maxPayload, bool recycles)
 {
     private const int UsualChunk = 64 * 1024;

@@ -7,7 +7,6 @@ internal static class Cliff
     public const string Name = "cliff";
     private const int Connections = 4;
     private const double Lost = 0.01;
-    private const int Slow = 1_400_000;
     private static readonly Measure Again = new("sent again, %", MoreIsBetter: false) { HasRatio = false };
     private static readonly TimeSpan Delay = TimeSpan.FromMilliseconds(20);
 
@@ -18,20 +17,16 @@ internal static class Cliff
             $"losses: {Connections} connections of UtpPunch over a relay, {Delay.TotalMilliseconds:F0} ms each way",
             [.. Bulk.Measures, Again],
             [
-                new Contestant("nothing lost", token => MeasureAsync(0, 0, token)),
-                new Contestant("nothing lost, slow", token => MeasureAsync(0, Slow, token)),
-                new Contestant("1 % lost each way", token => MeasureAsync(Lost, 0, token)),
-            ])
-        {
-            Notes = ["Slow: its writers write no more than gets through with losses, since a packet alone costs more than one of many."],
-        };
+                new Contestant("nothing lost", token => MeasureAsync(0, token)),
+                new Contestant("1 % lost each way", token => MeasureAsync(Lost, token)),
+            ]);
 
-        async Task<double[]> MeasureAsync(double loss, int rate, CancellationToken cancellationToken)
+        async Task<double[]> MeasureAsync(double loss, CancellationToken cancellationToken)
         {
             DelayRelay? relay = null;
             try
             {
-                var pair = BulkPair.Streams("", Connections, [.. Bulk.Fixed, $"rate={rate}"]);
+                var pair = BulkPair.Streams("", Connections, Bulk.Fixed);
                 var turn = await Bulk.MeasureAsync(settings, pair, cancellationToken, port => (relay = new DelayRelay(port, Delay, loss)).Port);
                 return [turn.MegabytesPerSecond, turn.ProcessorPerGigabyte, turn.Repairs.Share];
             }

@@ -11,9 +11,6 @@ internal static class BulkRoles
     private const int SlowSize = 1024;
     private static readonly TimeSpan SlowRest = TimeSpan.FromMilliseconds(15);
 
-    // What a writer with a rate writes at a time: two packets, as a window does that grows.
-    private const int PacedSize = 2 * 1380;
-
     /// <summary>`medium= connections= [slow=1]`: the stream that came last is read slowly, until `stop`.</summary>
     public static async Task ReadAsync(PeerLink link, RoleWords words)
     {
@@ -35,10 +32,9 @@ internal static class BulkRoles
         TellDone(link, counts);
     }
 
-    /// <summary>`medium= port= connections= [rate=]`: so many bytes a second on all streams together, or as many as there is room for.</summary>
+    /// <summary>`medium= port= connections=`: as many bytes as there is room for.</summary>
     public static async Task WriteAsync(PeerLink link, RoleWords words)
     {
-        var rate = words.Number("rate");
         await using var medium = Medium.Of(words);
         var target = Medium.TargetOf(words);
         var streams = new Stream[words.Number("connections", 1)];
@@ -56,7 +52,7 @@ internal static class BulkRoles
 
         link.Tell("started");
         await Task.WhenAll(streams.Select((stream, index) => Task.Run(
-            () => WriteAsync(medium, stream, counts, index, rate / streams.Length, link.Stopped))));
+            () => WriteAsync(medium, stream, counts, index, link.Stopped))));
         var seen = streams.OfType<UtpStream>().Select(stream => stream.GetStatistics()).ToArray();
         TellDone(link, counts, new Repairs(seen.Sum(one => one.PacketsSent), seen.Sum(one => one.Retransmissions), seen.Sum(one => one.Timeouts)));
     }
@@ -94,21 +90,14 @@ internal static class BulkRoles
         }
     }
 
-    private static async Task WriteAsync(Medium medium, Stream stream, long[] counts, int index, int rate, CancellationToken stopped)
+    private static async Task WriteAsync(Medium medium, Stream stream, long[] counts, int index, CancellationToken stopped)
     {
         await using var owned = stream;
-        var started = Stopwatch.GetTimestamp();
         while (!stopped.IsCancellationRequested)
         {
-            if (rate > 0 && counts[index] > Stopwatch.GetElapsedTime(started).TotalSeconds * rate)
-            {
-                await Task.Delay(1, CancellationToken.None);
-                continue;
-            }
-
             // The first byte has been written, so the first block is shorter.
             var start = (int)(counts[index] % Pattern.BlockSize);
-            var size = Math.Min(Pattern.BlockSize - start, rate > 0 ? PacedSize : Pattern.BlockSize);
+            var size = Pattern.BlockSize - start;
             await stream.WriteAsync(Pattern.Block.Slice(start, size));
             Volatile.Write(ref counts[index], counts[index] + size);
         }
