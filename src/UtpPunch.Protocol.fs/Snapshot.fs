@@ -75,10 +75,28 @@ module private Graph =
                 types.Add(struct (kind, fields))
                 struct (fields, true)
 
+/// What the contents of streams are: bytes below a connection. All others, such as the keys of a punch, the node cannot do without.
+[<Sealed>]
+type private Contents(isKept: bool) =
+    let mutable isInStream = false
+
+    /// Whether bytes that are met now stand in the snapshot.
+    member _.AreKept = isKept || not isInStream
+
+    /// Before the fields of a value. What it gives is for `Leave`.
+    member _.Enter(kind: Type) =
+        let before = isInStream
+        isInStream <- before || kind = typeof<Connection>
+        before
+
+    /// Behind them.
+    member _.Leave before = isInStream <- before
+
 [<Sealed>]
 type private SnapshotWriter(payloads: bool) =
     let bytes = ResizeArray<byte>()
     let known = Graph.Known()
+    let contents = Contents payloads
 
     member _.Bytes = bytes.ToArray()
 
@@ -111,15 +129,19 @@ type private SnapshotWriter(payloads: bool) =
 
         if isFirst then this.Number(Graph.layout fields)
 
+        let outside = contents.Enter kind
+
         for field in fields do
             this.Write(field.FieldType, field.GetValue value)
+
+        contents.Leave outside
 
     member this.Write(declared: Type, value: obj) : unit =
         match value with
         | :? Bytes as slice ->
             this.Number(uint64 slice.Length)
 
-            if payloads then
+            if contents.AreKept then
                 for item in slice.Span do
                     bytes.Add item
         | :? uint64 as number -> this.Number number
@@ -158,6 +180,7 @@ type private SnapshotWriter(payloads: bool) =
 [<Sealed>]
 type private SnapshotReader(bytes: byte[]) =
     let known = Graph.Known()
+    let mutable contents = Contents true
     let mutable position = 0
 
     member _.IsAtEnd = position = bytes.Length
@@ -208,17 +231,20 @@ type private SnapshotReader(bytes: byte[]) =
 
         let value = RuntimeHelpers.GetUninitializedObject kind
 
+        let outside = contents.Enter kind
+
         for field in fields do
             field.SetValue(value, this.Read field.FieldType)
 
+        contents.Leave outside
         value
 
-    member private this.Slice(payloads: bool) : Bytes =
-        let length = this.Length(if payloads then bytes.Length - position else 1 <<< 30)
+    member private this.Slice() : Bytes =
+        let length = this.Length(if contents.AreKept then bytes.Length - position else 1 <<< 30)
 
         if length = 0 then
             Bytes.Empty
-        elif payloads then
+        elif contents.AreKept then
             position <- position + length
             Bytes(Array.sub bytes (position - length) length)
         else
@@ -261,10 +287,12 @@ type private SnapshotReader(bytes: byte[]) =
 
             this.Fields kind
 
-    member val Payloads = true with get, set
+    /// Whether the contents of streams stand in it; told before a node is read.
+    member _.HasContents
+        with set isKept = contents <- Contents isKept
 
     member this.Read(declared: Type) : obj =
-        if declared = typeof<Bytes> then box (this.Slice this.Payloads)
+        if declared = typeof<Bytes> then box (this.Slice())
         elif declared = typeof<uint64> then box (this.Number())
         elif Graph.isNumber declared then Convert.ChangeType(this.Signed(), declared)
         elif declared.IsEnum then Enum.ToObject(declared, this.Signed())
@@ -291,7 +319,7 @@ module Snapshot =
         try
             if reader.Text() <> Magic then Graph.bad "it begins otherwise"
 
-            reader.Payloads <- reader.Number() = 1UL
+            reader.HasContents <- (reader.Number() = 1UL)
 
             match reader.Read typeof<Node> with
             | :? Node as node when reader.IsAtEnd -> node

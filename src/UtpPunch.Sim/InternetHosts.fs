@@ -63,7 +63,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
         if deadline <> Time.never && stepped (deadline - 1L<us>) [||] after <> "" then
             Check.fail "S12" $"effects ahead of the deadline at {int64 deadline}"
 
-        Snapshot.restore (Snapshot.take true after)
+        Snapshot.restore (Snapshot.take false after)
 
     member private this.Perform(now: Instant, out: List<FromHost>, again: List<Event>, effect: Effect) =
         let emit (remote: Endpoint) ttl (bytes: byte[]) =
