@@ -52,27 +52,27 @@ module private Noise =
 /// whoever makes it longer. Without delay samples (the npm package sends none) it grows and halves like Reno.
 [<Sealed>]
 type Ledbat
-    private (packet: int, smallest: int, target: Duration, earned: int64, lent: int64, threshold: int, noise: Noise) =
-    /// What may be in flight: what acknowledgements have earned, and at least one packet (RFC 6817, 2.4.2: MIN_CWND), or two where these
-    /// have grown, or where one was lost. What nobody has earned goes as the packets become smaller again.
-    let scaled = max earned (max lent (int64 packet <<< scale))
+    private (packet: int, smallest: int, target: Duration, earned: int64, lent: int, threshold: int, noise: Noise) =
 
     // RFC 6928: a first window of ten packets.
     new(packet: int, target: Duration) =
-        Ledbat(packet, packet, target, int64 (10 * packet) <<< scale, 0L, System.Int32.MaxValue, Noise.none)
+        Ledbat(packet, packet, target, int64 (10 * packet) <<< scale, 0, System.Int32.MaxValue, Noise.none)
 
-    member private _.With(fresh: int64, lent: int64, threshold: int, noise: Noise) : ICongestion =
+    /// What may be in flight: what acknowledgements have earned, and at least one packet (RFC 6817, 2.4.2: MIN_CWND), or two where these
+    /// have grown, or where one was lost. What nobody has earned goes as the packets become smaller again.
+    member private _.Size = max (int (earned >>> scale)) (max lent packet)
+
+    member private _.With(fresh: int64, lent: int, threshold: int, noise: Noise) : ICongestion =
         // At least a packet of the smallest size so far; the ceiling only guards the arithmetic.
         let fresh = max (int64 smallest <<< scale) (min (1L <<< 40) fresh)
         Ledbat(packet, smallest, target, fresh, lent, threshold, noise)
 
-    static member private Two(packet: int) = int64 (2 * packet) <<< scale
-
     interface ICongestion with
-        member _.Window = int (scaled >>> scale)
+        member this.Window = this.Size
 
         member this.Acknowledged acknowledgement =
-            let window = int (scaled >>> scale)
+            let window = this.Size
+            let noise = Noise.acknowledged acknowledgement.Packets acknowledgement.Empty noise
             let bytes = acknowledgement.Bytes
 
             let queueing =
@@ -81,7 +81,6 @@ type Ledbat
                 | ValueNone -> 0L<us>
 
             // RFC 6817, 2.4.2: a window that is not in use does not grow.
-            let noise = Noise.acknowledged acknowledgement.Packets acknowledgement.Empty noise
             let allowed = int64 acknowledgement.Flight + int64 (max bytes packet)
 
             // Before the first loss that is answered nobody knows how much is too much. A queue that does not show in the delay would have to overflow
@@ -111,25 +110,25 @@ type Ledbat
                 if change > 0L then
                     this.With(max earned (min (earned + change) (allowed <<< scale)), lent, threshold, noise)
                 else
-                    this.With(earned + change, 0L, threshold, noise)
+                    this.With(earned + change, 0, threshold, noise)
 
         member this.Missed packets =
-            let noise = Noise.missed packets (int (scaled >>> scale) / packet) noise
+            let noise = Noise.missed packets (this.Size / packet) noise
             Ledbat(packet, smallest, target, earned, lent, threshold, noise)
 
         member _.Tolerates = Noise.isAll noise
 
         member this.Lost() =
             // RFC 5681, equation 4: two packets are left, or the next loss could only show by the clock. A time-out leaves one.
-            let half = max (2 * packet) (int (scaled >>> scale) / 2)
-            this.With(max (Ledbat.Two smallest) (earned / 2L), Ledbat.Two packet, half, Noise.answered noise)
+            let half = max (2 * packet) (this.Size / 2)
+            this.With(max (int64 (2 * smallest) <<< scale) (earned / 2L), 2 * packet, half, Noise.answered noise)
 
         member this.TimedOut flight =
             // RFC 5681, 3.1: once for all time-outs in a row. After the first one nothing is left to be halved.
-            let isAgain = int (scaled >>> scale) <= packet && threshold < System.Int32.MaxValue
-            this.With(0L, 0L, max (2 * packet) (if isAgain then threshold else flight / 2), noise)
+            let isAgain = this.Size <= packet && threshold < System.Int32.MaxValue
+            this.With(0L, 0, max (2 * packet) (if isAgain then threshold else flight / 2), noise)
 
         member _.Resized size =
-            let two = Ledbat.Two size
+            let two = 2 * size
             let lent = if size > packet then two else min lent two
             Ledbat(size, min size smallest, target, earned, lent, threshold, noise)

@@ -9,6 +9,13 @@ module private Limits =
 
 open Limits
 
+/// A packet that was sent again to provoke an acknowledgement: its number, when, and its place among all transmissions.
+[<Sealed; AllowNullLiteral>]
+type internal LossProbe(number: SeqNr, at: Instant, order: int64) =
+    member _.Number = number
+    member _.At = at
+    member _.Order = order
+
 /// What became of the packets that were sent: in flight, selectively acknowledged, or held for lost, and what the difference is
 /// known by. Works in place; a step has a copy of its own.
 [<Sealed>]
@@ -40,8 +47,8 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
     member val AgainLimit = 0 with get, set
     /// Whether a packet was sent against a closed window.
     member val Probing = false with get, set
-    /// The packet that was sent again to provoke an acknowledgement: its number, when, and its place among all transmissions.
-    member val LossProbe: struct (SeqNr * Instant * int64) voption = ValueNone with get, set
+    /// The last one that is not answered; null for none.
+    member val LossProbe: LossProbe = null with get, set
     member val Retransmissions = 0L with get, set
     /// When something last went out again: what was sent before and is acknowledged after may have waited for the answer to that, and
     /// tells of the round trip only if it is an ordinary one.
@@ -240,39 +247,40 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
     /// Holds for lost what an answer to the probe proves lost. Gives what it has repaired, and nothing else has shown: no packet, or one.
     member private this.FindProbed(freed: int, ackNr: SeqNr, sack: Bytes, isBare: bool, now: Instant, rtt: Rtt) =
         match this.LossProbe with
-        | ValueSome(struct (probed, at, order)) ->
+        | null -> 0
+        | probe ->
+            let probed = probe.Number
             let bit = probed - ackNr - 2
             // What is answered sooner than a round trip allows is the first sending.
-            let repaired = now - at >= rtt.Least / 2L
+            let repaired = now - probe.At >= rtt.Least / 2L
 
             if oldest - probed > 0 then
-                this.LossProbe <- ValueNone
+                this.LossProbe <- null
 
                 // A peer that goes on from the probe to what follows, and no further, does not hold that.
                 if repaired && this.Packets > 0 && oldest = probed + 1 && sack.IsEmpty then
-                    this.LoseBefore(order, now, rtt)
+                    this.LoseBefore(probe.Order, now, rtt)
 
                 // The probe has repaired a loss (RFC 8985, 7.4).
                 if repaired then 1 else 0
             elif bit >= 0 && bit < Sack.bits sack then
                 if Sack.names bit sack then
-                    this.LossProbe <- ValueNone
+                    this.LossProbe <- null
 
-                    if repaired then this.LoseBefore(order, now, rtt)
+                    if repaired then this.LoseBefore(probe.Order, now, rtt)
 
                 0
             elif bit >= 0 && isBare && freed = 0 && repaired && evidence.IsFirstUnnamed(ackNr, sack) then
                 // It lies behind all that libutp can name, and nothing else does.
-                this.LossProbe <- ValueNone
-                this.LoseBefore(order, now, rtt)
+                this.LossProbe <- null
+                this.LoseBefore(probe.Order, now, rtt)
                 0
             else
                 0
-        | ValueNone -> 0
 
     /// Whether packets were found lost, and were not in the round trip before: several losses within one are one congestion.
     member private this.Congest(lost: int) =
-        if lost > 0 then this.LossProbe <- ValueNone
+        if lost > 0 then this.LossProbe <- null
 
         let congested = lost > 0 && this.RecoveryEnd.IsNone
 
@@ -424,7 +432,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
 
             if run.Transmissions > 1 then this.AgainInFlight <- this.AgainInFlight - 1
 
-            this.LossProbe <- ValueSome(struct (run.First, now, this.NextOrder))
+            this.LossProbe <- LossProbe(run.First, now, this.NextOrder)
             this.Again(index, 1, now)
 
     /// Everything in flight counts as lost. Gives the bytes that were not acknowledged.
@@ -432,7 +440,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Evid
         this.RecoveryEnd <- ValueSome next
         this.Recover <- ValueSome(next + -1)
         this.AgainLimit <- 0
-        this.LossProbe <- ValueNone
+        this.LossProbe <- null
         evidence.Duplicates <- 0
         evidence.OverdueAt <- Time.never
         this.LoseAll()
