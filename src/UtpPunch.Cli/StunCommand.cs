@@ -26,12 +26,7 @@ internal static class StunCommand
         CustomParser = result => Words.Server(result, DefaultPort),
     };
 
-    private static readonly Option<IPEndPoint?> Bind = new("--bind", "-b")
-    {
-        Description = "The address and the port of this side. By default all addresses, and a port that the system chooses.",
-        HelpName = "IP:PORT",
-        CustomParser = Words.EndPoint,
-    };
+    private static readonly Option<IPEndPoint?> Bind = PeerWords.Bind();
 
     private static readonly Option<bool> Json = new("--json") { Description = "Say it in a line of JSON." };
 

@@ -107,18 +107,7 @@ let private finds name width says expected =
     }
 
 /// The SYN that a peer of ours sends, with these bits.
-let private greeting bits =
-    encodedWith
-        bits
-        { Type = PacketType.Syn
-          ConnectionId = 100us
-          Timestamp = 1u
-          TimestampDifference = 0u
-          Window = 1u <<< 20
-          SeqNr = SeqNr 7us
-          AckNr = SeqNr 0us }
-        Bytes.Empty
-        Bytes.Empty
+let private greeting bits = synWith bits 100us 7us
 
 let private answerTo bits =
     let puppet = Puppet NodeOptions.standard

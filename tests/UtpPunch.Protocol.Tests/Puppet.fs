@@ -162,8 +162,10 @@ type Peer(puppet: Puppet, endpoint: Endpoint, sendId: uint16, first: SeqNr, thei
 
 let here = Endpoint.ofIPv4 0x0A000009u 9000us
 
-let syn (id: uint16) (seqNr: uint16) =
-    encoded
+/// A SYN with these extension bits.
+let synWith bits (id: uint16) (seqNr: uint16) =
+    encodedWith
+        bits
         { Type = PacketType.Syn
           ConnectionId = id
           Timestamp = 1u
@@ -173,6 +175,8 @@ let syn (id: uint16) (seqNr: uint16) =
           AckNr = SeqNr 0us }
         Bytes.Empty
         Bytes.Empty
+
+let syn id seqNr = synWith 0UL id seqNr
 
 /// Packets of one size, and no search for another.
 let fixedAt size (options: StreamOptions) = { options with PacketSize = size; LargestPacket = size }
