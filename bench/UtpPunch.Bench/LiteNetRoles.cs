@@ -18,7 +18,7 @@ internal static class LiteNetRoles
     private const int MostWaiting = 256;
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
 
-    public static async Task ReadAsync(PeerLink link, RoleWords words)
+    public static async Task ReadAsync(PeerLink link, RoleArguments words)
     {
         var counts = new long[1];
         var ended = new TaskCompletionSource();
@@ -49,7 +49,7 @@ internal static class LiteNetRoles
         manager.Stop();
     }
 
-    public static async Task WriteAsync(PeerLink link, RoleWords words)
+    public static async Task WriteAsync(PeerLink link, RoleArguments words)
     {
         var connected = new TaskCompletionSource<NetPeer>();
         var listener = new EventBasedNetListener();

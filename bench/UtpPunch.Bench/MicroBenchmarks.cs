@@ -31,11 +31,11 @@ public class MicroBenchmarks
         }
     }
 
-    [Benchmark(Description = "Wire.decode")]
-    public Malformed Decode() => Wire.decode(_packet, out _);
+    [Benchmark(Description = "PacketModule.decode")]
+    public Malformed Decode() => PacketModule.decode(_packet, out _);
 
-    [Benchmark(Description = "Wire.encode, 1380 bytes")]
-    public int Encode() => Wire.encode(in _header, default, 0, _payload, _target);
+    [Benchmark(Description = "PacketModule.encode, 1380 bytes")]
+    public int Encode() => PacketModule.encode(in _header, default, 0, _payload, _target);
 
     [Benchmark(Description = "Train.Write, 46 packets")]
     public int WriteTrain()

@@ -17,7 +17,7 @@ var roles = new Dictionary<string, Role>(Roles.All)
     ["litenet-read"] = LiteNetRoles.ReadAsync,
     ["litenet-write"] = LiteNetRoles.WriteAsync,
 };
-var words = new BenchWords([.. parts.Keys, Micro.Name]);
+var words = new BenchOptions([.. parts.Keys, Micro.Name]);
 var chosen = new Argument<string[]>("PART")
 {
     Description = $"What to measure: {string.Join(", ", parts.Keys)}, and, only when named, {Micro.Name}: the core's own parts.",
@@ -53,7 +53,7 @@ try
 }
 catch (ToolException error)
 {
-    Complaint.Write(error.Message);
+    ErrorOutput.Write(error.Message);
     return error.ExitCode;
 }
 

@@ -50,7 +50,7 @@ try
 }
 catch (Exception error)
 {
-    Complaint.Write(error is ToolException or IOException ? error.Message : $"{error.GetType().Name}: {error.Message}");
+    ErrorOutput.Write(error is ToolException or IOException ? error.Message : $"{error.GetType().Name}: {error.Message}");
     return ExitCodes.Of(error);
 }
 

@@ -19,7 +19,7 @@ let main args =
           Noise.tests
           Closing.tests
           Hostile.tests
-          Monkey.tests
+          RandomPeer.tests
           AnyBytes.tests
           Transfers.tests
           Laws.tests

@@ -219,13 +219,15 @@ let tests =
                     "tests/mutants/Runner" ] do
                   let folder = Path.Combine(root.Value, folder)
                   let project = File.ReadAllText(Seq.exactlyOne (Directory.EnumerateFiles(folder, "*.fsproj")))
-                  // What lies in another folder is that one's.
-                  let listed = [ for m in Regex.Matches(project, "Compile Include=\"([^\"/]+)\"") -> m.Groups[1].Value ]
+                  // What lies outside of the folder belongs to another project.
+                  let listed =
+                      [ for m in Regex.Matches(project, "Compile Include=\"([^\"]+)\"") do
+                            if not (m.Groups[1].Value.StartsWith "..") then m.Groups[1].Value ]
 
                   let present =
-                      [ for path in Directory.EnumerateFiles folder do
+                      [ for path in filesBelow folder do
                             if Path.GetExtension path = ".fs" || Path.GetExtension path = ".fsi" then
-                                Path.GetFileName path ]
+                                Path.GetRelativePath(folder, path).Replace('\\', '/') ]
 
                   Expect.equal (List.sort listed) (List.sort present) (relative folder)
           }
@@ -249,7 +251,7 @@ let tests =
               Expect.equal handled cases "the cases of Effect"
           }
           test "Describe has a line for every effect, each unlike the others" {
-              let source = File.ReadAllText(Path.Combine(root.Value, "src/UtpPunch.Sim/Describe.fs"))
+              let source = File.ReadAllText(Path.Combine(root.Value, "src/UtpPunch.Sim/Support/Describe.fs"))
 
               for case in FSharpType.GetUnionCases typeof<Effect> do
                   Expect.isTrue (Regex.IsMatch(source, $@"\| Effect\.{case.Name}\b")) case.Name

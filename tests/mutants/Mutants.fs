@@ -7,7 +7,7 @@
 ///     precedent: who had this bug
 ///     note: optional; what a reader of the table ought to know
 ///
-///     @ src/UtpPunch.Protocol.fs/Receiver.fs
+///     @ src/UtpPunch.Protocol.fs/Stream/Receive/Receiver.fs
 ///     - let bit = «held[index].SeqNr - this.AckNr - 2»
 ///     + held[index].SeqNr - this.AckNr - 1
 ///

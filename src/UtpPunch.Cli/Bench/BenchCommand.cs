@@ -6,23 +6,23 @@ namespace UtpPunch.Cli.Bench;
 /// <summary>The command line of `utp bench`, and the hidden one with which it starts the processes that play in it.</summary>
 internal static class BenchCommand
 {
-    private static readonly Argument<string?> Host = PeerWords.Host("The machine on which `utp bench --listen` runs. Without it, both ends run on this one.");
+    private static readonly Argument<string?> Host = PeerOptions.Host("The machine on which `utp bench --listen` runs. Without it, both ends run on this one.");
 
-    private static readonly Argument<int?> Port = PeerWords.Port();
+    private static readonly Argument<int?> Port = PeerOptions.Port();
 
     private static readonly Option<bool> Listen = new("--listen", "-l")
     {
         Description = "Be the other end for whoever comes, until Ctrl-C, and print the address on standard error.",
     };
 
-    private static readonly Option<IPEndPoint?> Bind = PeerWords.Bind();
+    private static readonly Option<IPEndPoint?> Bind = PeerOptions.Bind();
 
     private static readonly Option<bool> Json = new("--json")
     {
         Description = "Write the result as one JSON object, with all samples.",
     };
 
-    private static readonly BenchWords Measured = new(LocalParts.All.Keys);
+    private static readonly BenchOptions Measured = new(LocalParts.All.Keys);
 
     private static readonly Argument<string[]> Played = new("ROLE") { Arity = ArgumentArity.OneOrMore };
 
@@ -65,7 +65,7 @@ internal static class BenchCommand
             (true, null, _) => BenchServer.RunAsync(bind),
             (false, not null, null) => throw Mistake("HOST is there, but PORT is missing"),
             (false, not null, _) when parts.Length > 0 => throw Mistake("--part is for what is measured on one machine, so it takes no HOST"),
-            (false, not null, { } number) => BenchClient.RunAsync(Words.PeerAt(host, number), bind, settings, isJson),
+            (false, not null, { } number) => BenchClient.RunAsync(Parsing.PeerAt(host, number), bind, settings, isJson),
             _ when bind is not null => throw Mistake("--bind is for one of two machines: HOST and PORT are missing, or --listen"),
             _ => LocalBench.RunAsync(settings, parts, isJson),
         };

@@ -23,7 +23,7 @@ internal static class ManyWorlds
 
         if (interruption.ExitCode is { } code)
         {
-            Complaint.Write("interrupted");
+            ErrorOutput.Write("interrupted");
             return code;
         }
 
@@ -35,16 +35,16 @@ internal static class ManyWorlds
 internal sealed record Finding(FailedRun Failure, Scenario Scenario, string Why)
 {
     private const int Budget = 2_000;
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(1);
 
     /// <summary>Makes it smaller, as long as the same property fails.</summary>
     public static Finding Of(FailedRun failure, CancellationToken cancellationToken)
     {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        patience.CancelAfter(Patience);
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(Timeout);
         var least = Shrink.minimise(
             Microsoft.FSharp.Core.FSharpFunc<Scenario, bool>.FromConverter(
-                scenario => !patience.IsCancellationRequested && Check(scenario) is { } found && found.Property == failure.Property),
+                scenario => !timeout.IsCancellationRequested && Check(scenario) is { } found && found.Property == failure.Property),
             Budget,
             failure.Scenario);
         return new Finding(failure, least, Check(least)?.Why ?? failure.Why);

@@ -29,28 +29,28 @@ internal static class SimCommand
     {
         Description = "Where the worlds come from: the same seed gives the same ones. By default another one each time, which is printed.",
         HelpName = "N",
-        CustomParser = SimWords.Seed,
+        CustomParser = SimParsing.Seed,
     };
 
     private static readonly Option<int?> Runs = new("--runs")
     {
         Description = $"How many worlds. {UsualRuns} by default.",
         HelpName = "N",
-        CustomParser = SimWords.Runs,
+        CustomParser = SimParsing.Runs,
     };
 
     private static readonly Option<TimeSpan?> Minutes = new("--minutes")
     {
         Description = "Go on for that long instead.",
         HelpName = "M",
-        CustomParser = SimWords.Minutes,
+        CustomParser = SimParsing.Minutes,
     };
 
     private static readonly Option<Shard?> Shard = new("--shard")
     {
         Description = "Only every N-th run, from the I-th on: 0/2 and 1/2 on two machines make the runs that one makes without.",
         HelpName = "I/N",
-        CustomParser = SimWords.Shard,
+        CustomParser = SimParsing.Shard,
     };
 
     private static readonly Option<bool> Json = new("--json")

@@ -7,12 +7,12 @@ internal static class TraceBits
 {
     public static string Words(TraceDatagram datagram)
     {
-        var size = MtuBits.sizeOf(datagram.Bits);
-        return MtuBits.kindOf(datagram.Bits) switch
+        var size = ExtensionBits.sizeOf(datagram.Bits);
+        return ExtensionBits.kindOf(datagram.Bits) switch
         {
-            MtuBits.Kind.Hello => $"takes {size}",
-            MtuBits.Kind.Probe => $"probe {MtuBits.idOf(datagram.Bits)} of {size}",
-            MtuBits.Kind.Answer => $"answer to probe {MtuBits.idOf(datagram.Bits)} of {size}",
+            ExtensionBits.Kind.Hello => $"takes {size}",
+            ExtensionBits.Kind.Probe => $"probe {ExtensionBits.idOf(datagram.Bits)} of {size}",
+            ExtensionBits.Kind.Answer => $"answer to probe {ExtensionBits.idOf(datagram.Bits)} of {size}",
             _ => datagram.Bits == 0 ? "" : $"bits {datagram.Bits:x16}",
         };
     }

@@ -67,8 +67,8 @@ internal static class TraceDatagrams
 
             var sack = SackOf(datagram);
             var payload = payloads.Expand(datagram.Payload, datagram.Length);
-            var bytes = new byte[Wire.lengthOf(sack.Length, datagram.Bits, payload.Length)];
-            Wire.encode(datagram.Header, new Bytes(sack), datagram.Bits, new Bytes(payload), bytes);
+            var bytes = new byte[PacketModule.lengthOf(sack.Length, datagram.Bits, payload.Length)];
+            PacketModule.encode(datagram.Header, new Bytes(sack), datagram.Bits, new Bytes(payload), bytes);
             return bytes;
         }
         catch (FormatException error)

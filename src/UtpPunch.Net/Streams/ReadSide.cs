@@ -22,7 +22,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
     private int _unreported;
     private bool _reading;
     private bool _waiting;
-    private Standstill _standstill;
+    private SyncWaiter _standstill;
     private bool _ended;
     private bool _disposed;
     private bool _deaf;
@@ -75,7 +75,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
         Wait? wait = null;
         if (!ready)
         {
-            stream.Engine.Glance();
+            stream.Engine.TryPollOnce();
             lock (this)
             {
                 if (!IsReady)
@@ -121,7 +121,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
             awake = Awaken();
             if (awake && payload.Length >= Much)
             {
-                stream.Engine.ExpectGuest();
+                stream.Engine.ExpectCaller();
             }
         }
 
@@ -255,7 +255,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
 
         if (report)
         {
-            stream.Post(hurries: true);
+            stream.Post(inline: true);
         }
 
         return total;

@@ -6,7 +6,7 @@ namespace UtpPunch;
 internal sealed partial class WriteSide
 {
     private Wait? _wait;
-    private Standstill _standstill;
+    private SyncWaiter _standstill;
     private int _blockedFor;
 
     bool Engine.IReadiness.IsReady
@@ -25,7 +25,7 @@ internal sealed partial class WriteSide
     // Acknowledgements may have come that nobody has looked at: then there is room after all. Gives what is left.
     private ReadOnlyMemory<byte> AcceptAtAGlance(ReadOnlyMemory<byte> rest)
     {
-        while (!rest.IsEmpty && _stream.Engine.Glance() && Accept(rest.Span) is > 0 and var count)
+        while (!rest.IsEmpty && _stream.Engine.TryPollOnce() && Accept(rest.Span) is > 0 and var count)
         {
             rest = rest[count..];
         }
@@ -47,9 +47,9 @@ internal sealed partial class WriteSide
             wait = _wait;
         }
 
-        if (_stream.Engine.HasTurn)
+        if (_stream.Engine.HoldsLoopLock)
         {
-            _stream.Engine.ExpectGuest();
+            _stream.Engine.ExpectCaller();
         }
 
         ThreadPool.UnsafeQueueUserWorkItem(wait, preferLocal: false);

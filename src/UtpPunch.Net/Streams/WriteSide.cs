@@ -17,7 +17,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
     private int _maxPayload;
     private int _least;
     private WrittenBytes _bytes;
-    private Drains? _drains;
+    private FlushWaiters? _drains;
     private Failure? _failure;
 
     // Counted from the stream's first byte: what the send buffer may have taken by now, what it has taken, what the core has seen of that.
@@ -143,7 +143,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
                 return Task.FromException(_failure.ToException());
             }
 
-            return (_drains ??= new Drains()).Until(_accepted).WaitAsync(cancellationToken);
+            return (_drains ??= new FlushWaiters()).Until(_accepted).WaitAsync(cancellationToken);
         }
     }
 
@@ -278,7 +278,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
     {
         var taken = 0;
         var posted = 0;
-        var hurries = source.Length >= _maxPayload;
+        var inline = source.Length >= _maxPayload;
         while (true)
         {
             Span<byte> place;
@@ -287,7 +287,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
                 ThrowIfBroken();
 
                 // What is little waits for company while something is under way: the engine's thread will see to all of it at once.
-                hurries |= taken == 0 && Acknowledged >= _accepted;
+                inline |= taken == 0 && Acknowledged >= _accepted;
                 var count = Acceptable(source.Length - taken);
                 if (count == 0)
                 {
@@ -310,13 +310,13 @@ internal sealed partial class WriteSide : Engine.IReadiness
             if (taken - posted >= SentAtOnce)
             {
                 posted = taken;
-                _stream.Post(hurries);
+                _stream.Post(inline);
             }
         }
 
         if (taken > posted)
         {
-            _stream.Post(hurries);
+            _stream.Post(inline);
         }
 
         return taken;

@@ -86,7 +86,7 @@ internal sealed class Internet : IDisposable
                     .. lines.Select(line => new Libc.PollEntry { Descriptor = line.Descriptor, Events = Libc.PollIn })];
             }
 
-            Libc.Poll(entries, Patience());
+            Libc.Poll(entries, Timeout());
             if (entries[0].Returned != 0)
             {
                 Libc.Read(_bell, _buffer);
@@ -105,7 +105,7 @@ internal sealed class Internet : IDisposable
     }
 
     // In whole milliseconds, rounded up: nothing arrives too early.
-    private int Patience() =>
+    private int Timeout() =>
         _underWay.TryPeek(out _, out var next) ? (int)Math.Max(0, (next.Due - Now + 999) / 1000) : -1;
 
     private void Take(Line line)

@@ -27,10 +27,10 @@ internal static class Commands
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         socket.Bind(new IPEndPoint(IPAddress.Any, 0));
-        var patience = TimeSpan.FromSeconds(int.Parse(Value(words, "--timeout"), CultureInfo.InvariantCulture));
+        var timeout = TimeSpan.FromSeconds(int.Parse(Value(words, "--timeout"), CultureInfo.InvariantCulture));
         var rendezvous = IPEndPoint.Parse(Value(words, "--rendezvous"));
         var name = $"{Environment.ProcessId}";
-        var puncher = new ReflexivePuncher(socket, rendezvous, Value(words, "--room"), name) { WaitForPeer = patience };
+        var puncher = new ReflexivePuncher(socket, rendezvous, Value(words, "--room"), name) { WaitForPeer = timeout };
         var outcome = puncher.Run();
         Say(new { @event = "punched", success = outcome.Succeeded, stage = outcome.Words, elapsedMs = outcome.Elapsed.TotalMilliseconds });
         return outcome.Verdict switch { Verdict.Connected => 0, Verdict.Failed => 4, _ => 3 };

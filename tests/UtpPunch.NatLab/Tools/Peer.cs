@@ -30,9 +30,9 @@ internal sealed class Peer : IDisposable
     public IEnumerable<string> Transcript => _transcript;
 
     /// <summary>Waits for the first line.</summary>
-    public async Task SpeakAsync(TimeSpan patience)
+    public async Task SpeakAsync(TimeSpan timeout)
     {
-        await Task.WhenAny(_spoke.Task, _last).WaitAsync(patience);
+        await Task.WhenAny(_spoke.Task, _last).WaitAsync(timeout);
         if (!_spoke.Task.IsCompleted)
         {
             throw new IOException($"{_process.StartInfo.ArgumentList[2]} ended without a word: {await ComplaintsAsync()}");
@@ -40,16 +40,16 @@ internal sealed class Peer : IDisposable
     }
 
     /// <summary>Waits until it has ended; exit code 0 is success, 4 a punch in vain.</summary>
-    public async Task<Outcome> EndAsync(TimeSpan patience, CancellationToken cancellationToken)
+    public async Task<Outcome> EndAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
         try
         {
-            await _process.WaitForExitAsync(cancellationToken).WaitAsync(patience, cancellationToken);
+            await _process.WaitForExitAsync(cancellationToken).WaitAsync(timeout, cancellationToken);
         }
         catch (TimeoutException)
         {
             _process.Kill();
-            return Outcome.Trouble($"still running after {patience.TotalSeconds:F0} s");
+            return Outcome.Trouble($"still running after {timeout.TotalSeconds:F0} s");
         }
 
         var last = await _last;

@@ -33,7 +33,7 @@ internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, str
     public TimeSpan WaitForPeer { get; init; } = TimeSpan.FromSeconds(20);
 
     /// <value>How long it probes.</value>
-    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(3);
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <value>How long it goes on after it has succeeded: the other side may not have yet.</value>
     public TimeSpan Linger { get; init; } = TimeSpan.FromMilliseconds(500);
@@ -71,7 +71,7 @@ internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, str
     {
         var probes = 0;
         var success = default(Outcome);
-        var end = Patience;
+        var end = Timeout;
         while (_clock.Elapsed < end)
         {
             if (_clock.Elapsed >= probes * Interval)
@@ -109,9 +109,9 @@ internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, str
     private bool IsTheirs(string words, string kind) =>
         words.Split(' ') is [var first, var where, var who] && first == kind && where == room && who != name;
 
-    private (string? Words, IPEndPoint? From) Receive(TimeSpan patience)
+    private (string? Words, IPEndPoint? From) Receive(TimeSpan timeout)
     {
-        if (!socket.Poll(patience > TimeSpan.Zero ? patience : TimeSpan.Zero, SelectMode.SelectRead))
+        if (!socket.Poll(timeout > TimeSpan.Zero ? timeout : TimeSpan.Zero, SelectMode.SelectRead))
         {
             return default;
         }

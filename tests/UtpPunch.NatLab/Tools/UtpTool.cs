@@ -53,8 +53,8 @@ internal sealed class UtpTool : ITool
         using var a = Punch(lab.A, room);
         await Task.Delay(late, cancellationToken);
         using var b = Punch(lab.B, room);
-        var patience = _timeout + s_startPatience;
-        var outcomes = await Task.WhenAll(a.EndAsync(patience, cancellationToken), b.EndAsync(patience, cancellationToken));
+        var timeout = _timeout + s_startPatience;
+        var outcomes = await Task.WhenAll(a.EndAsync(timeout, cancellationToken), b.EndAsync(timeout, cancellationToken));
         Log($"{room}-A", a);
         Log($"{room}-B", b);
         return (outcomes[0], outcomes[1]);

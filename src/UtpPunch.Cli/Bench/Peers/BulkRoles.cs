@@ -12,7 +12,7 @@ internal static class BulkRoles
     private static readonly TimeSpan SlowRest = TimeSpan.FromMilliseconds(15);
 
     /// <summary>`medium= connections= [slow=1]`: the stream that came last is read slowly, until `stop`.</summary>
-    public static async Task ReadAsync(PeerLink link, RoleWords words)
+    public static async Task ReadAsync(PeerLink link, RoleArguments words)
     {
         await using var medium = Medium.Of(words);
         var connections = words.Number("connections", 1);
@@ -33,7 +33,7 @@ internal static class BulkRoles
     }
 
     /// <summary>`medium= port= connections=`: as many bytes as there is room for.</summary>
-    public static async Task WriteAsync(PeerLink link, RoleWords words)
+    public static async Task WriteAsync(PeerLink link, RoleArguments words)
     {
         await using var medium = Medium.Of(words);
         var target = Medium.TargetOf(words);

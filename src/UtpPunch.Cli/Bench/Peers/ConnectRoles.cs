@@ -6,7 +6,7 @@ namespace UtpPunch.Cli.Bench;
 internal static class ConnectRoles
 {
     /// <summary>`medium=`.</summary>
-    public static async Task GreetAsync(PeerLink link, RoleWords words)
+    public static async Task GreetAsync(PeerLink link, RoleArguments words)
     {
         await using var medium = Medium.Of(words);
         link.Obey();
@@ -26,7 +26,7 @@ internal static class ConnectRoles
 
     /// <summary>`medium= port= atOnce= most= milliseconds=`: goes on until the time is over, or there were that many, since a port that was
     /// closed is not free again at once.</summary>
-    public static async Task CallAsync(PeerLink link, RoleWords words)
+    public static async Task CallAsync(PeerLink link, RoleArguments words)
     {
         var medium = Medium.Of(words);
         link.Obey();
@@ -39,7 +39,7 @@ internal static class ConnectRoles
         link.Tell("called", json => json.WriteNumber("perSecond", connects / elapsed.TotalSeconds));
     }
 
-    private static async Task<int> CallAllAsync(Medium medium, RoleWords words, int most, TimeSpan time)
+    private static async Task<int> CallAllAsync(Medium medium, RoleArguments words, int most, TimeSpan time)
     {
         var target = Medium.TargetOf(words);
         var started = Stopwatch.GetTimestamp();

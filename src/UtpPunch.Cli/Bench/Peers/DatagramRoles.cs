@@ -16,7 +16,7 @@ internal static class DatagramRoles
     // So that a reader notices that it was told to stop.
     private const int PatienceMilliseconds = 100;
 
-    public static Task ReadAsync(PeerLink link, RoleWords words) => Task.Run(() =>
+    public static Task ReadAsync(PeerLink link, RoleArguments words) => Task.Run(() =>
     {
         using var socket = Bind();
         var count = new Counter(link);
@@ -39,7 +39,7 @@ internal static class DatagramRoles
         count.TellDone();
     });
 
-    public static Task WriteAsync(PeerLink link, RoleWords words) => Task.Run(() =>
+    public static Task WriteAsync(PeerLink link, RoleArguments words) => Task.Run(() =>
     {
         using var socket = Create();
         var target = Medium.TargetOf(words).Serialize();
@@ -55,7 +55,7 @@ internal static class DatagramRoles
         count.TellDone();
     });
 
-    public static Task EchoAsync(PeerLink link, RoleWords words) => Task.Run(() =>
+    public static Task EchoAsync(PeerLink link, RoleArguments words) => Task.Run(() =>
     {
         using var socket = Create();
         socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
@@ -70,7 +70,7 @@ internal static class DatagramRoles
         }
     });
 
-    public static Task PingAsync(PeerLink link, RoleWords words) => Task.Run(() =>
+    public static Task PingAsync(PeerLink link, RoleArguments words) => Task.Run(() =>
     {
         using var socket = Create();
         socket.ReceiveTimeout = 5000;

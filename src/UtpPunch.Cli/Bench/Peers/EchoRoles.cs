@@ -6,7 +6,7 @@ namespace UtpPunch.Cli.Bench;
 internal static class EchoRoles
 {
     /// <summary>`medium= mode=async|sync`.</summary>
-    public static async Task EchoAsync(PeerLink link, RoleWords words)
+    public static async Task EchoAsync(PeerLink link, RoleArguments words)
     {
         await using var medium = Medium.Of(words);
         link.Obey();
@@ -30,7 +30,7 @@ internal static class EchoRoles
     }
 
     /// <summary>`medium= mode=async|sync port= count=`.</summary>
-    public static async Task PingAsync(PeerLink link, RoleWords words)
+    public static async Task PingAsync(PeerLink link, RoleArguments words)
     {
         await using var medium = Medium.Of(words);
         link.Obey();

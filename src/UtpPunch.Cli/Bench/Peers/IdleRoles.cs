@@ -7,7 +7,7 @@ internal static class IdleRoles
     private const int AtOnce = 64;
 
     /// <summary>`medium= connections=`.</summary>
-    public static async Task HoldAsync(PeerLink link, RoleWords words)
+    public static async Task HoldAsync(PeerLink link, RoleArguments words)
     {
         await using var medium = Medium.Of(words);
         var port = medium.Listen();
@@ -28,7 +28,7 @@ internal static class IdleRoles
     }
 
     /// <summary>`medium= port= connections=`.</summary>
-    public static async Task OpenAsync(PeerLink link, RoleWords words)
+    public static async Task OpenAsync(PeerLink link, RoleArguments words)
     {
         var medium = Medium.Of(words);
         var target = Medium.TargetOf(words);

@@ -6,12 +6,12 @@ namespace UtpPunch.Cli.Bench;
 internal abstract class Medium : IAsyncDisposable
 {
     /// <summary>The one that a role was told to use: `medium=utp|tcp [packet=] [recorded=1]`.</summary>
-    public static Medium Of(RoleWords words) => words["medium"] == "tcp"
+    public static Medium Of(RoleArguments words) => words["medium"] == "tcp"
         ? new TcpMedium()
         : new UtpMedium(words.Number("packet"), words.Number("recorded") > 0);
 
     /// <summary>Where a role was told to dial.</summary>
-    public static IPEndPoint TargetOf(RoleWords words) => new(IPAddress.Loopback, words.Number("port"));
+    public static IPEndPoint TargetOf(RoleArguments words) => new(IPAddress.Loopback, words.Number("port"));
 
     /// <summary>Listens on a port of the loopback, which it gives.</summary>
     public abstract int Listen();

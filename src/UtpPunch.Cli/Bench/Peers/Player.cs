@@ -7,7 +7,7 @@ namespace UtpPunch.Cli.Bench;
 /// of npm packages say the same.</summary>
 internal sealed class Player(ProcessStartInfo start) : IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(60);
     private readonly ChildProcess _process = new(start);
 
     /// <summary>The hidden command with which this program plays a role.</summary>
@@ -23,11 +23,11 @@ internal sealed class Player(ProcessStartInfo start) : IDisposable
     /// <summary>Waits for the next event of this name; others are passed over.</summary>
     public async Task<JsonElement> WaitAsync(string name, CancellationToken cancellationToken)
     {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        patience.CancelAfter(Patience);
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(Timeout);
         try
         {
-            while (await _process.ReadLineAsync(patience.Token) is { } line)
+            while (await _process.ReadLineAsync(timeout.Token) is { } line)
             {
                 // libutp prints a word of its own now and then.
                 if (line.StartsWith('{') && Parse(line) is var happened && happened.GetProperty("event").GetString() is { } what)
@@ -46,7 +46,7 @@ internal sealed class Player(ProcessStartInfo start) : IDisposable
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new ContestException($"no '{name}' within {Patience.TotalSeconds:F0} s");
+            throw new ContestException($"no '{name}' within {Timeout.TotalSeconds:F0} s");
         }
 
         throw new ContestException($"a process ended without '{name}'");

@@ -1,7 +1,7 @@
 namespace UtpPunch.Cli.Bench;
 
 /// <summary>What a process plays in a contest.</summary>
-internal delegate Task Role(PeerLink link, RoleWords words);
+internal delegate Task Role(PeerLink link, RoleArguments words);
 
 /// <summary>The roles that need nothing but this library and the platform, by name.</summary>
 internal static class Roles
@@ -30,7 +30,7 @@ internal static class Roles
         var link = new PeerLink();
         try
         {
-            await roles[name](link, new RoleWords(words));
+            await roles[name](link, new RoleArguments(words));
             return ExitCodes.Success;
         }
         catch (Exception error)

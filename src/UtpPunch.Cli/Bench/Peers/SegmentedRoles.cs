@@ -12,7 +12,7 @@ internal static class SegmentedRoles
 
     public static bool IsSupported => OperatingSystem.IsLinux() && Environment.Is64BitProcess;
 
-    public static Task ReadAsync(PeerLink link, RoleWords words) => Task.Run(() =>
+    public static Task ReadAsync(PeerLink link, RoleArguments words) => Task.Run(() =>
     {
         using var socket = DatagramRoles.Bind();
         using var messages = new SegmentedMessages(socket, 65536);
@@ -35,7 +35,7 @@ internal static class SegmentedRoles
         count.TellDone();
     });
 
-    public static Task WriteAsync(PeerLink link, RoleWords words) => Task.Run(() =>
+    public static Task WriteAsync(PeerLink link, RoleArguments words) => Task.Run(() =>
     {
         using var socket = DatagramRoles.Create();
         using var messages = new SegmentedMessages(socket, Segments * DatagramRoles.Size);

@@ -32,29 +32,29 @@ internal static class BenchServer
     private static async Task ServeAsync(UtpStream stream, CancellationToken interrupted)
     {
         await using var owned = stream;
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
-        patience.CancelAfter(LongestTask);
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
+        timeout.CancelAfter(LongestTask);
         try
         {
-            var task = await RemoteTask.ReceiveAsync(stream, patience.Token);
+            var task = await RemoteTask.ReceiveAsync(stream, timeout.Token);
             await Console.Error.WriteLineAsync($"{stream.RemoteEndPoint}: {WordsOf(task)}");
             switch (task)
             {
                 case { Kind: 'u' }:
-                    await ReceiveAsync(stream, patience.Token);
+                    await ReceiveAsync(stream, timeout.Token);
                     break;
                 case { Kind: 'd' }:
-                    await RemoteFlow.WriteAsync(stream, task.Value.Time, patience.Token);
+                    await RemoteFlow.WriteAsync(stream, task.Value.Time, timeout.Token);
                     break;
                 case { Kind: 'p' }:
-                    await EchoAsync(stream, patience.Token);
+                    await EchoAsync(stream, timeout.Token);
                     break;
                 default:
                     stream.Abort();
                     return;
             }
 
-            await stream.Closed.WaitAsync(patience.Token);
+            await stream.Closed.WaitAsync(timeout.Token);
         }
         catch (Exception error) when (error is IOException or OperationCanceledException or InvalidDataException)
         {

@@ -16,26 +16,26 @@ internal sealed class Standing
     /// <summary>A contestant and what its turns gave, by measure and round. A turn that failed leaves a gap.</summary>
     internal sealed class Row(Contestant contestant, Standing standing)
     {
-        private readonly List<double[]?> _turns = [];
+        private readonly List<double[]?> _steps = [];
 
         public Contestant Contestant { get; } = contestant;
 
         /// <value>Why a turn failed.</value>
         public string? Failure { get; private set; }
 
-        public void Add(double[] turn) => _turns.Add(turn);
+        public void Add(double[] turn) => _steps.Add(turn);
 
         public void Fail(string why)
         {
             Failure = why;
-            _turns.Add(null);
+            _steps.Add(null);
         }
 
         /// <summary>Null when no turn succeeded.</summary>
-        public Spread? Of(int measure) => Spread.Of(_turns.OfType<double[]>().Select(turn => turn[measure]));
+        public Spread? Of(int measure) => Spread.Of(_steps.OfType<double[]>().Select(turn => turn[measure]));
 
         /// <summary>This contestant's number as a multiple of the first one's in the same round.</summary>
-        public Spread? RatioOf(int measure) => Spread.Of(_turns.Zip(standing.Rows[0]._turns)
+        public Spread? RatioOf(int measure) => Spread.Of(_steps.Zip(standing.Rows[0]._steps)
             .Where(pair => pair is { First: not null, Second: not null })
             .Select(pair => pair.First![measure] / pair.Second![measure]));
     }

@@ -1,0 +1,146 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text;
+
+namespace UtpPunch.Cli;
+
+/// <summary>
+/// `utp demo`: this process is the server of the original's README, a second one is the client. They meet at a rendezvous and punch, as two
+/// machines behind NATs would, though there is nothing to punch through here. After hello and world over that path much data goes to
+/// the server and then as much to the client, with a half-close in between; both compare hashes.
+/// </summary>
+internal static class Demo
+{
+    /// <summary>Where the two processes meet.</summary>
+    public const string Room = "utp demo";
+
+    private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(2);
+
+    public static async Task<int> RunAsync(int mebibytes)
+    {
+        using var interruption = new Interruption();
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(interruption.Finish);
+        timeout.CancelAfter(Timeout);
+        try
+        {
+            await RunAsync(mebibytes, timeout.Token);
+            return ExitCodes.Success;
+        }
+        catch (OperationCanceledException)
+        {
+            var reason = interruption.ExitCode is null ? $"the demo did not finish within {Timeout.TotalMinutes} minutes" : "interrupted";
+            ErrorOutput.Write(reason);
+            return interruption.ExitCode ?? ExitCodes.Failure;
+        }
+        catch (UtpException error)
+        {
+            throw new ToolException(ExitCodes.Failure, error.Message, error);
+        }
+    }
+
+    private static async Task RunAsync(int mebibytes, CancellationToken cancellationToken)
+    {
+        var loopback = new IPEndPoint(IPAddress.Loopback, 0);
+        await using var rendezvous = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [loopback, loopback] });
+        await using var node = UtpNode.Bind(loopback);
+        await using var listener = node.Listen();
+        var meetingPoint = rendezvous.LocalEndPoints[0];
+        using var peer = new OwnProcess(DemoCommand.PeerArguments(meetingPoint.Port, mebibytes));
+        using var gone = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var reporting = FollowAsync(peer, gone);
+        try
+        {
+            Say($"This is process {Environment.ProcessId}, the server, at {node.LocalEndPoint}; process {peer.Id} is the client.");
+            await GreetAsync(node, await MeetAsync(node, meetingPoint, gone.Token), gone.Token);
+            var result = await ExchangeAsync(listener, mebibytes, gone.Token);
+            Conclude(mebibytes, result, await reporting ?? throw Missing());
+            if (await peer.ExitAsync(cancellationToken) is not 0 and var code)
+            {
+                throw new ToolException(ExitCodes.Failure, $"the second process ended with exit code {code}");
+            }
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw Missing();
+        }
+
+        static ToolException Missing() => new(ExitCodes.Failure, "the second process ended too early");
+    }
+
+    /// <summary>Repeats what the second process tells the user, until it reports or is gone; then nothing is waited for.</summary>
+    private static async Task<DemoReport?> FollowAsync(OwnProcess peer, CancellationTokenSource gone)
+    {
+        while (await peer.ReadLineAsync(gone.Token) is { } line)
+        {
+            if (line.StartsWith(DemoPeer.Report, StringComparison.Ordinal))
+            {
+                return DemoReport.Parse(line[DemoPeer.Report.Length..]);
+            }
+
+            Say(line);
+        }
+
+        await gone.CancelAsync();
+        return null;
+    }
+
+    private static async Task<PunchResult> MeetAsync(UtpNode node, IPEndPoint rendezvous, CancellationToken cancellationToken)
+    {
+        var path = await new RendezvousClient(node, rendezvous).PunchAsync(Room, null, null, cancellationToken);
+        Say($"They met at the rendezvous {rendezvous}, and punched: {path.Explanation}");
+        return path.Success ? path : throw new ToolException(ExitCodes.Failure, "the two processes found no path to each other");
+    }
+
+    /// <summary>The server of the original's README.</summary>
+    private static async Task GreetAsync(UtpNode node, PunchResult path, CancellationToken cancellationToken)
+    {
+        await using var stream = await node.OpenAsync(path, cancellationToken);
+        Say("server: socket connected");
+        var buffer = new byte[1024];
+        while (await stream.ReadAsync(buffer, cancellationToken) is > 0 and var count)
+        {
+            Say($"server: received '{Encoding.UTF8.GetString(buffer, 0, count)}'");
+            await stream.WriteAsync("world"u8.ToArray(), cancellationToken);
+            stream.CompleteWrites();
+        }
+
+        Say("server: socket disconnected");
+    }
+
+    private static async Task<Result> ExchangeAsync(UtpListener listener, int mebibytes, CancellationToken cancellationToken)
+    {
+        await using var stream = await listener.AcceptAsync(cancellationToken);
+        string[] titles = [$"{mebibytes} MiB to the server", $"{mebibytes} MiB to the client"];
+        return await DemoProgress.ShowAsync(titles, async progress =>
+        {
+            var received = await DemoPayload.ReceiveAsync(stream, mebibytes, progress[0], cancellationToken);
+            var cargo = DemoPayload.Random(mebibytes);
+            var started = Stopwatch.GetTimestamp();
+            await cargo.SendAsync(stream, progress[1], cancellationToken);
+            stream.CompleteWrites();
+            await stream.Closed.WaitAsync(cancellationToken);
+            return new Result(received, cargo, Stopwatch.GetElapsedTime(started), stream.GetStatistics().Retransmissions);
+        });
+    }
+
+    private static void Conclude(int mebibytes, Result here, DemoReport there)
+    {
+        if (here.Received.Sha256 != there.SentSha256 || here.Sent.Sha256 != there.ReceivedSha256)
+        {
+            throw new ToolException(ExitCodes.Failure, "the bytes that arrived are not those that were sent: the SHA-256 hashes differ");
+        }
+
+        Say($"""
+
+            {mebibytes} MiB went to the server at {Speed(mebibytes, here.Received.Time)}, SHA-256 {there.SentSha256},
+            and {mebibytes} MiB to the client at {Speed(mebibytes, here.SendingTime)}, SHA-256 {here.Sent.Sha256}.
+            All of it arrived as it was sent. Packets sent again: {there.Retransmissions} there and {here.Retransmissions} back.
+            """);
+    }
+
+    private static string Speed(int mebibytes, TimeSpan time) => $"{mebibytes / Math.Max(time.TotalSeconds, 0.001):F0} MiB/s";
+
+    private static void Say(string line) => Console.WriteLine(line);
+
+    private sealed record Result(DemoPayload Received, DemoPayload Sent, TimeSpan SendingTime, long Retransmissions);
+}

@@ -1,0 +1,77 @@
+using System.Net;
+using System.Text;
+
+namespace UtpPunch.Cli;
+
+/// <summary>
+/// The second process of the demo, the client. What it has to tell the first one are lines on standard output: those that begin with
+/// <see cref="Report"/> are a result, the others are for the user.
+/// </summary>
+internal static class DemoPeer
+{
+    public const string Report = "report ";
+
+    public static async Task<int> RunAsync(int port, int mebibytes)
+    {
+        EndWithInput();
+        var rendezvous = new IPEndPoint(IPAddress.Loopback, port);
+        await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        var path = await new RendezvousClient(node, rendezvous).PunchAsync(Demo.Room);
+        if (!path.Success)
+        {
+            throw new ToolException(ExitCodes.Failure, path.Explanation);
+        }
+
+        await GreetAsync(node, path);
+        await using var stream = await node.ConnectAsync(path.RemoteEndPoint!);
+        var cargo = DemoPayload.Random(mebibytes);
+        await cargo.SendAsync(stream, _ => { }, CancellationToken.None);
+        stream.CompleteWrites();
+        var received = await DemoPayload.ReceiveAsync(stream, mebibytes, _ => { }, CancellationToken.None);
+        await stream.Closed;
+        Console.WriteLine(Report + new DemoReport(cargo.Sha256, received.Sha256, stream.GetStatistics().Retransmissions));
+        return ExitCodes.Success;
+    }
+
+    /// <summary>The client of the original's README.</summary>
+    private static async Task GreetAsync(UtpNode node, PunchResult path)
+    {
+        await using var stream = await node.OpenAsync(path);
+        Console.WriteLine("client: socket connected");
+        await stream.WriteAsync("hello"u8.ToArray());
+        var buffer = new byte[1024];
+        while (await stream.ReadAsync(buffer) is > 0 and var count)
+        {
+            Console.WriteLine($"client: received '{Encoding.UTF8.GetString(buffer, 0, count)}'");
+        }
+
+        Console.WriteLine("client: socket disconnected");
+    }
+
+    // When the first process is gone, however it went, nobody needs this one.
+    private static void EndWithInput()
+    {
+        new Thread(Wait) { IsBackground = true }.Start();
+
+        static void Wait()
+        {
+            while (Console.In.Read() >= 0)
+            {
+            }
+
+            Environment.Exit(ExitCodes.Failure);
+        }
+    }
+}
+
+/// <summary>What the second process says at its end.</summary>
+internal sealed record DemoReport(string SentSha256, string ReceivedSha256, long Retransmissions)
+{
+    public override string ToString() => $"{SentSha256} {ReceivedSha256} {Retransmissions}";
+
+    public static DemoReport Parse(string line)
+    {
+        var words = line.Split(' ');
+        return new DemoReport(words[0], words[1], long.Parse(words[2]));
+    }
+}

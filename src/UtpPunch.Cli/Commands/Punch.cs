@@ -1,0 +1,82 @@
+using System.Diagnostics;
+
+namespace UtpPunch.Cli;
+
+/// <summary>
+/// `utp punch`: meets, punches, and proves the path with a greeting each way over a stream. What is seen goes to standard output; a failure
+/// is a line on standard error as well.
+/// </summary>
+internal static class Punch
+{
+    public static async Task<int> RunAsync(PunchOptions options)
+    {
+        using var interruption = new Interruption();
+        var report = new PunchReport(options.IsJson);
+        try
+        {
+            await using var node = await Nodes.BindAsync(new UtpNodeOptions(), options.Bind);
+            if (options.Meeting is { } place)
+            {
+                await MeetAsync(node, place, options.Timeout, report, interruption.Finish);
+            }
+            else
+            {
+                await PunchAsync(node, options, report, interruption.Finish);
+            }
+
+            return ExitCodes.Success;
+        }
+        catch (OperationCanceledException) when (interruption.ExitCode is { } code)
+        {
+            report.Failed(null, $"{PunchStage.Cancelled}", "interrupted");
+            ErrorOutput.Write("interrupted");
+            return code;
+        }
+        catch (UtpException error)
+        {
+            report.Failed(null, $"{error.Error}", error.Message);
+            throw;
+        }
+    }
+
+    private static async Task MeetAsync(
+        UtpNode node, MeetingPlace place, TimeSpan? timeout, PunchReport report, CancellationToken interrupted)
+    {
+        var client = new RendezvousClient(node, place.Server);
+        var path = await client.PunchAsync(place.Room, place.ToOptions(timeout), report, interrupted);
+        if (!path.Success)
+        {
+            report.Failed(path, $"{path.Stage}", path.Explanation);
+            throw new ToolException(ExitCodes.Of(path.Stage), path.Explanation);
+        }
+
+        report.Opened(path);
+        var started = Stopwatch.GetTimestamp();
+        try
+        {
+            await Greeting.ExchangeAsync(node, path, () => report.Succeeded(path, Stopwatch.GetElapsedTime(started)), interrupted);
+        }
+        catch (Exception error) when (error is UtpException or InvalidDataException)
+        {
+            report.Failed(path, "Stream", error.Message);
+            throw new ToolException(ExitCodes.PunchFailed, $"the path is open, but no stream came of it: {error.Message}", error);
+        }
+    }
+
+    /// <summary>In the npm package's way. Who dials is not agreed then, so nobody does.</summary>
+    private static async Task PunchAsync(UtpNode node, PunchOptions options, PunchReport report, CancellationToken interrupted)
+    {
+        // The peer may need our answers for longer than we need its.
+        var linger = TimeSpan.FromSeconds(10);
+        var path = await node.PunchAsync(options.Peer!, options.Attempts, interrupted);
+        if (!path.Success)
+        {
+            report.Failed(path, $"{path.Stage}", path.Explanation);
+            throw new ToolException(ExitCodes.Of(path.Stage), path.Explanation);
+        }
+
+        report.Opened(path);
+        report.Succeeded(path, null);
+        await Task.Delay(linger, interrupted).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+}

@@ -1,0 +1,67 @@
+namespace UtpPunch.Cli;
+
+/// <summary>
+/// `utp stun`: a node asks servers how they see its port, and what its NAT does. What is seen goes to standard output; a failure is a line
+/// on standard error as well.
+/// </summary>
+internal static class Stun
+{
+    public static async Task<int> RunAsync(StunRequest request)
+    {
+        using var interruption = new Interruption();
+        try
+        {
+            await using var node = await Nodes.BindAsync(new UtpNodeOptions(), request.Bind);
+            Report(await node.DiscoverAsync(request.Servers, cancellationToken: interruption.Finish), request.IsJson);
+            return ExitCodes.Success;
+        }
+        catch (OperationCanceledException) when (interruption.ExitCode is { } code)
+        {
+            ReportFailure("Cancelled", "interrupted", request.IsJson);
+            ErrorOutput.Write("interrupted");
+            return code;
+        }
+        catch (UtpException error)
+        {
+            ReportFailure($"{error.Error}", error.Message, request.IsJson);
+            throw;
+        }
+    }
+
+    private static void Report(NatDiscovery seen, bool isJson)
+    {
+        if (!isJson)
+        {
+            Console.WriteLine(DiscoveryText.Explain(seen));
+            return;
+        }
+
+        JsonLine.Write("discovered", json =>
+        {
+            json.WriteBoolean("success", true);
+            json.WriteString("server", $"{seen.Server}");
+            json.WriteString("mapped", $"{seen.MappedEndPoint}");
+            json.WriteString("mapping", $"{seen.Mapping}");
+            json.WriteString("filtering", $"{seen.Filtering}");
+            if (seen.RoundTrip is { } time)
+            {
+                json.WriteNumber("rttMs", Math.Round(time.TotalMilliseconds, 3));
+            }
+
+            json.WriteString("explanation", DiscoveryText.Meaning(seen));
+        });
+    }
+
+    private static void ReportFailure(string stage, string explanation, bool isJson)
+    {
+        if (isJson)
+        {
+            JsonLine.Write("discovered", json =>
+            {
+                json.WriteBoolean("success", false);
+                json.WriteString("stage", stage);
+                json.WriteString("explanation", explanation);
+            });
+        }
+    }
+}

@@ -1,0 +1,62 @@
+using System.Net.Sockets;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>Accept streams, and offer them to this listener.</summary>
+internal sealed class ListenCommand(UtpListener listener, int backlog) : ICommand
+{
+    public void Collect(Engine engine, List<Event> events)
+    {
+        if (engine.IsClosing)
+        {
+            Abandon(Failure.NodeClosed());
+            return;
+        }
+
+        engine.Serve(listener);
+        events.Add(Event.NewListen(backlog));
+    }
+
+    public void Abandon(Failure failure) => listener.OnStopped(failure);
+}
+
+/// <summary>Accept no more for this listener.</summary>
+internal sealed class UnlistenCommand(UtpListener listener) : ICommand
+{
+    public void Collect(Engine engine, List<Event> events)
+    {
+        if (ReferenceEquals(engine.Served, listener))
+        {
+            engine.Serve(null);
+            events.Add(Event.Unlisten);
+        }
+    }
+
+    public void Abandon(Failure failure)
+    {
+    }
+}
+
+/// <summary>Send a datagram that is not uTP.</summary>
+internal sealed class DatagramWork(Endpoint remote, ReadOnlyMemory<byte> datagram) : ICommand
+{
+    private readonly TaskCompletionSource<SocketException?> _sent = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task<SocketException?> Sent => _sent.Task;
+
+    public void Collect(Engine engine, List<Event> events)
+    {
+        // The memory is the caller's, and so is what it throws.
+        try
+        {
+            _sent.SetResult(engine.Transport.Send(remote, datagram.Span));
+        }
+        catch (Exception fault)
+        {
+            _sent.SetException(fault);
+        }
+    }
+
+    public void Abandon(Failure failure) => _sent.SetException(failure.ToException());
+}

@@ -1,0 +1,205 @@
+using System.Net;
+using System.Net.Sockets;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+// Dialling: one address, or a name with several of them, as RFC 8305 ("Happy Eyeballs") has it.
+public sealed partial class UtpNode
+{
+    // RFC 8305, 5: "One recommended value for a default delay is 250 milliseconds."
+    private static readonly TimeSpan HeadStart = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>Opens a stream to a peer, and waits until the peer has answered.</summary>
+    /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>, whose addresses are tried one after the
+    /// other, each with a small head start before the next.</param>
+    /// <param name="options">Null stands for what the node was made with.</param>
+    /// <param name="cancellationToken">Gives the attempt up.</param>
+    /// <exception cref="UtpException">Nobody answered, the peer refused, the network has no way there, the name has no address, or the
+    /// node has too many streams.</exception>
+    /// <exception cref="ArgumentException">The end point is of another kind, or no address to dial.</exception>
+    /// <exception cref="ObjectDisposedException">The node was closed.</exception>
+    /// <exception cref="OperationCanceledException">The attempt was cancelled.</exception>
+    public ValueTask<UtpStream> ConnectAsync(
+        EndPoint remoteEndPoint, UtpConnectOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(remoteEndPoint);
+        var dialect = Checked(options?.Dialect) ?? _settings.Dialect;
+        var timeout = options?.Timeout ?? _settings.ConnectTimeout;
+        UtpNodeOptionsCheck.Positive(timeout, nameof(UtpConnectOptions.Timeout));
+        ThrowIfUnusable();
+        switch (remoteEndPoint)
+        {
+            case DnsEndPoint { Port: 0 } or IPEndPoint { Port: 0 }:
+                throw new ArgumentException("Nobody can be reached at port 0.", nameof(remoteEndPoint));
+            case DnsEndPoint name:
+                return DialNameAsync(name, dialect, timeout, cancellationToken);
+            case IPEndPoint { Address: var address } when address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any):
+                throw new ArgumentException("The address stands for all, not for one to dial.", nameof(remoteEndPoint));
+            case IPEndPoint one:
+                return DialAsync(Addresses.ToEndpoint(one), dialect, timeout, cancellationToken);
+            default:
+                throw new ArgumentException($"An end point is an IPEndPoint or a DnsEndPoint, not {remoteEndPoint.GetType()}.", nameof(remoteEndPoint));
+        }
+    }
+
+    /// <summary>Opens a stream to a peer by its name or address, and waits until the peer has answered.</summary>
+    /// <inheritdoc cref="ConnectAsync(EndPoint, UtpConnectOptions?, CancellationToken)"/>
+    public ValueTask<UtpStream> ConnectAsync(string host, int port, CancellationToken cancellationToken = default) =>
+        ConnectAsync(IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port), null, cancellationToken);
+
+    private async ValueTask<UtpStream> DialAsync(Endpoint remote, Dialect dialect, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (!_transport.Speaks(remote))
+        {
+            throw Failure.Unreachable(Addresses.ToIPEndPoint(remote)).ToException();
+        }
+
+        var stream = UtpStream.Dialled(_engine, remote, dialect, timeout);
+        stream.Post(inline: true);
+        try
+        {
+            await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);
+            return stream;
+        }
+        catch (OperationCanceledException)
+        {
+            stream.Abort();
+            throw;
+        }
+    }
+
+    private async ValueTask<UtpStream> DialNameAsync(DnsEndPoint name, Dialect dialect, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        var started = Clock.Now;
+        var remotes = await ResolveAsync(name, timeout, cancellationToken).ConfigureAwait(false);
+        return await DialAnyAsync(remotes, dialect, timeout - Clock.Since(started), cancellationToken).ConfigureAwait(false)
+            ?? throw NoAnswer(name, started);
+    }
+
+    /// <summary>
+    /// The first stream that opens; each address gets a head start before the next, and none any more when it fails. Null when the time
+    /// was over before anything failed. When all fail, throws what the first to fail has thrown.
+    /// </summary>
+    internal async ValueTask<UtpStream?> DialAnyAsync(
+        IReadOnlyList<Endpoint> remotes, Dialect dialect, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        var started = Clock.Now;
+        using var losers = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var attempts = new List<Task<UtpStream>>();
+        Exception? first = null;
+        var next = 0;
+        try
+        {
+            while (true)
+            {
+                var left = timeout - Clock.Since(started);
+                if (next < remotes.Count && left > TimeSpan.Zero)
+                {
+                    attempts.Add(DialAsync(remotes[next++], dialect, left, losers.Token).AsTask());
+                }
+
+                if (attempts.Count == 0)
+                {
+                    return first is null ? null : throw first;
+                }
+
+                var any = Task.WhenAny(attempts);
+                if (next < remotes.Count && left > HeadStart && !await IsWithinAsync(any, HeadStart, cancellationToken).ConfigureAwait(false))
+                {
+                    continue;
+                }
+
+                var attempt = await any.WaitAsync(cancellationToken).ConfigureAwait(false);
+                attempts.Remove(attempt);
+                if (attempt.IsCompletedSuccessfully)
+                {
+                    return await attempt.ConfigureAwait(false);
+                }
+
+                first ??= attempt.Exception?.InnerException;
+            }
+        }
+        finally
+        {
+            await losers.CancelAsync().ConfigureAwait(false);
+            foreach (var attempt in attempts)
+            {
+                _ = AbortLateAsync(attempt);
+            }
+        }
+    }
+
+    /// <summary>The addresses of a name that this node can reach, the families taking turns (RFC 8305, 4).</summary>
+    private async Task<List<Endpoint>> ResolveAsync(DnsEndPoint name, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        var started = Clock.Now;
+        IPAddress[] addresses;
+        try
+        {
+            addresses = await Dns.GetHostAddressesAsync(name.Host, name.AddressFamily, cancellationToken)
+                .WaitAsync(timeout, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            throw NoAnswer(name, started);
+        }
+        catch (SocketException error)
+        {
+            throw new UtpException(
+                UtpError.HostNotFound, $"{name.Host} could not be resolved: {error.Message}", null, error.SocketErrorCode, error);
+        }
+
+        var reachable = addresses.Select(address => Addresses.ToEndpoint(new IPEndPoint(address, name.Port))).Where(_transport.Speaks).ToList();
+        if (reachable.Count == 0)
+        {
+            throw new UtpException(
+                UtpError.HostNotFound, $"{name.Host} has no address that {LocalEndPoint} could reach.", null, SocketError.NoData);
+        }
+
+        var preferred = EndpointModule.isIPv4(reachable[0]);
+        var turns = reachable.Where(remote => EndpointModule.isIPv4(remote) == preferred).Select((remote, index) => (remote, 2 * index))
+            .Concat(reachable.Where(remote => EndpointModule.isIPv4(remote) != preferred).Select((remote, index) => (remote, (2 * index) + 1)));
+        return turns.OrderBy(turn => turn.Item2).Select(turn => turn.remote).ToList();
+    }
+
+    private static UtpException NoAnswer(DnsEndPoint name, long started) =>
+        new(UtpError.ConnectTimeout,
+            $"{name.Host}:{name.Port} did not answer after {Failure.InWords(Clock.Since(started))}.",
+            null,
+            SocketError.TimedOut);
+
+    private static async Task<bool> IsWithinAsync(Task task, TimeSpan time, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await task.WaitAsync(time, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    // A loser that was answered after all.
+    private static async Task AbortLateAsync(Task<UtpStream> attempt)
+    {
+        await ((Task)attempt).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (attempt.IsCompletedSuccessfully)
+        {
+            (await attempt.ConfigureAwait(false)).Abort();
+        }
+    }
+
+    private static Dialect? Checked(UtpDialect? dialect)
+    {
+        if (dialect is { } some && !Enum.IsDefined(some))
+        {
+            throw new ArgumentOutOfRangeException(nameof(UtpConnectOptions.Dialect), dialect, "There is no such dialect.");
+        }
+
+        return dialect?.ToCore();
+    }
+}

@@ -1,0 +1,134 @@
+using System.Net;
+using System.Net.Sockets;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>Checks the options of a node, and says them in the words of the core.</summary>
+internal static class UtpNodeOptionsCheck
+{
+    public const int HeaderLength = PacketModule.HeaderLength;
+    public const int LeastBuffer = 64 * 1024;
+    public const int MostBuffer = 1 << 30;
+    public const int PacketsPerBuffer = 4;
+    public const int LeastPacket = 100;
+    public const int MostPacket = 65507;
+    public const int MostWindow = 1000;
+    private const int MostConnections = 1 << 20;
+
+    /// <exception cref="ArgumentException">An option makes no sense; the parameter name is that of the option.</exception>
+    public static Settings Freeze(UtpNodeOptions options)
+    {
+        var local = options.LocalEndPoint;
+        if (local is null)
+        {
+            throw new ArgumentNullException(nameof(options.LocalEndPoint));
+        }
+
+        if (local.AddressFamily is not (AddressFamily.InterNetwork or AddressFamily.InterNetworkV6))
+        {
+            throw new ArgumentException("An address is an IPv4 or an IPv6 address.", nameof(options.LocalEndPoint));
+        }
+
+        if (!Enum.IsDefined(options.Dialect))
+        {
+            throw new ArgumentOutOfRangeException(nameof(options.Dialect), options.Dialect, "There is no such dialect.");
+        }
+
+        if (!Enum.IsDefined(options.Transport))
+        {
+            throw new ArgumentOutOfRangeException(nameof(options.Transport), options.Transport, "There is no such transport.");
+        }
+
+        Between(options.MaxConnections, 1, MostConnections, nameof(options.MaxConnections));
+        Between(options.MaxHalfOpen, 1, MostConnections, nameof(options.MaxHalfOpen));
+        Between(options.SendBufferSize, LeastBuffer, MostBuffer, nameof(options.SendBufferSize));
+        Between(options.ReceiveBufferSize, LeastBuffer, MostBuffer, nameof(options.ReceiveBufferSize));
+        Between(options.PacketSize ?? LeastPacket, LeastPacket, MostPacket, nameof(options.PacketSize));
+        if (options.PacketSize > Math.Min(options.SendBufferSize, options.ReceiveBufferSize) / PacketsPerBuffer)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(options.PacketSize), options.PacketSize, $"The buffers must hold {PacketsPerBuffer} packets at least.");
+        }
+
+        Between(options.PacketWindow ?? 1, 1, MostWindow, nameof(options.PacketWindow));
+        Between(options.SocketReceiveBuffer, 1, MostBuffer, nameof(options.SocketReceiveBuffer));
+        Between(options.SocketSendBuffer, 1, MostBuffer, nameof(options.SocketSendBuffer));
+        Positive(options.ConnectTimeout, nameof(options.ConnectTimeout));
+        Positive(options.IdleTimeout, nameof(options.IdleTimeout), mayBeInfinite: true);
+        Positive(options.GiveUpTimeout, nameof(options.GiveUpTimeout), mayBeInfinite: true);
+        Positive(options.LingerTimeout, nameof(options.LingerTimeout), mayBeInfinite: true, mayBeZero: true);
+        Positive(options.ShutdownTimeout, nameof(options.ShutdownTimeout), mayBeInfinite: true, mayBeZero: true);
+        Positive(options.KeepAliveInterval, nameof(options.KeepAliveInterval), mayBeInfinite: true);
+        Positive(options.InitialRto, nameof(options.InitialRto));
+        Positive(options.MinRto, nameof(options.MinRto));
+
+        var dialect = options.Dialect.ToCore();
+        var standard = NodeOptionsModule.standard;
+        return new Settings(
+            new NodeOptions(
+                dialect,
+                options.MaxConnections,
+                options.MaxHalfOpen,
+                standard.HalfOpenTimeout,
+                Streams(options, StreamOptionsModule.bep29, options.Dialect == UtpDialect.Bep29),
+                Streams(options, StreamOptionsModule.utpPunch, options.Dialect == UtpDialect.UtpPunch)),
+            dialect,
+            options.ConnectTimeout,
+            options.LingerTimeout,
+            options.ShutdownTimeout,
+            Freeze(options.Trace));
+    }
+
+    private static UtpTraceOptions? Freeze(UtpTraceOptions? trace)
+    {
+        if (trace is null)
+        {
+            return null;
+        }
+
+        if (!Enum.IsDefined(trace.Payload))
+        {
+            throw new ArgumentOutOfRangeException(nameof(trace.Payload), trace.Payload, "There is no such way to record payloads.");
+        }
+
+        Between(trace.Capacity, LeastBuffer, MostBuffer, nameof(trace.Capacity));
+        return new UtpTraceOptions { Payload = trace.Payload, Capacity = trace.Capacity, Path = trace.Path };
+    }
+
+    /// <summary>Throws unless the time-out is positive.</summary>
+    public static void Positive(TimeSpan value, string name, bool mayBeInfinite = false, bool mayBeZero = false)
+    {
+        var least = TimeSpan.FromMilliseconds(1);
+
+        if (value == Timeout.InfiniteTimeSpan ? !mayBeInfinite : value < least && !(value == TimeSpan.Zero && mayBeZero))
+        {
+            throw new ArgumentOutOfRangeException(name, value, "A time-out is a millisecond at least" + (mayBeInfinite ? ", or infinite." : "."));
+        }
+    }
+
+    /// <summary>Throws unless the value lies in its range.</summary>
+    public static void Between(int value, int least, int most, string name)
+    {
+        if (value < least || value > most)
+        {
+            throw new ArgumentOutOfRangeException(name, value, $"The option lies between {least} and {most}.");
+        }
+    }
+
+    private static StreamOptions Streams(UtpNodeOptions options, StreamOptions standard, bool own) =>
+        new(
+            options.SendBufferSize,
+            options.ReceiveBufferSize,
+            own && options.PacketSize is { } size ? size : standard.PacketSize,
+            own && options.PacketSize is { } largest ? largest : standard.LargestPacket,
+            own && options.PacketWindow is { } window ? window : standard.PacketWindow,
+            Clock.ToMicroseconds(options.GiveUpTimeout),
+            Clock.ToMicroseconds(options.IdleTimeout),
+            Clock.ToMicroseconds(options.KeepAliveInterval),
+            Clock.ToMicroseconds(options.InitialRto),
+            Clock.ToMicroseconds(options.MinRto),
+            Math.Max(standard.MaxRto, Clock.ToMicroseconds(options.MinRto)),
+            standard.TargetDelay,
+            options.NoDelay);
+}

@@ -1,0 +1,233 @@
+using System.Runtime.CompilerServices;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+// How a stream talks with the engine. The wishes of its users gather here until the engine collects them, all at once and in an order that
+// the core understands; so a thousand small writes cost the engine one look.
+public sealed partial class UtpStream : ICommand
+{
+    private int _posted;
+    private volatile int _connId = -1;
+    private volatile int _maxPayload;
+    private bool _taken;
+    private bool _idleChanged;
+    private bool _releaseWanted;
+    private bool _released;
+    private bool _abortWanted;
+    private bool _aborted;
+    private bool _nodeClosing;
+    private bool _gone;
+
+    /// <summary>The application has taken the stream from the listener.</summary>
+    internal void OnTaken()
+    {
+        lock (Gate)
+        {
+            _taken = true;
+        }
+
+        Post();
+    }
+
+    /// <summary>There is something that the engine should collect; by the calling thread, which holds no lock then, if it is in a
+    /// hurry.</summary>
+    internal void Post(bool inline = false)
+    {
+        if (Interlocked.Exchange(ref _posted, 1) == 0)
+        {
+            _engine.Post(this, inline);
+        }
+    }
+
+    internal Engine Engine => _engine;
+
+    void ICommand.Collect(Engine engine, List<Event> events)
+    {
+        Interlocked.Exchange(ref _posted, 0); // Whatever comes from here on needs another look.
+        if (_connId < 0 && !Dial(events))
+        {
+            return;
+        }
+
+        lock (Gate)
+        {
+            Gather(events);
+        }
+    }
+
+    void ICommand.Abandon(Failure failure) => OnLost(failure);
+
+    internal void OnOpened(ushort connectionId)
+    {
+        ConnectionId = connectionId;
+        _opening.Reach();
+    }
+
+    internal void OnDeliver(Payload payload, Slab? slab) => _read.Deliver(payload, slab);
+
+    /// <summary>A full packet carries so many bytes from here on.</summary>
+    internal void OnSized(int payload)
+    {
+        _maxPayload = payload;
+        _write.OnSized(payload);
+    }
+
+    internal void OnWritable(int room) => _write.OnWritable(room);
+
+    internal void OnEnded()
+    {
+        _read.OnEnded();
+        _readsClosed.Reach();
+    }
+
+    internal void OnFinished()
+    {
+        _write.OnFinished();
+        _writesClosed.Reach();
+    }
+
+    /// <summary>The core has closed the stream.</summary>
+    internal void OnClosed(CloseReason reason, UtpStreamStatistics statistics)
+    {
+        bool nodeClosing;
+        lock (Gate)
+        {
+            _finalStatistics = new StrongBox<UtpStreamStatistics>(statistics);
+            nodeClosing = _nodeClosing;
+        }
+
+        Finish(reason.IsAborted && nodeClosing
+            ? Failure.NodeClosed(RemoteEndPoint)
+            : Failure.Of(reason, RemoteEndPoint, Clock.Since(_born)));
+    }
+
+    /// <summary>The engine has stopped, and with it the stream.</summary>
+    internal void OnLost(Failure? fault) => Finish(fault ?? Failure.NodeClosed(RemoteEndPoint));
+
+    /// <summary>
+    /// The node is asked to close: nobody reads or writes any more, but what was written is still sent. Bytes that nobody has read are
+    /// lost, and as when a stream is disposed, the peer learns that by a reset.
+    /// </summary>
+    internal void OnNodeClosing(List<Event> events)
+    {
+        var failure = Failure.NodeClosed(RemoteEndPoint);
+        var unread = _read.Close(failure);
+        _write.Fail(failure);
+        lock (Gate)
+        {
+            _nodeClosing = true;
+            if (_opening.IsReached && !unread)
+            {
+                _releaseWanted = true;
+            }
+            else
+            {
+                _abortWanted = true;
+            }
+
+            Gather(events);
+        }
+
+        _opening.Fail(failure);
+    }
+
+    /// <summary>False when the stream ended before it began.</summary>
+    private bool Dial(List<Event> events)
+    {
+        if (_engine.IsClosing)
+        {
+            OnLost(_engine.Fault);
+            return false;
+        }
+
+        lock (Gate)
+        {
+            if (!_abortWanted && !_gone)
+            {
+                _connId = _engine.Enlist(this);
+                events.Add(Event.NewConnect(_connId, _remote, _dialect, Clock.ToMicroseconds(_patience)));
+                return true;
+            }
+        }
+
+        Finish(Failure.Aborted(RemoteEndPoint));
+        return false;
+    }
+
+    // Under the lock, on the engine's thread.
+    private void Gather(List<Event> events)
+    {
+        if (_gone || _aborted)
+        {
+            return;
+        }
+
+        if (_taken)
+        {
+            _taken = false;
+            events.Add(Event.NewTaken(_connId));
+        }
+
+        if (_abortWanted)
+        {
+            _aborted = true;
+            events.Add(Event.NewAbort(_connId));
+        }
+        else if (!_released)
+        {
+            GatherTraffic(events);
+        }
+    }
+
+    private void GatherTraffic(List<Event> events)
+    {
+        if (_idleChanged)
+        {
+            _idleChanged = false;
+            events.Add(Event.NewSetIdleTimeout(_connId, Clock.ToMicroseconds(_idleTimeout)));
+        }
+
+        if (_read.TakeReport() is > 0 and var consumed)
+        {
+            events.Add(Event.NewConsumed(_connId, consumed));
+        }
+
+        _write.Collect(_connId, events);
+        if (_releaseWanted)
+        {
+            _released = true;
+            events.Add(Event.NewRelease(_connId, Clock.ToMicroseconds(_engine.Settings.LingerTimeout)));
+        }
+    }
+
+    private void Finish(Failure? failure)
+    {
+        lock (Gate)
+        {
+            if (_gone)
+            {
+                return;
+            }
+
+            _gone = true;
+        }
+
+        if (failure is null)
+        {
+            _read.OnEnded();
+            _write.OnFinished();
+            _readsClosed.Reach();
+            _writesClosed.Reach();
+            _closed.Reach();
+            return;
+        }
+
+        _read.Fail(failure);
+        _write.Fail(failure);
+        _opening.Fail(failure);
+        _readsClosed.Fail(failure);
+        _writesClosed.Fail(failure);
+        _closed.Fail(failure);
+    }
+}

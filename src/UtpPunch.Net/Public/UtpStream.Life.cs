@@ -1,0 +1,189 @@
+using System.Net;
+using System.Runtime.CompilerServices;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+// How a stream comes into being and ends.
+public sealed partial class UtpStream
+{
+    private readonly Engine _engine;
+    private readonly Endpoint _remote;
+    private readonly Dialect _dialect;
+    private readonly TimeSpan _patience;
+    private readonly ReadSide _read;
+    private readonly WriteSide _write;
+    private readonly long _born = Clock.Now;
+    private LazyCompletion _opening;
+    private LazyCompletion _readsClosed;
+    private LazyCompletion _writesClosed;
+    private LazyCompletion _closed;
+    private IPEndPoint? _remoteEndPoint;
+    private StrongBox<UtpStreamStatistics>? _finalStatistics;
+    private TimeSpan _idleTimeout;
+    private int _disposed;
+
+    private UtpStream(Engine engine, Endpoint remote, Dialect dialect, TimeSpan timeout, bool isIncoming)
+    {
+        var options = engine.Settings.For(dialect);
+        _engine = engine;
+        _remote = remote;
+        _dialect = dialect;
+        _patience = timeout;
+        _idleTimeout = Clock.ToTimeSpan(options.IdleTimeout);
+        IsIncoming = isIncoming;
+        _maxPayload = options.PacketSize - PacketModule.HeaderLength;
+        _read = new ReadSide(this, options.ReceiveBuffer);
+        _write = new WriteSide(this, options.SendBuffer, _maxPayload);
+    }
+
+    /// <summary>A stream that is about to be dialled: the engine sends the SYN when it collects it.</summary>
+    internal static UtpStream Dialled(Engine engine, Endpoint remote, Dialect dialect, TimeSpan timeout) =>
+        new(engine, remote, dialect, timeout, isIncoming: false);
+
+    /// <summary>A stream that a peer has opened.</summary>
+    internal static UtpStream Accepted(Engine engine, int connId, Endpoint remote, ushort connectionId)
+    {
+        var stream = new UtpStream(engine, remote, engine.Settings.Dialect, TimeSpan.Zero, isIncoming: true)
+        {
+            _connId = connId,
+        };
+        stream.OnOpened(connectionId);
+        return stream;
+    }
+
+    /// <summary>Completes when a dialled stream is open; fails when it never will be.</summary>
+    internal Task Opening => _opening.Task;
+
+    /// <summary>Whether the stream has ended for good.</summary>
+    internal bool IsGone
+    {
+        get
+        {
+            lock (Gate)
+            {
+                return _gone;
+            }
+        }
+    }
+
+    /// <summary>How long nothing at all may be heard from the peer until the stream is given up.</summary>
+    /// <value><see cref="UtpNodeOptions.IdleTimeout"/> by default; <see cref="Timeout.InfiniteTimeSpan"/> is never.</value>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
+    /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
+    public TimeSpan IdleTimeout
+    {
+        get
+        {
+            lock (Gate)
+            {
+                return _idleTimeout;
+            }
+        }
+
+        set
+        {
+            if (value != Timeout.InfiniteTimeSpan)
+            {
+                ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(value, TimeSpan.Zero);
+            }
+
+            ObjectDisposedException.ThrowIf(IsDisposed, this);
+            lock (Gate)
+            {
+                _idleTimeout = value;
+                _idleChanged = true;
+            }
+
+            Post();
+        }
+    }
+
+    // One lock is enough for the stream and its read side: who holds it asks for no other but the write side's.
+    private object Gate => _read;
+
+    private bool IsDisposed => Volatile.Read(ref _disposed) != 0;
+
+    /// <summary>
+    /// Ends this side: the peer reads the end after the last byte. Reads go on. Does not wait; see <see cref="WritesClosed"/>. A write
+    /// under way may still complete, and the end follows it. Called again it does nothing. Some BitTorrent clients take the end of one
+    /// side for that of both.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
+    public void CompleteWrites() => _write.Seal();
+
+    /// <summary>
+    /// Completes when the peer has acknowledged everything that was written up to now. That says that the bytes have arrived at the
+    /// peer's node, not that anybody has read them.
+    /// </summary>
+    /// <exception cref="UtpException">The stream broke off before.</exception>
+    /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
+    /// <exception cref="OperationCanceledException">The wait was cancelled; that changes nothing.</exception>
+    public ValueTask DrainAsync(CancellationToken cancellationToken = default) => new(_write.DrainAsync(cancellationToken));
+
+    /// <summary>
+    /// Resets the stream now: what was not yet sent or read is lost, and the peer meets <see cref="UtpError.ConnectionReset"/>. Reads
+    /// and writes under way, and later ones, fail with <see cref="UtpError.Aborted"/>. Does not wait. Called again it does nothing.
+    /// </summary>
+    public void Abort()
+    {
+        lock (Gate)
+        {
+            if (_gone || _abortWanted)
+            {
+                return;
+            }
+
+            _abortWanted = true;
+        }
+
+        var failure = Failure.Aborted(RemoteEndPoint);
+        _read.Fail(failure, discard: true);
+        _write.Fail(failure);
+        Post();
+    }
+
+    /// <summary>What the stream has measured and counted so far. May be called when it has ended, too.</summary>
+    public UtpStreamStatistics GetStatistics()
+    {
+        var statistics = _engine.StatisticsOf(_connId);
+        lock (Gate)
+        {
+            return _gone || statistics is null ? _finalStatistics?.Value ?? default : statistics.Value;
+        }
+    }
+
+    /// <summary>
+    /// Disposes the stream, and waits until the peer has acknowledged the last byte and the end, or the stream was given up
+    /// (<see cref="UtpNodeOptions.LingerTimeout"/>). Never throws; ask <see cref="WritesClosed"/> how it went.
+    /// </summary>
+    public override async ValueTask DisposeAsync()
+    {
+        Dispose();
+        await WritesClosed.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    /// <summary>
+    /// Ends the stream without waiting. What was written, and the end, are still sent, and given up when nothing is acknowledged for
+    /// <see cref="UtpNodeOptions.LingerTimeout"/>. When bytes have come that were never read, the stream is reset instead, as with TCP:
+    /// the peer should learn that they were lost. Reads and writes under way fail with <see cref="ObjectDisposedException"/>.
+    /// </summary>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing && Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            var unread = _read.Dispose();
+            _write.Dispose();
+            lock (Gate)
+            {
+                var reset = unread || _engine.Settings.LingerTimeout == TimeSpan.Zero;
+                _abortWanted |= reset;
+                _releaseWanted |= !reset;
+            }
+
+            Post();
+        }
+
+        base.Dispose(disposing);
+    }
+}

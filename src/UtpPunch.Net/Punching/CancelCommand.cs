@@ -1,0 +1,13 @@
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>Call a task off; what comes of it is told as usual.</summary>
+internal sealed class CancelCommand(int taskId) : ICommand
+{
+    public void Collect(Engine engine, List<Event> events) => events.Add(Event.NewCancel(taskId));
+
+    public void Abandon(Failure failure)
+    {
+    }
+}

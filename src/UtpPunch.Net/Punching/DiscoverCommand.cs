@@ -1,0 +1,44 @@
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>A question to STUN servers that somebody waits for.</summary>
+internal sealed class DiscoverCommand(StunOptions options) : ICommand, Engine.ITask
+{
+    private readonly TaskCompletionSource<StunOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task<StunOutcome> Outcome => _outcome.Task;
+
+    public bool IsLegacy => false;
+
+    public void Collect(Engine engine, List<Event> events)
+    {
+        if (engine.IsClosing)
+        {
+            Abandon(Failure.NodeClosed());
+            return;
+        }
+
+        events.Add(Event.NewDiscover(engine.Enlist(this), options));
+    }
+
+    public void Abandon(Failure failure) => OnLost(failure);
+
+    public void OnDiscovered(StunOutcome outcome) => _outcome.TrySetResult(outcome);
+
+    public void OnRegistered(Endpoint observed, PortPrediction mapping)
+    {
+    }
+
+    public void OnIntroduced(Endpoint peer)
+    {
+    }
+
+    public bool OnPunched(PunchReport report, Task<UtpStream>? opened) => true;
+
+    public void OnLost(Failure failure)
+    {
+        _outcome.TrySetException(failure.ToException());
+        _ = _outcome.Task.Exception;
+    }
+}

@@ -1,0 +1,91 @@
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>A meeting, or a punch in the npm package's way, that somebody waits for.</summary>
+internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<MeetProgress>? onNews = null) : ICommand, Engine.ITask
+{
+    private readonly TaskCompletionSource<PunchResult> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _gate = new();
+    private int _taskId;
+    private bool _cancelled;
+    private MeetProgress? _progress;
+    private Task _told = Task.CompletedTask;
+
+    public Task<PunchResult> Result => _result.Task;
+
+    public bool IsLegacy => isLegacy;
+
+    public void Collect(Engine engine, List<Event> events)
+    {
+        lock (_gate)
+        {
+            if (_cancelled)
+            {
+                return;
+            }
+
+            if (engine.IsClosing)
+            {
+                Abandon(Failure.NodeClosed());
+                return;
+            }
+
+            _taskId = engine.Enlist(this);
+            events.Add(begin(_taskId));
+        }
+    }
+
+    /// <summary>Calls it off; the result says so.</summary>
+    public void Cancel(Engine engine)
+    {
+        lock (_gate)
+        {
+            _cancelled = true;
+            if (_taskId != 0)
+            {
+                engine.Post(new CancelCommand(_taskId));
+            }
+        }
+    }
+
+    public void Abandon(Failure failure) => OnLost(failure);
+
+    public void OnRegistered(Endpoint observed, PortPrediction mapping) =>
+        Tell(new MeetProgress(Addresses.ToIPEndPoint(observed), PunchResult.ToMapping(mapping), null));
+
+    // The introduction may overtake the server's word that we are on its list.
+    public void OnIntroduced(Endpoint peer) =>
+        Tell(new MeetProgress(_progress?.ObservedEndPoint, _progress?.Mapping ?? NatPortAssignment.Unknown, Addresses.ToIPEndPoint(peer)));
+
+    public bool OnPunched(PunchReport report, Task<UtpStream>? opened)
+    {
+        var result = new PunchResult(report, opened);
+        if (_told.IsCompleted)
+        {
+            _result.TrySetResult(result);
+        }
+        else
+        {
+            _told.ContinueWith(_ => _result.TrySetResult(result), TaskScheduler.Default);
+        }
+
+        return false;
+    }
+
+    public void OnLost(Failure failure)
+    {
+        _result.TrySetException(failure.ToException());
+        _ = _result.Task.Exception;
+    }
+
+    // User code does not run on the engine's thread, and hears the news in order.
+    private void Tell(MeetProgress progress)
+    {
+        _progress = progress;
+        if (onNews is not null)
+        {
+            _told = _told.ContinueWith(_ => onNews(progress), TaskScheduler.Default);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+using System.Threading.Channels;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>A room in which somebody stays: what comes of each peer that enters, in the order in which the punches end.</summary>
+internal sealed class StayCommand(MeetPlan plan) : ICommand, Engine.ITask
+{
+    // Nobody took them: more are not kept, and those peers give up.
+    private const int MaxWaiting = 128;
+
+    private readonly Channel<PunchResult> _results = Channel.CreateBounded<PunchResult>(
+        new BoundedChannelOptions(MaxWaiting) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Lock _gate = new();
+    private int _taskId;
+    private bool _left;
+
+    public ChannelReader<PunchResult> Results => _results.Reader;
+
+    public bool IsLegacy => false;
+
+    public void Collect(Engine engine, List<Event> events)
+    {
+        lock (_gate)
+        {
+            if (_left)
+            {
+                return;
+            }
+
+            if (engine.IsClosing)
+            {
+                OnLost(Failure.NodeClosed());
+                return;
+            }
+
+            _taskId = engine.Enlist(this);
+            events.Add(Event.NewMeet(_taskId, plan));
+        }
+    }
+
+    /// <summary>Leaves the room.</summary>
+    public void Leave(Engine engine)
+    {
+        lock (_gate)
+        {
+            _left = true;
+            if (_taskId != 0)
+            {
+                engine.Post(new CancelCommand(_taskId));
+            }
+        }
+    }
+
+    public void Abandon(Failure failure) => OnLost(failure);
+
+    public void OnRegistered(Endpoint observed, PortPrediction mapping)
+    {
+    }
+
+    public void OnIntroduced(Endpoint peer)
+    {
+    }
+
+    public bool OnPunched(PunchReport report, Task<UtpStream>? opened)
+    {
+        var result = new PunchResult(report, opened);
+        if (result.Stage is PunchStage.ServerSilent or PunchStage.ServerFull or PunchStage.NoPeer)
+        {
+            _results.Writer.TryComplete(Failure.Of(result).ToException());
+            return false;
+        }
+
+        _results.Writer.TryWrite(result);
+        return !_left;
+    }
+
+    public void OnLost(Failure failure) => _results.Writer.TryComplete(failure.ToException());
+}

@@ -1,0 +1,15 @@
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>Copy the recording. An engine that has stopped adds nothing to it, so then anybody may.</summary>
+internal sealed class TraceCommand(Recorder recorder) : ICommand
+{
+    private readonly TaskCompletionSource<Recorder.Segment[]> _copied = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task<Recorder.Segment[]> Copied => _copied.Task;
+
+    public void Collect(Engine engine, List<Event> events) => _copied.SetResult(recorder.Copy());
+
+    public void Abandon(Failure failure) => _copied.SetResult(recorder.Copy());
+}

@@ -1,0 +1,100 @@
+namespace UtpPunch.Protocol
+
+module private Fixed =
+    /// The window is kept in 1/1024 byte, or its small steps would round to nothing.
+    [<Literal>]
+    let scale = 10
+
+open Fixed
+
+/// LEDBAT (RFC 6817) with slow start. It fills the path as long as its own queue stays below the target delay, and yields to
+/// whoever makes it longer. Without delay samples (the npm package sends none) it grows and halves like Reno.
+[<Sealed>]
+type Ledbat
+    private
+    (packet: int, smallest: int, target: Duration, earned: int64, lent: int, threshold: int, tolerance: LossTolerance) =
+
+    // RFC 6928: a first window of ten packets.
+    new(packet: int, target: Duration) =
+        Ledbat(packet, packet, target, int64 (10 * packet) <<< scale, 0, System.Int32.MaxValue, LossTolerance.none)
+
+    /// What may be in flight: what acknowledgements have earned, and at least one packet (RFC 6817, 2.4.2: MIN_CWND), or two where these
+    /// have grown, or where one was lost. What nobody has earned goes as the packets become smaller again.
+    member private _.Size = max (int (earned >>> scale)) (max lent packet)
+
+    member private _.With(fresh: int64, lent: int, threshold: int, tolerance: LossTolerance) : ICongestion =
+        // At least a packet of the smallest size so far; the ceiling only guards the arithmetic.
+        let fresh = max (int64 smallest <<< scale) (min (1L <<< 40) fresh)
+        Ledbat(packet, smallest, target, fresh, lent, threshold, tolerance)
+
+    interface ICongestion with
+        member this.Window = this.Size
+
+        member this.Acknowledged acknowledgement =
+            let window = this.Size
+            let tolerance = LossTolerance.acknowledged acknowledgement.Packets acknowledgement.QueueEmpty tolerance
+            let bytes = acknowledgement.Bytes
+
+            let queueing =
+                match acknowledgement.Queueing with
+                | ValueSome queueing -> queueing
+                | ValueNone -> 0L<us>
+
+            // RFC 6817, 2.4.2: a window that is not in use does not grow.
+            let allowed = int64 acknowledgement.Flight + int64 (max bytes packet)
+
+            // Before the first loss that is answered nobody knows how much is too much. A queue that does not show in the delay would have to overflow
+            // first; while there is one, the window is in no hurry (RFC 9406).
+            let isInflated = acknowledgement.RttInflated && threshold = System.Int32.MaxValue
+            let isShort = queueing * 10L < target * 9L
+
+            if window < threshold && not isInflated && isShort then
+                this.With(
+                    max earned (min (earned + (int64 bytes <<< scale)) (allowed <<< scale)),
+                    lent,
+                    threshold,
+                    tolerance
+                )
+            else
+                // cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd, with off_target between -10 and 1 and a GAIN of 1.
+                let offTarget = int64 (max (target - queueing) (-10L * target))
+
+                // Scaled before it is divided; 30 bits of bytes leave room for ten targets.
+                let change =
+                    ((offTarget * int64 (min bytes (1 <<< 30)) / 1_000L <<< scale) / (int64 target / 1_000L))
+                    * int64 packet
+                    / int64 (max packet window)
+
+                let threshold = if isInflated && isShort then threshold else min threshold (max window packet)
+
+                if change > 0L then
+                    this.With(max earned (min (earned + change) (allowed <<< scale)), lent, threshold, tolerance)
+                else
+                    this.With(earned + change, 0, threshold, tolerance)
+
+        member this.Missed packets =
+            let tolerance = LossTolerance.missed packets (this.Size / packet) tolerance
+            Ledbat(packet, smallest, target, earned, lent, threshold, tolerance)
+
+        member _.Tolerates = LossTolerance.isAll tolerance
+
+        member this.Lost() =
+            // RFC 5681, equation 4: two packets are left, or the next loss could only show by the clock. A time-out leaves one.
+            let half = max (2 * packet) (this.Size / 2)
+
+            this.With(
+                max (int64 (2 * smallest) <<< scale) (earned / 2L),
+                2 * packet,
+                half,
+                LossTolerance.answered tolerance
+            )
+
+        member this.TimedOut flight =
+            // RFC 5681, 3.1: once for all time-outs in a row. After the first one nothing is left to be halved.
+            let isAgain = this.Size <= packet && threshold < System.Int32.MaxValue
+            this.With(0L, 0, max (2 * packet) (if isAgain then threshold else flight / 2), tolerance)
+
+        member _.Resized size =
+            let two = 2 * size
+            let lent = if size > packet then two else min lent two
+            Ledbat(size, min size smallest, target, earned, lent, threshold, tolerance)

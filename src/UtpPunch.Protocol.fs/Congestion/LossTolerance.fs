@@ -1,0 +1,49 @@
+namespace UtpPunch.Protocol
+
+/// What a path loses without being full: radio, not routers. Shares are in 2^-20.
+[<Struct; NoComparison>]
+type internal LossTolerance =
+    {
+        /// Lost among the last packets.
+        Share: int
+        /// The same, but looked at anew after each answer: what a smaller window does has to show first.
+        Fresh: int
+        /// The last losses came one by one, and not as an overflowing queue makes them.
+        Scattered: bool
+        /// No queue showed when packets were last acknowledged.
+        QueueEmpty: bool
+    }
+
+module internal LossTolerance =
+    /// Packets that a share is taken over, with weights that fade.
+    let private memory = 1024
+
+    /// Two in a hundred, as in BBR (draft-ietf-ccwg-bbr: LossThresh). One in a hundred hardly ever looks like that.
+    let private tolerable = (1 <<< 20) / 50
+
+    /// Nothing is known: half of what is tolerable.
+    let none = { Share = tolerable / 2; Fresh = tolerable / 2; Scattered = true; QueueEmpty = false }
+
+    let private fade packets share = share - int (int64 share * int64 (min memory packets) / int64 memory)
+
+    let acknowledged packets empty tolerance =
+        { tolerance with
+            Share = fade packets tolerance.Share
+            Fresh = fade packets tolerance.Fresh
+            QueueEmpty = empty }
+
+    let missed packets window tolerance =
+        let add share = fade packets share + (min memory packets <<< 20) / memory
+
+        { tolerance with
+            Share = add tolerance.Share
+            Fresh = add tolerance.Fresh
+            Scattered = packets <= 2 + window / 32 }
+
+    let answered tolerance = { tolerance with Fresh = min tolerance.Fresh (tolerable / 2) }
+
+    let isAll tolerance =
+        tolerance.QueueEmpty
+        && tolerance.Scattered
+        && tolerance.Fresh <= tolerable
+        && tolerance.Share <= 2 * tolerable

@@ -1,0 +1,267 @@
+namespace UtpPunch.Protocol
+
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
+module Node =
+    open StreamTable
+
+    [<CompiledName "Create">]
+    let create (options: NodeOptions) (seed: Bytes) (now: Instant) : Node =
+        let struct (high, random) = Random.next (Random.create seed)
+        let struct (low, random) = Random.next random
+
+        { Options = options
+          HashKey = (uint64 high <<< 32) ||| uint64 low
+          Now = now
+          Generation = 0L
+          Random = random
+          Connections = Radix.empty
+          Routes = Radix.empty
+          Collisions = Radix.empty
+          TimerQueue = TimerQueue.empty
+          Backlog = ValueNone
+          Waiting = Radix.empty
+          LastOpened = -2
+          NextAccepted = 1
+          OldestHalfOpen = 1
+          Incoming = 0
+          Outgoing = 0
+          HalfOpen = 0
+          Lingering = 0
+          Quiet = now
+          Resets = Acceptor.resetBurst
+          ResetsRefilledAt = now
+          NodeTasks = NodeTasks.empty }
+
+    /// So many fresh words of 32 bits.
+    let private draw (node: Node) (count: int) : Bytes =
+        let struct (bytes, random) = Random.words count node.Random
+        node.Random <- random
+        bytes
+
+    // ---- Receiving ----
+
+    let private receiveReset step remote (header: Header) =
+        // It may carry either id of the stream, and these are neighbours.
+        let rec search candidates =
+            match candidates with
+            | [] -> note step Rule.UnknownConnection remote
+            | receiveId :: rest ->
+                match find step.Node remote receiveId with
+                | ValueSome connection when
+                    connection.ReceiveId = header.ConnectionId || connection.SendId = header.ConnectionId
+                    ->
+                    let own = touch step connection
+                    counted step own (fun () -> Ending.receiveReset step.Context header own)
+                | _ -> search rest
+
+        search [ header.ConnectionId; header.ConnectionId + 1us; header.ConnectionId - 1us ]
+
+    let private receivePacket step remote arrivedAt (packet: inref<Packet>) (connection: Connection) =
+        let own = touch step connection
+
+        match own.Phase with
+        | Phase.SynReceived ->
+            if Acceptor.confirm step packet.Header own then
+                Input.receive step.Context arrivedAt &packet own
+        | Phase.Dead -> note step Rule.UnknownConnection remote
+        | Phase.SynSent
+        | Phase.Open
+        | Phase.Lingering -> Input.receive step.Context arrivedAt &packet own
+
+    let private receive step (remote: Endpoint) (datagrams: Datagrams) =
+        let from = remote
+        let all = step.Node.NodeTasks
+        let remote = if all.Aliases.Length = 0 then from else NodeTasks.pathOf from all
+        // Nearly always all packets of a batch are for one stream.
+        let mutable last = ValueNone
+
+        for index in 0 .. datagrams.Count - 1 do
+            let datagram = datagrams[index]
+            let mutable packet = Unchecked.defaultof<Packet>
+
+            // An answer of STUN begins as uTP's DATA does.
+            let isAwaited = NodeTasks.awaits datagram step.Node.NodeTasks
+
+            match (if isAwaited then Malformed.Foreign else Packet.decode datagram &packet) with
+            | Malformed.None ->
+                let header = packet.Header
+
+                match header.Type with
+                | PacketType.Syn -> Acceptor.receiveSyn step remote &packet
+                | PacketType.Reset -> receiveReset step remote header
+                | _ ->
+                    let connection =
+                        match last with
+                        | ValueSome known when known.ReceiveId = header.ConnectionId -> last
+                        | _ -> find step.Node remote header.ConnectionId
+
+                    match connection with
+                    | ValueSome connection ->
+                        let own = touch step connection
+                        last <- ValueSome own
+                        receivePacket step remote datagrams.ArrivedAt &packet own
+                    | ValueNone ->
+                        note step Rule.UnknownConnection remote
+                        Acceptor.reset step remote header
+            | Malformed.Extension -> note step Rule.MalformedExtension remote
+            | _ ->
+                match NodeTasks.receive step.Context (draw step.Node) from datagram step.Node.NodeTasks with
+                | ValueSome introductions -> step.Node.NodeTasks <- introductions
+                | ValueNone -> step.Context.Effects.Add(Effect.Foreign(from, datagram))
+
+    // ---- What the application says ----
+
+    let private connect step connId remote dialect timeout =
+        let node = step.Node
+
+        if connId &&& 1 <> 0 || connId <= node.LastOpened then
+            invalidArg (nameof connId) "A stream that is opened here gets an even name, larger than any before."
+
+        node.LastOpened <- connId
+        let fail reason = step.Context.Effects.Add(Effect.Closed(connId, reason))
+
+        if node.Incoming + node.Outgoing >= node.Options.MaxConnections then
+            fail CloseReason.TooManyConnections
+        else
+            match Acceptor.drawIds node remote dialect with
+            | ValueNone -> fail CloseReason.TooManyConnections
+            | ValueSome(struct (id, isn)) ->
+                let options = NodeOptions.forDialect dialect node.Options
+
+                Connection.dial connId remote dialect options timeout id isn node.Now |> enter step |> ignore
+
+    let private abortWhere step predicate =
+        Radix.iterate
+            (fun _ (connection: Connection) ->
+                if predicate connection then
+                    let own = touch step connection
+                    counted step own (fun () -> Ending.abort step.Context own))
+            step.Node.Connections
+
+    let private unlisten step =
+        step.Node.Backlog <- ValueNone
+
+        abortWhere step (fun (connection: Connection) ->
+            connection.Phase = Phase.SynReceived || (Radix.tryFind connection.ConnId step.Node.Waiting).IsSome)
+
+        step.Node.Waiting <- Radix.empty
+
+    let private unreachable step (remote: Endpoint) =
+        Radix.iterate
+            (fun _ (connection: Connection) ->
+                if connection.Phase = Phase.SynSent && connection.Remote.Equals remote then
+                    let own = touch step connection
+                    counted step own (fun () -> Ending.close step.Context CloseReason.Unreachable own))
+            step.Node.Connections
+
+    let private tooLong step (remote: Endpoint) size limit =
+        Radix.iterate
+            (fun _ (connection: Connection) ->
+                if connection.Phase = Phase.Open && connection.Remote.Equals remote then
+                    MtuProbing.tooLong step.Context size limit (touch step connection))
+            step.Node.Connections
+
+    /// What the application says of a stream that has closed meanwhile is ignored: it could not know.
+    let inline private tell step connId ([<InlineIfLambda>] action: Connection -> unit) =
+        match tryTouch step connId with
+        | ValueSome own when own.Phase <> Phase.Dead -> counted step own (fun () -> action own)
+        | _ -> ()
+
+    let inline private introductions step ([<InlineIfLambda>] change) =
+        step.Node.NodeTasks <- change step.Node.NodeTasks
+
+    let private absorb step event =
+        match event with
+        | Event.Received(from, datagrams) -> receive step from datagrams
+        | Event.Connect(connId, remote, dialect, timeout) -> connect step connId remote dialect timeout
+        | Event.Listen backlog -> step.Node.Backlog <- ValueSome(max 1 backlog)
+        | Event.Unlisten -> unlisten step
+        | Event.Taken connId -> step.Node.Waiting <- Radix.remove connId step.Node.Waiting
+        | Event.Write(connId, bytes) -> tell step connId (Ending.write bytes)
+        | Event.Consumed(connId, count) -> tell step connId (Ending.consume count)
+        | Event.Finish connId -> tell step connId Ending.finish
+        | Event.Release(connId, timeout) -> tell step connId (Ending.release step.Context timeout)
+        | Event.Abort connId -> tell step connId (Ending.abort step.Context)
+        | Event.SetIdleTimeout(connId, duration) -> tell step connId (Ending.setIdleTimeout duration)
+        | Event.Unreachable remote -> unreachable step remote
+        | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
+        | Event.Meet(taskId, plan) -> introductions step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
+        | Event.PunchLegacy(taskId, remote, attempts) ->
+            introductions step (NodeTasks.punchLegacy step.Context taskId remote attempts)
+        | Event.Discover(taskId, options) ->
+            introductions step (NodeTasks.beginDiscovery step.Context (draw step.Node) taskId options)
+        | Event.Cancel taskId -> introductions step (NodeTasks.cancel step.Context taskId)
+
+    // ---- The step ----
+
+    /// Another SYN under other ids.
+    let private redial step (connection: Connection) =
+        let node = step.Node
+
+        match Acceptor.drawIds node connection.Remote connection.Dialect with
+        | ValueSome(struct (id, isn)) ->
+            removeRoute node connection
+            Handshake.redial step.Context id isn connection
+            addRoute node connection
+        | ValueNone -> ()
+
+    let private settle step (connection: Connection) =
+        counted step connection (fun () -> Output.settle step.Context connection)
+
+        if connection.WantsIds then redial step connection
+
+        let node = step.Node
+
+        if connection.Phase = Phase.Lingering then node.Quiet <- max node.Quiet connection.QuietAt
+
+        if connection.Phase = Phase.Lingering && node.Lingering > node.Options.MaxConnections then
+            // As many as there may be live ones is enough.
+            count node connection -1
+            leave step connection
+        elif connection.Phase = Phase.Dead then
+            leave step connection
+        else
+            schedule node (Output.deadline connection) connection
+
+    [<CompiledName "Step">]
+    let step (now: Instant) (events: Event[]) (node: Node) : struct (Node * Effect[]) =
+        let now = max now node.Now
+
+        if events.Length = 0 && TimerQueue.first node.TimerQueue > now && node.NodeTasks.DueAt > now then
+            struct (node, [||])
+        else
+            let step =
+                { Node = { node with Now = now; Generation = node.Generation + 1L }
+                  Context = { Now = now; Effects = ResizeArray() }
+                  Touched = ResizeArray() }
+
+            for event in events do
+                absorb step event
+
+            wake step
+            introductions step (NodeTasks.tick step.Context (draw step.Node))
+
+            for connection in step.Touched do
+                settle step connection
+
+            compactTimerQueue step.Node
+            struct (step.Node, step.Context.Effects.ToArray())
+
+    [<CompiledName "Deadline">]
+    let deadline (node: Node) = min (TimerQueue.first node.TimerQueue) node.NodeTasks.DueAt
+
+    [<CompiledName "QuietAt">]
+    let quietAt (node: Node) = if node.Incoming + node.Outgoing > 0 then Time.never else node.Quiet
+
+    [<CompiledName "Statistics">]
+    let statistics (node: Node) : NodeStatistics =
+        { Incoming = node.Incoming
+          Outgoing = node.Outgoing
+          HalfOpen = node.HalfOpen
+          Lingering = node.Lingering }
+
+    [<CompiledName "Stream">]
+    let stream connId (node: Node) =
+        match Radix.tryFind connId node.Connections with
+        | ValueSome connection -> ValueSome(Connection.statistics connection)
+        | ValueNone -> ValueNone

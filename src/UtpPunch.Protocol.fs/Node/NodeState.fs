@@ -1,0 +1,41 @@
+namespace UtpPunch.Protocol
+
+/// The state of one UDP socket: who talks to whom, who may come in, what is due when. A value: nothing reachable from it ever
+/// changes, and any thread may read an old one. What it does is in the files below this one: `Acceptor`, and `Node` itself.
+/// The fields are mutable for the step that made the copy, and for it alone.
+[<NoComparison; NoEquality>]
+type Node =
+    internal
+        {
+            Options: NodeOptions
+            /// Keys the hash of the routes, so that strangers cannot aim for collisions.
+            HashKey: uint64
+            mutable Now: Instant
+            mutable Generation: int64
+            mutable Random: Random
+            mutable Connections: Radix<Connection>
+            /// Who receives from an endpoint under an id, by hash; `collision` where several do.
+            mutable Routes: Radix<ConnId>
+            mutable Collisions: Radix<ConnId[]>
+            /// Who may be due when. An entry counts only if the stream's `WakeAt` says the same.
+            mutable TimerQueue: TimerQueue
+            mutable Backlog: int voption
+            /// Accepted streams that the application has not taken.
+            mutable Waiting: Radix<unit>
+            mutable LastOpened: ConnId
+            mutable NextAccepted: ConnId
+            /// No half-open stream is older than this one.
+            mutable OldestHalfOpen: ConnId
+            mutable Incoming: int
+            mutable Outgoing: int
+            mutable HalfOpen: int
+            mutable Lingering: int
+            mutable Quiet: Instant
+            mutable Resets: int
+            mutable ResetsRefilledAt: Instant
+            mutable NodeTasks: NodeTasks
+        }
+
+/// What one step works on: its own copy of the node, and the streams that it has touched, in that order.
+[<NoComparison; NoEquality>]
+type internal NodeStep = { Node: Node; Context: StepContext; Touched: ResizeArray<Connection> }

@@ -1,0 +1,377 @@
+namespace UtpPunch.Protocol
+
+open System
+
+/// A peer that may open a stream, though nobody listens: we have punched to each other.
+[<NoComparison>]
+type internal Expected = { Remote: Endpoint; Until: Instant }
+
+/// A peer whose packets come from another address than ours go to.
+[<NoComparison>]
+type internal Alias = { From: Endpoint; Path: Endpoint }
+
+/// All meetings and punches of a node. A value; what has no business in it is left alone, so that streams pay nothing for it.
+[<NoComparison>]
+type internal NodeTasks =
+    {
+        /// By the low half of the handle, and of the session.
+        Meetings: Radix<RendezvousClient>
+        Punches: Radix<Punch>
+        /// By the task.
+        Legacy: Radix<LegacyPunch>
+        Discoveries: Radix<StunClient>
+        Expected: Expected[]
+        Aliases: Alias[]
+        DueAt: Instant
+    }
+
+module internal NodeTasks =
+    /// Tasks of each kind at once.
+    [<Literal>]
+    let private Limit = 1024
+
+    [<Literal>]
+    let private MaxExpected = 64
+
+    [<Literal>]
+    let private MaxAliases = 64
+
+    let private expectFor = Time.seconds 30
+
+    let empty =
+        { Meetings = Radix.empty
+          Punches = Radix.empty
+          Legacy = Radix.empty
+          Discoveries = Radix.empty
+          Expected = [||]
+          Aliases = [||]
+          DueAt = Time.never }
+
+    let isIdle (all: NodeTasks) =
+        Radix.count all.Meetings = 0
+        && Radix.count all.Punches = 0
+        && Radix.count all.Legacy = 0
+        && Radix.count all.Discoveries = 0
+
+    let isExpected (now: Instant) (remote: Endpoint) (all: NodeTasks) =
+        all.Expected |> Array.exists (fun it -> now < it.Until && it.Remote.Equals remote)
+
+    /// Under which address the sender of a packet is known.
+    let pathOf (from: Endpoint) (all: NodeTasks) : Endpoint =
+        let mutable path = from
+
+        for alias in all.Aliases do
+            if alias.From.Equals from then path <- alias.Path
+
+        path
+
+    let private withDeadline (all: NodeTasks) : NodeTasks =
+        let mutable due = Time.never
+        Radix.iterate (fun _ meeting -> due <- min due (RendezvousClient.deadline meeting)) all.Meetings
+        Radix.iterate (fun _ punch -> due <- min due (Punch.deadline punch)) all.Punches
+        Radix.iterate (fun _ punch -> due <- min due (LegacyPunch.deadline punch)) all.Legacy
+        Radix.iterate (fun _ client -> due <- min due (StunClient.deadline client)) all.Discoveries
+        { all with DueAt = due }
+
+    /// Whether a datagram is an answer that we wait for, though it looks like uTP.
+    let awaits (datagram: Bytes) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
+
+    // ---- Entering and leaving ----
+
+    let private expect (context: StepContext) remote (all: NodeTasks) =
+        let live =
+            all.Expected |> Array.filter (fun it -> context.Now < it.Until && not (it.Remote.Equals remote))
+
+        let kept = if live.Length >= MaxExpected then Array.tail live else live
+        { all with Expected = Array.append kept [| { Remote = remote; Until = context.Now + expectFor } |] }
+
+    /// Keeps a punch after whatever happened to it.
+    let private keep (context: StepContext) (before: Punch) (after: Punch) (all: NodeTasks) =
+        let key = int after.Session
+
+        if Punch.isGone context.Now after then
+            { all with Punches = Radix.remove key all.Punches }
+        else
+            let all = { all with Punches = Radix.add key after all.Punches }
+
+            match before.Phase, after.Phase with
+            | PunchPhase.Open _, _ -> all
+            | _, PunchPhase.Open(path, from, _) ->
+                let others = all.Aliases |> Array.filter (fun it -> not (it.From.Equals from))
+                let kept = if others.Length >= MaxAliases then Array.tail others else others
+                let own = if from.Equals path then [||] else [| { From = from; Path = path } |]
+                let all = { all with Aliases = Array.append kept own }
+                if after.IsLower then all else expect context path all
+            | _ -> all
+
+    let private keepLegacy (context: StepContext) (after: LegacyPunch) (all: NodeTasks) =
+        if after.IsOver && context.Now >= after.Until then
+            { all with Legacy = Radix.remove after.TaskId all.Legacy }
+        else
+            { all with Legacy = Radix.add after.TaskId after all.Legacy }
+
+    /// A step of a discovery, and what it wants.
+    let private discover (context: StepContext) taskId (events: StunEvent[]) (client: StunClient) (all: NodeTasks) =
+        let struct (client, effects) = StunClient.step context.Now events client
+        let mutable all = { all with Discoveries = Radix.add taskId client all.Discoveries }
+
+        for effect in effects do
+            match effect with
+            | StunEffect.Send(remote, datagram) -> context.Effects.Add(Effect.SendDatagram(remote, datagram, 0))
+            | StunEffect.Done outcome ->
+                context.Effects.Add(Effect.Discovered(taskId, outcome))
+                all <- { all with Discoveries = Radix.remove taskId all.Discoveries }
+
+        all
+
+    // ---- What the application says ----
+
+    /// `random` gives so many fresh words of 32 bits.
+    let meet (context: StepContext) (random: int -> Bytes) taskId (plan: MeetPlan) (all: NodeTasks) =
+        if plan.Room.Length <> 32 then invalidArg (nameof plan) "A room's key is 32 bytes."
+
+        let handle = Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian (random 2).Span
+        let meeting = RendezvousClient.create taskId plan handle (random 4) (random 4) context.Now
+
+        if Radix.count all.Meetings >= Limit || (Radix.tryFind (int handle) all.Meetings).IsSome then
+            RendezvousClient.cancel context meeting
+            all
+        else
+            { all with Meetings = Radix.add (int handle) meeting all.Meetings; DueAt = context.Now }
+
+    let punchLegacy (context: StepContext) taskId remote attempts (all: NodeTasks) =
+        let punch = LegacyPunch.create taskId remote attempts context.Now
+
+        if Radix.count all.Legacy >= Limit then
+            LegacyPunch.cancel context punch |> ignore
+            all
+        else
+            { all with Legacy = Radix.add taskId punch all.Legacy; DueAt = context.Now }
+
+    let beginDiscovery (context: StepContext) (random: int -> Bytes) taskId (options: StunOptions) (all: NodeTasks) =
+        if Radix.count all.Discoveries >= Limit then
+            context.Effects.Add(Effect.Discovered(taskId, StunOutcome.Failed(StunFailure.NoAnswer 0L<us>)))
+            all
+        else
+            let client = StunClient.start options (Random.create (random 8)) context.Now
+            discover context taskId [||] client all |> withDeadline
+
+    let cancel (context: StepContext) taskId (all: NodeTasks) =
+        let mutable result = { all with Discoveries = Radix.remove taskId all.Discoveries }
+
+        Radix.iterate
+            (fun key (meeting: RendezvousClient) ->
+                if meeting.TaskId = taskId then
+                    // One that has left its room has a punch, which tells the end.
+                    if meeting.Phase = RendezvousPhase.Left then
+                        RendezvousClient.leave context meeting
+                    else
+                        RendezvousClient.cancel context meeting
+
+                    result <- { result with Meetings = Radix.remove key result.Meetings })
+            all.Meetings
+
+        Radix.iterate
+            (fun _ (punch: Punch) ->
+                if punch.TaskId = taskId && not (Punch.isOver punch) then
+                    result <- keep context punch (Punch.fail context PunchStage.Cancelled punch) result)
+            all.Punches
+
+        match Radix.tryFind taskId all.Legacy with
+        | ValueSome punch -> result <- keepLegacy context (LegacyPunch.cancel context punch) result
+        | ValueNone -> ()
+
+        withDeadline result
+
+    // ---- What comes ----
+
+    let private isLower (own: Bytes) (other: Bytes) = own.Span.SequenceCompareTo other.Span < 0
+
+    /// Makes a punch of an introduction.
+    let private begin'
+        (context: StepContext)
+        (random: int -> Bytes)
+        (it: Introduction)
+        (meeting: RendezvousClient)
+        (all: NodeTasks)
+        =
+        match Secrets.unseal meeting.Plan.Room it.Offer |> ValueOption.bind Offer.read with
+        | ValueNone ->
+            context.Effects.Add(Effect.Noted(Rule.OfferRejected, it.Observed))
+            // Whoever stays goes on waiting for others.
+            if not meeting.Plan.Stays then RendezvousClient.fail context PunchStage.Rejected meeting
+
+            all
+        | ValueSome offer ->
+            let lower = isLower meeting.Peer it.Peer
+            let first, second = if lower then meeting.Nonce, offer.Nonce else offer.Nonce, meeting.Nonce
+            let key = Secrets.punch meeting.Plan.Room it.Nonce first second
+            let draw = Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian (random 1).Span
+
+            let punch =
+                Punch.create
+                    meeting.TaskId
+                    meeting.Plan
+                    it.Nonce
+                    key
+                    lower
+                    meeting.Observed
+                    (RendezvousClient.mapping meeting)
+                    it.Observed
+                    offer
+                    draw
+                    context.Now
+
+            match Radix.tryFind (int punch.Session) all.Punches with
+            | ValueSome known when known.Introduction.Equals it.Nonce -> all
+            | known when known.IsSome || Radix.count all.Punches >= Limit ->
+                Punch.fail context PunchStage.Cancelled punch |> ignore
+                all
+            | _ ->
+                context.Effects.Add(Effect.Introduced(meeting.TaskId, it.Observed))
+                { all with Punches = Radix.add (int punch.Session) (Punch.tick context punch) all.Punches }
+
+    let private goes (context: StepContext) (introduction: Bytes) start (all: NodeTasks) =
+        let mutable result = all
+
+        Radix.iterate
+            (fun _ (punch: Punch) ->
+                if punch.Introduction.Equals introduction then
+                    result <- keep context punch (Punch.go start punch |> Punch.tick context) result)
+            all.Punches
+
+        result
+
+    let private handleOf message =
+        match message with
+        | RendezvousMessage.Challenge(handle, _, _, _, _)
+        | RendezvousMessage.Registered(handle, _, _, _)
+        | RendezvousMessage.Observed(handle, _)
+        | RendezvousMessage.Introduce(handle, _)
+        | RendezvousMessage.Go(handle, _, _)
+        | RendezvousMessage.Full handle -> ValueSome handle
+        | RendezvousMessage.Register _
+        | RendezvousMessage.Acknowledge _
+        | RendezvousMessage.Leave _
+        | RendezvousMessage.Observe _ -> ValueNone
+
+    let private receiveMessage context random (from: Endpoint) message (all: NodeTasks) : NodeTasks voption =
+        let meeting =
+            match handleOf message with
+            | ValueSome handle ->
+                match Radix.tryFind (int handle) all.Meetings with
+                | ValueSome meeting when meeting.Handle = handle -> ValueSome meeting
+                | _ -> ValueNone
+            | ValueNone -> ValueNone
+
+        match meeting, message with
+        | ValueNone, _ -> ValueNone
+        | ValueSome meeting, RendezvousMessage.Introduce(_, introduction) ->
+            let struct (isNew, meeting) = RendezvousClient.introduced context from introduction meeting
+            let all = { all with Meetings = Radix.add (int meeting.Handle) meeting all.Meetings }
+            ValueSome(if isNew then begin' context random introduction meeting all else all)
+        | ValueSome meeting, RendezvousMessage.Go(_, introduction, wait) ->
+            ValueSome(
+                if from.Equals meeting.Plan.Server then
+                    goes context introduction (context.Now + wait) all
+                else
+                    all
+            )
+        | ValueSome meeting, _ ->
+            let meeting = RendezvousClient.receive context from message meeting
+            ValueSome { all with Meetings = Radix.add (int meeting.Handle) meeting all.Meetings }
+
+    let private receiveLegacy (context: StepContext) (from: Endpoint) datagram (all: NodeTasks) =
+        let mutable result = ValueNone
+
+        Radix.iterate
+            (fun _ (punch: LegacyPunch) ->
+                if Endpoint.isSameAddress punch.Remote from then
+                    result <- ValueSome(keepLegacy context (LegacyPunch.receive context from datagram punch) all))
+            all.Legacy
+
+        result
+
+    /// A datagram that is not uTP; none when it is for nobody here.
+    let receive
+        (context: StepContext)
+        (random: int -> Bytes)
+        from
+        (datagram: Bytes)
+        (all: NodeTasks)
+        : NodeTasks voption =
+        let result =
+            if isIdle all then
+                ValueNone
+            elif awaits datagram all then
+                let mutable result = all
+
+                Radix.iterate
+                    (fun taskId client ->
+                        result <- discover context taskId [| StunEvent.Received(from, datagram) |] client result)
+                    all.Discoveries
+
+                ValueSome result
+            elif LegacyPunch.isQuestion datagram || LegacyPunch.isAnswer datagram then
+                receiveLegacy context from datagram all
+            else
+                match PunchWire.decodeProbe datagram with
+                | ValueSome probe ->
+                    match Radix.tryFind (int probe.Session) all.Punches with
+                    | ValueSome punch when punch.Session = probe.Session ->
+                        ValueSome(
+                            keep
+                                context
+                                punch
+                                (Punch.receive context from probe datagram punch |> Punch.tick context)
+                                all
+                        )
+                    | _ -> ValueNone
+                | ValueNone ->
+                    match PunchWire.decode datagram with
+                    | ValueSome message -> receiveMessage context random from message all
+                    | ValueNone -> ValueNone
+
+        match result with
+        | ValueSome all -> ValueSome(withDeadline all)
+        | ValueNone -> ValueNone
+
+    // ---- Time ----
+
+    /// Does what is due.
+    let tick (context: StepContext) (random: int -> Bytes) (all: NodeTasks) : NodeTasks =
+        if context.Now < all.DueAt then
+            all
+        else
+            let mutable result = all
+
+            Radix.iterate
+                (fun key (meeting: RendezvousClient) ->
+                    if RendezvousClient.deadline meeting <= context.Now then
+                        let meetings =
+                            match RendezvousClient.tick context (random 3) meeting with
+                            | ValueSome meeting -> Radix.add key meeting result.Meetings
+                            | ValueNone -> Radix.remove key result.Meetings
+
+                        result <- { result with Meetings = meetings })
+                all.Meetings
+
+            Radix.iterate
+                (fun _ (punch: Punch) ->
+                    if Punch.deadline punch <= context.Now then
+                        result <- keep context punch (Punch.tick context punch) result)
+                all.Punches
+
+            Radix.iterate
+                (fun _ (punch: LegacyPunch) ->
+                    if LegacyPunch.deadline punch <= context.Now then
+                        result <- keepLegacy context (LegacyPunch.tick context punch) result)
+                all.Legacy
+
+            Radix.iterate
+                (fun taskId client ->
+                    if StunClient.deadline client <= context.Now then
+                        result <- discover context taskId [||] client result)
+                all.Discoveries
+
+            withDeadline result

@@ -1,0 +1,77 @@
+namespace UtpPunch.Protocol
+
+/// Birthday probing: where one side's NAT takes unforeseeable ports, that side opens many sockets, and the other one tries many ports.
+/// With 256 of 64 512 ports open, 2048 tries miss them all once in 3 000 times.
+[<NoComparison>]
+type internal BirthdayProbing =
+    {
+        /// Whether we open sockets, and whether we try ports.
+        Opens: bool
+        Searches: bool
+        /// Both are drawn: no two tries go to the same port.
+        First: uint32
+        Stride: uint32
+        /// Sockets used, and ports tried, so far.
+        Opened: int
+        Tried: int
+        NextAt: Instant
+    }
+
+module internal BirthdayProbing =
+    [<Literal>]
+    let Sockets = 256
+
+    [<Literal>]
+    let Tries = 2048
+
+    /// Ports below this are nobody's choice.
+    [<Literal>]
+    let private LeastPort = 1024u
+
+    [<Literal>]
+    let private Ports = 64512u
+
+    /// So many packets at a time, with that pause behind them: 500 a second.
+    [<Literal>]
+    let private Burst = 16
+
+    let private pause = Time.milliseconds 32
+
+    let begin' (opens: bool) (searches: bool) (random: uint32) (now: Instant) : BirthdayProbing =
+        // 64 512 is 2 to the tenth, times 9, times 7: a stride that has none of these factors meets every port once.
+        let mutable stride = (random >>> 16) ||| 1u
+
+        while stride % 3u = 0u || stride % 7u = 0u do
+            stride <- stride + 2u
+
+        { Opens = opens
+          Searches = searches
+          First = random % Ports
+          Stride = stride
+          Opened = 0
+          Tried = 0
+          NextAt = now }
+
+    let private port (spray: BirthdayProbing) (index: int) : uint16 =
+        uint16 (LeastPort + uint32 ((uint64 spray.First + uint64 index * uint64 spray.Stride) % uint64 Ports))
+
+    let isOver (spray: BirthdayProbing) =
+        (not spray.Opens || spray.Opened >= Sockets) && (not spray.Searches || spray.Tried >= Tries)
+
+    let deadline (spray: BirthdayProbing) = if isOver spray then Time.never else spray.NextAt
+
+    /// Where the next packets go: from each socket to the peer's known address, or from the first one to its possible ports.
+    let next (now: Instant) (peer: Endpoint) (spray: BirthdayProbing) : struct (Endpoint[] * BirthdayProbing) =
+        if now < deadline spray then
+            struct ([||], spray)
+        else
+            let opened = if spray.Opens then min Burst (Sockets - spray.Opened) else 0
+            let tried = if spray.Searches then min Burst (Tries - spray.Tried) else 0
+
+            let targets =
+                Array.append
+                    (Array.init opened (fun index -> Endpoint.via (uint16 (spray.Opened + index + 1)) peer))
+                    (Array.init tried (fun index -> Endpoint.withPort (port spray (spray.Tried + index)) peer))
+
+            struct (targets,
+                    { spray with Opened = spray.Opened + opened; Tried = spray.Tried + tried; NextAt = now + pause })

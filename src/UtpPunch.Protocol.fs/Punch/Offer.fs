@@ -1,0 +1,121 @@
+namespace UtpPunch.Protocol
+
+/// What a peer tells the other one through the rendezvous: where else it may be found, and what its NAT does.
+[<NoComparison>]
+type internal Offer =
+    {
+        /// Sixteen bytes for the key of the punch.
+        Nonce: Bytes
+        Birthday: bool
+        Mapping: PortPrediction
+        /// Where it was seen last: the ports that come next are counted from here.
+        Last: Endpoint
+        Hosts: Endpoint[]
+    }
+
+module internal Offer =
+    [<Literal>]
+    let private Version = 1uy
+
+    [<Literal>]
+    let MaxHosts = 8
+
+    /// So many ports are tried beyond the last one seen.
+    [<Literal>]
+    let private Ahead = 8
+
+    /// A step that is larger is no order, but chance.
+    [<Literal>]
+    let private LargestStep = 64
+
+    let write (offer: Offer) : Bytes =
+        // A rendezvous message's writer, for its numbers; what stands in front is cut off.
+        let writer = PunchWire.Writer Version
+        writer.Bytes offer.Nonce
+        writer.Byte(if offer.Birthday then 1uy else 0uy)
+
+        match offer.Mapping with
+        | PortPrediction.Unknown -> writer.Number(0UL, 3)
+        | PortPrediction.EndpointIndependent -> writer.Number(0x010000UL, 3)
+        | PortPrediction.Dependent step -> writer.Number(0x020000UL ||| uint64 (uint16 (int16 step)), 3)
+
+        writer.Endpoint offer.Last
+        let hosts = Array.truncate MaxHosts offer.Hosts
+        writer.Byte(byte hosts.Length)
+
+        for host in hosts do
+            writer.Endpoint host
+
+        writer.ToBytes()
+
+    let read (bytes: Bytes) : Offer voption =
+        let reader = PunchWire.Reader bytes
+
+        if reader.Byte() <> Version then
+            ValueNone
+        else
+            let nonce = reader.Bytes PunchWire.TagLength
+            let birthday = reader.Byte() = 1uy
+            let kind = reader.Byte()
+            let step = int (int16 (reader.Number 2))
+
+            let mapping =
+                match kind with
+                | 1uy -> PortPrediction.EndpointIndependent
+                | 2uy -> PortPrediction.Dependent step
+                | _ -> PortPrediction.Unknown
+
+            let last = reader.Endpoint()
+            let hosts = Array.init (min MaxHosts (int (reader.Byte()))) (fun _ -> reader.Endpoint())
+
+            if reader.IsWithin then
+                ValueSome { Nonce = nonce; Birthday = birthday; Mapping = mapping; Last = last; Hosts = hosts }
+            else
+                ValueNone
+
+    /// What the NAT does, from where different sockets of the rendezvous saw us, in the order in which they were asked.
+    let mappingOf (views: Endpoint[]) : PortPrediction =
+        let steps = Array.pairwise views |> Array.map (fun (a, b) -> int b.Port - int a.Port)
+
+        if steps.Length = 0 then
+            PortPrediction.Unknown
+        elif steps |> Array.forall (fun step -> step = 0) then
+            PortPrediction.EndpointIndependent
+        elif abs steps[0] <= LargestStep && steps |> Array.forall (fun step -> step = steps[0]) then
+            PortPrediction.Dependent steps[0]
+        else
+            PortPrediction.Dependent 0
+
+    /// The ports that the peer's NAT will probably take for us.
+    let predicted (offer: Offer) : Endpoint[] =
+        match offer.Mapping with
+        | PortPrediction.Dependent step when step <> 0 ->
+            [| for count in 1..Ahead do
+                   let port = int offer.Last.Port + count * step
+                   if port > 0 && port < 65536 then Endpoint.withPort (uint16 port) offer.Last |]
+        | _ -> [||]
+
+    /// Where to try, and in which order. Predictions come first: each new destination moves a sequential NAT one port further, so the
+    /// two must count in step. An address of the peer's own network comes before, if that is ours as well.
+    let candidates (ownObserved: Endpoint) (peerObserved: Endpoint) (offer: Offer) : struct (Endpoint * PathKind)[] =
+        let isSane (endpoint: Endpoint) = endpoint.Port <> 0us && (endpoint.Low <> 0UL || endpoint.High <> 0UL)
+        let hosts = offer.Hosts |> Array.map (fun host -> struct (host, PathKind.Host))
+
+        let outside =
+            Array.append
+                (predicted offer |> Array.map (fun port -> struct (port, PathKind.Predicted)))
+                [| struct (peerObserved, PathKind.Observed) |]
+
+        let all =
+            if Endpoint.isSameAddress ownObserved peerObserved then
+                Array.append hosts outside
+            else
+                Array.append outside hosts
+
+        let known = ResizeArray<struct (Endpoint * PathKind)>()
+
+        for struct (endpoint, kind) in all do
+            if isSane endpoint && not (known.Exists(fun (struct (other, _)) -> other.Equals endpoint)) then
+                known.Add(struct (endpoint, kind))
+
+        known.ToArray()

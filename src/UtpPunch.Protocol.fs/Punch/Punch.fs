@@ -1,0 +1,391 @@
+namespace UtpPunch.Protocol
+
+/// What happens to a punch: how it begins, what its packets and its clock do to it, and how it ends.
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
+module internal Punch =
+    /// Beyond this, addresses that are learnt are answered, but not tried.
+    [<Literal>]
+    let private MaxCandidates = 40
+
+    [<Literal>]
+    let private MaxAsked = 128
+
+    /// Without word from the rendezvous that both have begun, priming ends after this.
+    let private priming = Time.milliseconds 400
+
+    /// A peer that has heard of no choice waits longer than one that could still choose.
+    let private grace = Time.seconds 3
+
+    /// How long the peer is asked to take the path: at least 40 times.
+    let private choosing = Time.seconds 5
+    let private chooseEvery = Time.milliseconds 100
+
+    /// How long questions are answered after the end.
+    let private linger = Time.seconds 30
+    let private keepAliveEvery = Time.seconds 15
+    let private hold = Time.seconds 120
+
+    /// Before it, the ordinary candidates have their chance.
+    let private sprayAfter = Time.milliseconds 700
+
+    // ---- Begin ----
+
+    let private candidate (now: Instant) remote kind =
+        { Remote = remote
+          Kind = kind
+          Tried = 0
+          NextAt = now
+          WasHeard = false
+          LastNumber = 0u
+          LastSentAt = now }
+
+    let create taskId plan introduction key isLower observed mapping peerObserved offer random now =
+        let candidates =
+            Offer.candidates observed peerObserved offer
+            |> Array.map (fun (struct (remote, kind)) -> candidate now remote kind)
+
+        { TaskId = taskId
+          Plan = plan
+          Introduction = introduction
+          Key = key
+          Session = Secrets.session key
+          IsLower = isLower
+          Observed = observed
+          Mapping = mapping
+          PeerObserved = peerObserved
+          PeerOffer = offer
+          StartedAt = now
+          GoAt = now + priming
+          GiveUpAt = now + plan.PunchTimeout + (if isLower then 0L<us> else grace)
+          Phase = PunchPhase.Probing
+          Candidates = candidates
+          Asked = [||]
+          Number = 0u
+          Highest = 0u
+          Window = 0UL
+          Sent = 0
+          Heard = 0
+          SeenAs = ValueNone
+          BirthdayProbing = ValueNone
+          SprayAt = now + sprayAfter
+          SprayRandom = random
+          KeepAliveAt = Time.never }
+
+    /// The rendezvous says that both have begun.
+    let go (start: Instant) (punch: Punch) : Punch =
+        if punch.GoAt <= start || punch.Phase <> PunchPhase.Probing then
+            punch
+        else
+            { punch with
+                GoAt = start
+                Candidates = punch.Candidates |> Array.map (fun it -> { it with NextAt = min it.NextAt start }) }
+
+    // ---- Sending ----
+
+    let private send (context: StepContext) kind remote echo observed hops (punch: Punch) : Punch =
+        let number = punch.Number + 1u
+
+        let packet =
+            PunchWire.encodeProbe
+                punch.Key
+                { Kind = kind
+                  Session = punch.Session
+                  FromLower = punch.IsLower
+                  Number = number
+                  Echo = echo
+                  Observed = observed }
+
+        context.Effects.Add(Effect.SendDatagram(remote, packet, hops))
+        { punch with Number = number; Sent = punch.Sent + 1 }
+
+    let private ask context kind remote hops punch =
+        let punch = send context kind remote 0u Endpoint.nowhere hops punch
+        let known = Array.truncate (MaxAsked - 1) punch.Asked
+        { punch with Asked = Array.append [| struct (punch.Number, remote) |] known }
+
+    let private note (context: StepContext) rule remote = context.Effects.Add(Effect.Noted(rule, remote))
+
+    // ---- Ends ----
+
+    let private report stage path kind roundTrip now (punch: Punch) : PunchReport =
+        { Stage = stage
+          Remote = path
+          Kind = kind
+          RoundTrip = roundTrip
+          Dials = punch.IsLower
+          Observed = punch.Observed
+          SeenAs = punch.SeenAs
+          Mapping = punch.Mapping
+          PeerObserved = ValueSome punch.PeerObserved
+          PeerMapping = punch.PeerOffer.Mapping
+          Sent = punch.Sent
+          Heard = punch.Heard
+          Elapsed = now - punch.StartedAt }
+
+    let private closeSockets (context: StepContext) (keep: uint16) (punch: Punch) =
+        match punch.BirthdayProbing with
+        | ValueSome spray when spray.Opens -> context.Effects.Add(Effect.CloseSockets(int keep))
+        | _ -> ()
+
+    let private succeed (context: StepContext) (path: Endpoint) from kind roundTrip (punch: Punch) : Punch =
+        closeSockets context path.Via punch
+
+        context.Effects.Add(Effect.Punched(punch.TaskId, report PunchStage.Open path kind roundTrip context.Now punch))
+
+        { punch with
+            Phase = PunchPhase.Open(path, from, context.Now + hold)
+            BirthdayProbing = ValueNone
+            KeepAliveAt = context.Now + keepAliveEvery }
+
+    let fail (context: StepContext) stage (punch: Punch) : Punch =
+        closeSockets context 0us punch
+
+        context.Effects.Add(
+            Effect.Punched(punch.TaskId, report stage Endpoint.nowhere PathKind.Host 0L<us> context.Now punch)
+        )
+
+        { punch with Phase = PunchPhase.Failed(context.Now + linger); BirthdayProbing = ValueNone }
+
+    /// Whether its end was told.
+    let isOver (punch: Punch) =
+        match punch.Phase with
+        | PunchPhase.Open _
+        | PunchPhase.Failed _ -> true
+        | PunchPhase.Probing
+        | PunchPhase.Choosing _ -> false
+
+    let isGone (now: Instant) (punch: Punch) =
+        match punch.Phase with
+        | PunchPhase.Open(_, _, until)
+        | PunchPhase.Failed until -> now >= until
+        | PunchPhase.Probing
+        | PunchPhase.Choosing _ -> false
+
+    // ---- Receiving ----
+
+    /// Whether a number is new; the 64 numbers up to the highest one are remembered, as in RFC 4303, 3.4.3.
+    let private accept (number: uint32) (punch: Punch) : struct (bool * Punch) =
+        if number > punch.Highest then
+            let shift = number - punch.Highest
+            let window = if shift >= 64u then 1UL else (punch.Window <<< int shift) ||| 1UL
+            struct (true, { punch with Highest = number; Window = window })
+        else
+            let age = punch.Highest - number
+
+            if age >= 64u || (punch.Window >>> int age) &&& 1UL = 1UL then
+                struct (false, punch)
+            else
+                struct (true, { punch with Window = punch.Window ||| (1UL <<< int age) })
+
+    let private learn (context: StepContext) (remote: Endpoint) (punch: Punch) : Punch =
+        let known = punch.Candidates |> Array.exists (fun it -> it.Remote.Equals remote)
+
+        if known then
+            // The way is open from there to here: now is the moment to try the other direction.
+            let hasten (it: Candidate) =
+                if not (it.Remote.Equals remote) then it
+                elif it.WasHeard && it.LastSentAt + Time.milliseconds 20 > context.Now then it
+                else { it with NextAt = context.Now; WasHeard = true }
+
+            { punch with Candidates = Array.map hasten punch.Candidates }
+        elif punch.Candidates.Length >= MaxCandidates then
+            punch
+        else
+            note context Rule.PathLearnt remote
+            let kind = if punch.BirthdayProbing.IsSome then PathKind.Birthday else PathKind.Reflexive
+            let learnt = { candidate context.Now remote kind with WasHeard = true }
+            { punch with Candidates = Array.append punch.Candidates [| learnt |] }
+
+    let private kindOf (remote: Endpoint) (punch: Punch) =
+        match punch.Candidates |> Array.tryFind (fun it -> it.Remote.Equals remote) with
+        | Some it -> it.Kind
+        | None -> if punch.BirthdayProbing.IsSome then PathKind.Birthday else PathKind.Reflexive
+
+    /// An answer to the last packet that went there measures the round trip.
+    let private roundTripOf (remote: Endpoint) (echo: uint32) now (punch: Punch) =
+        match punch.Candidates |> Array.tryFind (fun it -> it.Remote.Equals remote && it.LastNumber = echo) with
+        | Some it -> now - it.LastSentAt
+        | None -> 0L<us>
+
+    let private choose (context: StepContext) (path: Endpoint) (punch: Punch) : Punch =
+        match punch.Phase with
+        | PunchPhase.Choosing(chosen, kind, roundTrip, until) when chosen.Equals path ->
+            let punch = ask context ProbeKind.Choose path 0 punch
+
+            { punch with
+                Phase = PunchPhase.Choosing(chosen, kind, roundTrip, until)
+                KeepAliveAt = context.Now + chooseEvery }
+        | _ -> punch
+
+    let private receiveAnswer (context: StepContext) from (probe: Probe) (punch: Punch) : Punch =
+        let punch = { punch with SeenAs = ValueSome probe.Observed }
+
+        match punch.Phase with
+        | PunchPhase.Probing when punch.IsLower ->
+            let path =
+                match punch.Asked |> Array.tryFind (fun (struct (number, _)) -> number = probe.Echo) with
+                | Some(struct (_, remote)) -> remote
+                | None -> from
+
+            let roundTrip = roundTripOf path probe.Echo context.Now punch
+
+            choose
+                context
+                path
+                { punch with
+                    Phase = PunchPhase.Choosing(path, kindOf path punch, roundTrip, context.Now + choosing) }
+        | _ -> punch
+
+    let private receiveChoice (context: StepContext) (from: Endpoint) (probe: Probe) (punch: Punch) : Punch =
+        let agree kind = send context kind from probe.Number from 0
+
+        match punch.Phase with
+        | PunchPhase.Probing when not punch.IsLower ->
+            let roundTrip =
+                match punch.Candidates |> Array.tryFind (fun it -> it.Remote.Equals from) with
+                | Some it when it.Tried > 0 -> context.Now - it.LastSentAt
+                | _ -> 0L<us>
+
+            agree ProbeKind.Chosen punch |> succeed context from from (kindOf from punch) roundTrip
+        | PunchPhase.Open _ when not punch.IsLower -> agree ProbeKind.Chosen punch
+        | PunchPhase.Failed _ -> agree ProbeKind.Refuse punch
+        | _ -> punch
+
+    let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Bytes) (punch: Punch) : Punch =
+        if probe.FromLower = punch.IsLower || not (PunchWire.isAuthentic punch.Key datagram) then
+            note context Rule.ProbeRejected from
+            punch
+        else
+            let struct (isNew, punch) = accept probe.Number punch
+
+            if not isNew then
+                note context Rule.ProbeRejected from
+                punch
+            else
+                let punch = { punch with Heard = punch.Heard + 1 }
+
+                match probe.Kind, punch.Phase with
+                | ProbeKind.Probe, PunchPhase.Failed _ -> punch
+                | ProbeKind.Probe, phase ->
+                    let answered = send context ProbeKind.Answer from probe.Number from 0 punch
+                    if phase = PunchPhase.Probing then learn context from answered else answered
+                | ProbeKind.Answer, _ -> receiveAnswer context from probe punch
+                | ProbeKind.Choose, _ -> receiveChoice context from probe punch
+                | ProbeKind.Chosen, PunchPhase.Choosing(path, kind, roundTrip, _) ->
+                    succeed context path from kind roundTrip punch
+                | ProbeKind.Refuse, PunchPhase.Choosing _ -> fail context PunchStage.PeerGaveUp punch
+                | (ProbeKind.Chosen | ProbeKind.Refuse), _ -> punch
+
+    // ---- Time ----
+
+    /// The pause before the next try: 50 ms at first, half a second at most.
+    let private pauseAfter (tried: int) =
+        match tried with
+        | 1
+        | 2 -> Time.milliseconds 50
+        | 3
+        | 4 -> Time.milliseconds 100
+        | 5
+        | 6 -> Time.milliseconds 200
+        | _ -> Time.milliseconds 500
+
+    /// The first packets towards the outside must open our own NAT, and not reach the peer's before that has opened, too: there, they
+    /// could take the very port that the peer's first packet needs.
+    let private hopsTo (context: StepContext) (it: Candidate) (punch: Punch) =
+        if it.Kind = PathKind.Host || it.WasHeard || context.Now >= punch.GoAt then
+            0
+        else
+            punch.Plan.PrimingHops
+
+    let private probeAll (context: StepContext) (punch: Punch) : Punch =
+        let mutable punch = punch
+
+        for index in 0 .. punch.Candidates.Length - 1 do
+            let it = punch.Candidates[index]
+
+            if it.NextAt <= context.Now then
+                punch <- ask context ProbeKind.Probe it.Remote (hopsTo context it punch) punch
+                let candidates = Array.copy punch.Candidates
+
+                let next = context.Now + pauseAfter (it.Tried + 1)
+
+                candidates[index] <-
+                    { it with
+                        Tried = it.Tried + 1
+                        NextAt = (if context.Now < punch.GoAt then min next punch.GoAt else next)
+                        LastNumber = punch.Number
+                        LastSentAt = context.Now }
+
+                punch <- { punch with Candidates = candidates }
+
+        punch
+
+    /// Who does what in birthday probing; none when it would be in vain, or somebody does not want it.
+    let private beginBirthdayProbing (context: StepContext) (punch: Punch) : Punch =
+        let isDependent mapping =
+            match mapping with
+            | PortPrediction.Dependent _ -> true
+            | PortPrediction.EndpointIndependent
+            | PortPrediction.Unknown -> false
+
+        let opens = isDependent punch.Mapping
+        let searches = isDependent punch.PeerOffer.Mapping
+
+        if punch.Plan.Birthday && punch.PeerOffer.Birthday && (opens || searches) then
+            if opens then context.Effects.Add(Effect.OpenSockets BirthdayProbing.Sockets)
+
+            { punch with
+                BirthdayProbing = ValueSome(BirthdayProbing.begin' opens searches punch.SprayRandom context.Now)
+                SprayAt = Time.never }
+        else
+            { punch with SprayAt = Time.never }
+
+    let private spray (context: StepContext) (punch: Punch) : Punch =
+        let punch = if punch.SprayAt <= context.Now then beginBirthdayProbing context punch else punch
+
+        match punch.BirthdayProbing with
+        | ValueSome spray ->
+            let struct (targets, spray) = BirthdayProbing.next context.Now punch.PeerObserved spray
+
+            // What is to open our own NAT must not reach the peer's, where it could take the port that the peer needs to come in by.
+            let hopsOf (target: Endpoint) = if target.Via = 0us then 0 else punch.Plan.PrimingHops
+
+            Array.fold
+                (fun punch target -> ask context ProbeKind.Probe target (hopsOf target) punch)
+                { punch with BirthdayProbing = ValueSome spray }
+                targets
+        | ValueNone -> punch
+
+    /// Does what is due.
+    let tick (context: StepContext) (punch: Punch) : Punch =
+        match punch.Phase with
+        | PunchPhase.Probing when context.Now >= punch.GiveUpAt ->
+            let stage =
+                if punch.Heard = 0 then PunchStage.NothingHeard
+                elif punch.SeenAs.IsNone then PunchStage.NotHeard
+                else PunchStage.NotAgreed
+
+            fail context stage punch
+        | PunchPhase.Probing -> punch |> probeAll context |> spray context
+        | PunchPhase.Choosing(_, _, _, until) when context.Now >= until -> fail context PunchStage.NotAgreed punch
+        | PunchPhase.Choosing(path, _, _, _) when context.Now >= punch.KeepAliveAt -> choose context path punch
+        | PunchPhase.Open(path, _, _) when context.Now >= punch.KeepAliveAt ->
+            { ask context ProbeKind.Probe path 0 punch with KeepAliveAt = context.Now + keepAliveEvery }
+        | PunchPhase.Choosing _
+        | PunchPhase.Open _
+        | PunchPhase.Failed _ -> punch
+
+    let deadline (punch: Punch) : Instant =
+        match punch.Phase with
+        | PunchPhase.Probing ->
+            let next = punch.Candidates |> Array.fold (fun least it -> min least it.NextAt) Time.never
+
+            let spray =
+                match punch.BirthdayProbing with
+                | ValueSome spray -> BirthdayProbing.deadline spray
+                | ValueNone -> punch.SprayAt
+
+            min (min next spray) punch.GiveUpAt
+        | PunchPhase.Choosing(_, _, _, until) -> min until punch.KeepAliveAt
+        | PunchPhase.Open(_, _, until) -> min until punch.KeepAliveAt
+        | PunchPhase.Failed until -> until

@@ -1,0 +1,294 @@
+namespace UtpPunch.Protocol
+
+open System.Buffers.Binary
+
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
+module Rendezvous =
+    open RendezvousState
+
+    let standard =
+        { Sockets = [| Endpoint.ofIPv4 0u 0us |]
+          MaxRegistrations = 65536
+          MaxPerSource = 512
+          RatePerSource = 100
+          Lifetime = Time.seconds 60
+          Legacy = false
+          Stun = false }
+
+    /// Introductions are repeated after 100 ms, twice that and so on, and forgotten behind the sixth.
+    [<Literal>]
+    let private Repetitions = 6
+
+    let private pauseAfter (tries: int) = Time.milliseconds (100 <<< (tries - 1))
+
+    [<CompiledName "Create">]
+    let create (options: RendezvousOptions) (seed: Bytes) (now: Instant) : Rendezvous =
+        let key = Secrets.punch seed Bytes.Empty Bytes.Empty Bytes.Empty
+        let struct (high, random) = Random.next (Random.create seed)
+        let struct (low, random) = Random.next random
+
+        { Options = options
+          Key = key
+          HashKey = (uint64 high <<< 32) ||| uint64 low
+          Now = now
+          Random = random
+          Next = 1
+          Registrants = Radix.empty
+          Handles = Radix.empty
+          Rooms = Radix.empty
+          Pairings = Radix.empty
+          Sources = Radix.empty
+          TimerQueue = TimerQueue.empty
+          Tracker = LegacyTracker.empty
+          Stun = StunServer.create (ValueSome "UtpPunch") (options.Sockets |> Array.truncate 4 |> Array.map ValueSome)
+          Waiting = 0
+          Introduced = 0L
+          Dropped = 0L }
+
+    // ---- Registrants ----
+
+    let private leaveRoom (server: Rendezvous) number (guest: Registrant) =
+        let key = roomKey server guest.Registration.Room
+
+        match Radix.tryFind key server.Rooms with
+        | ValueSome known when Array.contains number known ->
+            server.Rooms <- without key number server.Rooms
+            server.Waiting <- server.Waiting - 1
+        | _ -> ()
+
+    let private remove (server: Rendezvous) number (guest: Registrant) =
+        leaveRoom server number guest
+        server.Handles <- without (mixed server guest.Registration.Handle) number server.Handles
+        server.Registrants <- Radix.remove number server.Registrants
+        countGuest server guest.Remote -1
+
+    let private draw (server: Rendezvous) count : Bytes =
+        let struct (bytes, random) = Random.words count server.Random
+        server.Random <- random
+        bytes
+
+    let private side (guest: Registrant) : Side =
+        { Remote = guest.Remote
+          Registration = guest.Registration
+          Acknowledged = false
+          RoundTrip = 0L<us> }
+
+    /// Who waits in the room, and fits: not oneself, and not two that both stay.
+    let private partner (server: Rendezvous) (guest: Registrant) : struct (int * Registrant) voption =
+        let own = guest.Registration
+
+        guestsUnder (roomKey server own.Room) server.Rooms server
+        |> Array.tryFind (fun (struct (_, other)) ->
+            let theirs = other.Registration
+
+            theirs.Room.Equals own.Room
+            && not (theirs.Peer.Equals own.Peer)
+            && not (theirs.Stays && own.Stays)
+            && other.ExpiresAt > server.Now)
+        |> ValueOption.ofOption
+
+    let private pair (server: Rendezvous) (waiting: struct (int * Registrant)) (coming: struct (int * Registrant)) =
+        let struct (first, a) = waiting
+        let struct (second, b) = coming
+        let number = server.Next
+        server.Next <- number + 1
+        server.Introduced <- server.Introduced + 1L
+        // It begins with the number, under which an acknowledgement finds it.
+        let nonce = (draw server 4).Span.ToArray()
+        BinaryPrimitives.WriteInt32BigEndian(System.Span<byte> nonce, number)
+        server.Pairings <- Radix.add number { Nonce = Bytes nonce; A = side a; B = side b; Tries = 0 } server.Pairings
+
+        server.TimerQueue <- TimerQueue.add server.Now ~~~number server.TimerQueue
+
+        for number', guest in [ first, a; second, b ] do
+            if not guest.Registration.Stays then
+                leaveRoom server number' guest
+                server.Registrants <- Radix.add number' { guest with Pairing = ValueSome number } server.Registrants
+
+    // ---- What comes ----
+
+    let private register (server: Rendezvous) (remote: Endpoint) (registration: Registration) send =
+        let expiresAt = server.Now + server.Options.Lifetime
+
+        let answer () =
+            send (
+                RendezvousMessage.Registered(registration.Handle, registration.Attempt, remote, server.Options.Lifetime)
+            )
+
+        let enter number (guest: Registrant) =
+            server.Registrants <- Radix.add number guest server.Registrants
+            answer ()
+
+            if guest.Pairing.IsNone then
+                match partner server guest with
+                | ValueSome other -> pair server other (struct (number, guest))
+                | ValueNone -> ()
+
+        match findGuest registration.Handle registration.Room server with
+        | ValueSome(struct (number, guest)) when guest.Pairing.IsSome ->
+            if server.Pairings |> Radix.tryFind guest.Pairing.Value |> _.IsSome then answer ()
+        | ValueSome(struct (number, guest)) when guest.Remote.Equals remote ->
+            enter number { guest with Registration = registration; ExpiresAt = expiresAt }
+        | ValueSome(struct (number, guest)) ->
+            // It comes from elsewhere now: its NAT has forgotten it.
+            countGuest server guest.Remote -1
+            countGuest server remote 1
+            enter number { guest with Remote = remote; Registration = registration; ExpiresAt = expiresAt }
+        | ValueNone ->
+            if
+                Radix.count server.Registrants >= server.Options.MaxRegistrations
+                || (source server remote).Registrants >= server.Options.MaxPerSource
+                || server.Next >= System.Int32.MaxValue - 2
+            then
+                server.Dropped <- server.Dropped + 1L
+                send (RendezvousMessage.Full registration.Handle)
+            else
+                let number = server.Next
+                server.Next <- number + 1
+                countGuest server remote 1
+                server.Handles <- insert (mixed server registration.Handle) number server.Handles
+                server.Rooms <- insert (roomKey server registration.Room) number server.Rooms
+                server.Waiting <- server.Waiting + 1
+                server.TimerQueue <- TimerQueue.add expiresAt number server.TimerQueue
+
+                enter
+                    number
+                    { Remote = remote; Registration = registration; ExpiresAt = expiresAt; Pairing = ValueNone }
+
+    let private others (server: Rendezvous) (socket: uint16) =
+        server.Options.Sockets
+        |> Array.indexed
+        |> Array.filter (fun (index, _) -> index <> int socket)
+        |> Array.map snd
+        |> Array.truncate PunchWire.MaxOthers
+
+    /// Both know of each other: they begin at once, or the nearer one later by half of what it is nearer.
+    let private goBoth (pairing: Pairing) (send: Side -> RendezvousMessage -> unit) =
+        if pairing.A.Acknowledged && pairing.B.Acknowledged then
+            let later (side: Side) (other: Side) = max 0L<us> (other.RoundTrip - side.RoundTrip) / 2L
+
+            for side, other in [ pairing.A, pairing.B; pairing.B, pairing.A ] do
+                send side (RendezvousMessage.Go(side.Registration.Handle, pairing.Nonce, later side other))
+
+    let private acknowledged (server: Rendezvous) (remote: Endpoint) handle (nonce: Bytes) roundTrip send =
+        let number = BinaryPrimitives.ReadInt32BigEndian nonce.Span
+
+        match Radix.tryFind number server.Pairings with
+        | ValueSome pairing when pairing.Nonce.Equals nonce ->
+            let told (side: Side) =
+                if side.Registration.Handle = handle && side.Remote.Equals remote then
+                    { side with Acknowledged = true; RoundTrip = roundTrip }
+                else
+                    side
+
+            let pairing = { pairing with A = told pairing.A; B = told pairing.B }
+            server.Pairings <- Radix.add number pairing server.Pairings
+            goBoth pairing send
+        | _ -> ()
+
+    let private receive
+        (server: Rendezvous)
+        (remote: Endpoint)
+        (datagram: Bytes)
+        (sent: ResizeArray<struct (Endpoint * Bytes)>)
+        =
+        let tell target message = sent.Add(struct (target, PunchWire.encode message))
+        let send = tell remote
+
+        /// To an address that may be anybody's: never more than came from it.
+        let sendUnproven message =
+            let answer = PunchWire.encode message
+            if answer.Length <= datagram.Length then sent.Add(struct (remote, answer))
+
+        match PunchWire.decode datagram with
+        | ValueSome(RendezvousMessage.Register it) when isCookie server remote it.Handle it.Cookie ->
+            register server remote it send
+        | ValueSome(RendezvousMessage.Register it) ->
+            let cookie = cookie server remote it.Handle
+            sendUnproven (RendezvousMessage.Challenge(it.Handle, it.Attempt, cookie, remote, others server remote.Via))
+        | ValueSome(RendezvousMessage.Acknowledge(_, handle, cookie, introduction, roundTrip)) when
+            isCookie server remote handle cookie
+            ->
+            acknowledged server remote handle introduction roundTrip (fun side -> tell side.Remote)
+        | ValueSome(RendezvousMessage.Leave(room, handle, cookie)) when isCookie server remote handle cookie ->
+            match findGuest handle room server with
+            | ValueSome(struct (number, guest)) -> remove server number guest
+            | ValueNone -> ()
+        | ValueSome(RendezvousMessage.Observe handle) -> sendUnproven (RendezvousMessage.Observed(handle, remote))
+        | ValueNone when server.Options.Stun && Stun.looksLike datagram ->
+            match StunServer.answer (int remote.Via) (Endpoint.via 0us remote) datagram server.Stun with
+            | ValueSome answer -> sent.Add(struct (Endpoint.via (uint16 answer.Socket) answer.Remote, answer.Datagram))
+            | ValueNone -> server.Dropped <- server.Dropped + 1L
+        | ValueNone when server.Options.Legacy && LegacyTracker.isQuestion datagram ->
+            let struct (tracker, answers) = LegacyTracker.receive server.Now remote datagram server.Tracker
+            server.Tracker <- tracker
+            sent.AddRange answers
+        | _ -> server.Dropped <- server.Dropped + 1L
+
+    // ---- What is due ----
+
+    let private introduce
+        (server: Rendezvous)
+        number
+        (pairing: Pairing)
+        (sent: ResizeArray<struct (Endpoint * Bytes)>)
+        =
+        if pairing.Tries >= Repetitions then
+            server.Pairings <- Radix.remove number server.Pairings
+        else
+            for side, other in [ pairing.A, pairing.B; pairing.B, pairing.A ] do
+                if not side.Acknowledged then
+                    let message =
+                        RendezvousMessage.Introduce(
+                            side.Registration.Handle,
+                            { Nonce = pairing.Nonce
+                              Peer = other.Registration.Peer
+                              Observed = Endpoint.via 0us other.Remote
+                              Offer = other.Registration.Offer }
+                        )
+
+                    sent.Add(struct (side.Remote, PunchWire.encode message))
+
+            let tries = pairing.Tries + 1
+            server.Pairings <- Radix.add number { pairing with Tries = tries } server.Pairings
+            server.TimerQueue <- TimerQueue.add (server.Now + pauseAfter tries) ~~~number server.TimerQueue
+
+    let private wake (server: Rendezvous) sent =
+        while TimerQueue.first server.TimerQueue <= server.Now do
+            let struct (_, key, rest) = TimerQueue.pop server.TimerQueue
+            server.TimerQueue <- rest
+
+            if key < 0 then
+                match Radix.tryFind ~~~key server.Pairings with
+                | ValueSome pairing -> introduce server ~~~key pairing sent
+                | ValueNone -> ()
+            else
+                match Radix.tryFind key server.Registrants with
+                | ValueSome guest when guest.ExpiresAt > server.Now ->
+                    server.TimerQueue <- TimerQueue.add guest.ExpiresAt key server.TimerQueue
+                | ValueSome guest -> remove server key guest
+                | ValueNone -> ()
+
+    [<CompiledName "Step">]
+    let step (now: Instant) (received: struct (Endpoint * Bytes)[]) (server: Rendezvous) =
+        let server = { server with Now = max now server.Now }
+        let sent = ResizeArray<struct (Endpoint * Bytes)>()
+
+        for struct (remote, datagram) in received do
+            if admits server remote then
+                receive server remote datagram sent
+            else
+                server.Dropped <- server.Dropped + 1L
+
+        wake server sent
+        struct (server, sent.ToArray())
+
+    [<CompiledName "Deadline">]
+    let deadline (server: Rendezvous) = TimerQueue.first server.TimerQueue
+
+    [<CompiledName "Statistics">]
+    let statistics (server: Rendezvous) : RendezvousStatistics =
+        { Waiting = server.Waiting
+          Introductions = Radix.count server.Pairings
+          Introduced = server.Introduced
+          Dropped = server.Dropped }

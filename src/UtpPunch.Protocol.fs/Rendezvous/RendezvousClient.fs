@@ -1,0 +1,300 @@
+namespace UtpPunch.Protocol
+
+/// Where a meeting stands.
+[<RequireQualifiedAccess>]
+type internal RendezvousPhase =
+    /// Asking for a cookie.
+    | Knocking
+    /// Asking the server's other sockets how they see us.
+    | Comparing
+    /// Giving our offer, and again from time to time.
+    | Registering
+    /// Introduced, and not registered any more. Introductions that come again are acknowledged again.
+    | Left
+
+/// A client of a rendezvous: it proves its address, compares how the server's sockets see it, gives its offer, and waits for a peer.
+[<NoComparison>]
+type internal RendezvousClient =
+    {
+        TaskId: TaskId
+        Plan: MeetPlan
+        Room: Bytes
+        Handle: uint64
+        Peer: Bytes
+        Nonce: Bytes
+        Phase: RendezvousPhase
+        Cookie: Bytes
+        Observed: Endpoint
+        Others: Endpoint[]
+        /// How each of the other sockets saw us.
+        Views: Endpoint voption[]
+        /// Of the last registration; the answer to it measures the round trip.
+        Attempt: byte
+        SentAt: Instant
+        Tries: int
+        NextAt: Instant
+        IsRegistered: bool
+        IsRefused: bool
+        RoundTrip: Duration
+        StartedAt: Instant
+        GiveUpAt: Instant
+        /// The last introduction, so that it counts once.
+        Introduction: Bytes
+    }
+
+module internal RendezvousClient =
+    /// The pause before a question is asked again: 250 ms, doubled up to 2 s.
+    let private pauseAfter (tries: int) = Time.milliseconds (min 2000 (250 <<< min 3 (tries - 1)))
+
+    /// Registrations are renewed after that long, which also keeps our NAT's mapping.
+    let private renewEvery = Time.seconds 15
+
+    /// A server that has not answered once by then is not there, however long one would wait for a peer.
+    let private silence = Time.seconds 30
+
+    /// So long an introduction that comes again is acknowledged again; the server repeats it for six seconds.
+    let private linger = Time.seconds 15
+
+    /// So often the other sockets are asked; one that does not answer is left out.
+    [<Literal>]
+    let private Comparisons = 3
+
+    let create taskId (plan: MeetPlan) (handle: uint64) peer nonce now =
+        { TaskId = taskId
+          Plan = plan
+          Room = Secrets.tag plan.Room
+          Handle = handle
+          Peer = peer
+          Nonce = nonce
+          Phase = RendezvousPhase.Knocking
+          Cookie = PunchWire.noCookie
+          Observed = Endpoint.nowhere
+          Others = [||]
+          Views = [||]
+          Attempt = 0uy
+          SentAt = now
+          Tries = 0
+          NextAt = now
+          IsRegistered = false
+          IsRefused = false
+          RoundTrip = 0L<us>
+          StartedAt = now
+          GiveUpAt = now + min silence plan.Timeout
+          Introduction = Bytes.Empty }
+
+    /// In the order in which they were asked, the server's first socket first.
+    let private views (meeting: RendezvousClient) : Endpoint[] =
+        Array.append [| meeting.Observed |] (meeting.Views |> Array.choose ValueOption.toOption)
+
+    let mapping (meeting: RendezvousClient) = Offer.mappingOf (views meeting)
+
+    let private tell (context: StepContext) remote message =
+        context.Effects.Add(Effect.SendDatagram(remote, PunchWire.encode message, 0))
+
+    /// `iv` is twelve fresh bytes: offers of one meeting differ, and must not be sealed under one nonce.
+    let private register (context: StepContext) (iv: Bytes) (meeting: RendezvousClient) : RendezvousClient =
+        let offer =
+            if meeting.Phase = RendezvousPhase.Knocking then
+                Bytes.Empty
+            else
+                Offer.write
+                    { Nonce = meeting.Nonce
+                      Birthday = meeting.Plan.Birthday
+                      Mapping = mapping meeting
+                      Last = Array.last (views meeting)
+                      Hosts = meeting.Plan.Hosts }
+                |> Secrets.seal meeting.Plan.Room iv
+
+        let attempt = meeting.Attempt + 1uy
+
+        tell
+            context
+            meeting.Plan.Server
+            (RendezvousMessage.Register
+                { Room = meeting.Room
+                  Handle = meeting.Handle
+                  Peer = meeting.Peer
+                  Cookie = meeting.Cookie
+                  Attempt = attempt
+                  Stays = meeting.Plan.Stays
+                  Offer = offer })
+
+        { meeting with
+            Attempt = attempt
+            SentAt = context.Now
+            Tries = meeting.Tries + 1
+            NextAt = context.Now + (if meeting.IsRegistered then renewEvery else pauseAfter (meeting.Tries + 1)) }
+
+    let private compare (context: StepContext) (meeting: RendezvousClient) : RendezvousClient =
+        for index in 0 .. meeting.Others.Length - 1 do
+            if meeting.Views[index].IsNone then
+                tell context meeting.Others[index] (RendezvousMessage.Observe meeting.Handle)
+
+        { meeting with Tries = meeting.Tries + 1; NextAt = context.Now + pauseAfter (meeting.Tries + 1) }
+
+    let private toRegister (now: Instant) (meeting: RendezvousClient) =
+        { meeting with Phase = RendezvousPhase.Registering; Tries = 0; NextAt = now }
+
+    let private acknowledge (context: StepContext) (introduction: Bytes) (meeting: RendezvousClient) =
+        tell
+            context
+            meeting.Plan.Server
+            (RendezvousMessage.Acknowledge(
+                meeting.Room,
+                meeting.Handle,
+                meeting.Cookie,
+                introduction,
+                meeting.RoundTrip
+            ))
+
+    let leave (context: StepContext) (meeting: RendezvousClient) =
+        tell context meeting.Plan.Server (RendezvousMessage.Leave(meeting.Room, meeting.Handle, meeting.Cookie))
+
+    // ---- Receiving ----
+
+    let private challenged (context: StepContext) cookie observed (others: Endpoint[]) (meeting: RendezvousClient) =
+        let isFirst = meeting.Phase = RendezvousPhase.Knocking
+
+        let meeting =
+            { meeting with
+                GiveUpAt = (if isFirst then Time.after meeting.Plan.Timeout meeting.StartedAt else meeting.GiveUpAt)
+                Cookie = cookie
+                Observed = observed
+                RoundTrip = context.Now - meeting.SentAt
+                Tries = 0
+                NextAt = context.Now }
+
+        match meeting.Phase with
+        | RendezvousPhase.Knocking when others.Length = 0 -> toRegister context.Now meeting
+        | RendezvousPhase.Knocking ->
+            let isAny (endpoint: Endpoint) = Endpoint.isSameAddress endpoint { endpoint with High = 0UL; Low = 0UL }
+
+            // A server that is bound to all of its addresses does not know by which of them we came.
+            let others =
+                others
+                |> Array.map (fun other ->
+                    if isAny other then Endpoint.withPort other.Port meeting.Plan.Server else other)
+
+            { meeting with
+                Phase = RendezvousPhase.Comparing
+                Others = others
+                Views = Array.create others.Length ValueNone }
+        | _ -> meeting
+
+    /// A message of the server, which has named our handle. An introduction is for the caller, who makes a punch of it.
+    let receive
+        (context: StepContext)
+        (from: Endpoint)
+        (message: RendezvousMessage)
+        (meeting: RendezvousClient)
+        : RendezvousClient =
+        let isServer = from.Equals meeting.Plan.Server
+
+        match message with
+        | RendezvousMessage.Challenge(_, attempt, cookie, observed, others) when
+            isServer && attempt = meeting.Attempt && meeting.Phase <> RendezvousPhase.Left
+            ->
+            challenged context cookie observed others meeting
+        | RendezvousMessage.Observed(_, observed) when meeting.Phase = RendezvousPhase.Comparing ->
+            let views =
+                Array.map2
+                    (fun (other: Endpoint) view -> if other.Equals from then ValueSome observed else view)
+                    meeting.Others
+                    meeting.Views
+
+            let meeting = { meeting with Views = views }
+            if views |> Array.forall _.IsSome then toRegister context.Now meeting else meeting
+        | RendezvousMessage.Registered(_, attempt, observed, lifetime) when
+            isServer && meeting.Phase = RendezvousPhase.Registering
+            ->
+            if not meeting.IsRegistered then
+                context.Effects.Add(Effect.Registered(meeting.TaskId, observed, mapping meeting))
+
+            { meeting with
+                IsRegistered = true
+                Observed = observed
+                RoundTrip = (if attempt = meeting.Attempt then context.Now - meeting.SentAt else meeting.RoundTrip)
+                Tries = 0
+                NextAt = context.Now + min renewEvery (lifetime / 3L) }
+        | RendezvousMessage.Full _ when isServer && meeting.Phase <> RendezvousPhase.Left ->
+            { meeting with IsRefused = true; GiveUpAt = context.Now }
+        | _ -> meeting
+
+    /// Whether this introduction is one that was not seen yet; it is acknowledged in any case.
+    let introduced
+        (context: StepContext)
+        (from: Endpoint)
+        (introduction: Introduction)
+        (meeting: RendezvousClient)
+        : struct (bool * RendezvousClient) =
+        if not (from.Equals meeting.Plan.Server) then
+            struct (false, meeting)
+        else
+            acknowledge context introduction.Nonce meeting
+
+            if introduction.Nonce.Equals meeting.Introduction then
+                struct (false, meeting)
+            elif meeting.Phase = RendezvousPhase.Left then
+                struct (false, meeting)
+            else
+                let meeting = { meeting with Introduction = introduction.Nonce }
+
+                if meeting.Plan.Stays then
+                    struct (true, meeting)
+                else
+                    struct (true, { meeting with Phase = RendezvousPhase.Left; GiveUpAt = context.Now + linger })
+
+    // ---- Time ----
+
+    /// Tells that nothing comes of it.
+    let fail (context: StepContext) stage (meeting: RendezvousClient) =
+        context.Effects.Add(
+            Effect.Punched(
+                meeting.TaskId,
+                { Stage = stage
+                  Remote = Endpoint.nowhere
+                  Kind = PathKind.Host
+                  RoundTrip = 0L<us>
+                  Dials = false
+                  Observed = meeting.Observed
+                  SeenAs = ValueNone
+                  Mapping = mapping meeting
+                  PeerObserved = ValueNone
+                  PeerMapping = PortPrediction.Unknown
+                  Sent = 0
+                  Heard = 0
+                  Elapsed = context.Now - meeting.StartedAt }
+            )
+        )
+
+    /// Called off before anybody came.
+    let cancel (context: StepContext) (meeting: RendezvousClient) =
+        if meeting.Cookie.Equals PunchWire.noCookie |> not then leave context meeting
+
+        fail context PunchStage.Cancelled meeting
+
+    /// Does what is due; nothing is left of a meeting whose time is over.
+    let tick (context: StepContext) (iv: Bytes) (meeting: RendezvousClient) : RendezvousClient voption =
+        match meeting.Phase with
+        | RendezvousPhase.Left -> if context.Now >= meeting.GiveUpAt then ValueNone else ValueSome meeting
+        | _ when context.Now >= meeting.GiveUpAt ->
+            if meeting.IsRegistered then leave context meeting
+
+            let stage =
+                if meeting.IsRefused then PunchStage.ServerFull
+                elif meeting.IsRegistered then PunchStage.NoPeer
+                else PunchStage.ServerSilent
+
+            fail context stage meeting
+            ValueNone
+        | _ when context.Now < meeting.NextAt -> ValueSome meeting
+        | RendezvousPhase.Comparing when meeting.Tries >= Comparisons ->
+            toRegister context.Now meeting |> register context iv |> ValueSome
+        | RendezvousPhase.Comparing -> ValueSome(compare context meeting)
+        | RendezvousPhase.Knocking
+        | RendezvousPhase.Registering -> ValueSome(register context iv meeting)
+
+    let deadline (meeting: RendezvousClient) =
+        match meeting.Phase with
+        | RendezvousPhase.Left -> meeting.GiveUpAt
+        | _ -> min meeting.NextAt meeting.GiveUpAt

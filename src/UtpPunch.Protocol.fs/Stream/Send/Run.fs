@@ -1,0 +1,57 @@
+namespace UtpPunch.Protocol
+
+open System
+
+/// What is known of packets that were sent.
+[<Struct; RequireQualifiedAccess>]
+type Mark =
+    | InFlight
+    /// Selectively acknowledged: not sent again, and not freed before the cumulative acknowledgement passes it.
+    | Sacked
+    /// Held for lost, waits to be sent again.
+    | Lost
+
+/// Consecutive packets of equal size (the last perhaps shorter) that were sent together and have shared their fate since: the
+/// scoreboard holds runs, not packets. Immutable, and so are its bytes: what was sent once under a number is sent again as it was.
+[<Sealed; AllowNullLiteral>]
+type Run
+    (first: SeqNr, count: int, size: int, data: Bytes, sentAt: Instant, order: int64, transmissions: int, mark: Mark) =
+    member _.First = first
+    member _.Count = count
+    /// Payload bytes a packet; 0 for a FIN.
+    member _.Size = size
+    member _.Data = data
+    member _.IsFin = size = 0
+    member _.SentAt = sentAt
+    /// The place of the first packet among all transmissions of the stream.
+    member _.Order = order
+    member _.Transmissions = transmissions
+    member _.Mark = mark
+
+    /// The `length` packets from index `start` on.
+    member this.Slice(start: int, length: int) =
+        if start = 0 && length = count then
+            this
+        else
+            let from = start * size
+            let bytes = data.Slice(from, min (length * size) (data.Length - from))
+            Run(first + start, length, size, bytes, sentAt, order + int64 start, transmissions, mark)
+
+    member _.Marked(mark: Mark) = Run(first, count, size, data, sentAt, order, transmissions, mark)
+
+    /// Whether the other packets lie right behind these, in number and in memory.
+    member _.IsFollowedBy(other: Run) =
+        other.First = first + count
+        && other.Size = size
+        && data.Length = count * size
+        && Object.ReferenceEquals(other.Data.Array, data.Array)
+        && other.Data.Offset = data.Offset + data.Length
+
+    /// These packets and those that follow them, whose fate is the same from now on.
+    member this.Joined(other: Run) =
+        let bytes = Bytes(data.Array, data.Offset, data.Length + other.Data.Length)
+        Run(first, count + other.Count, size, bytes, max sentAt other.SentAt, order, transmissions, mark)
+
+    /// The same packets, sent again.
+    member _.Retransmitted(now: Instant, order: int64) =
+        Run(first, count, size, data, now, order, transmissions + 1, Mark.InFlight)

@@ -1,0 +1,46 @@
+namespace UtpPunch.Protocol
+
+/// What our own nodes say to each other in BEP 29's extension bits (extension 2, which everybody else skips), see docs/mtu.md:
+/// 'U' 'P' | kind 1 | id 1 | size 2 | zero 2.
+module ExtensionBits =
+    [<RequireQualifiedAccess>]
+    type Kind =
+        /// Nothing of ours.
+        | None = 0
+        /// In a SYN, and in the SYN-ACK that answers one: the sender knows of probes, and takes datagrams of `size` bytes.
+        | Hello = 1
+        /// This datagram has `size` bytes, for the sake of the path.
+        | Probe = 2
+        /// The probe of that id and size has arrived.
+        | Answer = 3
+
+    /// IPv4 and IPv6 guarantee that a host takes 576 bytes and more (RFC 791): what no path can refuse, less the headers of IPv4 and UDP.
+    [<Literal>]
+    let Least = 548
+
+    /// What one datagram holds over IPv4, which is what we take.
+    [<Literal>]
+    let Most = 65507
+
+    let private tag = 0x5550UL
+
+    let private write kind (id: byte) (size: int) =
+        (tag <<< 48) ||| (kind <<< 40) ||| (uint64 id <<< 32) ||| (uint64 (uint16 size) <<< 16)
+
+    let hello = write 1UL 0uy Most
+    let probe id size = write 2UL id size
+    let answer id size = write 3UL id size
+
+    let idOf (bits: uint64) = byte (bits >>> 32)
+    let sizeOf (bits: uint64) = int (uint16 (bits >>> 16))
+
+    /// Anything that is not exactly ours is nothing of ours.
+    let kindOf (bits: uint64) =
+        if bits >>> 48 <> tag || bits &&& 0xFFFFUL <> 0UL || sizeOf bits < Least then
+            Kind.None
+        else
+            match bits >>> 40 &&& 0xFFUL with
+            | 1UL when idOf bits = 0uy -> Kind.Hello
+            | 2UL -> Kind.Probe
+            | 3UL -> Kind.Answer
+            | _ -> Kind.None

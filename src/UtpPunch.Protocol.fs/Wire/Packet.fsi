@@ -1,0 +1,68 @@
+namespace UtpPunch.Protocol
+
+/// BEP 29's packet types, the upper half of the first byte.
+type PacketType =
+    | Data = 0uy
+    | Fin = 1uy
+    | State = 2uy
+    | Reset = 3uy
+    | Syn = 4uy
+
+/// The fixed 20 bytes of BEP 29's header, less version and first extension.
+[<Struct; NoComparison>]
+type Header =
+    {
+        Type: PacketType
+        ConnectionId: uint16
+        /// `timestamp_microseconds`: the sender's clock when it sent this.
+        Timestamp: uint32
+        /// `timestamp_difference_microseconds`: the delay of the last packet that the sender received; 0 when it has none.
+        TimestampDifference: uint32
+        /// `wnd_size`: free bytes in the sender's receive buffer.
+        Window: uint32
+        SeqNr: SeqNr
+        AckNr: SeqNr
+    }
+
+/// A decoded packet. Its parts are slices of the datagram.
+[<Struct; NoComparison>]
+type Packet =
+    {
+        Header: Header
+        /// The bits of the selective acknowledgement (extension 1), empty when there is none. Bit 0 of byte 0 is `ack_nr + 2`.
+        Sack: Bytes
+        /// The 8 extension bits (extension 2), most significant byte first; 0 when there are none.
+        Bits: uint64
+        Payload: Bytes
+    }
+
+/// Why a datagram is not a packet.
+type Malformed =
+    | None = 0
+    /// Shorter than the header, another version, or an unknown type: something else than uTP.
+    | Foreign = 1
+    /// The chain of extensions runs over the end.
+    | Extension = 2
+
+/// What a selective acknowledgement names. Bit 0 is `ack_nr + 2`; a byte's least significant bit is its first packet.
+module Sack =
+    val bits: sack: Bytes -> int
+    /// Whether it names the packet of a bit, which may lie outside of it.
+    val names: bit: int -> sack: Bytes -> bool
+
+module Packet =
+    /// The length of the fixed header, in bytes.
+    [<Literal>]
+    val HeaderLength: int = 20
+
+    /// Reads the datagram. Total: any bytes give a packet or the reason why not. Unknown extensions are skipped (BEP 29).
+    val decode: datagram: Bytes -> packet: outref<Packet> -> Malformed
+
+    /// The length of a packet with that many bytes of selective acknowledgement, these extension bits (0 for none), and that many bytes
+    /// of payload.
+    val lengthOf: sackLength: int -> bits: uint64 -> payloadLength: int -> int
+
+    /// Writes a packet and returns its length. The selective acknowledgement is a multiple of 4 bytes, at most 252, or empty; it stands
+    /// before the extension bits, which are not written when they are 0.
+    val encode:
+        header: inref<Header> -> sack: Bytes -> bits: uint64 -> payload: Bytes -> target: System.Span<byte> -> int

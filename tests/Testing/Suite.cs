@@ -1,0 +1,186 @@
+// The runner of the C# test projects. A test is a public static method (void, Task or ValueTask) of any class, marked with a
+// claim in words: [Fact("a lost SYN is sent again after one second")]. A test project's Main calls `Suite.Run`, which finds the marked
+// methods and hands them to Expecto, so that every test executable takes the same arguments and ends with the same summary line.
+
+using System.Diagnostics;
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using Expecto;
+using Expecto.CSharp;
+
+namespace UtpPunch.Tests;
+
+/// <summary>Marks a test, and says what it claims.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class FactAttribute(string claim) : Attribute
+{
+    public string Claim { get; } = claim;
+
+    /// <summary>Seconds after which a test that has not finished fails.</summary>
+    public double Timeout { get; set; } = 60;
+
+    /// <summary>The transport that the test is about, if it is about one: see <see cref="TransportUnderTest"/>. In the other one's run it
+    /// does not exist.</summary>
+    public string? Over { get; set; }
+
+    /// <summary>Whether the test may run beside others. Tests run one by one unless they say so.</summary>
+    public bool Parallel { get; set; }
+}
+
+/// <summary>Marks tests, or a class of tests, that carry streams over sockets; <c>--streams</c> runs these only.</summary>
+[AttributeUsage(AttributeTargets.Class | AttributeTargets.Method)]
+public sealed class CarriesStreamsAttribute : Attribute;
+
+/// <summary>For a test that cannot run here: it is reported as skipped, with the reason, and never counts as passed.</summary>
+public static class Skip
+{
+    public static void Unless(bool condition, string reason)
+    {
+        if (!condition)
+        {
+            throw new IgnoreException(reason);
+        }
+    }
+}
+
+/// <summary>The few checks that most tests need; Expecto's own <c>Expect</c> has more.</summary>
+public static class Check
+{
+    public static void That(bool condition, [CallerArgumentExpression(nameof(condition))] string claim = "")
+    {
+        if (!condition)
+        {
+            throw new AssertException($"Not so: {claim}");
+        }
+    }
+
+    public static void Equal<T>(T expected, T actual, [CallerArgumentExpression(nameof(actual))] string what = "")
+    {
+        if (!EqualityComparer<T>.Default.Equals(expected, actual))
+        {
+            throw new AssertException($"{what}\n  should be {Shown(expected)}\n  but is    {Shown(actual)}");
+        }
+    }
+
+    public static void Equal(ReadOnlySpan<byte> expected, ReadOnlySpan<byte> actual, string what = "the bytes")
+    {
+        var same = expected.CommonPrefixLength(actual);
+        if (same != expected.Length || same != actual.Length)
+        {
+            var there = actual[same..Math.Min(actual.Length, same + 16)];
+            var wanted = expected[same..Math.Min(expected.Length, same + 16)];
+            throw new AssertException(
+                $"{what} differ from offset {same} on\n"
+                + $"  should be {Convert.ToHexString(wanted)} ({expected.Length} bytes in all)\n"
+                + $"  but are   {Convert.ToHexString(there)} ({actual.Length} bytes in all)");
+        }
+    }
+
+    public static TException Throws<TException>(Action action)
+        where TException : Exception =>
+        ThrowsAsync<TException>(() =>
+        {
+            action();
+            return Task.CompletedTask;
+        }).GetAwaiter().GetResult();
+
+    public static async Task<TException> ThrowsAsync<TException>(Func<Task> action)
+        where TException : Exception
+    {
+        try
+        {
+            await action().ConfigureAwait(false);
+        }
+        catch (TException expected)
+        {
+            return expected;
+        }
+
+        throw new AssertException($"Should have thrown {typeof(TException).Name}, but did not throw.");
+    }
+
+    private static string Shown<T>(T value) => value is null ? "null" : value is string text ? $"\"{text}\"" : $"{value}";
+}
+
+public static class Suite
+{
+    private const string Streams = "--streams";
+
+    /// <summary>Runs the tests of an assembly; the exit code.</summary>
+    public static int Run(Assembly assembly, string[] args)
+    {
+        var tests = Of(assembly, args.Contains(Streams));
+        var code = Runner.RunTestsWithCLIArgs([], [.. args.Where(arg => arg != Streams)], tests);
+        Console.Out.Flush();
+        Environment.Exit(code); // The threads of a test that hangs must not keep the process alive.
+        return code;
+    }
+
+    /// <summary>All marked methods of an assembly: a list for each class, in the order of their names.</summary>
+    /// <param name="assembly">Where they are.</param>
+    /// <param name="onlyStreams">Whether only those marked <see cref="CarriesStreamsAttribute"/> count.</param>
+    public static Test Of(Assembly assembly, bool onlyStreams = false)
+    {
+        var lists =
+            from type in assembly.GetTypes()
+            let tests = TestsOf(type, onlyStreams && !type.IsDefined(typeof(CarriesStreamsAttribute))).ToList()
+            where tests.Count > 0
+            orderby type.Name
+            select Runner.TestList(type.Name, tests);
+        return Runner.TestList(assembly.GetName().Name!, lists.ToList());
+    }
+
+    private static IEnumerable<Test> TestsOf(Type type, bool onlyMarked)
+    {
+        foreach (var method in type.GetMethods(BindingFlags.DeclaredOnly | BindingFlags.Public | BindingFlags.NonPublic
+                                               | BindingFlags.Static | BindingFlags.Instance))
+        {
+            if (method.GetCustomAttribute<FactAttribute>() is not { } fact || !TransportUnderTest.Concerns(fact.Over)
+                || (onlyMarked && !method.IsDefined(typeof(CarriesStreamsAttribute))))
+            {
+                continue;
+            }
+
+            if (!method.IsPublic || !method.IsStatic || method.GetParameters().Length > 0)
+            {
+                throw new InvalidOperationException($"{type}.{method.Name} is marked [Fact]: it must be public and static and take nothing.");
+            }
+
+            var test = Runner.TestCase(fact.Claim, () => WithinItsTime(fact, method));
+            yield return fact.Parallel ? test : Runner.TestSequenced(test);
+        }
+    }
+
+    private static async Task WithinItsTime(FactAttribute fact, MethodInfo method)
+    {
+        var limit = TimeSpan.FromSeconds(fact.Timeout);
+        var started = Stopwatch.GetTimestamp();
+        var running = Task.Run(() => Invoke(method));
+        await Task.WhenAny(running, Task.Delay(limit)).ConfigureAwait(false);
+        if (!running.IsCompleted)
+        {
+            throw new AssertException(
+                $"Hangs: {method.DeclaringType}.{method.Name} did not finish within {fact.Timeout} s "
+                + $"({Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s by now).");
+        }
+
+        try
+        {
+            await running.ConfigureAwait(false);
+        }
+        catch (IgnoreException skipped)
+        {
+            Console.WriteLine($"Skipped: {fact.Claim}: {skipped.Message}");
+            throw;
+        }
+    }
+
+    private static Task Invoke(MethodInfo method) =>
+        method.Invoke(null, BindingFlags.DoNotWrapExceptions, null, null, null) switch
+        {
+            null => Task.CompletedTask,
+            Task task => task,
+            ValueTask task => task.AsTask(),
+            var other => throw new InvalidOperationException($"A test returns void, Task or ValueTask, not {other.GetType()}."),
+        };
+}

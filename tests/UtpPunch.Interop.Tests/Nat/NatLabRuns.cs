@@ -1,0 +1,120 @@
+using System.Diagnostics;
+using System.Globalization;
+using UtpPunch.Tests;
+
+namespace UtpPunch.Interop;
+
+/// <summary>
+/// Punching behind NATs that the kernel plays: tests/UtpPunch.NatLab, for some pairs; `build.fsx natlab` runs all of them.
+/// </summary>
+public static class NatLabRuns
+{
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(110);
+
+    [Fact("each of the ten NATs maps and filters as RFC 4787's word for it says", Timeout = 120)]
+    public static async Task Verify()
+    {
+        var (exitCode, output) = await RunAsync("verify");
+        Check.Equal(0, exitCode, output);
+        Check.That(output.Contains("all NATs do as they should", StringComparison.Ordinal), output);
+    }
+
+    [Fact("utp punch connects the pairs of NATs that it must, and no others", Timeout = 120)]
+    public static async Task Tool()
+    {
+        var (exitCode, output) = await RunAsync("--tool", "utp", "--mode", "60", "--pairs", "20");
+        Check.Equal(0, exitCode, output);
+        Check.That(output.Contains(": 0 missing (!), 0 better (+), 0 went wrong (?)", StringComparison.Ordinal), output);
+    }
+
+    [Fact("a program behind the NATs is judged by its exit code, on both sides", Timeout = 120)]
+    public static async Task Processes()
+    {
+        var (exitCode, output) = await RunAsync("--utp", Assembly, "--mode", "simultaneous", "--pair", "0,3", "--pair", "6,6");
+        Check.Equal(1, exitCode, output);
+        Check.That(output.Contains("1 of 2 pairs connect, 2 expected: 1 missing (!)", StringComparison.Ordinal), output);
+    }
+
+    [Fact("natlab leaves no process behind when it is killed", Timeout = 120)]
+    public static async Task Killed()
+    {
+        using var lab = Start(["--utp", Assembly, "--mode", "simultaneous", "--pair", "7,7"]);
+        try
+        {
+            var children = await ChildrenAsync(lab.Id, count: 3);
+            lab.Kill();
+            await lab.WaitForExitAsync();
+            await UntilAsync(() => children.All(child => !Directory.Exists($"/proc/{child}")));
+        }
+        finally
+        {
+            lab.Kill();
+        }
+    }
+
+    private static string Assembly { get; } = Path.Combine(
+        AppContext.BaseDirectory.Replace("UtpPunch.Interop.Tests", "UtpPunch.NatLab", StringComparison.Ordinal), "UtpPunch.NatLab.dll");
+
+    private static Process Start(string[] words)
+    {
+        Skip.Unless(OperatingSystem.IsLinux() && Environment.IsPrivilegedProcess, "needs Linux and root, for network namespaces");
+        Skip.Unless(OtherTool.Find("nft") is not null && OtherTool.Find("ip") is not null, "needs nft and ip on the PATH");
+        return Process.Start(new ProcessStartInfo("dotnet", ["exec", Assembly, .. words])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!;
+    }
+
+    private static async Task<(int ExitCode, string Output)> RunAsync(params string[] words)
+    {
+        using var lab = Start(words);
+        try
+        {
+            var output = lab.StandardOutput.ReadToEndAsync();
+            var errors = lab.StandardError.ReadToEndAsync();
+            await lab.WaitForExitAsync().WaitAsync(Timeout);
+            return (lab.ExitCode, $"{await output}{await errors}");
+        }
+        finally
+        {
+            lab.Kill();
+        }
+    }
+
+    // The rendezvous and both peers.
+    private static async Task<int[]> ChildrenAsync(int parent, int count)
+    {
+        int[] children = [];
+        await UntilAsync(() => (children = [.. ChildrenOf(parent)]).Length == count);
+        return children;
+    }
+
+    private static IEnumerable<int> ChildrenOf(int parent) =>
+        from thread in Directory.GetDirectories($"/proc/{parent}/task")
+        from word in Read($"{thread}/children").Split(' ', StringSplitOptions.RemoveEmptyEntries)
+        where Read($"/proc/{word}/comm").StartsWith("dotnet", StringComparison.Ordinal)
+        select int.Parse(word, CultureInfo.InvariantCulture);
+
+    private static string Read(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (IOException)
+        {
+            return "";                                  // it has ended meanwhile
+        }
+    }
+
+    private static async Task UntilAsync(Func<bool> condition)
+    {
+        var started = Stopwatch.GetTimestamp();
+        while (!condition())
+        {
+            Check.That(Stopwatch.GetElapsedTime(started) < Timeout, "it happens in time");
+            await Task.Delay(20);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+using System.Net;
+using System.Security.Cryptography;
+using UtpPunch.Tests;
+
+namespace UtpPunch.Interop;
+
+/// <summary>What the tests against the libraries of npm have in common: our side of an exchange, and its bookkeeping.</summary>
+internal static class Interop
+{
+    public const int Mebibyte = 1 << 20;
+    public const int OurSeed = 1;
+    public const int TheirSeed = 2;
+
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>Our node on loopback, which speaks as the library does.</summary>
+    public static ValueTask<UtpNode> BindAsync(string library, UtpTraceOptions? trace = null)
+    {
+        Skip.Unless(NpmPeer.IsAvailable, NpmPeer.Missing);
+        return UtpNode.BindAsync(new UtpNodeOptions
+        {
+            LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0),
+            Dialect = DialectOf(library),
+            Trace = trace,
+        });
+    }
+
+    public static ValueTask<UtpStream> DialAsync(UtpNode node, string library, IPEndPoint target, TimeSpan? timeout = null) =>
+        node.ConnectAsync(target, new UtpConnectOptions { Dialect = DialectOf(library), Timeout = timeout ?? Timeout });
+
+    public static async Task<UtpStream> AcceptAsync(UtpListener listener)
+    {
+        using var soon = new CancellationTokenSource(Timeout);
+        return await listener.AcceptAsync(soon.Token);
+    }
+
+    /// <summary>Writes the first <paramref name="count"/> bytes of a seed.</summary>
+    public static async Task SendAsync(UtpStream stream, int count, int seed = OurSeed)
+    {
+        var noise = new PeerNoise(seed);
+        var buffer = new byte[64 * 1024];
+        for (var sent = 0; sent < count;)
+        {
+            var chunk = buffer.AsMemory(0, Math.Min(buffer.Length, count - sent));
+            noise.Fill(chunk.Span);
+            await stream.WriteAsync(chunk);
+            sent += chunk.Length;
+        }
+    }
+
+    /// <summary>Reads until the other side has ended.</summary>
+    public static async Task<Digest> ReceiveAsync(UtpStream stream)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var buffer = new byte[64 * 1024];
+        var total = 0L;
+        while (await stream.ReadAsync(buffer) is var count and > 0)
+        {
+            hash.AppendData(buffer, 0, count);
+            total += count;
+        }
+
+        return new Digest(total, Convert.ToHexStringLower(hash.GetHashAndReset()));
+    }
+
+    /// <summary>What the peer says that it received.</summary>
+    public static async Task<Digest> ReceivedByAsync(NpmPeer peer)
+    {
+        var received = await peer.WaitAsync("received");
+        return new Digest(received.Bytes, received.Sha256);
+    }
+
+    /// <summary>What the first <paramref name="count"/> bytes of a seed look like to a receiver.</summary>
+    public static Digest Of(int seed, int count) => new(count, Convert.ToHexStringLower(SHA256.HashData(PeerNoise.Bytes(seed, count))));
+
+    private static UtpDialect DialectOf(string library) => library == NpmPeer.Punch ? UtpDialect.UtpPunch : UtpDialect.Bep29;
+}
+
+/// <summary>How much was received, and what it was.</summary>
+internal readonly record struct Digest(long Bytes, string Sha256);

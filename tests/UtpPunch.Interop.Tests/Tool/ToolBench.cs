@@ -1,0 +1,63 @@
+using System.Text.Json;
+using UtpPunch.Tests;
+
+namespace UtpPunch.Interop;
+
+/// <summary>`utp bench`, with amounts that measure nothing: that every role plays to its end, not how fast.</summary>
+public static class ToolBench
+{
+    private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(2);
+
+    [Fact("utp bench lets all contestants of all parts play to the end, and writes their samples as JSON")]
+    public static async Task Plays()
+    {
+        using var tool = ToolProcess.Start("bench --rounds 1 --seconds 0.05 --json");
+        Check.Equal(0, await tool.ExitAsync(Timeout), $"{tool}");
+        using var result = JsonDocument.Parse(await tool.TextAsync());
+        Check.Equal(Environment.ProcessorCount, result.RootElement.GetProperty("machine").GetProperty("cores").GetInt32());
+        var contests = result.RootElement.GetProperty("contests").EnumerateArray().ToArray();
+        string[] parts = ["bulk", "pingpong", "connects", "idle", "fairness", "cliff"];
+        Check.Equal(string.Join(' ', parts), string.Join(' ', contests.Select(contest => contest.GetProperty("part").GetString()).Distinct()));
+        foreach (var contestant in contests.SelectMany(contest => contest.GetProperty("contestants").EnumerateArray()))
+        {
+            Check.That(!contestant.TryGetProperty("failure", out _), $"{contestant}");
+            var measures = contestant.EnumerateObject().Where(member => member.Value.ValueKind == JsonValueKind.Object).ToArray();
+            Check.That(measures.Length > 0 && measures.All(measure => measure.Value.GetProperty("samples").GetArrayLength() == 1), $"{contestant}");
+        }
+    }
+
+    [Fact("utp bench between two machines: data there and back, and ping-pong")]
+    public static async Task Dials()
+    {
+        using var server = ToolProcess.Start("bench --listen --bind 127.0.0.1:0");
+        var port = (await server.WhereAsync()).Port;
+        using var tool = ToolProcess.Start($"bench 127.0.0.1 {port} --rounds 2 --seconds 0.1");
+        Check.Equal(0, await tool.ExitAsync(Timeout), $"{tool} {server}");
+        var output = await tool.TextAsync();
+        foreach (var wanted in new[] { "to the other machine", "from it", "async" })
+        {
+            Check.That(output.Contains(wanted, StringComparison.Ordinal), $"'{wanted}' is in:\n{output}");
+        }
+
+        Check.That(output.Split('\n').All(line => line.Length <= 120), $"nothing is wider than 120 columns in:\n{output}");
+        server.Interrupt();
+        Check.Equal(130, await server.ExitAsync(), $"{server}");
+    }
+
+    [Fact("utp bench refuses what makes no sense, code 2")]
+    public static async Task Refuses()
+    {
+        foreach (var (words, reason) in new[]
+        {
+            ("--part speed", "there is no part 'speed'"),
+            ("--seconds 0", "'0' is not a number of seconds"),
+            ("127.0.0.1 9000 --part bulk", "--part is for what is measured on one machine"),
+            ("--listen 127.0.0.1 9000", "--listen waits to be dialled"),
+        })
+        {
+            using var tool = ToolProcess.Start($"bench {words}");
+            var complaint = await tool.FailAsync(2);
+            Check.That(complaint.Contains(reason, StringComparison.Ordinal), complaint);
+        }
+    }
+}

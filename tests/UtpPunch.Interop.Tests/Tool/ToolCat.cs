@@ -1,0 +1,164 @@
+using System.Net;
+using UtpPunch.Tests;
+using static UtpPunch.Interop.Interop;
+
+namespace UtpPunch.Interop;
+
+/// <summary>Two processes of `utp cat` with each other: what goes in on one side comes out on the other.</summary>
+public static class ToolCat
+{
+    [Fact("two utp cat exchange five megabytes each way: equal by hash, and nothing but data on standard output")]
+    [CarriesStreams]
+    public static async Task BothWays()
+    {
+        const int Count = 5_000_000;
+        using var listener = await ToolProcess.ListenAsync();
+        using var dialler = ToolProcess.Dial(listener.EndPoint);
+        await Task.WhenAll(
+            listener.SayAsync(PeerNoise.Bytes(OurSeed, Count)),
+            dialler.SayAsync(PeerNoise.Bytes(TheirSeed, Count)));
+        Check.Equal(Of(OurSeed, Count), await dialler.DigestAsync());
+        Check.Equal(Of(TheirSeed, Count), await listener.DigestAsync());
+        await dialler.SucceedAsync();
+        await listener.SucceedAsync();
+    }
+
+    [Fact("sixty thousand bytes, written and ended at once, arrive whole through ten kilobytes a second, and both succeed")]
+    public static async Task ThroughABottleneck()
+    {
+        var path = new RelayPath { BytesPerSecond = 10_000, QueueBytes = 20_000 };
+        var timeout = TimeSpan.FromSeconds(50);
+        using var listener = await ToolProcess.ListenAsync();
+        using var relay = UdpRelay.Symmetric(listener.EndPoint, path);
+        using var dialler = ToolProcess.Dial(relay.EndPoint);
+        listener.EndInput();
+        await dialler.SayAsync(PeerNoise.Bytes(OurSeed, 60_000));
+        Check.Equal(Of(OurSeed, 60_000), await listener.DigestAsync(timeout));
+        await dialler.SucceedAsync(timeout);
+        await listener.SucceedAsync(timeout);
+        Check.Equal(0, (await dialler.OutputAsync()).Length);
+    }
+
+    [Fact("a megabyte arrives whole over a path that loses a tenth and reorders, and both succeed")]
+    public static async Task ThroughABadPath()
+    {
+        var path = new RelayPath { Loss = 0.1, Shuffle = TimeSpan.FromMilliseconds(10) };
+        using var listener = await ToolProcess.ListenAsync();
+        using var relay = UdpRelay.Symmetric(listener.EndPoint, path, seed: 3);
+        using var dialler = ToolProcess.Dial(relay.EndPoint);
+        listener.EndInput();
+        await dialler.SayAsync(PeerNoise.Bytes(OurSeed, Mebibyte));
+        Check.Equal(Of(OurSeed, Mebibyte), await listener.DigestAsync(TimeSpan.FromSeconds(50)));
+        await dialler.SucceedAsync();
+        await listener.SucceedAsync();
+    }
+
+    [Fact("the end of the dialler's input leaves the other direction open")]
+    [CarriesStreams]
+    public static async Task DiallerEndsFirst()
+    {
+        using var listener = await ToolProcess.ListenAsync();
+        using var dialler = ToolProcess.Dial(listener.EndPoint);
+        await EndFirstAsync(dialler, listener);
+    }
+
+    [Fact("the end of the listener's input leaves the other direction open")]
+    public static async Task ListenerEndsFirst()
+    {
+        using var listener = await ToolProcess.ListenAsync();
+        using var dialler = ToolProcess.Dial(listener.EndPoint);
+        await EndFirstAsync(listener, dialler);
+    }
+
+    [Fact("the listener's data arrives although the dialler says nothing")]
+    public static async Task SilentDialler()
+    {
+        using var listener = await ToolProcess.ListenAsync();
+        using var dialler = ToolProcess.Dial(listener.EndPoint);
+        await listener.SayAsync(PeerNoise.Bytes(OurSeed, 100_000));
+        Check.Equal(Of(OurSeed, 100_000), await dialler.DigestAsync(length: 100_000));
+        dialler.EndInput();
+        await listener.SucceedAsync();
+        await dialler.SucceedAsync();
+    }
+
+    [Fact("standard input that was closed from the start is an empty one")]
+    public static async Task NoInput()
+    {
+        Skip.Unless(!OperatingSystem.IsWindows(), "needs a shell");
+        using var listener = await ToolProcess.ListenAsync();
+        using var dialler = ToolProcess.Dial(listener.EndPoint, withInput: false);
+        await listener.SayAsync(PeerNoise.Bytes(OurSeed, 100_000));
+        Check.Equal(Of(OurSeed, 100_000), await dialler.DigestAsync());
+        await dialler.SucceedAsync();
+        await listener.SucceedAsync();
+        Check.Equal(0, (await listener.OutputAsync()).Length);
+    }
+
+    [Fact("two utp cat understand each other in the dialect of utp-punch, too")]
+    [CarriesStreams]
+    public static async Task PunchDialect()
+    {
+        using var listener = await ToolProcess.ListenAsync("--dialect utp-punch");
+        using var dialler = ToolProcess.Dial(listener.EndPoint, "--dialect utp-punch");
+        await Task.WhenAll(
+            listener.SayAsync(PeerNoise.Bytes(OurSeed, 500_000)),
+            dialler.SayAsync(PeerNoise.Bytes(TheirSeed, 500_000)));
+        Check.Equal(Of(OurSeed, 500_000), await dialler.DigestAsync());
+        Check.Equal(Of(TheirSeed, 500_000), await listener.DigestAsync());
+        await dialler.SucceedAsync();
+        await listener.SucceedAsync();
+    }
+
+    [Fact("a peer that does not read stops the reading of standard input")]
+    [CarriesStreams]
+    public static async Task InputWaits()
+    {
+        using var tool = await ToolProcess.ListenAsync();
+        await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        await using var stream = await node.ConnectAsync(tool.EndPoint);
+        var taken = await FillAsync(tool.Input);
+        Check.That(taken is > Mebibyte and < 4 * Mebibyte, $"{taken} bytes are a few buffers");
+        stream.Abort();
+    }
+
+    [Fact("standard output that nobody reads stops the peer")]
+    [CarriesStreams]
+    public static async Task OutputWaits()
+    {
+        using var tool = await ToolProcess.ListenAsync(gather: false);
+        await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        await using var stream = await node.ConnectAsync(tool.EndPoint);
+        var taken = await FillAsync(stream);
+        Check.That(taken is > Mebibyte and < 4 * Mebibyte, $"{taken} bytes are a few buffers");
+        stream.Abort();
+    }
+
+    /// <summary>How much is taken until nothing is any more. The last write is left behind.</summary>
+    private static async Task<long> FillAsync(Stream stream)
+    {
+        var block = new byte[64 * 1024];
+        for (var taken = 0L; ; taken += block.Length)
+        {
+            try
+            {
+                await stream.WriteAsync(block).AsTask().WaitAsync(TimeSpan.FromSeconds(2));
+            }
+            catch (TimeoutException)
+            {
+                return taken;
+            }
+        }
+    }
+
+    private static async Task EndFirstAsync(ToolProcess first, ToolProcess last)
+    {
+        await first.SayAsync("over"u8.ToArray());
+        Check.Equal("over", await last.TextAsync(length: 4));
+        await last.SayAsync(PeerNoise.Bytes(OurSeed, 300_000));
+        await first.SucceedAsync();
+        await last.SucceedAsync();
+        Check.Equal(Of(OurSeed, 300_000), await first.DigestAsync());
+        Check.Equal("over", await last.TextAsync());
+    }
+}

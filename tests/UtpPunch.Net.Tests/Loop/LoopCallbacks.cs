@@ -1,0 +1,174 @@
+using System.Net;
+using System.Net.Sockets;
+using static UtpPunch.Tests.Turns;
+
+namespace UtpPunch.Tests;
+
+/// <summary>What users do within a turn, and what becomes of a node when a turn on a user's thread goes wrong.</summary>
+public static class TurnsOfUsers
+{
+    [Fact("callbacks may do with the node whatever does not wait; they are not called within each other, and nothing hangs")]
+    public static async Task Callbacks()
+    {
+        await using var pair = await Pair.OpenAsync();
+        var accepting = pair.Listener.AcceptAsync().AsTask();
+        await pair.Client.ConnectAsync(pair.Server.LocalEndPoint).Within();
+        var silent = await accepting.Within();
+        var depth = 0;
+        var deepest = 0;
+        var failures = new List<Exception>();
+        var done = new SemaphoreSlim(0);
+        pair.Server.OnDatagram((datagram, from, node) =>
+        {
+            deepest = Math.Max(deepest, ++depth);
+            try
+            {
+                pair.Far.Write(datagram); // There is room: it does not wait.
+                _ = node.SendDatagramAsync("answer"u8.ToArray(), from).AsTask();
+                _ = node.SendDatagramAsync("\u00ffto itself"u8.ToArray(), node.LocalEndPoint).AsTask();
+                Check.Throws<InvalidOperationException>(() => node.Listen());
+                Check.Throws<InvalidOperationException>(() => silent.ReadByte());
+                _ = node.GetStatistics();
+                if (datagram.SequenceEqual("stop"u8))
+                {
+                    node.OnDatagram(null);
+                    _ = pair.Listener.DisposeAsync();
+                    node.Listen();
+                }
+            }
+            catch (Exception error)
+            {
+                failures.Add(error);
+            }
+            finally
+            {
+                depth--;
+                done.Release();
+            }
+        });
+
+        // Served by the node's own thread, and by one that waits for a stream.
+        var buffer = new byte[20];
+        for (var turn = 0; turn < 20; turn++)
+        {
+            await pair.Client.SendDatagramAsync("hello"u8.ToArray(), pair.Server.LocalEndPoint).Within();
+            Check.That(await done.WaitAsync(TimeSpan.FromSeconds(20)));
+        }
+
+        var reading = Block(() => Quietly(() => pair.Far.ReadByte()));
+        await pair.Client.SendDatagramAsync("stop"u8.ToArray(), pair.Server.LocalEndPoint).Within();
+        await Check.ThrowsAsync<ObjectDisposedException>(async () =>
+        {
+            await pair.Listener.AcceptAsync().Within();
+        });
+        Check.That(await pair.Near.ReadAsync(buffer).Within() > 0);
+        Check.Equal(1, deepest);
+        Check.Equal("", string.Join('\n', failures));
+        pair.Server.OnDatagram((_, _, node) => node.Dispose());
+        await pair.Client.SendDatagramAsync("end"u8.ToArray(), pair.Server.LocalEndPoint).Within();
+        await pair.Server.Completion.Within();
+        await reading.Within();
+    }
+
+    [Fact("a filter may write, send, and even close the node that asks it")]
+    public static async Task Filter()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var client = await Pair.BindAsync();
+        UtpStream? first = null;
+        var asked = 0;
+        await using var listener = server.Listen(new UtpListenOptions
+        {
+            Filter = remote =>
+            {
+                asked++;
+                first?.Write("another one"u8);
+                _ = server.SendDatagramAsync("who are you"u8.ToArray(), remote).AsTask();
+                if (asked == 3)
+                {
+                    server.Dispose();
+                }
+
+                return true;
+            },
+        });
+        var accepting = listener.AcceptAsync().AsTask();
+        var near = await client.ConnectAsync(server.LocalEndPoint).Within();
+        first = await accepting.Within();
+
+        // It serves the node, and the filter is asked on its thread.
+        var reading = Block(() => Check.Throws<UtpException>(() => first.ReadByte()));
+        await client.ConnectAsync(server.LocalEndPoint).Within();
+        var buffer = new byte[11];
+        await near.ReadExactlyAsync(buffer).Within();
+        Waiting.Same("another one"u8.ToArray(), buffer);
+        await client.ConnectAsync(server.LocalEndPoint).Within();
+        await server.Completion.Within();
+        await reading.Within();
+        Check.Equal(3, asked);
+    }
+
+    [Fact("a fault in a turn that a user's thread takes breaks the node as any other: all fail, and the trace is there")]
+    public static async Task FaultOfAGuest()
+    {
+        foreach (var waits in new[] { false, true })
+        {
+            var path = System.IO.Path.GetTempFileName();
+            try
+            {
+                var breaks = false;
+                await using var server = await Pair.BindAsync();
+                var socket = SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
+                var transport = new ManagedTransport(socket, OperatingSystem.IsLinux(), (datagram, target) =>
+                {
+                    if (Volatile.Read(ref breaks))
+                    {
+                        throw new InvalidOperationException("the fault of the test");
+                    }
+
+                    socket.SendTo(datagram, SocketFlags.None, target);
+                });
+                var options = new UtpNodeOptions { Trace = new UtpTraceOptions { Path = path } };
+                await using var client = UtpNode.Over(transport, UtpNodeOptionsCheck.Freeze(options));
+                var streams = await OpenAsync(client, server, 2);
+                var other = streams[1].Near.ReadAsync(new byte[1]).AsTask();
+                var reading = waits ? Block(() => streams[0].Near.ReadByte()) : null;
+                if (waits)
+                {
+                    await Waiting.UntilAsync(() => client.Engine.IsCallerDriven);
+                }
+
+                Volatile.Write(ref breaks, true);
+                if (waits)
+                {
+                    // The acknowledgement of this is the reader's to send.
+                    await streams[1].Far.WriteAsync(new byte[1]).Within();
+                    Check.Equal(UtpError.InternalError, (await Check.ThrowsAsync<UtpException>(() => reading!.Within())).Error);
+                }
+                else
+                {
+                    await Block(() => Quietly(() => streams[0].Near.Write(new byte[10]))).Within();
+                }
+
+                var error = await Check.ThrowsAsync<UtpException>(() => client.Completion.Within());
+                Check.Equal(UtpError.InternalError, error.Error);
+                Check.That(error.Message.Contains("the fault of the test", StringComparison.Ordinal), error.Message);
+                if (!waits)
+                {
+                    Check.Equal(UtpError.InternalError, (await Check.ThrowsAsync<UtpException>(() => other.Within())).Error);
+                }
+
+                Check.Equal(
+                    UtpError.InternalError,
+                    (await Check.ThrowsAsync<UtpException>(() => streams[0].Near.WriteAsync(new byte[1]).Within())).Error);
+                Check.Throws<UtpException>(() => client.Listen());
+                Check.That(new FileInfo(path).Length > 0, "the trace");
+                server.Dispose();
+            }
+            finally
+            {
+                File.Delete(path);
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+using System.Text;
+using UtpPunch.Protocol;
+
+namespace UtpPunch.Tests;
+
+/// <summary>What nodes record of themselves, and whether every step of it can be taken again.</summary>
+public static class Traces
+{
+    [Fact("what was recorded over loopback replays with equal effects, with hashes")]
+    public static Task ReplaysWithHashes() => ReplaysAsync(UtpTracePayload.Hash);
+
+    [Fact("what was recorded over loopback replays with equal effects, in full")]
+    public static Task ReplaysInFull() => ReplaysAsync(UtpTracePayload.Full);
+
+    [Fact("a recording that ran over begins with a snapshot, stays within its capacity and replays, with hashes")]
+    public static Task RunsOverWithHashes() => RunsOverAsync(UtpTracePayload.Hash);
+
+    [Fact("a recording that ran over begins with a snapshot, stays within its capacity and replays, in full")]
+    public static Task RunsOverInFull() => RunsOverAsync(UtpTracePayload.Full);
+
+    [Fact("a trace may be written while data goes, more than once, and when the node is closed")]
+    public static async Task WrittenAtAnyTime()
+    {
+        await using var pair = await Pair.OpenAsync(options => options.Trace = new UtpTraceOptions { Capacity = 1 << 20 });
+        var moving = MoveAsync(pair.Near, pair.Far, 20_000_000);
+        while (!moving.IsCompleted)
+        {
+            Equal(await TextAsync(pair.Client));
+            Equal(await TextAsync(pair.Server));
+        }
+
+        await moving;
+        pair.Client.Dispose();
+        var trace = await TextAsync(pair.Client);
+        Equal(trace);
+        Equal(await TextAsync(pair.Client));
+    }
+
+    [Fact("foreign datagrams stand in a trace byte for byte")]
+    public static async Task ForeignDatagrams()
+    {
+        await using var pair = await Pair.OpenAsync(options => options.Trace = new UtpTraceOptions());
+        var heard = new TaskCompletionSource();
+        pair.Server.OnDatagram((_, _, _) => heard.TrySetResult());
+        await pair.Client.SendDatagramAsync("garbage"u8.ToArray(), pair.Server.LocalEndPoint);
+        await heard.Task.Within();
+        var text = await TextAsync(pair.Server);
+        Equal(text);
+        Check.That(text.Contains($" raw={Convert.ToHexStringLower("garbage"u8)}\n", StringComparison.Ordinal), text);
+    }
+
+    [Fact("a node that breaks down writes its trace to the file it was told")]
+    public static async Task WrittenAtFault()
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            await using var pair = await Pair.OpenAsync(options => options.Trace = new UtpTraceOptions { Path = path });
+            await MoveAsync(pair.Near, pair.Far, 100_000);
+            pair.Server.Dispose();
+            pair.Client.Socket!.Dispose();
+            await pair.Near.WriteAsync(new byte[1]).AsTask().ContinueWith(_ => { }).Within();
+            await Check.ThrowsAsync<UtpException>(() => pair.Client.Completion.Within());
+            var text = await File.ReadAllTextAsync(path);
+            Equal(text);
+            Check.Equal(text, await TextAsync(pair.Client));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact("without the option there is no trace, and it says so")]
+    public static async Task NotRecorded()
+    {
+        await using var node = await Pair.BindAsync();
+        await Check.ThrowsAsync<InvalidOperationException>(() => node.WriteTraceAsync(Stream.Null).AsTask());
+    }
+
+    [Fact("options that make no sense are refused by name")]
+    public static void Options()
+    {
+        Check.Equal("Capacity", Refused(new UtpTraceOptions { Capacity = 1000 }));
+        Check.Equal("Payload", Refused(new UtpTraceOptions { Payload = (UtpTracePayload)9 }));
+
+        static string? Refused(UtpTraceOptions trace) =>
+            Check.Throws<ArgumentOutOfRangeException>(() => UtpNode.BindAsync(new UtpNodeOptions { Trace = trace }).AsTask().Wait()).ParamName;
+    }
+
+    [Fact("every kind of event and effect is recorded as it was, in full and with hashes")]
+    public static void EveryKind()
+    {
+        var remote = EndpointModule.ofIPv4(0x0A000001, 5000);
+        var packet = new byte[] { 0x01, 1, 0, 9, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 4, 0, 5, 0, 4, 1, 2, 3, 4, 77, 78 };
+        byte[] slab = [.. packet, .. packet, .. packet.AsSpan(0, 27), .. "garbage"u8];
+        Event[] events =
+        [
+            Event.NewReceived(remote, new Datagrams(slab, 0, 83, 28, 5)),
+            Event.NewReceived(remote, new Datagrams(slab, 83, 7, 7, 6)),
+            Event.NewReceived(remote, new Datagrams(new byte[3], 1, 0, 1, 6)),
+            Event.NewConnect(2, remote, Dialect.UtpPunch, Time.never),
+            Event.NewListen(7),
+            Event.Unlisten,
+            Event.NewTaken(1),
+            Event.NewWrite(2, new Bytes(packet)),
+            Event.NewConsumed(2, 9),
+            Event.NewFinish(2),
+            Event.NewRelease(2, 99),
+            Event.NewAbort(2),
+            Event.NewSetIdleTimeout(2, 77),
+            Event.NewUnreachable(remote),
+            Event.NewTooLong(remote, 1500, 1472),
+            Event.NewMeet(1, new MeetPlan(remote, new Bytes(new byte[32]), [remote], true, 5, 6, true, 4)),
+            Event.NewPunchLegacy(2, remote, 10),
+            Event.NewDiscover(3, StunClientModule.Standard([remote])),
+            Event.NewCancel(3),
+        ];
+        var report = new PunchReport(
+            Protocol.PunchStage.NothingHeard, remote, PathKind.Host, 0, false, remote, default, PortPrediction.Unknown, default, PortPrediction.NewDependent(1), 2, 3, 4);
+        PacketModule.decode(new Bytes(packet), out var decoded);
+        Effect[] effects =
+        [
+            Effect.NewSend(remote, new Train(decoded.Header, decoded.Sack, Bytes.Empty, 0)),
+            Effect.NewSend(remote, new Train(decoded.Header, Bytes.Empty, new Bytes(slab), 50)),
+            Effect.NewSend(remote, new Train(decoded.Header, decoded.Sack, ExtensionBits.probe(7, 1472), new Bytes(slab), slab.Length, true)),
+            Effect.NewDeliver(2, new Payload(slab, 3, 28, 2, 5)),
+            Effect.NewAccepted(1, remote, 3),
+            Effect.NewOpened(2, 4),
+            Effect.NewWritable(2, 5),
+            Effect.NewPacketSized(2, 1452),
+            Effect.NewEnded(2),
+            Effect.NewFinished(2),
+            Effect.NewClosed(2, CloseReason.Refused),
+            Effect.NewForeign(remote, new Bytes(packet)),
+            Effect.NewNoted(Rule.LossProbe, remote),
+            Effect.NewSendDatagram(remote, new Bytes(packet), 4),
+            Effect.NewOpenSockets(256),
+            Effect.NewCloseSockets(7),
+            Effect.NewRegistered(1, remote, PortPrediction.EndpointIndependent),
+            Effect.NewIntroduced(1, remote),
+            Effect.NewPunched(1, report),
+            Effect.NewDiscovered(3, StunOutcome.NewFailed(StunFailure.Nonsense)),
+        ];
+        Check.Equal(typeof(Event.Tags).GetFields().Length, events.Select(item => item.Tag).Distinct().Count());
+        Check.Equal(typeof(Effect.Tags).GetFields().Length, effects.Select(item => item.Tag).Distinct().Count());
+
+        foreach (var full in new[] { false, true })
+        {
+            var seed = new Bytes(new byte[32]);
+            var node = new TraceNode("A", remote, NodeOptionsModule.standard, seed, 0);
+            var recorder = new Recorder(1 << 16, full, node.Create());
+            recorder.Begin(11, events, node.Create());
+            recorder.Complete(effects, changed: true);
+            recorder.Begin(12, [], node.Create());
+            recorder.Complete([], changed: false);
+            recorder.Begin(13, [], node.Create());
+            recorder.Fault(new InvalidOperationException());
+            var text = string.Concat(new Recording(recorder.Copy(), node, full).Chunks());
+
+            var payloads = full ? TracePayloads.Full : TracePayloads.Hash;
+            TraceLine[] expected =
+            [
+                .. TraceText.Events(payloads, null, 11, "A", 11, events),
+                .. TraceText.Effects(payloads, null, 11, "A", effects),
+                .. TraceText.Events(payloads, null, 13, "A", 13, []),
+                TraceText.Fault(13, "A", new InvalidOperationException()),
+            ];
+            Check.Equal(string.Join('\n', (object[])expected), string.Join('\n', (object[])Trace.Parse(text).Lines));
+        }
+    }
+
+    private static async Task ReplaysAsync(UtpTracePayload payload)
+    {
+        await using var pair = await Pair.OpenAsync(options => options.Trace = new UtpTraceOptions { Payload = payload });
+        await Task.WhenAll(MoveAsync(pair.Near, pair.Far, 1_000_000), MoveAsync(pair.Far, pair.Near, 300_000));
+        pair.Near.CompleteWrites();
+        pair.Far.CompleteWrites();
+        await Task.WhenAll(pair.Near.WritesClosed, pair.Far.WritesClosed).Within();
+        foreach (var node in new[] { pair.Client, pair.Server })
+        {
+            var trace = Equal(await TextAsync(node));
+            Check.Equal(null, trace.Snapshot("A"));
+            Check.Equal(payload == UtpTracePayload.Hash, trace.Payloads.IsHash);
+        }
+    }
+
+    private static async Task RunsOverAsync(UtpTracePayload payload)
+    {
+        const int Capacity = 64 * 1024;
+        await using var pair = await Pair.OpenAsync(options =>
+        {
+            // Many packets, so that there is much to record.
+            options.PacketSize = 1400;
+            options.Trace = new UtpTraceOptions { Payload = payload, Capacity = Capacity };
+        });
+        await Task.WhenAll(MoveAsync(pair.Near, pair.Far, 10_000_000), MoveAsync(pair.Far, pair.Near, 3_000_000));
+        foreach (var node in new[] { pair.Client, pair.Server })
+        {
+            var recorded = node.Engine.Recorder!.Copy().Sum(segment => segment.Bytes.Length);
+            var trace = Equal(await TextAsync(node));
+            Check.That(trace.Snapshot("A") is not null, "there is a snapshot");
+
+            // What a step takes is not known before.
+            Check.That(recorded < (payload == UtpTracePayload.Hash ? Capacity : 40 * Capacity), $"{recorded} bytes were kept");
+        }
+    }
+
+    private static async Task MoveAsync(UtpStream from, UtpStream to, int count)
+    {
+        var writing = WriteAsync();
+        var buffer = new byte[100_000];
+        for (var left = count; left > 0;)
+        {
+            left -= await to.ReadAsync(buffer.AsMemory(0, Math.Min(buffer.Length, left))).Within();
+        }
+
+        await writing;
+
+        async Task WriteAsync()
+        {
+            var block = new byte[77_777];
+            System.Random.Shared.NextBytes(block);
+            for (var left = count; left > 0; left -= block.Length)
+            {
+                await from.WriteAsync(block.AsMemory(0, Math.Min(block.Length, left))).Within();
+            }
+        }
+    }
+
+    private static async Task<string> TextAsync(UtpNode node)
+    {
+        var text = new MemoryStream();
+        await node.WriteTraceAsync(text).Within();
+        return Encoding.UTF8.GetString(text.ToArray());
+    }
+
+    private static Trace Equal(string text)
+    {
+        var trace = Trace.Parse(text);
+        Check.That(trace.IsComplete, "the trace has an end");
+        var result = Replay.Run(ReplayMode.Strict, trace, null);
+        Check.That(result.Divergence is null, $"{result.Divergence}");
+        Check.Equal(trace.Steps.Length, result.Steps);
+        Check.That(result.Steps > 0, "there are steps");
+        return trace;
+    }
+}

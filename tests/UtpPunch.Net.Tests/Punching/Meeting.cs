@@ -1,0 +1,198 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace UtpPunch.Tests;
+
+/// <summary>Meeting at a rendezvous, punching, and what comes of it.</summary>
+public static class Meeting
+{
+    private static RendezvousServer Serve(Action<RendezvousServerOptions>? configure = null)
+    {
+        var loopback = new IPEndPoint(IPAddress.Loopback, 0);
+        var options = new RendezvousServerOptions { LocalEndPoints = [loopback, loopback], DatagramsPerSecondPerSource = 10_000 };
+        configure?.Invoke(options);
+        return RendezvousServer.Start(options);
+    }
+
+    [Fact("two nodes that ask for one room get one stream, and bytes go both ways")]
+    public static async Task OneCall()
+    {
+        await using var server = Serve();
+        await using var one = await Pair.BindAsync();
+        await using var other = await Pair.BindAsync();
+        var options = new UtpMeetOptions { Secret = "only we know" };
+        var calls = new[] { one, other }
+            .Select(node => new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("room", options).AsTask()).ToArray();
+        var streams = await Task.WhenAll(calls).Within();
+        Check.Equal(1, streams.Count(stream => stream.IsIncoming));
+        await streams[0].WriteAsync(Encoding.ASCII.GetBytes("ping")).Within();
+        var heard = new byte[4];
+        await streams[1].ReadExactlyAsync(heard).Within();
+        await streams[1].WriteAsync(Encoding.ASCII.GetBytes("pong")).Within();
+        await streams[0].ReadExactlyAsync(heard).Within();
+        Check.Equal("pong", Encoding.ASCII.GetString(heard));
+        await streams[0].DisposeAsync();
+        await streams[1].DisposeAsync();
+    }
+
+    [Fact("a meeting tells where the server sees us, then where it sees the peer, and then the result")]
+    public static async Task Progress()
+    {
+        await using var server = Serve();
+        await using var one = await Pair.BindAsync();
+        await using var other = await Pair.BindAsync();
+        var news = new News<MeetProgress>();
+        var results = await Task.WhenAll(
+            new RendezvousClient(one, server.LocalEndPoints[0]).PunchAsync("room", null, news).AsTask(),
+            new RendezvousClient(other, server.LocalEndPoints[0]).PunchAsync("room").AsTask()).Within();
+        Check.That(results.All(result => result.Success));
+        var last = news.Heard[^1];
+        Check.Equal(other.LocalEndPoint, last.PeerEndPoint);
+        Check.Equal(2, news.Heard.Count);
+        Check.Equal(one.LocalEndPoint, news.Heard[0].ObservedEndPoint);
+        Check.Equal(NatPortAssignment.EndpointIndependent, last.Mapping);
+        Check.That(news.Heard[0].PeerEndPoint is null);
+    }
+
+    [Fact("over IPv6 all of it is the same")]
+    public static async Task IPv6()
+    {
+        Skip.Unless(Socket.OSSupportsIPv6, "this machine has no IPv6");
+        var loopback = new IPEndPoint(IPAddress.IPv6Loopback, 0);
+        await using var server = Serve(options => options.LocalEndPoints = [loopback, loopback]);
+        await using var one = await Pair.BindAsync(options => options.LocalEndPoint = loopback);
+        await using var other = await Pair.BindAsync(options => options.LocalEndPoint = loopback);
+        var streams = await Task.WhenAll(new[] { one, other }
+            .Select(node => new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("room").AsTask())).Within();
+        await streams[0].WriteAsync(new byte[] { 6 }).Within();
+        Check.Equal(6, streams[1].ReadByte());
+        streams[0].Abort();
+    }
+
+    [Fact("another secret is another room, and nobody comes")]
+    public static async Task AnotherSecret()
+    {
+        await using var server = Serve();
+        await using var one = await Pair.BindAsync();
+        await using var other = await Pair.BindAsync();
+        var results = await Task.WhenAll(
+            Punch(one, new UtpMeetOptions { Secret = "a", Timeout = TimeSpan.FromSeconds(1) }),
+            Punch(other, new UtpMeetOptions { Secret = "b", Timeout = TimeSpan.FromSeconds(1) })).Within();
+        foreach (var result in results)
+        {
+            Check.Equal(PunchStage.NoPeer, result.Stage);
+            Check.Equal(NatPortAssignment.EndpointIndependent, result.Mapping);
+        }
+
+        Task<PunchResult> Punch(UtpNode node, UtpMeetOptions options) =>
+            new RendezvousClient(node, server.LocalEndPoints[0]).PunchAsync("room", options).AsTask();
+    }
+
+    [Fact("a server that is not there is named as the reason")]
+    public static async Task NoServer()
+    {
+        await using var gone = Serve();
+        var address = gone.LocalEndPoints[0];
+        await gone.DisposeAsync();
+        await using var node = await Pair.BindAsync();
+        var error = await Check.ThrowsAsync<UtpException>(() => new RendezvousClient(node, address)
+            .ConnectAsync("room", new UtpMeetOptions { Timeout = TimeSpan.FromSeconds(1) }).AsTask().Within());
+        Check.Equal(UtpError.RendezvousUnreachable, error.Error);
+    }
+
+    [Fact("many pairs meet at one server at once, each with its own")]
+    public static async Task ManyPairs()
+    {
+        const int Pairs = 20;
+        await using var server = Serve();
+        var nodes = new List<UtpNode>();
+        try
+        {
+            var calls = new List<Task<UtpStream>>();
+            for (var index = 0; index < 2 * Pairs; index++)
+            {
+                var node = await Pair.BindAsync();
+                nodes.Add(node);
+                calls.Add(new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync($"room {index / 2}").AsTask());
+            }
+
+            var streams = await Task.WhenAll(calls).Within();
+            for (var index = 0; index < Pairs; index++)
+            {
+                await streams[2 * index].WriteAsync(new[] { (byte)index }).Within();
+                Check.Equal(index, streams[2 * index + 1].ReadByte());
+            }
+
+            Check.Equal((long)Pairs, server.GetStatistics().Introduced);
+        }
+        finally
+        {
+            nodes.ForEach(node => node.Dispose());
+        }
+    }
+
+    [Fact("who stays in a room gets a stream with everybody that comes, until it leaves")]
+    public static async Task Stays()
+    {
+        const int Guests = 5;
+        await using var server = Serve();
+        await using var host = await Pair.BindAsync();
+        using var leave = new CancellationTokenSource();
+        var met = new List<UtpStream>();
+        var hosting = Task.Run(async () =>
+        {
+            await foreach (var stream in new RendezvousClient(host, server.LocalEndPoints[0]).AcceptAllAsync("service", null, leave.Token))
+            {
+                var name = new byte[1];
+                await stream.ReadExactlyAsync(name);
+                await stream.WriteAsync(name);
+                met.Add(stream);
+            }
+        });
+        for (var guest = 0; guest < Guests; guest++)
+        {
+            using var node = await Pair.BindAsync(); // Does not wait for the host to end its side.
+            await using var stream = await new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("service").Within();
+            await stream.WriteAsync(new[] { (byte)guest }).Within();
+            Check.Equal(guest, stream.ReadByte());
+        }
+
+        await leave.CancelAsync();
+        await Check.ThrowsAsync<OperationCanceledException>(() => hosting.Within());
+        Check.Equal(Guests, met.Count);
+        await Waiting.UntilAsync(() => server.GetStatistics().Waiting == 0);
+        met.ForEach(stream => stream.Abort());
+    }
+
+    [Fact("two of ours punch as the npm package does")]
+    public static async Task Legacy()
+    {
+        await using var one = await Pair.BindAsync();
+        await using var other = await Pair.BindAsync();
+        var results = await Task.WhenAll(
+            one.PunchAsync(other.LocalEndPoint).AsTask(), other.PunchAsync(one.LocalEndPoint).AsTask()).Within();
+        Check.That(results.All(result => result.Success));
+    }
+
+    [Fact("a punch that nobody answers says so, and one that is cancelled ends at once")]
+    public static async Task LegacyFailure()
+    {
+        await using var node = await Pair.BindAsync();
+        await using var silent = await Pair.BindAsync();
+        var result = await node.PunchAsync(silent.LocalEndPoint, attempts: 1).Within();
+        Check.Equal(PunchStage.NothingHeard, result.Stage);
+        using var cancel = new CancellationTokenSource();
+        var punch = node.PunchAsync(silent.LocalEndPoint, 100, cancel.Token).AsTask();
+        await cancel.CancelAsync();
+        await Check.ThrowsAsync<OperationCanceledException>(() => punch.Within());
+    }
+
+    /// <summary>Hears at once, unlike <see cref="Progress{T}"/>, which would hear later than the result.</summary>
+    private sealed class News<T> : IProgress<T>
+    {
+        public List<T> Heard { get; } = [];
+
+        public void Report(T value) => Heard.Add(value);
+    }
+}

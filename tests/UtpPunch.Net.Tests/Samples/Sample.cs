@@ -1,0 +1,56 @@
+using System.Diagnostics;
+
+namespace UtpPunch.Tests;
+
+/// <summary>One of the samples: its text, which README.md quotes, and the program that was built of it.</summary>
+internal sealed class Sample(string name)
+{
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
+
+    // The tests are in tests/NAME/bin/CONFIGURATION/FRAMEWORK.
+    private static readonly DirectoryInfo Framework = new(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
+    private static readonly DirectoryInfo Configuration = Framework.Parent!;
+    private static readonly string Root = Configuration.Parent!.Parent!.Parent!.Parent!.FullName;
+    private readonly string _folder = Path.Combine(Root, "samples", name);
+
+    /// <summary>README.md has the sample's text behind a line that names it, letter by letter.</summary>
+    public async Task IsQuotedAsync()
+    {
+        const string Opening = "```csharp\n";
+        var marker = $"<!-- samples/{name}/Program.cs -->";
+        var readme = await TextAsync(Path.Combine(Root, "README.md"));
+        var place = readme.IndexOf(marker, StringComparison.Ordinal);
+        Check.That(place >= 0, $"README.md has the line {marker}");
+        var block = readme[(place + marker.Length)..].TrimStart('\n');
+        Check.That(block.StartsWith(Opening, StringComparison.Ordinal), $"a block of C# follows the line {marker}");
+        block = block[Opening.Length..];
+        Check.Equal(await TextAsync(Path.Combine(_folder, "Program.cs")), block[..(block.IndexOf("\n```", StringComparison.Ordinal) + 1)]);
+    }
+
+    /// <summary>Runs it to its end, which must be a success without a word on standard error; the lines that it has written, and its id.</summary>
+    public async Task<(string[] Lines, int ProcessId)> RunAsync(params string[] arguments)
+    {
+        var assembly = Path.Combine(_folder, "bin", Configuration.Name, Framework.Name, $"{name}.dll");
+        Check.That(File.Exists(assembly), $"{assembly} is there (build the solution first)");
+        using var sample = Process.Start(new ProcessStartInfo("dotnet", ["exec", assembly, .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!;
+        try
+        {
+            var output = sample.StandardOutput.ReadToEndAsync();
+            var errors = sample.StandardError.ReadToEndAsync();
+            await sample.WaitForExitAsync().WaitAsync(Timeout);
+            Check.Equal("", await errors);
+            Check.Equal(0, sample.ExitCode);
+            return ((await output).Split(Environment.NewLine, StringSplitOptions.RemoveEmptyEntries), sample.Id);
+        }
+        finally
+        {
+            sample.Kill();
+        }
+    }
+
+    private static async Task<string> TextAsync(string file) => (await File.ReadAllTextAsync(file)).ReplaceLineEndings("\n");
+}

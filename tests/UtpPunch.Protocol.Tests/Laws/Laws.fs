@@ -1,0 +1,261 @@
+/// The laws of the state machine, each over random conversations: what is recorded of one is stepped again, one way or another.
+module UtpPunch.Protocol.Tests.Laws
+
+open System
+open System.Collections.Generic
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Sim
+
+/// One step as it was taken.
+[<NoComparison; NoEquality>]
+type private Step =
+    {
+        Side: Side
+        Before: Node
+        After: Node
+        /// When `Before` was made.
+        Since: Instant
+        At: Instant
+        Events: Event[]
+        Effects: Effect[]
+    }
+
+/// Watches one side's packets from outside: no new byte may lie beyond the furthest edge that the peer has advertised, except
+/// one packet at a time that asks a closed window.
+[<Sealed>]
+type private FlightMonitor(id: uint16) =
+    /// The stream offset behind each packet sent, from the SYN on.
+    let ends = Dictionary<uint16, int64>()
+    let mutable highest: SeqNr voption = ValueNone
+    let mutable sent = 0L
+    let mutable edge = 0L
+    let mutable acknowledged = 0L
+
+    member _.Receive(events: Event[]) =
+        for event in events do
+            match event with
+            | Event.Received(_, datagrams) ->
+                for index in 0 .. datagrams.Count - 1 do
+                    let mutable packet = Unchecked.defaultof<Packet>
+
+                    if
+                        Packet.decode datagrams[index] &packet = Malformed.None
+                        && abs (int (int16 (packet.Header.ConnectionId - id))) <= 1
+                    then
+                        match ends.TryGetValue packet.Header.AckNr.Value with
+                        | true, offset when packet.Header.Type <> PacketType.Syn ->
+                            acknowledged <- max acknowledged offset
+                            edge <- max edge (offset + int64 packet.Header.Window)
+                        | _ -> ()
+            | _ -> ()
+
+    /// Takes what was sent; whether there was new data in it.
+    member _.Send(effects: Effect[]) =
+        let mutable fresh = false
+
+        for effect in effects do
+            match effect with
+            | Effect.Send(_, train) when train.Header.ConnectionId <> id && train.Header.Type <> PacketType.Syn -> ()
+            | Effect.Send(_, train) when train.Header.Type = PacketType.Syn ->
+                highest <- ValueSome train.Header.SeqNr
+                ends[train.Header.SeqNr.Value] <- 0L
+            | Effect.Send(_, train) when train.Header.Type = PacketType.State && sent = 0L ->
+                // The SYN-ACK (the last one, if the peer tried fresh ids): our data begins with its number.
+                highest <- ValueSome(train.Header.SeqNr + -1)
+                ends[(train.Header.SeqNr + -1).Value] <- 0L
+            | Effect.Send(_, train) when train.Header.Type = PacketType.Data || train.Header.Type = PacketType.Fin ->
+                for index in 0 .. train.Count - 1 do
+                    let seqNr = train.Header.SeqNr + index
+
+                    if seqNr - highest.Value > 0 then
+                        Expect.equal (seqNr - highest.Value) 1 "new packets are numbered one by one"
+                        let length = int64 (train.LengthOf index - Packet.HeaderLength)
+                        highest <- ValueSome seqNr
+                        sent <- sent + length
+                        ends[seqNr.Value] <- sent
+                        fresh <- fresh || length > 0L
+                        let isProbe = sent - acknowledged = length && edge <= acknowledged
+                        Expect.isTrue (sent <= edge || isProbe) $"byte {sent} is sent, {edge} are allowed"
+            | _ -> ()
+
+        fresh
+
+let private timeout = Time.seconds 1200
+
+/// Runs the conversation and gives every step that was taken, at most `limit` of them.
+let private record limit conversation =
+    let steps = ResizeArray<Step>()
+
+    let verdict =
+        conversation
+        |> Conversation.runWith
+            (fun pair ->
+                let last = Dictionary<string, struct (Node * Instant)>()
+                last["A"] <- struct (pair.A.Node, 0L<us>)
+                last["B"] <- struct (pair.B.Node, 0L<us>)
+
+                pair.Watch <-
+                    Action<_, _, _>(fun side events effects ->
+                        if steps.Count < limit then
+                            let struct (before, since) = last[side.Name]
+
+                            steps.Add
+                                { Side = side
+                                  Before = before
+                                  Since = since
+                                  After = side.Node
+                                  At = pair.Now
+                                  Events = events
+                                  Effects = effects }
+
+                        last[side.Name] <- struct (side.Node, pair.Now)))
+            timeout
+
+    struct (verdict, steps)
+
+let private stepped now events node =
+    let struct (_, effects) = Node.step now events node
+    Describe.effects effects
+
+/// Every recorded step must satisfy the check.
+let private overSteps name check =
+    testPropertyWithConfig Generators.config name (fun (conversation: Conversation) ->
+        let struct (_, steps) = record 3000 conversation
+
+        for step in steps do
+            check step)
+
+let tests =
+    testList
+        "laws"
+        [ testPropertyWithConfig
+              Generators.config
+              "8 and 13: what arrives is what was sent, and when calm comes the end comes after all of it"
+              (fun conversation ->
+                  let verdict = Conversation.run timeout conversation
+
+                  if not verdict.Trouble.IsEmpty then failtest (String.concat "; " verdict.Trouble))
+
+          overSteps
+              "1, 2 and 12: the same node, time and events give the same effects, whenever it is asked"
+              (fun step ->
+                  Expect.equal
+                      (stepped step.At step.Events step.Before)
+                      (Describe.effects step.Effects)
+                      "the step, taken again after the whole conversation")
+
+          overSteps "3: before the deadline nothing happens by itself" (fun step ->
+              let deadline = Node.deadline step.After
+
+              if deadline <> Time.never then
+                  Expect.equal (stepped (deadline - 1L<us>) [||] step.After) "" "effects ahead of the deadline")
+
+          overSteps "4 and 5: after a step nothing more is due at that instant" (fun step ->
+              Expect.isTrue (Node.deadline step.After > step.At) "the deadline lies ahead"
+              Expect.equal (stepped step.At [||] step.After) "" "effects of a second step")
+
+          overSteps "6: a clock that goes back stands still" (fun step ->
+              Expect.equal
+                  (stepped (step.Since - 3_600_000_000L<us>) step.Events step.Before)
+                  (stepped step.Since step.Events step.Before)
+                  "effects of a step into the past")
+
+          testPropertyWithConfig
+              Generators.config
+              "9: in flight is never more than either window allows, and unread never more than was advertised"
+              (fun conversation ->
+                  let struct (_, steps) = record Int32.MaxValue conversation
+                  // One for each side and each id under which it sends: a SYN that is not answered is sent under others.
+                  let monitors = Dictionary<struct (string * uint16), FlightMonitor>()
+
+                  for step in steps do
+                      for effect in step.Effects do
+                          match effect with
+                          | Effect.Send(_, train) ->
+                              // After a SYN of BEP 29 the next id is used.
+                              for id in [ train.Header.ConnectionId; train.Header.ConnectionId + 1us ] do
+                                  monitors.TryAdd(struct (step.Side.Name, id), FlightMonitor id) |> ignore
+                          | _ -> ()
+
+                      let mutable fresh = false
+
+                      for entry in monitors do
+                          let struct (side, _) = entry.Key
+
+                          if side = step.Side.Name then
+                              entry.Value.Receive step.Events
+                              fresh <- entry.Value.Send step.Effects || fresh
+
+                      let statistics = Node.stream (if step.Side.Name = "A" then 0 else 1) step.After
+
+                      if fresh && statistics.IsSome then
+                          Expect.isLessThanOrEqual
+                              statistics.Value.InFlight
+                              statistics.Value.CongestionWindow
+                              "bytes in flight after new data, against the congestion window"
+
+                      for stream in step.Side.Streams.Values do
+                          Expect.isLessThanOrEqual stream.Unread conversation.ReceiveBuffer "unread bytes")
+
+          testPropertyWithConfig Generators.config "10: nothing names a stream after Closed" (fun conversation ->
+              let struct (_, steps) = record Int32.MaxValue conversation
+              let closed = HashSet<struct (string * ConnId)>()
+
+              for step in steps do
+                  for effect in step.Effects do
+                      match Describe.connIdOf effect with
+                      | ValueSome connId ->
+                          Expect.isFalse (closed.Contains(struct (step.Side.Name, connId))) (Describe.effect effect)
+                      | ValueNone -> ()
+
+                      match effect with
+                      | Effect.Closed(connId, _) -> closed.Add(struct (step.Side.Name, connId)) |> ignore
+                      | _ -> ())
+
+          testPropertyWithConfig
+              Generators.config
+              "11: regrouping a batch changes neither the bytes delivered nor the close reason"
+              (fun conversation ->
+                  // Delivered bytes and close reasons, stream by stream.
+                  let outcome (effects: Effect seq) =
+                      let bytes = Dictionary<ConnId, ResizeArray<byte>>()
+                      let reasons = ResizeArray<string>()
+
+                      for effect in effects do
+                          match effect with
+                          | Effect.Deliver(connId, payload) ->
+                              if not (bytes.ContainsKey connId) then bytes[connId] <- ResizeArray()
+
+                              bytes[connId].AddRange(Describe.flatten payload)
+                          | Effect.Closed(connId, reason) -> reasons.Add $"{connId} {reason}"
+                          | _ -> ()
+
+                      let delivered =
+                          [ for entry in bytes -> $"{entry.Key} {Convert.ToHexString(entry.Value.ToArray())}" ]
+
+                      String.concat "; " (delivered @ List.ofSeq reasons)
+
+                  let struct (_, steps) = record 3000 { conversation with Batches = true }
+
+                  for step in steps do
+                      // Each datagram and each event in a step of its own, all at the same instant.
+                      let single =
+                          [| for event in step.Events do
+                                 match event with
+                                 | Event.Received(from, datagrams) ->
+                                     for index in 0 .. datagrams.Count - 1 do
+                                         Event.Received(from, Datagrams.One(datagrams[index], datagrams.ArrivedAt))
+                                 | other -> other |]
+
+                      let mutable node = step.Before
+                      let apart = ResizeArray<Effect>()
+
+                      for event in single do
+                          let struct (next, effects) = Node.step step.At [| event |] node
+                          node <- next
+                          apart.AddRange effects
+
+                      let struct (_, rest) = Node.step step.At [||] node
+                      apart.AddRange rest
+                      Expect.equal (outcome apart) (outcome step.Effects) "outcome of the regrouped batch") ]

@@ -1,0 +1,140 @@
+/// The laws of the node, for the STUN client: whatever arrives whenever, it stays a function, and comes to its end in time.
+module UtpPunch.Protocol.Tests.StunClientLaws
+
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open UtpPunch.Protocol
+open UtpPunch.Protocol.Tests.StunNat
+
+/// What arrives at a client, by how it relates to its last request.
+type private Arrival =
+    | Answer of StunClass * mapped: bool * other: bool
+    | Mangled of place: int * value: int
+    | Noise of byte[]
+
+let private sources = [| yield! sockets; local; Endpoint.ofIPv4 1u 1us |]
+
+let private arrival =
+    Gen.frequency
+        [ 4,
+          Gen.map3
+              (fun kind mapped other -> Answer(kind, mapped, other))
+              (Gen.elements [ StunClass.Success; StunClass.Success; StunClass.Error; StunClass.Request ])
+              (Gen.elements [ true; true; false ])
+              (Gen.elements [ true; false ])
+          1, Gen.map2 (fun place value -> Mangled(place, value)) (Gen.choose (0, 60)) (Gen.choose (0, 255))
+          1, Gen.map Noise (Gen.arrayOf (Gen.map byte (Gen.choose (0, 255)))) ]
+
+/// After so many milliseconds (or at the deadline, if that is earlier), from one of the sources.
+let private script =
+    Gen.listOf (Gen.zip3 (Gen.choose (0, 900)) (Gen.choose (0, sources.Length - 1)) arrival)
+
+let private bytesOf (request: Bytes) arrival =
+    match arrival with
+    | Noise bytes -> Bytes bytes
+    | Mangled(place, value) ->
+        let bytes = request.Span.ToArray()
+        bytes[place % bytes.Length] <- byte value
+        Bytes bytes
+    | Answer(kind, mapped, other') ->
+        Stun.encode
+            { Class = kind
+              Method = Stun.Binding
+              Id = Stun.idOf request
+              Attributes =
+                [| if mapped then StunAttribute.XorMappedAddress local
+                   if other' then StunAttribute.OtherAddress other
+                   if kind = StunClass.Error then StunAttribute.ErrorCode(420, "") |] }
+
+let private options =
+    { asking [| primary; sockets[2] |] with Timeout = Time.seconds 8; TestTimeout = Time.seconds 2 }
+
+/// Steps, and steps again in all the ways in which nothing may change.
+let private stepped now events client =
+    let struct (next, effects) = StunClient.step now events client
+    let struct (_, again) = StunClient.step now events client
+    Expect.equal again effects "the same state and events: the same effects"
+    let struct (_, more) = StunClient.step now [||] next
+    Expect.isEmpty more "a second step at the same instant: no effects"
+    let deadline = StunClient.deadline next
+    Expect.isGreaterThan deadline now "after a step the deadline lies ahead"
+
+    if deadline <> Time.never then
+        let struct (_, early) = StunClient.step (deadline - 1L<us>) [||] next
+        Expect.isEmpty early "before the deadline, no events: no effects"
+
+    struct (next, effects)
+
+let private isDone effect =
+    match effect with
+    | StunEffect.Done _ -> true
+    | StunEffect.Send _ -> false
+
+let tests =
+    testList
+        "stun client laws"
+        [ testPropertyWithConfig
+              { FsCheckConfig.defaultConfig with maxTest = 300 }
+              "whatever arrives, a client is a function, sends boundedly, and is done once and in time"
+              (fun () ->
+                  Prop.forAll (Arb.fromGen script) (fun script ->
+                      let random = Random.create (Bytes(Array.init 32 byte))
+                      let mutable client = StunClient.start options random 0L<us>
+                      let mutable now = 0L<us>
+                      let mutable request = Bytes(Array.zeroCreate 28)
+                      let all = ResizeArray<StunEffect>()
+
+                      let turn events =
+                          let struct (next, effects) = stepped now events client
+                          client <- next
+                          all.AddRange effects
+
+                          for effect in effects do
+                              match effect with
+                              | StunEffect.Send(_, datagram) -> request <- datagram
+                              | StunEffect.Done _ -> ()
+
+                      turn [||]
+
+                      for wait, source, arrival in script do
+                          let at = now + Time.milliseconds wait
+
+                          while StunClient.deadline client <= at do
+                              now <- StunClient.deadline client
+                              turn [||]
+
+                          now <- at
+                          turn [| StunEvent.Received(sources[source], bytesOf request arrival) |]
+
+                      while StunClient.deadline client <> Time.never do
+                          now <- StunClient.deadline client
+                          turn [||]
+
+                          // Both servers, then the filter and the mapping: no more than that, whatever they are told.
+                          Expect.isLessThanOrEqual now (Time.seconds 12) "its timeout, and twice that of a test"
+
+                      Expect.equal (all.FindAll isDone).Count 1 "done once"
+                      Expect.isTrue (isDone all[all.Count - 1]) "and nothing after it"
+                      Expect.isLessThan all.Count 30 "few datagrams"))
+          test "a machine that slept through all its timeout is done when it wakes" {
+              let client = StunClient.start options (Random.create (Bytes(Array.init 32 byte))) 0L<us>
+              let struct (client, _) = StunClient.step 0L<us> [||] client
+              let struct (client, effects) = stepped (Time.seconds 100) [||] client
+
+              match effects with
+              | [| StunEffect.Done(StunOutcome.Failed(StunFailure.NoAnswer after)) |] ->
+                  Expect.equal after (Time.seconds 100) "how long it was"
+              | _ -> failtest "done, and nothing else"
+
+              Expect.equal (StunClient.deadline client) Time.never "nothing is left to do"
+          }
+          test "a clock that goes back stands still" {
+              let client = StunClient.start options (Random.create (Bytes(Array.init 32 byte))) (Time.seconds 5)
+
+              let struct (client, sent) = StunClient.step (Time.seconds 6) [||] client
+              Expect.equal sent.Length 1 "one request"
+              let struct (after, effects) = StunClient.step 0L<us> [||] client
+              Expect.isEmpty effects "nothing"
+              Expect.equal (StunClient.deadline after) (StunClient.deadline client) "the same deadline"
+          } ]

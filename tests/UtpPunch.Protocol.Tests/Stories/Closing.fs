@@ -1,0 +1,395 @@
+/// How streams end: finished by either side or both, aborted, reset, abandoned.
+module UtpPunch.Protocol.Tests.Closing
+
+open System
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Sim
+open UtpPunch.Protocol.Tests.ScriptedPeer
+open UtpPunch.Protocol.Tests.Story
+
+let private isFin = isType PacketType.Fin
+let private isData = isType PacketType.Data
+let private isState = isType PacketType.State
+
+let private bothFinish limit (pair: Pair) (a: StreamView) (b: StreamView) =
+    run limit pair "both close" (fun () -> a.Closed.IsSome && b.Closed.IsSome)
+    Expect.equal a.Closed (ValueSome CloseReason.Finished) "A's close"
+    Expect.equal b.Closed (ValueSome CloseReason.Finished) "B's close"
+
+/// A writes and finishes, B finishes, and whatever the filter drops once is sent again.
+let private survives name prepare =
+    test name {
+        let pair = calmPair ()
+        let struct (a, b) = connected pair
+        prepare pair
+        let bytes = content 20_000
+        write pair pair.A a bytes
+        finish pair pair.A a
+        finish pair pair.B b
+        bothFinish (Time.seconds 30) pair a b
+        received b bytes "what B received"
+    }
+
+let private gracefully =
+    [ test "one side finishes at once and still receives all that the other sends, either way round" {
+          for first in [ true; false ] do
+              let pair = calmPair ()
+              let struct (streamA, streamB) = connected pair
+
+              let struct (early, earlyStream, late, lateStream) =
+                  if first then
+                      struct (pair.A, streamA, pair.B, streamB)
+                  else
+                      struct (pair.B, streamB, pair.A, streamA)
+
+              finish pair early earlyStream
+              run (Time.seconds 5) pair "the other side sees the end" (fun () -> lateStream.Ended)
+              Expect.isTrue lateStream.Closed.IsNone "it goes on"
+              let bytes = content 200_000
+
+              for start in 0..50_000..150_000 do
+                  write pair late lateStream bytes[start .. start + 49_999]
+                  wait (Time.seconds 5) pair
+
+              received earlyStream bytes "received after the own end"
+              Expect.isFalse earlyStream.Ended "the end before it came"
+              finish pair late lateStream
+              bothFinish (Time.seconds 10) pair streamA streamB
+      }
+      survives "a lost last data packet at the close is repaired" (fun pair ->
+          dropFirst 1 pair.A (fun datagram -> isData datagram && datagram.Length < 1400) pair)
+      survives "a lost FIN is sent again" (fun pair -> dropFirst 1 pair.A isFin pair)
+      survives "FINs lost three times both ways are sent again" (fun pair ->
+          dropFirst 3 pair.A isFin pair
+          dropFirst 3 pair.B isFin pair)
+      survives "the last data packet and the FIN lost together" (fun pair ->
+          dropFirst 2 pair.A (fun datagram -> isFin datagram || (isData datagram && datagram.Length < 1400)) pair)
+      survives "all acknowledgements lost for a while" (fun pair -> dropFirst 12 pair.B isState pair)
+
+      test "a lost last acknowledgement: the ended side answers the FIN again, and the other ends well" {
+          let pair = calmPair ()
+          let struct (a, b) = connected pair
+          finish pair pair.A a
+          run (Time.seconds 5) pair "A's end is acknowledged" (fun () -> a.Finished && b.Ended)
+          dropFirst 2 pair.A (fun datagram -> isState datagram) pair
+          finish pair pair.B b
+          run (Time.seconds 5) pair "A has closed" (fun () -> a.Closed.IsSome)
+          Expect.isTrue b.Closed.IsNone "B waits for its acknowledgement"
+          bothFinish (Time.seconds 10) pair a b
+          Expect.equal (pair.A.Resets + pair.B.Resets) 0 "RESETs"
+      }
+      test "a last data packet that never arrives never turns into a clean end" {
+          let pair = calmPair ()
+          let struct (a, b) = connected pair
+
+          pair.Filter <-
+              Func<_, _, _>(fun side datagram -> side.Name = "B" || not (isData datagram && datagram.Length < 1400))
+
+          write pair pair.A a (content 20_000)
+          finish pair pair.A a
+          finish pair pair.B b
+          run (Time.seconds 300) pair "both give up" (fun () -> a.Closed.IsSome && b.Closed.IsSome)
+          Expect.isFalse b.Ended "B was told of an end"
+          Expect.notEqual a.Closed (ValueSome CloseReason.Finished) "A's close"
+          Expect.notEqual b.Closed (ValueSome CloseReason.Finished) "B's close"
+      }
+      test "data behind the end is ignored, and so is another end" {
+          let struct (puppet, peer) = accepted ()
+          peer.Data(0, content 10) |> ignore
+          peer.Fin 1 |> ignore
+          Expect.isTrue (puppet.HasEnded 1) "ended"
+          peer.Data(1, content 5) |> ignore
+          peer.Data(2, content 5) |> ignore
+          peer.Fin 3 |> ignore
+          Expect.equal (puppet.Delivered 1) (content 10) "delivered"
+          Expect.equal (puppet.Effects.FindAll(fun effect -> effect.IsEnded).Count) 1 "ends"
+      }
+      test "data beyond a FIN that waits for its predecessors is not delivered" {
+          let struct (puppet, peer) = accepted ()
+          peer.Fin 2 |> ignore
+          peer.Data(3, content 5) |> ignore
+          peer.Data(1, [| 2uy |]) |> ignore
+          Expect.isFalse (puppet.HasEnded 1) "ended too early"
+          peer.Data(0, [| 1uy |]) |> ignore
+          Expect.isTrue (puppet.HasEnded 1) "ended"
+          Expect.equal (puppet.Delivered 1) [| 1uy; 2uy |] "delivered"
+      }
+      test "after the last effect of a stream, nothing brings its name back, nor throws" {
+          let struct (puppet, peer) = accepted ()
+          peer.Fin 0 |> ignore
+          puppet.Tell(Event.Finish 1) |> ignore
+          peer.State(1, 1) |> ignore
+          Expect.equal (puppet.Closed 1) (Some CloseReason.Finished) "the end"
+          let before = puppet.Effects.Count
+          peer.Fin 0 |> ignore
+          peer.Data(0, [| 1uy |]) |> ignore
+          peer.Data(1, [| 1uy |]) |> ignore
+
+          puppet.Tell(
+              Event.Write(1, Bytes [| 1uy |]),
+              Event.Consumed(1, 5),
+              Event.Finish 1,
+              Event.Release(1, Time.seconds 1),
+              Event.SetIdleTimeout(1, Time.seconds 1),
+              Event.Taken 1,
+              Event.Abort 1
+          )
+          |> ignore
+
+          puppet.Wait(Time.seconds 200)
+
+          for effect in puppet.Effects.GetRange(before, puppet.Effects.Count - before) do
+              Expect.equal (Describe.connIdOf effect) ValueNone (Describe.effect effect)
+
+          Expect.equal (Node.statistics puppet.Node).Lingering 0 "lingering streams in the end"
+          Expect.equal (Node.deadline puppet.Node) Time.never "nothing is left to do"
+      } ]
+
+let private abruptly =
+    [ test "an abort is a Reset for the peer, never an end" {
+          let pair = calmPair ()
+          let struct (a, b) = connected pair
+          write pair pair.A a (content 5_000)
+          wait (Time.milliseconds 5) pair
+          pair.Tell(pair.A, Event.Abort a.ConnId)
+          Expect.equal a.Closed (ValueSome CloseReason.Aborted) "A's close"
+          run (Time.seconds 1) pair "B closes" (fun () -> b.Closed.IsSome)
+          Expect.equal b.Closed (ValueSome CloseReason.Reset) "B's close"
+          Expect.isFalse b.Ended "B was told of an end"
+      }
+      test "an abort whose RESET is lost: the next packet of the peer is answered by one" {
+          let pair = calmPair ()
+          let struct (a, b) = connected pair
+          dropFirst 1 pair.A (isType PacketType.Reset) pair
+          pair.Tell(pair.A, Event.Abort a.ConnId)
+          write pair pair.B b (content 10)
+          run (Time.seconds 1) pair "B closes" (fun () -> b.Closed.IsSome)
+          Expect.equal b.Closed (ValueSome CloseReason.Reset) "B's close"
+      }
+      test "a RESET outside the window of acknowledgements is ignored" {
+          let struct (puppet, peer) = accepted ()
+          puppet.Tell(Event.Write(1, Bytes(content 2_000))) |> ignore
+          puppet.Fresh() |> ignore
+
+          for acked in [ -32768; -1000; -10; 10; 1000; 32767 ] do
+              peer.Acked <- acked
+              peer.Send(PacketType.Reset, 0, [||]) |> ignore
+
+          Expect.equal (puppet.Closed 1) None "closed"
+          Expect.equal (puppet.Count Rule.ResetOutOfRange) 6 "ignored"
+          Expect.isEmpty (puppet.Fresh()) "answers"
+          peer.Acked <- 1
+          peer.Send(PacketType.Reset, 0, [||]) |> ignore
+          Expect.equal (puppet.Closed 1) (Some CloseReason.Reset) "closed by one in the window"
+          Expect.isEmpty (puppet.Fresh()) "answers"
+      }
+      test "a RESET under the id that the peer receives, as libutp sends it, counts too" {
+          let struct (puppet, peer) = accepted ()
+          let header = (decoded (peer.Make(PacketType.Reset, 0, [||]))).Header
+          puppet.Receive(here, encoded { header with ConnectionId = 100us } Bytes.Empty Bytes.Empty) |> ignore
+          Expect.equal (puppet.Closed 1) (Some CloseReason.Reset) "closed"
+      }
+      test "a RESET is never answered" {
+          let puppet = ScriptedPeer usual
+          let peer = Peer(puppet, here, 5us, SeqNr 1us, SeqNr 1us)
+          peer.Send(PacketType.Reset, 0, [||]) |> ignore
+          Expect.isEmpty (puppet.Fresh()) "answers"
+      }
+      test "a stray packet gets one RESET that both libutp and libtorrent take, and many get few" {
+          let puppet = ScriptedPeer usual
+          let peer = Peer(puppet, here, 500us, SeqNr 70us, SeqNr 1us)
+          peer.Data(0, content 100) |> ignore
+          let answer = Array.exactlyOne (puppet.Fresh())
+          Expect.equal answer.Type PacketType.Reset "its type"
+          Expect.equal answer.Header.ConnectionId 500us "the id of the packet"
+          Expect.equal answer.Header.AckNr.Value 70us "the number of the packet"
+          Expect.equal answer.Length 20 "its length"
+
+          for index in 0..9_999 do
+              peer.Data(index, [||]) |> ignore
+
+          Expect.isLessThanOrEqual (puppet.Fresh().Length) 64 "RESETs at one instant"
+          puppet.Wait(Time.seconds 1)
+
+          for index in 0..9_999 do
+              peer.Data(index, [||]) |> ignore
+
+          Expect.isLessThanOrEqual (puppet.Fresh().Length) 100 "RESETs a second later"
+      }
+      test "two nodes that know nothing of each other's stray packets fall silent" {
+          let pair = calmPair ()
+          let datagram = encoded (decoded (syn 1us 1us)).Header Bytes.Empty Bytes.Empty
+
+          for packetType in [ PacketType.Data; PacketType.Fin; PacketType.State; PacketType.Reset; PacketType.Syn ] do
+              datagram[0] <- (byte packetType <<< 4) ||| 1uy
+              pair.Inject(pair.B, pair.A.Endpoint, Array.copy datagram)
+              pair.Inject(pair.A, pair.B.Endpoint, Array.copy datagram)
+
+          pair.Tell pair.A
+          wait (Time.seconds 60) pair
+          Expect.isLessThanOrEqual (pair.A.Sent + pair.B.Sent) 8 "one answer each, none to a RESET"
+          Expect.isFalse (pair.Advance()) "nothing is under way"
+      }
+      test "bytes that came before a RESET are delivered, also when both come in one receive call" {
+          let struct (puppet, peer) = accepted ()
+
+          puppet.Receive(here, peer.Make(PacketType.Data, 0, content 10), peer.Make(PacketType.Reset, 1, [||]))
+          |> ignore
+
+          Expect.equal (puppet.Delivered 1) (content 10) "delivered"
+          Expect.equal (puppet.Closed 1) (Some CloseReason.Reset) "closed"
+      }
+      test "an end followed by a RESET of the ended stream closes alike, in one receive call or in two" {
+          let close together =
+              let struct (puppet, peer) = accepted ()
+              puppet.Tell(Event.Finish 1) |> ignore
+              let fin = peer.Make(PacketType.Fin, 0, [||])
+              let reset = peer.Make(PacketType.Reset, 1, [||])
+
+              if together then
+                  puppet.Receive(here, fin, reset) |> ignore
+              else
+                  puppet.Receive(here, fin) |> ignore
+                  puppet.Receive(here, reset) |> ignore
+
+              puppet.Closed 1
+
+          Expect.equal (close true) (close false) "reasons"
+      } ]
+
+let private abandoned =
+    [ test "a peer that vanishes with data under way: the stream times out, not before its time and not much later" {
+          let pair = calmPair ()
+          let struct (a, b) = connected pair
+          pair.Filter <- Func<_, _, _>(fun _ _ -> false)
+          let start = pair.Now
+          write pair pair.A a (content 5_000)
+          run (Time.seconds 100) pair "A closes" (fun () -> a.Closed.IsSome)
+          Expect.equal a.Closed (ValueSome CloseReason.TimedOut) "the reason"
+          Expect.equal (pair.Now - start) StreamOptions.bep29.GiveUpAfter "when"
+          run (Time.seconds 200) pair "B closes" (fun () -> b.Closed.IsSome)
+          Expect.equal b.Closed (ValueSome CloseReason.IdleTimeout) "B has nothing to send, and hears nothing"
+      }
+      test "a peer that vanishes in the middle of a download: the idle time-out ends it" {
+          let struct (puppet, peer) = accepted ()
+          puppet.Tell(Event.SetIdleTimeout(1, Time.seconds 10)) |> ignore
+          puppet.Wait(Time.seconds 9)
+          peer.Data(0, content 10) |> ignore
+          puppet.Wait(Time.milliseconds 9_999)
+          Expect.equal (puppet.Closed 1) None "closed too early"
+          puppet.Wait(Time.milliseconds 1)
+          Expect.equal (puppet.Closed 1) (Some CloseReason.IdleTimeout) "the reason"
+      }
+      test "an idle stream sends a keep-alive at the interval, and two idle nodes keep each other alive" {
+          let pair = calmPair ()
+          let struct (a, b) = connected pair
+          // By then the dialler has stopped repeating that it is there.
+          wait (Time.seconds 40) pair
+          let sentBefore = pair.A.Sent
+          wait (Time.seconds 1000) pair
+          Expect.isTrue (a.Closed.IsNone && b.Closed.IsNone) "both are open"
+          Expect.isLessThanOrEqual (pair.A.Sent - sentBefore) 41 "keep-alives"
+          Expect.isGreaterThanOrEqual (pair.A.Sent - sentBefore) 39 "keep-alives"
+      }
+      test "an idle time-out can be switched off" {
+          let struct (puppet, _) = accepted ()
+          puppet.Tell(Event.SetIdleTimeout(1, Time.never)) |> ignore
+          puppet.Wait(Time.seconds 3600)
+          Expect.equal (puppet.Closed 1) None "closed"
+      } ]
+
+let private released =
+    [ test "what was written before the application let go still arrives, and what comes back is thrown away" {
+          let options = bep29 (fun options -> { options with ReceiveBuffer = 10_000 })
+          let pair = pairOf options Link.perfect
+          let struct (a, b) = connected pair
+          let bytes = content 100_000
+          a.Reads <- false
+          write pair pair.B b bytes
+          wait (Time.seconds 1) pair
+          write pair pair.A a bytes
+          pair.Tell(pair.A, Event.Release(a.ConnId, Time.seconds 10))
+          finish pair pair.B b
+          bothFinish (Time.seconds 60) pair a b
+          received b bytes "what B received"
+          Expect.isLessThanOrEqual a.Received.Count 10_000 "bytes delivered before"
+      }
+      test "after its timeout without progress, a released stream is aborted" {
+          let pair = calmPair ()
+          let struct (a, b) = connected pair
+          pair.Tell(pair.A, Event.Release(a.ConnId, Time.seconds 10))
+          run (Time.seconds 5) pair "B sees the end" (fun () -> b.Ended)
+          wait (Time.seconds 20) pair
+          Expect.equal a.Closed (ValueSome CloseReason.Aborted) "A's close"
+          Expect.equal b.Closed (ValueSome CloseReason.Reset) "B's close"
+      }
+      test "letting go in the same step in which data came in throws that data away" {
+          let struct (puppet, peer) = accepted ()
+
+          puppet.Tell(
+              Event.Received(here, Datagrams.One(Bytes(peer.Make(PacketType.Data, 0, content 10)), puppet.Now)),
+              Event.Release(1, Time.seconds 10)
+          )
+          |> ignore
+
+          peer.Data(1, content 10) |> ignore
+          peer.Fin 2 |> ignore
+          peer.State(1, 3) |> ignore
+          Expect.equal (puppet.Closed 1) (Some CloseReason.Finished) "closed"
+      }
+      test "the peer's end in the very step in which timeout ends is acknowledged in it" {
+          let struct (puppet, peer) = accepted ()
+          puppet.Tell(Event.Release(1, Time.seconds 10)) |> ignore
+          peer.State(1, 0) |> ignore
+          let at = puppet.Now + Time.seconds 10
+          let fin = Datagrams.One(Bytes(peer.Make(PacketType.Fin, 0, [||])), at)
+          let struct (node, effects) = Node.step at [| Event.Received(here, fin) |] puppet.Node
+
+          let acknowledges =
+              effects
+              |> Array.exists (fun effect ->
+                  match effect with
+                  | Effect.Send(_, train) -> train.Header.Type = PacketType.State && train.Header.AckNr = peer.First
+                  | _ -> false)
+
+          Expect.isTrue acknowledges "the end is acknowledged"
+          Expect.isGreaterThan (Node.deadline node) at "what is left to do lies ahead"
+      }
+      test "letting go of a stream that is not yet open ends it" {
+          let puppet = ScriptedPeer usual
+          puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
+          puppet.Tell(Event.Release(0, Time.seconds 10)) |> ignore
+          Expect.equal (puppet.Closed 0) (Some CloseReason.Aborted) "closed"
+      } ]
+
+let private lingering =
+    [ test "a peer that comes back under the ids of a lingering stream gets a new one, and the counts stay right" {
+          let struct (puppet, peer) = accepted ()
+          peer.Fin 0 |> ignore
+          puppet.Tell(Event.Finish 1) |> ignore
+          peer.State(1, 1) |> ignore
+          Expect.equal (Node.statistics puppet.Node).Lingering 1 "lingering"
+
+          puppet.Wait(Time.seconds 59)
+          puppet.Receive(here, peer.Make(PacketType.Fin, 0, [||]), syn 100us 7777us) |> ignore
+          Expect.equal (Node.statistics puppet.Node).Lingering 0 "lingering, after"
+          Expect.equal (Node.statistics puppet.Node).HalfOpen 1 "half-open"
+      }
+      test "a lingering stream that is replaced in the very step in which it would expire is counted once" {
+          let struct (puppet, peer) = accepted ()
+          peer.Fin 0 |> ignore
+          puppet.Tell(Event.Finish 1) |> ignore
+          peer.State(1, 1) |> ignore
+          let due = puppet.Now + Time.seconds 60
+          let fin = peer.Make(PacketType.Fin, 0, [||])
+
+          let events =
+              [| for datagram in [ fin; syn 100us 7777us ] -> Event.Received(here, Datagrams.One(Bytes datagram, due)) |]
+
+          let struct (node, _) = Node.step due events puppet.Node
+          Expect.equal (Node.statistics node).Lingering 0 "lingering"
+          Expect.equal (Node.statistics node).HalfOpen 1 "half-open"
+      } ]
+
+let tests = testList "closing" (gracefully @ abruptly @ abandoned @ released @ lingering)

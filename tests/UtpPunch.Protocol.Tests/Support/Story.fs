@@ -1,0 +1,59 @@
+/// What the stories of two nodes have in common.
+module UtpPunch.Protocol.Tests.Story
+
+open System
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Sim
+open UtpPunch.Protocol.Tests.ScriptedPeer
+
+let pairOf (options: NodeOptions) (link: Link) = Pair(7UL, options, options, link, link)
+let calmPair () = pairOf usual Link.perfect
+
+/// Recognises a datagram by its type.
+let isType (packetType: PacketType) (datagram: byte[]) = datagram[0] >>> 4 = byte packetType
+
+/// Drops the first `count` datagrams that a side sends and the condition holds for.
+let dropFirst count (side: Side) (condition: byte[] -> bool) (pair: Pair) =
+    let mutable left = count
+    let before = pair.Filter
+
+    pair.Filter <-
+        Func<_, _, _>(fun from datagram ->
+            if Object.ReferenceEquals(from, side) && condition datagram && left > 0 then
+                left <- left - 1
+                false
+            else
+                isNull before || before.Invoke(from, datagram))
+
+let run (limit: Duration) (pair: Pair) claim (condition: unit -> bool) =
+    if not (pair.RunUntil(limit, Func<bool> condition)) then
+        failtest $"not within {int64 limit} us: {claim}"
+
+/// Lets time pass, whatever happens.
+let wait (duration: Duration) (pair: Pair) =
+    let until = pair.Now + duration
+
+    while pair.Now < until && pair.Advance() do
+        ()
+
+/// A dials B; both sides are open.
+let connectedIn (dialect: Dialect) (pair: Pair) =
+    pair.Tell(pair.B, Event.Listen 16)
+    let stream = pair.Connect(pair.A, dialect)
+    run (Time.seconds 10) pair "both sides are open" (fun () -> stream.Opened && pair.B.Accepted.Count = 1)
+    struct (stream, pair.B.Accepted[0])
+
+let connected pair = connectedIn Dialect.Bep29 pair
+
+let content length = Array.init length (fun i -> Keyed.byteAt 99UL (int64 i))
+
+/// Writes all of it at once: it must fit the send buffer.
+let write (pair: Pair) (side: Side) (stream: StreamView) (bytes: byte[]) =
+    let count = pair.Write(side, stream, ReadOnlySpan<byte>(bytes))
+    Expect.equal count bytes.Length "bytes that found room"
+
+let finish (pair: Pair) (side: Side) (stream: StreamView) = pair.Tell(side, Event.Finish stream.ConnId)
+
+let received (stream: StreamView) (bytes: byte[]) claim =
+    Expect.isTrue (stream.Received.ToArray().AsSpan().SequenceEqual(bytes)) claim

@@ -1,0 +1,265 @@
+/// What the STUN client finds out about each kind of NAT, and what it makes of silence, loss and lies.
+module UtpPunch.Protocol.Tests.StunClientTests
+
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Protocol.Tests.StunNat
+
+let private mappings =
+    [ NatBehavior.NoNat
+      NatBehavior.EndpointIndependent
+      NatBehavior.AddressDependent
+      NatBehavior.AddressAndPortDependent ]
+
+let private filterings =
+    [ NatBehavior.EndpointIndependent
+      NatBehavior.AddressDependent
+      NatBehavior.AddressAndPortDependent ]
+
+let private open' () = Nat(NatBehavior.EndpointIndependent, NatBehavior.EndpointIndependent)
+
+let private strict () = Nat(NatBehavior.EndpointIndependent, NatBehavior.AddressAndPortDependent)
+
+let private found (world: World) =
+    match world.Run() with
+    | StunOutcome.Found report -> report
+    | StunOutcome.Failed failure -> failtest $"failed: {failure}"
+
+let private failed (world: World) =
+    match world.Run() with
+    | StunOutcome.Found report -> failtest $"found {report.Mapped}"
+    | StunOutcome.Failed failure -> failure
+
+let private mappedFirst = Endpoint.ofIPv4 publicAddress 40_000us
+
+/// A second server that knows nothing of the first.
+let private stranger = Endpoint.ofIPv4 0xC0000263u 3478us
+
+/// Servers that answer every request with the same attributes, whatever it was.
+let private parrot (attributes: StunAttribute[]) kind (from: Endpoint) (datagram: Bytes) =
+    [ from, Stun.encode { Class = kind; Method = Stun.Binding; Id = Stun.idOf datagram; Attributes = attributes } ]
+
+let tests =
+    testList
+        "stun client"
+        [ test "every kind of mapping and of filter is told from every other" {
+              for mapping in mappings do
+                  for filtering in filterings do
+                      let report = found (World(Nat(mapping, filtering), [ full ], asking [| primary |]))
+                      let expected = if mapping = NatBehavior.NoNat then local else mappedFirst
+                      Expect.equal report.Mapped expected "the public endpoint"
+                      Expect.equal report.Mapping mapping $"the mapping behind {mapping}, {filtering}"
+                      Expect.equal report.Filtering filtering $"the filter behind {mapping}, {filtering}"
+                      Expect.equal report.RoundTrip (ValueSome(Time.milliseconds 20)) "two ways of 10 ms"
+          }
+          test "which of the node's sockets it asks from makes no difference" {
+              let there = Endpoint.via 3us
+
+              for mapping in mappings do
+                  let options = { asking [| there primary |] with Local = ValueSome(there local) }
+                  let nat = Nat(mapping, NatBehavior.AddressDependent)
+                  let report = found (World(nat, [ full ], options, Via = 3us))
+                  Expect.equal report.Mapping mapping "the mapping"
+                  Expect.equal report.Filtering NatBehavior.AddressDependent "the filter"
+          }
+          test "what a NAT without secrets is like takes three round trips, and each swallowed answer 3 s" {
+              let world = World(open' (), [ full ], asking [| primary |])
+              found world |> ignore
+              Expect.equal world.Now (Time.milliseconds 60) "binding, filter, mapping"
+              let world = World(strict (), [ full ], asking [| primary |])
+              found world |> ignore
+              Expect.equal world.Now (Time.milliseconds 3_040) "both tests of the filter run side by side"
+          }
+          test "nothing goes to the other address before the filter is known" {
+              let world = World(strict (), [ full ], asking [| primary |])
+              found world |> ignore
+
+              let early =
+                  [ for at, remote in Seq.map (fun (struct (a, r)) -> a, r) world.Sent do
+                        if at < Time.seconds 3 then remote ]
+
+              Expect.allEqual early primary "who was written to"
+          }
+          test "without a wish for the behaviour one round trip is all" {
+              let world = World(open' (), [ full ], { asking [| primary |] with Behaviour = false })
+              let report = found world
+
+              Expect.equal (report.Mapping, report.Filtering) (NatBehavior.Unknown, NatBehavior.Unknown) "unknown"
+
+              Expect.equal (world.Now, world.Sent.Count) (Time.milliseconds 20, 1) "one round trip"
+          }
+          test "two plain servers tell whether the mapping depends on who is written to" {
+              for mapping, expected in
+                  [ NatBehavior.NoNat, NatBehavior.NoNat
+                    NatBehavior.EndpointIndependent, NatBehavior.EndpointIndependent
+                    NatBehavior.AddressDependent, NatBehavior.AddressAndPortDependent
+                    NatBehavior.AddressAndPortDependent, NatBehavior.AddressAndPortDependent ] do
+                  let nat = Nat(mapping, NatBehavior.AddressAndPortDependent)
+                  let report = found (World(nat, [ only primary; only stranger ], asking [| primary; stranger |]))
+                  Expect.equal report.Mapping expected $"{mapping}"
+                  Expect.equal report.Filtering NatBehavior.Unknown "nobody could answer from elsewhere"
+          }
+          test "two ports of one address cannot tell that a mapping does not depend on the address" {
+              let second = { primary with Port = 3479us }
+              let nat = Nat(NatBehavior.AddressDependent, NatBehavior.EndpointIndependent)
+              let report = found (World(nat, [ only primary; only second ], asking [| primary; second |]))
+              Expect.equal report.Mapping NatBehavior.Unknown "the mapping"
+          }
+          test "one plain server tells the public endpoint, and that there is no NAT" {
+              let report = found (World(strict (), [ only primary ], asking [| primary |]))
+              Expect.equal (report.Mapped, report.Mapping) (mappedFirst, NatBehavior.Unknown) "behind a NAT"
+              let nat = Nat(NatBehavior.NoNat, NatBehavior.EndpointIndependent)
+              let report = found (World(nat, [ only primary ], asking [| primary |]))
+              Expect.equal (report.Mapped, report.Mapping) (local, NatBehavior.NoNat) "without one"
+          }
+          test "whatever two datagrams of the first are lost, the outcome is the same" {
+              for mapping in mappings do
+                  for filtering in filterings do
+                      for first in 0..4 do
+                          for second in first..4 do
+                              for inbound in [ true; false ] do
+                                  let world = World(Nat(mapping, filtering), [ full ], asking [| primary |])
+
+                                  world.IsLost <-
+                                      fun way ordinal -> way = inbound && (ordinal = first || ordinal = second)
+
+                                  let report = found world
+
+                                  Expect.equal
+                                      (report.Mapping, report.Filtering)
+                                      (mapping, filtering)
+                                      $"{first} and {second} lost, inbound: {inbound}"
+          }
+          test "a server that never answers is asked seven times in 39.5 s (RFC 8489, 6.2.1)" {
+              let world = World(open' (), [], asking [| primary |])
+              Expect.equal (failed world) (StunFailure.NoAnswer(Time.milliseconds 39_500)) "the failure"
+              let times = [ for struct (at, _) in world.Sent -> int64 at / 1_000L ]
+              Expect.equal times [ 0L; 500L; 1_500L; 3_500L; 7_500L; 15_500L; 31_500L ] "ms, as the RFC lists them"
+          }
+          test "timeout bounds the wait, and is shared with the second server" {
+              let options = { asking [| primary; stranger |] with Timeout = Time.seconds 4 }
+              let world = World(open' (), [], options)
+              Expect.equal (failed world) (StunFailure.NoAnswer(Time.seconds 4)) "the failure"
+              let world = World(open' (), [ only stranger ], options)
+              Expect.equal (found world).Server stranger "the one that answered"
+              Expect.equal world.Now (Time.milliseconds 2_020) "after half the timeout"
+          }
+          test "of a request that went out twice nobody knows the round trip" {
+              let world = World(open' (), [ only primary ], asking [| primary |])
+              world.IsLost <- fun inbound ordinal -> not inbound && ordinal = 0
+              Expect.equal (found world).RoundTrip ValueNone "the round trip"
+          }
+          test "an answer with another id or from another place is no answer" {
+              let world = World(open' (), [ only primary ], { asking [| primary |] with Timeout = Time.seconds 5 })
+              let lie = [| StunAttribute.XorMappedAddress stranger |]
+
+              world.Tamper <-
+                  fun from datagram ->
+                      let guessed = Stun.idOf datagram
+
+                      let forged =
+                          Stun.encode
+                              { Class = StunClass.Success
+                                Method = Stun.Binding
+                                Id = { guessed with Last = guessed.Last ^^^ 1u }
+                                Attributes = lie }
+
+                      [ from, forged
+                        yield! parrot lie StunClass.Success stranger datagram
+                        yield! parrot lie StunClass.Success { primary with Port = 9us } datagram
+                        from, datagram ]
+
+              Expect.equal (found world).Mapped mappedFirst "the truth, which came last"
+          }
+          test "only forged answers are none" {
+              let world = World(open' (), [ only primary ], { asking [| primary |] with Timeout = Time.seconds 5 })
+
+              world.Tamper <-
+                  fun _ datagram ->
+                      parrot [| StunAttribute.XorMappedAddress stranger |] StunClass.Success stranger datagram
+
+              Expect.equal (failed world) (StunFailure.NoAnswer(Time.seconds 5)) "the failure"
+          }
+          test "a refusal is told with its code" {
+              let world = World(open' (), [ only primary ], asking [| primary |])
+              world.Tamper <- parrot [| StunAttribute.ErrorCode(500, "Server Error") |] StunClass.Error
+              Expect.equal (failed world) (StunFailure.Refused(500, "Server Error")) "the failure"
+              Expect.equal world.Now (Time.milliseconds 20) "at once"
+          }
+          test "after a refusal the second server is asked" {
+              let world = World(open' (), [ only primary; only stranger ], asking [| primary; stranger |])
+
+              world.Tamper <-
+                  fun from datagram ->
+                      if from = primary then
+                          parrot [| StunAttribute.ErrorCode(300, "Try Alternate") |] StunClass.Error from datagram
+                      else
+                          [ from, datagram ]
+
+              Expect.equal (found world).Server stranger "the one that answered"
+          }
+          test "answers that say nothing are nonsense, unless a good one follows" {
+              for attributes, kind in
+                  [ [||], StunClass.Success
+                    [||], StunClass.Error
+                    [| StunAttribute.XorMappedAddress local; StunAttribute.Other(0x7777us, Bytes.Empty) |],
+                    StunClass.Success
+                    [| StunAttribute.Other(0x0020us, Bytes [| 1uy |]) |], StunClass.Success
+                    [| StunAttribute.XorMappedAddress local |], StunClass.Request ] do
+                  let world = World(open' (), [ only primary ], asking [| primary |])
+                  world.Tamper <- parrot attributes kind
+                  Expect.equal (failed world) StunFailure.Nonsense $"{kind} with {attributes.Length} attributes"
+
+                  let world = World(open' (), [ only primary ], asking [| primary |])
+                  world.Tamper <- fun from datagram -> parrot attributes kind from datagram @ [ from, datagram ]
+                  Expect.equal (found world).Mapped mappedFirst "the good one"
+          }
+          test "a server that answers from where it was asked tells nothing of the filter" {
+              let world = World(strict (), [ full ], asking [| primary |])
+
+              world.Tamper <- fun from datagram -> [ (if from.Low = primary.Low then primary else from), datagram ]
+
+              let report = found world
+              Expect.equal report.Filtering NatBehavior.Unknown "the port was not changed"
+              Expect.equal report.Mapping NatBehavior.EndpointIndependent "the mapping"
+          }
+          test "an other address that answers nobody tells nothing of the filter" {
+              let world = World(strict (), [ full ], asking [| primary |])
+              world.Tamper <- fun from datagram -> if from.Low = primary.Low then [ from, datagram ] else []
+              let report = found world
+
+              Expect.equal (report.Mapping, report.Filtering) (NatBehavior.Unknown, NatBehavior.Unknown) "the behaviour"
+          }
+          test "an other address that is not another one is not believed" {
+              let world = World(strict (), [ only primary ], asking [| primary |])
+
+              world.Tamper <-
+                  parrot
+                      [| StunAttribute.XorMappedAddress mappedFirst
+                         StunAttribute.OtherAddress { primary with Port = 3479us } |]
+                      StunClass.Success
+
+              Expect.equal (found world).Filtering NatBehavior.Unknown "the filter"
+          }
+          test "the same seed gives the same requests, another seed others" {
+              let first seed =
+                  let random = Random.create (Bytes(Array.create 32 seed))
+                  let client = StunClient.start (asking [| primary |]) random 0L<us>
+                  let struct (_, effects) = StunClient.step 0L<us> [||] client
+
+                  match effects with
+                  | [| StunEffect.Send(_, datagram) |] -> datagram
+                  | _ -> failtest "one request"
+
+              Expect.equal (first 1uy) (first 1uy) "the same"
+              Expect.notEqual (first 1uy) (first 2uy) "others"
+          }
+          test "a client without servers, and one without timeout, are mistakes of the caller" {
+              for options in
+                  [ asking [||]
+                    asking [| primary; other; stranger |]
+                    { asking [| primary |] with Timeout = 0L<us> } ] do
+                  Expect.throwsT<System.ArgumentException>
+                      (fun () -> StunClient.start options (Random.create (Bytes(Array.zeroCreate 32))) 0L<us> |> ignore)
+                      "the mistake"
+          } ]

@@ -1,0 +1,221 @@
+/// The values and structures at the bottom, each against a naive twin or a published vector.
+module UtpPunch.Protocol.Tests.Values
+
+open System
+open System.Collections.Generic
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open UtpPunch.Protocol
+
+let private property name check = testPropertyWithConfig { FsCheckConfig.defaultConfig with maxTest = 300 } name check
+
+let private serials =
+    [ property "a + (b - a) is b: the distance is total, and leads there" (fun (a: uint16) (b: uint16) ->
+          let origin, target = SeqNr a, SeqNr b
+          Expect.equal (origin + (target - origin)) target "the target")
+
+      property "the distance is the shorter way round" (fun (a: uint16) (b: uint16) ->
+          let distance = SeqNr b - SeqNr a
+          let forward = (int b - int a + 65536) % 65536
+          Expect.equal distance (if forward >= 32768 then forward - 65536 else forward) "the signed distance")
+
+      property "adding wraps at sixteen bits, for any count" (fun (a: uint16) (count: int) ->
+          let expected = ((int64 a + int64 count) % 65536L + 65536L) % 65536L
+          Expect.equal (int64 (SeqNr a + count).Value) expected "the number")
+
+      test "the number before 0 is 65535, and the farthest is 32768 back" {
+          Expect.equal (SeqNr 0us + -1).Value 65535us "before zero"
+          Expect.equal (SeqNr 0us - SeqNr 65535us) 1 "from 65535 to 0"
+          Expect.equal (SeqNr 32768us - SeqNr 0us) -32768 "half the circle"
+      } ]
+
+/// Keys that share low bits, so that the trie grows deep, and negative ones.
+let private keys =
+    Gen.oneof
+        [ Gen.choose (-3, 40)
+          Gen.map (fun key -> key <<< 5) (Gen.choose (-20, 20))
+          Gen.map (fun key -> key <<< 27) (Gen.choose (-16, 16))
+          Gen.elements [ Int32.MinValue; Int32.MaxValue; -1; 0 ] ]
+
+let private operations =
+    Gen.listOf (Gen.zip (Gen.frequency [ 2, Gen.constant true; 1, Gen.constant false ]) keys)
+
+let private structures =
+    [ property "a Radix holds what a Map holds, after any adding and removing" (fun () ->
+          Prop.forAll (Arb.fromGen (Gen.resize 200 operations)) (fun operations ->
+              let mutable radix = Radix.empty<int>
+              let mutable twin = Map.empty<int, int>
+              let mutable step = 0
+
+              for adds, key in operations do
+                  let before, beforeCount = radix, Map.count twin
+                  step <- step + 1
+
+                  if adds then
+                      radix <- Radix.add key step radix
+                      twin <- Map.add key step twin
+                  else
+                      radix <- Radix.remove key radix
+                      twin <- Map.remove key twin
+
+                  Expect.equal (Radix.count radix) (Map.count twin) "count"
+                  Expect.equal (Radix.count before) beforeCount "the one before is as it was"
+
+                  let found = Radix.tryFind key radix
+                  Expect.equal found (if adds then ValueSome step else ValueNone) "the key itself"
+
+              let seen = Dictionary<int, int>()
+              Radix.iterate (fun key value -> seen.Add(key, value)) radix
+
+              Expect.equal
+                  (Seq.sort [ for entry in seen -> entry.Key, entry.Value ] |> List.ofSeq)
+                  (Map.toList twin)
+                  "all"
+
+              for key in -40 .. 1400 do
+                  let expected =
+                      match Map.tryFind key twin with
+                      | Some value -> ValueSome value
+                      | None -> ValueNone
+
+                  Expect.equal (Radix.tryFind key radix) expected "any key"))
+
+      property "a Radix iterates in an order that depends on its keys alone" (fun (keys: int list) (seed: int) ->
+          let order (keys: int[]) =
+              let seen = ResizeArray<int>()
+              let map = Array.fold (fun map key -> Radix.add key () map) Radix.empty keys
+              Radix.iterate (fun key () -> seen.Add key) map
+              seen.ToArray()
+
+          let keys = Seq.toArray (Seq.distinct keys)
+          let shuffled = Array.copy keys
+          System.Random(seed).Shuffle shuffled
+          Expect.equal (order shuffled) (order keys) "the order")
+
+      property
+          "an TimerQueue gives its entries in the order of instants, then of keys"
+          (fun (entries: (int16 * int16) list) ->
+              let agenda =
+                  List.fold
+                      (fun agenda (at: int16, key: int16) -> TimerQueue.add (int64 at * 1L<us>) (int key) agenda)
+                      TimerQueue.empty
+                      entries
+
+              let mutable rest = agenda
+              let popped = ResizeArray<struct (int64 * int)>()
+
+              while TimerQueue.first rest <> Time.never do
+                  let first = TimerQueue.first rest
+                  let struct (at, key, left) = TimerQueue.pop rest
+                  Expect.equal at first "what pop gives is what first says"
+                  popped.Add(struct (int64 at, key))
+                  rest <- left
+
+              let sorted = [ for at, key in List.sort entries -> struct (int64 at, int key) ]
+              Expect.equal (List.ofSeq popped) sorted "the order")
+
+      test "an TimerQueue of a million entries is emptied without running out of stack" {
+          let mutable agenda = TimerQueue.empty
+
+          for key in 1..1_000_000 do
+              agenda <- TimerQueue.add (int64 (key * 7919 % 1_000_003) * 1L<us>) key agenda
+
+          let mutable last = Int64.MinValue * 1L<us>
+
+          for _ in 1..1_000_000 do
+              let struct (at, _, rest) = TimerQueue.pop agenda
+              Expect.isTrue (at >= last) "in order"
+              last <- at
+              agenda <- rest
+
+          Expect.throws (fun () -> TimerQueue.pop agenda |> ignore) "an empty one"
+      } ]
+
+let private random =
+    [ test "a block of ChaCha20 is that of RFC 8439, 2.3.2" {
+          let key = Array.init 8 (fun i -> BitConverter.ToUInt32(Array.init 32 byte, 4 * i))
+          let block = Random.block key 1u [| 0x09000000u; 0x4a000000u; 0u |]
+
+          let expected =
+              [| 0xe4e7f110u
+                 0x15593bd1u
+                 0x1fdd0f50u
+                 0xc47120a3u
+                 0xc7f4d1c7u
+                 0x0368c033u
+                 0x9aaa2204u
+                 0x4e6cd4c3u
+                 0x466482d2u
+                 0x09aa9f07u
+                 0x05d7c214u
+                 0xa2028bd9u
+                 0xd19c12b5u
+                 0xb94e16deu
+                 0xe883d0cbu
+                 0x4e3c50a2u |]
+
+          Expect.equal block expected "the block"
+      }
+      test "the same seed gives the same numbers, another seed others, and no draw repeats the last" {
+          let draws seed =
+              let mutable random = Random.create (Bytes(Array.create 32 seed))
+
+              [ for _ in 1..1000 do
+                    let struct (bits, next) = Random.next random
+                    random <- next
+                    bits ]
+
+          Expect.equal (draws 1uy) (draws 1uy) "the same seed"
+          Expect.notEqual (draws 1uy) (draws 2uy) "another seed"
+          Expect.isGreaterThan (List.distinct (draws 3uy)).Length 995 "different numbers"
+          Expect.throwsT<ArgumentException> (fun () -> Random.create (Bytes [| 1uy |]) |> ignore) "a short seed"
+      } ]
+
+let private slices =
+    [ property
+          "Bytes are equal when their content is, wherever it lies, and then their hashes are"
+          (fun (content: byte[]) (pad: byte[]) ->
+              let elsewhere = Bytes(Array.concat [ pad; content; pad ], pad.Length, content.Length)
+              Expect.equal elsewhere (Bytes content) "equal"
+              Expect.equal (elsewhere.GetHashCode()) ((Bytes content).GetHashCode()) "hash"
+              Expect.notEqual (Bytes(Array.append content [| 0uy |])) (Bytes content) "a longer one")
+
+      property "a slice of a slice is the slice of both" (fun (content: byte[]) (a: byte) (b: byte) ->
+          let a = int a % (content.Length + 1)
+          let b = int b % (content.Length - a + 1)
+          Expect.equal ((Bytes content).Skip(a).Slice(0, b)) (Bytes(Array.sub content a b)) "the slice")
+
+      test "a slice outside its array is refused" {
+          for offset, length in [ -1, 1; 0, 4; 4, 0; 2, 2; 0, -1; Int32.MaxValue, 1; 1, Int32.MaxValue ] do
+              Expect.throws (fun () -> Bytes(Array.zeroCreate 3, offset, length) |> ignore) $"{offset}, {length}"
+
+          Expect.throws (fun () -> Bytes(null, 0, 0) |> ignore) "no array"
+      }
+      property
+          "Endpoints are equal when all their parts are, and then their hashes are"
+          (fun (high, low, scope, port) ->
+              let endpoint = { High = high; Low = low; Scope = scope; Port = port; Via = 0us }
+              let again = { High = high; Low = low; Scope = scope; Port = port; Via = 0us }
+              Expect.equal again endpoint "equal"
+              Expect.equal (again.Hash 5UL) (endpoint.Hash 5UL) "hash"
+              Expect.notEqual { endpoint with Port = port + 1us } endpoint "another port"
+              Expect.notEqual { endpoint with Low = low + 1UL } endpoint "another address"
+              Expect.notEqual { endpoint with High = high + 1UL } endpoint "another network"
+              Expect.notEqual { endpoint with Scope = scope + 1u } endpoint "another scope"
+              Expect.notEqual (Endpoint.via 7us endpoint) endpoint "by another socket")
+
+      test "an IPv4 address stands as its mapped form, and hashes of neighbours spread" {
+          let endpoint = Endpoint.ofIPv4 0x7F000001u 80us
+          Expect.isTrue (Endpoint.isIPv4 endpoint) "is IPv4"
+          Expect.equal (endpoint.High, endpoint.Low) (0UL, 0x0000FFFF7F000001UL) "::ffff:127.0.0.1"
+
+          let hashes =
+              [ for address in 0u .. 99u do
+                    for port in 0us .. 99us do
+                        (Endpoint.ofIPv4 address port).Hash 77UL ]
+
+          Expect.isGreaterThan (List.distinct hashes).Length 9_990 "different hashes of ten thousand"
+      } ]
+
+let tests = testList "values" (serials @ structures @ random @ slices)
