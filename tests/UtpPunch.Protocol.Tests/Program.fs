@@ -23,6 +23,7 @@ let main args =
           AnyBytes.tests
           Transfers.tests
           Laws.tests
+          AbsorbingLaws.tests
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests
