@@ -105,7 +105,7 @@ module Node =
             | Malformed.Extension -> note step Rule.MalformedExtension remote
             | _ ->
                 match NodeTasks.receive step.Context (draw step.Node) from datagram step.Node.NodeTasks with
-                | ValueSome introductions -> step.Node.NodeTasks <- introductions
+                | ValueSome tasks -> step.Node.NodeTasks <- tasks
                 | ValueNone -> step.Context.Effects.Add(Effect.Foreign(from, datagram))
 
     // ---- Commands ----
@@ -174,7 +174,7 @@ module Node =
         | ValueSome own when own.State <> StreamState.Closed -> counted step own (fun () -> action own)
         | _ -> ()
 
-    let inline private introductions step ([<InlineIfLambda>] change) =
+    let inline private tasks step ([<InlineIfLambda>] change) =
         step.Node.NodeTasks <- change step.Node.NodeTasks
 
     let private absorb step event =
@@ -192,12 +192,12 @@ module Node =
         | Event.SetIdleTimeout(connId, duration) -> tell step connId (Commands.setIdleTimeout duration)
         | Event.Unreachable remote -> unreachable step remote
         | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
-        | Event.Meet(taskId, plan) -> introductions step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
+        | Event.Meet(taskId, plan) -> tasks step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
         | Event.PunchLegacy(taskId, remote, attempts) ->
-            introductions step (NodeTasks.punchLegacy step.Context taskId remote attempts)
+            tasks step (NodeTasks.punchLegacy step.Context taskId remote attempts)
         | Event.Discover(taskId, options) ->
-            introductions step (NodeTasks.beginDiscovery step.Context (draw step.Node) taskId options)
-        | Event.Cancel taskId -> introductions step (NodeTasks.cancel step.Context taskId)
+            tasks step (NodeTasks.beginDiscovery step.Context (draw step.Node) taskId options)
+        | Event.Cancel taskId -> tasks step (NodeTasks.cancel step.Context taskId)
 
     // ---- The step ----
 
@@ -247,7 +247,7 @@ module Node =
                 absorb step event
 
             wake step
-            introductions step (NodeTasks.tick step.Context (draw step.Node))
+            tasks step (NodeTasks.tick step.Context (draw step.Node))
 
             for connection in step.Touched do
                 settle step connection
