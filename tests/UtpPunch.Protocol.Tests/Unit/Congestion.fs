@@ -1,4 +1,4 @@
-/// Delay, round trips and LEDBAT by their own doors. RFC 6817 in floating point is in `UtpPunch.Sim.Tests/ControllerOracle.fs`.
+/// Delay, round trips and LEDBAT by themselves. RFC 6817 in floating point is in `UtpPunch.Sim.Tests/ControllerOracle.fs`.
 module UtpPunch.Protocol.Tests.Congestion
 
 open System
