@@ -91,8 +91,8 @@ public static class ToolMeet
     public static async Task AnotherSecret()
     {
         using var server = await ToolProcess.IntroduceAsync();
-        using var one = Meet("punch --json --timeout 2 --secret a", server);
-        using var other = Meet("punch --json --timeout 2", server);
+        using var one = Meet("punch --json --connect-timeout 2 --secret a", server);
+        using var other = Meet("punch --json --connect-timeout 2", server);
         foreach (var tool in new[] { one, other })
         {
             Check.That((await tool.FailAsync(3)).Contains("Nobody else came", StringComparison.Ordinal));
@@ -116,7 +116,7 @@ public static class ToolMeet
     {
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        using var tool = ToolProcess.Start($"punch --rendezvous {silent.LocalEndPoint} --room den --timeout 1 --json");
+        using var tool = ToolProcess.Start($"punch --rendezvous {silent.LocalEndPoint} --room den --connect-timeout 1 --json");
         Check.That((await tool.FailAsync(3)).Contains("server did not answer", StringComparison.Ordinal));
         Check.Equal("ServerSilent", (await tool.EventAsync("punched")).GetProperty("stage").GetString());
     }
@@ -154,7 +154,7 @@ public static class ToolMeet
         Check.That((await tool.FailAsync(4)).Contains($"Nothing of {target} arrived", StringComparison.Ordinal));
     }
 
-    [Fact("SIGTERM and Ctrl-C end a rendezvous, which says how much there was to do: codes 143 and 130")]
+    [Fact("SIGTERM and Ctrl-C end a rendezvous, which prints its totals: codes 143 and 130")]
     public static async Task StoppedServer()
     {
         Skip.Unless(OperatingSystem.IsLinux(), "needs signals");
@@ -173,7 +173,7 @@ public static class ToolMeet
         second.Interrupt();
         Check.Equal(130, await second.ExitAsync());
         var said = await second.TextAsync();
-        Check.That(said.EndsWith("introduced 0 pairs; 0 peers were waiting; 0 datagrams were dropped\n", StringComparison.Ordinal), said);
+        Check.That(said.EndsWith("introduced 0 pairs; 0 peers waiting; 0 datagrams dropped\n", StringComparison.Ordinal), said);
     }
 
     [Fact("SIGTERM while it waits for a peer ends utp punch, code 143")]
@@ -193,7 +193,7 @@ public static class ToolMeet
     {
         using var server = await ToolProcess.IntroduceAsync();
         using var tool = ToolProcess.Start($"rendezvous --bind {server.EndPoint}");
-        Check.Equal($"utp: {server.EndPoint} cannot be bound: a port is taken", await tool.FailAsync(1));
+        Check.Equal($"utp: {server.EndPoint} cannot be bound: a port is in use", await tool.FailAsync(1));
     }
 
     private static ToolProcess Meet(string words, ToolProcess server) =>

@@ -22,12 +22,12 @@ internal static class Commands
         return 0;
     }
 
-    /// <summary>`punch --rendezvous IP:PORT --room NAME --secret S --timeout SECONDS --json`.</summary>
+    /// <summary>`punch --rendezvous IP:PORT --room NAME --secret S --connect-timeout SECONDS --json`.</summary>
     public static int Punch(string[] words)
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         socket.Bind(new IPEndPoint(IPAddress.Any, 0));
-        var timeout = TimeSpan.FromSeconds(int.Parse(Value(words, "--timeout"), CultureInfo.InvariantCulture));
+        var timeout = TimeSpan.FromSeconds(int.Parse(Value(words, "--connect-timeout"), CultureInfo.InvariantCulture));
         var rendezvous = IPEndPoint.Parse(Value(words, "--rendezvous"));
         var name = $"{Environment.ProcessId}";
         var puncher = new ReflexivePuncher(socket, rendezvous, Value(words, "--room"), name) { WaitForPeer = timeout };

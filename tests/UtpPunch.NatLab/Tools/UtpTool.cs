@@ -78,7 +78,7 @@ internal sealed class UtpTool : ITool
         Start(host, [
             "punch", "--rendezvous", $"{World.First}", "--room", room, "--secret", $"secret of {room}",
             .. _birthday ? ["--birthday"] : Array.Empty<string>(),
-            "--timeout", $"{_timeout.TotalSeconds:F0}", "--json"]);
+            "--connect-timeout", $"{_timeout.TotalSeconds:F0}", "--json"]);
 
     private Peer Start(Namespace place, string[] arguments) => new(place, _command[0], [.. _command[1..], .. arguments]);
 }
