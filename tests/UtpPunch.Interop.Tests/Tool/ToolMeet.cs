@@ -26,7 +26,7 @@ public static class ToolMeet
         var introduced = await other.EventAsync("introduced");
         Check.That(seen.GetProperty("success").GetBoolean());
         Check.Equal("Host", seen.GetProperty("path").GetString());
-        Check.Equal("Independent", seen.GetProperty("mapping").GetString());
+        Check.Equal("EndpointIndependent", seen.GetProperty("mapping").GetString());
         Check.Equal(seen.GetProperty("observed").GetString(), introduced.GetProperty("peer").GetString());
         Check.Equal(PortOf(introduced, "peer"), PortOf(await other.EventAsync("punched"), "remote"));
         Check.That(seen.GetProperty("streamMs").GetDouble() > 0);
@@ -42,7 +42,7 @@ public static class ToolMeet
         await one.SucceedAsync();
         await other.SucceedAsync();
         var lines = (await one.TextAsync()).Split('\n');
-        foreach (var (line, beginning) in lines.Zip(["Registered as ", "Introduced to ", "Open to ", "A greeting went each way"]))
+        foreach (var (line, beginning) in lines.Zip(["Registered as ", "Introduced to ", "Open to ", "A stream works: "]))
         {
             Check.That(line.StartsWith(beginning, StringComparison.Ordinal), $"'{line}' begins with '{beginning}'");
         }
