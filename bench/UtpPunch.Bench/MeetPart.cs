@@ -42,7 +42,7 @@ internal static class MeetPart
 
     private static double Median(List<double> times) => times.Order().ElementAt(times.Count / 2);
 
-    private static async Task<(List<double> Calls, List<double> Introductions)> MeetAsync()
+    private static async Task<(List<double> Calls, List<double> FromIntroduction)> MeetAsync()
     {
         var loopback = new IPEndPoint(IPAddress.Loopback, 0);
         await using var server = RendezvousServer.Start(new RendezvousServerOptions

@@ -71,8 +71,8 @@ public static class ToolFailures
         await MistakeAsync("demo --size 0", "'0' is not a number of MiB");
     }
 
-    [Fact("a port where nobody answers is code 5, after --connect-timeout")]
-    public static async Task NobodyAnswers()
+    [Fact("a port that does not answer is code 5, after --connect-timeout")]
+    public static async Task NoAnswer()
     {
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));

@@ -87,7 +87,7 @@ public static class ToolMeet
         }
     }
 
-    [Fact("with another secret nobody comes: code 3 on both sides, and the reason as the last event")]
+    [Fact("peers with different secrets do not meet: code 3 on both sides, and the reason as the last event")]
     public static async Task AnotherSecret()
     {
         using var server = await ToolProcess.IntroduceAsync();
@@ -103,7 +103,7 @@ public static class ToolMeet
         }
     }
 
-    [Fact("utp cat that nobody comes to is code 3")]
+    [Fact("utp cat without a peer in the room is code 3")]
     public static async Task LonelyCat()
     {
         using var server = await ToolProcess.IntroduceAsync();
@@ -145,7 +145,7 @@ public static class ToolMeet
     }
 
     [Fact("a peer that never punches back is code 4")]
-    public static async Task NobodyPunches()
+    public static async Task NoAnswer()
     {
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));

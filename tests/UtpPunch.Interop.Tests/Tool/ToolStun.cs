@@ -118,7 +118,7 @@ public static class ToolStun
         Check.Equal("EndpointIndependent", seen.GetProperty("filtering").GetString());
     }
 
-    /// <summary>RFC 5780's four sockets. Somebody else may take one before the server does; then others are tried.</summary>
+    /// <summary>RFC 5780's four sockets. If another process takes one before the server does, others are tried.</summary>
     private static async Task<ToolProcess> ServeAsync()
     {
         Skip.Unless(OperatingSystem.IsLinux(), "needs 127.0.0.2");

@@ -6,8 +6,8 @@ using System.Text.Json;
 namespace UtpPunch.NatLab.Tools;
 
 /// <summary>
-/// The reference puncher as a program with utp's commands, so that the way to run processes in the labs can be tried with something
-/// that is known: `natlab --utp UtpPunch.NatLab.dll`. It takes utp's options and heeds those that mean something to it.
+/// The reference puncher as a program with utp's commands, to test running processes in the labs with a known tool:
+/// `natlab --utp UtpPunch.NatLab.dll`. It accepts utp's options and ignores those that do not apply.
 /// </summary>
 internal static class Commands
 {

@@ -7,7 +7,7 @@ internal static class Cliff
     public const string Name = "cliff";
     private const int Connections = 4;
     private const double Lost = 0.01;
-    private static readonly Measure Again = new("sent again, %", MoreIsBetter: false) { HasRatio = false };
+    private static readonly Measure Retransmitted = new("retransmitted, %", MoreIsBetter: false) { HasRatio = false };
     private static readonly TimeSpan Delay = TimeSpan.FromMilliseconds(20);
 
     public static IEnumerable<BenchGroup> Groups(BenchSettings settings)
@@ -15,7 +15,7 @@ internal static class Cliff
         yield return new BenchGroup(
             Name,
             $"losses: {Connections} connections of UtpPunch over a relay, {Delay.TotalMilliseconds:F0} ms each way",
-            [.. Bulk.Measures, Again],
+            [.. Bulk.Measures, Retransmitted],
             [
                 new BenchCase("nothing lost", token => MeasureAsync(0, token)),
                 new BenchCase("1 % lost each way", token => MeasureAsync(Lost, token)),
