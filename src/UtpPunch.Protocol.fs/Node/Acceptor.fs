@@ -68,7 +68,7 @@ module internal Acceptor =
                   SeqNr = SeqNr 0us
                   AckNr = header.SeqNr }
 
-            step.Context.Effects.Add(Effect.Send(remote, Train(answer, Bytes.Empty, Bytes.Empty, 0)))
+            step.Context.Effects.Add(Effect.Send(remote, Train(answer, Owned.Empty, Owned.Empty, 0)))
 
     // ---- Acceptor ----
 

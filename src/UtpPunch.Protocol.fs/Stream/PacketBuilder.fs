@@ -28,7 +28,7 @@ module internal PacketBuilder =
 
     /// A packet that carries nothing.
     let private bare context packetType id seqNr ackNr bits connection =
-        emit context packetType id seqNr ackNr Bytes.Empty bits Bytes.Empty 0 false connection
+        emit context packetType id seqNr ackNr Owned.Empty bits Owned.Empty 0 false connection
 
     /// Every packet but the SYN acknowledges, so whatever goes out is also the acknowledgement.
     let private acknowledging context packetType seqNr sack payload packetSize mayFragment connection =
@@ -50,7 +50,7 @@ module internal PacketBuilder =
     let state context connection =
         let seqNr = Sender.next connection.Sender
         let sack = Receiver.sack connection.Receiver
-        acknowledging context PacketType.State seqNr sack Bytes.Empty 0 false connection
+        acknowledging context PacketType.State seqNr sack Owned.Empty 0 false connection
         connection.AckNow <- false
 
     let syn context connection =
@@ -77,7 +77,7 @@ module internal PacketBuilder =
         let packetType = if run.IsFin then PacketType.Fin else PacketType.Data
         // Numbered when packets were larger, it cannot be cut any more.
         let mayFragment = run.Size + Packet.HeaderLength > PathMtu.size connection.Sizes.Mtu
-        acknowledging context packetType run.First Bytes.Empty run.Data run.Size mayFragment connection
+        acknowledging context packetType run.First Owned.Empty run.Data run.Size mayFragment connection
 
         if run.IsFin && not (Receiver.isComplete connection.Receiver) then
             connection.ClosedFirst <- true
@@ -93,6 +93,6 @@ module internal PacketBuilder =
     let probe context id size connection =
         let bits = ExtensionBits.probe id size
         let sack = Receiver.sack connection.Receiver
-        beside context bits (Bytes(Array.zeroCreate (size - Packet.lengthOf sack.Length bits 0))) connection
+        beside context bits (Owned(Array.zeroCreate (size - Packet.lengthOf sack.Length bits 0))) connection
 
-    let probeAnswer context bits connection = beside context bits Bytes.Empty connection
+    let probeAnswer context bits connection = beside context bits Owned.Empty connection

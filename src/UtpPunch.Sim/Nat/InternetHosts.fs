@@ -8,7 +8,7 @@ open UtpPunch.Protocol
 [<Sealed>]
 type NodeHost(socket: Endpoint, seed: uint64) =
     let mutable node =
-        Node.create NodeOptions.standard (Bytes(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index)))) 0L<us>
+        Node.create NodeOptions.standard (Owned(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index)))) 0L<us>
 
     let told = List<Event>()
     let more = HashSet<uint16>()
@@ -115,7 +115,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
 
             for incoming in arrived do
                 let from = Endpoint.via (incoming.Socket.Port - socket.Port) incoming.From
-                batch.Add(Event.Received(from, Datagrams.One(Bytes incoming.Bytes, now)))
+                batch.Add(Event.Received(from, Datagrams.One(Borrowed incoming.Bytes, now)))
 
             let mutable going = true
 
@@ -144,7 +144,7 @@ type RendezvousHost(sockets: Endpoint[], seed: uint64) =
     let mutable server =
         Rendezvous.create
             { Rendezvous.standard with Sockets = sockets; RatePerSource = 10_000 }
-            (Bytes(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index))))
+            (Owned(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index))))
             0L<us>
 
     member _.Sockets = sockets
@@ -155,7 +155,7 @@ type RendezvousHost(sockets: Endpoint[], seed: uint64) =
             let received =
                 [| for incoming in arrived do
                        let via = Array.IndexOf(sockets, incoming.Socket)
-                       struct (Endpoint.via (uint16 via) incoming.From, Bytes incoming.Bytes) |]
+                       struct (Endpoint.via (uint16 via) incoming.From, Borrowed incoming.Bytes) |]
 
             let struct (next, sent) = Rendezvous.step now received server
             server <- next

@@ -24,7 +24,7 @@ module Reception =
                 last <- last + 1
 
             if last = first then
-                batch.Add(Event.Received(from, Datagrams.One(Bytes datagrams[first].Bytes, arrivedAt)))
+                batch.Add(Event.Received(from, Datagrams.One(Borrowed datagrams[first].Bytes, arrivedAt)))
             else
                 let length = (last - first) * size + datagrams[last].Bytes.Length
                 let whole = GC.AllocateUninitializedArray<byte> length

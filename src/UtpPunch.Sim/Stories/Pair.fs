@@ -30,8 +30,8 @@ type Side(name: string, endpoint: Endpoint, options: NodeOptions, seed: uint64) 
     member _.Name = name
     member _.Endpoint = endpoint
     member _.Options = options
-    member _.Seed = Bytes seedBytes
-    member val Node = Node.create options (Bytes seedBytes) 0L<us> with get, set
+    member _.Seed = Owned seedBytes
+    member val Node = Node.create options (Owned seedBytes) 0L<us> with get, set
     member _.Streams = streams
     member val Accepted = ResizeArray<StreamView>() with get
     member val Foreign = ResizeArray<byte[]>() with get
@@ -193,7 +193,7 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
 
         if count > 0 then
             stream.Room <- stream.Room - count
-            this.Tell(side, Event.Write(stream.ConnId, Bytes(bytes.Slice(0, count).ToArray())))
+            this.Tell(side, Event.Write(stream.ConnId, Owned(bytes.Slice(0, count).ToArray())))
 
         count
 
@@ -215,10 +215,10 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
         let alike = datagrams |> Array.forall (fun datagram -> datagram.Length = size)
 
         if alike then
-            let whole = Bytes(Array.concat datagrams)
+            let whole = Owned(Array.concat datagrams)
             [| Event.Received(first.From, Datagrams(whole.Array, 0, whole.Length, size, now)) |]
         else
-            [| for datagram in datagrams -> Event.Received(first.From, Datagrams.One(Bytes datagram, now)) |]
+            [| for datagram in datagrams -> Event.Received(first.From, Datagrams.One(Borrowed datagram, now)) |]
 
     /// Goes to the next thing that happens; false when nothing ever will.
     member this.Advance() =

@@ -277,7 +277,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
         if isStrange then actor.StrangeIn <- actor.StrangeIn + int64 datagram.Bytes.Length
 
         let before = inspector.Streams actor
-        let forged = Event.Received(datagram.From, Datagrams.One(Bytes datagram.Bytes, local))
+        let forged = Event.Received(datagram.From, Datagrams.One(Borrowed datagram.Bytes, local))
         inspector.Forging <- true
         this.Step(actor, [| forged |], [| datagram.Number |])
         inspector.Forging <- false

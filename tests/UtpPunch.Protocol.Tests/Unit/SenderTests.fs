@@ -107,7 +107,7 @@ let private walk (seed: int) (isn: uint16) =
         | 1
         | 2 when not finished ->
             let count = random.Next(1 + min (Sender.room sender) 3_000)
-            Sender.write (Bytes(all, int written, count)) sender
+            Sender.write (Owned(all, int written, count)) sender
             written <- written + int64 count
         | 3 when random.Next 40 = 0 ->
             finished <- true
@@ -137,7 +137,7 @@ let private walk (seed: int) (isn: uint16) =
                       if sack[bit / 8] &&& (1uy <<< (bit % 8)) <> 0uy then upTo + 1 + bit ]
 
             let freed = upTo - watcher.Acked
-            let result = acknowledge now (first + (upTo - 1)) (Bytes sack) sender
+            let result = acknowledge now (first + (upTo - 1)) (Borrowed sack) sender
             Expect.equal result.Freed freed "packets freed"
             Expect.equal result.Bytes (watcher.Acknowledge(upTo, selected)) "bytes acknowledged for the first time"
 
@@ -181,7 +181,7 @@ let private walk (seed: int) (isn: uint16) =
         for run in runsOf (fun () -> Sender.sendNew now large sender) do
             watcher.See(run, true)
 
-        acknowledge now (Sender.next sender + -1) Bytes.Empty sender |> ignore
+        acknowledge now (Sender.next sender + -1) Borrowed.Empty sender |> ignore
         watcher.Acknowledge(watcher.Sent, []) |> ignore
 
     Expect.isTrue (Sender.isFinished sender) "finished"
@@ -204,26 +204,26 @@ let tests =
 
           test "a partly filled packet waits while another one is under way, and goes when that is acknowledged" {
               let sender = started options 5us
-              Sender.write (Bytes(content 10)) sender
+              Sender.write (Owned(content 10)) sender
               Expect.equal (lengths (sendNew sender)) [ 10 ] "the first goes at once"
-              Sender.write (Bytes(content 20)) sender
+              Sender.write (Owned(content 20)) sender
               Expect.isEmpty (sendNew sender) "the second waits"
-              Sender.write (Bytes(content 90)) sender
+              Sender.write (Owned(content 90)) sender
               Expect.equal (lengths (sendNew sender)) [ 100 ] "a full one does not"
-              acknowledge 0L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+              acknowledge 0L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
               Expect.equal (lengths (sendNew sender)) [ 10 ] "the rest, once the short one is acknowledged"
           }
           test "without delay, and at the end, partly filled packets go at once" {
               let sender = started { options with NoDelay = true } 5us
 
               for _ in 1..3 do
-                  Sender.write (Bytes(content 10)) sender
+                  Sender.write (Owned(content 10)) sender
                   Expect.equal (lengths (sendNew sender)) [ 10 ] "no delay"
 
               let sender = started options 5us
-              Sender.write (Bytes(content 10)) sender
+              Sender.write (Owned(content 10)) sender
               sendNew sender |> ignore
-              Sender.write (Bytes(content 20)) sender
+              Sender.write (Owned(content 20)) sender
               Sender.finish sender
               let runs = sendNew sender
               Expect.equal (lengths runs) [ 20; 0 ] "the last bytes and the FIN"
@@ -231,17 +231,17 @@ let tests =
           }
           test "no more packets are outstanding than the packet window says, the FIN included" {
               let sender = started { options with PacketWindow = 8 } 5us
-              Sender.write (Bytes(content (8 * payload))) sender
+              Sender.write (Owned(content (8 * payload))) sender
               Sender.finish sender
               Expect.equal (sendNew sender |> List.sumBy (fun run -> run.Count)) 8 "packets"
-              acknowledge 0L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+              acknowledge 0L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
               let runs = sendNew sender
               Expect.isTrue (runs.Length = 1 && runs[0].IsFin) "the FIN takes the place that became free"
           }
           test "nothing new goes out against a closed window, but one packet asks, and goes again when it opens" {
               let sender = Sender.create options (SeqNr 5us)
               open' 0L sender
-              Sender.write (Bytes(content 1_000)) sender
+              Sender.write (Owned(content 1_000)) sender
               Expect.isEmpty (sendNew sender) "new packets"
               Expect.isTrue (Sender.isBlocked sender) "blocked"
               let probe = Sender.probeWindow 0L<us> sender
@@ -257,7 +257,7 @@ let tests =
           test "no byte goes beyond the advertised window" {
               let sender = Sender.create options (SeqNr 5us)
               open' 250L sender
-              Sender.write (Bytes(content 1_000)) sender
+              Sender.write (Owned(content 1_000)) sender
               Expect.isLessThanOrEqual (sendNew sender |> lengths |> List.sum) 250 "bytes"
               // An old packet that was overtaken must not shrink it, nor open it.
               Sender.advertise 0L 0xFFFFFFF0u false sender
@@ -265,61 +265,61 @@ let tests =
           }
           test "three packets selectively acknowledged behind it: a packet is lost, and is sent again once" {
               let sender = started options 5us
-              Sender.write (Bytes(content (10 * payload))) sender
+              Sender.write (Owned(content (10 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 1L<us> (SeqNr 5us) (Bytes [| 0b11uy; 0uy; 0uy; 0uy |]) sender |> ignore
+              acknowledge 1L<us> (SeqNr 5us) (Borrowed [| 0b11uy; 0uy; 0uy; 0uy |]) sender |> ignore
               Expect.isFalse (Sender.hasLost sender) "two are not enough"
-              let result = acknowledge 2L<us> (SeqNr 5us) (Bytes [| 0b111uy; 0uy; 0uy; 0uy |]) sender
+              let result = acknowledge 2L<us> (SeqNr 5us) (Borrowed [| 0b111uy; 0uy; 0uy; 0uy |]) sender
               Expect.isTrue result.Congested "congested"
               let runs = runsOf (fun () -> Sender.retransmit 2L<us> large sender)
               Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets sent again"
-              let more = acknowledge 3L<us> (SeqNr 5us) (Bytes [| 0b1111uy; 0uy; 0uy; 0uy |]) sender
+              let more = acknowledge 3L<us> (SeqNr 5us) (Borrowed [| 0b1111uy; 0uy; 0uy; 0uy |]) sender
               Expect.isFalse (more.Congested || Sender.hasLost sender) "the same loss counts once"
           }
           test "what a time-out held for lost and the peer had all along is no sign that the path reorders" {
               let sender = started options 5us
-              Sender.write (Bytes(content (20 * payload))) sender
+              Sender.write (Owned(content (20 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 1L<us> (SeqNr 4us) (Bytes [| 0b1uy; 0uy; 0uy; 0uy |]) sender |> ignore
+              acknowledge 1L<us> (SeqNr 4us) (Borrowed [| 0b1uy; 0uy; 0uy; 0uy |]) sender |> ignore
               Sender.timeOut sender |> ignore
               // The acknowledgements of the first sending arrive after all: fifteen, then three behind one that is missing.
-              acknowledge 2L<us> (SeqNr 19us) Bytes.Empty sender |> ignore
+              acknowledge 2L<us> (SeqNr 19us) Borrowed.Empty sender |> ignore
               runsOf (fun () -> Sender.retransmit 2L<us> large sender) |> ignore
-              acknowledge 3L<us> (SeqNr 24us) Bytes.Empty sender |> ignore
-              Sender.write (Bytes(content (10 * payload))) sender
+              acknowledge 3L<us> (SeqNr 24us) Borrowed.Empty sender |> ignore
+              Sender.write (Owned(content (10 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 4L<us> (SeqNr 24us) (Bytes [| 0b111uy; 0uy; 0uy; 0uy |]) sender |> ignore
+              acknowledge 4L<us> (SeqNr 24us) (Borrowed [| 0b111uy; 0uy; 0uy; 0uy |]) sender |> ignore
               let runs = runsOf (fun () -> Sender.retransmit 4L<us> large sender)
               Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 25us, 1 ] "lost by count"
           }
           test "three repeated acknowledgements without selective ones: the oldest packet is sent again" {
               let sender = started options 5us
-              Sender.write (Bytes(content (10 * payload))) sender
+              Sender.write (Owned(content (10 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 1L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+              acknowledge 1L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
 
               for repeat in 1..3 do
                   Expect.isFalse (Sender.hasLost sender) $"before repetition {repeat}"
-                  acknowledge 2L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+                  acknowledge 2L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
 
               let runs = runsOf (fun () -> Sender.retransmit 2L<us> large sender)
               Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets sent again"
           }
           test "the age of a packet that was sent twice is no round trip" {
               let sender = started options 5us
-              Sender.write (Bytes(content payload)) sender
+              Sender.write (Owned(content payload)) sender
               sendNew sender |> ignore
               Sender.timeOut sender |> ignore
               Sender.retransmit (Time.seconds 1) large sender |> ignore
-              let result = acknowledge (Time.seconds 2) (SeqNr 5us) Bytes.Empty sender
+              let result = acknowledge (Time.seconds 2) (SeqNr 5us) Borrowed.Empty sender
               Expect.equal result.RoundTrip ValueNone "round trip"
           }
           test "a caller's mistakes are refused" {
               let sender = started options 5us
-              Expect.throwsT<ArgumentException> (fun () -> Sender.write (Bytes(content 20_001)) sender) "too much"
+              Expect.throwsT<ArgumentException> (fun () -> Sender.write (Owned(content 20_001)) sender) "too much"
               Sender.finish sender
 
               Expect.throwsT<InvalidOperationException>
-                  (fun () -> Sender.write (Bytes(content 1)) sender)
+                  (fun () -> Sender.write (Owned(content 1)) sender)
                   "bytes behind the end"
           } ]

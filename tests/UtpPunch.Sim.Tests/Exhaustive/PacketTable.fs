@@ -168,7 +168,7 @@ let private arrange stage =
         let theirs received sent =
             struct (puppet, 101us, 100us, SeqNr 65535us, SeqNr 0us + received, peer.TheirFirst + (sent - 1))
 
-        puppet.Tell(Event.Write(1, Bytes [| 2uy |])) |> ignore
+        puppet.Tell(Event.Write(1, Owned [| 2uy |])) |> ignore
 
         match stage with
         | WeFinished ->
@@ -222,7 +222,7 @@ let private outcomeOf stage packetType number acknowledgement =
              | Unsent -> last + 2) }
 
     let payload = if packetType = PacketType.Data then [| 3uy |] else [||]
-    puppet.Receive(here, encoded packet Bytes.Empty (Bytes payload)) |> ignore
+    puppet.Receive(here, encoded packet Owned.Empty (Owned payload)) |> ignore
     puppet.Wait(Time.milliseconds 30)
     let effects = puppet.Effects.GetRange(before, puppet.Effects.Count - before)
 

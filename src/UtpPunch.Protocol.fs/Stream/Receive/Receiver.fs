@@ -17,7 +17,7 @@ module private Reorder =
 
 /// A packet ahead of its turn.
 [<Sealed; AllowNullLiteral>]
-type private Held(seqNr: SeqNr, data: Bytes, isFin: bool) =
+type private Held(seqNr: SeqNr, data: Owned, isFin: bool) =
     member _.SeqNr = seqNr
     member _.Data = data
     member _.IsFin = isFin
@@ -60,7 +60,7 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
     member internal this.IsComplete = this.Complete
 
     /// Appends to the current payload when the packet lies one stride behind the last one, as in a buffer full of equal packets.
-    member private this.Append(data: Bytes) =
+    member private this.Append(data: Borrowed) =
         this.Unread <- this.Unread + data.Length
         let gap = data.Offset - lastOffset
 
@@ -112,7 +112,7 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
 
             ready <- null
 
-    member private this.Advance(data: Bytes, isFin: bool) =
+    member private this.Advance(data: Borrowed, isFin: bool) =
         this.AckNr <- this.AckNr + 1
 
         if not data.IsEmpty then this.Append data
@@ -128,7 +128,7 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
 
         place
 
-    member private this.Hold(seqNr: SeqNr, payload: Bytes, isFin: bool) =
+    member private this.Hold(seqNr: SeqNr, payload: Borrowed, isFin: bool) =
         let place = this.PlaceOf seqNr
 
         if place < held.Count && held[place].SeqNr = seqNr then
@@ -137,7 +137,7 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
             Arrival.Overrun
         else
             // Copied: a packet that waits must not hold the whole buffer that it came in.
-            held.Insert(place, Held(seqNr, Bytes(payload.Span.ToArray()), isFin))
+            held.Insert(place, Held(seqNr, Borrowed.keep payload, isFin))
             this.HeldBytes <- this.HeldBytes + payload.Length
             Arrival.OutOfOrder
 
@@ -145,7 +145,7 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
         let ahead = seqNr - this.AckNr - 1
         ahead < Reorder.Window && ahead >= -Reorder.Window
 
-    member internal this.Accept(seqNr: SeqNr, payload: Bytes, isFin: bool) =
+    member internal this.Accept(seqNr: SeqNr, payload: Borrowed, isFin: bool) =
         let ahead = seqNr - this.AckNr - 1
 
         if not (this.IsInRange seqNr) then
@@ -177,7 +177,7 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
                 while held.Count > 0 && held[0].SeqNr = this.AckNr + 1 do
                     let next = held.Pop()
                     this.HeldBytes <- this.HeldBytes - next.Data.Length
-                    this.Advance(next.Data, next.IsFin)
+                    this.Advance(next.Data.AsBorrowed, next.IsFin)
 
                 Arrival.InOrder
 
@@ -189,7 +189,7 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
 
     member internal this.Sack() =
         if held.Count = 0 then
-            Bytes.Empty
+            Owned.Empty
         else
             let reach = held[held.Count - 1].SeqNr - this.AckNr - 2
             let bits = Array.zeroCreate<byte>(4 * (reach / 32 + 1))
@@ -198,7 +198,7 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
                 let bit = held[index].SeqNr - this.AckNr - 2
                 bits[bit >>> 3] <- bits[bit >>> 3] ||| (1uy <<< (bit &&& 7))
 
-            Bytes bits
+            Owned bits
 
 module Receiver =
     [<Literal>]

@@ -38,10 +38,10 @@ module Receiver =
     /// Whether a packet with this number would be looked at at all.
     val isInRange: seqNr: SeqNr -> receiver: Receiver -> bool
     /// Takes a DATA or FIN packet.
-    val accept: seqNr: SeqNr -> payload: Bytes -> isFin: bool -> receiver: Receiver -> Arrival
+    val accept: seqNr: SeqNr -> payload: Borrowed -> isFin: bool -> receiver: Receiver -> Arrival
     /// Hands over what has become deliverable since the last time.
     val drain: deliver: (Payload -> unit) -> receiver: Receiver -> unit
     /// The reader took that many bytes.
     val consume: count: int -> receiver: Receiver -> unit
     /// The bits of BEP 29's selective acknowledgement: bit 0 is `ack_nr + 2`. Empty when there is no gap.
-    val sack: receiver: Receiver -> Bytes
+    val sack: receiver: Receiver -> Owned

@@ -67,7 +67,7 @@ type internal LossDetection() =
             this.RetransmissionsArrived <- max this.RetransmissionsArrived (part.Order + int64 (part.Count - 1))
 
     /// How far an acknowledgement reaches: a peer that has nothing to name holds nothing.
-    member this.Reach(ackNr: SeqNr, sack: Bytes, next: SeqNr) =
+    member this.Reach(ackNr: SeqNr, sack: Borrowed, next: SeqNr) =
         if not sack.IsEmpty then
             this.PeerSacks <- true
             this.NamesAll <- this.NamesAll || sack.Length > 4
@@ -87,7 +87,7 @@ type internal LossDetection() =
 
     /// libutp names 32 packets at most. Bits that are all zero say that all of these are missing, and that one behind them is not:
     /// whatever lies three or more packets before it was overtaken. Gives the last of them.
-    member this.SeeZeroes(ackNr: SeqNr, sack: Bytes, next: SeqNr, isRepeated: bool) =
+    member this.SeeZeroes(ackNr: SeqNr, sack: Borrowed, next: SeqNr, isRepeated: bool) =
         let bits = 8 * sack.Length
         let beyond = next - (ackNr + 2 + bits)
 
@@ -101,7 +101,7 @@ type internal LossDetection() =
             ValueNone
 
     /// Whether one packet behind all that it can name is all that the peer holds.
-    member this.IsFirstUnnamed(ackNr: SeqNr, sack: Bytes) =
+    member this.IsFirstUnnamed(ackNr: SeqNr, sack: Borrowed) =
         not sack.IsEmpty
         && this.Unnamed <= 1
         && this.OvertakenTo = ValueSome(ackNr + (8 * sack.Length + 2 - LossDetection.Threshold))

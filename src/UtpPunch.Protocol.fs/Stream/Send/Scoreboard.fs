@@ -168,7 +168,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Loss
         bytes
 
     /// Marks what the bits cover.
-    member private this.Select(ackNr: SeqNr, sack: Bytes, now: Instant, rtt: Rtt, youngest: byref<Instant>) =
+    member private this.Select(ackNr: SeqNr, sack: Borrowed, now: Instant, rtt: Rtt, youngest: byref<Instant>) =
         let bits = Sack.bits sack
         let mutable bytes = 0
         let mutable index = 0
@@ -247,7 +247,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Loss
                 this.Lose index
 
     /// Holds for lost what an answer to the probe proves lost. Gives what it has repaired, and nothing else has shown: no packet, or one.
-    member private this.FindProbed(freed: int, ackNr: SeqNr, sack: Bytes, isBare: bool, now: Instant, rtt: Rtt) =
+    member private this.FindProbed(freed: int, ackNr: SeqNr, sack: Borrowed, isBare: bool, now: Instant, rtt: Rtt) =
         match this.LossProbe with
         | null -> 0
         | probe ->
@@ -302,7 +302,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Loss
         let lost = this.LostPackets - before
         struct (lost, this.Congest lost)
 
-    member this.Acknowledge(now: Instant, rtt: Rtt, ackNr: SeqNr, sack: Bytes, isBare: bool) =
+    member this.Acknowledge(now: Instant, rtt: Rtt, ackNr: SeqNr, sack: Borrowed, isBare: bool) =
         let freed = ackNr - oldest + 1
         let mutable youngest = unmeasured
         let mutable resent = unmeasured
@@ -379,7 +379,7 @@ type internal Scoreboard private (payload: int, runs: Deque<Run>, evidence: Loss
         this.LastRetransmitted <- now
         this.Sent part
 
-    member this.Launch(data: Bytes, count: int, size: int, now: Instant) =
+    member this.Launch(data: Owned, count: int, size: int, now: Instant) =
         let run = Run(next, count, size, data, now, this.NextOrder, 1, Mark.InFlight)
         runs.Add run
         next <- next + count

@@ -3,7 +3,7 @@ namespace UtpPunch.Protocol
 open System
 
 [<Sealed>]
-type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreboard) =
+type Sender internal (options: StreamOptions, queue: Deque<Owned>, board: Scoreboard) =
     let mutable queue = queue
     /// Longer pieces are not joined: each time copies all of them.
     let joinedAtMost = 2048
@@ -43,7 +43,7 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
 
     // ---- What the application says ----
 
-    member this.Write(bytes: Bytes) =
+    member this.Write(bytes: Owned) =
         if this.FinWanted then
             invalidOp "The stream was finished; nothing may be written behind its end."
 
@@ -59,13 +59,13 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
                 let joined = Array.zeroCreate (queue[last].Length + bytes.Length)
                 queue[last].Span.CopyTo(Span<byte>(joined))
                 bytes.Span.CopyTo(Span<byte>(joined, queue[last].Length, bytes.Length))
-                queue[last] <- Bytes joined
+                queue[last] <- Owned joined
             else
                 queue.Add bytes
 
     // ---- What the peer says ----
 
-    member this.Acknowledge(now: Instant, rtt: Rtt, ackNr: SeqNr, sack: Bytes, isBare: bool) =
+    member this.Acknowledge(now: Instant, rtt: Rtt, ackNr: SeqNr, sack: Borrowed, isBare: bool) =
         let acknowledged = board.Acknowledge(now, rtt, ackNr, sack, isBare)
 
         match this.ShortPacket with
@@ -117,7 +117,7 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
 
                 if count = head.Length then queue.Pop() |> ignore else queue[0] <- head.Skip count
 
-            Bytes gathered
+            Owned gathered
 
     member private this.LaunchShort(length: int, now: Instant) =
         let run = board.Launch(this.Take length, 1, length, now)
@@ -134,7 +134,7 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
         elif this.Queued = 0 then
             if this.FinWanted && not this.FinSent then
                 this.FinSent <- true
-                board.Launch(Bytes.Empty, 1, 0, now)
+                board.Launch(Owned.Empty, 1, 0, now)
             else
                 null
         else
@@ -175,7 +175,7 @@ module Sender =
     // Until the peer has said otherwise, one packet is taken to be welcome.
     let create (options: StreamOptions) (next: SeqNr) =
         let board = Scoreboard(options.PacketSize - Packet.HeaderLength, next)
-        Sender(options, Deque<Bytes>.Empty, board, PeerWindow = int64 options.PacketSize)
+        Sender(options, Deque<Owned>.Empty, board, PeerWindow = int64 options.PacketSize)
 
     let copy (sender: Sender) = sender.Copy()
     let renumber next (sender: Sender) = sender.Board.Renumber next

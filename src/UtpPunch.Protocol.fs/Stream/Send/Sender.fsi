@@ -45,14 +45,14 @@ module Sender =
     val retransmissions: sender: Sender -> int64
 
     /// Takes bytes that will never change. Throws when `finish` was called or the buffer has no room for them.
-    val write: bytes: Bytes -> sender: Sender -> unit
+    val write: bytes: Owned -> sender: Sender -> unit
     /// A FIN follows what was written.
     val finish: sender: Sender -> unit
 
     /// Takes an acknowledgement that is neither older than `oldest - 1` nor covers what was never sent. `isBare` for a packet
     /// without payload, which may count as a duplicate acknowledgement.
     val acknowledge:
-        now: Instant -> rtt: Rtt -> ackNr: SeqNr -> sack: Bytes -> isBare: bool -> sender: Sender -> Acknowledged
+        now: Instant -> rtt: Rtt -> ackNr: SeqNr -> sack: Borrowed -> isBare: bool -> sender: Sender -> Acknowledged
 
     /// The peer's window, from a packet with this timestamp that acknowledges nothing older than the last one.
     val advertise: window: int64 -> stamp: uint32 -> advanced: bool -> sender: Sender -> unit
