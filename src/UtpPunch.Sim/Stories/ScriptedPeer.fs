@@ -20,6 +20,7 @@ type ScriptedPeer(seed: Owned) =
             Bep29 = { NodeOptions.standard.Bep29 with PacketSize = 1400; LargestPacket = 1400 } }
 
     let mutable node = Node.create options seed now
+    let lent = LentBuffers options
     let heard = List<Heard>()
     let rules = List<struct (Instant * Rule)>()
     let delivered = List<byte>()
@@ -75,6 +76,8 @@ type ScriptedPeer(seed: Owned) =
             | Effect.Closed(_, reason) -> this.Closed <- ValueSome reason
             | _ -> take effect
 
+        lent.Stepped(events, effects)
+
     /// Nothing comes for so long.
     member this.Wait(duration: Duration) =
         let until = now + duration
@@ -85,7 +88,8 @@ type ScriptedPeer(seed: Owned) =
 
         now <- until
 
-    member this.SayBytes(bytes: byte[]) = this.Step [| Event.Received(peer, Datagrams.One(Borrowed bytes, now)) |]
+    member this.SayBytes(bytes: byte[]) =
+        this.Step [| Event.Received(peer, Datagrams.One(Borrowed(Array.copy bytes), now)) |]
 
     /// The puppet sends a packet.
     member this.Say(kind: PacketType, id: uint16, seqNr: SeqNr, ackNr: SeqNr, sack: byte[], payload: byte[]) =
