@@ -27,7 +27,7 @@ module Node =
           Outgoing = 0
           HalfOpen = 0
           Lingering = 0
-          Quiet = now
+          Parting = 0
           ResetLimiter = ResetLimiter.create now
           NodeTasks = NodeTasks.empty }
 
@@ -219,8 +219,6 @@ module Node =
 
         let node = step.Node
 
-        if connection.Phase = Phase.Lingering then node.Quiet <- max node.Quiet connection.QuietAt
-
         if connection.Phase = Phase.Lingering && node.Lingering > node.Options.MaxConnections then
             // As many as there may be live ones is enough.
             count node connection -1
@@ -258,7 +256,7 @@ module Node =
     let deadline (node: Node) = min (TimerQueue.first node.TimerQueue) node.NodeTasks.DueAt
 
     [<CompiledName "QuietAt">]
-    let quietAt (node: Node) = if node.Incoming + node.Outgoing > 0 then Time.never else node.Quiet
+    let quietAt (node: Node) = if node.Incoming + node.Outgoing + node.Parting > 0 then Time.never else node.Now
 
     [<CompiledName "Statistics">]
     let statistics (node: Node) : NodeStatistics =

@@ -84,7 +84,10 @@ module internal StreamTable =
         | Phase.SynReceived -> node.HalfOpen <- node.HalfOpen + change
         | Phase.Open when connection.Incoming -> node.Incoming <- node.Incoming + change
         | Phase.Open -> node.Outgoing <- node.Outgoing + change
-        | Phase.Lingering -> node.Lingering <- node.Lingering + change
+        | Phase.Lingering ->
+            node.Lingering <- node.Lingering + change
+
+            if not connection.Parting.IsQuiet then node.Parting <- node.Parting + change
         | Phase.Dead -> ()
 
     /// Runs what may move a stream to another phase, and keeps the counts.

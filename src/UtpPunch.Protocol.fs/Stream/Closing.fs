@@ -6,28 +6,13 @@ module internal Closing =
     /// How long an ended stream acknowledges a repeated FIN (RFC 9293: TIME-WAIT): longer than any peer repeats one.
     let private timeWait = Time.seconds 60
 
-    /// Until when the peer must stay silent to have our last acknowledgement. A peer that lacks it repeats its FIN after one
-    /// retransmission time-out, and again after two more; on a path that has lost nothing so far, a few round trips suffice.
-    let quiet context connection =
-        let isClean =
-            Sender.retransmissions connection.Sender = 0L
-            && connection.Duplicates = 0L
-            && Rtt.isKnown connection.Rtt
-
-        context.Now
-        + (if isClean then
-               max (Time.milliseconds 100) (4L * Rtt.probeAfter Connection.peersDelayedAck connection.Rtt)
-           else
-               3L * Rtt.timeout connection.Options connection.Rtt)
-
     /// Closes the stream if both directions have ended and the application knows of both.
     let conclude context connection =
         if connection.ToldEnded && connection.ToldFinished then
             context.Effects.Add(Effect.Closed(connection.ConnId, CloseReason.Finished))
             connection.Phase <- Phase.Lingering
             connection.ExpiresAt <- context.Now + timeWait
-
-            if connection.ClosedFirst then connection.QuietAt <- quiet context connection
+            Farewell.start context connection
 
     /// Whether the stream is still open once the application has been told of everything that arrived in this step: what arrived
     /// ahead of the end counts, also when both came in one receive call.
@@ -59,6 +44,12 @@ module internal Closing =
         elif isStillOpen context connection then
             PacketBuilder.reset context connection
             fail context reason connection
+
+    /// Ends a stream that the application has released and that the peer keeps open, or sends to. If everything of ours was
+    /// acknowledged, that is a good end for this side.
+    let abandon context connection =
+        let reason = if connection.ToldFinished then CloseReason.Released else CloseReason.Aborted
+        closeWithReset context reason connection
 
     /// Ends TIME-WAIT early.
     let forget connection = connection.Phase <- Phase.Dead

@@ -16,7 +16,7 @@ module internal Commands =
     let abort context connection = Closing.closeWithReset context CloseReason.Aborted connection
 
     /// The application neither reads nor writes any more. What was written is still sent, as long as the peer acknowledges something
-    /// within `timeout`; what arrives is discarded.
+    /// within `timeout`. Bytes that were not consumed, or that still arrive, turn the end into a RESET (RFC 2525, 2.17).
     let release context timeout connection =
         match connection.Phase with
         | Phase.SynSent
@@ -26,9 +26,9 @@ module internal Commands =
             Sender.finish connection.Sender
             connection.Released <- ValueSome timeout
             connection.LastProgressAt <- context.Now
-            // What was delivered and not consumed will never be.
-            let unread = connection.Options.ReceiveBuffer - Receiver.window connection.Receiver
-            Receiver.consume unread connection.Receiver
+
+            if Receiver.window connection.Receiver < connection.Options.ReceiveBuffer then
+                connection.HasLostBytes <- true
         | Phase.Lingering
         | Phase.Dead -> ()
 

@@ -7,11 +7,7 @@ module internal Delivery =
         Receiver.drain
             (fun payload ->
                 connection.BytesReceived <- connection.BytesReceived + int64 payload.Length
-
-                if connection.Released.IsSome then
-                    Receiver.consume payload.Length connection.Receiver
-                else
-                    context.Effects.Add(Effect.Deliver(connection.ConnId, payload)))
+                context.Effects.Add(Effect.Deliver(connection.ConnId, payload)))
             connection.Receiver
 
         if Receiver.isComplete connection.Receiver && not connection.ToldEnded then

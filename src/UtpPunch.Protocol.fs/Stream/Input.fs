@@ -79,6 +79,12 @@ module internal Input =
                 connection.StepCongested <- true
                 PacketBuilder.note context Rule.FastRetransmit connection
 
+    /// Bytes that will not be read are neither taken nor acknowledged; a RESET follows once ours are (RFC 9293, 3.10.4).
+    let private isUnwanted (packet: inref<Packet>) connection =
+        connection.Released.IsSome
+        && not packet.Payload.IsEmpty
+        && packet.Header.SeqNr - Receiver.ackNr connection.Receiver > 0
+
     let private arrive context (packet: inref<Packet>) connection =
         let isFin = packet.Header.Type = PacketType.Fin
         let hadGap = Receiver.hasGap connection.Receiver
@@ -146,8 +152,12 @@ module internal Input =
 
                 acknowledge context &packet connection
 
-                if packet.Bits <> 0UL && connection.Phase = Phase.Open then
-                    MtuProbing.receive context &packet connection
+                if packet.Bits <> 0UL then
+                    match ExtensionBits.kindOf packet.Bits with
+                    | ExtensionBits.Kind.Enquiry
+                    | ExtensionBits.Kind.Farewell -> Farewell.receive context &packet connection
+                    | _ when connection.Phase = Phase.Open -> MtuProbing.receive context &packet connection
+                    | _ -> ()
 
                 // Its SYN-ACK again: it has not heard from us yet.
                 if
@@ -161,7 +171,8 @@ module internal Input =
                     connection.HandshakeAt <- Time.never
 
                 if carries then
-                    arrive context &packet connection
-
-                    if connection.Phase = Phase.Lingering then
-                        connection.QuietAt <- Closing.quiet context connection
+                    if isUnwanted &packet connection then
+                        PacketBuilder.note context Rule.DataAfterRelease connection
+                        connection.HasLostBytes <- true
+                    else
+                        arrive context &packet connection

@@ -95,6 +95,8 @@ module internal Output =
 
     let private releaseAt connection =
         match connection.Released with
+        | ValueSome 0L<us> when not connection.ToldFinished -> Time.never
+        | ValueSome 0L<us> -> connection.LastProgressAt + Farewell.grace connection
         | ValueSome timeout -> Time.after timeout connection.LastProgressAt
         | ValueNone -> Time.never
 
@@ -127,7 +129,7 @@ module internal Output =
         elif context.Now >= idleAt connection then
             Closing.closeWithReset context CloseReason.IdleTimeout connection
         elif context.Now >= releaseAt connection then
-            Closing.closeWithReset context CloseReason.Aborted connection
+            Closing.abandon context connection
 
     let private retransmissionTimers context connection =
         if context.Now >= connection.RetransmitAt then
@@ -260,15 +262,19 @@ module internal Output =
             transmit context connection
             MtuProbing.settle context connection
             Delivery.report context connection
-            acknowledgeReceived context connection
-
             Closing.conclude context connection
+
+            if connection.Phase = Phase.Open then
+                if connection.HasLostBytes && connection.ToldFinished then
+                    Closing.abandon context connection
+                else
+                    acknowledgeReceived context connection
 
     let private settleLingering context connection =
         if context.Now >= connection.ExpiresAt then
             connection.Phase <- Phase.Dead
-        elif connection.AckNow || context.Now >= connection.EchoAt then
-            PacketBuilder.state context connection
+        else
+            Farewell.settle context connection
 
     let settle context connection =
         fold context connection
@@ -299,5 +305,5 @@ module internal Output =
             |> min (idleAt connection)
             |> min (releaseAt connection)
             |> min (keepAliveAt connection)
-        | Phase.Lingering -> min connection.ExpiresAt connection.EchoAt
+        | Phase.Lingering -> min connection.ExpiresAt (Farewell.deadline connection)
         | Phase.Dead -> Time.never

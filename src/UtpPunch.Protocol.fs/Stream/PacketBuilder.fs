@@ -46,11 +46,13 @@ module internal PacketBuilder =
     let private ordinary context packetType seqNr connection =
         header context packetType connection.SendId seqNr (Receiver.ackNr connection.Receiver) connection
 
-    let state context connection =
+    let stateWith bits context connection =
         let header = ordinary context PacketType.State (Sender.next connection.Sender) connection
         let sack = Receiver.sack connection.Receiver
-        acknowledging context (Train(header, sack, 0UL, Bytes.Empty, 0, false)) connection
+        acknowledging context (Train(header, sack, bits, Bytes.Empty, 0, false)) connection
         connection.AckNow <- false
+
+    let state context connection = stateWith 0UL context connection
 
     let syn context connection =
         let id =

@@ -26,6 +26,23 @@ type internal Sizes =
         LargestHeard: int
     }
 
+/// What a stream that has ended knows of its peer, and what it still says; see `Farewell`. It changes at the end only.
+[<NoComparison; NoEquality>]
+type internal Parting =
+    {
+        /// The peer has said that both directions have ended there, too.
+        PeerEnded: bool
+        /// It waits for the same word from us, and asks again after that long.
+        IsAsked: bool
+        EnquiresAfter: Duration
+        /// How often our last acknowledgement was sent, and when it is repeated.
+        Repetitions: int
+        RepeatAt: Instant
+        /// From when on the process may exit if nothing arrives before, and whether it may.
+        QuietAt: Instant
+        IsQuiet: bool
+    }
+
 /// One stream. What happens to it is in the files below this one: `Handshake`, `Input` (which decide and send nothing),
 /// `Output` (once a step, all that is due), `PacketBuilder`, `Delivery`, `Closing` and `Commands`.
 /// The fields are mutable for the step that made the copy, and for it alone: whoever holds the original never sees a change.
@@ -79,7 +96,6 @@ type internal Connection =
         mutable EchoAt: Instant
         /// Until when the path counts as one that loses packets.
         mutable LossyUntil: Instant
-        mutable QuietAt: Instant
         /// When the node looks at the stream at the latest: what its agenda has.
         mutable WakeAt: Instant
         mutable HandshakeTries: int
@@ -104,6 +120,9 @@ type internal Connection =
         mutable Released: Duration voption
         /// Our FIN went out before the peer's had come: the last acknowledgement will be ours, and may be lost.
         mutable ClosedFirst: bool
+        /// Bytes arrived that the application, which has released the stream, will never read.
+        mutable HasLostBytes: bool
+        mutable Parting: Parting
         mutable BytesAcknowledged: int64
         mutable BytesReceived: int64
         mutable PacketsSent: int64
@@ -127,6 +146,16 @@ module internal Connection =
         | Dialect.UtpPunch, false -> id + 1us
 
     let sendIdOf dialect incoming id = receiveIdOf dialect (not incoming) id
+
+    /// One for all streams that have not ended.
+    let private noParting =
+        { PeerEnded = false
+          IsAsked = false
+          EnquiresAfter = 0L<us>
+          Repetitions = 0
+          RepeatAt = Time.never
+          QuietAt = 0L<us>
+          IsQuiet = true }
 
     let private start (setup: ConnectionSetup) incoming synNr next receiver =
         let options, now = setup.Options, setup.Now
@@ -171,7 +200,6 @@ module internal Connection =
           AckAt = Time.never
           EchoAt = Time.never
           LossyUntil = now
-          QuietAt = now
           WakeAt = Time.never
           HandshakeTries = 0
           WindowProbes = 0
@@ -190,6 +218,8 @@ module internal Connection =
           ToldFinished = false
           Released = ValueNone
           ClosedFirst = false
+          HasLostBytes = false
+          Parting = noParting
           BytesAcknowledged = 0L
           BytesReceived = 0L
           PacketsSent = 0L

@@ -79,6 +79,7 @@ module internal TraceWords =
     let reason (reason: CloseReason) =
         match reason with
         | CloseReason.Finished -> "Finished"
+        | CloseReason.Released -> "Released"
         | CloseReason.Aborted -> "Aborted"
         | CloseReason.ConnectTimeout -> "ConnectTimeout"
         | CloseReason.Refused -> "Refused"
@@ -106,6 +107,7 @@ module internal TraceWords =
         | Rule.OutOfOrder -> "OutOfOrder"
         | Rule.WindowOverrun -> "WindowOverrun"
         | Rule.BeyondFin -> "BeyondFin"
+        | Rule.DataAfterRelease -> "DataAfterRelease"
         | Rule.UnexpectedPacket -> "UnexpectedPacket"
         | Rule.ResetOutOfRange -> "ResetOutOfRange"
         | Rule.ResetAccepted -> "ResetAccepted"
