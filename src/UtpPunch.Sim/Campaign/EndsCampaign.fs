@@ -2,6 +2,7 @@ namespace UtpPunch.Sim
 
 open System
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Who ends first.
 [<RequireQualifiedAccess>]
@@ -18,7 +19,7 @@ type EndsCase =
     {
         Seed: uint64
         Dialect: Dialect
-        /// Whether both nodes are kept from finding out that the other is of their kind.
+        /// Whether neither node finds out that the other is one of ours.
         Strangers: bool
         /// In thousandths, each way.
         Loss: int
@@ -31,6 +32,8 @@ type EndsCase =
         Outage: Duration
         /// Whether the host of a process that has exited sends ICMP messages.
         Refuses: bool
+        /// How many SYNs are lost: after one no round trip of the handshake is measured, and the third SYN says no hello.
+        LostSyns: int
         /// Drops the n-th datagram that is sent from the first FIN on, counting both sides, if its bit is set.
         Drops: uint64
     }
@@ -62,6 +65,7 @@ module EndsCampaign =
           OutageAfter = 0L<us>
           Outage = 0L<us>
           Refuses = false
+          LostSyns = 0
           Drops = 0UL }
 
     /// A transfer that a seed stands for, at that loss: short ones most of the time.
@@ -91,7 +95,8 @@ module EndsCampaign =
                  | 1 -> EndOrder.Acceptor
                  | 2 -> EndOrder.AtOnce
                  | _ -> EndOrder.HalfClosed(Time.milliseconds (below 20_000 4)))
-            Refuses = below 3 5 = 0 }
+            Refuses = below 3 5 = 0
+            LostSyns = (if below 4 6 = 0 then below 3 7 else 0) }
 
     /// An application that writes what it has and then ends, when it is its turn.
     [<Sealed>]
@@ -124,10 +129,10 @@ module EndsCampaign =
 
     let private isFin (datagram: byte[]) = datagram[0] >>> 4 = byte PacketType.Fin
 
-    /// SYNs that say nothing of extension bits: a foreign tag.
-    let private makeStrange (datagram: byte[]) =
-        if datagram[0] >>> 4 = byte PacketType.Syn && datagram.Length >= 30 then
-            datagram[22] <- 0uy
+    /// Extension bits in front get a tag that is not ours.
+    let private makeStrange (datagram: byte[]) = if datagram.Length >= 30 && datagram[1] = 2uy then datagram[22] <- 0uy
+
+    let private isSyn (datagram: byte[]) = datagram[0] >>> 4 = byte PacketType.Syn
 
     let run (case: EndsCase) : EndsOutcome =
         let options = { NodeOptions.standard with Dialect = case.Dialect }
@@ -137,6 +142,7 @@ module EndsCampaign =
         pair.RefusesWhenGone <- case.Refuses
         let mutable firstFin: Side = Unchecked.defaultof<_>
         let mutable sinceFin = 0
+        let mutable syns = 0
         let mutable outageAt = Time.never
 
         pair.Filter <-
@@ -149,8 +155,10 @@ module EndsCampaign =
                     elif outageAt = Time.never && not (obj.ReferenceEquals(firstFin, side)) then
                         outageAt <- pair.Now + case.OutageAfter
 
+                if isSyn datagram then syns <- syns + 1
+
                 if isNull (box firstFin) then
-                    true
+                    not (isSyn datagram) || syns > case.LostSyns
                 else
                     sinceFin <- sinceFin + 1
                     let isDropped = sinceFin <= 64 && (case.Drops >>> (sinceFin - 1)) &&& 1UL = 1UL

@@ -112,17 +112,24 @@ let private table =
       row [ Open ] [ PacketType.Data ] [ Next ] [ All ] "delivered, writable; STATE"
       row [ WeFinished ] [ PacketType.Data ] [ Next ] [ All ] "delivered, finished, writable; STATE"
       row [ Open; WeFinished ] [ PacketType.Data ] [ Next ] [ Before ] "delivered; STATE"
-      // Nobody reads any more, but the peer need not know.
-      row [ Released ] [ PacketType.Data ] [ Next ] [ All ] "finished, writable; STATE"
-      row [ Released ] [ PacketType.Data ] [ Next ] [ Before ] "STATE"
+      // Nobody will read it: it is not acknowledged, and once everything of ours is, it draws a RESET.
+      row
+          [ Released ]
+          [ PacketType.Data ]
+          [ Next; Ahead ]
+          [ All ]
+          "finished, writable, closed Released; RESET [DataAfterRelease]"
+      row [ Released ] [ PacketType.Data ] [ Next; Ahead ] [ Before ] "[DataAfterRelease]"
 
       row [ Open ] [ PacketType.Fin ] [ Next ] [ All ] "ended, writable; STATE"
+      // A stranger that ended last gets the last acknowledgement several times; over a lossy path less often at first.
       row
-          [ WeFinished; Released ]
+          [ WeFinished ]
           [ PacketType.Fin ]
           [ Next ]
           [ All ]
-          "ended, finished, writable, closed Finished; STATE"
+          "ended, finished, writable, closed Finished; STATE STATE STATE"
+      row [ Released ] [ PacketType.Fin ] [ Next ] [ All ] "ended, finished, writable, closed Finished; STATE STATE STATE"
       row [ Open; WeFinished; Released ] [ PacketType.Fin ] [ Next ] [ Before ] "ended; STATE"
 
       // Here already, or too early: said at once.
