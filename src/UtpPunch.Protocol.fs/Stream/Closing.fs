@@ -6,13 +6,22 @@ module internal Closing =
     /// How long an ended stream acknowledges a repeated FIN (RFC 9293: TIME-WAIT): longer than any peer repeats one.
     let private timeWait = Time.seconds 60
 
-    /// Closes the stream if both directions have ended and the application knows of both.
+    let private fail context reason connection =
+        connection.Phase <- Phase.Dead
+        context.Effects.Add(Effect.Closed(connection.ConnId, reason))
+
+    /// Closes the stream if both directions have ended and the application knows of both, or if ours has and the peer sent bytes that
+    /// the application, which has released the stream, will never read.
     let conclude context connection =
-        if connection.ToldEnded && connection.ToldFinished then
-            context.Effects.Add(Effect.Closed(connection.ConnId, CloseReason.Finished))
-            connection.Phase <- Phase.Lingering
-            connection.ExpiresAt <- context.Now + timeWait
-            Farewell.start context connection
+        if connection.ToldFinished then
+            if connection.ToldEnded then
+                context.Effects.Add(Effect.Closed(connection.ConnId, CloseReason.Finished))
+                connection.Phase <- Phase.Lingering
+                connection.ExpiresAt <- context.Now + timeWait
+                Farewell.start context connection
+            elif connection.HasLostBytes then
+                PacketBuilder.reset context connection
+                fail context CloseReason.Released connection
 
     /// Whether the stream is still open once the application has been told of everything that arrived in this step: what arrived
     /// ahead of the end counts, also when both came in one receive call.
@@ -23,10 +32,6 @@ module internal Closing =
             conclude context connection
 
         connection.Phase = Phase.Open
-
-    let private fail context reason connection =
-        connection.Phase <- Phase.Dead
-        context.Effects.Add(Effect.Closed(connection.ConnId, reason))
 
     /// Closes the stream without a word to the peer.
     let close context reason connection =
@@ -45,7 +50,7 @@ module internal Closing =
             PacketBuilder.reset context connection
             fail context reason connection
 
-    /// Ends a stream that the application has released and that the peer keeps open, or sends to. If everything of ours was
+    /// Ends a stream that the application has released and that the peer keeps open. If everything of ours was
     /// acknowledged, that is a good end for this side.
     let abandon context connection =
         let reason = if connection.ToldFinished then CloseReason.Released else CloseReason.Aborted

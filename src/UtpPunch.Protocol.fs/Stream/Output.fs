@@ -264,11 +264,7 @@ module internal Output =
             Delivery.report context connection
             Closing.conclude context connection
 
-            if connection.Phase = Phase.Open then
-                if connection.HasLostBytes && connection.ToldFinished then
-                    Closing.abandon context connection
-                else
-                    acknowledgeReceived context connection
+            if connection.Phase = Phase.Open then acknowledgeReceived context connection
 
     let private settleLingering context connection =
         if context.Now >= connection.ExpiresAt then
