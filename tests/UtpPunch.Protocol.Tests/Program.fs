@@ -24,6 +24,7 @@ let main args =
           AnyBytes.tests
           Transfers.tests
           Laws.tests
+          AbsorbingLaws.tests
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests
@@ -31,5 +32,6 @@ let main args =
           RendezvousTests.tests
           LegacyStories.tests
           Footprint.tests
-          Tidy.tests ]
+          Tidy.tests
+          Words.tests ]
     |> runTestsWithCLIArgs [] args
