@@ -18,7 +18,7 @@ module internal Commands =
     let abort context (connection: Connection) = Closing.closeWithReset context CloseReason.Aborted connection
 
     /// The application neither reads nor writes any more. What was written is still sent, as long as the peer acknowledges something
-    /// within `timeout`. Bytes that were not consumed, or that still arrive, turn the end into a RESET (RFC 2525, 2.17).
+    /// within `timeout`. Bytes that were not consumed, or that still arrive, turn the end into a RESET (RFC 9293, 3.6.1: SHLD-3).
     let release context timeout (connection: Connection) =
         match connection.State with
         | StreamState.SynSent

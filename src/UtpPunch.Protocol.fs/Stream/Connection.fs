@@ -44,11 +44,7 @@ module internal Connection =
           Activity = { HeardAt = now; SentAt = now; ProgressAt = now }
           Acks = { LossyUntil = now; Pending = 0; Advertised = options.ReceiveBuffer; Immediate = false }
           Sums = Unchecked.defaultof<Sums>
-          Closing =
-            { ReleaseTimeout = ValueNone
-              Parting = Parting.None
-              ActiveClose = false
-              HasLostBytes = false }
+          Closing = { ReleaseTimeout = ValueNone; Parting = Parting.None; ActiveClose = false; HasLostBytes = false }
           Counters = Unchecked.defaultof<Counters>
           IdleTimeout = options.IdleTimeout
           WakeAt = Time.never

@@ -87,12 +87,11 @@ module internal Farewell =
     let start context (connection: Connection) =
         if isUnconfirmed connection then
             connection.Closing.Parting <-
-                { connection.Closing.Parting with
-                    QuietAt = context.Now + wait connection
-                    IsQuiet = false }
+                { connection.Closing.Parting with QuietAt = context.Now + wait connection; IsQuiet = false }
 
             // An acknowledgement of the FIN was sent before, unless it is due now. One of our own nodes is asked at once.
-            connection.Timers.Echo <- context.Now + (if connection.Sizes.KnowsProbes then 0L<us> else interval connection)
+            connection.Timers.Echo <-
+                context.Now + (if connection.Sizes.KnowsProbes then 0L<us> else interval connection)
 
     /// The peer says that both directions have ended there as well.
     let receive context (packet: inref<Packet>) (connection: Connection) =
@@ -128,17 +127,11 @@ module internal Farewell =
             answer context connection
 
             connection.Closing.Parting <-
-                { parting with
-                    IsAsked = false
-                    QuietAt = context.Now + courtesy connection
-                    IsQuiet = false }
+                { parting with IsAsked = false; QuietAt = context.Now + courtesy connection; IsQuiet = false }
         elif connection.Acks.Immediate && isUnconfirmed connection then
             // The FIN has come, perhaps again: then no acknowledgement of it has arrived.
             connection.Closing.Parting <-
-                { parting with
-                    Repetitions = 0
-                    QuietAt = context.Now + wait connection
-                    IsQuiet = false }
+                { parting with Repetitions = 0; QuietAt = context.Now + wait connection; IsQuiet = false }
 
             enquire context connection
         elif connection.Acks.Immediate then

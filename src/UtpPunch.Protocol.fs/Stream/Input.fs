@@ -79,7 +79,7 @@ module internal Input =
                 connection.Sums.Congested <- true
                 PacketBuilder.note context Rule.FastRetransmit connection
 
-    /// Bytes that will not be read are neither taken nor acknowledged; a RESET follows once ours are (RFC 9293, 3.10.4).
+    /// Bytes that will not be read are neither taken nor acknowledged; a RESET follows once ours are (RFC 9293, 3.6.1: SHLD-3).
     let private isUnwanted (packet: inref<Packet>) (connection: Connection) =
         connection.Closing.ReleaseTimeout.IsSome
         && not packet.Payload.IsEmpty

@@ -204,10 +204,8 @@ module EndsCampaign =
                 doneAt <- pair.Now
                 before <- pair.A.Sent + pair.B.Sent
 
-            if pair.A.IsGone && pair.B.IsGone || pair.Now > limit then
-                isOver <- true
-            elif not (pair.AdvanceUntil dueAt) then
-                isOver <- true
+            if pair.A.IsGone && pair.B.IsGone || pair.Now > limit then isOver <- true
+            elif not (pair.AdvanceUntil dueAt) then isOver <- true
 
         let trouble (name: string) (side: Side) (application: Application) =
             if isNull application.Stream then

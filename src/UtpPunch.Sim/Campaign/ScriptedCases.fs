@@ -322,8 +322,7 @@ module ScriptedCases =
                 let case = EndsCampaign.drawn loss (Keyed.mix (uint64 seed))
                 let outcome = EndsCampaign.run case
 
-                if outcome.Trouble <> "" then
-                    fail "L10" $"{outcome.Trouble}%A{case}"
+                if outcome.Trouble <> "" then fail "L10" $"{outcome.Trouble}%A{case}"
 
                 if loss = 0 && case.LostSyns = 0 && outcome.LastExit > 4L * case.RoundTrip + Time.milliseconds 100 then
                     fail "L10" $"it takes {int64 outcome.LastExit} us until both have exited: %A{case}"
@@ -343,7 +342,9 @@ module ScriptedCases =
         if peer.Closed.IsSome then
             fail "S25" "a released stream is reset before what was written has arrived"
 
-        if peer.Heard.Exists(fun packet -> packet.Header.Type = PacketType.State && packet.Header.AckNr = peer.Next) then
+        if
+            peer.Heard.Exists(fun packet -> packet.Header.Type = PacketType.State && packet.Header.AckNr = peer.Next)
+        then
             fail "S25" "bytes that nobody reads are acknowledged"
 
         peer.Acknowledge 2

@@ -12,7 +12,8 @@ open UtpPunch.Protocol.Tests.Closing
 let private isState = isType PacketType.State
 
 let private released =
-    [ test "what was written before the application let go still arrives, and the peer learns that nobody reads what it writes" {
+    [ test
+          "what was written before the application let go still arrives, and the peer learns that nobody reads what it writes" {
           let options = bep29 (fun options -> { options with ReceiveBuffer = 10_000 })
           let pair = pairOf options Link.perfect
           let struct (a, b) = connected pair
@@ -134,8 +135,7 @@ let private released =
 let private isKind kind (datagram: byte[]) =
     let mutable packet = Unchecked.defaultof<Packet>
 
-    Packet.decode (Bytes datagram) &packet = Malformed.None
-    && ExtensionBits.kindOf packet.Bits = kind
+    Packet.decode (Bytes datagram) &packet = Malformed.None && ExtensionBits.kindOf packet.Bits = kind
 
 let private isEnquiry = isKind ExtensionBits.Kind.Enquiry
 let private isFarewell = isKind ExtensionBits.Kind.Farewell
@@ -156,7 +156,8 @@ let private part (pair: Pair) drops =
     struct (pair.A.Sent + pair.B.Sent - before, pair.Now - start)
 
 let private parting =
-    [ test "on a clean path the one who ended first may exit a round trip after the other's end, at the price of one packet" {
+    [ test
+          "on a clean path the one who ended first may exit a round trip after the other's end, at the price of one packet" {
           let struct (packets, took) = part (calmPair ()) ignore
           Expect.equal packets 3 "the FIN, its acknowledgement, which enquires, and the farewell"
           Expect.isLessThanOrEqual took (Time.milliseconds 65) "when both may exit"
@@ -164,8 +165,7 @@ let private parting =
       test "a lost farewell is asked for again, and given again" {
           let pair = calmPair ()
 
-          let struct (_, took) =
-              part pair (fun pair -> dropFirst 1 pair.B isFarewell pair)
+          let struct (_, took) = part pair (fun pair -> dropFirst 1 pair.B isFarewell pair)
 
           Expect.isLessThanOrEqual took (Time.milliseconds 200) "when both may exit"
       }
@@ -173,7 +173,11 @@ let private parting =
           let pair = calmPair ()
           let struct (_, took) = part pair (fun pair -> dropFirst 1_000 pair.B isFarewell pair)
           Expect.isGreaterThan took (Time.seconds 8) "when both may exit"
-          Expect.isLessThanOrEqual took (Time.milliseconds 10_000) "when both may exit, the one that answers some time after the last enquiry"
+
+          Expect.isLessThanOrEqual
+              took
+              (Time.milliseconds 10_000)
+              "when both may exit, the one that answers some time after the last enquiry"
       }
       test "a stranger gets the last acknowledgement seven times within a few round trips, and a RESET ends the wait" {
           let struct (puppet, peer) = accepted ()

@@ -242,7 +242,12 @@ let packets =
           "ended, finished, writable, closed Finished; STATE STATE STATE"
       |> leads TimeWait
       row [ WeFinished; Released ] [ PacketType.Fin ] [ Next ] [ Before ] "ended; STATE" |> leads LastAck
-      row [ WeFinishedAcknowledged ] [ PacketType.Fin ] [ Next ] wellAcknowledged "ended, closed Finished; STATE"
+      row
+          [ WeFinishedAcknowledged ]
+          [ PacketType.Fin ]
+          [ Next ]
+          wellAcknowledged
+          "ended, closed Finished; STATE STATE STATE"
       |> leads TimeWait
 
       // Here already, or too early: acknowledged at once.

@@ -46,10 +46,7 @@ let private campaigns =
 let private among = 8
 
 let private orders =
-    [ EndOrder.Dialler
-      EndOrder.Acceptor
-      EndOrder.AtOnce
-      EndOrder.HalfClosed(Time.seconds 10) ]
+    [ EndOrder.Dialler; EndOrder.Acceptor; EndOrder.AtOnce; EndOrder.HalfClosed(Time.seconds 10) ]
 
 let private everyLoss =
     [ for name, change in kinds do
