@@ -18,6 +18,7 @@ let main args =
           Tails.tests
           Noise.tests
           Closing.tests
+          Parting.tests
           Hostile.tests
           RandomPeer.tests
           AnyBytes.tests

@@ -159,7 +159,8 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
 
     /// <summary>Closes the node as <see cref="CloseAsync"/> does, within <see cref="UtpNodeOptions.ShutdownTimeout"/>. Never
     /// throws.</summary>
-    public ValueTask DisposeAsync() => CloseAsync(_settings.ShutdownTimeout);
+    public async ValueTask DisposeAsync() =>
+        await _engine.Close(_settings.ShutdownTimeout, awaitsFarewell: _settings.ShutdownTimeout != TimeSpan.Zero).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     /// <summary>
     /// Closes the node at once: streams that are left are reset. Returns when the socket is closed, which takes no longer than the step

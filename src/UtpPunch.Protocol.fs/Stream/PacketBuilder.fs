@@ -49,11 +49,13 @@ module internal PacketBuilder =
     let private ordinary context packetType seqNr (connection: Connection) =
         header context packetType connection.Ids.Send seqNr (Receiver.ackNr connection.Receiver) connection
 
-    let state context (connection: Connection) =
+    let stateWith bits context (connection: Connection) =
         let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
         let sack = Receiver.sack connection.Receiver
-        acknowledging context (Train(header, sack, 0UL, Owned.Empty, 0, false)) connection
+        acknowledging context (Train(header, sack, bits, Owned.Empty, 0, false)) connection
         connection.Acks.Immediate <- false
+
+    let state context connection = stateWith 0UL context connection
 
     let syn context (connection: Connection) =
         let id =

@@ -20,7 +20,9 @@ type Event =
     | Consumed of connId: ConnId * count: int
     /// Nothing more will be written.
     | Finish of connId: ConnId
-    /// The application is gone: finish, throw away what still arrives, and abort after `timeout` without progress.
+    /// The application is gone: finish, and abort after `timeout` without progress. Bytes that were not consumed, or that still arrive,
+    /// draw a RESET once everything of ours was acknowledged. 0: the process is about to exit; then the stream waits for the
+    /// acknowledgement of everything of ours, and from there on a few round trips for the peer's end.
     | Release of connId: ConnId * timeout: Duration
     /// Reset the stream now.
     | Abort of connId: ConnId
