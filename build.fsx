@@ -2,7 +2,9 @@
 // every target sets up what it needs, on a fresh clone as well, and skips what is there already.
 
 #load "tests/mutants/Mutants.fs"
+#load "tests/mutants/Copies.fs"
 #load "tests/mutants/Hunting.fs"
+#load "tests/mutants/TestHunting.fs"
 
 open System
 open System.Diagnostics
@@ -21,9 +23,11 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
                     --seconds S (2) say how much, --json FILE and --markdown FILE write what came of it
   natlab            build the tool and run it behind all pairs of ten kinds of NAT that the kernel plays, as root on Linux;
                     arguments go to it, --help lists them
-  mutants [MUTANT…] put each bug of tests/mutants, or those with these numbers or names, into a copy of the core and let the
-                    simulator hunt it; a mutant that survives fails. --runs N (200) and --seed N (1) say how long and
-                    where, --markdown FILE writes the table
+  mutants [MUTANT…] put the bugs of tests/mutants, or those with these numbers or names, into a copy of the core and let the
+                    simulator and the tests find them; a mutant that survives fails. --runs N (200) and --seed N (1) say
+                    how long and where the simulator looks, --markdown FILE writes the table
+  mutants net [MUTANT…]
+                    the same for the bugs of the shell (tests/mutants/net), which its tests must find
   format            format all F# and C#
   pack              make the NuGet package, into artifacts/
   help              print this
@@ -266,28 +270,47 @@ let mutants (arguments: string list) =
     let rec parse arguments options names =
         match arguments with
         | "--runs" | "--seed" | "--markdown" as key :: value :: rest -> parse rest (Map.add key value options) names
-        | name :: rest when not (name.StartsWith "--") -> parse rest options (name :: names)
+        | name :: rest when not (name.StartsWith "--") -> parse rest options (names @ [ name ])
         | [] -> options, names
         | key :: _ -> failed $"{key} is no option of mutants, or has no value."
 
     let options, names = parse arguments Map.empty []
     let option key preset = Map.tryFind key options |> Option.defaultValue preset
-    // All are built, whoever is hunted, so that the next hunt need not build.
-    let all = Mutants.readAll "."
-    let meant = Mutants.choose names all
-    Hunting.writeSources all
-    restorePackages ()
-    build Hunting.project
 
-    let hunted = Hunting.huntAll (option "--seed" "1") (option "--runs" "200") meant
-    let table = Hunting.table hunted
+    let isOfShell, names = List.tryHead names = Some "net", List.filter ((<>) "net") names
+    let all = Mutants.readAll "."
+
+    let ofTests, ofSimulator =
+        all
+        |> List.filter (fun mutant -> mutant.IsOfShell = isOfShell)
+        |> Mutants.choose names
+        |> List.partition _.IsForTests
+
+    // All mutants are built, whichever are hunted, so that the next hunt need not build.
+    let projects = if isOfShell then [ TestHunting.netRunner ] else [ Hunting.runner; TestHunting.protocolTests ]
+    Copies.write all projects
+    restorePackages ()
+
+    for project in projects do
+        build (Copies.copyOf project)
+
+    let hunted =
+        if ofSimulator.IsEmpty then [||] else Hunting.huntAll (option "--seed" "1") (option "--runs" "200") ofSimulator
+
+    let fates = TestHunting.huntAll ofTests
+
+    let table =
+        [ if hunted.Length > 0 then Hunting.table hunted
+          if not fates.IsEmpty then TestHunting.table fates ]
+        |> String.concat "\n"
+
     printfn "\n%s" table
     Map.tryFind "--markdown" options |> Option.iter (fun file -> File.WriteAllText(file, table))
 
-    if Array.forall (fun (_, (fate: Hunting.Fate voption, _)) -> fate.IsSome) hunted then
-        0
-    else
-        1
+    let areAllKilled =
+        hunted |> Array.forall (fun (_, (fate, _)) -> fate.IsSome) && TestHunting.areAllKilled fates
+
+    if areAllKilled then 0 else 1
 
 // The other targets
 

@@ -18,9 +18,11 @@ let main args =
           Tails.tests
           Noise.tests
           Closing.tests
+          LongLives.tests
           Hostile.tests
           RandomPeer.tests
           AnyBytes.tests
+          Forgeries.tests
           Transfers.tests
           Laws.tests
           StunTests.tests
