@@ -7,6 +7,7 @@
 ///     killer: the properties of the simulation that ought to notice
 ///     test: instead, the claim of the test that must fail; there may be several such lines
 ///     precedent: who had this bug
+///     over: optional; the transport over which a mutant of the shell can be seen, `linux` or `managed`, if not over both
 ///     note: optional; what a reader of the table ought to know
 ///
 ///     @ src/UtpPunch.Protocol.fs/Stream/Receive/Receiver.fs
@@ -41,6 +42,7 @@ type Mutant =
         Killers: string list
         IsForTests: bool
         Precedent: string
+        Over: string
         Note: string
         Edits: Edit list
         IsOfShell: bool
@@ -99,6 +101,7 @@ let private read isOfShell (path: string) =
           Killers = if tests.IsEmpty then values "killer" else tests
           IsForTests = not tests.IsEmpty
           Precedent = value "precedent"
+          Over = value "over"
           Note = value "note"
           Edits = edits lines
           IsOfShell = isOfShell }

@@ -29,13 +29,10 @@ let private limit = TimeSpan.FromSeconds 30.0
 // Without a mutant.
 let private longestTest = 10.0
 
-// What belongs to one transport is hunted over that one only. The core has none.
+// The core has none.
 let private transportsOf (mutant: Mutants.Mutant) =
-    let files = mutant.Edits |> List.map _.File
-
     if not mutant.IsOfShell then [ "none" ]
-    elif files |> List.exists _.Contains("/Linux/") then [ "linux" ]
-    elif files |> List.exists _.Contains("ManagedTransport") then [ "managed" ]
+    elif mutant.Over <> "" then [ mutant.Over ]
     else [ "linux"; "managed" ]
     |> List.filter (fun transport -> transport <> "linux" || OperatingSystem.IsLinux())
 

@@ -92,7 +92,11 @@ public static class OthersServe
 
     private const int Much = 1_000_000;
 
-    private static void SmallBuffers(UtpNodeOptions options) => options.SendBufferSize = options.ReceiveBufferSize = 64 * 1024;
+    private static void SmallBuffers(UtpNodeOptions options)
+    {
+        options.SendBufferSize = options.ReceiveBufferSize = 64 * 1024;
+        options.LingerTimeout = TimeSpan.FromMinutes(1); // The end of it would wake a writer, too.
+    }
 
     /// <summary>A thread that waits for another stream of the client, and so serves the client; and that stream.</summary>
     private static async Task<(Task Serving, UtpStream Stream)> ServeAsync(Pair pair)

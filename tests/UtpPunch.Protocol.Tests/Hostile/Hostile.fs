@@ -87,8 +87,8 @@ let private floods =
           let options = pair.B.Options
           let mutable injected = 0
           let mutable syns = 0
+          let mutable strays = 0
           let mutable received = 0
-          let start = pair.Now
 
           pair.Watch <-
               Action<_, _, _>(fun side events effects ->
@@ -106,8 +106,11 @@ let private floods =
                   let datagram = forger.Next()
                   let mutable packet = Unchecked.defaultof<Packet>
 
-                  if Packet.decode (Bytes datagram) &packet = Malformed.None && packet.Header.Type = PacketType.Syn then
-                      syns <- syns + 1
+                  if Packet.decode (Bytes datagram) &packet = Malformed.None then
+                      match packet.Header.Type with
+                      | PacketType.Syn -> syns <- syns + 1
+                      | PacketType.Reset -> ()
+                      | _ -> strays <- strays + 1
 
                   pair.Inject(pair.B, forger.Source(), datagram)
                   injected <- injected + 1
@@ -117,10 +120,11 @@ let private floods =
 
           wait (Time.milliseconds 20) pair
           Expect.isGreaterThan received 99_000 "datagrams that were looked at"
-          // A burst of 64 RESETs and a hundred a second; three SYN-ACKs to a SYN that nothing confirms.
-          let allowed = 64 + int (int64 (pair.Now - start) / 10_000L)
-          Expect.isLessThanOrEqual pair.B.Resets allowed "RESETs"
-          Expect.isGreaterThan pair.B.Resets (allowed / 2) "RESETs: strangers are answered as long as the rate allows"
+          // One RESET to a stray packet, as far as the rate allows, and three SYN-ACKs to a SYN that nothing confirms. A few strays meet
+          // a half-open stream by chance.
+          let strayAnswers = pair.B.Resets + pair.B.Count Rule.ResetSuppressed
+          Expect.isLessThanOrEqual strayAnswers strays "RESETs"
+          Expect.isGreaterThan strayAnswers (strays * 9 / 10) "RESETs: strangers are told"
           Expect.isLessThanOrEqual (pair.B.Sent - pair.B.Resets) (3 * syns) "answers to SYNs"
           Expect.isGreaterThan (pair.B.Sent - pair.B.Resets) 100 "answers to SYNs"
 
