@@ -25,6 +25,7 @@ let main args =
           Forgeries.tests
           Transfers.tests
           Laws.tests
+          AbsorbingLaws.tests
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests
