@@ -57,7 +57,8 @@ let private ending isInTime (limit: TimeSpan) (exitCode: int) =
 
 /// Runs tests of the shell in one process: what became of each, and how else the process ended.
 let private runNet number transport limit (claims: string list) =
-    let variables = [ Mutants.variable, number; "UTP_TRANSPORT", transport ]
+    // So long, in seconds, a test waits for what does not come.
+    let variables = [ Mutants.variable, number; "UTP_TRANSPORT", transport; "UTP_TEST_WAIT", "8" ]
     let lines, isInTime, exitCode = runProcess variables limit netRunner "NetRunner" claims
 
     let results =
