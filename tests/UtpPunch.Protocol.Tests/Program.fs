@@ -33,5 +33,6 @@ let main args =
           RendezvousTests.tests
           LegacyStories.tests
           Footprint.tests
-          Tidy.tests ]
+          Tidy.tests
+          Words.tests ]
     |> runTestsWithCLIArgs [] args
