@@ -95,14 +95,22 @@ let mutants (arguments: string list) =
         |> List.partition _.IsForTests
 
     // All mutants are built, whichever are hunted, so that the next hunt need not build.
-    let projects = if isOfShell then [ TestHunting.netRunner ] else [ Hunting.runner; TestHunting.protocolTests ]
+    let projects =
+        if isOfShell then
+            [ TestHunting.netRunner ]
+        else
+            [ Hunting.runner; TestHunting.protocolTests ]
+
     Copies.write all projects
 
     for project in projects do
         build (Copies.copyOf project)
 
     let hunted =
-        if ofSimulator.IsEmpty then [||] else Hunting.huntAll (option "--seed" "1") (option "--runs" "200") ofSimulator
+        if ofSimulator.IsEmpty then
+            [||]
+        else
+            Hunting.huntAll (option "--seed" "1") (option "--runs" "200") ofSimulator
 
     let fates = TestHunting.huntAll ofTests
 

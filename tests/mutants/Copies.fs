@@ -66,7 +66,9 @@ let write mutants projects =
 
         // Sources that lie elsewhere, and that no other project holds.
         for m in Regex.Matches(files |> Array.find isProject |> File.ReadAllText, "Compile Include=\"(\\.\\.[^\"]+)\"") do
-            let path = Path.GetRelativePath(Directory.GetCurrentDirectory(), Path.Combine(folder, m.Groups[1].Value))
+            let path =
+                Path.GetRelativePath(Directory.GetCurrentDirectory(), Path.Combine(folder, m.Groups[1].Value))
+
             store path (File.ReadAllText path)
 
         // A file that is gone would be compiled in a project of C#.

@@ -127,7 +127,10 @@ let readAll (root: string) =
 /// Those with one of these numbers, or one of these texts in their names; all of them for none.
 let choose (names: string list) (mutants: Mutant list) =
     let isMeant (mutant: Mutant) (name: string) =
-        mutant.Number = name || mutant.Name.Contains(name, StringComparison.OrdinalIgnoreCase)
+        if Char.IsDigit name[0] then
+            mutant.Number = name
+        else
+            mutant.Name.Contains(name, StringComparison.OrdinalIgnoreCase)
 
     for name in names do
         if not (List.exists (fun mutant -> isMeant mutant name) mutants) then
@@ -197,8 +200,7 @@ let private placedAt column (lines: string list) =
 /// `(if active then NEW else OLD)` for all edits of one place. Over several lines everything keeps its shape, further right.
 let private switchInFSharp column (old: string) (places: Place list) =
     if not (old.Contains '\n') && places |> List.forall (fun place -> place.Edit.New.Length = 1) then
-        let branches =
-            [ for place in places -> $"if {condition place} then ({place.Edit.New.Head.Trim()})" ]
+        let branches = [ for place in places -> $"if {condition place} then ({place.Edit.New.Head.Trim()})" ]
 
         let branches = String.concat " el" branches
         $"({branches} else ({old}))"

@@ -48,7 +48,10 @@ let private runProcess (variables: (string * string) list) (limit: TimeSpan) pro
     let output = running.StandardOutput.ReadToEndAsync()
     let isInTime = running.WaitForExit limit
     if not isInTime then running.Kill(entireProcessTree = true)
-    output.Result.Split '\n' |> Array.map (fun line -> line.TrimEnd '\r'), isInTime, (if isInTime then running.ExitCode else -1)
+
+    output.Result.Split '\n' |> Array.map (fun line -> line.TrimEnd '\r'),
+    isInTime,
+    (if isInTime then running.ExitCode else -1)
 
 let private ending isInTime (limit: TimeSpan) (exitCode: int) =
     if not isInTime then $"no end within {limit.TotalSeconds:F0} s"
@@ -90,7 +93,10 @@ let private runProtocol number (limit: TimeSpan) (claims: string list) =
     List.map one claims, ""
 
 let private run number transport limit claims =
-    if transport = "none" then runProtocol number limit claims else runNet number transport limit claims
+    if transport = "none" then
+        runProtocol number limit claims
+    else
+        runNet number transport limit claims
 
 let private hunt (mutant: Mutants.Mutant) transport =
     let lines, ending = run mutant.Number transport limit mutant.Killers

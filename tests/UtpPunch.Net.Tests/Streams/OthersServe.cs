@@ -109,11 +109,11 @@ public static class OthersServe
         return (serving, other);
     }
 
-    /// <summary>A write of more than there is room for, once the buffers are full.</summary>
+    /// <summary>A write of more than there is room for, once the buffers are full and nothing is in flight whose acknowledgement would wake it.</summary>
     private static async Task<Task> WriteAsync(Pair pair)
     {
         var writing = Start(() => pair.Near.Write(new byte[Much]));
-        await pair.Near.UntilSentAsync(60_000);
+        await Waiting.UntilAsync(() => pair.Near.GetStatistics() is { BytesAcknowledged: > 60_000, BytesInFlight: 0 });
         return writing;
     }
 

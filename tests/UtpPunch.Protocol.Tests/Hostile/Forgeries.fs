@@ -12,7 +12,8 @@ let private server = Endpoint.ofIPv4 0x0A000001u 3000us
 let private peer = Endpoint.ofIPv4 0x0A000002u 4000us
 
 /// Eight addresses: an offer of three blocks of ChaCha20.
-let private hosts = Array.init 8 (fun index -> Endpoint.ofIPv4 (0xC0A80001u + uint32 index) (uint16 (5000 + index)))
+let private hosts =
+    Array.init 8 (fun index -> Endpoint.ofIPv4 (0xC0A80001u + uint32 index) (uint16 (5000 + index)))
 
 let private plan =
     { Server = server
@@ -47,8 +48,7 @@ let private registered () =
     let own = Endpoint.ofIPv4 0x0A000009u 9000us
 
     let challenge =
-        Array.concat
-            [ "UPN1"B; [| 0x81uy |]; knock[5..12]; knock[61..61]; Array.create 16 7uy; written own; [| 0uy |] ]
+        Array.concat [ "UPN1"B; [| 0x81uy |]; knock[5..12]; knock[61..61]; Array.create 16 7uy; written own; [| 0uy |] ]
 
     let struct (node, effects) = receive 1L<us> server challenge node
     struct (node, List.exactlyOne (sentTo server effects))
@@ -67,7 +67,13 @@ let private introduction = Array.init 16 (fun index -> byte (100 + index))
 
 let private offerText =
     Array.concat
-        [ "UPN1"B; [| 1uy |]; peerNonce; [| 0uy; 1uy; 0uy; 0uy |]; written peer; [| byte hosts.Length |]; Array.collect written hosts ]
+        [ "UPN1"B
+          [| 1uy |]
+          peerNonce
+          [| 0uy; 1uy; 0uy; 0uy |]
+          written peer
+          [| byte hosts.Length |]
+          Array.collect written hosts ]
 
 let private introduce registration (offer: byte[]) =
     Array.concat
@@ -211,13 +217,18 @@ let private packets =
       test "a packet under the key of another introduction does nothing" {
           let struct (node, _, _) = introduced ()
           let other = Secret.punchKey room introduction peerNonce peerNonce
-          let struct (_, effects) = receive (Time.milliseconds 2) peer (Secret.probe other 0 false 1u 0u (written peer)) node
+
+          let struct (_, effects) =
+              receive (Time.milliseconds 2) peer (Secret.probe other 0 false 1u 0u (written peer)) node
+
           Expect.isFalse (hasEffect effects) "of another key"
       } ]
 
 let private cookies =
     [ test "a cookie with any one byte changed neither registers nor removes a client" {
-          let struct (it, server) = Guest.knock 0L<us> (Guest.guest 1 5) (Rendezvous.create Guest.options Guest.seed 0L<us>)
+          let struct (it, server) =
+              Guest.knock 0L<us> (Guest.guest 1 5) (Rendezvous.create Guest.options Guest.seed 0L<us>)
+
           let struct (waiting, _) = Guest.say 0L<us> (Guest.register it) it server
           Expect.equal (Rendezvous.statistics waiting).Waiting 1 "the whole cookie registers"
 

@@ -209,7 +209,11 @@ let private abruptly =
           for index in 0..9_999 do
               peer.Data(index, [||]) |> ignore
 
-          Expect.equal (puppet.Fresh().Length) 63 "RESETs at one instant: what the first answer has left of a burst of 64"
+          Expect.equal
+              (puppet.Fresh().Length)
+              63
+              "RESETs at one instant: what the first answer has left of a burst of 64"
+
           puppet.Wait(Time.seconds 1)
 
           for index in 0..9_999 do

@@ -12,7 +12,10 @@ open UtpPunch.Protocol.Tests.Story
 let private outage (duration: Duration) (pair: Pair) (a: StreamView) (b: StreamView) =
     let until = pair.Now + duration
     let side = pair.A
-    pair.Filter <- fun from datagram -> from.Name <> side.Name || pair.Now >= until || not (isType PacketType.Data datagram)
+
+    pair.Filter <-
+        fun from datagram -> from.Name <> side.Name || pair.Now >= until || not (isType PacketType.Data datagram)
+
     let before = b.Received.Count
     write pair side a (content 5_000)
     run (Time.seconds 80) pair "the chunk arrives" (fun () -> b.Received.Count = before + 5_000)
@@ -122,7 +125,8 @@ let private churn =
       } ]
 
 let private unlistening =
-    [ test "when a node stops to listen, streams that wait to be accepted and half-open ones are reset, and accepted ones stay open" {
+    [ test
+          "when a node stops to listen, streams that wait to be accepted and half-open ones are reset, and accepted ones stay open" {
           let struct (puppet, peer) = accepted ()
 
           let dial id address confirms =
@@ -141,7 +145,11 @@ let private unlistening =
 
           let resetUntaken = resets |> Array.filter (fun seen -> seen.Remote.Equals untaken)
           Expect.hasLength resetUntaken 1 "the stream that waits is reset"
-          Expect.isFalse (resets |> Array.exists (fun seen -> seen.Remote.Equals here)) "the stream that was taken is not"
+
+          Expect.isFalse
+              (resets |> Array.exists (fun seen -> seen.Remote.Equals here))
+              "the stream that was taken is not"
+
           let left = Node.statistics puppet.Node
           Expect.equal (left.Incoming, left.HalfOpen) (1, 0) "streams that are left"
           ignore halfOpen

@@ -67,7 +67,8 @@ let seal (room: byte[]) (nonce: byte[]) (text: byte[]) =
 let unseal (room: byte[]) (box': byte[]) =
     let body = box'[.. box'.Length - 17]
 
-    if guarded room "UtpPunch offer" body <> box' then failwith "The code is not that of the room."
+    if guarded room "UtpPunch offer" body <> box' then
+        failwith "The code is not that of the room."
 
     chacha20 (labelled room "UtpPunch seal" []) 0 body[..11] body[12..]
 
