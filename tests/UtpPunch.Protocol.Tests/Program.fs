@@ -19,9 +19,11 @@ let main args =
           Noise.tests
           Closing.tests
           Parting.tests
+          LongLives.tests
           Hostile.tests
           RandomPeer.tests
           AnyBytes.tests
+          Forgeries.tests
           Transfers.tests
           Laws.tests
           AbsorbingLaws.tests

@@ -69,7 +69,7 @@ public static class Listening
         server.Dispose();
     }
 
-    [Fact("disposing a listener ends its accepts, resets streams that nobody took, and keeps those that were taken")]
+    [Fact("disposing a listener ends its accepts, resets streams that were not taken, and keeps those that were")]
     public static async Task DisposedListener()
     {
         await using var pair = await Pair.OpenAsync();
@@ -153,7 +153,7 @@ public static class Listening
         server.Dispose();
     }
 
-    [Fact("a filter decides who may come in; one that throws lets nobody in")]
+    [Fact("a filter decides which peers may connect; one that throws admits none")]
     public static async Task Filter()
     {
         await using var server = await Pair.BindAsync();
