@@ -23,6 +23,7 @@ let main args =
           AnyBytes.tests
           Transfers.tests
           Laws.tests
+          SocketNumberTests.tests
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests

@@ -52,9 +52,14 @@ internal interface IDatagramTransport : IDisposable
     /// it has.</summary>
     SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram, int hops = 0);
 
-    /// <summary>Opens so many more sockets, which <see cref="Endpoint.Via"/> counts from 1 on. As many as the system gives.</summary>
-    void OpenSockets(int count);
+    /// <summary>Opens more sockets, or as many of them as the system permits.</summary>
+    /// <param name="first">The <see cref="Endpoint.Via"/> of the first one; those of the others follow.</param>
+    /// <param name="count">How many.</param>
+    void OpenSockets(int first, int count);
 
-    /// <summary>Closes all of them but one; 0 for none.</summary>
-    void CloseSockets(int keep);
+    /// <summary>Closes sockets that <see cref="OpenSockets"/> has opened.</summary>
+    /// <param name="first">The <see cref="Endpoint.Via"/> of the first one.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="keep">The <see cref="Endpoint.Via"/> of one that stays open, and that streams may use from now on; 0 for none.</param>
+    void CloseSockets(int first, int count, int keep);
 }

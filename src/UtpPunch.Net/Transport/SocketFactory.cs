@@ -27,6 +27,15 @@ internal static class SocketFactory
         }
     }
 
+    /// <summary>Gives a socket buffers of the same size as those of another one.</summary>
+    public static void CopyBufferSizes(Socket from, Socket to)
+    {
+        // socket(7): "The kernel doubles this value … when it is set … and this doubled value is returned".
+        var factor = OperatingSystem.IsLinux() ? 2 : 1;
+        Try(() => to.ReceiveBufferSize = from.ReceiveBufferSize / factor);
+        Try(() => to.SendBufferSize = from.SendBufferSize / factor);
+    }
+
     private static Socket BindTo(IPEndPoint local, int receiveBuffer, int sendBuffer)
     {
         var socket = new Socket(local.AddressFamily, SocketType.Dgram, ProtocolType.Udp);

@@ -253,8 +253,14 @@ module TraceText =
                 line
                     "datagram"
                     [| Fields.text "to" (endpoint remote); Fields.count "hops" (int64 hops); "raw=" + hex datagram |]
-            | Effect.OpenSockets count -> line "sockets" [| Fields.count "open" (int64 count) |]
-            | Effect.CloseSockets keep -> line "sockets" [| Fields.count "keep" (int64 keep) |]
+            | Effect.OpenSockets(first, count) ->
+                line "sockets" [| Fields.count "first" (int64 first); Fields.count "open" (int64 count) |]
+            | Effect.CloseSockets(first, count, keep) ->
+                line
+                    "sockets"
+                    [| Fields.count "first" (int64 first)
+                       Fields.count "close" (int64 count)
+                       Fields.count "keep" (int64 keep) |]
             | Effect.Registered(taskId, observed, mapping) ->
                 line
                     "registered"

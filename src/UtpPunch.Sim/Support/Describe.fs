@@ -50,8 +50,8 @@ module Describe =
         | Effect.Closed(connId, reason) -> $"closed {connId} {Names.reason reason}"
         | Effect.Foreign(from, datagram) -> $"foreign {endpoint from} {bytes datagram.Span}"
         | Effect.SendDatagram(remote, datagram, hops) -> $"datagram {endpoint remote} hops={hops} {bytes datagram.Span}"
-        | Effect.OpenSockets count -> $"sockets open={count}"
-        | Effect.CloseSockets keep -> $"sockets keep={keep}"
+        | Effect.OpenSockets(first, count) -> $"sockets first={first} open={count}"
+        | Effect.CloseSockets(first, count, keep) -> $"sockets first={first} close={count} keep={keep}"
         | Effect.Registered(taskId, observed, mapping) -> $"registered {taskId} {endpoint observed} {mapping}"
         | Effect.Introduced(taskId, peer) -> $"introduced {taskId} {endpoint peer}"
         | Effect.Punched(taskId, report) ->

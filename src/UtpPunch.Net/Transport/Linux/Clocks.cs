@@ -8,7 +8,7 @@ internal readonly record struct Clocks(long Monotonic, long Wall)
     public static unsafe Clocks Read()
     {
         Libc.Timespec wall;
-        Libc.GetTime(Libc.CLOCK_REALTIME, &wall);
+        _ = Libc.GetTime(Libc.CLOCK_REALTIME, &wall);
         return new Clocks(Clock.Now, wall.Microseconds);
     }
 
