@@ -149,14 +149,15 @@ module internal Input =
                 if packet.Bits <> 0UL && connection.Phase = Phase.Open then
                     MtuProbing.receive context &packet connection
 
-                // Its SYN-ACK again: it has not heard from us yet.
+                // Its SYN-ACK again: it has not heard from us yet. A keep-alive of a stream that carried no data has the same numbers,
+                // but "timestamp_difference_microseconds" is 0 only until a delay was measured, and none is measured from a SYN.
                 if
                     not carries
                     && not connection.Incoming
                     && header.AckNr = connection.SynNr
                     && header.SeqNr = Receiver.ackNr connection.Receiver + 1
                 then
-                    connection.AckNow <- true
+                    if header.TimestampDifference = 0u then connection.AckNow <- true
                 else
                     connection.HandshakeAt <- Time.never
 
