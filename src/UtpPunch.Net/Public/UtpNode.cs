@@ -147,7 +147,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
         var closed = _engine.Close(timeout);
         if (cancellationToken.CanBeCanceled)
         {
-            using var registration = cancellationToken.UnsafeRegister(static self => ((UtpNode)self!)._engine.Close(TimeSpan.Zero), this);
+            using var registration = cancellationToken.UnsafeRegister(static self => _ = ((UtpNode)self!)._engine.Close(TimeSpan.Zero), this);
             await closed.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             cancellationToken.ThrowIfCancellationRequested();
         }
@@ -167,7 +167,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// </summary>
     public void Dispose()
     {
-        _engine.Close(TimeSpan.Zero);
+        _ = _engine.Close(TimeSpan.Zero);
         if (!_engine.HoldsLoopLock)
         {
             _engine.Join();
