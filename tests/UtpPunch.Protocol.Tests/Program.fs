@@ -30,8 +30,6 @@ let main args =
           StunClientLaws.tests
           RendezvousTests.tests
           LegacyStories.tests
-          TraceTexts.tests
-          Replays.tests
           Footprint.tests
           Tidy.tests ]
     |> runTestsWithCLIArgs [] args

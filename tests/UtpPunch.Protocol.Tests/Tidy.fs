@@ -213,8 +213,10 @@ let tests =
           test "every file of the core and of these tests is in its project's list, once" {
               for folder in
                   [ "src/UtpPunch.Protocol.fs"
+                    "src/UtpPunch.Trace"
                     "src/UtpPunch.Sim"
                     "tests/UtpPunch.Protocol.Tests"
+                    "tests/UtpPunch.Trace.Tests"
                     "tests/UtpPunch.Sim.Tests"
                     "tests/mutants/Runner" ] do
                   let folder = Path.Combine(root.Value, folder)

@@ -11,6 +11,7 @@ open System.Threading.Tasks
 let private copies = "artifacts/mutants"
 let private runner = $"{Mutants.folder}/Runner"
 let private core = "src/UtpPunch.Protocol.fs"
+let private trace = "src/UtpPunch.Trace"
 let private simulator = "src/UtpPunch.Sim"
 
 /// What is built of the written sources.
@@ -36,7 +37,7 @@ let writeSources mutants =
 
     let places = dict byFile
 
-    for folder in [ core; simulator; runner ] do
+    for folder in [ core; trace; simulator; runner ] do
         for path in sourcesBelow folder do
             let text = File.ReadAllText path
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli;
 
@@ -127,11 +128,11 @@ internal static class Parsing
         switch (word)
         {
             case "strict":
-                return Protocol.ReplayMode.Strict;
+                return Tracing.ReplayMode.Strict;
             case "semantic":
-                return Protocol.ReplayMode.Semantic;
+                return Tracing.ReplayMode.Semantic;
             case "inputs-only":
-                return Protocol.ReplayMode.InputsOnly;
+                return Tracing.ReplayMode.InputsOnly;
             default:
                 result.AddError($"there is no mode '{word}': it is strict, semantic or inputs-only");
                 return default;

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli.Traces;
 

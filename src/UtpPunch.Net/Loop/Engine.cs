@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch;
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch;
 

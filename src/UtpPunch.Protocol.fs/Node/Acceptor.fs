@@ -1,57 +1,18 @@
 namespace UtpPunch.Protocol
 
-/// Who may come in: SYNs, what proves that their sender receives, and RESETs for those who knock at no door.
+/// SYNs, what proves that their sender receives, and RESETs for packets that belong to no stream.
 module internal Acceptor =
     open StreamTable
 
-    /// RESETs to strangers: a burst of 64, then a hundred a second.
-    let resetBurst = 64
-    let private resetEvery = Time.milliseconds 10
-
-    // ---- Drawing numbers ----
-
-    let private draw (node: Node) =
-        let struct (bits, random) = Random.next node.Random
-        node.Random <- random
-        bits
-
-    /// An id that no stream to that peer uses, and a sequence number; none when a hundred draws found no free id.
-    let drawIds (node: Node) remote dialect =
-        let rec search tries =
-            let bits = draw node
-            let isn = SeqNr(uint16 (bits >>> 16))
-
-            let id =
-                match dialect with
-                // libutp keeps ids in 32 bits and loses the responder's id 0x10000.
-                | Dialect.Bep29 -> uint16 bits
-                | Dialect.UtpPunch -> uint16 bits &&& 0xFFFEus
-
-            let isFree =
-                (dialect = Dialect.UtpPunch || id <> 0xFFFFus)
-                && (find node remote (Connection.receiveIdOf dialect false id)).IsNone
-
-            if isFree then ValueSome(struct (id, isn))
-            elif tries = 0 then ValueNone
-            else search (tries - 1)
-
-        search 100
-
-    // ---- Packets for nobody ----
-
+    /// Answers a packet that belongs to no stream with a RESET, as far as the limiter allows.
     let reset step remote (header: Header) =
         let node = step.Node
-        let refill = (node.Now - node.ResetsRefilledAt) / resetEvery
+        let struct (mayReset, limiter) = ResetLimiter.tryTake node.Now node.ResetLimiter
+        node.ResetLimiter <- limiter
 
-        if refill > 0L then
-            node.Resets <- int (min (int64 resetBurst) (int64 node.Resets + refill))
-            node.ResetsRefilledAt <- node.ResetsRefilledAt + refill * resetEvery
-
-        if node.Resets = 0 then
+        if not mayReset then
             note step Rule.ResetSuppressed remote
         else
-            node.Resets <- node.Resets - 1
-
             let id =
                 match node.Options.Dialect with
                 // As libutp answers: the id and the number of the packet in question.
@@ -70,10 +31,7 @@ module internal Acceptor =
 
             step.Context.Effects.Add(Effect.Send(remote, Train(answer, Bytes.Empty, Bytes.Empty, 0)))
 
-    // ---- Acceptor ----
-
-    /// Half-open streams are kept in the order in which they came; the oldest gives way to a newer one, so that a flood of
-    /// forged SYNs costs an honest peer no more than it must.
+    /// Closes the oldest half-open stream in favour of a newer one, so that a flood of forged SYNs cannot keep an honest peer out.
     let private evictOldest step =
         let node = step.Node
         let mutable searching = true
@@ -83,7 +41,7 @@ module internal Acceptor =
             | ValueSome connection when connection.Phase = Phase.SynReceived ->
                 let own = touch step connection
                 note step Rule.HalfOpenEvicted own.Remote
-                counted step own (fun () -> Ending.close step.Context CloseReason.Aborted own)
+                counted step own (fun () -> Closing.close step.Context CloseReason.Aborted own)
                 searching <- false
             | _ -> ()
 
@@ -96,20 +54,21 @@ module internal Acceptor =
         if node.HalfOpen >= node.Options.MaxHalfOpen then evictOldest step
 
         let dialect = node.Options.Dialect
-        let first = SeqNr(uint16 (draw node))
+        let first = IdAllocator.drawSeqNr node
         let connId = node.NextAccepted
         node.NextAccepted <- connId + 2
 
         let own =
             Connection.admit
-                connId
-                remote
-                dialect
-                (NodeOptions.forDialect dialect node.Options)
-                node.Options.HalfOpenTimeout
-                syn
+                { ConnId = connId
+                  Remote = remote
+                  Dialect = dialect
+                  Options = NodeOptions.forDialect dialect node.Options
+                  Timeout = node.Options.HalfOpenTimeout
+                  Id = syn.ConnectionId
+                  Now = node.Now }
+                syn.SeqNr
                 first
-                node.Now
             |> enter step
 
         MtuProbing.meet packet.Bits own
@@ -135,22 +94,22 @@ module internal Acceptor =
                 | ValueSome backlog when Radix.count node.Waiting >= backlog -> note step Rule.AcceptQueueFull remote
                 | _ when
                     node.Incoming + node.Outgoing >= node.Options.MaxConnections
-                    // A thousand million names are used up.
+                    // All names of accepted streams are used up.
                     || node.NextAccepted >= System.Int32.MaxValue - 2
                     ->
                     note step Rule.TooManyConnections remote
                 | _ ->
-                    // The ids of a stream that only lingers are free for a peer that came back.
+                    // The ids of a stream in TIME-WAIT are free for a peer that connects again (RFC 9293, 3.6.1).
                     match known with
                     | ValueSome old ->
                         let own = touch step old
-                        counted step own (fun () -> Ending.forget own)
+                        counted step own (fun () -> Closing.forget own)
                         removeRoute node own
                     | ValueNone -> ()
 
                     admit step remote &packet
 
-    /// The first packet that proves that a half-open stream's peer receives. Whether the stream is open now.
+    /// Takes the first packet that proves that a half-open stream's peer receives. Whether the stream is open now.
     let confirm step header (connection: Connection) =
         let node = step.Node
 

@@ -28,8 +28,7 @@ module Node =
           HalfOpen = 0
           Lingering = 0
           Quiet = now
-          Resets = Acceptor.resetBurst
-          ResetsRefilledAt = now
+          ResetLimiter = ResetLimiter.create now
           NodeTasks = NodeTasks.empty }
 
     /// So many fresh words of 32 bits.
@@ -51,7 +50,7 @@ module Node =
                     connection.ReceiveId = header.ConnectionId || connection.SendId = header.ConnectionId
                     ->
                     let own = touch step connection
-                    counted step own (fun () -> Ending.receiveReset step.Context header own)
+                    counted step own (fun () -> Closing.receiveReset step.Context header own)
                 | _ -> search rest
 
         search [ header.ConnectionId; header.ConnectionId + 1us; header.ConnectionId - 1us ]
@@ -123,19 +122,27 @@ module Node =
         if node.Incoming + node.Outgoing >= node.Options.MaxConnections then
             fail CloseReason.TooManyConnections
         else
-            match Acceptor.drawIds node remote dialect with
+            match IdAllocator.tryDraw node remote dialect with
             | ValueNone -> fail CloseReason.TooManyConnections
             | ValueSome(struct (id, isn)) ->
-                let options = NodeOptions.forDialect dialect node.Options
-
-                Connection.dial connId remote dialect options timeout id isn node.Now |> enter step |> ignore
+                Connection.dial
+                    { ConnId = connId
+                      Remote = remote
+                      Dialect = dialect
+                      Options = NodeOptions.forDialect dialect node.Options
+                      Timeout = timeout
+                      Id = id
+                      Now = node.Now }
+                    isn
+                |> enter step
+                |> ignore
 
     let private abortWhere step predicate =
         Radix.iterate
             (fun _ (connection: Connection) ->
                 if predicate connection then
                     let own = touch step connection
-                    counted step own (fun () -> Ending.abort step.Context own))
+                    counted step own (fun () -> Commands.abort step.Context own))
             step.Node.Connections
 
     let private unlisten step =
@@ -151,7 +158,7 @@ module Node =
             (fun _ (connection: Connection) ->
                 if connection.Phase = Phase.SynSent && connection.Remote.Equals remote then
                     let own = touch step connection
-                    counted step own (fun () -> Ending.close step.Context CloseReason.Unreachable own))
+                    counted step own (fun () -> Closing.close step.Context CloseReason.Unreachable own))
             step.Node.Connections
 
     let private tooLong step (remote: Endpoint) size limit =
@@ -177,12 +184,12 @@ module Node =
         | Event.Listen backlog -> step.Node.Backlog <- ValueSome(max 1 backlog)
         | Event.Unlisten -> unlisten step
         | Event.Taken connId -> step.Node.Waiting <- Radix.remove connId step.Node.Waiting
-        | Event.Write(connId, bytes) -> tell step connId (Ending.write bytes)
-        | Event.Consumed(connId, count) -> tell step connId (Ending.consume count)
-        | Event.Finish connId -> tell step connId Ending.finish
-        | Event.Release(connId, timeout) -> tell step connId (Ending.release step.Context timeout)
-        | Event.Abort connId -> tell step connId (Ending.abort step.Context)
-        | Event.SetIdleTimeout(connId, duration) -> tell step connId (Ending.setIdleTimeout duration)
+        | Event.Write(connId, bytes) -> tell step connId (Commands.write bytes)
+        | Event.Consumed(connId, count) -> tell step connId (Commands.consume count)
+        | Event.Finish connId -> tell step connId Commands.finish
+        | Event.Release(connId, timeout) -> tell step connId (Commands.release step.Context timeout)
+        | Event.Abort connId -> tell step connId (Commands.abort step.Context)
+        | Event.SetIdleTimeout(connId, duration) -> tell step connId (Commands.setIdleTimeout duration)
         | Event.Unreachable remote -> unreachable step remote
         | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
         | Event.Meet(taskId, plan) -> introductions step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
@@ -207,7 +214,7 @@ module Node =
     let private redial step (connection: Connection) =
         let node = step.Node
 
-        match Acceptor.drawIds node connection.Remote connection.Dialect with
+        match IdAllocator.tryDraw node connection.Remote connection.Dialect with
         | ValueSome(struct (id, isn)) ->
             removeRoute node connection
             Handshake.redial step.Context id isn connection

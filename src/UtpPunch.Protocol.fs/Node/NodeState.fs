@@ -31,8 +31,7 @@ type Node =
             mutable HalfOpen: int
             mutable Lingering: int
             mutable Quiet: Instant
-            mutable Resets: int
-            mutable ResetsRefilledAt: Instant
+            mutable ResetLimiter: ResetLimiter
             mutable NodeTasks: NodeTasks
         }
 

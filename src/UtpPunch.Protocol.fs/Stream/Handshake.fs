@@ -90,7 +90,7 @@ module internal Handshake =
         if context.Now >= connection.ExpiresAt then
             if not isSyn then PacketBuilder.note context Rule.HalfOpenExpired connection
 
-            Ending.close context CloseReason.ConnectTimeout connection
+            Closing.close context CloseReason.ConnectTimeout connection
         elif context.Now >= connection.HandshakeAt then
             if connection.HandshakeTries > 0 then
                 PacketBuilder.note context Rule.HandshakeRetransmit connection

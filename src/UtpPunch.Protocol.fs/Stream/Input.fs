@@ -165,4 +165,4 @@ module internal Input =
                     arrive context &packet connection
 
                     if connection.Phase = Phase.Lingering then
-                        connection.QuietAt <- Ending.quiet context connection
+                        connection.QuietAt <- Closing.quiet context connection

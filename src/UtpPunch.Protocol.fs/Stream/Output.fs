@@ -123,11 +123,11 @@ module internal Output =
         listen context connection
 
         if context.Now >= giveUpAt connection then
-            Ending.closeWithReset context CloseReason.TimedOut connection
+            Closing.closeWithReset context CloseReason.TimedOut connection
         elif context.Now >= idleAt connection then
-            Ending.closeWithReset context CloseReason.IdleTimeout connection
+            Closing.closeWithReset context CloseReason.IdleTimeout connection
         elif context.Now >= releaseAt connection then
-            Ending.closeWithReset context CloseReason.Aborted connection
+            Closing.closeWithReset context CloseReason.Aborted connection
 
     let private retransmissionTimers context connection =
         if context.Now >= connection.RetransmitAt then
@@ -255,14 +255,14 @@ module internal Output =
 
         if connection.Phase = Phase.Open then
             retransmissionTimers context connection
-            Ending.deliver context connection
+            Delivery.deliver context connection
             MtuProbing.tick context connection
             transmit context connection
             MtuProbing.settle context connection
-            Ending.report context connection
+            Delivery.report context connection
             acknowledgeReceived context connection
 
-            Ending.conclude context connection
+            Closing.conclude context connection
 
     let private settleLingering context connection =
         if context.Now >= connection.ExpiresAt then

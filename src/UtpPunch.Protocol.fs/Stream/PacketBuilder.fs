@@ -8,32 +8,28 @@ module internal PacketBuilder =
 
     let note context rule connection = context.Effects.Add(Effect.Noted(rule, connection.Remote))
 
-    let private send context packetType id seqNr ackNr sack bits payload packetSize mayFragment connection =
-        let header =
-            { Type = packetType
-              ConnectionId = id
-              Timestamp = Time.stamp context.Now
-              TimestampDifference = connection.Difference
-              Window = uint32 (Receiver.window connection.Receiver)
-              SeqNr = seqNr
-              AckNr = ackNr }
+    let private header context packetType id seqNr ackNr connection : Header =
+        { Type = packetType
+          ConnectionId = id
+          Timestamp = Time.stamp context.Now
+          TimestampDifference = connection.Difference
+          Window = uint32 (Receiver.window connection.Receiver)
+          SeqNr = seqNr
+          AckNr = ackNr }
 
-        let train = Train(header, sack, bits, payload, packetSize, mayFragment)
+    let private send context (train: Train) connection =
         context.Effects.Add(Effect.Send(connection.Remote, train))
         connection.PacketsSent <- connection.PacketsSent + int64 train.Count
 
-    let private emit context packetType id seqNr ackNr sack bits payload packetSize mayFragment connection =
-        send context packetType id seqNr ackNr sack bits payload packetSize mayFragment connection
+    /// A packet that carries nothing.
+    let private bare context (header: Header) bits connection =
+        send context (Train(header, Bytes.Empty, bits, Bytes.Empty, 0, false)) connection
         connection.LastSentAt <- context.Now
 
-    /// A packet that carries nothing.
-    let private bare context packetType id seqNr ackNr bits connection =
-        emit context packetType id seqNr ackNr Bytes.Empty bits Bytes.Empty 0 false connection
-
-    /// Every packet but the SYN acknowledges, so whatever goes out is also the acknowledgement.
-    let private acknowledging context packetType seqNr sack payload packetSize mayFragment connection =
-        let ackNr = Receiver.ackNr connection.Receiver
-        emit context packetType connection.SendId seqNr ackNr sack 0UL payload packetSize mayFragment connection
+    /// The acknowledgement that is due is what this packet carries: every packet but the SYN acknowledges.
+    let private acknowledging context (train: Train) connection =
+        send context train connection
+        connection.LastSentAt <- context.Now
         connection.Advertised <- Receiver.window connection.Receiver
 
         connection.EchoAt <-
@@ -47,10 +43,13 @@ module internal PacketBuilder =
         // Only a STATE tells of a gap.
         connection.AckNow <- connection.AckNow && Receiver.hasGap connection.Receiver
 
+    let private ordinary context packetType seqNr connection =
+        header context packetType connection.SendId seqNr (Receiver.ackNr connection.Receiver) connection
+
     let state context connection =
-        let seqNr = Sender.next connection.Sender
+        let header = ordinary context PacketType.State (Sender.next connection.Sender) connection
         let sack = Receiver.sack connection.Receiver
-        acknowledging context PacketType.State seqNr sack Bytes.Empty 0 false connection
+        acknowledging context (Train(header, sack, 0UL, Bytes.Empty, 0, false)) connection
         connection.AckNow <- false
 
     let syn context connection =
@@ -60,34 +59,41 @@ module internal PacketBuilder =
             | Dialect.UtpPunch -> connection.SendId
 
         let bits = if connection.SaysHello then ExtensionBits.hello else 0UL
-        bare context PacketType.Syn id connection.SynNr (SeqNr 0us) bits connection
+        bare context (header context PacketType.Syn id connection.SynNr (SeqNr 0us) connection) bits connection
 
-    /// The SYN-ACK never changes: its `seq_nr` tells where our data begins. It says that we know of probes if the SYN did.
+    /// The SYN-ACK never changes: its `seq_nr` is that of our first data. It announces probes if the SYN did.
     let synAck context connection =
         let bits = if connection.Sizes.KnowsProbes then ExtensionBits.hello else 0UL
-        bare context PacketType.State connection.SendId (Sender.next connection.Sender) connection.SynNr bits connection
+        let next = Sender.next connection.Sender
+
+        bare
+            context
+            (header context PacketType.State connection.SendId next connection.SynNr connection)
+            bits
+            connection
 
     /// `conn` is the peer's receive id and `ack_nr` a number that it sent, so that libutp and libtorrent both take it.
     let resetAs sendId next context connection =
-        bare context PacketType.Reset sendId next (Receiver.ackNr connection.Receiver) 0UL connection
+        let ackNr = Receiver.ackNr connection.Receiver
+        bare context (header context PacketType.Reset sendId next ackNr connection) 0UL connection
 
     let reset context connection = resetAs connection.SendId (Sender.next connection.Sender) context connection
 
     let run context (run: Run) connection =
-        let packetType = if run.IsFin then PacketType.Fin else PacketType.Data
+        let header =
+            ordinary context (if run.IsFin then PacketType.Fin else PacketType.Data) run.First connection
         // Numbered when packets were larger, it cannot be cut any more.
         let mayFragment = run.Size + Packet.HeaderLength > PathMtu.size connection.Sizes.Mtu
-        acknowledging context packetType run.First Bytes.Empty run.Data run.Size mayFragment connection
+        acknowledging context (Train(header, Bytes.Empty, 0UL, run.Data, run.Size, mayFragment)) connection
 
         if run.IsFin && not (Receiver.isComplete connection.Receiver) then
             connection.ClosedFirst <- true
 
-    /// What goes out beside the stream acknowledges as a STATE does, but is not the acknowledgement that is due: it may be lost.
-    let private beside context bits payload connection =
-        let seqNr = Sender.next connection.Sender
-        let ackNr = Receiver.ackNr connection.Receiver
+    /// A path probe, or the answer to one, acknowledges as a STATE does, but is not the acknowledgement that is due: it may be lost.
+    let private beside context bits (payload: Bytes) connection =
+        let header = ordinary context PacketType.State (Sender.next connection.Sender) connection
         let sack = Receiver.sack connection.Receiver
-        send context PacketType.State connection.SendId seqNr ackNr sack bits payload payload.Length false connection
+        send context (Train(header, sack, bits, payload, payload.Length, false)) connection
 
     /// A datagram of exactly `size` bytes.
     let probe context id size connection =

@@ -27,7 +27,7 @@ type internal Sizes =
     }
 
 /// One stream. What happens to it is in the files below this one: `Handshake`, `Input` (which decide and send nothing),
-/// `Output` (once a step, all that is due), `PacketBuilder` and `Ending`.
+/// `Output` (once a step, all that is due), `PacketBuilder`, `Delivery`, `Closing` and `Commands`.
 /// The fields are mutable for the step that made the copy, and for it alone: whoever holds the original never sees a change.
 [<NoComparison; NoEquality>]
 type internal Connection =
@@ -128,14 +128,16 @@ module internal Connection =
 
     let sendIdOf dialect incoming id = receiveIdOf dialect (not incoming) id
 
-    let private start connId remote dialect (options: StreamOptions) incoming id synNr next receiver now expiresAt =
-        { ConnId = connId
-          Remote = remote
-          Dialect = dialect
+    let private start (setup: ConnectionSetup) incoming synNr next receiver =
+        let options, now = setup.Options, setup.Now
+
+        { ConnId = setup.ConnId
+          Remote = setup.Remote
+          Dialect = setup.Dialect
           Options = options
           Incoming = incoming
-          ReceiveId = receiveIdOf dialect incoming id
-          SendId = sendIdOf dialect incoming id
+          ReceiveId = receiveIdOf setup.Dialect incoming setup.Id
+          SendId = sendIdOf setup.Dialect incoming setup.Id
           SynNr = synNr
           WantsIds = false
           Generation = 0L
@@ -144,9 +146,9 @@ module internal Connection =
           Phase = if incoming then Phase.SynReceived else Phase.SynSent
           Rtt = Rtt.none
           Congestion = Ledbat(options.PacketSize - Packet.HeaderLength, options.TargetDelay)
-          SaysHello = (dialect = Dialect.Bep29)
+          SaysHello = (setup.Dialect = Dialect.Bep29)
           Sizes =
-            { Mtu = PathMtu.create (Endpoint.isIPv4 remote) options
+            { Mtu = PathMtu.create (Endpoint.isIPv4 setup.Remote) options
               KnowsProbes = false
               ProbeHeard = 0UL
               LargestWindow = 0u
@@ -160,7 +162,7 @@ module internal Connection =
           LastSentAt = now
           LastProgressAt = now
           HandshakeAt = now
-          ExpiresAt = expiresAt
+          ExpiresAt = Time.after setup.Timeout now
           RetransmitAt = Time.never
           TimeoutsInARow = 0
           LossProbeAt = Time.never
@@ -195,14 +197,15 @@ module internal Connection =
           Timeouts = 0L
           Duplicates = 0L }
 
-    let dial connId remote dialect options timeout id (isn: SeqNr) now =
+    /// A stream that is opened here; `isn` is its SYN's number.
+    let dial (setup: ConnectionSetup) (isn: SeqNr) =
         // The receiver's number is not known before the SYN-ACK; until then nothing reaches it.
-        let receiver = Receiver.create options.ReceiveBuffer (SeqNr 0us)
-        start connId remote dialect options false id isn (isn + 1) receiver now (Time.after timeout now)
+        let receiver = Receiver.create setup.Options.ReceiveBuffer (SeqNr 0us)
+        start setup false isn (isn + 1) receiver
 
-    let admit connId remote dialect options timeout (syn: Header) first now =
-        let receiver = Receiver.create options.ReceiveBuffer syn.SeqNr
-        start connId remote dialect options true syn.ConnectionId syn.SeqNr first receiver now (Time.after timeout now)
+    /// A stream that a SYN with this number asks for; `first` is the number of our first data.
+    let admit (setup: ConnectionSetup) (syn: SeqNr) (first: SeqNr) =
+        start setup true syn first (Receiver.create setup.Options.ReceiveBuffer syn)
 
     let copy generation connection =
         { connection with

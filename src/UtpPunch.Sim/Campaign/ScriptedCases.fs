@@ -2,6 +2,7 @@ namespace UtpPunch.Sim
 
 open System
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// What a campaign begins with: short scenes with a peer that says by hand what random worlds say rarely or never. Each raises a
 /// `Violation` when the core does what it must not.

@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// One direction of a stream: what was written and what was delivered. S1, S2 and S15 hold here, unless the path changes bytes and
 /// UDP's checksum does not notice (`isTrusted` is false): uTP has no checksum of its own.

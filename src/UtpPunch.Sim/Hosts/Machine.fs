@@ -1,6 +1,7 @@
 namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// What runs on a host: the core, or an oracle in its place. Both speak the core's vocabulary.
 type IMachine =

@@ -1,6 +1,7 @@
 namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Two peers that meet at a rendezvous, each behind a chain of NATs, as a value: the same encounter goes the same way.
 [<NoComparison>]

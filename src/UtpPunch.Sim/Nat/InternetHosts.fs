@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// A node on the imagined internet. Beside the socket that it is bound to it has those that it opens for birthday probing.
 [<Sealed>]

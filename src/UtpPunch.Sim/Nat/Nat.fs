@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// An outside port that belongs to an inside endpoint.
 [<Sealed; AllowNullLiteral>]

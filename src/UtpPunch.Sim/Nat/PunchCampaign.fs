@@ -1,6 +1,7 @@
 namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Runs of encounters, each with what must hold of a punch: first some that were thought out, then drawn ones.
 module PunchCampaign =

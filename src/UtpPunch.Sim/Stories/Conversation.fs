@@ -2,6 +2,7 @@ namespace UtpPunch.Sim
 
 open System
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Two applications that each send a number of bytes and finish, over links with faults. Every stream's content is a function of
 /// the seed, so each byte that is delivered is checked where it arrives.

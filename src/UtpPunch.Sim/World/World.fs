@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Two hosts, the paths between them and a clock that jumps from event to event. Every property that can be seen while it runs is
 /// checked after every event; the first that does not hold ends the run with a `Violation`.

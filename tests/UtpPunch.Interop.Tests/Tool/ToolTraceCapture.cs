@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;

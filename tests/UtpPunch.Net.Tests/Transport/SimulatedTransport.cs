@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 using UtpPunch.Sim;
 using Socket = System.Net.Sockets.Socket;
 

@@ -5,6 +5,7 @@ open System
 open System.Buffers.Binary
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 let private number size (value: uint64) = Array.init size (fun index -> byte (value >>> (8 * (size - 1 - index))))
 

@@ -6,6 +6,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Protocol.Tests.ScriptedPeer
 
 let private decode (datagram: byte[]) =

@@ -5,6 +5,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 let private options = StreamOptions.bep29
 let private timeout = Time.milliseconds 100
@@ -90,7 +91,7 @@ let tests =
               let paths = Gen.zip (Gen.choose (500, 65507)) (Gen.zip (Gen.choose (0, 100)) (Gen.choose (1, 1000000)))
 
               Prop.forAll (Arb.fromGen paths) (fun (width, (share, seed)) ->
-                  let loses count = UtpPunch.Protocol.Keyed.below 100 (uint64 seed) 1 (int64 count) < share
+                  let loses count = Keyed.below 100 (uint64 seed) 1 (int64 count) < share
                   let struct (mtu, tried, _) = searchOn width loses 65535 (fresh 65507)
                   Expect.isLessThanOrEqual tried.Length PathMtu.MaxSearchProbes "probes"
                   Expect.isGreaterThanOrEqual (PathMtu.size mtu) 1200 "the base"

@@ -3,7 +3,7 @@ module UtpPunch.Protocol.Tests.SocketNumberTests
 
 open Expecto
 open UtpPunch.Protocol
-open UtpPunch.Sim
+open UtpPunch.Tracing
 
 let private minutes count = Time.seconds (60 * count)
 

@@ -4,6 +4,7 @@ module UtpPunch.Sim.Tests.Bounds
 open System.Collections.Generic
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 open UtpPunch.Sim.Tests.Worlds
 

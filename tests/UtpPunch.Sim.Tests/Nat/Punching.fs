@@ -3,6 +3,7 @@ module UtpPunch.Sim.Tests.Punching
 
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 
 let private kernel = NatOracle.kernel |> Array.map (fun struct (_, model) -> model)

@@ -4,6 +4,7 @@ module UtpPunch.Sim.Tests.Crossing
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 
 /// Who is at an end.

@@ -7,6 +7,7 @@ open System.Globalization
 open System.IO
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 
 /// One line of a recording.

@@ -1,5 +1,5 @@
 /// Traces as text: what is printed is read back as it was, whatever it was.
-module UtpPunch.Protocol.Tests.TraceTexts
+module UtpPunch.Tracing.Tests.TraceTexts
 
 open System
 open System.Collections.Generic
@@ -8,6 +8,7 @@ open FsCheck
 open FsCheck.FSharp
 open Microsoft.FSharp.Reflection
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 open UtpPunch.Protocol.Tests.ScriptedPeer
 

@@ -1,7 +1,8 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
 open System.Collections.Generic
+open UtpPunch.Protocol
 
 /// A text is no trace, and why; the message names the line.
 [<Sealed>]

@@ -1,6 +1,7 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
+open UtpPunch.Protocol
 
 /// Events and effects as lines of a trace, and back. docs/utrace.md is the grammar.
 module TraceText =

@@ -1,4 +1,6 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
+
+open UtpPunch.Protocol
 
 /// One line of a trace below its header; docs/utrace.md has the grammar.
 [<Sealed; NoComparison>]

@@ -1,7 +1,8 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
 open System.Buffers.Binary
+open UtpPunch.Protocol
 
 /// Randomness that is looked up, not drawn in turn: the same key gives the same bits, so taking one fault out of a scenario
 /// leaves all the others where they were.

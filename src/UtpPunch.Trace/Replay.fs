@@ -1,8 +1,9 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
 open System.Collections.Generic
 open System.Text
+open UtpPunch.Protocol
 
 [<RequireQualifiedAccess>]
 type ReplayMode =

@@ -1,7 +1,8 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
 open System.Collections.Generic
+open UtpPunch.Protocol
 
 [<Sealed; NoComparison; NoEquality>]
 type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], next: Func<uint64>) =

@@ -1,6 +1,7 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
+open UtpPunch.Protocol
 
 /// Writes a trace line by line: the header (`Key`s come of themselves, then `Node`, `Comment` and `Snapshot`), steps and commentary,
 /// and `End`. Counts and hashes what it writes.

@@ -1,4 +1,6 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
+
+open UtpPunch.Protocol
 
 /// A node of a trace: all that `Node.create` got, its name and its address.
 [<Sealed; NoComparison; NoEquality>]

@@ -1,7 +1,8 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
 open System.Text
+open UtpPunch.Protocol
 
 module private Columns =
     let escape (value: string) =

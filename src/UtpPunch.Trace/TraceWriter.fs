@@ -1,7 +1,8 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
 open System.Reflection
+open UtpPunch.Protocol
 
 [<Sealed; NoComparison; NoEquality>]
 type TraceWriter(sink: Action<string>, core: string, payloads: TracePayloads) =

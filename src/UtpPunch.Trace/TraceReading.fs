@@ -1,6 +1,7 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
+open UtpPunch.Protocol
 open TraceWords
 
 /// One datagram, as a `pkt` line has it.

@@ -1,6 +1,7 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
+open UtpPunch.Protocol
 
 /// A node as bytes and back: where a trace begins that was cut off at its front. The bytes mean something to the same build only.
 module Snapshot =

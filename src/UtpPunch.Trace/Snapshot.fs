@@ -1,8 +1,9 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
 open System.Reflection
 open System.Runtime.CompilerServices
+open UtpPunch.Protocol
 
 /// The graph of a node is a tree of our own types, and flat but for what stands apart below: so one walk over the fields writes it, and
 /// the same walk reads it. Each type says at its first turn which fields it has; another build with other ones is told apart by that.

@@ -1,10 +1,11 @@
 /// Traces of whole conversations, and what comes of them when their steps are taken again.
-module UtpPunch.Protocol.Tests.Replays
+module UtpPunch.Tracing.Tests.Replays
 
 open System
 open System.Collections.Generic
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 open UtpPunch.Protocol.Tests.Generators
 

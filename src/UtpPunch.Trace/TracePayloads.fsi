@@ -1,7 +1,8 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
 open System.Collections.Generic
+open UtpPunch.Protocol
 
 /// How payloads stand in a trace, and what comes back of them.
 [<Sealed; NoComparison; NoEquality>]

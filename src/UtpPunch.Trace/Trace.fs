@@ -1,7 +1,8 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
 open System.Collections.Generic
+open UtpPunch.Protocol
 
 [<Sealed>]
 type TraceError(line: int, message: string) =

@@ -1,9 +1,10 @@
-namespace UtpPunch.Protocol
+namespace UtpPunch.Tracing
 
 open System
 open System.Buffers.Binary
 open System.Numerics
 open System.Runtime.InteropServices
+open UtpPunch.Protocol
 
 /// 64-bit hashes for traces: the same in every process and on every machine, and fast. No defence against those who aim for collisions.
 module Fingerprint =
