@@ -133,14 +133,22 @@ module private Tasks =
            "test=" + duration options.TestTimeout
            count "behaviour" (if options.Behaviour then 1L else 0L) |]
 
+    let private behavior it =
+        match it with
+        | NatBehavior.Unknown -> "Unknown"
+        | NatBehavior.NoNat -> "NoNat"
+        | NatBehavior.EndpointIndependent -> "EndpointIndependent"
+        | NatBehavior.AddressDependent -> "AddressDependent"
+        | NatBehavior.AddressAndPortDependent -> "AddressAndPortDependent"
+
     let outcome taskId (outcome: StunOutcome) =
         match outcome with
         | StunOutcome.Found it ->
             [| name taskId
                text "server" (endpoint it.Server)
                text "mapped" (endpoint it.Mapped)
-               "mapping=" + it.Mapping.ToString()
-               "filtering=" + it.Filtering.ToString() |]
+               "mapping=" + behavior it.Mapping
+               "filtering=" + behavior it.Filtering |]
         | StunOutcome.Failed(StunFailure.NoAnswer after) ->
             [| name taskId; "failed=NoAnswer"; "after=" + duration after |]
         | StunOutcome.Failed(StunFailure.Refused(code, _)) ->

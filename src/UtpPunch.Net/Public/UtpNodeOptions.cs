@@ -86,7 +86,7 @@ public sealed class UtpNodeOptions
     public TimeSpan InitialRto { get; set; } = Clock.ToTimeSpan(CoreStream.InitialRto);
 
     /// <summary>Gets or sets the minimum of the retransmission time-out.</summary>
-    /// <value>The default is 500 ms (BEP 29).</value>
+    /// <value>The default is 500 ms, as in BEP 29.</value>
     public TimeSpan MinRto { get; set; } = Clock.ToTimeSpan(CoreStream.MinRto);
 
     /// <summary>Gets or sets a value that indicates whether a packet that is not full is sent at once. Otherwise it waits until the

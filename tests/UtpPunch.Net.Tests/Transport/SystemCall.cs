@@ -26,7 +26,7 @@ internal static partial class SystemCall
         var filter = stackalloc Instruction[]
         {
             new() { Code = Load },
-            new() { Code = JumpIfEqual, IfFalse = 1, Value = (uint)call },
+            new() { Code = JumpIfEqual, IfTrue = 0, IfFalse = 1, Value = (uint)call },
             new() { Code = Return, Value = Fail | EPERM },
             new() { Code = Return, Value = Allow },
         };

@@ -235,7 +235,7 @@ let private outcomeOf stage packetType number acknowledgement =
               | Effect.Ended _ -> "ended"
               | Effect.Finished _ -> "finished"
               | Effect.Writable _ -> "writable"
-              | Effect.Closed(_, reason) -> $"closed {reason}"
+              | Effect.Closed(_, reason) -> $"closed %A{reason}"
               | Effect.Foreign _ -> "foreign"
               | Effect.PacketSized _ -> "sized"
               | Effect.Send _
@@ -253,7 +253,7 @@ let private outcomeOf stage packetType number acknowledgement =
     let noted =
         [ for effect in effects do
               match effect with
-              | Effect.Noted(rule, _) -> string rule
+              | Effect.Noted(rule, _) -> $"%A{rule}"
               | _ -> () ]
 
     [ if not told.IsEmpty then String.concat ", " told + ";"

@@ -31,7 +31,7 @@ let private lossy (seed: uint64) : Encounter =
 
 let private stageOf (report: PunchReport voption) =
     match report with
-    | ValueSome report -> string report.Stage
+    | ValueSome report -> $"%A{report.Stage}"
     | ValueNone -> "nothing"
 
 let tests =

@@ -4,7 +4,7 @@ namespace UtpPunch.Cli.Bench;
 internal static class LocalParts
 {
     public static IReadOnlyDictionary<string, Func<BenchSettings, IEnumerable<Contest>>> All { get; } =
-        new Dictionary<string, Func<BenchSettings, IEnumerable<Contest>>>
+        new Dictionary<string, Func<BenchSettings, IEnumerable<Contest>>>(StringComparer.Ordinal)
         {
             [Bulk.Name] = settings => Bulk.Contests(settings),
             [PingPong.Name] = PingPong.Contests,

@@ -12,10 +12,10 @@ internal sealed unsafe class ErrorQueue : IDisposable
     private const int NameSize = 32;
     private const int ControlSize = 256;
 
-    // The queue holds some thousands at most, and while one is left it fails sends to others.
+    // The queue holds some thousands at most, and each error that is left fails a send to another peer.
     private const int MaxErrors = 4096;
 
-    // Room for headers of IP and UDP, after which the payload counts.
+    // The headers of IP and UDP, which the reported MTU includes.
     private const int HeadersOfIPv4 = 28;
     private const int HeadersOfIPv6 = 48;
     private const int EMSGSIZE = 90;
