@@ -140,14 +140,22 @@ module private Tasks =
            "test=" + duration options.TestTimeout
            count "behaviour" (if options.Behaviour then 1L else 0L) |]
 
+    let private behavior it =
+        match it with
+        | NatBehavior.Unknown -> "Unknown"
+        | NatBehavior.NoNat -> "NoNat"
+        | NatBehavior.EndpointIndependent -> "EndpointIndependent"
+        | NatBehavior.AddressDependent -> "AddressDependent"
+        | NatBehavior.AddressAndPortDependent -> "AddressAndPortDependent"
+
     let outcome taskId (outcome: StunOutcome) =
         match outcome with
         | StunOutcome.Found it ->
             [| name taskId
                text "server" (endpoint it.Server)
                text "mapped" (endpoint it.Mapped)
-               "mapping=" + it.Mapping.ToString()
-               "filtering=" + it.Filtering.ToString() |]
+               "mapping=" + behavior it.Mapping
+               "filtering=" + behavior it.Filtering |]
         | StunOutcome.Failed(StunFailure.NoAnswer after) ->
             [| name taskId; "failed=NoAnswer"; "after=" + duration after |]
         | StunOutcome.Failed(StunFailure.Refused(code, _)) ->
@@ -263,8 +271,14 @@ module TraceText =
                     [| Fields.text "to" (endpoint remote)
                        Fields.count "hops" (int64 hops)
                        "raw=" + hex datagram.Span |]
-            | Effect.OpenSockets count -> line "sockets" [| Fields.count "open" (int64 count) |]
-            | Effect.CloseSockets keep -> line "sockets" [| Fields.count "keep" (int64 keep) |]
+            | Effect.OpenSockets(first, count) ->
+                line "sockets" [| Fields.count "first" (int64 first); Fields.count "open" (int64 count) |]
+            | Effect.CloseSockets(first, count, keep) ->
+                line
+                    "sockets"
+                    [| Fields.count "first" (int64 first)
+                       Fields.count "close" (int64 count)
+                       Fields.count "keep" (int64 keep) |]
             | Effect.Registered(taskId, observed, mapping) ->
                 line
                     "registered"

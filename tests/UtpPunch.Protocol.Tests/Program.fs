@@ -27,6 +27,7 @@ let main args =
           Transfers.tests
           Laws.tests
           AbsorbingLaws.tests
+          SocketNumberTests.tests
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests

@@ -200,6 +200,15 @@ module Node =
 
     // ---- The step ----
 
+    /// Closes the sockets of punched paths that no stream uses any more.
+    let private closeIdleSockets step =
+        let node = step.Node
+
+        if SocketNumbers.deadline node.NodeTasks.Sockets <= node.Now then
+            let used = ResizeArray<int>()
+            Radix.iterate (fun _ (it: Connection) -> used.Add(int it.Remote.Via)) node.Connections
+            node.NodeTasks <- NodeTasks.closeIdleSockets step.Context used.Contains node.NodeTasks
+
     /// Another SYN under other ids.
     let private redial step (connection: Connection) =
         let node = step.Node
@@ -244,6 +253,7 @@ module Node =
 
             wake step
             tasks step (NodeTasks.tick step.Context (draw step.Node))
+            closeIdleSockets step
 
             for connection in step.Touched do
                 settle step connection

@@ -22,6 +22,7 @@ type internal NodeTasks =
         Discoveries: Radix<StunClient>
         Expected: Expected[]
         Aliases: Alias[]
+        Sockets: SocketRange[]
         DueAt: Instant
     }
 
@@ -45,6 +46,7 @@ module internal NodeTasks =
           Discoveries = Radix.empty
           Expected = [||]
           Aliases = [||]
+          Sockets = [||]
           DueAt = Time.never }
 
     let isIdle (all: NodeTasks) =
@@ -66,7 +68,7 @@ module internal NodeTasks =
         path
 
     let private withDeadline (all: NodeTasks) : NodeTasks =
-        let mutable due = Time.never
+        let mutable due = SocketNumbers.deadline all.Sockets
         Radix.iterate (fun _ meeting -> due <- min due (RendezvousClient.deadline meeting)) all.Meetings
         Radix.iterate (fun _ punch -> due <- min due (Punch.deadline punch)) all.Punches
         Radix.iterate (fun _ punch -> due <- min due (LegacyPunch.deadline punch)) all.Legacy
@@ -85,9 +87,30 @@ module internal NodeTasks =
         let kept = if live.Length >= MaxExpected then Array.tail live else live
         { all with Expected = Array.append kept [| { Remote = remote; Until = context.Now + expectFor } |] }
 
-    /// Stores a punch that has changed.
-    let private keep (context: StepContext) (before: Punch) (after: Punch) (all: NodeTasks) =
+    /// Does what is due of a punch, with sockets for it if it needs them, and gives them back when it is over.
+    let private tickPunch (context: StepContext) (punch: Punch) (all: NodeTasks) : struct (Punch * NodeTasks) =
+        let struct (first, sockets) =
+            if Punch.wantsSockets context.Now punch then
+                SocketNumbers.take context.Now BirthdayProbing.Sockets all.Sockets
+            else
+                struct (punch.FirstSocket, all.Sockets)
+
+        let after =
+            Punch.tick context (if first = punch.FirstSocket then punch else { punch with FirstSocket = first })
+
+        struct (after, { all with Sockets = sockets })
+
+    /// Keeps a punch to which something has happened.
+    let private keep (context: StepContext) (before: Punch) (changed: Punch) (all: NodeTasks) =
+        let struct (after, all) = tickPunch context changed all
         let key = int after.Session
+
+        let all =
+            if after.FirstSocket > 0 && Punch.isOver after && not (Punch.isOver before) then
+                let sockets = SocketNumbers.release context.Now after.FirstSocket (Punch.socket after) all.Sockets
+                { all with Sockets = sockets }
+            else
+                all
 
         if Punch.isGone context.Now after then
             { all with Punches = Radix.remove key all.Punches }
@@ -232,7 +255,7 @@ module internal NodeTasks =
                 all
             | _ ->
                 context.Effects.Add(Effect.Introduced(meeting.TaskId, it.Observed))
-                { all with Punches = Radix.add (int punch.Session) (Punch.tick context punch) all.Punches }
+                keep context punch punch all
 
     let private goes (context: StepContext) (introduction: Borrowed) start (all: NodeTasks) =
         let mutable result = all
@@ -240,7 +263,7 @@ module internal NodeTasks =
         Radix.iterate
             (fun _ (punch: Punch) ->
                 if punch.Introduction.Equals introduction then
-                    result <- keep context punch (Punch.go start punch |> Punch.tick context) result)
+                    result <- keep context punch (Punch.go start punch) result)
             all.Punches
 
         result
@@ -322,13 +345,7 @@ module internal NodeTasks =
                 | ValueSome probe ->
                     match Radix.tryFind (int probe.Session) all.Punches with
                     | ValueSome punch when punch.Session = probe.Session ->
-                        ValueSome(
-                            keep
-                                context
-                                punch
-                                (Punch.receive context from probe datagram punch |> Punch.tick context)
-                                all
-                        )
+                        ValueSome(keep context punch (Punch.receive context from probe datagram punch) all)
                     | _ -> ValueNone
                 | ValueNone ->
                     match PunchWire.decode datagram with
@@ -340,6 +357,18 @@ module internal NodeTasks =
         | ValueNone -> ValueNone
 
     // ---- Time ----
+
+    /// Closes the sockets of paths that have been idle for long enough. `isUsed` tells whether a stream uses a socket.
+    let closeIdleSockets (context: StepContext) (isUsed: int -> bool) (all: NodeTasks) : NodeTasks =
+        if context.Now < SocketNumbers.deadline all.Sockets then
+            all
+        else
+            let struct (closed, sockets) = SocketNumbers.closeIdle context.Now isUsed all.Sockets
+
+            for number in closed do
+                context.Effects.Add(Effect.CloseSockets(number, 1, 0))
+
+            withDeadline { all with Sockets = sockets }
 
     /// Does what is due.
     let tick (context: StepContext) (random: int -> Owned) (all: NodeTasks) : NodeTasks =
@@ -362,7 +391,7 @@ module internal NodeTasks =
             Radix.iterate
                 (fun _ (punch: Punch) ->
                     if Punch.deadline punch <= context.Now then
-                        result <- keep context punch (Punch.tick context punch) result)
+                        result <- keep context punch punch result)
                 all.Punches
 
             Radix.iterate

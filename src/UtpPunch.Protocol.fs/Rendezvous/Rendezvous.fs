@@ -125,7 +125,7 @@ module Rendezvous =
                 | ValueNone -> ()
 
         match findGuest registration.Handle registration.Room server with
-        | ValueSome(struct (number, guest)) when guest.Pairing.IsSome ->
+        | ValueSome(struct (_, guest)) when guest.Pairing.IsSome ->
             if server.Pairings |> Radix.tryFind guest.Pairing.Value |> _.IsSome then answer ()
         | ValueSome(struct (number, guest)) when guest.Remote.Equals remote ->
             enter number { guest with Registration = Entry.keep registration; ExpiresAt = expiresAt }

@@ -162,14 +162,15 @@ module internal Input =
                     | _ when connection.State = StreamState.Established -> MtuProbing.receive context &packet connection
                     | _ -> ()
 
-                // A repeated SYN-ACK: our confirmation has not arrived.
+                // A repeated SYN-ACK: our confirmation has not arrived. A keep-alive on a stream that carried no data has the same numbers,
+                // but its "timestamp_difference_microseconds" is that of our confirmation, and that of a SYN-ACK is 0.
                 if
                     not carries
                     && not connection.Incoming
                     && header.AckNr = connection.Ids.Syn
                     && header.SeqNr = Receiver.ackNr connection.Receiver + 1
                 then
-                    connection.Acks.Immediate <- true
+                    if header.TimestampDifference = 0u then connection.Acks.Immediate <- true
                 else
                     connection.Timers.Handshake <- Time.never
 

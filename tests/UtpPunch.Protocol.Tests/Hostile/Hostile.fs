@@ -106,7 +106,7 @@ let private floods =
                   let datagram = forger.Next()
                   let mutable packet = Unchecked.defaultof<Packet>
 
-                  if Packet.decode (Bytes datagram) &packet = Malformed.None then
+                  if Packet.decode (Borrowed datagram) &packet = Malformed.None then
                       match packet.Header.Type with
                       | PacketType.Syn -> syns <- syns + 1
                       | PacketType.Reset -> ()

@@ -302,6 +302,21 @@ let private abandoned =
           Expect.isLessThanOrEqual (pair.A.Sent - sentBefore) 41 "keep-alives"
           Expect.isGreaterThanOrEqual (pair.A.Sent - sentBefore) 39 "keep-alives"
       }
+      test "a keep-alive on a stream that carried no data is not taken for a repeated SYN-ACK: it draws no answer" {
+          let every duration options =
+              { usual with Bep29 = { options with KeepAlive = duration } }
+
+          let slow, fast = every (Time.seconds 25) usual.Bep29, every (Time.seconds 1) usual.Bep29
+          let pair = Pair(7UL, slow, fast, Link.perfect, Link.perfect)
+          let struct (a, b) = connected pair
+          // By then the dialler has sent its last confirmation.
+          wait (Time.seconds 40) pair
+          let struct (sentByA, sentByB) = struct (pair.A.Sent, pair.B.Sent)
+          wait (Time.seconds 100) pair
+          Expect.isTrue (a.Closed.IsNone && b.Closed.IsNone) "both are open"
+          Expect.isGreaterThanOrEqual (pair.B.Sent - sentByB) 99 "keep-alives of the one that sends many"
+          Expect.equal (pair.A.Sent - sentByA) 4 "packets of the other one: its own keep-alives"
+      }
       test "an idle time-out can be switched off" {
           let struct (puppet, _) = accepted ()
           puppet.Tell(Event.SetIdleTimeout(1, Time.never)) |> ignore

@@ -96,7 +96,7 @@ let private released =
           let struct (puppet, peer) = accepted ()
 
           puppet.Tell(
-              Event.Received(here, Datagrams.One(Bytes(peer.Make(PacketType.Data, 0, content 10)), puppet.Now)),
+              Event.Received(here, Datagrams.One(Borrowed(peer.Make(PacketType.Data, 0, content 10)), puppet.Now)),
               Event.Release(1, Time.seconds 10)
           )
           |> ignore
@@ -111,7 +111,7 @@ let private released =
           puppet.Tell(Event.Release(1, Time.seconds 10)) |> ignore
           peer.State(1, 0) |> ignore
           let at = puppet.Now + Time.seconds 10
-          let fin = Datagrams.One(Bytes(peer.Make(PacketType.Fin, 0, [||])), at)
+          let fin = Datagrams.One(Borrowed(peer.Make(PacketType.Fin, 0, [||])), at)
           let struct (node, effects) = Node.step at [| Event.Received(here, fin) |] puppet.Node
 
           let acknowledges =
@@ -135,7 +135,7 @@ let private released =
 let private isKind kind (datagram: byte[]) =
     let mutable packet = Unchecked.defaultof<Packet>
 
-    Packet.decode (Bytes datagram) &packet = Malformed.None && ExtensionBits.kindOf packet.Bits = kind
+    Packet.decode (Borrowed datagram) &packet = Malformed.None && ExtensionBits.kindOf packet.Bits = kind
 
 let private isEnquiry = isKind ExtensionBits.Kind.Enquiry
 let private isFarewell = isKind ExtensionBits.Kind.Farewell
@@ -211,10 +211,10 @@ let private parting =
           run (Time.seconds 1) pair "B has the bytes" (fun () -> b.Received.Count = 10)
           wait (Time.milliseconds 200) pair
           let mutable packet = Unchecked.defaultof<Packet>
-          Packet.decode (Bytes early) &packet |> ignore
+          Packet.decode (Borrowed early) &packet |> ignore
           let header = packet.Header
           let forged = Array.zeroCreate (Packet.lengthOf 0 ExtensionBits.farewell 0)
-          Packet.encode &header Bytes.Empty ExtensionBits.farewell Bytes.Empty (Span<byte> forged) |> ignore
+          Packet.encode &header Owned.Empty ExtensionBits.farewell Owned.Empty (Span<byte> forged) |> ignore
           pair.Inject(pair.A, pair.B.Endpoint, forged)
           wait (Time.milliseconds 10) pair
           Expect.equal (pair.A.Count Rule.PathProbeIgnored) 1 "it is ignored"

@@ -49,8 +49,8 @@ let tests =
                       let report = found (World(Nat(mapping, filtering), [ full ], asking [| primary |]))
                       let expected = if mapping = NatBehavior.NoNat then local else mappedFirst
                       Expect.equal report.Mapped expected "the public endpoint"
-                      Expect.equal report.Mapping mapping $"the mapping behind {mapping}, {filtering}"
-                      Expect.equal report.Filtering filtering $"the filter behind {mapping}, {filtering}"
+                      Expect.equal report.Mapping mapping $"the mapping behind %A{mapping}, %A{filtering}"
+                      Expect.equal report.Filtering filtering $"the filter behind %A{mapping}, %A{filtering}"
                       Expect.equal report.RoundTrip (ValueSome(Time.milliseconds 20)) "two ways of 10 ms"
           }
           test "which of the node's sockets it asks from makes no difference" {
@@ -97,7 +97,7 @@ let tests =
                     NatBehavior.AddressAndPortDependent, NatBehavior.AddressAndPortDependent ] do
                   let nat = Nat(mapping, NatBehavior.AddressAndPortDependent)
                   let report = found (World(nat, [ only primary; only stranger ], asking [| primary; stranger |]))
-                  Expect.equal report.Mapping expected $"{mapping}"
+                  Expect.equal report.Mapping expected $"%A{mapping}"
                   Expect.equal report.Filtering NatBehavior.Unknown "nobody could answer from elsewhere"
           }
           test "two ports of one address cannot tell that a mapping does not depend on the address" {

@@ -122,7 +122,7 @@ let private outcomeOf (puppet: ScriptedPeer) duration (act: unit -> unit) =
               | Effect.Ended _ -> "ended"
               | Effect.Finished _ -> "finished"
               | Effect.Writable _ -> "writable"
-              | Effect.Closed(_, reason) -> $"closed {reason}"
+              | Effect.Closed(_, reason) -> $"closed %A{reason}"
               | Effect.Foreign _ -> "foreign"
               | Effect.PacketSized _ -> "sized"
               | Effect.Send _
@@ -140,7 +140,7 @@ let private outcomeOf (puppet: ScriptedPeer) duration (act: unit -> unit) =
     let noted =
         [ for effect in effects do
               match effect with
-              | Effect.Noted(rule, _) -> string rule
+              | Effect.Noted(rule, _) -> $"%A{rule}"
               | _ -> () ]
 
     struct (String.concat ", " told, String.concat " " sent, String.concat ", " noted)
