@@ -174,8 +174,7 @@ module Node =
         | ValueSome own when own.State <> StreamState.Closed -> counted step own (fun () -> action own)
         | _ -> ()
 
-    let inline private tasks step ([<InlineIfLambda>] change) =
-        step.Node.NodeTasks <- change step.Node.NodeTasks
+    let inline private tasks step ([<InlineIfLambda>] change) = step.Node.NodeTasks <- change step.Node.NodeTasks
 
     let private absorb step event =
         match event with

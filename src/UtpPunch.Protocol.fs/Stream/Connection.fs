@@ -44,7 +44,7 @@ module internal Connection =
           Activity = { HeardAt = now; SentAt = now; ProgressAt = now }
           Acks = { LossyUntil = now; Pending = 0; Advertised = options.ReceiveBuffer; Immediate = false }
           Sums = Unchecked.defaultof<Sums>
-          Closing = { ReleaseTimeout = ValueNone; QuietAt = now; ActiveClose = false }
+          Closing = { ReleaseTimeout = 0L<us>; QuietAt = now; Released = false; ActiveClose = false }
           Counters = Unchecked.defaultof<Counters>
           IdleTimeout = options.IdleTimeout
           WakeAt = Time.never

@@ -8,7 +8,7 @@ module internal Delivery =
             (fun payload ->
                 connection.Counters.BytesReceived <- connection.Counters.BytesReceived + int64 payload.Length
 
-                if connection.Closing.ReleaseTimeout.IsSome then
+                if connection.Closing.Released then
                     Receiver.consume payload.Length connection.Receiver
                 else
                     context.Effects.Add(Effect.Deliver(connection.ConnId, payload)))
