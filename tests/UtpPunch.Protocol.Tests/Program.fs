@@ -31,5 +31,6 @@ let main args =
           RendezvousTests.tests
           LegacyStories.tests
           Footprint.tests
-          Tidy.tests ]
+          Tidy.tests
+          Words.tests ]
     |> runTestsWithCLIArgs [] args
