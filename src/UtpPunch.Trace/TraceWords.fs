@@ -27,7 +27,7 @@ module internal TraceWords =
     let parseDuration (text: string) : Duration =
         if text = "never" then Time.never else Time.microseconds (parseNumber text)
 
-    let hex (bytes: Bytes) = Convert.ToHexStringLower bytes.Span
+    let hex (bytes: ReadOnlySpan<byte>) = Convert.ToHexStringLower bytes
 
     let parseHex (text: string) =
         try

@@ -112,7 +112,7 @@ internal sealed class MoreSockets(Socket first)
             var buffer = new byte[MaxDatagram];
             var length = socket.ReceiveFrom(buffer, SocketFlags.None, _source);
             var from = EndpointModule.via((ushort)(index + 1), Addresses.Read(_source));
-            received.Add(Event.NewReceived(from, Datagrams.One(new Bytes(buffer, 0, length), Clock.Now)));
+            received.Add(Event.NewReceived(from, Datagrams.One(new Borrowed(buffer, 0, length), Clock.Now)));
             return true;
         }
         catch (SocketException error)

@@ -5,7 +5,7 @@ module Node =
     open StreamTable
 
     [<CompiledName "Create">]
-    let create (options: NodeOptions) (seed: Bytes) (now: Instant) : Node =
+    let create (options: NodeOptions) (seed: Owned) (now: Instant) : Node =
         let struct (high, random) = Random.next (Random.create seed)
         let struct (low, random) = Random.next random
 
@@ -32,7 +32,7 @@ module Node =
           NodeTasks = NodeTasks.empty }
 
     /// `count` fresh words of 32 bits.
-    let private draw (node: Node) (count: int) : Bytes =
+    let private draw (node: Node) (count: int) : Owned =
         let struct (bytes, random) = Random.words count node.Random
         node.Random <- random
         bytes

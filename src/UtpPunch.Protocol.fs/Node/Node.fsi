@@ -4,7 +4,7 @@ namespace UtpPunch.Protocol
 module Node =
     /// A node without streams that does not listen. The seed is 32 bytes of the caller's entropy.
     [<CompiledName "Create">]
-    val create: options: NodeOptions -> seed: Bytes -> now: Instant -> Node
+    val create: options: NodeOptions -> seed: Owned -> now: Instant -> Node
 
     /// Takes in everything that has happened, then does what is due. An empty batch is a tick.
     /// A clock that goes back stands still. A caller's mistake (an unknown or reused stream name in `Connect`, a write after

@@ -13,8 +13,9 @@ type Event =
     | Unlisten
     /// The application took an accepted stream out of the queue.
     | Taken of connId: ConnId
-    /// The bytes are the machine's from now on.
-    | Write of connId: ConnId * bytes: Bytes
+    /// Bytes to send. The core refers to them without copying, and nobody may change them until they were acknowledged, which
+    /// `Effect.Writable` tells, or until `Effect.Closed`.
+    | Write of connId: ConnId * bytes: Owned
     /// The reader took that many: the window may open.
     | Consumed of connId: ConnId * count: int
     /// Nothing more will be written.

@@ -31,8 +31,9 @@ type Side(name: string, endpoint: Endpoint, options: NodeOptions, seed: uint64) 
     member _.Name = name
     member _.Endpoint = endpoint
     member _.Options = options
-    member _.Seed = Bytes seedBytes
-    member val Node = Node.create options (Bytes seedBytes) 0L<us> with get, set
+    member _.Seed = Owned seedBytes
+    member val Lent = LentBuffers options with get
+    member val Node = Node.create options (Owned seedBytes) 0L<us> with get, set
     member _.Streams = streams
     member val Accepted = ResizeArray<StreamView>() with get
     member val Foreign = ResizeArray<byte[]>() with get
@@ -83,6 +84,8 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
     member val SaysTooLong = false with get, set
     /// Whether datagrams that arrive at the same instant are received together.
     member val Batches = false with get, set
+    /// Whether input buffers stay as they are. Set it to step nodes of the past again, which read what they were lent.
+    member val KeepsBuffers = false with get, set
     /// Called after every step, with what went in and came out.
     member val Watch: Action<Side, Event[], Effect[]> = null with get, set
 
@@ -176,6 +179,8 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
 
             if not (isNull this.Watch) then this.Watch.Invoke(side, events, effects)
 
+            if not this.KeepsBuffers then side.Lent.Stepped(events, effects)
+
             events <- answers.ToArray()
             going <- events.Length > 0
 
@@ -194,7 +199,7 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
 
         if count > 0 then
             stream.Room <- stream.Room - count
-            this.Tell(side, Event.Write(stream.ConnId, Bytes(bytes.Slice(0, count).ToArray())))
+            this.Tell(side, Event.Write(stream.ConnId, Owned(bytes.Slice(0, count).ToArray())))
 
         count
 
@@ -216,10 +221,11 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
         let alike = datagrams |> Array.forall (fun datagram -> datagram.Length = size)
 
         if alike then
-            let whole = Bytes(Array.concat datagrams)
+            let whole = Owned(Array.concat datagrams)
             [| Event.Received(first.From, Datagrams(whole.Array, 0, whole.Length, size, now)) |]
         else
-            [| for datagram in datagrams -> Event.Received(first.From, Datagrams.One(Bytes datagram, now)) |]
+            [| for datagram in datagrams ->
+                   Event.Received(first.From, Datagrams.One(Borrowed(Array.copy datagram), now)) |]
 
     /// Goes to the next thing that happens; false when nothing ever will.
     member this.Advance() =

@@ -66,7 +66,7 @@ internal static class LinuxParts
 
     /// <summary>So many packets that carry so much each, but the last, which carries one byte.</summary>
     public static Train Train(int count, int payload) =>
-        new(new Header(), new Bytes([]), new Bytes(Waiting.Bytes(((count - 1) * payload) + (count == 1 ? payload : 1), count)), payload);
+        new(new Header(), new Owned([]), new Owned(Waiting.Bytes(((count - 1) * payload) + (count == 1 ? payload : 1), count)), payload);
 
     public static IEnumerable<byte[]> Packets(Train train)
     {

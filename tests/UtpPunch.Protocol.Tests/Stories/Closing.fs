@@ -127,7 +127,7 @@ let private gracefully =
           peer.Data(1, [| 1uy |]) |> ignore
 
           puppet.Tell(
-              Event.Write(1, Bytes [| 1uy |]),
+              Event.Write(1, Owned [| 1uy |]),
               Event.Consumed(1, 5),
               Event.Finish 1,
               Event.Release(1, Time.seconds 1),
@@ -169,7 +169,7 @@ let private abruptly =
       }
       test "a RESET outside the window of acknowledgements is ignored" {
           let struct (puppet, peer) = accepted ()
-          puppet.Tell(Event.Write(1, Bytes(content 2_000))) |> ignore
+          puppet.Tell(Event.Write(1, Owned(content 2_000))) |> ignore
           puppet.Fresh() |> ignore
 
           for acked in [ -32768; -1000; -10; 10; 1000; 32767 ] do
@@ -187,7 +187,7 @@ let private abruptly =
       test "a RESET under the id that the peer receives, as libutp sends it, counts too" {
           let struct (puppet, peer) = accepted ()
           let header = (decoded (peer.Make(PacketType.Reset, 0, [||]))).Header
-          puppet.Receive(here, encoded { header with ConnectionId = 100us } Bytes.Empty Bytes.Empty) |> ignore
+          puppet.Receive(here, encoded { header with ConnectionId = 100us } Owned.Empty Owned.Empty) |> ignore
           Expect.equal (puppet.Closed 1) (Some CloseReason.Reset) "closed"
       }
       test "a RESET is never answered" {
@@ -219,7 +219,7 @@ let private abruptly =
       }
       test "two nodes that know nothing of each other's stray packets fall silent" {
           let pair = calmPair ()
-          let datagram = encoded (decoded (syn 1us 1us)).Header Bytes.Empty Bytes.Empty
+          let datagram = encoded (decoded (syn 1us 1us)).Header Owned.Empty Owned.Empty
 
           for packetType in [ PacketType.Data; PacketType.Fin; PacketType.State; PacketType.Reset; PacketType.Syn ] do
               datagram[0] <- (byte packetType <<< 4) ||| 1uy
@@ -328,7 +328,7 @@ let private released =
           let struct (puppet, peer) = accepted ()
 
           puppet.Tell(
-              Event.Received(here, Datagrams.One(Bytes(peer.Make(PacketType.Data, 0, content 10)), puppet.Now)),
+              Event.Received(here, Datagrams.One(Borrowed(peer.Make(PacketType.Data, 0, content 10)), puppet.Now)),
               Event.Release(1, Time.seconds 10)
           )
           |> ignore
@@ -343,7 +343,7 @@ let private released =
           puppet.Tell(Event.Release(1, Time.seconds 10)) |> ignore
           peer.State(1, 0) |> ignore
           let at = puppet.Now + Time.seconds 10
-          let fin = Datagrams.One(Bytes(peer.Make(PacketType.Fin, 0, [||])), at)
+          let fin = Datagrams.One(Borrowed(peer.Make(PacketType.Fin, 0, [||])), at)
           let struct (node, effects) = Node.step at [| Event.Received(here, fin) |] puppet.Node
 
           let acknowledges =
@@ -385,7 +385,8 @@ let private lingering =
           let fin = peer.Make(PacketType.Fin, 0, [||])
 
           let events =
-              [| for datagram in [ fin; syn 100us 7777us ] -> Event.Received(here, Datagrams.One(Bytes datagram, due)) |]
+              [| for datagram in [ fin; syn 100us 7777us ] ->
+                     Event.Received(here, Datagrams.One(Borrowed datagram, due)) |]
 
           let struct (node, _) = Node.step due events puppet.Node
           Expect.equal (Node.statistics node).Lingering 0 "lingering"

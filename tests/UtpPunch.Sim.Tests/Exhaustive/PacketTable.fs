@@ -61,7 +61,7 @@ let private arrange stage =
         let struct (scripted, peer) = acceptedWith NodeOptions.standard 65535us
         peer.Data(0, [| 1uy |]) |> ignore
         scripted.Tell(Event.Consumed(1, 1)) |> ignore
-        scripted.Tell(Event.Write(1, Bytes [| 2uy |])) |> ignore
+        scripted.Tell(Event.Write(1, Owned [| 2uy |])) |> ignore
 
         let theirs received sent =
             { Scripted = scripted
@@ -189,7 +189,7 @@ let private send (it: Arranged) stage packetType number acknowledgement =
              | Unsent -> it.Last + 2) }
 
     let payload = if packetType = PacketType.Data then [| 3uy |] else [||]
-    it.Scripted.Receive(here, encoded packet Bytes.Empty (Bytes payload)) |> ignore
+    it.Scripted.Receive(here, encoded packet Owned.Empty (Owned payload)) |> ignore
 
 /// What differs from the table; empty when all is well.
 let private differences cell (stage: Stage) (scripted: ScriptedPeer) found gives (leads: State voption) =
