@@ -242,7 +242,14 @@ module Recovery =
 
     /// Takes an acknowledgement that is neither older than `oldest - 1` nor covers what was never sent. `isBare` for a packet
     /// without payload, which may count as a duplicate acknowledgement.
-    let acknowledge (now: Instant) (rtt: Rtt) (ackNr: SeqNr) (sack: Borrowed) isBare (board: Scoreboard) : Acknowledged =
+    let acknowledge
+        (now: Instant)
+        (rtt: Rtt)
+        (ackNr: SeqNr)
+        (sack: Borrowed)
+        isBare
+        (board: Scoreboard)
+        : Acknowledged =
         let freed = ackNr - board.Oldest + 1
         let mutable arrivals = Arrived.None
         board.Detection.Reach(ackNr, sack, board.Next)
