@@ -225,6 +225,21 @@ let tests =
               nowhere "edits that do not fit" problems
               Expect.isNonEmpty mutants "mutants"
           }
+          test "every test that a mutant names as its killer exists" {
+              let sources =
+                  [ for folder in [ "tests/UtpPunch.Net.Tests"; "tests/UtpPunch.Protocol.Tests" ] do
+                        for path in filesBelow (Path.Combine(root.Value, folder)) do
+                            if Path.GetExtension path = ".cs" || Path.GetExtension path = ".fs" then
+                                File.ReadAllText path ]
+                  |> String.concat "\n"
+
+              nowhere
+                  "claims of no test"
+                  [ for mutant in Mutants.readAll root.Value do
+                        if mutant.IsForTests then
+                            for claim in mutant.Killers do
+                                if not (sources.Contains $"\"{claim}\"") then $"{mutant.Number}: {claim}" ]
+          }
           test "the shell performs every effect, by name" {
               let shell = Path.Combine(root.Value, "src/UtpPunch.Net")
 
