@@ -56,6 +56,7 @@ let private covered =
     [ "README.md"
       "CONTRIBUTING.md"
       "SECURITY.md"
+      "STYLE.md"
       "CHANGELOG.md"
       "build.fsx"
       "build"
@@ -70,7 +71,11 @@ let private covered =
       "src/UtpPunch.Cli/Bench"
       "src/UtpPunch.Cli/Commands"
       "src/UtpPunch.Cli/Parsing"
-      "src/UtpPunch.Cli/Simulator" ]
+      "src/UtpPunch.Cli/Simulator"
+      "src/UtpPunch.Net/Transport"
+      "src/UtpPunch.Protocol.fs/Collections"
+      "src/UtpPunch.Protocol.fs/Congestion"
+      "src/UtpPunch.Protocol.fs/Node" ]
 
 let private extensions =
     set [ ".fs"; ".fsi"; ".fsx"; ".cs"; ".md"; ".js"; ".html"; ".props"; ".targets"; ".csproj"; ".fsproj" ]
