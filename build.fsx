@@ -2,6 +2,7 @@
 // on a fresh clone too.
 
 #load "build/Processes.fs"
+#load "build/Canary.fs"
 #load "build/Testing.fs"
 #load "tests/mutants/Mutants.fs"
 #load "tests/mutants/Copies.fs"

@@ -18,6 +18,7 @@ let main args =
           Tails.tests
           Noise.tests
           Closing.tests
+          Parting.tests
           LongLives.tests
           Hostile.tests
           RandomPeer.tests
@@ -26,6 +27,7 @@ let main args =
           Transfers.tests
           Laws.tests
           AbsorbingLaws.tests
+          SocketNumberTests.tests
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests

@@ -205,6 +205,19 @@ let tests =
 
                   Expect.equal (List.sort listed) (List.sort present) (relative folder)
           }
+          test "every path that CONTRIBUTING.md names exists" {
+              let text = File.ReadAllText(Path.Combine(root.Value, "CONTRIBUTING.md"))
+
+              let named =
+                  [ for m in Regex.Matches(text, @"`((src|tests|bench|build|docs|samples)/[\w./-]*)`") ->
+                        m.Groups[1].Value ]
+
+              Expect.isNonEmpty named "paths"
+
+              named
+              |> List.filter (fun path -> not (Path.Exists(Path.Combine(root.Value, path))))
+              |> nowhere "paths that do not exist"
+          }
           test "every mutant still fits the sources: each text that it replaces stands there exactly once" {
               let mutants = Mutants.readAll root.Value
               let _, problems = Mutants.locate root.Value mutants

@@ -1,11 +1,11 @@
 namespace UtpPunch.Protocol
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunEvent = Received of from: Endpoint * datagram: Bytes
+type StunEvent = Received of from: Endpoint * datagram: Borrowed
 
 [<NoComparison; RequireQualifiedAccess>]
 type StunEffect =
-    | Send of remote: Endpoint * datagram: Bytes
+    | Send of remote: Endpoint * datagram: Owned
     | Done of outcome: StunOutcome
 
 /// What became of a request.
@@ -26,7 +26,7 @@ type Ask =
         Remote: Endpoint
         /// Where the answer must come from.
         Source: Endpoint
-        Datagram: Bytes
+        Datagram: Owned
         Sends: int
         LastSentAt: Instant
         NextAt: Instant
@@ -169,7 +169,7 @@ module StunClient =
         else
             ValueNone
 
-    let private answer now (from: Endpoint) datagram (ask: Ask) =
+    let private answer (from: Endpoint) datagram (ask: Ask) =
         let isMisplaced = not (from.Equals ask.Source)
 
         // A server that does not know CHANGE-REQUEST answers from where it was asked, and so does one that refuses.
@@ -196,7 +196,7 @@ module StunClient =
             client
         else
             let before = client.Asks[index]
-            let after = answer client.Now from datagram before
+            let after = answer from datagram before
 
             // Karn: of a request that went out twice nobody knows which one was answered.
             let roundTrip =

@@ -17,7 +17,7 @@ let private hosts =
 
 let private plan =
     { Server = server
-      Room = Bytes room
+      Room = Owned room
       Hosts = hosts
       Stays = false
       Timeout = Time.seconds 60
@@ -32,7 +32,7 @@ let private written (endpoint: Endpoint) =
 
 /// What a node does with a datagram: the node afterwards, and the effects.
 let private receive now (from: Endpoint) (datagram: byte[]) node =
-    Node.step now [| Event.Received(from, Datagrams.One(Bytes datagram, now)) |] node
+    Node.step now [| Event.Received(from, Datagrams.One(Borrowed datagram, now)) |] node
 
 let private sentTo (remote: Endpoint) (effects: Effect[]) =
     [ for effect in effects do
@@ -42,7 +42,7 @@ let private sentTo (remote: Endpoint) (effects: Effect[]) =
 
 /// A node that meets at the server and has its cookie, and the registration with its offer.
 let private registered () =
-    let node = Node.create NodeOptions.standard (Bytes(Array.init 32 byte)) 0L<us>
+    let node = Node.create NodeOptions.standard (Owned(Array.init 32 byte)) 0L<us>
     let struct (node, effects) = Node.step 0L<us> [| Event.Meet(1, plan) |] node
     let knock = List.exactlyOne (sentTo server effects)
     let own = Endpoint.ofIPv4 0x0A000009u 9000us
