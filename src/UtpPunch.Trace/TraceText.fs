@@ -110,6 +110,11 @@ module private Tasks =
 
     let name (taskId: TaskId) = count "t" (int64 taskId)
 
+    let natBehavior (behavior: NatBehavior voption) =
+        match behavior with
+        | ValueSome found -> found.ToString()
+        | ValueNone -> "Unknown"
+
     let mapping (mapping: PortPrediction) =
         match mapping with
         | PortPrediction.Unknown -> "unknown"
@@ -146,8 +151,8 @@ module private Tasks =
             [| name taskId
                text "server" (endpoint it.Server)
                text "mapped" (endpoint it.Mapped)
-               "mapping=" + it.Mapping.ToString()
-               "filtering=" + it.Filtering.ToString() |]
+               "mapping=" + (if it.IsDirect then "NoNat" else natBehavior it.Mapping)
+               "filtering=" + natBehavior it.Filtering |]
         | StunOutcome.Failed(StunFailure.NoAnswer after) ->
             [| name taskId; "failed=NoAnswer"; "after=" + duration after |]
         | StunOutcome.Failed(StunFailure.Refused(code, _)) ->

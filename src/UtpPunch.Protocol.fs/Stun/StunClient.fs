@@ -224,27 +224,27 @@ module StunClient =
     /// RFC 5780, 4.4: the first request asked for an answer from another address and port, the second from another port.
     let private filteringOf (asks: Ask[]) =
         match asks[0].Reply, asks[1].Reply with
-        | Reply.Mapped _, _ -> NatBehavior.EndpointIndependent
-        | Reply.Silent, Reply.Mapped _ -> NatBehavior.AddressDependent
-        | Reply.Silent, Reply.Silent -> NatBehavior.AddressAndPortDependent
-        | _ -> NatBehavior.Unknown
+        | Reply.Mapped _, _ -> ValueSome NatBehavior.EndpointIndependent
+        | Reply.Silent, Reply.Mapped _ -> ValueSome NatBehavior.AddressDependent
+        | Reply.Silent, Reply.Silent -> ValueSome NatBehavior.AddressAndPortDependent
+        | _ -> ValueNone
 
     /// RFC 5780, 4.3: the first request went to another address, the second to another address and another port.
     let private mappingOf (mapped: Endpoint) (asks: Ask[]) =
         if Array.exists (sees mapped) asks then
-            NatBehavior.EndpointIndependent
+            ValueSome NatBehavior.EndpointIndependent
         else
             match mappedOf asks[0], mappedOf asks[1] with
-            | ValueSome first, ValueSome second when first = second -> NatBehavior.AddressDependent
-            | ValueSome _, ValueSome _ -> NatBehavior.AddressAndPortDependent
-            | _ -> NatBehavior.Unknown
+            | ValueSome first, ValueSome second when first = second -> ValueSome NatBehavior.AddressDependent
+            | ValueSome _, ValueSome _ -> ValueSome NatBehavior.AddressAndPortDependent
+            | _ -> ValueNone
 
     /// Two servers that know nothing of each other: the same endpoint for two addresses depends on neither address nor port.
     let private comparisonOf (report: StunReport) (ask: Ask) =
         match mappedOf ask with
-        | ValueSome mapped when mapped <> report.Mapped -> NatBehavior.AddressAndPortDependent
-        | ValueSome _ when hasOtherAddress ask.Remote report.Server -> NatBehavior.EndpointIndependent
-        | _ -> NatBehavior.Unknown
+        | ValueSome mapped when mapped <> report.Mapped -> ValueSome NatBehavior.AddressAndPortDependent
+        | ValueSome _ when hasOtherAddress ask.Remote report.Server -> ValueSome NatBehavior.EndpointIndependent
+        | _ -> ValueNone
 
     /// Whether the requests under way have told what they can.
     let private isSettled client =
@@ -267,10 +267,7 @@ module StunClient =
             | ValueSome local -> { local with Scope = 0u; Via = 0us } = report.Mapped
             | ValueNone -> false
 
-        let report =
-            { report with
-                Mapping = (if isLocal then NatBehavior.NoNat else report.Mapping)
-                RoundTrip = client.RoundTrip }
+        let report = { report with IsDirect = isLocal; RoundTrip = client.RoundTrip }
 
         over (StunOutcome.Found report) effects client
 
@@ -305,8 +302,9 @@ module StunClient =
             { Server = server
               Mapped = mapped
               Local = client.Options.Local
-              Mapping = NatBehavior.Unknown
-              Filtering = NatBehavior.Unknown
+              IsDirect = false
+              Mapping = ValueNone
+              Filtering = ValueNone
               RoundTrip = ValueNone }
 
         let client = { client with Report = ValueSome report }
@@ -332,10 +330,10 @@ module StunClient =
 
             // What did not come from an address that does not answer at all was not filtered.
             let filtering =
-                if isReached || report.Filtering = NatBehavior.EndpointIndependent then
+                if isReached || report.Filtering = ValueSome NatBehavior.EndpointIndependent then
                     report.Filtering
                 else
-                    NatBehavior.Unknown
+                    ValueNone
 
             found { report with Mapping = mappingOf report.Mapped client.Asks; Filtering = filtering } effects client
         | Stage.Comparing -> found { report with Mapping = comparisonOf report client.Asks[0] } effects client

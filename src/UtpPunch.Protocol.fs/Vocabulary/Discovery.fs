@@ -26,9 +26,13 @@ type StunReport =
         /// Where it sees us.
         Mapped: Endpoint
         Local: Endpoint voption
-        /// By comparing two servers, `AddressAndPortDependent` stands for both that depend on the remote side.
-        Mapping: NatBehavior
-        Filtering: NatBehavior
+        /// There is no NAT: the mapped endpoint is the local one.
+        IsDirect: bool
+        /// None when it was not found out. From two servers with one address each, `AddressAndPortDependent` may also be
+        /// `AddressDependent`.
+        Mapping: NatBehavior voption
+        /// None when it was not found out.
+        Filtering: NatBehavior voption
         /// The shortest; none when every request had to be sent more than once, since then nobody knows which was answered.
         RoundTrip: Duration voption
     }

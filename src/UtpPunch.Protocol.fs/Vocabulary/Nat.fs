@@ -1,12 +1,8 @@
 namespace UtpPunch.Protocol
 
-/// How much of the remote endpoint a NAT's mapping depends on (RFC 4787, 4.1), or its filter, or that of a firewall (RFC 4787, 5).
+/// How much of the remote endpoint a NAT's mapping (RFC 4787, 4.1), or the filter of a NAT or firewall (RFC 4787, 5), depends on.
 [<Struct; RequireQualifiedAccess>]
 type NatBehavior =
-    /// It could not be found out.
-    | Unknown
-    /// A mapping only: there is no NAT, the public endpoint is the local one.
-    | NoNat
     /// Mapping: one public endpoint for all remote endpoints. Filtering: datagrams from any endpoint pass.
     | EndpointIndependent
     /// Mapping: one public endpoint for each remote address. Filtering: only addresses that were sent to.
