@@ -10,12 +10,12 @@ type NatBehavior =
     /// Mapping: one public endpoint for each remote address and port. Filtering: only endpoints that were sent to.
     | AddressAndPortDependent
 
-/// What one node sees of its NAT's mapping towards several destinations (RFC 4787, 4.1), with what port prediction needs.
+/// A NAT's mapping towards several destinations (RFC 4787, 4.1), as far as port prediction needs it.
 [<Struct; RequireQualifiedAccess>]
 type PortPrediction =
-    /// There was nothing to compare.
+    /// Fewer than two destinations were compared.
     | Unknown
     /// The same port for all destinations seen.
     | EndpointIndependent
-    /// Another port for each destination; the next one is `step` further, 0 when that is not known.
+    /// Another port for each destination; the next port is `step` further, 0 if it cannot be predicted.
     | Dependent of step: int
