@@ -37,6 +37,14 @@ let private checkFormatting () =
     check "F# is formatted as Fantomas does" (fantomas [ "--check" ])
     ++ check "C# is formatted as .editorconfig says" (formatCSharp [ "--verify-no-changes" ])
 
+/// A program that is compiled ahead of time needs nothing that the trimmer removes.
+let private checkCanary () =
+    match Canary.run () with
+    | Ok figures ->
+        printfn "passed: the canary, compiled ahead of time: %s" figures
+        { none with Passed = 1 }
+    | Error message -> failure message
+
 // Peers
 
 /// Installs the npm packages of tests/peers if what is installed is older than the pins. Without npm the tests that need them skip.
@@ -70,17 +78,19 @@ let private over transport arguments project =
 let private interop = "UtpPunch.Interop.Tests"
 let private net = "UtpPunch.Net.Tests"
 
-/// The runs of all projects. The runs of one stage are side by side, the stages one after the other. Protocol.Tests and Sim.Tests keep all
-/// cores busy and measure no time on the clock. The others mostly wait, and most of what they check has time limits: they run when the
+/// The runs of all projects. The runs of one stage are side by side, the stages one after the other. The F# suites keep all cores busy and
+/// measure no time on the clock. The others mostly wait, and most of what they check has time limits: they run when the
 /// cores are free. On Linux they run over both transports; Interop.Tests over the managed one only with those of its tests that are
 /// marked `CarriesStreams`, since the others (time-outs, the tool's messages, traces, STUN, kernel NATs) do not depend on it.
 let private stages =
+    let busy = [ plain "UtpPunch.Protocol.Tests"; plain "UtpPunch.Sim.Tests"; plain "UtpPunch.Trace.Tests" ]
+
     if OperatingSystem.IsLinux() then
-        [ [ plain "UtpPunch.Protocol.Tests"; plain "UtpPunch.Sim.Tests" ]
+        [ busy
           [ over "linux" [] net; over "linux" [] interop ]
           [ over "managed" [] net; over "managed" [ "--streams" ] interop ] ]
     else
-        [ [ plain "UtpPunch.Protocol.Tests"; plain "UtpPunch.Sim.Tests" ]; [ plain net; plain interop ] ]
+        [ busy; [ plain net; plain interop ] ]
 
 /// A test project that no stage names would never run.
 let private checkStages () =
@@ -154,14 +164,20 @@ let private runAll filters =
     checkStages ()
     build "UtpPunch.sln"
     installPeers ()
-    let formatting = if List.isEmpty filters then checkFormatting () else none
+
+    let checks =
+        if List.isEmpty filters then
+            checkFormatting () ++ checkCanary ()
+        else
+            none
+
     let results = stages |> List.collect (runStage filters)
     printfn ""
 
     for run, elapsed, count in results do
         printfn "%3.0f s  %-37s %4d passed" elapsed.TotalSeconds run.Title count.Passed
 
-    let total = results |> List.map (fun (_, _, count) -> count) |> List.fold (++) formatting
+    let total = results |> List.map (fun (_, _, count) -> count) |> List.fold (++) checks
     if total = none then failure "No test has a name that contains this." else total
 
 /// Runs all tests, or those that the arguments choose; the exit code.

@@ -110,11 +110,6 @@ module private Tasks =
 
     let name (taskId: TaskId) = count "t" (int64 taskId)
 
-    let natBehavior (behavior: NatBehavior voption) =
-        match behavior with
-        | ValueSome found -> found.ToString()
-        | ValueNone -> "Unknown"
-
     let mapping (mapping: PortPrediction) =
         match mapping with
         | PortPrediction.Unknown -> "unknown"
@@ -145,14 +140,21 @@ module private Tasks =
            "test=" + duration options.TestTimeout
            count "behaviour" (if options.Behaviour then 1L else 0L) |]
 
+    let private behavior it =
+        match it with
+        | ValueNone -> "Unknown"
+        | ValueSome NatBehavior.EndpointIndependent -> "EndpointIndependent"
+        | ValueSome NatBehavior.AddressDependent -> "AddressDependent"
+        | ValueSome NatBehavior.AddressAndPortDependent -> "AddressAndPortDependent"
+
     let outcome taskId (outcome: StunOutcome) =
         match outcome with
         | StunOutcome.Found it ->
             [| name taskId
                text "server" (endpoint it.Server)
                text "mapped" (endpoint it.Mapped)
-               "mapping=" + (if it.IsDirect then "NoNat" else natBehavior it.Mapping)
-               "filtering=" + natBehavior it.Filtering |]
+               "mapping=" + (if it.IsDirect then "NoNat" else behavior it.Mapping)
+               "filtering=" + behavior it.Filtering |]
         | StunOutcome.Failed(StunFailure.NoAnswer after) ->
             [| name taskId; "failed=NoAnswer"; "after=" + duration after |]
         | StunOutcome.Failed(StunFailure.Refused(code, _)) ->
@@ -268,8 +270,14 @@ module TraceText =
                     [| Fields.text "to" (endpoint remote)
                        Fields.count "hops" (int64 hops)
                        "raw=" + hex datagram.Span |]
-            | Effect.OpenSockets count -> line "sockets" [| Fields.count "open" (int64 count) |]
-            | Effect.CloseSockets keep -> line "sockets" [| Fields.count "keep" (int64 keep) |]
+            | Effect.OpenSockets(first, count) ->
+                line "sockets" [| Fields.count "first" (int64 first); Fields.count "open" (int64 count) |]
+            | Effect.CloseSockets(first, count, keep) ->
+                line
+                    "sockets"
+                    [| Fields.count "first" (int64 first)
+                       Fields.count "close" (int64 count)
+                       Fields.count "keep" (int64 keep) |]
             | Effect.Registered(taskId, observed, mapping) ->
                 line
                     "registered"

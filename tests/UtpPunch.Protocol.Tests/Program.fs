@@ -18,11 +18,16 @@ let main args =
           Tails.tests
           Noise.tests
           Closing.tests
+          Parting.tests
+          LongLives.tests
           Hostile.tests
           RandomPeer.tests
           AnyBytes.tests
+          Forgeries.tests
           Transfers.tests
           Laws.tests
+          AbsorbingLaws.tests
+          SocketNumberTests.tests
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests
@@ -30,5 +35,6 @@ let main args =
           RendezvousTests.tests
           LegacyStories.tests
           Footprint.tests
-          Tidy.tests ]
+          Tidy.tests
+          Words.tests ]
     |> runTestsWithCLIArgs [] args

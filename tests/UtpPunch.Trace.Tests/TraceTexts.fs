@@ -349,7 +349,7 @@ let tests =
                          for reason in reasons -> Effect.Closed(0, reason) |]
 
               for index in 0 .. rules.Length - 1 do
-                  Expect.equal (lines[index].Find "rule") (string rules[index]) "a rule by its name"
+                  Expect.equal (lines[index].Find "rule") $"%A{rules[index]}" "a rule by its name"
 
               for index in 0 .. reasons.Length - 1 do
                   Expect.equal

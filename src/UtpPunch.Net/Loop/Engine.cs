@@ -82,7 +82,7 @@ internal sealed partial class Engine
     public long Turns => Volatile.Read(ref _steps);
 
     /// <summary>How often each uncommon rule of the protocol has fired, by name.</summary>
-    public Dictionary<string, long> CountRules() => Rules.ToDictionary(rule => rule.Name, rule => Volatile.Read(ref _noted[rule.Tag]));
+    public Dictionary<string, long> CountRules() => Rules.ToDictionary(rule => rule.Name, rule => Volatile.Read(ref _noted[rule.Tag]), StringComparer.Ordinal);
 
     /// <summary>Hands over a wish, and wakes the engine when it may be waiting. Who is in a hurry, and holds no lock, sees to it on the
     /// spot, unless somebody has the turn, who will.</summary>

@@ -4,7 +4,8 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>The key that both peers make of the room's name and their secret. It takes a while, so that guessing secrets does, too.</summary>
+/// <summary>The key that both peers derive from the name and the secret of a room. The derivation is slow, to slow down the guessing of
+/// secrets.</summary>
 internal static class RoomKey
 {
     private const int Length = 32;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using UtpPunch.Protocol;
 
@@ -171,6 +172,6 @@ internal sealed class RecordedSteps(RecordedBytes bytes, bool full, Queue<ulong>
     }
 
     // The cases of a union that hold nothing, by their tags.
-    private static T[] Values<T>(Func<T, int> tag) =>
+    private static T[] Values<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] T>(Func<T, int> tag) =>
         [.. typeof(T).GetProperties().Where(property => property.PropertyType == typeof(T)).Select(property => (T)property.GetValue(null)!).OrderBy(tag)];
 }

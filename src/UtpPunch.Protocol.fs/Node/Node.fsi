@@ -16,8 +16,8 @@ module Node =
     [<CompiledName "Deadline">]
     val deadline: node: Node -> Instant
 
-    /// From when on the socket may close without a peer missing anything: `Time.never` while there are streams, later the time
-    /// until which an ended stream's last acknowledgement may have to be repeated.
+    /// From when on the socket may close without a peer missing anything: `Time.never` as long as there are streams, or ended ones whose
+    /// peer may lack the last acknowledgement.
     [<CompiledName "QuietAt">]
     val quietAt: node: Node -> Instant
 

@@ -63,6 +63,8 @@ type internal Punch =
         /// The endpoint at which the peer saw this node, once it has answered.
         SeenAs: Endpoint voption
         BirthdayProbing: BirthdayProbing voption
+        /// The first of the sockets that are there for it; 0 if there are none.
+        FirstSocket: int
         SprayAt: Instant
         SprayRandom: uint32
         KeepAliveAt: Instant

@@ -127,7 +127,7 @@ module Rendezvous =
                 | ValueNone -> ()
 
         match findRegistrant registration.Handle registration.Room server with
-        | ValueSome(struct (number, registrant)) when registrant.Pairing.IsSome ->
+        | ValueSome(struct (_, registrant)) when registrant.Pairing.IsSome ->
             if server.Pairings |> Radix.tryFind registrant.Pairing.Value |> _.IsSome then answer ()
         | ValueSome(struct (number, registrant)) when registrant.Remote.Equals remote ->
             enter number { registrant with Registration = Entry.keep registration; ExpiresAt = expiresAt }

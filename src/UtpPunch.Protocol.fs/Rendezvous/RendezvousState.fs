@@ -98,12 +98,12 @@ type Rendezvous =
             mutable Dropped: int64
         }
 
-/// The tables of a server, as one step sees them: who is there, who has said how much, and who has proved his address.
+/// The tables of a server: registrants, rate limits, and cookies.
 module internal RendezvousState =
-    /// Cookies are good for one to two of these.
+    /// A cookie is valid for one to two of these.
     let private cookieAge = Time.seconds 60
 
-    /// Sources are told apart by so many bits: two that share a place share its rate, and the table is bounded.
+    /// The bits of a source's key, which bound the table. Two sources with the same key share a rate limit.
     [<Literal>]
     let private SourceBits = 0xFFFF
 

@@ -188,7 +188,7 @@ module Stun =
         let value = Encoding.UTF8.GetBytes text
 
         if value.Length > LongestText then
-            invalidArg (nameof text) $"A text in STUN has at most {LongestText} bytes."
+            invalidArg (nameof text) ("A text in STUN has at most " + LongestText.ToString() + " bytes.")
 
         value
 

@@ -169,7 +169,7 @@ module StunClient =
         else
             ValueNone
 
-    let private answer now (from: Endpoint) datagram (ask: Ask) =
+    let private answer (from: Endpoint) datagram (ask: Ask) =
         let isMisplaced = not (from.Equals ask.Source)
 
         // A server that does not support CHANGE-REQUEST answers from the endpoint that was asked, as does one that refuses.
@@ -196,7 +196,7 @@ module StunClient =
             client
         else
             let before = client.Asks[index]
-            let after = answer client.Now from datagram before
+            let after = answer from datagram before
 
             // Karn's algorithm: a request that was retransmitted gives no sample.
             let roundTrip =

@@ -26,10 +26,10 @@ type Effect =
     | Foreign of from: Endpoint * datagram: Borrowed
     /// Send a datagram that is not uTP, with a hop limit of `hops`; 0 for the system's default. The bytes never change.
     | SendDatagram of remote: Endpoint * datagram: Owned * hops: int
-    /// Open `count` further sockets, which are `Via` 1, 2 and so on.
-    | OpenSockets of count: int
-    /// Close all of these but `keep`; all of them for 0.
-    | CloseSockets of keep: int
+    /// Open `count` more sockets, whose `Via` are `first`, `first + 1` and so on.
+    | OpenSockets of first: int * count: int
+    /// Close the sockets of a range, except the one whose `Via` is `keep`; 0 keeps none.
+    | CloseSockets of first: int * count: int * keep: int
     /// The rendezvous has registered this node.
     | Registered of taskId: TaskId * observed: Endpoint * mapping: PortPrediction
     /// The rendezvous has introduced a peer, and the punch has begun.

@@ -82,10 +82,12 @@ type NodeHost(socket: Endpoint, seed: uint64) =
                 let bytes = Array.zeroCreate (train.LengthOf index)
                 train.Write(index, Span<byte> bytes) |> ignore
                 emit remote ordinaryTtl bytes
-        | Effect.OpenSockets count ->
-            for via in 1..count do
+        | Effect.OpenSockets(first, count) ->
+            for via in first .. first + count - 1 do
                 more.Add(uint16 via) |> ignore
-        | Effect.CloseSockets keep -> more.RemoveWhere(fun via -> int via <> keep) |> ignore
+        | Effect.CloseSockets(first, count, keep) ->
+            more.RemoveWhere(fun via -> int via >= first && int via < first + count && int via <> keep)
+            |> ignore
         | Effect.Punched(_, report) ->
             punched.Add report
             this.PunchedAt <- now

@@ -111,6 +111,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
         | Rule.SeqOutOfRange
         | Rule.AckOutOfRange
         | Rule.BeyondFin
+        | Rule.DataAfterRelease
         | Rule.UnexpectedPacket
         | Rule.MalformedExtension when not this.Forging && isPeer actor remote ->
             for tap in actor.ByConnId.Values do

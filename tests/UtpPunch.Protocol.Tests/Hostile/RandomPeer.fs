@@ -20,7 +20,7 @@ let private outcome (effects: Effect seq) =
         match effect with
         | Effect.Deliver(_, payload) -> bytes.AddRange(Describe.flatten payload)
         | Effect.Ended _ -> marks.Add "ended"
-        | Effect.Closed(_, reason) -> marks.Add $"closed: {reason}"
+        | Effect.Closed(_, reason) -> marks.Add $"closed: %A{reason}"
         | _ -> ()
 
     let ends = String.concat ", " marks

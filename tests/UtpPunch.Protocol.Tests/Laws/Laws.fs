@@ -230,7 +230,7 @@ let tests =
                               if not (bytes.ContainsKey connId) then bytes[connId] <- ResizeArray()
 
                               bytes[connId].AddRange(Describe.flatten payload)
-                          | Effect.Closed(connId, reason) -> reasons.Add $"{connId} {reason}"
+                          | Effect.Closed(connId, reason) -> reasons.Add $"{connId} %A{reason}"
                           | _ -> ()
 
                       let delivered =

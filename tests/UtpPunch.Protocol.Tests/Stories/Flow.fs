@@ -372,7 +372,7 @@ let private repairs =
           Expect.isTrue (Node.stream 0 node).IsSome "the stream lives"
       }
       test "a machine that slept longer than the idle time-out listens for half a minute before it believes in silence" {
-          let struct (puppet, peer) = dialled ()
+          let struct (puppet, _) = dialled ()
           let idle = StreamOptions.bep29.IdleTimeout
           let morning = puppet.Now + 3L * idle
           let struct (node, effects) = Node.step morning [||] puppet.Node

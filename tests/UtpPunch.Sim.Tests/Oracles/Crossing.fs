@@ -177,7 +177,7 @@ type private Party
 
           match closed with
           | ValueSome CloseReason.Finished -> if not (ended && finished) then $"{name} closed without an end"
-          | ValueSome reason -> $"{name} closed with {reason}"
+          | ValueSome reason -> $"{name} closed with %A{reason}"
           | ValueNone -> $"{name} never closed: received {read} of {expected}, wrote {written} of {size}" ]
 
 /// Runs until both ends have closed or the time is over, then lets what is still under way arrive. Gives what went wrong, and

@@ -71,7 +71,7 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
                 answers.Add(Event.Consumed(connId, payload.Length))
             | Effect.Ended _ -> hasEnded <- true
             | Effect.Noted(rule, _) when rule = Rule.AckOutOfRange || rule = Rule.SeqOutOfRange ->
-                failtest $"{rule}: this bench is wrong"
+                failtest $"%A{rule}: this bench is wrong"
             | _ -> ()
 
         if answers.Count > 0 then machine.Step(now, answers.ToArray()) |> ignore
