@@ -142,11 +142,10 @@ module private Tasks =
 
     let private behavior it =
         match it with
-        | NatBehavior.Unknown -> "Unknown"
-        | NatBehavior.NoNat -> "NoNat"
-        | NatBehavior.EndpointIndependent -> "EndpointIndependent"
-        | NatBehavior.AddressDependent -> "AddressDependent"
-        | NatBehavior.AddressAndPortDependent -> "AddressAndPortDependent"
+        | ValueNone -> "Unknown"
+        | ValueSome NatBehavior.EndpointIndependent -> "EndpointIndependent"
+        | ValueSome NatBehavior.AddressDependent -> "AddressDependent"
+        | ValueSome NatBehavior.AddressAndPortDependent -> "AddressAndPortDependent"
 
     let outcome taskId (outcome: StunOutcome) =
         match outcome with
@@ -154,7 +153,7 @@ module private Tasks =
             [| name taskId
                text "server" (endpoint it.Server)
                text "mapped" (endpoint it.Mapped)
-               "mapping=" + behavior it.Mapping
+               "mapping=" + (if it.IsDirect then "NoNat" else behavior it.Mapping)
                "filtering=" + behavior it.Filtering |]
         | StunOutcome.Failed(StunFailure.NoAnswer after) ->
             [| name taskId; "failed=NoAnswer"; "after=" + duration after |]
