@@ -3,4 +3,4 @@ module UtpPunch.Tracing.Tests.Program
 open Expecto
 
 [<EntryPoint>]
-let main args = testList "trace" [ TraceTexts.tests; Replays.tests ] |> runTestsWithCLIArgs [] args
+let main args = testList "trace" [ Schemas.tests; TraceTexts.tests; Replays.tests ] |> runTestsWithCLIArgs [] args

@@ -71,7 +71,7 @@ let private lines = lazy (record TracePayloads.Full 0 bad)
 
 let private refused message (lines: string[]) =
     Expect.throwsC (fun () -> Trace.Read lines |> ignore) (fun error ->
-        Expect.isTrue (error :? TraceError) $"a TraceError, not {error}"
+        Expect.isTrue (error :? TraceException) $"a TraceException, not {error}"
         Expect.stringContains error.Message message "the reason")
 
 let tests =
@@ -193,8 +193,8 @@ let tests =
               refused "more behind" (Array.append lines.Value [| "#more" |])
               // Less its #end, which would be refused first.
               let whole = whole[.. whole.Length - 2]
-              refused "no whole number" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "maxHalfOpen=x")) whole)
-              refused "has no maxHalfOpen=" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "x=")) whole)
+              refused "not a whole number" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "maxHalfOpen=x")) whole)
+              refused "There is no maxHalfOpen=" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "x=")) whole)
               let step = Array.findIndex (fun (line: string) -> line.Contains " in  step") whole
               refused $"Line {step + 1}:" (Array.updateAt step (whole[step].Replace("now=", "then=")) whole)
 
@@ -204,7 +204,7 @@ let tests =
 
               let packet = Array.findIndex (fun (line: string) -> line.Contains " in  pkt") whole
               refused "no recv line" (Array.removeAt (packet - 1) whole)
-              refused "neither a packet type" (Array.updateAt packet "    0.000000 B in  pkt       p=0" whole)
+              refused "neither a packet type" (Array.updateAt packet "    0.000000 B in  pkt       p=0 i=1/1" whole)
           }
           test "a snapshot of another build, or a broken one, is refused" {
               let node =
