@@ -70,17 +70,20 @@ let private over transport arguments project =
 let private interop = "UtpPunch.Interop.Tests"
 let private net = "UtpPunch.Net.Tests"
 
-/// The runs of all projects. The runs of one stage are side by side, the stages one after the other. Protocol.Tests and Sim.Tests keep all
-/// cores busy and measure no time on the clock. The others mostly wait, and most of what they check has time limits: they run when the
+/// The runs of all projects. The runs of one stage are side by side, the stages one after the other. The F# suites keep all cores busy and
+/// measure no time on the clock. The others mostly wait, and most of what they check has time limits: they run when the
 /// cores are free. On Linux they run over both transports; Interop.Tests over the managed one only with those of its tests that are
 /// marked `CarriesStreams`, since the others (time-outs, the tool's messages, traces, STUN, kernel NATs) do not depend on it.
 let private stages =
+    let busy =
+        [ plain "UtpPunch.Protocol.Tests"; plain "UtpPunch.Sim.Tests"; plain "UtpPunch.Trace.Tests" ]
+
     if OperatingSystem.IsLinux() then
-        [ [ plain "UtpPunch.Protocol.Tests"; plain "UtpPunch.Sim.Tests" ]
+        [ busy
           [ over "linux" [] net; over "linux" [] interop ]
           [ over "managed" [] net; over "managed" [ "--streams" ] interop ] ]
     else
-        [ [ plain "UtpPunch.Protocol.Tests"; plain "UtpPunch.Sim.Tests" ]; [ plain net; plain interop ] ]
+        [ busy; [ plain net; plain interop ] ]
 
 /// A test project that no stage names would never run.
 let private checkStages () =

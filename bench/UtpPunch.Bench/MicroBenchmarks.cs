@@ -3,7 +3,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch.Bench;
 
-/// <summary>What the core does with a packet, a train or a step.</summary>
+/// <summary>Packets, trains and steps of the core.</summary>
 public class MicroBenchmarks
 {
     private const int Keys = 1000;
@@ -55,7 +55,7 @@ public class MicroBenchmarks
     [Benchmark(Description = "Radix.add to 1000")]
     public Radix<string> Add() => Radix.add(Keys, "value", _map);
 
-    /// <summary>The node is a value, so that the same train arrives again and again.</summary>
+    /// <summary>The node is a value, so the same train can arrive any number of times.</summary>
     [Benchmark(Description = "Node.step, 46 packets arrive")]
     public object Receive()
     {
@@ -63,7 +63,7 @@ public class MicroBenchmarks
         return node;
     }
 
-    [Benchmark(Description = "Node.step, a tick without anything due")]
+    [Benchmark(Description = "Node.step, a tick with nothing due")]
     public object Tick()
     {
         var (node, _) = NodeModule.Step(_arrival.Now, [], _arrival.Receiver);

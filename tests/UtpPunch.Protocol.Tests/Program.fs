@@ -23,6 +23,7 @@ let main args =
           AnyBytes.tests
           Transfers.tests
           Laws.tests
+          AbsorbingLaws.tests
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests
@@ -30,5 +31,6 @@ let main args =
           RendezvousTests.tests
           LegacyStories.tests
           Footprint.tests
-          Tidy.tests ]
+          Tidy.tests
+          Words.tests ]
     |> runTestsWithCLIArgs [] args

@@ -8,28 +8,7 @@ open System.Text.RegularExpressions
 open Expecto
 open Microsoft.FSharp.Reflection
 open UtpPunch.Protocol
-
-let private root =
-    let rec search (folder: DirectoryInfo) =
-        if isNull folder then failwith "No folder above this one holds UtpPunch.sln."
-        elif File.Exists(Path.Combine(folder.FullName, "UtpPunch.sln")) then folder.FullName
-        else search folder.Parent
-
-    lazy (search (DirectoryInfo AppContext.BaseDirectory))
-
-let private skipped =
-    set [ "artifacts"; "bin"; "obj"; ".git"; "node_modules"; "paket-files"; ".fantomas" ]
-
-/// Every file of the tree that is source, whether git knows it yet or not.
-let rec private filesBelow (folder: string) : string seq =
-    seq {
-        yield! Directory.EnumerateFiles folder
-
-        for inner in Directory.EnumerateDirectories folder do
-            if not (skipped.Contains(Path.GetFileName inner)) then yield! filesBelow inner
-    }
-
-let private relative path = Path.GetRelativePath(root.Value, path).Replace('\\', '/')
+open UtpPunch.Protocol.Tests.Sources
 
 let private withExtension (extensions: string list) =
     filesBelow root.Value
@@ -46,13 +25,6 @@ let private coreLines =
                        // What follows `//` is prose, and so is what stands in quotes.
                        let code = Regex.Replace(Regex.Replace(line, "\"[^\"]*\"", "\"\""), "//.*", "")
                        $"{relative path}:{index + 1}", code |]
-
-let private nowhere (claim: string) (hits: string seq) =
-    let hits = Seq.toList hits
-
-    if not hits.IsEmpty then
-        let lines = String.Join("\n", hits)
-        failtest $"{claim}:\n{lines}"
 
 let private banned =
     [ @"\bDateTime(Offset)?\b"

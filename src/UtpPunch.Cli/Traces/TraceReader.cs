@@ -10,13 +10,11 @@ internal static class TraceReader
     {
         try
         {
-            using var lines = File.OpenText(file);
-            return Read(lines, Path.GetFileName(file));
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            var reason = error is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : error.Message;
-            throw new ToolException(ExitCodes.Failure, $"{file} cannot be read: {reason}", error);
+            return UserFile.Read(file, path =>
+            {
+                using var lines = File.OpenText(path);
+                return Read(lines, Path.GetFileName(path));
+            });
         }
         catch (TraceException error)
         {

@@ -9,7 +9,7 @@ internal static class TraceReplay
     public static int Run(FileInfo file, ReplayMode mode)
     {
         var trace = Read(file);
-        using var output = new StreamWriter(Console.OpenStandardOutput());
+        using var output = new StreamWriter(StandardStreams.OpenOutput());
         if (mode == ReplayMode.InputsOnly)
         {
             Replay.Run(mode, trace, line => output.Write($"{line}\n"));
@@ -33,16 +33,15 @@ internal static class TraceReplay
     {
         try
         {
-            using var lines = file.OpenText();
-            return Trace.Read(lines);
+            return UserFile.Read(file.ToString(), path =>
+            {
+                using var lines = File.OpenText(path);
+                return Trace.Read(lines);
+            });
         }
         catch (TraceException error)
         {
             throw new ToolException(ExitCodes.Failure, $"{file.Name}: {error.Message}", error);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new ToolException(ExitCodes.Failure, $"{file.FullName} cannot be read: {error.Message}", error);
         }
     }
 }

@@ -76,15 +76,18 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
         result.PeerObservedEndPoint);
 
     /// <summary>Why STUN servers told nothing.</summary>
-    public static Failure Of(StunFailure failure, EndPoint server) => new(
-        UtpError.DiscoveryFailed,
-        failure switch
+    public static Failure Of(StunFailure failure, EndPoint server)
+    {
+        // DnsEndPoint.ToString() begins with "Unspecified/".
+        var name = server is DnsEndPoint { Host: var host, Port: var port } ? $"{host}:{port}" : $"{server}";
+        var message = failure switch
         {
-            StunFailure.NoAnswer none => $"The STUN server {server} did not answer in {InWords(Clock.ToTimeSpan(none.after))}.",
-            StunFailure.Refused refused => $"The STUN server {server} refused with {refused.code} ({refused.reason}).",
-            _ => $"What {server} answered is not STUN.",
-        },
-        server as IPEndPoint);
+            StunFailure.NoAnswer none => $"The STUN server {name} did not answer in {InWords(Clock.ToTimeSpan(none.after))}.",
+            StunFailure.Refused refused => $"The STUN server {name} refused with {refused.code} ({refused.reason}).",
+            _ => $"The answer of {name} is not STUN.",
+        };
+        return new Failure(UtpError.DiscoveryFailed, message, server as IPEndPoint);
+    }
 
     /// <summary>The peer, whose turn it was, opened no stream.</summary>
     public static Failure NotOpened(IPEndPoint remote, TimeSpan age) => new(

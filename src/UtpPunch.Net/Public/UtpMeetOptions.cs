@@ -6,7 +6,8 @@ namespace UtpPunch;
 public sealed class UtpMeetOptions
 {
     /// <summary>What only the two peers know. The server never sees it; whoever does not know it can neither join the room, nor read the
-    /// peers' addresses in what passes through the server, nor take part in the punch.</summary>
+    /// peers' addresses in what passes through the server, nor take part in the punch. It neither encrypts nor authenticates the streams that
+    /// follow.</summary>
     /// <value>Null by default: then the name of the room is all that one has to know.</value>
     public string? Secret { get; set; }
 

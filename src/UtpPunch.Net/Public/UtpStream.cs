@@ -182,11 +182,11 @@ public sealed partial class UtpStream : Stream
     /// <param name="buffer">The bytes, which are copied; they must not change until the write has completed.</param>
     /// <param name="completeWrites">Whether these are the last bytes.</param>
     /// <param name="cancellationToken">Ends the wait for room.</param>
-    /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
+    /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)" path="/exception"/>
     public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, bool completeWrites, CancellationToken cancellationToken = default) =>
         _write.WriteAsync(buffer, completeWrites, cancellationToken);
 
-    /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
+    /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)" path="/exception"/>
     public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
     {
         ValidateBufferArguments(buffer, offset, count);

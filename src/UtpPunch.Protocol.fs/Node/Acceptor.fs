@@ -38,8 +38,8 @@ module internal Acceptor =
 
         while searching && node.OldestHalfOpen < node.NextAccepted do
             match Radix.tryFind node.OldestHalfOpen node.Connections with
-            | ValueSome connection when connection.Phase = Phase.SynReceived ->
-                let own = touch step connection
+            | ValueSome stored when stored.State = StreamState.SynReceived ->
+                let own = touch step stored
                 note step Rule.HalfOpenEvicted own.Remote
                 counted step own (fun () -> Closing.close step.Context CloseReason.Aborted own)
                 searching <- false
@@ -66,23 +66,24 @@ module internal Acceptor =
                   Options = NodeOptions.forDialect dialect node.Options
                   Timeout = node.Options.HalfOpenTimeout
                   Id = syn.ConnectionId
-                  Now = node.Now }
+                  Now = node.Now
+                  Generation = node.Generation }
                 syn.SeqNr
                 first
-            |> enter step
 
+        enter step own
         MtuProbing.meet packet.Bits own
 
     let receiveSyn step remote (packet: inref<Packet>) =
         let header = packet.Header
         let node = step.Node
         let dialect = node.Options.Dialect
-        let known = find node remote (Connection.receiveIdOf dialect true header.ConnectionId)
+        let known = find node remote (Ids.receive dialect true header.ConnectionId)
 
         match known with
-        | ValueSome connection when Handshake.isOpenedBy header connection && connection.Phase <> Phase.Dead ->
-            Handshake.repeatSynAck step.Context (touch step connection)
-        | ValueSome connection when connection.Phase <> Phase.Lingering -> note step Rule.IdCollision remote
+        | ValueSome stored when stored.Incoming && stored.Ids.Syn = header.SeqNr && stored.State <> StreamState.Closed ->
+            Handshake.repeatSynAck step.Context (touch step stored)
+        | ValueSome stored when stored.State <> StreamState.TimeWait -> note step Rule.IdCollision remote
         | _ ->
             if dialect = Dialect.UtpPunch && header.ConnectionId &&& 1us <> 0us then
                 note step Rule.UnexpectedPacket remote
@@ -101,8 +102,8 @@ module internal Acceptor =
                 | _ ->
                     // The ids of a stream in TIME-WAIT are free for a peer that connects again (RFC 9293, 3.6.1).
                     match known with
-                    | ValueSome old ->
-                        let own = touch step old
+                    | ValueSome stored ->
+                        let own = touch step stored
                         counted step own (fun () -> Closing.forget own)
                         removeRoute node own
                     | ValueNone -> ()

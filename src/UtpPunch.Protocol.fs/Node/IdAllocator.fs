@@ -24,7 +24,7 @@ module internal IdAllocator =
 
             let isFree =
                 (dialect = Dialect.UtpPunch || id <> 0xFFFFus)
-                && (StreamTable.find node remote (Connection.receiveIdOf dialect false id)).IsNone
+                && (StreamTable.find node remote (Ids.receive dialect false id)).IsNone
 
             if isFree then ValueSome(struct (id, isn))
             elif tries = 0 then ValueNone

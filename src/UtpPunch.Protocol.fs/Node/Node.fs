@@ -31,7 +31,7 @@ module Node =
           ResetLimiter = ResetLimiter.create now
           NodeTasks = NodeTasks.empty }
 
-    /// So many fresh words of 32 bits.
+    /// `count` fresh words of 32 bits.
     let private draw (node: Node) (count: int) : Bytes =
         let struct (bytes, random) = Random.words count node.Random
         node.Random <- random
@@ -46,26 +46,24 @@ module Node =
             | [] -> note step Rule.UnknownConnection remote
             | receiveId :: rest ->
                 match find step.Node remote receiveId with
-                | ValueSome connection when
-                    connection.ReceiveId = header.ConnectionId || connection.SendId = header.ConnectionId
+                | ValueSome stored when
+                    stored.Ids.Receive = header.ConnectionId || stored.Ids.Send = header.ConnectionId
                     ->
-                    let own = touch step connection
+                    let own = touch step stored
                     counted step own (fun () -> Closing.receiveReset step.Context header own)
                 | _ -> search rest
 
         search [ header.ConnectionId; header.ConnectionId + 1us; header.ConnectionId - 1us ]
 
-    let private receivePacket step remote arrivedAt (packet: inref<Packet>) (connection: Connection) =
-        let own = touch step connection
-
-        match own.Phase with
-        | Phase.SynReceived ->
+    let private receivePacket step remote arrivedAt (packet: inref<Packet>) (own: Connection) =
+        match own.State with
+        | StreamState.SynReceived ->
             if Acceptor.confirm step packet.Header own then
                 Input.receive step.Context arrivedAt &packet own
-        | Phase.Dead -> note step Rule.UnknownConnection remote
-        | Phase.SynSent
-        | Phase.Open
-        | Phase.Lingering -> Input.receive step.Context arrivedAt &packet own
+        | StreamState.Closed -> note step Rule.UnknownConnection remote
+        | StreamState.SynSent
+        | StreamState.Established
+        | StreamState.TimeWait -> Input.receive step.Context arrivedAt &packet own
 
     let private receive step (remote: Endpoint) (datagrams: Datagrams) =
         let from = remote
@@ -78,7 +76,7 @@ module Node =
             let datagram = datagrams[index]
             let mutable packet = Unchecked.defaultof<Packet>
 
-            // An answer of STUN begins as uTP's DATA does.
+            // A STUN answer begins as a uTP DATA packet does.
             let isAwaited = NodeTasks.awaits datagram step.Node.NodeTasks
 
             match (if isAwaited then Malformed.Foreign else Packet.decode datagram &packet) with
@@ -91,13 +89,15 @@ module Node =
                 | _ ->
                     let connection =
                         match last with
-                        | ValueSome known when known.ReceiveId = header.ConnectionId -> last
-                        | _ -> find step.Node remote header.ConnectionId
+                        | ValueSome(known: Connection) when known.Ids.Receive = header.ConnectionId -> last
+                        | _ ->
+                            match find step.Node remote header.ConnectionId with
+                            | ValueSome stored -> ValueSome(touch step stored)
+                            | ValueNone -> ValueNone
 
                     match connection with
-                    | ValueSome connection ->
-                        let own = touch step connection
-                        last <- ValueSome own
+                    | ValueSome own ->
+                        last <- connection
                         receivePacket step remote datagrams.ArrivedAt &packet own
                     | ValueNone ->
                         note step Rule.UnknownConnection remote
@@ -105,10 +105,10 @@ module Node =
             | Malformed.Extension -> note step Rule.MalformedExtension remote
             | _ ->
                 match NodeTasks.receive step.Context (draw step.Node) from datagram step.Node.NodeTasks with
-                | ValueSome introductions -> step.Node.NodeTasks <- introductions
+                | ValueSome tasks -> step.Node.NodeTasks <- tasks
                 | ValueNone -> step.Context.Effects.Add(Effect.Foreign(from, datagram))
 
-    // ---- What the application says ----
+    // ---- Commands ----
 
     let private connect step connId remote dialect timeout =
         let node = step.Node
@@ -132,49 +132,49 @@ module Node =
                       Options = NodeOptions.forDialect dialect node.Options
                       Timeout = timeout
                       Id = id
-                      Now = node.Now }
+                      Now = node.Now
+                      Generation = node.Generation }
                     isn
                 |> enter step
-                |> ignore
 
     let private abortWhere step predicate =
         Radix.iterate
-            (fun _ (connection: Connection) ->
-                if predicate connection then
-                    let own = touch step connection
+            (fun _ (stored: Connection.Stored) ->
+                if predicate stored then
+                    let own = touch step stored
                     counted step own (fun () -> Commands.abort step.Context own))
             step.Node.Connections
 
     let private unlisten step =
         step.Node.Backlog <- ValueNone
 
-        abortWhere step (fun (connection: Connection) ->
-            connection.Phase = Phase.SynReceived || (Radix.tryFind connection.ConnId step.Node.Waiting).IsSome)
+        abortWhere step (fun (stored: Connection.Stored) ->
+            stored.State = StreamState.SynReceived || (Radix.tryFind stored.ConnId step.Node.Waiting).IsSome)
 
         step.Node.Waiting <- Radix.empty
 
     let private unreachable step (remote: Endpoint) =
         Radix.iterate
-            (fun _ (connection: Connection) ->
-                if connection.Phase = Phase.SynSent && connection.Remote.Equals remote then
-                    let own = touch step connection
+            (fun _ (stored: Connection.Stored) ->
+                if stored.State = StreamState.SynSent && stored.Remote.Equals remote then
+                    let own = touch step stored
                     counted step own (fun () -> Closing.close step.Context CloseReason.Unreachable own))
             step.Node.Connections
 
     let private tooLong step (remote: Endpoint) size limit =
         Radix.iterate
-            (fun _ (connection: Connection) ->
-                if connection.Phase = Phase.Open && connection.Remote.Equals remote then
-                    MtuProbing.tooLong step.Context size limit (touch step connection))
+            (fun _ (stored: Connection.Stored) ->
+                if stored.State = StreamState.Established && stored.Remote.Equals remote then
+                    MtuProbing.tooLong step.Context size limit (touch step stored))
             step.Node.Connections
 
-    /// What the application says of a stream that has closed meanwhile is ignored: it could not know.
+    /// A command for a stream that has closed meanwhile is ignored: the application could not know.
     let inline private tell step connId ([<InlineIfLambda>] action: Connection -> unit) =
         match tryTouch step connId with
-        | ValueSome own when own.Phase <> Phase.Dead -> counted step own (fun () -> action own)
+        | ValueSome own when own.State <> StreamState.Closed -> counted step own (fun () -> action own)
         | _ -> ()
 
-    let inline private introductions step ([<InlineIfLambda>] change) =
+    let inline private tasks step ([<InlineIfLambda>] change) =
         step.Node.NodeTasks <- change step.Node.NodeTasks
 
     let private absorb step event =
@@ -192,12 +192,12 @@ module Node =
         | Event.SetIdleTimeout(connId, duration) -> tell step connId (Commands.setIdleTimeout duration)
         | Event.Unreachable remote -> unreachable step remote
         | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
-        | Event.Meet(taskId, plan) -> introductions step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
+        | Event.Meet(taskId, plan) -> tasks step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
         | Event.PunchLegacy(taskId, remote, attempts) ->
-            introductions step (NodeTasks.punchLegacy step.Context taskId remote attempts)
+            tasks step (NodeTasks.punchLegacy step.Context taskId remote attempts)
         | Event.Discover(taskId, options) ->
-            introductions step (NodeTasks.beginDiscovery step.Context (draw step.Node) taskId options)
-        | Event.Cancel taskId -> introductions step (NodeTasks.cancel step.Context taskId)
+            tasks step (NodeTasks.beginDiscovery step.Context (draw step.Node) taskId options)
+        | Event.Cancel taskId -> tasks step (NodeTasks.cancel step.Context taskId)
 
     // ---- The step ----
 
@@ -213,22 +213,23 @@ module Node =
         | ValueNone -> ()
 
     let private settle step (connection: Connection) =
-        counted step connection (fun () -> Output.settle step.Context connection)
+        let needsIds = counted step connection (fun () -> Connection.settle step.Context connection)
 
-        if connection.WantsIds then redial step connection
+        if needsIds then redial step connection
 
         let node = step.Node
 
-        if connection.Phase = Phase.Lingering then node.Quiet <- max node.Quiet connection.QuietAt
+        if connection.State = StreamState.TimeWait then
+            node.Quiet <- max node.Quiet connection.Closing.QuietAt
 
-        if connection.Phase = Phase.Lingering && node.Lingering > node.Options.MaxConnections then
-            // As many as there may be live ones is enough.
+        if connection.State = StreamState.TimeWait && node.Lingering > node.Options.MaxConnections then
+            // As many as there may be live streams are enough.
             count node connection -1
             leave step connection
-        elif connection.Phase = Phase.Dead then
+        elif connection.State = StreamState.Closed then
             leave step connection
         else
-            schedule node (Output.deadline connection) connection
+            schedule node (Connection.deadline connection) connection
 
     [<CompiledName "Step">]
     let step (now: Instant) (events: Event[]) (node: Node) : struct (Node * Effect[]) =
@@ -246,7 +247,7 @@ module Node =
                 absorb step event
 
             wake step
-            introductions step (NodeTasks.tick step.Context (draw step.Node))
+            tasks step (NodeTasks.tick step.Context (draw step.Node))
 
             for connection in step.Touched do
                 settle step connection
@@ -270,5 +271,5 @@ module Node =
     [<CompiledName "Stream">]
     let stream connId (node: Node) =
         match Radix.tryFind connId node.Connections with
-        | ValueSome connection -> ValueSome(Connection.statistics connection)
+        | ValueSome stored -> ValueSome(Connection.statistics stored)
         | ValueNone -> ValueNone

@@ -2,7 +2,7 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// A peer that may open a stream, though nobody listens: we have punched to each other.
+/// A peer that may open a stream although the node does not listen: both have punched.
 [<NoComparison>]
 type internal Expected = { Remote: Endpoint; Until: Instant }
 
@@ -10,7 +10,7 @@ type internal Expected = { Remote: Endpoint; Until: Instant }
 [<NoComparison>]
 type internal Alias = { From: Endpoint; Path: Endpoint }
 
-/// All meetings and punches of a node. A value; what has no business in it is left alone, so that streams pay nothing for it.
+/// All meetings, punches and discoveries of a node. A value, apart from the streams, so that these pay nothing for it.
 [<NoComparison>]
 type internal NodeTasks =
     {
@@ -56,7 +56,7 @@ module internal NodeTasks =
     let isExpected (now: Instant) (remote: Endpoint) (all: NodeTasks) =
         all.Expected |> Array.exists (fun it -> now < it.Until && it.Remote.Equals remote)
 
-    /// Under which address the sender of a packet is known.
+    /// The address under which the sender of a packet is known.
     let pathOf (from: Endpoint) (all: NodeTasks) : Endpoint =
         let mutable path = from
 
@@ -73,10 +73,10 @@ module internal NodeTasks =
         Radix.iterate (fun _ client -> due <- min due (StunClient.deadline client)) all.Discoveries
         { all with DueAt = due }
 
-    /// Whether a datagram is an answer that we wait for, though it looks like uTP.
+    /// Whether a datagram is an answer that a discovery awaits, though it looks like uTP.
     let awaits (datagram: Bytes) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
 
-    // ---- Entering and leaving ----
+    // ---- Storing ----
 
     let private expect (context: StepContext) remote (all: NodeTasks) =
         let live =
@@ -85,7 +85,7 @@ module internal NodeTasks =
         let kept = if live.Length >= MaxExpected then Array.tail live else live
         { all with Expected = Array.append kept [| { Remote = remote; Until = context.Now + expectFor } |] }
 
-    /// Keeps a punch after whatever happened to it.
+    /// Stores a punch that has changed.
     let private keep (context: StepContext) (before: Punch) (after: Punch) (all: NodeTasks) =
         let key = int after.Session
 
@@ -110,7 +110,7 @@ module internal NodeTasks =
         else
             { all with Legacy = Radix.add after.TaskId after all.Legacy }
 
-    /// A step of a discovery, and what it wants.
+    /// Takes a step of a discovery, and performs its effects.
     let private discover (context: StepContext) taskId (events: StunEvent[]) (client: StunClient) (all: NodeTasks) =
         let struct (client, effects) = StunClient.step context.Now events client
         let mutable all = { all with Discoveries = Radix.add taskId client all.Discoveries }
@@ -124,9 +124,9 @@ module internal NodeTasks =
 
         all
 
-    // ---- What the application says ----
+    // ---- Commands ----
 
-    /// `random` gives so many fresh words of 32 bits.
+    /// `random` gives that many fresh words of 32 bits.
     let meet (context: StepContext) (random: int -> Bytes) taskId (plan: MeetPlan) (all: NodeTasks) =
         if plan.Room.Length <> 32 then invalidArg (nameof plan) "A room's key is 32 bytes."
 
@@ -183,11 +183,11 @@ module internal NodeTasks =
 
         withDeadline result
 
-    // ---- What comes ----
+    // ---- Datagrams ----
 
     let private isLower (own: Bytes) (other: Bytes) = own.Span.SequenceCompareTo other.Span < 0
 
-    /// Makes a punch of an introduction.
+    /// Begins to punch after an introduction.
     let private begin'
         (context: StepContext)
         (random: int -> Bytes)
@@ -198,7 +198,7 @@ module internal NodeTasks =
         match Secrets.unseal meeting.Plan.Room it.Offer |> ValueOption.bind Offer.read with
         | ValueNone ->
             context.Effects.Add(Effect.Noted(Rule.OfferRejected, it.Observed))
-            // Whoever stays goes on waiting for others.
+            // A client that stays waits for further peers.
             if not meeting.Plan.Stays then RendezvousClient.fail context PunchStage.Rejected meeting
 
             all
@@ -292,7 +292,7 @@ module internal NodeTasks =
 
         result
 
-    /// A datagram that is not uTP; none when it is for nobody here.
+    /// Takes a datagram that is not uTP; none when no task awaits it.
     let receive
         (context: StepContext)
         (random: int -> Bytes)

@@ -2,34 +2,36 @@ namespace UtpPunch.Protocol
 
 /// What the application asks of a stream. A command for a stream that has ended meanwhile does nothing.
 module internal Commands =
-    let write bytes connection = if connection.Phase <> Phase.Lingering then Sender.write bytes connection.Sender
+    let write bytes (connection: Connection) =
+        if connection.State <> StreamState.TimeWait then Sender.write bytes connection.Sender
 
     /// The application took that many of the bytes delivered to it.
-    let consume count connection =
-        if connection.Phase <> Phase.Lingering && connection.Released.IsNone then
+    let consume count (connection: Connection) =
+        if connection.State <> StreamState.TimeWait && connection.Closing.ReleaseTimeout.IsNone then
             Receiver.consume count connection.Receiver
 
     /// A FIN follows what was written (RFC 9293, 3.10.4: CLOSE).
-    let finish connection = if connection.Phase <> Phase.Lingering then Sender.finish connection.Sender
+    let finish (connection: Connection) =
+        if connection.State <> StreamState.TimeWait then Sender.finish connection.Sender
 
     /// RFC 9293, 3.10.5: ABORT.
-    let abort context connection = Closing.closeWithReset context CloseReason.Aborted connection
+    let abort context (connection: Connection) = Closing.closeWithReset context CloseReason.Aborted connection
 
     /// The application neither reads nor writes any more. What was written is still sent, as long as the peer acknowledges something
     /// within `timeout`; what arrives is discarded.
-    let release context timeout connection =
-        match connection.Phase with
-        | Phase.SynSent
-        | Phase.SynReceived -> abort context connection
-        | Phase.Open ->
+    let release context timeout (connection: Connection) =
+        match connection.State with
+        | StreamState.SynSent
+        | StreamState.SynReceived -> abort context connection
+        | StreamState.Established ->
             Delivery.deliver context connection
             Sender.finish connection.Sender
-            connection.Released <- ValueSome timeout
-            connection.LastProgressAt <- context.Now
+            connection.Closing.ReleaseTimeout <- ValueSome timeout
+            connection.Activity.ProgressAt <- context.Now
             // What was delivered and not consumed will never be.
             let unread = connection.Options.ReceiveBuffer - Receiver.window connection.Receiver
             Receiver.consume unread connection.Receiver
-        | Phase.Lingering
-        | Phase.Dead -> ()
+        | StreamState.TimeWait
+        | StreamState.Closed -> ()
 
-    let setIdleTimeout duration connection = connection.IdleTimeout <- duration
+    let setIdleTimeout duration (connection: Connection) = connection.IdleTimeout <- duration

@@ -13,4 +13,6 @@ type internal ConnectionSetup =
         /// The id that the SYN carries, in the dialect's numbering.
         Id: uint16
         Now: Instant
+        /// Of the step that makes it.
+        Generation: int64
     }

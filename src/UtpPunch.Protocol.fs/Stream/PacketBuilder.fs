@@ -1,104 +1,108 @@
 namespace UtpPunch.Protocol
 
-/// What a stream sends: one function for each kind of packet, and the one way to tell that a rule fired.
+/// What a stream sends: one function for each kind of packet.
 module internal PacketBuilder =
-    /// libutp gives a stream up after four retransmissions that were not acknowledged, each a second or more behind the other: where
-    /// a fifth is lost each way, saying an acknowledgement twice makes that six times rarer.
+    /// libutp gives a stream up after four retransmissions that were not acknowledged, each a second or more after the other: where a fifth
+    /// of all packets is lost each way, repeating an acknowledgement makes that six times rarer.
     let private echoAfter = Time.milliseconds 100
 
-    let note context rule connection = context.Effects.Add(Effect.Noted(rule, connection.Remote))
+    let note context rule (connection: Connection) = context.Effects.Add(Effect.Noted(rule, connection.Remote))
 
-    let private header context packetType id seqNr ackNr connection : Header =
+    let private header context packetType id seqNr ackNr (connection: Connection) : Header =
         { Type = packetType
           ConnectionId = id
           Timestamp = Time.stamp context.Now
-          TimestampDifference = connection.Difference
+          TimestampDifference = connection.Delays.Difference
           Window = uint32 (Receiver.window connection.Receiver)
           SeqNr = seqNr
           AckNr = ackNr }
 
-    let private send context (train: Train) connection =
+    let private send context (train: Train) (connection: Connection) =
         context.Effects.Add(Effect.Send(connection.Remote, train))
-        connection.PacketsSent <- connection.PacketsSent + int64 train.Count
+        connection.Counters.PacketsSent <- connection.Counters.PacketsSent + int64 train.Count
 
     /// A packet that carries nothing.
-    let private bare context (header: Header) bits connection =
+    let private bare context (header: Header) bits (connection: Connection) =
         send context (Train(header, Bytes.Empty, bits, Bytes.Empty, 0, false)) connection
-        connection.LastSentAt <- context.Now
+        connection.Activity.SentAt <- context.Now
 
     /// The acknowledgement that is due is what this packet carries: every packet but the SYN acknowledges.
-    let private acknowledging context (train: Train) connection =
+    let private acknowledging context (train: Train) (connection: Connection) =
         send context train connection
-        connection.LastSentAt <- context.Now
-        connection.Advertised <- Receiver.window connection.Receiver
+        connection.Activity.SentAt <- context.Now
+        connection.Acks.Advertised <- Receiver.window connection.Receiver
 
-        connection.EchoAt <-
-            if (connection.AckNow || connection.Unacknowledged > 0) && context.Now < connection.LossyUntil then
+        connection.Timers.Echo <-
+            if
+                (connection.Acks.Immediate || connection.Acks.Pending > 0)
+                && context.Now < connection.Acks.LossyUntil
+            then
                 context.Now + echoAfter
             else
                 Time.never
 
-        connection.Unacknowledged <- 0
-        connection.AckAt <- Time.never
+        connection.Acks.Pending <- 0
+        connection.Timers.Ack <- Time.never
         // Only a STATE tells of a gap.
-        connection.AckNow <- connection.AckNow && Receiver.hasGap connection.Receiver
+        connection.Acks.Immediate <- connection.Acks.Immediate && Receiver.hasGap connection.Receiver
 
-    let private ordinary context packetType seqNr connection =
-        header context packetType connection.SendId seqNr (Receiver.ackNr connection.Receiver) connection
+    let private ordinary context packetType seqNr (connection: Connection) =
+        header context packetType connection.Ids.Send seqNr (Receiver.ackNr connection.Receiver) connection
 
-    let state context connection =
-        let header = ordinary context PacketType.State (Sender.next connection.Sender) connection
+    let state context (connection: Connection) =
+        let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
         let sack = Receiver.sack connection.Receiver
         acknowledging context (Train(header, sack, 0UL, Bytes.Empty, 0, false)) connection
-        connection.AckNow <- false
+        connection.Acks.Immediate <- false
 
-    let syn context connection =
+    let syn context (connection: Connection) =
         let id =
             match connection.Dialect with
-            | Dialect.Bep29 -> connection.ReceiveId
-            | Dialect.UtpPunch -> connection.SendId
+            | Dialect.Bep29 -> connection.Ids.Receive
+            | Dialect.UtpPunch -> connection.Ids.Send
 
-        let bits = if connection.SaysHello then ExtensionBits.hello else 0UL
-        bare context (header context PacketType.Syn id connection.SynNr (SeqNr 0us) connection) bits connection
+        let bits = if connection.Sizes.OffersProbes then ExtensionBits.hello else 0UL
+        bare context (header context PacketType.Syn id connection.Ids.Syn (SeqNr 0us) connection) bits connection
 
     /// The SYN-ACK never changes: its `seq_nr` is that of our first data. It announces probes if the SYN did.
-    let synAck context connection =
+    let synAck context (connection: Connection) =
         let bits = if connection.Sizes.KnowsProbes then ExtensionBits.hello else 0UL
-        let next = Sender.next connection.Sender
+        let next = Scoreboard.next connection.Board
 
         bare
             context
-            (header context PacketType.State connection.SendId next connection.SynNr connection)
+            (header context PacketType.State connection.Ids.Send next connection.Ids.Syn connection)
             bits
             connection
 
     /// `conn` is the peer's receive id and `ack_nr` a number that it sent, so that libutp and libtorrent both take it.
-    let resetAs sendId next context connection =
+    let resetAs sendId next context (connection: Connection) =
         let ackNr = Receiver.ackNr connection.Receiver
         bare context (header context PacketType.Reset sendId next ackNr connection) 0UL connection
 
-    let reset context connection = resetAs connection.SendId (Sender.next connection.Sender) context connection
+    let reset context (connection: Connection) =
+        resetAs connection.Ids.Send (Scoreboard.next connection.Board) context connection
 
-    let run context (run: Run) connection =
+    let run context (run: Run) (connection: Connection) =
         let header =
             ordinary context (if run.IsFin then PacketType.Fin else PacketType.Data) run.First connection
         // Numbered when packets were larger, it cannot be cut any more.
         let mayFragment = run.Size + Packet.HeaderLength > PathMtu.size connection.Sizes.Mtu
         acknowledging context (Train(header, Bytes.Empty, 0UL, run.Data, run.Size, mayFragment)) connection
 
-        if run.IsFin && not (Receiver.isComplete connection.Receiver) then
-            connection.ClosedFirst <- true
+        if run.IsFin && connection.Receiving = ReceiveState.Open then
+            connection.Closing.ActiveClose <- true
 
     /// A path probe, or the answer to one, acknowledges as a STATE does, but is not the acknowledgement that is due: it may be lost.
-    let private beside context bits (payload: Bytes) connection =
-        let header = ordinary context PacketType.State (Sender.next connection.Sender) connection
+    let private beside context bits (payload: Bytes) (connection: Connection) =
+        let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
         let sack = Receiver.sack connection.Receiver
         send context (Train(header, sack, bits, payload, payload.Length, false)) connection
 
     /// A datagram of exactly `size` bytes.
-    let probe context id size connection =
+    let probe context id size (connection: Connection) =
         let bits = ExtensionBits.probe id size
         let sack = Receiver.sack connection.Receiver
         beside context bits (Bytes(Array.zeroCreate (size - Packet.lengthOf sack.Length bits 0))) connection
 
-    let probeAnswer context bits connection = beside context bits Bytes.Empty connection
+    let probeAnswer context bits (connection: Connection) = beside context bits Bytes.Empty connection

@@ -122,7 +122,7 @@ public static class ToolCat
         stream.Abort();
     }
 
-    [Fact("standard output that nobody reads stops the peer")]
+    [Fact("standard output that is not read stops the peer")]
     [CarriesStreams]
     public static async Task OutputWaits()
     {

@@ -1,4 +1,4 @@
-/// The sending half by its own door: what it sends under which number, and what acknowledgements make of it.
+/// The sending half by itself: what it sends under which number, and what acknowledgements change.
 module UtpPunch.Protocol.Tests.SenderTests
 
 open System
@@ -65,9 +65,9 @@ type private Watcher(first: SeqNr) =
             else
                 Expect.isTrue
                     (index >= acked && index < sent)
-                    $"packet {index} is sent again, {acked} to {sent} are out"
+                    $"packet {index} is retransmitted; {acked} to {sent} are outstanding"
 
-                Expect.equal content contents[index] "sent again as it was"
+                Expect.equal content contents[index] "a retransmission is unchanged"
                 Expect.isFalse (sacked.Contains index) "the peer holds it already"
 
     /// Gives how many bytes the acknowledgement covers for the first time.
@@ -99,7 +99,10 @@ let private walk (seed: int) (isn: uint16) =
     for _ in 1..400 do
         now <- now + Time.milliseconds (random.Next 50)
         let original = sender
-        let oldest, next, room = Sender.oldest original, Sender.next original, Sender.room original
+
+        let oldest, next, room =
+            Scoreboard.oldest (Sender.board original), Scoreboard.next (Sender.board original), Sender.room original
+
         sender <- Sender.copy original
 
         match random.Next 10 with
@@ -113,10 +116,10 @@ let private walk (seed: int) (isn: uint16) =
             finished <- true
             Sender.finish sender
         | 4 when random.Next 3 = 0 ->
-            Sender.timeOut sender |> ignore
-            Expect.equal (Sender.flight sender) 0 "in flight after a time-out"
+            Scoreboard.timeOut (Sender.board sender) |> ignore
+            Expect.equal (Scoreboard.flight (Sender.board sender)) 0 "in flight after a time-out"
         | 5 when random.Next 3 = 0 ->
-            match Sender.probeLoss now (random.Next 2 = 0) sender with
+            match Scoreboard.probeLoss now (random.Next 2 = 0) (Sender.board sender) with
             | null -> ()
             | run -> watcher.See(run, false)
         | _ ->
@@ -142,12 +145,12 @@ let private walk (seed: int) (isn: uint16) =
             Expect.equal result.Bytes (watcher.Acknowledge(upTo, selected)) "bytes acknowledged for the first time"
 
         let window = payload * (1 + random.Next 60)
-        let flight = Sender.flight sender
+        let flight = Scoreboard.flight (Sender.board sender)
 
-        for run in runsOf (fun () -> Sender.retransmit now window sender) do
+        for run in runsOf (fun () -> Scoreboard.retransmit now window (Sender.board sender)) do
             watcher.See(run, false)
 
-        if not (Sender.hasLost sender) then
+        if not (Scoreboard.hasLost (Sender.board sender)) then
             let mutable fresh = 0
 
             for run in runsOf (fun () -> Sender.sendNew now window sender) do
@@ -155,39 +158,53 @@ let private walk (seed: int) (isn: uint16) =
                 fresh <- fresh + run.Data.Length
 
             if fresh > 0 then
-                Expect.isLessThanOrEqual (Sender.flight sender) window "in flight after new data"
+                Expect.isLessThanOrEqual (Scoreboard.flight (Sender.board sender)) window "in flight after new data"
 
-        // The packet that all others wait for goes again whatever the window says.
-        Expect.isLessThanOrEqual (Sender.flight sender) (max window flight + payload) "in flight"
+        // The oldest lost packet is retransmitted whatever the window is.
+        Expect.isLessThanOrEqual (Scoreboard.flight (Sender.board sender)) (max window flight + payload) "in flight"
 
-        Expect.equal (Sender.packets sender) (watcher.Sent - watcher.Acked) "packets outstanding"
-        Expect.isLessThanOrEqual (Sender.packets sender) options.PacketWindow "packets outstanding, at most"
-        Expect.isLessThanOrEqual (Sender.flight sender) watcher.Outstanding "in flight is outstanding"
+        Expect.equal (Scoreboard.packets (Sender.board sender)) (watcher.Sent - watcher.Acked) "packets outstanding"
+
+        Expect.isLessThanOrEqual
+            (Scoreboard.packets (Sender.board sender))
+            options.PacketWindow
+            "packets outstanding, at most"
+
+        Expect.isLessThanOrEqual
+            (Scoreboard.flight (Sender.board sender))
+            watcher.Outstanding
+            "in flight is outstanding"
+
         let queued = int (written - watcher.Bytes)
         Expect.equal (Sender.room sender) (options.SendBuffer - queued - watcher.Outstanding) "room"
 
         Expect.equal
-            (Sender.oldest original, Sender.next original, Sender.room original)
+            (Scoreboard.oldest (Sender.board original), Scoreboard.next (Sender.board original), Sender.room original)
             (oldest, next, room)
             "the original"
 
-    // The peer acknowledges whatever comes: all of it gets through.
+    // The peer acknowledges everything that is sent: all of it arrives.
     if not finished then Sender.finish sender
 
     for _ in 1..2_000 do
-        for run in runsOf (fun () -> Sender.retransmit now large sender) do
+        for run in runsOf (fun () -> Scoreboard.retransmit now large (Sender.board sender)) do
             watcher.See(run, false)
 
         for run in runsOf (fun () -> Sender.sendNew now large sender) do
             watcher.See(run, true)
 
-        acknowledge now (Sender.next sender + -1) Bytes.Empty sender |> ignore
+        acknowledge now (Scoreboard.next (Sender.board sender) + -1) Bytes.Empty sender |> ignore
         watcher.Acknowledge(watcher.Sent, []) |> ignore
 
-    Expect.isTrue (Sender.isFinished sender) "finished"
+    Expect.equal (Sender.state sender) SendState.FinAcked "the direction to the peer"
     Expect.equal watcher.Bytes written "bytes sent under new numbers"
-    Expect.equal (Sender.flight sender, Sender.packets sender) (0, 0) "nothing is left"
-    Expect.isFalse (Sender.hasLost sender || Sender.hasQueued sender) "nothing waits"
+
+    Expect.equal
+        (Scoreboard.flight (Sender.board sender), Scoreboard.packets (Sender.board sender))
+        (0, 0)
+        "nothing is left"
+
+    Expect.isFalse (Scoreboard.hasLost (Sender.board sender) || Sender.hasQueued sender) "nothing is queued or lost"
     Expect.equal (Sender.room sender) options.SendBuffer "room"
 
 let private sendNew sender = runsOf (fun () -> Sender.sendNew 0L<us> large sender)
@@ -197,12 +214,13 @@ let tests =
     testList
         "sender"
         [ for isn in [ 0us; 1us; 32767us; 32768us; 65500us; 65535us ] do
-              test $"any acknowledgements: freed is what they cover, again is what it was, from number {isn} on" {
+              test
+                  $"any acknowledgements: what they cover is freed, and retransmissions are unchanged, from number {isn} on" {
                   for seed in 1..12 do
                       walk seed isn
               }
 
-          test "a partly filled packet waits while another one is under way, and goes when that is acknowledged" {
+          test "a partly filled packet waits until the one before it is acknowledged" {
               let sender = started options 5us
               Sender.write (Bytes(content 10)) sender
               Expect.equal (lengths (sendNew sender)) [ 10 ] "the first goes at once"
@@ -238,7 +256,7 @@ let tests =
               let runs = sendNew sender
               Expect.isTrue (runs.Length = 1 && runs[0].IsFin) "the FIN takes the place that became free"
           }
-          test "nothing new goes out against a closed window, but one packet asks, and goes again when it opens" {
+          test "nothing new is sent against a closed window but one probe, which is retransmitted when the window opens" {
               let sender = Sender.create options (SeqNr 5us)
               open' 0L sender
               Sender.write (Bytes(content 1_000)) sender
@@ -249,9 +267,9 @@ let tests =
               Expect.isNull (Sender.probeWindow 0L<us> sender) "only one"
               Expect.isEmpty (sendNew sender) "still closed"
               Sender.advertise 10_000L 1u false sender
-              let again = Sender.retransmit 0L<us> large sender
-              Expect.equal again.First probe.First "the probe was dropped, and goes first"
-              Expect.equal again.Data probe.Data "as it was"
+              let repeated = Scoreboard.retransmit 0L<us> large (Sender.board sender)
+              Expect.equal repeated.First probe.First "the probe was dropped, and is retransmitted first"
+              Expect.equal repeated.Data probe.Data "unchanged"
               Expect.equal (sendNew sender |> lengths |> List.sum) (1_000 - probe.Data.Length) "then the rest"
           }
           test "no byte goes beyond the advertised window" {
@@ -263,54 +281,54 @@ let tests =
               Sender.advertise 0L 0xFFFFFFF0u false sender
               Expect.equal (Sender.peerWindow sender) 250L "after an older packet"
           }
-          test "three packets selectively acknowledged behind it: a packet is lost, and is sent again once" {
+          test "a packet behind which three are selectively acknowledged is lost, and retransmitted once" {
               let sender = started options 5us
               Sender.write (Bytes(content (10 * payload))) sender
               sendNew sender |> ignore
               acknowledge 1L<us> (SeqNr 5us) (Bytes [| 0b11uy; 0uy; 0uy; 0uy |]) sender |> ignore
-              Expect.isFalse (Sender.hasLost sender) "two are not enough"
+              Expect.isFalse (Scoreboard.hasLost (Sender.board sender)) "two are not enough"
               let result = acknowledge 2L<us> (SeqNr 5us) (Bytes [| 0b111uy; 0uy; 0uy; 0uy |]) sender
               Expect.isTrue result.Congested "congested"
-              let runs = runsOf (fun () -> Sender.retransmit 2L<us> large sender)
-              Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets sent again"
+              let runs = runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender))
+              Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets retransmitted"
               let more = acknowledge 3L<us> (SeqNr 5us) (Bytes [| 0b1111uy; 0uy; 0uy; 0uy |]) sender
-              Expect.isFalse (more.Congested || Sender.hasLost sender) "the same loss counts once"
+              Expect.isFalse (more.Congested || Scoreboard.hasLost (Sender.board sender)) "the same loss counts once"
           }
-          test "what a time-out held for lost and the peer had all along is no sign that the path reorders" {
+          test "packets that a time-out marked lost and the peer held do not mean that the path reorders" {
               let sender = started options 5us
               Sender.write (Bytes(content (20 * payload))) sender
               sendNew sender |> ignore
               acknowledge 1L<us> (SeqNr 4us) (Bytes [| 0b1uy; 0uy; 0uy; 0uy |]) sender |> ignore
-              Sender.timeOut sender |> ignore
+              Scoreboard.timeOut (Sender.board sender) |> ignore
               // The acknowledgements of the first sending arrive after all: fifteen, then three behind one that is missing.
               acknowledge 2L<us> (SeqNr 19us) Bytes.Empty sender |> ignore
-              runsOf (fun () -> Sender.retransmit 2L<us> large sender) |> ignore
+              runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender)) |> ignore
               acknowledge 3L<us> (SeqNr 24us) Bytes.Empty sender |> ignore
               Sender.write (Bytes(content (10 * payload))) sender
               sendNew sender |> ignore
               acknowledge 4L<us> (SeqNr 24us) (Bytes [| 0b111uy; 0uy; 0uy; 0uy |]) sender |> ignore
-              let runs = runsOf (fun () -> Sender.retransmit 4L<us> large sender)
+              let runs = runsOf (fun () -> Scoreboard.retransmit 4L<us> large (Sender.board sender))
               Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 25us, 1 ] "lost by count"
           }
-          test "three repeated acknowledgements without selective ones: the oldest packet is sent again" {
+          test "after three duplicate acknowledgements without selective ones the oldest packet is retransmitted" {
               let sender = started options 5us
               Sender.write (Bytes(content (10 * payload))) sender
               sendNew sender |> ignore
               acknowledge 1L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
 
               for repeat in 1..3 do
-                  Expect.isFalse (Sender.hasLost sender) $"before repetition {repeat}"
+                  Expect.isFalse (Scoreboard.hasLost (Sender.board sender)) $"before repetition {repeat}"
                   acknowledge 2L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
 
-              let runs = runsOf (fun () -> Sender.retransmit 2L<us> large sender)
-              Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets sent again"
+              let runs = runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender))
+              Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets retransmitted"
           }
-          test "the age of a packet that was sent twice is no round trip" {
+          test "a retransmitted packet gives no round trip (Karn)" {
               let sender = started options 5us
               Sender.write (Bytes(content payload)) sender
               sendNew sender |> ignore
-              Sender.timeOut sender |> ignore
-              Sender.retransmit (Time.seconds 1) large sender |> ignore
+              Scoreboard.timeOut (Sender.board sender) |> ignore
+              Scoreboard.retransmit (Time.seconds 1) large (Sender.board sender) |> ignore
               let result = acknowledge (Time.seconds 2) (SeqNr 5us) Bytes.Empty sender
               Expect.equal result.RoundTrip ValueNone "round trip"
           }
@@ -321,5 +339,5 @@ let tests =
 
               Expect.throwsT<InvalidOperationException>
                   (fun () -> Sender.write (Bytes(content 1)) sender)
-                  "bytes behind the end"
+                  "bytes after the end"
           } ]

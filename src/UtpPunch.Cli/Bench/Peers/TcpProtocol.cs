@@ -3,8 +3,8 @@ using System.Net.Sockets;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>The system's TCP by way of <see cref="NetworkStream"/>, without Nagle's delay.</summary>
-internal sealed class TcpMedium : Medium
+/// <summary>The system's TCP through <see cref="NetworkStream"/>, with TCP_NODELAY.</summary>
+internal sealed class TcpProtocol : StreamProtocol
 {
     private const int Backlog = 1024;
 

@@ -2,10 +2,10 @@ using System.Net;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>All streams on one node.</summary>
+/// <summary>UtpPunch, with all streams on one node.</summary>
 /// <param name="packetSize">0 for the default.</param>
-/// <param name="isRecorded">Whether the node records itself, with hashes, as one may that serves for months.</param>
-internal sealed class UtpMedium(int packetSize, bool isRecorded) : Medium
+/// <param name="isRecorded">Whether the node records a trace with hashes of payloads.</param>
+internal sealed class UtpProtocol(int packetSize, bool isRecorded) : StreamProtocol
 {
     private const int Backlog = 1024;
 
@@ -26,7 +26,7 @@ internal sealed class UtpMedium(int packetSize, bool isRecorded) : Medium
 
     public override ValueTask DisposeAsync() => _node.DisposeAsync();
 
-    // Constructors cannot wait. To bind is done at once; the method is asynchronous for the sake of what comes.
+    // A constructor cannot await; Bind completes synchronously.
     private static UtpNode Bind(int packetSize, bool isRecorded) => UtpNode.BindAsync(new UtpNodeOptions
     {
         LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0),
