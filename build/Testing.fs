@@ -37,6 +37,14 @@ let private checkFormatting () =
     check "F# is formatted as Fantomas does" (fantomas [ "--check" ])
     ++ check "C# is formatted as .editorconfig says" (formatCSharp [ "--verify-no-changes" ])
 
+/// A program that is compiled ahead of time needs nothing that the trimmer removes.
+let private checkCanary () =
+    match Canary.run () with
+    | Ok figures ->
+        printfn "passed: the canary, compiled ahead of time: %s" figures
+        { none with Passed = 1 }
+    | Error message -> failure message
+
 // Peers
 
 /// Installs the npm packages of tests/peers if what is installed is older than the pins. Without npm the tests that need them skip.
@@ -75,8 +83,7 @@ let private net = "UtpPunch.Net.Tests"
 /// cores are free. On Linux they run over both transports; Interop.Tests over the managed one only with those of its tests that are
 /// marked `CarriesStreams`, since the others (time-outs, the tool's messages, traces, STUN, kernel NATs) do not depend on it.
 let private stages =
-    let busy =
-        [ plain "UtpPunch.Protocol.Tests"; plain "UtpPunch.Sim.Tests"; plain "UtpPunch.Trace.Tests" ]
+    let busy = [ plain "UtpPunch.Protocol.Tests"; plain "UtpPunch.Sim.Tests"; plain "UtpPunch.Trace.Tests" ]
 
     if OperatingSystem.IsLinux() then
         [ busy
@@ -157,14 +164,20 @@ let private runAll filters =
     checkStages ()
     build "UtpPunch.sln"
     installPeers ()
-    let formatting = if List.isEmpty filters then checkFormatting () else none
+
+    let checks =
+        if List.isEmpty filters then
+            checkFormatting () ++ checkCanary ()
+        else
+            none
+
     let results = stages |> List.collect (runStage filters)
     printfn ""
 
     for run, elapsed, count in results do
         printfn "%3.0f s  %-37s %4d passed" elapsed.TotalSeconds run.Title count.Passed
 
-    let total = results |> List.map (fun (_, _, count) -> count) |> List.fold (++) formatting
+    let total = results |> List.map (fun (_, _, count) -> count) |> List.fold (++) checks
     if total = none then failure "No test has a name that contains this." else total
 
 /// Runs all tests, or those that the arguments choose; the exit code.

@@ -132,6 +132,11 @@ type internal BinaryWriter(target: GrowingBytes, full: bool) =
         target.Add value.Span
         value
 
+    override _.Datagram(_, value) =
+        target.Number(uint64 value.Length)
+        target.Add value.Span
+        value
+
     override _.Written value =
         target.Number(uint64 value.Length)
         if full then target.Add value.Span
@@ -183,7 +188,7 @@ type internal BinaryWriter(target: GrowingBytes, full: bool) =
         let head = Packet.lengthOf train.Sack.Length train.Bits 0
         target.Endpoint remote
         BinaryPrimitives.WriteUInt16LittleEndian(target.Take 2, uint16 head)
-        Packet.encode &header train.Sack train.Bits Bytes.Empty (target.Take head) |> ignore
+        Packet.encode &header train.Sack train.Bits Owned.Empty (target.Take head) |> ignore
         target.Byte(if train.MayFragment then 1uy else 0uy)
         target.Number(uint64 train.PacketSize)
         target.Number(uint64 payload.Length)
@@ -264,14 +269,18 @@ type internal BinaryReader(source: GrowingBytes, full: bool, hashes: System.Coll
 
     override this.Bytes(_, _) =
         let length = int (this.Number())
-        Bytes((this.Take length).ToArray())
+        Owned((this.Take length).ToArray())
+
+    override this.Datagram(_, _) =
+        let length = int (this.Number())
+        Borrowed((this.Take length).ToArray())
 
     override this.Written _ =
         let length = int (this.Number())
-        if full then Bytes((this.Take length).ToArray()) else Zeroes.bytes length
+        if full then Owned((this.Take length).ToArray()) else Zeroes.bytes length
 
     override this.Delivered _ =
-        let bytes = this.Written Bytes.Empty
+        let bytes = this.Written Owned.Empty
 
         { Buffer = bytes.Array
           Offset = bytes.Offset
@@ -313,12 +322,14 @@ type internal BinaryReader(source: GrowingBytes, full: bool, hashes: System.Coll
         let remote = this.One()
         let head = int (BinaryPrimitives.ReadUInt16LittleEndian(this.Take 2))
         let mutable packet = Unchecked.defaultof<Packet>
-        Packet.decode (Bytes((this.Take head).ToArray())) &packet |> ignore
+        Packet.decode (Borrowed((this.Take head).ToArray())) &packet |> ignore
         let mayFragment = this.Byte() = 1uy
         let packetSize = int (this.Number())
         let length = int (this.Number())
-        let payload = if full then Bytes((this.Take length).ToArray()) else Zeroes.bytes length
-        let train = Train(packet.Header, packet.Sack, packet.Bits, payload, packetSize, mayFragment)
+        let payload = if full then Owned((this.Take length).ToArray()) else Zeroes.bytes length
+
+        let train =
+            Train(packet.Header, Borrowed.keep packet.Sack, packet.Bits, payload, packetSize, mayFragment)
 
         if not full && length > 0 then
             for _ in 1 .. train.Count do

@@ -96,8 +96,8 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
 
             Schema.header this template
 
-    member private _.Raw() : Bytes =
-        let raw = Bytes(read "raw" Values.parseHex)
+    member private _.Raw() : Owned =
+        let raw = Owned(read "raw" Values.parseHex)
 
         if raw.Length > 65535 then
             Values.bad "datagram of at most 65535 bytes" (Values.number (int64 raw.Length))
@@ -112,16 +112,16 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
         if parts.Length <> 2 then Values.bad "place among several: i=k/n" (find "i")
 
         let isRaw = not (isNull (line.Find "raw"))
-        let raw = if isRaw then this.Raw() else Bytes.Empty
+        let raw = if isRaw then this.Raw() else Owned.Empty
 
         let sack =
             if isRaw || isNull (line.Find "sack") then
-                Bytes.Empty
+                Owned.Empty
             else
-                Bytes(read "sack" Values.parseHex)
+                Owned(read "sack" Values.parseHex)
 
         if sack.Length > 252 || sack.Length % 4 <> 0 then
-            Values.bad "selective acknowledgement of 4 to 252 bytes" (Values.hex sack)
+            Values.bad "selective acknowledgement of 4 to 252 bytes" (Values.hex sack.Span)
 
         let packet =
             { Number = line.Number "p"
@@ -162,7 +162,8 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
     override _.Endpoints(name, _) = read name Values.parseEndpoints
     override _.OptionalEndpoint(name, _) = read name Values.parseOptionalEndpoint
     override _.Prediction(name, _) = read name Values.parsePrediction
-    override _.Bytes(name, _) = Bytes(read name Values.parseHex)
+    override _.Bytes(name, _) = Owned(read name Values.parseHex)
+    override _.Datagram(name, _) = Borrowed(read name Values.parseHex)
 
     override _.Written _ =
         let length = int (read "len" (Values.within 0L (int64 Int32.MaxValue)))
@@ -172,7 +173,7 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
         payloads.Read(pay, length)
 
     override this.Delivered _ =
-        let bytes = this.Written Bytes.Empty
+        let bytes = this.Written Owned.Empty
 
         { Buffer = bytes.Array
           Offset = bytes.Offset

@@ -61,7 +61,9 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
     /// A line that is neither an event nor an effect.
     member _.Line(kind: string) = start kind
 
-    member private this.Fields(header: inref<Header>, sack: Bytes, bits: uint64, payload: Bytes) =
+    member private this.Fields
+        (header: inref<Header>, sack: ReadOnlySpan<byte>, bits: uint64, payload: ReadOnlySpan<byte>)
+        =
         fields.Add(TraceNames.packetTypes.Name header.Type)
         Schema.header this header |> ignore
         Schema.length this payload.Length |> ignore
@@ -113,19 +115,23 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
         value
 
     override _.Bytes(name, value) =
-        add name (Values.hex value)
+        add name (Values.hex value.Span)
+        value
+
+    override _.Datagram(name, value) =
+        add name (Values.hex value.Span)
         value
 
     override _.Written value =
         add "len" (Values.number (int64 value.Length))
-        pay (payloads.OfBytes value)
+        pay (payloads.OfBytes value.Span)
         value
 
     override this.Delivered value =
         let flat = Array.zeroCreate<byte> value.Length
         // Contents that are not written are not copied either.
         if not payloads.IsHash then value.CopyTo(0, Span<byte> flat) |> ignore
-        this.Written(Bytes flat) |> ignore
+        this.Written(Owned flat) |> ignore
         value
 
     override this.Received(from, datagrams) =
@@ -152,8 +158,8 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
             match TraceDatagram.decode datagram with
             | ValueSome it ->
                 let header = it.Header
-                this.Fields(&header, it.Sack, it.Bits, it.Payload)
-            | ValueNone -> add "raw" (Values.hex datagram)
+                this.Fields(&header, it.Sack.Span, it.Bits, it.Payload.Span)
+            | ValueNone -> add "raw" (Values.hex datagram.Span)
 
         struct (from, datagrams)
 
@@ -165,7 +171,7 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
         for index in 0 .. train.Count - 1 do
             packet (position index train.Count) target
             let header = { train.Header with SeqNr = train.Header.SeqNr + index }
-            this.Fields(&header, train.Sack, train.Bits, train.Piece index)
+            this.Fields(&header, train.Sack.Span, train.Bits, (train.Piece index).Span)
 
             if train.MayFragment then fields.Add "frag=1"
 

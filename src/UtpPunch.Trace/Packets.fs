@@ -48,7 +48,7 @@ module TraceDatagram =
             | 2uy -> behindBits datagram Packet.HeaderLength
             | _ -> -1
 
-    let internal decode (datagram: Bytes) : Packet voption =
+    let internal decode (datagram: Borrowed) : Packet voption =
         let mutable packet = Unchecked.defaultof<Packet>
 
         if headLength datagram.Span < 0 || Packet.decode datagram &packet <> Malformed.None then
@@ -69,10 +69,10 @@ type TracePacket =
         Count: int
         /// Whether the line has the bytes of the datagram (`raw=`), which are `Raw`. The fields from `Header` to `Payload` are unset then.
         IsRaw: bool
-        Raw: Bytes
+        Raw: Owned
         Header: Header
         /// The bits of the selective acknowledgement; empty for none.
-        Sack: Bytes
+        Sack: Owned
         /// The extension bits; 0 for none.
         Bits: uint64
         /// Bytes of payload; of the whole datagram when it is raw.

@@ -4,45 +4,55 @@ open System
 open System.Collections.Generic
 open UtpPunch.Protocol
 
-[<Sealed; NoComparison; NoEquality>]
-type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], hash: Func<Bytes, uint64>) =
-    let ofHash (value: uint64) = "#" + value.ToString "x16"
+/// What is written in place of contents.
+[<RequireQualifiedAccess>]
+type private Hashing =
+    | None = 0
+    | Sampled = 1
+    | Whole = 2
+    /// Of hashes that were taken before.
+    | Known = 3
+    /// Nothing.
+    | Unknown = 4
 
-    let ofKeys (bytes: Bytes) =
+[<Sealed; NoComparison; NoEquality>]
+type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], hashing: Hashing, next: Func<uint64>) =
+    let ofKeys (bytes: ReadOnlySpan<byte>) =
         let mutable found: string = null
 
         for key in keys do
             if isNull found then
-                let offset = Keyed.find key.Value bytes.Span
+                let offset = Keyed.find key.Value bytes
 
                 if offset >= 0L then
                     found <- "~" + key.Key + ":" + Values.number offset + ":" + Values.number bytes.Length
 
         if isNull found then Values.hex bytes else found
 
-    static let sampled = Func<Bytes, uint64>(fun payload -> Fingerprint.ofPayload payload.Span)
+    let write (bytes: ReadOnlySpan<byte>) =
+        let text (hash: uint64) = "#" + hash.ToString "x16"
 
-    static member val Full = TracePayloads("full", [||], null)
-    static member val Hash = TracePayloads("hash", [||], sampled)
-    static member val Digest = TracePayloads("digest", [||], Func<Bytes, uint64>(fun it -> Fingerprint.ofBytes it.Span))
-    static member val internal Unknown = TracePayloads("hash", [||], null)
-    static member Synth keys = TracePayloads("synth", keys, null)
-    static member Hashed(next: Func<uint64>) = TracePayloads("hash", [||], fun _ -> next.Invoke())
+        match hashing with
+        | Hashing.None -> ofKeys bytes
+        | Hashing.Sampled -> text (Fingerprint.ofPayload bytes)
+        | Hashing.Whole -> text (Fingerprint.ofBytes bytes)
+        | Hashing.Known -> text (next.Invoke())
+        | _ -> null
+
+    static member val Full = TracePayloads("full", [||], Hashing.None, null)
+    static member val Hash = TracePayloads("hash", [||], Hashing.Sampled, null)
+    static member val Digest = TracePayloads("digest", [||], Hashing.Whole, null)
+    static member val internal Unknown = TracePayloads("hash", [||], Hashing.Unknown, null)
+    static member Synth keys = TracePayloads("synth", keys, Hashing.None, null)
+    static member Hashed(next: Func<uint64>) = TracePayloads("hash", [||], Hashing.Known, next)
 
     member _.Name = name
     member _.Keys = keys
     member _.IsHash = name = "hash"
 
-    member this.OfPacket(payload: Bytes) : string =
-        if payload.IsEmpty then null
-        elif not (isNull hash) then ofHash (hash.Invoke payload)
-        elif this.IsHash then null
-        else ofKeys payload
+    member _.OfPacket(payload: ReadOnlySpan<byte>) : string = if payload.IsEmpty then null else write payload
 
-    member this.OfBytes(bytes: Bytes) : string =
-        if bytes.IsEmpty || this.IsHash then null
-        elif not (isNull hash) then ofHash (hash.Invoke bytes)
-        else ofKeys bytes
+    member this.OfBytes(bytes: ReadOnlySpan<byte>) : string = if bytes.IsEmpty || this.IsHash then null else write bytes
 
     /// The key and the offset of `~k0:1380:1380`.
     member private _.Place(text: string, length: int) : struct (uint64 * int64) =
@@ -75,7 +85,7 @@ type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], 
         elif text.Length <> 2 * length then
             Values.bad "payload of as many bytes as len= says" text
 
-    member this.Read(text: string, length: int) : Bytes =
+    member this.Read(text: string, length: int) : Owned =
         this.Check(text, length)
 
         if isNull text || text.StartsWith '#' then
@@ -84,6 +94,6 @@ type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], 
             let struct (key, offset) = this.Place(text, length)
             let bytes = Array.zeroCreate<byte> length
             Keyed.fill key offset (Span<byte> bytes)
-            Bytes bytes
+            Owned bytes
         else
-            Bytes(Values.parseHex text)
+            Owned(Values.parseHex text)

@@ -29,11 +29,11 @@ type TracePayloads =
     member IsHash: bool
 
     /// The value of `pay=` for a packet; null for none.
-    member internal OfPacket: payload: Bytes -> string
+    member internal OfPacket: payload: ReadOnlySpan<byte> -> string
     /// The value of `pay=` for bytes written or delivered; null for none.
-    member internal OfBytes: bytes: Bytes -> string
+    member internal OfBytes: bytes: ReadOnlySpan<byte> -> string
     /// Throws `FormatException` unless `Read` would succeed.
     member internal Check: text: string * length: int -> unit
     /// The bytes that a `pay=` stands for. Throws `FormatException` when they are not `length` bytes, or the key is unknown. Unknown
     /// contents are zeroes, and share one array.
-    member internal Read: text: string * length: int -> Bytes
+    member internal Read: text: string * length: int -> Owned

@@ -38,9 +38,10 @@ type Fields() =
     abstract OptionalEndpoint: name: string * value: Endpoint voption -> Endpoint voption
     abstract Prediction: name: string * value: PortPrediction -> PortPrediction
     /// Bytes that every trace has.
-    abstract Bytes: name: string * value: Bytes -> Bytes
+    abstract Bytes: name: string * value: Owned -> Owned
+    abstract Datagram: name: string * value: Borrowed -> Borrowed
     /// The contents of a stream (`len` and `pay`), which a trace has as `#pay` says.
-    abstract Written: value: Bytes -> Bytes
+    abstract Written: value: Owned -> Owned
     abstract Delivered: value: Payload -> Payload
     /// Datagrams that were received together, with a line of its own for each.
     abstract Received: from: Endpoint * datagrams: Datagrams -> struct (Endpoint * Datagrams)
@@ -111,7 +112,7 @@ module Kinds =
     let foreign = Kind(73uy, "foreign")
     let datagram = Kind(74uy, "datagram")
     let openSockets = Kind(75uy, "sockets", "open")
-    let closeSockets = Kind(76uy, "sockets", "keep")
+    let closeSockets = Kind(76uy, "sockets", "close")
     let registered = Kind(77uy, "registered")
     let introduced = Kind(78uy, "introduced")
     let punched = Kind(79uy, "punched")
@@ -343,18 +344,19 @@ module Schema =
             f.Begin Kinds.foreign
             let from = f.Endpoint("from", from)
             int32 f "len" Numbers.length datagram.Length |> ignore
-            Effect.Foreign(from, f.Bytes("raw", datagram))
+            Effect.Foreign(from, f.Datagram("raw", datagram))
         | Effect.SendDatagram(remote, datagram, hops) ->
             f.Begin Kinds.datagram
             let remote = f.Endpoint("to", remote)
             let hops = int32 f "hops" Numbers.hops hops
             Effect.SendDatagram(remote, f.Bytes("raw", datagram), hops)
-        | Effect.OpenSockets count ->
+        | Effect.OpenSockets(first, count) ->
             f.Begin Kinds.openSockets
-            Effect.OpenSockets(int32 f "open" Numbers.count count)
-        | Effect.CloseSockets keep ->
+            Effect.OpenSockets(int32 f "first" Numbers.count first, int32 f "open" Numbers.count count)
+        | Effect.CloseSockets(first, count, keep) ->
             f.Begin Kinds.closeSockets
-            Effect.CloseSockets(int32 f "keep" Numbers.count keep)
+            let first = int32 f "first" Numbers.count first
+            Effect.CloseSockets(first, int32 f "close" Numbers.count count, int32 f "keep" Numbers.count keep)
         | Effect.Registered(taskId, observed, mapping) ->
             f.Begin Kinds.registered
             Effect.Registered(task f taskId, f.Endpoint("observed", observed), f.Prediction("mapping", mapping))

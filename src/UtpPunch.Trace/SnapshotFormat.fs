@@ -147,17 +147,16 @@ type internal SnapshotReader(bytes: byte[]) =
 
     member this.Text() : string = Encoding.UTF8.GetString(this.Take(this.Count 1))
 
-    member this.Bytes() : Bytes =
+    member this.Bytes() : Owned =
         if keepsContents || not isInStream then
             let length = this.Count 1
-            if length = 0 then Bytes.Empty else Bytes(this.Take length)
+            if length = 0 then Owned.Empty else Owned(this.Take length)
         else
             Zeroes.bytes (int (this.Within(uint64 Zeroes.Most, "length")))
 
     member this.Option(read: unit -> 'T) : 'T voption = if this.Flag() then ValueSome(read ()) else ValueNone
 
-    member this.Reference(read: unit -> 'T) : 'T =
-        if this.Flag() then read () else Unchecked.defaultof<'T>
+    member this.Reference(read: unit -> 'T) : 'T = if this.Flag() then read () else Unchecked.defaultof<'T>
 
     member this.Array(least: int, read: unit -> 'T) : 'T[] =
         match this.Within(uint64 ((bytes.Length - position) / max 1 least) + 1UL, "count") with

@@ -25,6 +25,7 @@ type private Finder() =
     override _.OptionalEndpoint(_, value) = value
     override _.Prediction(_, value) = value
     override _.Bytes(_, value) = value
+    override _.Datagram(_, value) = value
     override _.Written value = value
     override _.Delivered value = value
     override _.Received(from, datagrams) = struct (from, datagrams)
@@ -36,7 +37,7 @@ module Templates =
 
     let private plan: MeetPlan =
         { Server = nowhere
-          Room = Bytes.Empty
+          Room = Owned.Empty
           Hosts = [||]
           Stays = false
           Timeout = 0L<us>
@@ -73,12 +74,12 @@ module Templates =
     let private header: Header = Unchecked.defaultof<Header>
 
     let events: Event[] =
-        [| Event.Received(nowhere, Datagrams.One(Bytes.Empty, 0L<us>))
+        [| Event.Received(nowhere, Datagrams.One(Borrowed.Empty, 0L<us>))
            Event.Connect(0, nowhere, Dialect.Bep29, 0L<us>)
            Event.Listen 0
            Event.Unlisten
            Event.Taken 0
-           Event.Write(0, Bytes.Empty)
+           Event.Write(0, Owned.Empty)
            Event.Consumed(0, 0)
            Event.Finish 0
            Event.Release(0, 0L<us>)
@@ -92,7 +93,7 @@ module Templates =
            Event.Cancel 0 |]
 
     let effects: Effect[] =
-        [| Effect.Send(nowhere, Train(header, Bytes.Empty, Bytes.Empty, 0))
+        [| Effect.Send(nowhere, Train(header, Owned.Empty, Owned.Empty, 0))
            Effect.Deliver(0, Unchecked.defaultof<Payload>)
            Effect.Accepted(0, nowhere, 0us)
            Effect.Opened(0, 0us)
@@ -101,10 +102,10 @@ module Templates =
            Effect.Ended 0
            Effect.Finished 0
            Effect.Closed(0, CloseReason.Finished)
-           Effect.Foreign(nowhere, Bytes.Empty)
-           Effect.SendDatagram(nowhere, Bytes.Empty, 0)
-           Effect.OpenSockets 0
-           Effect.CloseSockets 0
+           Effect.Foreign(nowhere, Borrowed.Empty)
+           Effect.SendDatagram(nowhere, Owned.Empty, 0)
+           Effect.OpenSockets(0, 0)
+           Effect.CloseSockets(0, 0, 0)
            Effect.Registered(0, nowhere, PortPrediction.Unknown)
            Effect.Introduced(0, nowhere)
            Effect.Punched(0, punched)

@@ -4,7 +4,7 @@ open System
 open UtpPunch.Protocol
 
 [<Sealed; NoComparison; NoEquality>]
-type TraceNode(name: string, endpoint: Endpoint, options: NodeOptions, seed: Bytes, now: Instant) =
+type TraceNode(name: string, endpoint: Endpoint, options: NodeOptions, seed: Owned, now: Instant) =
     member _.Name = name
     member _.Endpoint = endpoint
     member _.Options = options
@@ -31,9 +31,9 @@ type TraceNode(name: string, endpoint: Endpoint, options: NodeOptions, seed: Byt
             let fields: Fields =
                 LineReader(TracePayloads.Full, [| TraceLine(0L, words[1], "", words[0], words[3..]) |])
 
-            let seed = fields.Bytes("seed", Bytes.Empty)
+            let seed = fields.Bytes("seed", Owned.Empty)
 
-            if seed.Length <> 32 then Values.bad "seed of 32 bytes" (Values.hex seed)
+            if seed.Length <> 32 then Values.bad "seed of 32 bytes" (Values.hex seed.Span)
 
             TraceNode(
                 words[1],

@@ -5,12 +5,12 @@ open UtpPunch.Protocol
 /// A node of a trace: its name, its address and the arguments of `Node.create`.
 [<Sealed; NoComparison; NoEquality>]
 type TraceNode =
-    new: name: string * endpoint: Endpoint * options: NodeOptions * seed: Bytes * now: Instant -> TraceNode
+    new: name: string * endpoint: Endpoint * options: NodeOptions * seed: Owned * now: Instant -> TraceNode
     member Name: string
     member Endpoint: Endpoint
     member Options: NodeOptions
     /// 32 bytes.
-    member Seed: Bytes
+    member Seed: Owned
     /// The time of its creation.
     member Now: Instant
 

@@ -58,7 +58,7 @@ module internal Values =
     let parseDuration (text: string) : Duration =
         if text = "never" then Time.never else Time.microseconds (within -MostTime MostTime text)
 
-    let hex (bytes: Bytes) = Convert.ToHexStringLower bytes.Span
+    let hex (bytes: ReadOnlySpan<byte>) = Convert.ToHexStringLower bytes
 
     let parseHex (text: string) : byte[] =
         try

@@ -10,14 +10,14 @@ module internal Zeroes =
 
     let mutable private shared = Array.zeroCreate<byte> 65536
 
-    let bytes (length: int) : Bytes =
+    let bytes (length: int) : Owned =
         let known = shared
 
         if length = 0 then
-            Bytes.Empty
+            Owned.Empty
         elif length <= known.Length then
-            Bytes(known, 0, length)
+            Owned(known, 0, length)
         else
             let grown = Array.zeroCreate<byte>(max length (2 * known.Length))
             shared <- grown
-            Bytes(grown, 0, length)
+            Owned(grown, 0, length)

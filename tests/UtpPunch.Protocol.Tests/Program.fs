@@ -18,12 +18,16 @@ let main args =
           Tails.tests
           Noise.tests
           Closing.tests
+          Parting.tests
+          LongLives.tests
           Hostile.tests
           RandomPeer.tests
           AnyBytes.tests
+          Forgeries.tests
           Transfers.tests
           Laws.tests
           AbsorbingLaws.tests
+          SocketNumberTests.tests
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests

@@ -79,7 +79,9 @@ let private hitsIn path =
     [ for index, line in Array.indexed (File.ReadAllLines path) do
           for pattern, instead in banned do
               let found = pattern.Match line
-              if found.Success then $"{Sources.relative path}:{index + 1}: '{found.Value}'; write: {instead}" ]
+
+              if found.Success then
+                  $"{Sources.relative path}:{index + 1}: '{found.Value}'; write: {instead}" ]
 
 let tests =
     testList
@@ -98,7 +100,14 @@ let tests =
           }
           test "every rule finds its own word" {
               for sample in
-                  [ "the wheel"; "Whoever asks"; "nobody"; "is sent again"; "_turn"; "so many packets"; "he says so"; "impatience" ] do
+                  [ "the wheel"
+                    "Whoever asks"
+                    "nobody"
+                    "is sent again"
+                    "_turn"
+                    "so many packets"
+                    "he says so"
+                    "impatience" ] do
                   Expect.isTrue (banned |> List.exists (fun (pattern, _) -> pattern.IsMatch sample)) sample
 
               for sample in [ "return"; "in turn"; "against"; "guesses"; "PeerNoise"; "Pending" ] do

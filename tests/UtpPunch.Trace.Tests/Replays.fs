@@ -12,7 +12,7 @@ open UtpPunch.Protocol.Tests.Generators
 let private nodeOf (side: Side) = TraceNode(side.Name, side.Endpoint, side.Options, side.Seed, 0L<us>)
 
 /// The lines of a conversation's trace; with `cutAt`, only of the steps from then on, behind snapshots of that moment.
-let private record (payloads: TracePayloads) (cutAt: int) (conversation: Conversation) =
+let record (payloads: TracePayloads) (cutAt: int) (conversation: Conversation) =
     let lines = ResizeArray<string>()
     let writer = TraceWriter(Action<string>(lines.Add), TraceWriter.Core, payloads)
     let mutable steps = 0
@@ -44,7 +44,7 @@ let private record (payloads: TracePayloads) (cutAt: int) (conversation: Convers
     writer.End()
     lines.ToArray()
 
-let private synth (conversation: Conversation) =
+let synth (conversation: Conversation) =
     TracePayloads.Synth
         [| for index, salt in List.indexed [ 0xAAAAUL; 0xBBBBUL ] ->
                KeyValuePair($"k{index}", Keyed.mix (conversation.Seed ^^^ salt)) |]
@@ -169,7 +169,7 @@ let tests =
               let writer = TraceWriter(Action<string>(lines.Add), thrower, TracePayloads.Full)
 
               writer.Node(
-                  TraceNode("A", Endpoint.ofIPv4 1u 2us, NodeOptions.standard, Bytes(Array.zeroCreate 32), 0L<us>)
+                  TraceNode("A", Endpoint.ofIPv4 1u 2us, NodeOptions.standard, Owned(Array.zeroCreate 32), 0L<us>)
               )
 
               writer.Events(
@@ -205,20 +205,4 @@ let tests =
               let packet = Array.findIndex (fun (line: string) -> line.Contains " in  pkt") whole
               refused "no recv line" (Array.removeAt (packet - 1) whole)
               refused "neither a packet type" (Array.updateAt packet "    0.000000 B in  pkt       p=0 i=1/1" whole)
-          }
-          test "a snapshot of another build, or a broken one, is refused" {
-              let node =
-                  NodeOptions.standard |> fun options -> Node.create options (Bytes(Array.zeroCreate 32)) 0L<us>
-
-              let whole = Snapshot.take true node
-              Expect.equal (Snapshot.take true (Snapshot.restore whole)) whole "back and forth"
-
-              for length in 0 .. whole.Length - 1 do
-                  Expect.throwsT<FormatException>
-                      (fun () -> Snapshot.restore whole[.. length - 1] |> ignore)
-                      $"{length} bytes"
-
-              Expect.throwsT<FormatException>
-                  (fun () -> Snapshot.restore (Array.append whole [| 0uy |]) |> ignore)
-                  "more"
           } ]

@@ -105,7 +105,7 @@ internal static class Cat
         var buffer = new byte[BufferSize];
         while (await ReadAsync(input, buffer, interrupted) is > 0 and var count)
         {
-            await stream.WriteAsync(buffer.AsMemory(0, count));
+            await stream.WriteAsync(buffer.AsMemory(0, count), CancellationToken.None);
         }
 
         stream.CompleteWrites();

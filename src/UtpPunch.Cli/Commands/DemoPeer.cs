@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Text;
 
@@ -72,6 +73,6 @@ internal sealed record DemoReport(string SentSha256, string ReceivedSha256, long
     public static DemoReport Parse(string line)
     {
         var words = line.Split(' ');
-        return new DemoReport(words[0], words[1], long.Parse(words[2]));
+        return new DemoReport(words[0], words[1], long.Parse(words[2], CultureInfo.InvariantCulture));
     }
 }

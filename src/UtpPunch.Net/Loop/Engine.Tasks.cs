@@ -46,10 +46,10 @@ internal sealed partial class Engine
         switch (effect)
         {
             case Effect.OpenSockets open:
-                _transport.OpenSockets(open.count);
+                _transport.OpenSockets(open.first, open.count);
                 break;
             case Effect.CloseSockets close:
-                _transport.CloseSockets(close.keep);
+                _transport.CloseSockets(close.first, close.count, close.keep);
                 break;
             case Effect.Registered registered:
                 _tasks.GetValueOrDefault(registered.taskId)?.OnRegistered(registered.observed, registered.mapping);

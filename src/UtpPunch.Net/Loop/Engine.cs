@@ -49,8 +49,8 @@ internal sealed partial class Engine
         _transport = transport;
         Settings = settings;
         var now = Clock.Now;
-        _node = NodeModule.Create(settings.Node, new Bytes(seed), now);
-        _traced = new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Bytes(seed), now);
+        _node = NodeModule.Create(settings.Node, new Owned(seed), now);
+        _traced = new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Owned(seed), now);
         _recorder = settings.Trace is { } trace ? new Recorder(trace.Capacity, KeepsContent, _node) : null;
         _thread = new Thread(Run) { IsBackground = true, Name = $"utp {transport.LocalEndPoint}" };
     }
@@ -83,7 +83,7 @@ internal sealed partial class Engine
 
     /// <summary>How often each uncommon rule of the protocol has fired, by name.</summary>
     public Dictionary<string, long> CountRules() =>
-        Rules.Index().ToDictionary(rule => rule.Item, rule => Volatile.Read(ref _noted[rule.Index]));
+        Rules.Index().ToDictionary(rule => rule.Item, rule => Volatile.Read(ref _noted[rule.Index]), StringComparer.Ordinal);
 
     /// <summary>Hands over a wish, and wakes the engine when it may be waiting. Who is in a hurry, and holds no lock, sees to it on the
     /// spot, unless somebody has the turn, who will.</summary>

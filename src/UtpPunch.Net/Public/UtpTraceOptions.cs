@@ -8,16 +8,16 @@ namespace UtpPunch;
 public sealed class UtpTraceOptions
 {
     /// <summary>What is recorded of the bytes that streams carry.</summary>
-    /// <value><see cref="UtpTracePayload.Hash"/> by default: it costs little, and the trace discloses no contents.</value>
+    /// <value>The default is <see cref="UtpTracePayload.Hash"/>: it costs little, and the trace discloses no contents.</value>
     public UtpTracePayload Payload { get; set; } = UtpTracePayload.Hash;
 
     /// <summary>The most bytes of the recording. With hashes, a packet takes about 50 bytes. The states of the node at the beginning of each
     /// part, and the data in flight at those times, come on top of it.</summary>
-    /// <value>16 MiB by default, at least 64 KiB.</value>
+    /// <value>The default is 16 MiB. The range is 64 KiB to 1 GiB.</value>
     public int Capacity { get; set; } = 16 << 20;
 
     /// <summary>The file that is written when the node fails. An existing file is replaced.</summary>
-    /// <value>Null by default: no file is written.</value>
+    /// <value>The default is <see langword="null"/>: no file is written.</value>
     public string? Path { get; set; }
 }
 

@@ -67,6 +67,7 @@ module internal Punch =
           Heard = 0
           SeenAs = ValueNone
           BirthdayProbing = ValueNone
+          FirstSocket = 0
           SprayAt = now + sprayAfter
           SprayRandom = random
           KeepAliveAt = Time.never }
@@ -124,7 +125,8 @@ module internal Punch =
 
     let private closeSockets (context: StepContext) (keep: uint16) (punch: Punch) =
         match punch.BirthdayProbing with
-        | ValueSome spray when spray.Opens -> context.Effects.Add(Effect.CloseSockets(int keep))
+        | ValueSome spray when spray.Opens ->
+            context.Effects.Add(Effect.CloseSockets(spray.FirstSocket, BirthdayProbing.Sockets, int keep))
         | _ -> ()
 
     let private succeed (context: StepContext) (path: Endpoint) from kind roundTrip (punch: Punch) : Punch =
@@ -145,6 +147,14 @@ module internal Punch =
         )
 
         { punch with Phase = PunchPhase.Failed(context.Now + linger); BirthdayProbing = ValueNone }
+
+    /// The socket (`Endpoint.Via`) of the path that was found; 0 for the node's own, or if there is no path.
+    let socket (punch: Punch) =
+        match punch.Phase with
+        | PunchPhase.Open(path, _, _) -> int path.Via
+        | PunchPhase.Probing
+        | PunchPhase.Choosing _
+        | PunchPhase.Failed _ -> 0
 
     /// Whether its end was told.
     let isOver (punch: Punch) =
@@ -251,7 +261,7 @@ module internal Punch =
         | PunchPhase.Failed _ -> agree ProbeKind.Refuse punch
         | _ -> punch
 
-    let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Bytes) (punch: Punch) : Punch =
+    let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Borrowed) (punch: Punch) : Punch =
         if probe.FromLower = punch.IsLower || not (PunchWire.isAuthentic punch.Key datagram) then
             note context Rule.ProbeRejected from
             punch
@@ -320,23 +330,33 @@ module internal Punch =
 
         punch
 
-    /// Who does what in birthday probing; none when it would be in vain, or somebody does not want it.
-    let private beginBirthdayProbing (context: StepContext) (punch: Punch) : Punch =
-        let isDependent mapping =
-            match mapping with
-            | PortPrediction.Dependent _ -> true
-            | PortPrediction.EndpointIndependent
-            | PortPrediction.Unknown -> false
+    let private isDependent mapping =
+        match mapping with
+        | PortPrediction.Dependent _ -> true
+        | PortPrediction.EndpointIndependent
+        | PortPrediction.Unknown -> false
 
-        let opens = isDependent punch.Mapping
+    /// Whether the next `tick` begins birthday probing with sockets of our own: `FirstSocket` must name them by then.
+    let wantsSockets (now: Instant) (punch: Punch) =
+        punch.SprayAt <= now
+        && punch.Phase = PunchPhase.Probing
+        && punch.Plan.Birthday
+        && punch.PeerOffer.Birthday
+        && isDependent punch.Mapping
+
+    /// Decides which part each side has in birthday probing. There is none if it cannot help, if a side does not allow it, or if there
+    /// are no sockets left.
+    let private beginBirthdayProbing (context: StepContext) (punch: Punch) : Punch =
+        let opens = isDependent punch.Mapping && punch.FirstSocket > 0
         let searches = isDependent punch.PeerOffer.Mapping
 
         if punch.Plan.Birthday && punch.PeerOffer.Birthday && (opens || searches) then
-            if opens then context.Effects.Add(Effect.OpenSockets BirthdayProbing.Sockets)
+            if opens then
+                context.Effects.Add(Effect.OpenSockets(punch.FirstSocket, BirthdayProbing.Sockets))
 
-            { punch with
-                BirthdayProbing = ValueSome(BirthdayProbing.begin' opens searches punch.SprayRandom context.Now)
-                SprayAt = Time.never }
+            let probing = BirthdayProbing.begin' opens punch.FirstSocket searches punch.SprayRandom context.Now
+
+            { punch with BirthdayProbing = ValueSome probing; SprayAt = Time.never }
         else
             { punch with SprayAt = Time.never }
 

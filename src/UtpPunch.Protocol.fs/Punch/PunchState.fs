@@ -36,8 +36,8 @@ type internal Punch =
     {
         TaskId: TaskId
         Plan: MeetPlan
-        Introduction: Bytes
-        Key: Bytes
+        Introduction: Owned
+        Key: Owned
         Session: uint64
         /// The lower peer chooses the path, and opens the stream.
         IsLower: bool
@@ -63,6 +63,8 @@ type internal Punch =
         /// Whether the peer hears us, and as whom.
         SeenAs: Endpoint voption
         BirthdayProbing: BirthdayProbing voption
+        /// The first of the sockets that are there for it; 0 if there are none.
+        FirstSocket: int
         SprayAt: Instant
         SprayRandom: uint32
         KeepAliveAt: Instant

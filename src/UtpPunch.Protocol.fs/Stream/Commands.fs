@@ -18,7 +18,7 @@ module internal Commands =
     let abort context (connection: Connection) = Closing.closeWithReset context CloseReason.Aborted connection
 
     /// The application neither reads nor writes any more. What was written is still sent, as long as the peer acknowledges something
-    /// within `timeout`; what arrives is discarded.
+    /// within `timeout`. Bytes that were not consumed, or that still arrive, turn the end into a RESET (RFC 9293, 3.6.1: SHLD-3).
     let release context timeout (connection: Connection) =
         match connection.State with
         | StreamState.SynSent
@@ -28,9 +28,9 @@ module internal Commands =
             Sender.finish connection.Sender
             connection.Closing.ReleaseTimeout <- ValueSome timeout
             connection.Activity.ProgressAt <- context.Now
-            // What was delivered and not consumed will never be.
-            let unread = connection.Options.ReceiveBuffer - Receiver.window connection.Receiver
-            Receiver.consume unread connection.Receiver
+
+            if Receiver.window connection.Receiver < connection.Options.ReceiveBuffer then
+                connection.Closing.HasLostBytes <- true
         | StreamState.TimeWait
         | StreamState.Closed -> ()
 

@@ -35,6 +35,8 @@ module internal Expiry =
 
     let private releaseAt (connection: Connection) =
         match connection.Closing.ReleaseTimeout with
+        | ValueSome 0L<us> when Sender.state connection.Sender <> SendState.Finished -> Time.never
+        | ValueSome 0L<us> -> connection.Activity.ProgressAt + Farewell.grace connection
         | ValueSome timeout -> Time.after timeout connection.Activity.ProgressAt
         | ValueNone -> Time.never
 
@@ -68,4 +70,4 @@ module internal Expiry =
         elif context.Now >= idleAt connection then
             Closing.closeWithReset context CloseReason.IdleTimeout connection
         elif context.Now >= releaseAt connection then
-            Closing.closeWithReset context CloseReason.Aborted connection
+            Closing.abandon context connection

@@ -79,6 +79,12 @@ module internal Input =
                 connection.Sums.Congested <- true
                 PacketBuilder.note context Rule.FastRetransmit connection
 
+    /// Bytes that will not be read are neither taken nor acknowledged; a RESET follows once ours are (RFC 9293, 3.6.1: SHLD-3).
+    let private isUnwanted (packet: inref<Packet>) (connection: Connection) =
+        connection.Closing.ReleaseTimeout.IsSome
+        && not packet.Payload.IsEmpty
+        && packet.Header.SeqNr - Receiver.ackNr connection.Receiver > 0
+
     let private arrive context (packet: inref<Packet>) (connection: Connection) =
         let isFin = packet.Header.Type = PacketType.Fin
         let hadGap = Receiver.hasGap connection.Receiver
@@ -149,22 +155,28 @@ module internal Input =
 
                 acknowledge context &packet connection
 
-                if packet.Bits <> 0UL && connection.State = StreamState.Established then
-                    MtuProbing.receive context &packet connection
+                if packet.Bits <> 0UL then
+                    match ExtensionBits.kindOf packet.Bits with
+                    | ExtensionBits.Kind.Enquiry
+                    | ExtensionBits.Kind.Farewell -> Farewell.receive context &packet connection
+                    | _ when connection.State = StreamState.Established -> MtuProbing.receive context &packet connection
+                    | _ -> ()
 
-                // A repeated SYN-ACK: our confirmation has not arrived.
+                // A repeated SYN-ACK: our confirmation has not arrived. A keep-alive on a stream that carried no data has the same numbers,
+                // but its "timestamp_difference_microseconds" is that of our confirmation, and that of a SYN-ACK is 0.
                 if
                     not carries
                     && not connection.Incoming
                     && header.AckNr = connection.Ids.Syn
                     && header.SeqNr = Receiver.ackNr connection.Receiver + 1
                 then
-                    connection.Acks.Immediate <- true
+                    if header.TimestampDifference = 0u then connection.Acks.Immediate <- true
                 else
                     connection.Timers.Handshake <- Time.never
 
                 if carries then
-                    arrive context &packet connection
-
-                    if connection.State = StreamState.TimeWait then
-                        connection.Closing.QuietAt <- Closing.quiet context connection
+                    if isUnwanted &packet connection then
+                        PacketBuilder.note context Rule.DataAfterRelease connection
+                        connection.Closing.HasLostBytes <- true
+                    else
+                        arrive context &packet connection

@@ -205,5 +205,6 @@ module internal Output =
             transmit context connection
             MtuProbing.settle context connection
             Delivery.report context connection
-            acknowledgeReceived context connection
             Closing.conclude context connection
+
+            if connection.State = StreamState.Established then acknowledgeReceived context connection

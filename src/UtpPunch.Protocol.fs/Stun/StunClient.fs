@@ -1,67 +1,14 @@
 namespace UtpPunch.Protocol
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunEvent = Received of from: Endpoint * datagram: Bytes
+type StunEvent = Received of from: Endpoint * datagram: Borrowed
 
 [<NoComparison; RequireQualifiedAccess>]
 type StunEffect =
-    | Send of remote: Endpoint * datagram: Bytes
+    | Send of remote: Endpoint * datagram: Owned
     | Done of outcome: StunOutcome
 
-/// What became of a request.
-[<NoComparison; RequireQualifiedAccess>]
-type Reply =
-    | Pending
-    | Mapped of mapped: Endpoint * other: Endpoint voption
-    | Refused of code: int * reason: string
-    /// Answered from another place than the one that was asked for.
-    | Misplaced
-    | Silent
-
-/// One request, sent until it is answered or its time is up.
-[<NoComparison>]
-type Ask =
-    {
-        Id: StunId
-        Remote: Endpoint
-        /// Where the answer must come from.
-        Source: Endpoint
-        Datagram: Bytes
-        Sends: int
-        LastSentAt: Instant
-        NextAt: Instant
-        GivesUpAt: Instant
-        Reply: Reply
-        /// Something came with its id that says nothing.
-        IsGarbled: bool
-    }
-
-/// What the requests under way are for. The filter comes before the mapping: to learn that, the other address is written to.
-[<Struct; RequireQualifiedAccess>]
-type Stage =
-    | Asking
-    | Filtering
-    | Mapping
-    | Comparing
-    | Over
-
-[<NoEquality; NoComparison>]
-type StunClient =
-    {
-        Options: StunOptions
-        Random: Random
-        Now: Instant
-        Stage: Stage
-        /// Of the servers, the one that is asked.
-        Server: int
-        Asks: Ask[]
-        /// From the first answer on.
-        Report: StunReport voption
-        Other: Endpoint
-        RoundTrip: Duration voption
-        StartedAt: Instant
-    }
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module StunClient =
     // RFC 8489, 6.2.1: the first time-out, how often a request is sent, and for how many time-outs the last one is waited for.
     let private rto = Time.milliseconds 500
@@ -169,7 +116,7 @@ module StunClient =
         else
             ValueNone
 
-    let private answer now (from: Endpoint) datagram (ask: Ask) =
+    let private answer (from: Endpoint) datagram (ask: Ask) =
         let isMisplaced = not (from.Equals ask.Source)
 
         // A server that does not know CHANGE-REQUEST answers from where it was asked, and so does one that refuses.
@@ -196,7 +143,7 @@ module StunClient =
             client
         else
             let before = client.Asks[index]
-            let after = answer client.Now from datagram before
+            let after = answer from datagram before
 
             // Karn: of a request that went out twice nobody knows which one was answered.
             let roundTrip =

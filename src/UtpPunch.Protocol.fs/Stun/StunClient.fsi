@@ -1,21 +1,15 @@
 namespace UtpPunch.Protocol
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunEvent = Received of from: Endpoint * datagram: Bytes
+type StunEvent = Received of from: Endpoint * datagram: Borrowed
 
 [<NoComparison; RequireQualifiedAccess>]
 type StunEffect =
-    | Send of remote: Endpoint * datagram: Bytes
+    | Send of remote: Endpoint * datagram: Owned
     /// The last effect.
     | Done of outcome: StunOutcome
 
-/// Asks STUN servers what the way to them looks like (RFC 8489, 6.2.1; RFC 5780, 4.3 and 4.4). It takes in every datagram
-/// of its socket that looks like STUN, and ignores what answers none of its requests.
-///
-/// The socket must be one from which the servers' other address has not been written to lately, or the NAT lets in what it would filter.
-[<Sealed; NoEquality; NoComparison>]
-type StunClient
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module StunClient =
     /// The RFC's own times, of which 3 s for a test hold three requests.
     [<CompiledName "Standard">]

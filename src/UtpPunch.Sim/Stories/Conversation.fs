@@ -95,7 +95,7 @@ module Conversation =
 
               match stream.Closed with
               | ValueSome CloseReason.Finished -> ()
-              | ValueSome reason -> $"{name} closed with {reason}"
+              | ValueSome reason -> $"{name} closed with %A{reason}"
               | ValueNone -> $"{name} never closed" ]
 
     /// Runs until both sides have closed or the time is over. `prepare` may hook into the pair before it starts.

@@ -50,7 +50,7 @@ module Simulation =
         for index in 0 .. world.Flows.Length - 1 do
             if Expectation.ends world.Flows[index] then
                 match world.Applications.Failed.TryGetValue index with
-                | true, reason -> Check.fail "L1" $"flow {index} was not connected: {reason}"
+                | true, reason -> Check.fail "L1" $"flow {index} was not connected: %A{reason}"
                 | _ -> ()
 
                 let ends = world.Apps |> Seq.filter (fun app -> app.Flow = index) |> Seq.toList
@@ -58,7 +58,7 @@ module Simulation =
                 for app in ends do
                     match app.Closed with
                     | ValueSome CloseReason.Finished -> ()
-                    | ValueSome reason -> Check.fail "L7" $"{app.Name} closed with {reason}"
+                    | ValueSome reason -> Check.fail "L7" $"{app.Name} closed with %A{reason}"
                     | ValueNone ->
                         Check.fail
                             "L1"

@@ -212,11 +212,11 @@ internal sealed class SimulatedTransport(IPEndPoint local, SimulatedPath outgoin
         return null;
     }
 
-    public void OpenSockets(int count)
+    public void OpenSockets(int first, int count)
     {
     }
 
-    public void CloseSockets(int keep)
+    public void CloseSockets(int first, int count, int keep)
     {
     }
 

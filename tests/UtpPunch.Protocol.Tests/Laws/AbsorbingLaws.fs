@@ -90,7 +90,7 @@ let private whileAbsorbing =
         let aborted =
             puppet.Tell(
                 Event.Abort 1,
-                Event.Received(here, Datagrams.One(Bytes(peer.Make(PacketType.Data, 0, [| 1uy |])), puppet.Now))
+                Event.Received(here, Datagrams.One(Borrowed(peer.Make(PacketType.Data, 0, [| 1uy |])), puppet.Now))
             )
 
         let reset = aborted |> Array.findIndex _.IsSend

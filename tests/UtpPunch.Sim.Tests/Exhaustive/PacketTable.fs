@@ -55,7 +55,7 @@ let private arrange stage =
         let struct (puppet, peer) = acceptedWith NodeOptions.standard 65535us
         peer.Data(0, [| 1uy |]) |> ignore
         puppet.Tell(Event.Consumed(1, 1)) |> ignore
-        puppet.Tell(Event.Write(1, Bytes [| 2uy |])) |> ignore
+        puppet.Tell(Event.Write(1, Owned [| 2uy |])) |> ignore
 
         let theirs received sent =
             { Puppet = puppet
@@ -122,7 +122,7 @@ let private outcomeOf (puppet: ScriptedPeer) duration (act: unit -> unit) =
               | Effect.Ended _ -> "ended"
               | Effect.Finished _ -> "finished"
               | Effect.Writable _ -> "writable"
-              | Effect.Closed(_, reason) -> $"closed {reason}"
+              | Effect.Closed(_, reason) -> $"closed %A{reason}"
               | Effect.Foreign _ -> "foreign"
               | Effect.PacketSized _ -> "sized"
               | Effect.Send _
@@ -140,7 +140,7 @@ let private outcomeOf (puppet: ScriptedPeer) duration (act: unit -> unit) =
     let noted =
         [ for effect in effects do
               match effect with
-              | Effect.Noted(rule, _) -> string rule
+              | Effect.Noted(rule, _) -> $"%A{rule}"
               | _ -> () ]
 
     struct (String.concat ", " told, String.concat " " sent, String.concat ", " noted)
@@ -183,7 +183,7 @@ let private send (it: Arranged) stage packetType number acknowledgement =
              | Unsent -> it.Last + 2) }
 
     let payload = if packetType = PacketType.Data then [| 3uy |] else [||]
-    it.Puppet.Receive(here, encoded packet Bytes.Empty (Bytes payload)) |> ignore
+    it.Puppet.Receive(here, encoded packet Owned.Empty (Owned payload)) |> ignore
 
 /// What differs from the table; empty when all is well.
 let private differences cell (stage: Stage) (puppet: ScriptedPeer) found gives (leads: State voption) =

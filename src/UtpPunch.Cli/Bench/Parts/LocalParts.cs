@@ -4,7 +4,7 @@ namespace UtpPunch.Cli.Bench;
 internal static class LocalParts
 {
     public static IReadOnlyDictionary<string, Func<BenchSettings, IEnumerable<BenchGroup>>> All { get; } =
-        new Dictionary<string, Func<BenchSettings, IEnumerable<BenchGroup>>>
+        new Dictionary<string, Func<BenchSettings, IEnumerable<BenchGroup>>>(StringComparer.Ordinal)
         {
             [Bulk.Name] = settings => Bulk.Groups(settings),
             [PingPong.Name] = PingPong.Groups,

@@ -98,12 +98,12 @@ internal static class BulkRoles
             // The first byte has been written, so the first block is shorter.
             var start = (int)(counts[index] % Pattern.BlockSize);
             var size = Pattern.BlockSize - start;
-            await stream.WriteAsync(Pattern.Block.Slice(start, size));
+            await stream.WriteAsync(Pattern.Block.Slice(start, size), CancellationToken.None);
             Volatile.Write(ref counts[index], counts[index] + size);
         }
 
         protocol.Finish(stream);
-        if (await stream.ReadAsync(new byte[1]) != 0)
+        if (await stream.ReadAsync(new byte[1], CancellationToken.None) != 0)
         {
             throw new InvalidDataException("a reader has answered");
         }

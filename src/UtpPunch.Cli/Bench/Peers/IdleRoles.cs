@@ -39,7 +39,7 @@ internal static class IdleRoles
         await Parallel.ForAsync(0, streams.Length, new ParallelOptions { MaxDegreeOfParallelism = AtOnce }, async (index, _) =>
         {
             streams[index] = await protocol.DialAsync(target);
-            await streams[index].WriteAsync(new byte[1]);
+            await streams[index].WriteAsync(new byte[1], CancellationToken.None);
         });
         link.Tell("open");
         await Task.Delay(Timeout.Infinite, link.Stopped).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

@@ -7,7 +7,7 @@ internal sealed class RoleArguments(IEnumerable<string> words)
 {
     private readonly Dictionary<string, string> _values = words
         .Select(word => word.Split('=', 2))
-        .ToDictionary(pair => pair[0], pair => pair[1]);
+        .ToDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
 
     public string this[string name] => _values[name];
 

@@ -6,7 +6,7 @@ internal delegate Task Role(PeerLink link, RoleArguments words);
 /// <summary>The roles that need this library and the platform only, by name.</summary>
 internal static class Roles
 {
-    public static IReadOnlyDictionary<string, Role> All { get; } = new Dictionary<string, Role>
+    public static IReadOnlyDictionary<string, Role> All { get; } = new Dictionary<string, Role>(StringComparer.Ordinal)
     {
         ["read"] = BulkRoles.ReadAsync,
         ["write"] = BulkRoles.WriteAsync,

@@ -89,7 +89,7 @@ module Recovery =
             arrivals
 
     /// Takes the selective acknowledgement.
-    let private select (now: Instant) rtt (ackNr: SeqNr) (sack: Bytes) (arrivals: Arrivals) (board: Scoreboard) =
+    let private select (now: Instant) rtt (ackNr: SeqNr) (sack: Borrowed) (arrivals: Arrivals) (board: Scoreboard) =
         let bits = Sack.bits sack
         let mutable arrivals = arrivals
         let mutable index = 0
@@ -164,7 +164,7 @@ module Recovery =
 
     /// Marks as lost what an answer to the loss probe proves lost. Gives how many losses the probe has repaired that nothing else has
     /// shown: none, or one.
-    let private findProbed (now: Instant) (rtt: Rtt) freed (ackNr: SeqNr) (sack: Bytes) isBare (board: Scoreboard) =
+    let private findProbed (now: Instant) (rtt: Rtt) freed (ackNr: SeqNr) (sack: Borrowed) isBare (board: Scoreboard) =
         match board.LossProbe with
         | null -> 0
         | probe ->
@@ -242,7 +242,14 @@ module Recovery =
 
     /// Takes an acknowledgement that is neither older than `oldest - 1` nor covers what was never sent. `isBare` for a packet
     /// without payload, which may count as a duplicate acknowledgement.
-    let acknowledge (now: Instant) (rtt: Rtt) (ackNr: SeqNr) (sack: Bytes) isBare (board: Scoreboard) : Acknowledged =
+    let acknowledge
+        (now: Instant)
+        (rtt: Rtt)
+        (ackNr: SeqNr)
+        (sack: Borrowed)
+        isBare
+        (board: Scoreboard)
+        : Acknowledged =
         let freed = ackNr - board.Oldest + 1
         let mutable arrivals = Arrivals.None
         board.Detection.Reach(ackNr, sack, board.Next)

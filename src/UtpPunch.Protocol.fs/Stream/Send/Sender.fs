@@ -2,23 +2,7 @@ namespace UtpPunch.Protocol
 
 open System
 
-[<NoComparison; NoEquality>]
-type Sender =
-    {
-        Options: StreamOptions
-        Board: Scoreboard
-        mutable State: SendState
-        mutable Queue: Deque<Bytes>
-        /// Bytes in the queue.
-        mutable Queued: int
-        mutable PeerWindow: int64
-        /// The timestamp of the packet that advertised it; meaningless before one did.
-        mutable WindowStamp: uint32
-        mutable WindowKnown: bool
-        /// The last packet that was not full (Minshall's variant of Nagle: only one of them may be under way).
-        mutable ShortPacket: SeqNr voption
-    }
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Sender =
     /// Longer pieces are not joined: each time copies all of them.
     [<Literal>]
@@ -28,7 +12,7 @@ module Sender =
         { Options = options
           Board = Scoreboard.create (options.PacketSize - Packet.HeaderLength) next
           State = SendState.Open
-          Queue = Deque<Bytes>.Empty
+          Queue = Deque<Owned>.Empty
           Queued = 0
           // Until the peer has advertised a window, one packet is admitted.
           PeerWindow = int64 options.PacketSize
@@ -56,7 +40,7 @@ module Sender =
 
     // ---- What the application asks ----
 
-    let write (bytes: Bytes) (sender: Sender) =
+    let write (bytes: Owned) (sender: Sender) =
         if sender.State <> SendState.Open then
             invalidOp "The stream was finished; nothing may be written behind its end."
 
@@ -76,7 +60,7 @@ module Sender =
                 let joined = Array.zeroCreate (before.Length + bytes.Length)
                 before.Span.CopyTo(Span<byte>(joined))
                 bytes.Span.CopyTo(Span<byte>(joined, before.Length, bytes.Length))
-                sender.Queue[last] <- Bytes joined
+                sender.Queue[last] <- Owned joined
             else
                 sender.Queue.Add bytes
 
@@ -139,7 +123,7 @@ module Sender =
                 else
                     sender.Queue[0] <- head.Skip count
 
-            Bytes gathered
+            Owned gathered
 
     let private launch now length count size sender = Scoreboard.launch now (take length sender) count size sender.Board
 
@@ -153,7 +137,7 @@ module Sender =
     let private sendFin now (sender: Sender) =
         if sender.State = SendState.FinQueued then
             sender.State <- SendState.FinWait
-            Scoreboard.launch now Bytes.Empty 1 0 sender.Board
+            Scoreboard.launch now Owned.Empty 1 0 sender.Board
         else
             null
 
