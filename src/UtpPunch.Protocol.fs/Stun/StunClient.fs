@@ -8,60 +8,7 @@ type StunEffect =
     | Send of remote: Endpoint * datagram: Owned
     | Done of outcome: StunOutcome
 
-/// The state of a request.
-[<NoComparison; RequireQualifiedAccess>]
-type Reply =
-    | Pending
-    | Mapped of mapped: Endpoint * other: Endpoint voption
-    | Refused of code: int * reason: string
-    /// Answered from another endpoint than the one that was asked for.
-    | Misplaced
-    | Silent
-
-/// One request, retransmitted until it is answered or given up.
-[<NoComparison>]
-type Ask =
-    {
-        Id: StunId
-        Remote: Endpoint
-        /// Where the answer must come from.
-        Source: Endpoint
-        Datagram: Owned
-        Sends: int
-        LastSentAt: Instant
-        NextAt: Instant
-        GivesUpAt: Instant
-        Reply: Reply
-        /// A malformed answer with its id was received.
-        IsGarbled: bool
-    }
-
-/// What the outstanding requests are for. Filtering is tested before mapping, since the test of the mapping sends to the other address.
-[<Struct; RequireQualifiedAccess>]
-type Stage =
-    | Asking
-    | Filtering
-    | Mapping
-    | Comparing
-    | Over
-
-[<NoEquality; NoComparison>]
-type StunClient =
-    {
-        Options: StunOptions
-        Random: Random
-        Now: Instant
-        Stage: Stage
-        /// The index of the server that is asked.
-        Server: int
-        Asks: Ask[]
-        /// Set by the first answer.
-        Report: StunReport voption
-        Other: Endpoint
-        RoundTrip: Duration voption
-        StartedAt: Instant
-    }
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module StunClient =
     // RFC 8489, 6.2.1: the first time-out, how often a request is sent, and for how many time-outs the last one is waited for.
     let private rto = Time.milliseconds 500

@@ -9,13 +9,7 @@ type StunEffect =
     /// The last effect.
     | Done of outcome: StunOutcome
 
-/// Discovers the public endpoint and the NAT's behavior (RFC 8489, 6.2.1; RFC 5780, 4.3 and 4.4). It is given every datagram of its socket
-/// that looks like STUN, and ignores those that answer none of its requests.
-///
-/// The socket must not have sent to the servers' other address lately, or the NAT would admit what it otherwise filters.
-[<Sealed; NoEquality; NoComparison>]
-type StunClient
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module StunClient =
     /// The time-outs of RFC 8489. A behavior test of 3 s has time for three requests.
     [<CompiledName "Standard">]

@@ -3,7 +3,11 @@ namespace UtpPunch.Protocol
 /// A cryptographic counter-mode generator (ChaCha20, RFC 8439) as a value: ids, initial sequence numbers and nonces must not
 /// be guessable, and must be the same when a trace is replayed.
 [<Sealed>]
-type Random
+type Random =
+    internal new: key: uint32[] * counter: uint64 -> Random
+    /// The state, for snapshots.
+    member internal Key: uint32[]
+    member internal Counter: uint64
 
 module Random =
     /// From a seed of 32 bytes, which the caller takes from the system's entropy.

@@ -38,12 +38,12 @@ module Simulation =
         [ for app in world.Apps |> Seq.sortBy (fun app -> app.Flow, app.Name) ->
               let reason =
                   match app.Closed with
-                  | ValueSome reason -> Names.reason reason
+                  | ValueSome reason -> TraceNames.reasons.Name reason
                   | ValueNone -> "open"
 
               $"flow {app.Flow} {app.Name}: wrote {app.Writes.Written}, read {app.Reads.Delivered}, ended {app.Ended}, {reason}"
           for KeyValue(flow, reason) in world.Applications.Failed |> Seq.sortBy (fun pair -> pair.Key) ->
-              $"flow {flow}: not connected, {Names.reason reason}" ]
+              $"flow {flow}: not connected, {TraceNames.reasons.Name reason}" ]
 
     /// L1, L7: whoever ends in order gets everything through.
     let private checkWhole (world: World) =
@@ -166,7 +166,7 @@ module Simulation =
         for actor in world.Actors do
             for KeyValue(rule, count) in actor.Rules do
                 for _ in 1 .. min 1 count do
-                    world.Marks.Hit(Names.rule rule)
+                    world.Marks.Hit(TraceNames.rules.Name rule)
 
         { Violation = violation
           Hash = world.Hash
