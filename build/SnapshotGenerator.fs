@@ -18,8 +18,10 @@ exception Unsupported of string
 let private all = BindingFlags.Instance ||| BindingFlags.Public ||| BindingFlags.NonPublic
 
 /// A field, or a constructor's parameter: how to get it, its type, and its label in a record.
+[<NoComparison>]
 type private Part = { Label: string; Type: Type }
 
+[<NoComparison>]
 type private Shape =
     | Record of Part list
     | Class of Part list
