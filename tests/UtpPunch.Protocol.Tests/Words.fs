@@ -70,7 +70,14 @@ let private covered =
       "src/UtpPunch.Cli/Bench"
       "src/UtpPunch.Cli/Commands"
       "src/UtpPunch.Cli/Parsing"
-      "src/UtpPunch.Cli/Simulator" ]
+      "src/UtpPunch.Cli/Simulator"
+      "src/UtpPunch.Net/Punching"
+      "src/UtpPunch.Net/Transport"
+      "tests/AotCanary"
+      "tests/UtpPunch.Net.Tests/Nodes"
+      "tests/UtpPunch.Net.Tests/Punching"
+      "tests/UtpPunch.Net.Tests/Samples"
+      "tests/UtpPunch.Net.Tests/Transport" ]
 
 let private extensions =
     set [ ".fs"; ".fsi"; ".fsx"; ".cs"; ".md"; ".js"; ".html"; ".props"; ".targets"; ".csproj"; ".fsproj" ]

@@ -67,7 +67,7 @@ module Rendezvous =
         server.Random <- random
         bytes
 
-    let private side (guest: Registrant) : Side =
+    let private side (guest: Registrant) : PairedPeer =
         { Remote = guest.Remote
           Registration = guest.Registration
           Acknowledged = false
@@ -163,9 +163,9 @@ module Rendezvous =
         |> Array.truncate PunchWire.MaxOthers
 
     /// Both know of each other: they begin at once, or the nearer one later by half of what it is nearer.
-    let private goBoth (pairing: Pairing) (send: Side -> RendezvousMessage -> unit) =
+    let private goBoth (pairing: Pairing) (send: PairedPeer -> RendezvousMessage -> unit) =
         if pairing.A.Acknowledged && pairing.B.Acknowledged then
-            let later (side: Side) (other: Side) = max 0L<us> (other.RoundTrip - side.RoundTrip) / 2L
+            let later (side: PairedPeer) (other: PairedPeer) = max 0L<us> (other.RoundTrip - side.RoundTrip) / 2L
 
             for side, other in [ pairing.A, pairing.B; pairing.B, pairing.A ] do
                 send side (RendezvousMessage.Go(side.Registration.Handle, pairing.Nonce, later side other))
@@ -175,7 +175,7 @@ module Rendezvous =
 
         match Radix.tryFind number server.Pairings with
         | ValueSome pairing when pairing.Nonce.Equals nonce ->
-            let told (side: Side) =
+            let told (side: PairedPeer) =
                 if side.Registration.Handle = handle && side.Remote.Equals remote then
                     { side with Acknowledged = true; RoundTrip = roundTrip }
                 else

@@ -48,10 +48,10 @@ type internal Registrant =
 
 /// One of the two of an introduction.
 [<NoComparison>]
-type internal Side = { Remote: Endpoint; Registration: Registration; Acknowledged: bool; RoundTrip: Duration }
+type internal PairedPeer = { Remote: Endpoint; Registration: Registration; Acknowledged: bool; RoundTrip: Duration }
 
 [<NoComparison>]
-type internal Pairing = { Nonce: Bytes; A: Side; B: Side; Tries: int }
+type internal Pairing = { Nonce: Bytes; A: PairedPeer; B: PairedPeer; Tries: int }
 
 /// What a source may still send, and how many guests it has.
 [<NoComparison>]

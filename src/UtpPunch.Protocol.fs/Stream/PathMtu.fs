@@ -1,14 +1,14 @@
 namespace UtpPunch.Protocol
 
 [<Struct; RequireQualifiedAccess>]
-type MtuState =
+type internal MtuState =
     | Base
     | Searching
     | Complete
     | Error
 
 [<NoComparison; NoEquality>]
-type PathMtu =
+type internal PathMtu =
     {
         State: MtuState
         /// PLPMTU.
@@ -34,7 +34,7 @@ type PathMtu =
         SearchAt: Instant
     }
 
-module PathMtu =
+module internal PathMtu =
     [<Literal>]
     let MaxProbes = 3
 

@@ -1,10 +1,10 @@
 namespace UtpPunch.Protocol
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunEvent = Received of from: Endpoint * datagram: Bytes
+type internal StunEvent = Received of from: Endpoint * datagram: Bytes
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunEffect =
+type internal StunEffect =
     | Send of remote: Endpoint * datagram: Bytes
     | Done of outcome: StunOutcome
 
@@ -46,7 +46,7 @@ type Stage =
     | Over
 
 [<NoEquality; NoComparison>]
-type StunClient =
+type internal StunClient =
     {
         Options: StunOptions
         Random: Random
@@ -62,7 +62,7 @@ type StunClient =
         StartedAt: Instant
     }
 
-module StunClient =
+module internal StunClient =
     // RFC 8489, 6.2.1: the first time-out, how often a request is sent, and for how many time-outs the last one is waited for.
     let private rto = Time.milliseconds 500
     let private rc = 7

@@ -1,10 +1,10 @@
 namespace UtpPunch.Protocol
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunEvent = Received of from: Endpoint * datagram: Bytes
+type internal StunEvent = Received of from: Endpoint * datagram: Bytes
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunEffect =
+type internal StunEffect =
     | Send of remote: Endpoint * datagram: Bytes
     /// The last effect.
     | Done of outcome: StunOutcome
@@ -14,9 +14,9 @@ type StunEffect =
 ///
 /// The socket must be one from which the servers' other address has not been written to lately, or the NAT lets in what it would filter.
 [<Sealed; NoEquality; NoComparison>]
-type StunClient
+type internal StunClient
 
-module StunClient =
+module internal StunClient =
     /// The RFC's own times, of which 3 s for a test hold three requests.
     [<CompiledName "Standard">]
     val standard: servers: Endpoint[] -> StunOptions

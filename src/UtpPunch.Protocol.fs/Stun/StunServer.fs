@@ -3,12 +3,12 @@ namespace UtpPunch.Protocol
 open System.Text
 
 [<Sealed>]
-type StunServer(software: StunAttribute[], sockets: Endpoint voption[]) =
+type internal StunServer(software: StunAttribute[], sockets: Endpoint voption[]) =
     member _.Software = software
     member _.Socket number = if number < sockets.Length then sockets[number] else ValueNone
 
 [<Struct; NoComparison>]
-type StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Bytes }
+type internal StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Bytes }
 
 /// What a request asks for beyond the endpoint, all of it RFC 5780's.
 [<Struct; NoComparison>]
@@ -34,7 +34,7 @@ type StunRequest =
 
         wishes
 
-module StunServer =
+module internal StunServer =
     [<Literal>]
     let OtherPort = 1
 

@@ -3,13 +3,13 @@ namespace UtpPunch.Protocol
 /// A STUN server without its sockets: what to answer, and from where. It answers each request with at most one datagram
 /// to the address that it came from; how often one source may ask is for whoever holds the sockets.
 [<Sealed>]
-type StunServer
+type internal StunServer
 
 /// Which socket sends what to whom.
 [<Struct; NoComparison>]
-type StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Bytes }
+type internal StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Bytes }
 
-module StunServer =
+module internal StunServer =
     /// Bits of a socket's number: 0 is the primary one, 3 has the other address and the other port.
     [<Literal>]
     val OtherPort: int = 1

@@ -22,7 +22,7 @@ public static class Listening
         node.Dispose();
     }
 
-    [Fact("who accepts is served in turn, whether it or the stream came first")]
+    [Fact("accepts are served in their order, whether they or the streams come first")]
     public static async Task InTurn()
     {
         await using var server = await Pair.BindAsync();
@@ -98,7 +98,7 @@ public static class Listening
         }
     }
 
-    [Fact("disposing a listener ends its accepts, resets streams that nobody took, and keeps those that were taken")]
+    [Fact("disposing a listener ends its accepts, resets streams that wait, and keeps those that were accepted")]
     public static async Task DisposedListener()
     {
         await using var pair = await Pair.OpenAsync();
@@ -128,7 +128,7 @@ public static class Listening
         await accepting.Within();
     }
 
-    [Fact("accepting all ends quietly when the node is closed, and accepting says so")]
+    [Fact("accepting all ends quietly when the node is closed, and accepting fails")]
     public static async Task NodeClosed()
     {
         await using var pair = await Pair.OpenAsync();
@@ -182,7 +182,7 @@ public static class Listening
         server.Dispose();
     }
 
-    [Fact("a filter decides who may come in; one that throws lets nobody in")]
+    [Fact("a filter decides who may come in; one that throws refuses all")]
     public static async Task Filter()
     {
         await using var server = await Pair.BindAsync();

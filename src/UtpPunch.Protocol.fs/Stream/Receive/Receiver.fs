@@ -3,7 +3,7 @@ namespace UtpPunch.Protocol
 open System
 
 [<Struct; RequireQualifiedAccess>]
-type Arrival =
+type internal Arrival =
     | InOrder
     | OutOfOrder
     | Duplicate
@@ -23,7 +23,7 @@ type private Held(seqNr: SeqNr, data: Bytes, isFin: bool) =
     member _.IsFin = isFin
 
 [<Sealed>]
-type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
+type internal Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
     let mutable held = held
     // The payload that grows while in-order packets of one buffer come in, and those finished before it.
     let mutable buffer: byte[] = null
@@ -200,7 +200,7 @@ type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
 
             Bytes bits
 
-module Receiver =
+module internal Receiver =
     [<Literal>]
     let ReorderWindow = Reorder.Window
 

@@ -2,7 +2,7 @@ namespace UtpPunch.Protocol
 
 /// What became of a packet that carries a sequence number.
 [<Struct; RequireQualifiedAccess>]
-type Arrival =
+type internal Arrival =
     | InOrder
     /// Held until its predecessors are here.
     | OutOfOrder
@@ -17,9 +17,9 @@ type Arrival =
 /// The receiving half of a stream: puts packets in order, bounded in packets and in bytes, and knows what to acknowledge.
 /// A step works on a `copy`; whoever holds the original never sees a change.
 [<Sealed>]
-type Receiver
+type internal Receiver
 
-module Receiver =
+module internal Receiver =
     /// Packets that may lie ahead of the next one, as in libutp.
     [<Literal>]
     val ReorderWindow: int = 1024

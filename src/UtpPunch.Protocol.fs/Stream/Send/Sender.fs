@@ -3,7 +3,7 @@ namespace UtpPunch.Protocol
 open System
 
 [<NoComparison; NoEquality>]
-type Sender =
+type internal Sender =
     {
         Options: StreamOptions
         Board: Scoreboard
@@ -19,7 +19,7 @@ type Sender =
         mutable ShortPacket: SeqNr voption
     }
 
-module Sender =
+module internal Sender =
     /// Longer pieces are not joined: each time copies all of them.
     [<Literal>]
     let private JoinedAtMost = 2048
