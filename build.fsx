@@ -5,7 +5,9 @@
 #load "build/Canary.fs"
 #load "build/Testing.fs"
 #load "tests/mutants/Mutants.fs"
+#load "tests/mutants/Copies.fs"
 #load "tests/mutants/Hunting.fs"
+#load "tests/mutants/TestHunting.fs"
 
 open System
 open System.IO
@@ -20,7 +22,7 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   test [NAME]          build, check the formatting, run all tests, or those whose name contains NAME
   bench [PART...]      build and run the benchmarks
   natlab               run the tool behind every pair of ten kinds of kernel NAT (Linux, root)
-  mutants [MUTANT...]  check that the simulator finds every bug in tests/mutants
+  mutants [MUTANT...]  check that the simulator and the tests find every bug in tests/mutants
   docs                 build the documentation site into artifacts/site/
   format               format all F# and C#
   pack                 build the NuGet package into artifacts/
@@ -43,9 +45,10 @@ The last line is `N passed, N failed`, with `, N skipped` if tests were skipped.
 
 let mutantsUsage =
     """
-dotnet fsi build.fsx mutants [MUTANT...] [OPTIONS]
+dotnet fsi build.fsx mutants [net] [MUTANT...] [OPTIONS]
 
-  MUTANT           number or name in tests/mutants; default: all
+  net              the bugs of the shell (tests/mutants/net), not those of the core
+  MUTANT           number or name; default: all
   --runs N         simulated worlds for each mutant; default 200
   --seed N         first seed; default 1
   --markdown FILE  write the table of results
@@ -76,27 +79,54 @@ let mutants (arguments: string list) =
     let rec parse arguments options names =
         match arguments with
         | "--runs" | "--seed" | "--markdown" as key :: value :: rest -> parse rest (Map.add key value options) names
-        | name :: rest when not (name.StartsWith "--") -> parse rest options (name :: names)
+        | name :: rest when not (name.StartsWith "--") -> parse rest options (names @ [ name ])
         | [] -> options, names
         | key :: _ -> failed $"{key} is not an option of mutants, or its value is missing."
 
     let options, names = parse arguments Map.empty []
     let option key preset = Map.tryFind key options |> Option.defaultValue preset
-    // All are built, even if few are asked for, so that the next call need not build.
-    let all = Mutants.readAll "."
-    let chosen = Mutants.choose names all
-    Hunting.writeSources all
-    build Hunting.project
 
-    let hunted = Hunting.huntAll (option "--seed" "1") (option "--runs" "200") chosen
-    let table = Hunting.table hunted
+    let isOfShell, names = List.tryHead names = Some "net", List.filter ((<>) "net") names
+    let all = Mutants.readAll "."
+
+    let ofTests, ofSimulator =
+        all
+        |> List.filter (fun mutant -> mutant.IsOfShell = isOfShell)
+        |> Mutants.choose names
+        |> List.partition _.IsForTests
+
+    // All mutants are built, whichever are hunted, so that the next hunt need not build.
+    let projects =
+        if isOfShell then
+            [ TestHunting.netRunner ]
+        else
+            [ Hunting.runner; TestHunting.protocolTests ]
+
+    Copies.write all projects
+
+    for project in projects do
+        build (Copies.copyOf project)
+
+    let hunted =
+        if ofSimulator.IsEmpty then
+            [||]
+        else
+            Hunting.huntAll (option "--seed" "1") (option "--runs" "200") ofSimulator
+
+    let fates = TestHunting.huntAll ofTests
+
+    let table =
+        [ if hunted.Length > 0 then Hunting.table hunted
+          if not fates.IsEmpty then TestHunting.table fates ]
+        |> String.concat "\n"
+
     printfn "\n%s" table
     Map.tryFind "--markdown" options |> Option.iter (fun file -> File.WriteAllText(file, table))
 
-    if Array.forall (fun (_, (fate: Hunting.Fate voption, _)) -> fate.IsSome) hunted then
-        0
-    else
-        1
+    let areAllKilled =
+        hunted |> Array.forall (fun (_, (fate, _)) -> fate.IsSome) && TestHunting.areAllKilled fates
+
+    if areAllKilled then 0 else 1
 
 /// docfx is not among the tools of .config: it is 500 MB, and only this target needs it.
 let docs () =

@@ -31,8 +31,8 @@ internal sealed class CoreBench
     private readonly byte[] _chunk = new byte[ChunkSize];
     private readonly List<Event> _toA = [];
     private readonly List<Event> _toB = [];
-    private Node _a = NodeModule.Create(s_options, new Bytes(Enumerable.Repeat((byte)1, 32).ToArray()), 0);
-    private Node _b = NodeModule.Create(s_options, new Bytes(Enumerable.Repeat((byte)2, 32).ToArray()), 0);
+    private Node _a = NodeModule.Create(s_options, new Owned(Enumerable.Repeat((byte)1, 32).ToArray()), 0);
+    private Node _b = NodeModule.Create(s_options, new Owned(Enumerable.Repeat((byte)2, 32).ToArray()), 0);
     private readonly Recorder? _recorderA;
     private readonly Recorder? _recorderB;
     private long _now;
@@ -132,7 +132,7 @@ internal sealed class CoreBench
             while (_room >= ChunkSize)
             {
                 _room -= ChunkSize;
-                _toA.Add(Event.NewWrite(0, new Bytes(_chunk)));
+                _toA.Add(Event.NewWrite(0, new Owned(_chunk)));
             }
 
             // Nothing is in flight: the clock goes to the next deadline.

@@ -91,21 +91,21 @@ internal static class MeetPart
         var sockets = new[] { 1, 2 }.Select(port => EndpointModule.ofIPv4(0xC6336401, (ushort)port)).ToArray();
         var before = GC.GetTotalMemory(forceFullCollection: true);
         var server = RendezvousModule.Create(
-            new RendezvousOptions(sockets, Peers, Peers, 1_000_000, standard.Lifetime, false, false), new Bytes(new byte[32]), 0);
+            new RendezvousOptions(sockets, Peers, Peers, 1_000_000, standard.Lifetime, false, false), new Owned(new byte[32]), 0);
         var watch = new Stopwatch();
         var nodes = new Node[Peers];
-        var queue = new Queue<(int Peer, Endpoint Socket, Bytes Datagram)>();
+        var queue = new Queue<(int Peer, Endpoint Socket, Owned Datagram)>();
         var now = 0L;
 
         for (var peer = 0; peer < Peers; peer++)
         {
             var seed = new byte[32];
             BitConverter.TryWriteBytes(seed, peer + 1);
-            nodes[peer] = NodeModule.Create(NodeOptionsModule.standard, new Bytes(seed), now);
+            nodes[peer] = NodeModule.Create(NodeOptionsModule.standard, new Owned(seed), now);
             var room = new byte[32];
             BitConverter.TryWriteBytes(room, peer + 1);
             var plan = new MeetPlan(
-                sockets[0], new Bytes(room), [], false, 60_000_000, 10_000_000, false, 4);
+                sockets[0], new Owned(room), [], false, 60_000_000, 10_000_000, false, 4);
             Tell(peer, Event.NewMeet(1, plan));
         }
 
@@ -115,11 +115,11 @@ internal static class MeetPart
             var from = EndpointModule.via((ushort)via, Address(sent.Peer));
             now++;
             watch.Start();
-            (server, var answers) = RendezvousModule.Step(now, [(from, sent.Datagram)], server);
+            (server, var answers) = RendezvousModule.Step(now, [(from, sent.Datagram.AsBorrowed)], server);
             watch.Stop();
             foreach (var (remote, datagram) in answers)
             {
-                Tell((int)(remote.Low & 0xFFFFFF), Event.NewReceived(sockets[remote.Via], Datagrams.One(datagram, now)));
+                Tell((int)(remote.Low & 0xFFFFFF), Event.NewReceived(sockets[remote.Via], Datagrams.One(datagram.AsBorrowed, now)));
             }
         }
 

@@ -12,9 +12,9 @@ public class MicroBenchmarks
     private readonly Arrival _arrival = CoreBench.Capture();
     private readonly Recorder _recorder;
     private readonly Effect[] _effects;
-    private Bytes _packet;
+    private Borrowed _packet;
     private Header _header;
-    private Bytes _payload;
+    private Owned _payload;
     private Radix<string> _map = Radix.empty<string>();
 
     public MicroBenchmarks()
@@ -22,7 +22,7 @@ public class MicroBenchmarks
         var train = _arrival.Train;
         _header = train.Header;
         _payload = train.Payload.Slice(0, train.PacketSize);
-        _packet = new Bytes(_target, 0, train.Write(0, _target));
+        _packet = new Borrowed(_target, 0, train.Write(0, _target));
         _recorder = new Recorder(new UtpTraceOptions().Capacity, full: false, _arrival.Receiver);
         (_, _effects) = NodeModule.Step(_arrival.Now, _arrival.Events, _arrival.Receiver);
         for (var key = 0; key < Keys; key++)

@@ -139,7 +139,7 @@ type private SnapshotWriter(payloads: bool) =
 
     member this.Write(declared: Type, value: obj) : unit =
         match value with
-        | :? Bytes as slice ->
+        | :? Owned as slice ->
             this.Number(uint64 slice.Length)
 
             if contents.AreKept then
@@ -240,16 +240,16 @@ type private SnapshotReader(bytes: byte[]) =
         contents.Leave outside
         value
 
-    member private this.Slice() : Bytes =
+    member private this.Slice() : Owned =
         let length = this.Length(if contents.AreKept then bytes.Length - position else 1 <<< 30)
 
         if length = 0 then
-            Bytes.Empty
+            Owned.Empty
         elif contents.AreKept then
             position <- position + length
-            Bytes(Array.sub bytes (position - length) length)
+            Owned(Array.sub bytes (position - length) length)
         else
-            Bytes(Array.zeroCreate<byte> length)
+            Owned(Array.zeroCreate<byte> length)
 
     member private this.TimerQueue() : TimerQueue =
         let mutable agenda = TimerQueue.empty
@@ -293,7 +293,7 @@ type private SnapshotReader(bytes: byte[]) =
         with set isKept = contents <- Contents isKept
 
     member this.Read(declared: Type) : obj =
-        if declared = typeof<Bytes> then box (this.Slice())
+        if declared = typeof<Owned> then box (this.Slice())
         elif declared = typeof<uint64> then box (this.Number())
         elif Graph.isNumber declared then Convert.ChangeType(this.Signed(), declared)
         elif declared.IsEnum then Enum.ToObject(declared, this.Signed())

@@ -64,7 +64,7 @@ module private OptionFields =
           UtpPunch = parseStream find "utpPunch." }
 
 [<Sealed; NoComparison; NoEquality>]
-type TraceNode(name: string, endpoint: Endpoint, options: NodeOptions, seed: Bytes, now: Instant) =
+type TraceNode(name: string, endpoint: Endpoint, options: NodeOptions, seed: Owned, now: Instant) =
     member _.Name = name
     member _.Endpoint = endpoint
     member _.Options = options
@@ -75,7 +75,7 @@ type TraceNode(name: string, endpoint: Endpoint, options: NodeOptions, seed: Byt
     override _.ToString() =
         let text = StringBuilder("#node ")
         text.Append(name).Append(' ').Append(TraceWords.endpoint endpoint) |> ignore
-        text.Append(" now=").Append(number (int64 now)).Append(" seed=").Append(hex seed) |> ignore
+        text.Append(" now=").Append(number (int64 now)).Append(" seed=").Append(hex seed.Span) |> ignore
 
         for struct (key, value) in OptionFields.node options do
             text.Append(' ').Append(key).Append('=').Append(value) |> ignore
@@ -99,9 +99,9 @@ type TraceNode(name: string, endpoint: Endpoint, options: NodeOptions, seed: Byt
             | Some word -> word.Substring(key.Length + 1)
             | None -> raise (FormatException("The node " + words[1] + " has no " + key + "=."))
 
-        let seed = Bytes(parseHex (find "seed"))
+        let seed = Owned(parseHex (find "seed"))
 
-        if seed.Length <> 32 then bad "seed of 32 bytes" (hex seed)
+        if seed.Length <> 32 then bad "seed of 32 bytes" (hex seed.Span)
 
         TraceNode(
             words[1],

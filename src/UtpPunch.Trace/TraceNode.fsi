@@ -5,12 +5,12 @@ open UtpPunch.Protocol
 /// A node of a trace: all that `Node.create` got, its name and its address.
 [<Sealed; NoComparison; NoEquality>]
 type TraceNode =
-    new: name: string * endpoint: Endpoint * options: NodeOptions * seed: Bytes * now: Instant -> TraceNode
+    new: name: string * endpoint: Endpoint * options: NodeOptions * seed: Owned * now: Instant -> TraceNode
     member Name: string
     member Endpoint: Endpoint
     member Options: NodeOptions
     /// 32 bytes.
-    member Seed: Bytes
+    member Seed: Owned
     /// When it was made.
     member Now: Instant
 

@@ -8,12 +8,12 @@ open UtpPunch.Protocol
 type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], next: Func<uint64>) =
     let ofHash (value: uint64) = "#" + value.ToString "x16"
 
-    let ofKeys (bytes: Bytes) =
+    let ofKeys (bytes: ReadOnlySpan<byte>) =
         let mutable found: string = null
 
         for key in keys do
             if isNull found then
-                let offset = Keyed.find key.Value bytes.Span
+                let offset = Keyed.find key.Value bytes
 
                 if offset >= 0L then
                     found <- "~" + key.Key + ":" + TraceWords.number offset + ":" + TraceWords.number bytes.Length
@@ -30,13 +30,14 @@ type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], 
     member _.Keys = keys
     member _.IsHash = name = "hash"
 
-    member this.OfPacket(payload: Bytes) : string =
+    member this.OfPacket(payload: ReadOnlySpan<byte>) : string =
         if payload.IsEmpty || Object.ReferenceEquals(this, TracePayloads.Unknown) then null
         elif not this.IsHash then ofKeys payload
-        elif isNull next then ofHash (Fingerprint.ofPayload payload.Span)
+        elif isNull next then ofHash (Fingerprint.ofPayload payload)
         else ofHash (next.Invoke())
 
-    member this.OfBytes(bytes: Bytes) : string = if bytes.IsEmpty || this.IsHash then null else ofKeys bytes
+    member this.OfBytes(bytes: ReadOnlySpan<byte>) : string =
+        if bytes.IsEmpty || this.IsHash then null else ofKeys bytes
 
     member private _.FillFromKey(text: string, target: Span<byte>) =
         let parts = text.Substring(1).Split ':'

@@ -27,8 +27,8 @@ type TracePayloads =
     member IsHash: bool
 
     /// What stands behind `pay=` for a packet; null when nothing does.
-    member internal OfPacket: payload: Bytes -> string
+    member internal OfPacket: payload: System.ReadOnlySpan<byte> -> string
     /// What stands behind `pay=` for bytes written or delivered; null when nothing does.
-    member internal OfBytes: bytes: Bytes -> string
+    member internal OfBytes: bytes: System.ReadOnlySpan<byte> -> string
     /// Puts the bytes there that a `pay=` stands for. Throws `FormatException` when they are not as many, or the key is unknown.
     member internal Fill: text: string * target: Span<byte> -> unit

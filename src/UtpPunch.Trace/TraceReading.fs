@@ -16,7 +16,7 @@ type TracePacket =
         Index: int
         Count: int
         /// The bytes. The payload is zeroes where the trace does not have it.
-        Datagram: Bytes
+        Datagram: Owned
         /// What it decodes to, when that encodes to the same bytes; none for a `raw=` one.
         Packet: Packet voption
         /// What stands behind `pay=`; null when nothing does.
@@ -69,7 +69,7 @@ module TraceDatagram =
             | 2uy -> behindBits datagram Packet.HeaderLength
             | _ -> -1
 
-    let internal decode (datagram: Bytes) : Packet voption =
+    let internal decode (datagram: Borrowed) : Packet voption =
         let mutable packet = Unchecked.defaultof<Packet>
 
         if headLength datagram.Span < 0 || Packet.decode datagram &packet <> Malformed.None then
@@ -108,8 +108,8 @@ module internal TraceReading =
         | null ->
             let sack =
                 match line.Find "sack" with
-                | null -> Bytes.Empty
-                | text -> Bytes(parseHex text)
+                | null -> Owned.Empty
+                | text -> Owned(parseHex text)
 
             let bits =
                 match line.Find "bits" with
@@ -117,7 +117,7 @@ module internal TraceReading =
                 | text -> parseBits text
 
             if sack.Length > 252 || sack.Length % 4 <> 0 then
-                bad "selective acknowledgement of 4 to 252 bytes" (hex sack)
+                bad "selective acknowledgement of 4 to 252 bytes" (hex sack.Span)
 
             let header =
                 { Type = parsePacketType (typeWord line)
@@ -130,7 +130,7 @@ module internal TraceReading =
 
             let length = int (limited line "len" 0L 65535L)
             let whole = Array.zeroCreate<byte>(Packet.lengthOf sack.Length bits length)
-            let start = Packet.encode &header sack bits Bytes.Empty (Span<byte> whole)
+            let start = Packet.encode &header sack bits Owned.Empty (Span<byte> whole)
             payloads.Fill(line.Find "pay", Span<byte>(whole, start, length))
             whole
         | digits -> parseHex digits
@@ -145,7 +145,7 @@ module internal TraceReading =
     let bytes (payloads: TracePayloads) (line: TraceLine) =
         let bytes = Array.zeroCreate<byte>(size line "len")
         payloads.Fill(line.Find "pay", Span<byte> bytes)
-        Bytes bytes
+        Owned bytes
 
     /// What a `recv` line says of its buffer, less the buffer.
     [<NoComparison; NoEquality>]
@@ -218,7 +218,7 @@ module internal TraceReading =
         let hosts = find line "hosts"
 
         { Server = remote line "to"
-          Room = Bytes(parseHex (find line "room"))
+          Room = Owned(parseHex (find line "room"))
           Hosts = (if hosts = "" then [||] else hosts.Split ',' |> Array.map parseEndpoint)
           Stays = isSet line "stays"
           Timeout = parseDuration (find line "timeout")

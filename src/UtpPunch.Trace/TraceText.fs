@@ -16,9 +16,9 @@ module private Fields =
 
     let header
         (header: inref<Header>)
-        (sack: Bytes)
+        (sack: ReadOnlySpan<byte>)
         (ownBits: uint64)
-        (payload: Bytes)
+        (payload: ReadOnlySpan<byte>)
         payloadText
         (fields: ResizeArray<string>)
         =
@@ -37,7 +37,7 @@ module private Fields =
 
         pay payloadText fields
 
-    let sized (payloads: TracePayloads) (connId: ConnId) (bytes: Bytes) =
+    let sized (payloads: TracePayloads) (connId: ConnId) (bytes: ReadOnlySpan<byte>) =
         let fields = ResizeArray [ conn connId; count "len" (int64 bytes.Length) ]
         pay (payloads.OfBytes bytes) fields
         fields.ToArray()
@@ -75,8 +75,15 @@ module private Printing =
             match TraceDatagram.decode datagram with
             | ValueSome packet ->
                 let head = packet.Header
-                header &head packet.Sack packet.Bits packet.Payload (payloads.OfPacket packet.Payload) fields
-            | ValueNone -> fields.Add("raw=" + hex datagram)
+
+                header
+                    &head
+                    packet.Sack.Span
+                    packet.Bits
+                    packet.Payload.Span
+                    (payloads.OfPacket packet.Payload.Span)
+                    fields
+            | ValueNone -> fields.Add("raw=" + hex datagram.Span)
 
             line "pkt" (fields.ToArray())
 
@@ -91,7 +98,7 @@ module private Printing =
 
             let head = { train.Header with SeqNr = train.Header.SeqNr + index }
             let fields = ResizeArray [ numbered numbers; text "to" (endpoint remote); place index train.Count ]
-            header &head train.Sack train.Bits piece (payloads.OfPacket piece) fields
+            header &head train.Sack.Span train.Bits piece.Span (payloads.OfPacket piece.Span) fields
 
             if train.MayFragment then fields.Add "frag=1"
 
@@ -112,7 +119,7 @@ module private Tasks =
     let plan taskId (plan: MeetPlan) =
         [| name taskId
            text "to" (endpoint plan.Server)
-           "room=" + hex plan.Room
+           "room=" + hex plan.Room.Span
            "hosts=" + String.Join(",", plan.Hosts |> Array.map endpoint)
            count "stays" (if plan.Stays then 1L else 0L)
            "timeout=" + duration plan.Timeout
@@ -204,7 +211,7 @@ module TraceText =
             | Event.Listen backlog -> line "listen" [| Fields.count "backlog" (int64 backlog) |]
             | Event.Unlisten -> line "unlisten" [||]
             | Event.Taken connId -> line "taken" [| Fields.conn connId |]
-            | Event.Write(connId, bytes) -> line "write" (Fields.sized payloads connId bytes)
+            | Event.Write(connId, bytes) -> line "write" (Fields.sized payloads connId bytes.Span)
             | Event.Consumed(connId, count) -> line "consumed" [| Fields.conn connId; Fields.count "n" (int64 count) |]
             | Event.Finish connId -> line "finish" [| Fields.conn connId |]
             | Event.Release(connId, timeout) -> line "release" [| Fields.conn connId; "timeout=" + duration timeout |]
@@ -238,7 +245,7 @@ module TraceText =
             | Effect.Deliver(connId, payload) ->
                 let flat = Array.zeroCreate<byte> payload.Length
                 if not payloads.IsHash then payload.CopyTo(0, Span<byte> flat) |> ignore
-                line "deliver" (Fields.sized payloads connId (Bytes flat))
+                line "deliver" (Fields.sized payloads connId (ReadOnlySpan flat))
             | Effect.Accepted(connId, remote, id) ->
                 line
                     "accepted"
@@ -257,11 +264,13 @@ module TraceText =
                     "foreign"
                     [| Fields.text "from" (endpoint from)
                        Fields.count "len" (int64 datagram.Length)
-                       "raw=" + hex datagram |]
+                       "raw=" + hex datagram.Span |]
             | Effect.SendDatagram(remote, datagram, hops) ->
                 line
                     "datagram"
-                    [| Fields.text "to" (endpoint remote); Fields.count "hops" (int64 hops); "raw=" + hex datagram |]
+                    [| Fields.text "to" (endpoint remote)
+                       Fields.count "hops" (int64 hops)
+                       "raw=" + hex datagram.Span |]
             | Effect.OpenSockets(first, count) ->
                 line "sockets" [| Fields.count "first" (int64 first); Fields.count "open" (int64 count) |]
             | Effect.CloseSockets(first, count, keep) ->
@@ -355,12 +364,12 @@ module TraceText =
     let parsePacket (payloads: TracePayloads) (line: TraceLine) : TracePacket =
         TraceReading.naming line (fun () ->
             let struct (index, count) = TraceReading.position line
-            let datagram = Bytes(TraceReading.datagram payloads line)
+            let datagram = Owned(TraceReading.datagram payloads line)
 
             { Number = line.Number "p"
               Target = if isNull (line.Find "to") then ValueNone else ValueSome(TraceReading.remote line "to")
               Index = index
               Count = count
               Datagram = datagram
-              Packet = if isNull (line.Find "raw") then TraceDatagram.decode datagram else ValueNone
+              Packet = if isNull (line.Find "raw") then TraceDatagram.decode datagram.AsBorrowed else ValueNone
               Payload = line.Find "pay" })

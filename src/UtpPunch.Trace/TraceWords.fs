@@ -27,7 +27,7 @@ module internal TraceWords =
     let parseDuration (text: string) : Duration =
         if text = "never" then Time.never else Time.microseconds (parseNumber text)
 
-    let hex (bytes: Bytes) = Convert.ToHexStringLower bytes.Span
+    let hex (bytes: ReadOnlySpan<byte>) = Convert.ToHexStringLower bytes
 
     let parseHex (text: string) =
         try
@@ -80,6 +80,7 @@ module internal TraceWords =
     let reason (reason: CloseReason) =
         match reason with
         | CloseReason.Finished -> "Finished"
+        | CloseReason.Released -> "Released"
         | CloseReason.Aborted -> "Aborted"
         | CloseReason.ConnectTimeout -> "ConnectTimeout"
         | CloseReason.Refused -> "Refused"
@@ -107,6 +108,7 @@ module internal TraceWords =
         | Rule.OutOfOrder -> "OutOfOrder"
         | Rule.WindowOverrun -> "WindowOverrun"
         | Rule.BeyondFin -> "BeyondFin"
+        | Rule.DataAfterRelease -> "DataAfterRelease"
         | Rule.UnexpectedPacket -> "UnexpectedPacket"
         | Rule.ResetOutOfRange -> "ResetOutOfRange"
         | Rule.ResetAccepted -> "ResetAccepted"

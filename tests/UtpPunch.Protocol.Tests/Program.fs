@@ -10,6 +10,7 @@ let main args =
           WireTests.tests
           ReceiverTests.tests
           SenderTests.tests
+          TimersTests.tests
           Congestion.tests
           PathMtuTests.tests
           MtuStories.tests
@@ -18,9 +19,12 @@ let main args =
           Tails.tests
           Noise.tests
           Closing.tests
+          Parting.tests
+          LongLives.tests
           Hostile.tests
           RandomPeer.tests
           AnyBytes.tests
+          Forgeries.tests
           Transfers.tests
           Laws.tests
           AbsorbingLaws.tests

@@ -56,6 +56,7 @@ let private covered =
     [ "README.md"
       "CONTRIBUTING.md"
       "SECURITY.md"
+      "STYLE.md"
       "CHANGELOG.md"
       "build.fsx"
       "build"
@@ -66,6 +67,7 @@ let private covered =
       "docs/mutants.md"
       "docs/natlab.md"
       "docs/peers.md"
+      "docs/states.md"
       "docs/tool.md"
       "src/UtpPunch.Cli/Bench"
       "src/UtpPunch.Cli/Commands"
@@ -73,6 +75,10 @@ let private covered =
       "src/UtpPunch.Cli/Simulator"
       "src/UtpPunch.Net/Punching"
       "src/UtpPunch.Net/Transport"
+      "src/UtpPunch.Protocol.fs/Collections"
+      "src/UtpPunch.Protocol.fs/Congestion"
+      "src/UtpPunch.Protocol.fs/Node"
+      "src/UtpPunch.Protocol.fs/Stream/Send"
       "tests/AotCanary"
       "tests/UtpPunch.Net.Tests/Nodes"
       "tests/UtpPunch.Net.Tests/Punching"
@@ -86,7 +92,9 @@ let private hitsIn path =
     [ for index, line in Array.indexed (File.ReadAllLines path) do
           for pattern, instead in banned do
               let found = pattern.Match line
-              if found.Success then $"{Sources.relative path}:{index + 1}: '{found.Value}'; write: {instead}" ]
+
+              if found.Success then
+                  $"{Sources.relative path}:{index + 1}: '{found.Value}'; write: {instead}" ]
 
 let tests =
     testList
@@ -105,7 +113,14 @@ let tests =
           }
           test "every rule finds its own word" {
               for sample in
-                  [ "the wheel"; "Whoever asks"; "nobody"; "is sent again"; "_turn"; "so many packets"; "he says so"; "impatience" ] do
+                  [ "the wheel"
+                    "Whoever asks"
+                    "nobody"
+                    "is sent again"
+                    "_turn"
+                    "so many packets"
+                    "he says so"
+                    "impatience" ] do
                   Expect.isTrue (banned |> List.exists (fun (pattern, _) -> pattern.IsMatch sample)) sample
 
               for sample in [ "return"; "in turn"; "against"; "guesses"; "PeerNoise"; "Pending" ] do

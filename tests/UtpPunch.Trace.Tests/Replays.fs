@@ -169,7 +169,7 @@ let tests =
               let writer = TraceWriter(Action<string>(lines.Add), thrower, TracePayloads.Full)
 
               writer.Node(
-                  TraceNode("A", Endpoint.ofIPv4 1u 2us, NodeOptions.standard, Bytes(Array.zeroCreate 32), 0L<us>)
+                  TraceNode("A", Endpoint.ofIPv4 1u 2us, NodeOptions.standard, Owned(Array.zeroCreate 32), 0L<us>)
               )
 
               writer.Events(
@@ -208,7 +208,7 @@ let tests =
           }
           test "a snapshot of another build, or a broken one, is refused" {
               let node =
-                  NodeOptions.standard |> fun options -> Node.create options (Bytes(Array.zeroCreate 32)) 0L<us>
+                  NodeOptions.standard |> fun options -> Node.create options (Owned(Array.zeroCreate 32)) 0L<us>
 
               let whole = Snapshot.take true node
               Expect.equal (Snapshot.take true (Snapshot.restore whole)) whole "back and forth"

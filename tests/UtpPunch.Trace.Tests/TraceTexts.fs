@@ -70,7 +70,7 @@ let private datagrams =
         let! header = headers
         let! sack = sacks
         let! payload = contents
-        let whole = encoded header (Bytes sack) (Bytes payload)
+        let whole = encoded header (Owned sack) (Owned payload)
         let! place = Gen.choose (0, whole.Length - 1)
         let! value = Gen.choose (0, 255)
         let mutated = Array.copy whole
@@ -140,7 +140,7 @@ let private plainEvents =
                   Event.Listen count
                   Event.Unlisten
                   Event.Taken connId
-                  Event.Write(connId, Bytes bytes)
+                  Event.Write(connId, Owned bytes)
                   Event.Consumed(connId, count)
                   Event.Finish connId
                   Event.Release(connId, duration)
@@ -164,7 +164,7 @@ let private tasks =
 
         let plan =
             { Server = remote
-              Room = Bytes room
+              Room = Owned room
               Hosts = others
               Stays = stays
               Timeout = timeout
@@ -280,13 +280,13 @@ let tests =
                       "the lines but for the hashes"))
           property "packet lines come back as the datagrams that they were" (fun () ->
               Prop.forAll (Arb.fromGen datagrams) (fun datagram ->
-                  let event = Event.Received(Endpoint.ofIPv4 1u 2us, Datagrams.One(Bytes datagram, 0L<us>))
+                  let event = Event.Received(Endpoint.ofIPv4 1u 2us, Datagrams.One(Borrowed datagram, 0L<us>))
 
                   let line =
                       (TraceText.events TracePayloads.Full (Func<int64>(fun () -> 42L)) 0L "A" 0L<us> [| event |])[2]
 
                   let packet = TraceText.parsePacket TracePayloads.Full line
-                  Expect.equal packet.Datagram (Bytes datagram) "bytes"
+                  Expect.equal packet.Datagram (Owned datagram) "bytes"
                   Expect.equal packet.Number 42L "number"
                   Expect.equal (packet.Packet.IsNone) (not (isNull (line.Find "raw"))) "decoded unless raw"))
           test "trains are printed packet by packet, and so read" {
@@ -301,7 +301,7 @@ let tests =
                     SeqNr = SeqNr 0xFFFFus
                     AckNr = SeqNr 4us }
 
-              let train = Train(header, Bytes.Empty, Bytes content, 1_000)
+              let train = Train(header, Owned.Empty, Owned content, 1_000)
               let target = Endpoint.ofIPv4 0x0A000002u 6000us
               let payloads = TracePayloads.Synth [| KeyValuePair("k0", key) |]
               let last = ref 0L
@@ -327,7 +327,7 @@ let tests =
 
               Expect.equal
                   [ for packet in packets -> packet.Datagram ]
-                  [ for it in datagramsOf train -> Bytes it ]
+                  [ for it in datagramsOf train -> Owned it ]
                   "bytes"
           }
           test "every rule, reason and kind of effect has a line of its own" {
@@ -367,7 +367,7 @@ let tests =
           }
           property "a node's header comes back as it was, option for option" (fun () ->
               Prop.forAll (Arb.fromGen (Gen.zip options endpoints)) (fun (options, endpoint) ->
-                  let node = TraceNode("A", endpoint, options, Bytes(Array.init 32 byte), 99L<us>)
+                  let node = TraceNode("A", endpoint, options, Owned(Array.init 32 byte), 99L<us>)
                   let read = TraceNode.Parse(node.ToString())
                   Expect.equal read.Options options "options"
                   Expect.equal read.Endpoint endpoint "endpoint"

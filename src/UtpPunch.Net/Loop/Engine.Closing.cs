@@ -6,7 +6,11 @@ namespace UtpPunch;
 internal sealed partial class Engine
 {
     private readonly Lock _closeGate = new();
+    // Behind the last stream's end, its peer may still lack the last acknowledgement. The core waits for at most 8 s and four round trips.
+    private const long FarewellTimeout = 12_000_000;
+
     private long _closeBy = Time.never;
+    private long _exitBy = Time.never;
     private volatile bool _closeRequested;
     private volatile bool _closeChanged;
     private volatile bool _stopped;
@@ -23,12 +27,17 @@ internal sealed partial class Engine
 
     public bool IsClosing => _closeRequested;
 
-    /// <summary>Lets all streams finish, for so long at most. Asked twice, the earlier deadline holds.</summary>
-    public Task Close(TimeSpan timeout)
+    /// <summary>
+    /// Lets all streams finish, for at most that long. The socket stays open until the node says that no peer lacks an acknowledgement,
+    /// within the same time, or for somewhat longer if <paramref name="awaitsFarewell"/>. Asked twice, the earlier deadlines hold.
+    /// </summary>
+    public Task Close(TimeSpan timeout, bool awaitsFarewell = false)
     {
         lock (_closeGate)
         {
-            _closeBy = Math.Min(_closeBy, Clock.After(Clock.Now, Clock.ToMicroseconds(timeout)));
+            var closeBy = Clock.After(Clock.Now, Clock.ToMicroseconds(timeout));
+            _closeBy = Math.Min(_closeBy, closeBy);
+            _exitBy = Math.Min(_exitBy, awaitsFarewell ? Clock.After(closeBy, FarewellTimeout) : closeBy);
             _closeRequested = true;
             _closeChanged = true;
         }
@@ -47,7 +56,7 @@ internal sealed partial class Engine
         get
         {
             var deadline = NodeModule.Deadline(_node);
-            return _closing ? Math.Min(deadline, Math.Min(CloseBy, NodeModule.QuietAt(_node))) : deadline;
+            return _closing ? Math.Min(deadline, Math.Min(_lastStep ? ExitBy : CloseBy, NodeModule.QuietAt(_node))) : deadline;
         }
     }
 
@@ -58,6 +67,17 @@ internal sealed partial class Engine
             lock (_closeGate)
             {
                 return _closeBy;
+            }
+        }
+    }
+
+    private long ExitBy
+    {
+        get
+        {
+            lock (_closeGate)
+            {
+                return _exitBy;
             }
         }
     }
@@ -86,7 +106,7 @@ internal sealed partial class Engine
             }
         }
 
-        if (Clock.Now >= CloseBy)
+        if (!_lastStep && Clock.Now >= CloseBy)
         {
             _lastStep = true;
             foreach (var connId in _streams.Keys)
@@ -100,7 +120,7 @@ internal sealed partial class Engine
     {
         if (_closing)
         {
-            _done = _lastStep || (_streams.Count == 0 && NodeModule.QuietAt(_node) <= now);
+            _done = (_lastStep && now >= ExitBy) || (_streams.Count == 0 && NodeModule.QuietAt(_node) <= now);
         }
     }
 

@@ -49,8 +49,8 @@ internal sealed partial class Engine
         _transport = transport;
         Settings = settings;
         var now = Clock.Now;
-        _node = NodeModule.Create(settings.Node, new Bytes(seed), now);
-        _traced = new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Bytes(seed), now);
+        _node = NodeModule.Create(settings.Node, new Owned(seed), now);
+        _traced = new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Owned(seed), now);
         _recorder = settings.Trace is { } trace ? new Recorder(trace.Capacity, KeepsContent, _node) : null;
         _thread = new Thread(Run) { IsBackground = true, Name = $"utp {transport.LocalEndPoint}" };
     }

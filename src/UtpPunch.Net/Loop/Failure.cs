@@ -18,6 +18,7 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
         {
             CloseReason.Tags.Finished => null,
             CloseReason.Tags.Aborted => Aborted(remote),
+            CloseReason.Tags.Released => Released(remote),
             CloseReason.Tags.ConnectTimeout => Make(
                 UtpError.ConnectTimeout, $"{remote} did not answer{after}.", System.Net.Sockets.SocketError.TimedOut),
             CloseReason.Tags.Refused => Make(
@@ -40,6 +41,12 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
 
         Failure Make(UtpError error, string message, SocketError? socketError) => new(error, message, remote, socketError);
     }
+
+    public static Failure Released(IPEndPoint remote) =>
+        new(UtpError.Aborted,
+            $"The connection with {remote} was disposed on this side before the peer had ended it.",
+            remote,
+            System.Net.Sockets.SocketError.OperationAborted);
 
     public static Failure Aborted(IPEndPoint remote) =>
         new(UtpError.Aborted, $"The connection with {remote} was aborted on this side.", remote, System.Net.Sockets.SocketError.OperationAborted);

@@ -28,7 +28,7 @@ public sealed class RendezvousServer : IAsyncDisposable
     private readonly SocketAddress[] _sources;
     private readonly Socket _waker = SocketFactory.Waker();
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly List<(Endpoint From, Bytes Datagram)> _received = [];
+    private readonly List<(Endpoint From, Borrowed Datagram)> _received = [];
     private readonly byte[] _buffer = new byte[MaxDatagram];
     private readonly Thread _thread;
     private Rendezvous _server;
@@ -49,7 +49,7 @@ public sealed class RendezvousServer : IAsyncDisposable
                 standard.Lifetime,
                 options.Legacy,
                 options.Stun),
-            new Bytes(RandomNumberGenerator.GetBytes(SeedLength)),
+            new Owned(RandomNumberGenerator.GetBytes(SeedLength)),
             Clock.Now);
         _thread = new Thread(Run) { IsBackground = true, Name = $"rendezvous {LocalEndPoints[0]}" };
     }
@@ -180,7 +180,7 @@ public sealed class RendezvousServer : IAsyncDisposable
 
             var source = _sources[index];
             var length = _sockets[index].ReceiveFrom(_buffer, SocketFlags.None, source);
-            _received.Add((EndpointModule.via((ushort)index, Addresses.Read(source)), new Bytes(_buffer[..length])));
+            _received.Add((EndpointModule.via((ushort)index, Addresses.Read(source)), new Borrowed(_buffer[..length])));
             return true;
         }
         catch (SocketException error)
@@ -191,7 +191,7 @@ public sealed class RendezvousServer : IAsyncDisposable
         }
     }
 
-    private void Send(Endpoint remote, Bytes datagram)
+    private void Send(Endpoint remote, Owned datagram)
     {
         var socket = _sockets[remote.Via];
         if (Addresses.Write(remote, socket.AddressFamily) is not { } address)

@@ -63,7 +63,7 @@ public sealed partial class UtpNode
         }
     }
 
-    internal void OnForeign(Endpoint from, Bytes datagram)
+    internal void OnForeign(Endpoint from, Borrowed datagram)
     {
         if (_handler is not { } handler)
         {

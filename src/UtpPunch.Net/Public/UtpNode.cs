@@ -162,9 +162,10 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>Closes the node as <see cref="CloseAsync"/> does, within <see cref="UtpNodeOptions.ShutdownTimeout"/>. It does not
-    /// throw.</summary>
-    public ValueTask DisposeAsync() => CloseAsync(_settings.ShutdownTimeout);
+    /// <summary>Closes the node as <see cref="CloseAsync"/> does, within <see cref="UtpNodeOptions.ShutdownTimeout"/>. It
+    /// does not throw.</summary>
+    public async ValueTask DisposeAsync() =>
+        await _engine.Close(_settings.ShutdownTimeout, awaitsFarewell: _settings.ShutdownTimeout != TimeSpan.Zero).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     /// <summary>
     /// Closes the node at once: its streams are reset. It returns when the socket is closed, after at most the current step of the protocol.

@@ -48,8 +48,9 @@ public sealed partial class UtpStream : Stream
     public Task WritesClosed => _writesClosed.Task;
 
     /// <summary>
-    /// Completes when both sides have ended and every byte of both has arrived. Fails with a <see cref="UtpException"/> when the stream
-    /// breaks off before.
+    /// Completes when both sides have ended and every byte of both has arrived, or when this side has let go, by disposing the stream or
+    /// the node, and the peer has acknowledged every byte and the end. Fails with a <see cref="UtpException"/> when the stream breaks off
+    /// before.
     /// </summary>
     public Task Closed => _closed.Task;
 

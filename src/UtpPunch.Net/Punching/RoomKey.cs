@@ -11,7 +11,7 @@ internal static class RoomKey
     private const int Length = 32;
     private const int Iterations = 50_000;
 
-    public static Bytes Of(string room, string? secret) => new(Rfc2898DeriveBytes.Pbkdf2(
+    public static Owned Of(string room, string? secret) => new(Rfc2898DeriveBytes.Pbkdf2(
         Encoding.UTF8.GetBytes(secret ?? ""),
         Encoding.UTF8.GetBytes("UtpPunch room " + room),
         Iterations,

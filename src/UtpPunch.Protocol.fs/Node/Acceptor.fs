@@ -29,7 +29,7 @@ module internal Acceptor =
                   SeqNr = SeqNr 0us
                   AckNr = header.SeqNr }
 
-            step.Context.Effects.Add(Effect.Send(remote, Train(answer, Bytes.Empty, Bytes.Empty, 0)))
+            step.Context.Effects.Add(Effect.Send(remote, Train(answer, Owned.Empty, Owned.Empty, 0)))
 
     /// Closes the oldest half-open stream in favour of a newer one, so that a flood of forged SYNs cannot keep an honest peer out.
     let private evictOldest step =

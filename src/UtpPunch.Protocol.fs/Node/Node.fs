@@ -5,7 +5,7 @@ module Node =
     open StreamTable
 
     [<CompiledName "Create">]
-    let create (options: NodeOptions) (seed: Bytes) (now: Instant) : Node =
+    let create (options: NodeOptions) (seed: Owned) (now: Instant) : Node =
         let struct (high, random) = Random.next (Random.create seed)
         let struct (low, random) = Random.next random
 
@@ -27,12 +27,12 @@ module Node =
           Outgoing = 0
           HalfOpen = 0
           Lingering = 0
-          Quiet = now
+          Parting = 0
           ResetLimiter = ResetLimiter.create now
           NodeTasks = NodeTasks.empty }
 
     /// `count` fresh words of 32 bits.
-    let private draw (node: Node) (count: int) : Bytes =
+    let private draw (node: Node) (count: int) : Owned =
         let struct (bytes, random) = Random.words count node.Random
         node.Random <- random
         bytes
@@ -174,8 +174,7 @@ module Node =
         | ValueSome own when own.State <> StreamState.Closed -> counted step own (fun () -> action own)
         | _ -> ()
 
-    let inline private tasks step ([<InlineIfLambda>] change) =
-        step.Node.NodeTasks <- change step.Node.NodeTasks
+    let inline private tasks step ([<InlineIfLambda>] change) = step.Node.NodeTasks <- change step.Node.NodeTasks
 
     let private absorb step event =
         match event with
@@ -228,9 +227,6 @@ module Node =
 
         let node = step.Node
 
-        if connection.State = StreamState.TimeWait then
-            node.Quiet <- max node.Quiet connection.Closing.QuietAt
-
         if connection.State = StreamState.TimeWait && node.Lingering > node.Options.MaxConnections then
             // As many as there may be live streams are enough.
             count node connection -1
@@ -269,7 +265,7 @@ module Node =
     let deadline (node: Node) = min (TimerQueue.first node.TimerQueue) node.NodeTasks.DueAt
 
     [<CompiledName "QuietAt">]
-    let quietAt (node: Node) = if node.Incoming + node.Outgoing > 0 then Time.never else node.Quiet
+    let quietAt (node: Node) = if node.Incoming + node.Outgoing + node.Parting > 0 then Time.never else node.Now
 
     [<CompiledName "Statistics">]
     let statistics (node: Node) : NodeStatistics =

@@ -31,7 +31,8 @@ type Node =
             mutable Outgoing: int
             mutable HalfOpen: int
             mutable Lingering: int
-            mutable Quiet: Instant
+            /// How many of them the process must not leave yet.
+            mutable Parting: int
             mutable ResetLimiter: ResetLimiter
             mutable NodeTasks: NodeTasks
         }

@@ -76,7 +76,7 @@ module internal NodeTasks =
         { all with DueAt = due }
 
     /// Whether a datagram is an answer that a discovery awaits, though it looks like uTP.
-    let awaits (datagram: Bytes) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
+    let awaits (datagram: Borrowed) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
 
     // ---- Storing ----
 
@@ -150,7 +150,7 @@ module internal NodeTasks =
     // ---- Commands ----
 
     /// `random` gives that many fresh words of 32 bits.
-    let meet (context: StepContext) (random: int -> Bytes) taskId (plan: MeetPlan) (all: NodeTasks) =
+    let meet (context: StepContext) (random: int -> Owned) taskId (plan: MeetPlan) (all: NodeTasks) =
         if plan.Room.Length <> 32 then invalidArg (nameof plan) "A room's key is 32 bytes."
 
         let handle = Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian (random 2).Span
@@ -171,7 +171,7 @@ module internal NodeTasks =
         else
             { all with Legacy = Radix.add taskId punch all.Legacy; DueAt = context.Now }
 
-    let beginDiscovery (context: StepContext) (random: int -> Bytes) taskId (options: StunOptions) (all: NodeTasks) =
+    let beginDiscovery (context: StepContext) (random: int -> Owned) taskId (options: StunOptions) (all: NodeTasks) =
         if Radix.count all.Discoveries >= Limit then
             context.Effects.Add(Effect.Discovered(taskId, StunOutcome.Failed(StunFailure.NoAnswer 0L<us>)))
             all
@@ -208,17 +208,20 @@ module internal NodeTasks =
 
     // ---- Datagrams ----
 
-    let private isLower (own: Bytes) (other: Bytes) = own.Span.SequenceCompareTo other.Span < 0
+    let private isLower (own: Owned) (other: Borrowed) = own.Span.SequenceCompareTo other.Span < 0
 
     /// Begins to punch after an introduction.
     let private begin'
         (context: StepContext)
-        (random: int -> Bytes)
+        (random: int -> Owned)
         (it: Introduction)
         (meeting: RendezvousClient)
         (all: NodeTasks)
         =
-        match Secrets.unseal meeting.Plan.Room it.Offer |> ValueOption.bind Offer.read with
+        match
+            Secrets.unseal meeting.Plan.Room it.Offer
+            |> ValueOption.bind (fun text -> Offer.read text.AsBorrowed)
+        with
         | ValueNone ->
             context.Effects.Add(Effect.Noted(Rule.OfferRejected, it.Observed))
             // A client that stays waits for further peers.
@@ -228,14 +231,14 @@ module internal NodeTasks =
         | ValueSome offer ->
             let lower = isLower meeting.Peer it.Peer
             let first, second = if lower then meeting.Nonce, offer.Nonce else offer.Nonce, meeting.Nonce
-            let key = Secrets.punch meeting.Plan.Room it.Nonce first second
+            let key = Secrets.punch meeting.Plan.Room it.Nonce first.AsBorrowed second.AsBorrowed
             let draw = Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian (random 1).Span
 
             let punch =
                 Punch.create
                     meeting.TaskId
                     meeting.Plan
-                    it.Nonce
+                    (Borrowed.keep it.Nonce)
                     key
                     lower
                     meeting.Observed
@@ -254,7 +257,7 @@ module internal NodeTasks =
                 context.Effects.Add(Effect.Introduced(meeting.TaskId, it.Observed))
                 keep context punch punch all
 
-    let private goes (context: StepContext) (introduction: Bytes) start (all: NodeTasks) =
+    let private goes (context: StepContext) (introduction: Borrowed) start (all: NodeTasks) =
         let mutable result = all
 
         Radix.iterate
@@ -318,9 +321,9 @@ module internal NodeTasks =
     /// Takes a datagram that is not uTP; none when no task awaits it.
     let receive
         (context: StepContext)
-        (random: int -> Bytes)
+        (random: int -> Owned)
         from
-        (datagram: Bytes)
+        (datagram: Borrowed)
         (all: NodeTasks)
         : NodeTasks voption =
         let result =
@@ -368,7 +371,7 @@ module internal NodeTasks =
             withDeadline { all with Sockets = sockets }
 
     /// Does what is due.
-    let tick (context: StepContext) (random: int -> Bytes) (all: NodeTasks) : NodeTasks =
+    let tick (context: StepContext) (random: int -> Owned) (all: NodeTasks) : NodeTasks =
         if context.Now < all.DueAt then
             all
         else

@@ -86,7 +86,10 @@ module internal StreamTable =
         | StreamState.SynReceived -> node.HalfOpen <- node.HalfOpen + change
         | StreamState.Established when connection.Incoming -> node.Incoming <- node.Incoming + change
         | StreamState.Established -> node.Outgoing <- node.Outgoing + change
-        | StreamState.TimeWait -> node.Lingering <- node.Lingering + change
+        | StreamState.TimeWait ->
+            node.Lingering <- node.Lingering + change
+
+            if not connection.Closing.Parting.IsQuiet then node.Parting <- node.Parting + change
         | StreamState.Closed -> ()
 
     /// Runs what may move a stream to another state, and keeps the counts.

@@ -27,13 +27,13 @@ type internal LegacyPunch =
 module internal LegacyPunch =
     let private every = Time.milliseconds 500
     let private linger = Time.seconds 10
-    let private text (word: string) = Bytes(Array.map byte (word.ToCharArray()))
+    let private text (word: string) = Owned(Array.map byte (word.ToCharArray()))
     let private question = text "PUNCH"
     let private answer = text "PUNCHED"
 
     /// What a datagram says.
-    let isQuestion (datagram: Bytes) = datagram.Equals question
-    let isAnswer (datagram: Bytes) = datagram.Equals answer
+    let isQuestion (datagram: Borrowed) = datagram.Equals question
+    let isAnswer (datagram: Borrowed) = datagram.Equals answer
 
     let create taskId remote attempts now =
         { TaskId = taskId
@@ -83,7 +83,7 @@ module internal LegacyPunch =
 
     /// Nothing proves who sent it, so the address has to be the expected one. The port may differ: behind a NAT that takes another one
     /// for us, the peer cannot know it.
-    let receive (context: StepContext) (from: Endpoint) (datagram: Bytes) (punch: LegacyPunch) =
+    let receive (context: StepContext) (from: Endpoint) (datagram: Borrowed) (punch: LegacyPunch) =
         let punch =
             { punch with Remote = (if punch.IsOver then punch.Remote else from); Heard = punch.Heard + 1 }
 

@@ -5,7 +5,7 @@ namespace UtpPunch.Protocol
 type internal Offer =
     {
         /// Sixteen bytes for the key of the punch.
-        Nonce: Bytes
+        Nonce: Owned
         Birthday: bool
         Mapping: PortPrediction
         /// Where it was seen last: the ports that come next are counted from here.
@@ -28,10 +28,10 @@ module internal Offer =
     [<Literal>]
     let private LargestStep = 64
 
-    let write (offer: Offer) : Bytes =
+    let write (offer: Offer) : Owned =
         // A rendezvous message's writer, for its numbers; what stands in front is cut off.
         let writer = PunchWire.Writer Version
-        writer.Bytes offer.Nonce
+        writer.Bytes offer.Nonce.AsBorrowed
         writer.Byte(if offer.Birthday then 1uy else 0uy)
 
         match offer.Mapping with
@@ -48,7 +48,7 @@ module internal Offer =
 
         writer.ToBytes()
 
-    let read (bytes: Bytes) : Offer voption =
+    let read (bytes: Borrowed) : Offer voption =
         let reader = PunchWire.Reader bytes
 
         if reader.Byte() <> Version then
@@ -69,7 +69,8 @@ module internal Offer =
             let hosts = Array.init (min MaxHosts (int (reader.Byte()))) (fun _ -> reader.Endpoint())
 
             if reader.IsWithin then
-                ValueSome { Nonce = nonce; Birthday = birthday; Mapping = mapping; Last = last; Hosts = hosts }
+                ValueSome
+                    { Nonce = Borrowed.keep nonce; Birthday = birthday; Mapping = mapping; Last = last; Hosts = hosts }
             else
                 ValueNone
 

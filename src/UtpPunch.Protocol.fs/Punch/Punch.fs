@@ -261,7 +261,7 @@ module internal Punch =
         | PunchPhase.Failed _ -> agree ProbeKind.Refuse punch
         | _ -> punch
 
-    let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Bytes) (punch: Punch) : Punch =
+    let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Borrowed) (punch: Punch) : Punch =
         if probe.FromLower = punch.IsLower || not (PunchWire.isAuthentic punch.Key datagram) then
             note context Rule.ProbeRejected from
             punch

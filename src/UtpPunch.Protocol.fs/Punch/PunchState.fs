@@ -36,8 +36,8 @@ type internal Punch =
     {
         TaskId: TaskId
         Plan: MeetPlan
-        Introduction: Bytes
-        Key: Bytes
+        Introduction: Owned
+        Key: Owned
         Session: uint64
         /// The lower peer chooses the path, and opens the stream.
         IsLower: bool

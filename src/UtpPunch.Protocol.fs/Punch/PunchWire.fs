@@ -9,42 +9,42 @@ type internal RendezvousMessage =
     /// I am here. Without a cookie, nothing but a challenge comes of it.
     | Register of Registration
     /// The introduction arrived.
-    | Acknowledge of room: Bytes * handle: uint64 * cookie: Bytes * introduction: Bytes * roundTrip: Duration
+    | Acknowledge of room: Borrowed * handle: uint64 * cookie: Borrowed * introduction: Borrowed * roundTrip: Duration
     /// Forget me.
-    | Leave of room: Bytes * handle: uint64 * cookie: Bytes
+    | Leave of room: Borrowed * handle: uint64 * cookie: Borrowed
     /// From where do I come?
     | Observe of handle: uint64
     /// Show that you receive: say this cookie. And: I have these sockets as well.
-    | Challenge of handle: uint64 * attempt: byte * cookie: Bytes * observed: Endpoint * others: Endpoint[]
+    | Challenge of handle: uint64 * attempt: byte * cookie: Borrowed * observed: Endpoint * others: Endpoint[]
     | Registered of handle: uint64 * attempt: byte * observed: Endpoint * lifetime: Duration
     | Observed of handle: uint64 * observed: Endpoint
     /// Somebody is in the room.
     | Introduce of handle: uint64 * Introduction
     /// Both know of each other; begin after that long.
-    | Go of handle: uint64 * introduction: Bytes * wait: Duration
+    | Go of handle: uint64 * introduction: Borrowed * wait: Duration
     /// The server has no room for that.
     | Full of handle: uint64
 
 and [<NoComparison>] internal Registration =
     {
-        Room: Bytes
+        Room: Borrowed
         /// Known to the peer and the server only: who names it in an answer has seen the question.
         Handle: uint64
         /// Sixteen bytes, by which peers order themselves.
-        Peer: Bytes
-        Cookie: Bytes
+        Peer: Borrowed
+        Cookie: Borrowed
         Attempt: byte
         Stays: bool
-        Offer: Bytes
+        Offer: Borrowed
     }
 
 and [<NoComparison>] internal Introduction =
     {
         /// Sixteen bytes that the server drew.
-        Nonce: Bytes
-        Peer: Bytes
+        Nonce: Borrowed
+        Peer: Borrowed
         Observed: Endpoint
-        Offer: Bytes
+        Offer: Borrowed
     }
 
 /// What peers say to each other. All of these are of the same length: no answer is larger than its question.
@@ -110,7 +110,7 @@ module internal PunchWire =
     [<Literal>]
     let private FirstProbeKind = 0x40uy
 
-    let noCookie = Bytes(Array.zeroCreate<byte> CookieLength)
+    let noCookie = Owned(Array.zeroCreate<byte> CookieLength)
 
     let private probeKinds =
         [| ProbeKind.Probe; ProbeKind.Answer; ProbeKind.Choose; ProbeKind.Chosen; ProbeKind.Refuse |]
@@ -133,7 +133,7 @@ module internal PunchWire =
             for index in size - 1 .. -1 .. 0 do
                 bytes.Add(byte (value >>> (8 * index)))
 
-        member _.Bytes(value: Bytes) =
+        member _.Bytes(value: Borrowed) =
             for item in value.Span do
                 bytes.Add item
 
@@ -146,7 +146,7 @@ module internal PunchWire =
             while bytes.Count < length do
                 bytes.Add 0uy
 
-        member _.ToBytes() = Bytes(bytes.ToArray())
+        member _.ToBytes() = Owned(bytes.ToArray())
 
     let private milliseconds (duration: Duration) = uint64 (max 0L (min 65535L (int64 duration / 1000L)))
 
@@ -155,7 +155,7 @@ module internal PunchWire =
         writer.Number(handle, 8)
         writer
 
-    let encode (message: RendezvousMessage) : Bytes =
+    let encode (message: RendezvousMessage) : Owned =
         match message with
         | RendezvousMessage.Register it ->
             let writer = begun 1uy it.Handle
@@ -220,20 +220,20 @@ module internal PunchWire =
             writer.ToBytes()
         | RendezvousMessage.Full handle -> (begun 0x86uy handle).ToBytes()
 
-    let encodeProbe (key: Bytes) (probe: Probe) : Bytes =
+    let encodeProbe (key: Owned) (probe: Probe) : Owned =
         let kind = Array.IndexOf(probeKinds, probe.Kind)
         let writer = begun (FirstProbeKind + byte kind) probe.Session
         writer.Byte(if probe.FromLower then 0uy else 1uy)
         writer.Number(uint64 probe.Number, 4)
         writer.Number(uint64 probe.Echo, 4)
         writer.Endpoint probe.Observed
-        writer.Bytes(Secrets.mac key "UtpPunch probe" (writer.ToBytes()))
+        writer.Bytes((Secrets.mac key "UtpPunch probe" (writer.ToBytes().AsBorrowed)).AsBorrowed)
         writer.ToBytes()
 
     // ---- Reading ----
 
     [<Sealed>]
-    type Reader(bytes: Bytes) =
+    type Reader(bytes: Borrowed) =
         let mutable at = 4
 
         /// Reading beyond the end gives zeroes, and shows here.
@@ -250,14 +250,10 @@ module internal PunchWire =
 
         member this.Byte() = byte (this.Number 1)
 
-        // Copied: what is kept of a datagram must not hold the buffer that it came in, whose owner receives into it again.
-        member _.Bytes(length: int) : Bytes =
+        /// A part of what is read; empty when it reaches beyond the end.
+        member _.Bytes(length: int) : Borrowed =
             at <- at + length
-            let value = Array.zeroCreate<byte> length
-
-            if at <= bytes.Length then bytes.Span.Slice(at - length, length).CopyTo(Span value)
-
-            Bytes value
+            if at <= bytes.Length then bytes.Slice(at - length, length) else Borrowed.Empty
 
         member this.Endpoint() : Endpoint =
             let high = this.Number 8
@@ -266,10 +262,10 @@ module internal PunchWire =
 
         member this.Milliseconds() : Duration = Time.milliseconds (int (this.Number 2))
 
-    let isOurs (datagram: Bytes) = datagram.Length >= 5 && BinaryPrimitives.ReadUInt32BigEndian datagram.Span = Magic
+    let isOurs (datagram: Borrowed) = datagram.Length >= 5 && BinaryPrimitives.ReadUInt32BigEndian datagram.Span = Magic
 
     /// What a packet of peers says under which session; whether it is theirs is for `isAuthentic` to say.
-    let decodeProbe (datagram: Bytes) : Probe voption =
+    let decodeProbe (datagram: Borrowed) : Probe voption =
         if not (isOurs datagram) || datagram.Length <> ProbeLength then
             ValueNone
         else
@@ -292,7 +288,7 @@ module internal PunchWire =
                       Echo = echo
                       Observed = reader.Endpoint() }
 
-    let isAuthentic (key: Bytes) (datagram: Bytes) =
+    let isAuthentic (key: Owned) (datagram: Borrowed) =
         let length = ProbeLength - Secrets.MacLength
         Secrets.isMac key "UtpPunch probe" (datagram.Slice(0, length)) (datagram.Skip length)
 
@@ -302,7 +298,7 @@ module internal PunchWire =
 
         reader.Bytes(min length MaxOffer)
 
-    let decode (datagram: Bytes) : RendezvousMessage voption =
+    let decode (datagram: Borrowed) : RendezvousMessage voption =
         if not (isOurs datagram) then
             ValueNone
         else

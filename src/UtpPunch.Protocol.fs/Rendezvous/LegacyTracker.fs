@@ -14,10 +14,10 @@ module internal LegacyTracker =
 
     let empty = { Server = ValueNone; Client = ValueNone; ForgetAt = Time.never }
 
-    let isQuestion (datagram: Bytes) = not datagram.IsEmpty && datagram.Span[0] = byte '{'
+    let isQuestion (datagram: Borrowed) = not datagram.IsEmpty && datagram.Span[0] = byte '{'
 
     /// The string behind the name "name".
-    let private nameIn (datagram: Bytes) : string =
+    let private nameIn (datagram: Borrowed) : string =
         let text = Encoding.ASCII.GetString(datagram.Span.Slice(0, min 200 datagram.Length))
         let parts = text.Split '"'
         let key = Array.IndexOf(parts, "name")
@@ -27,17 +27,17 @@ module internal LegacyTracker =
         else
             ""
 
-    let private answer (peer: Endpoint) : Bytes =
+    let private answer (peer: Endpoint) : Owned =
         let parts = [| for shift in [| 24; 16; 8; 0 |] -> ((uint32 peer.Low >>> shift) &&& 255u).ToString() |]
         let address = String.Join(".", parts)
-        Bytes(Encoding.ASCII.GetBytes("{\"address\":\"" + address + "\",\"port\":" + peer.Port.ToString() + "}"))
+        Owned(Encoding.ASCII.GetBytes("{\"address\":\"" + address + "\",\"port\":" + peer.Port.ToString() + "}"))
 
     let receive
         now
         (from: Endpoint)
-        (datagram: Bytes)
+        (datagram: Borrowed)
         (tracker: LegacyTracker)
-        : struct (LegacyTracker * struct (Endpoint * Bytes)[]) =
+        : struct (LegacyTracker * struct (Endpoint * Owned)[]) =
         let tracker = if now >= tracker.ForgetAt then empty else tracker
 
         let tracker =

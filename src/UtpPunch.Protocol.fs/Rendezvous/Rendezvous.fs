@@ -22,8 +22,8 @@ module Rendezvous =
     let private pauseAfter (tries: int) = Time.milliseconds (100 <<< (tries - 1))
 
     [<CompiledName "Create">]
-    let create (options: RendezvousOptions) (seed: Bytes) (now: Instant) : Rendezvous =
-        let key = Secrets.punch seed Bytes.Empty Bytes.Empty Bytes.Empty
+    let create (options: RendezvousOptions) (seed: Owned) (now: Instant) : Rendezvous =
+        let key = Secrets.punch seed Borrowed.Empty Borrowed.Empty Borrowed.Empty
         let struct (high, random) = Random.next (Random.create seed)
         let struct (low, random) = Random.next random
 
@@ -48,7 +48,7 @@ module Rendezvous =
     // ---- Registrants ----
 
     let private leaveRoom (server: Rendezvous) number (guest: Registrant) =
-        let key = roomKey server guest.Registration.Room
+        let key = roomKey server guest.Registration.Room.AsBorrowed
 
         match Radix.tryFind key server.Rooms with
         | ValueSome known when Array.contains number known ->
@@ -62,7 +62,7 @@ module Rendezvous =
         server.Registrants <- Radix.remove number server.Registrants
         countGuest server guest.Remote -1
 
-    let private draw (server: Rendezvous) count : Bytes =
+    let private draw (server: Rendezvous) count : Owned =
         let struct (bytes, random) = Random.words count server.Random
         server.Random <- random
         bytes
@@ -77,7 +77,7 @@ module Rendezvous =
     let private partner (server: Rendezvous) (guest: Registrant) : struct (int * Registrant) voption =
         let own = guest.Registration
 
-        guestsUnder (roomKey server own.Room) server.Rooms server
+        guestsUnder (roomKey server own.Room.AsBorrowed) server.Rooms server
         |> Array.tryFind (fun (struct (_, other)) ->
             let theirs = other.Registration
 
@@ -96,7 +96,7 @@ module Rendezvous =
         // It begins with the number, under which an acknowledgement finds it.
         let nonce = (draw server 4).Span.ToArray()
         BinaryPrimitives.WriteInt32BigEndian(System.Span<byte> nonce, number)
-        server.Pairings <- Radix.add number { Nonce = Bytes nonce; A = side a; B = side b; Tries = 0 } server.Pairings
+        server.Pairings <- Radix.add number { Nonce = Owned nonce; A = side a; B = side b; Tries = 0 } server.Pairings
 
         server.TimerQueue <- TimerQueue.add server.Now ~~~number server.TimerQueue
 
@@ -128,12 +128,12 @@ module Rendezvous =
         | ValueSome(struct (_, guest)) when guest.Pairing.IsSome ->
             if server.Pairings |> Radix.tryFind guest.Pairing.Value |> _.IsSome then answer ()
         | ValueSome(struct (number, guest)) when guest.Remote.Equals remote ->
-            enter number { guest with Registration = registration; ExpiresAt = expiresAt }
+            enter number { guest with Registration = Entry.keep registration; ExpiresAt = expiresAt }
         | ValueSome(struct (number, guest)) ->
             // It comes from elsewhere now: its NAT has forgotten it.
             countGuest server guest.Remote -1
             countGuest server remote 1
-            enter number { guest with Remote = remote; Registration = registration; ExpiresAt = expiresAt }
+            enter number { guest with Remote = remote; Registration = Entry.keep registration; ExpiresAt = expiresAt }
         | ValueNone ->
             if
                 Radix.count server.Registrants >= server.Options.MaxRegistrations
@@ -153,7 +153,10 @@ module Rendezvous =
 
                 enter
                     number
-                    { Remote = remote; Registration = registration; ExpiresAt = expiresAt; Pairing = ValueNone }
+                    { Remote = remote
+                      Registration = Entry.keep registration
+                      ExpiresAt = expiresAt
+                      Pairing = ValueNone }
 
     let private others (server: Rendezvous) (socket: uint16) =
         server.Options.Sockets
@@ -168,13 +171,13 @@ module Rendezvous =
             let later (side: PairedPeer) (other: PairedPeer) = max 0L<us> (other.RoundTrip - side.RoundTrip) / 2L
 
             for side, other in [ pairing.A, pairing.B; pairing.B, pairing.A ] do
-                send side (RendezvousMessage.Go(side.Registration.Handle, pairing.Nonce, later side other))
+                send side (RendezvousMessage.Go(side.Registration.Handle, pairing.Nonce.AsBorrowed, later side other))
 
-    let private acknowledged (server: Rendezvous) (remote: Endpoint) handle (nonce: Bytes) roundTrip send =
+    let private acknowledged (server: Rendezvous) (remote: Endpoint) handle (nonce: Borrowed) roundTrip send =
         let number = BinaryPrimitives.ReadInt32BigEndian nonce.Span
 
         match Radix.tryFind number server.Pairings with
-        | ValueSome pairing when pairing.Nonce.Equals nonce ->
+        | ValueSome pairing when nonce.Equals pairing.Nonce ->
             let told (side: PairedPeer) =
                 if side.Registration.Handle = handle && side.Remote.Equals remote then
                     { side with Acknowledged = true; RoundTrip = roundTrip }
@@ -189,8 +192,8 @@ module Rendezvous =
     let private receive
         (server: Rendezvous)
         (remote: Endpoint)
-        (datagram: Bytes)
-        (sent: ResizeArray<struct (Endpoint * Bytes)>)
+        (datagram: Borrowed)
+        (sent: ResizeArray<struct (Endpoint * Owned)>)
         =
         let tell target message = sent.Add(struct (target, PunchWire.encode message))
         let send = tell remote
@@ -204,7 +207,7 @@ module Rendezvous =
         | ValueSome(RendezvousMessage.Register it) when isCookie server remote it.Handle it.Cookie ->
             register server remote it send
         | ValueSome(RendezvousMessage.Register it) ->
-            let cookie = cookie server remote it.Handle
+            let cookie = (cookie server remote it.Handle).AsBorrowed
             sendUnproven (RendezvousMessage.Challenge(it.Handle, it.Attempt, cookie, remote, others server remote.Via))
         | ValueSome(RendezvousMessage.Acknowledge(_, handle, cookie, introduction, roundTrip)) when
             isCookie server remote handle cookie
@@ -231,7 +234,7 @@ module Rendezvous =
         (server: Rendezvous)
         number
         (pairing: Pairing)
-        (sent: ResizeArray<struct (Endpoint * Bytes)>)
+        (sent: ResizeArray<struct (Endpoint * Owned)>)
         =
         if pairing.Tries >= Repetitions then
             server.Pairings <- Radix.remove number server.Pairings
@@ -241,10 +244,10 @@ module Rendezvous =
                     let message =
                         RendezvousMessage.Introduce(
                             side.Registration.Handle,
-                            { Nonce = pairing.Nonce
-                              Peer = other.Registration.Peer
+                            { Nonce = pairing.Nonce.AsBorrowed
+                              Peer = other.Registration.Peer.AsBorrowed
                               Observed = Endpoint.via 0us other.Remote
-                              Offer = other.Registration.Offer }
+                              Offer = other.Registration.Offer.AsBorrowed }
                         )
 
                     sent.Add(struct (side.Remote, PunchWire.encode message))
@@ -270,9 +273,9 @@ module Rendezvous =
                 | ValueNone -> ()
 
     [<CompiledName "Step">]
-    let step (now: Instant) (received: struct (Endpoint * Bytes)[]) (server: Rendezvous) =
+    let step (now: Instant) (received: struct (Endpoint * Borrowed)[]) (server: Rendezvous) =
         let server = { server with Now = max now server.Now }
-        let sent = ResizeArray<struct (Endpoint * Bytes)>()
+        let sent = ResizeArray<struct (Endpoint * Owned)>()
 
         for struct (remote, datagram) in received do
             if admits server remote then

@@ -18,12 +18,12 @@ type internal RendezvousClient =
     {
         TaskId: TaskId
         Plan: MeetPlan
-        Room: Bytes
+        Room: Owned
         Handle: uint64
-        Peer: Bytes
-        Nonce: Bytes
+        Peer: Owned
+        Nonce: Owned
         Phase: RendezvousPhase
-        Cookie: Bytes
+        Cookie: Owned
         Observed: Endpoint
         Others: Endpoint[]
         /// How each of the other sockets saw us.
@@ -39,7 +39,7 @@ type internal RendezvousClient =
         StartedAt: Instant
         GiveUpAt: Instant
         /// The last introduction, so that it counts once.
-        Introduction: Bytes
+        Introduction: Owned
     }
 
 module internal RendezvousClient =
@@ -80,7 +80,7 @@ module internal RendezvousClient =
           RoundTrip = 0L<us>
           StartedAt = now
           GiveUpAt = now + min silence plan.Timeout
-          Introduction = Bytes.Empty }
+          Introduction = Owned.Empty }
 
     /// In the order in which they were asked, the server's first socket first.
     let private views (meeting: RendezvousClient) : Endpoint[] =
@@ -92,10 +92,10 @@ module internal RendezvousClient =
         context.Effects.Add(Effect.SendDatagram(remote, PunchWire.encode message, 0))
 
     /// `iv` is twelve fresh bytes: offers of one meeting differ, and must not be sealed under one nonce.
-    let private register (context: StepContext) (iv: Bytes) (meeting: RendezvousClient) : RendezvousClient =
+    let private register (context: StepContext) (iv: Owned) (meeting: RendezvousClient) : RendezvousClient =
         let offer =
             if meeting.Phase = RendezvousPhase.Knocking then
-                Bytes.Empty
+                Owned.Empty
             else
                 Offer.write
                     { Nonce = meeting.Nonce
@@ -111,13 +111,13 @@ module internal RendezvousClient =
             context
             meeting.Plan.Server
             (RendezvousMessage.Register
-                { Room = meeting.Room
+                { Room = meeting.Room.AsBorrowed
                   Handle = meeting.Handle
-                  Peer = meeting.Peer
-                  Cookie = meeting.Cookie
+                  Peer = meeting.Peer.AsBorrowed
+                  Cookie = meeting.Cookie.AsBorrowed
                   Attempt = attempt
                   Stays = meeting.Plan.Stays
-                  Offer = offer })
+                  Offer = offer.AsBorrowed })
 
         { meeting with
             Attempt = attempt
@@ -135,20 +135,23 @@ module internal RendezvousClient =
     let private toRegister (now: Instant) (meeting: RendezvousClient) =
         { meeting with Phase = RendezvousPhase.Registering; Tries = 0; NextAt = now }
 
-    let private acknowledge (context: StepContext) (introduction: Bytes) (meeting: RendezvousClient) =
+    let private acknowledge (context: StepContext) (introduction: Borrowed) (meeting: RendezvousClient) =
         tell
             context
             meeting.Plan.Server
             (RendezvousMessage.Acknowledge(
-                meeting.Room,
+                meeting.Room.AsBorrowed,
                 meeting.Handle,
-                meeting.Cookie,
+                meeting.Cookie.AsBorrowed,
                 introduction,
                 meeting.RoundTrip
             ))
 
     let leave (context: StepContext) (meeting: RendezvousClient) =
-        tell context meeting.Plan.Server (RendezvousMessage.Leave(meeting.Room, meeting.Handle, meeting.Cookie))
+        tell
+            context
+            meeting.Plan.Server
+            (RendezvousMessage.Leave(meeting.Room.AsBorrowed, meeting.Handle, meeting.Cookie.AsBorrowed))
 
     // ---- Receiving ----
 
@@ -158,7 +161,7 @@ module internal RendezvousClient =
         let meeting =
             { meeting with
                 GiveUpAt = (if isFirst then Time.after meeting.Plan.Timeout meeting.StartedAt else meeting.GiveUpAt)
-                Cookie = cookie
+                Cookie = Borrowed.keep cookie
                 Observed = observed
                 RoundTrip = context.Now - meeting.SentAt
                 Tries = 0
@@ -237,7 +240,7 @@ module internal RendezvousClient =
             elif meeting.Phase = RendezvousPhase.Left then
                 struct (false, meeting)
             else
-                let meeting = { meeting with Introduction = introduction.Nonce }
+                let meeting = { meeting with Introduction = Borrowed.keep introduction.Nonce }
 
                 if meeting.Plan.Stays then
                     struct (true, meeting)
@@ -274,7 +277,7 @@ module internal RendezvousClient =
         fail context PunchStage.Cancelled meeting
 
     /// Does what is due; nothing is left of a meeting whose time is over.
-    let tick (context: StepContext) (iv: Bytes) (meeting: RendezvousClient) : RendezvousClient voption =
+    let tick (context: StepContext) (iv: Owned) (meeting: RendezvousClient) : RendezvousClient voption =
         match meeting.Phase with
         | RendezvousPhase.Left -> if context.Now >= meeting.GiveUpAt then ValueNone else ValueSome meeting
         | _ when context.Now >= meeting.GiveUpAt ->

@@ -35,12 +35,24 @@ type RendezvousStatistics =
         Dropped: int64
     }
 
+/// What the server keeps of a registration.
+[<NoComparison>]
+type internal Entry = { Room: Owned; Handle: uint64; Peer: Owned; Stays: bool; Offer: Owned }
+
+module internal Entry =
+    let keep (it: Registration) =
+        { Room = Borrowed.keep it.Room
+          Handle = it.Handle
+          Peer = Borrowed.keep it.Peer
+          Stays = it.Stays
+          Offer = Borrowed.keep it.Offer }
+
 /// A peer that has proved its address.
 [<NoComparison>]
 type internal Registrant =
     {
         Remote: Endpoint
-        Registration: Registration
+        Registration: Entry
         ExpiresAt: Instant
         /// Its introduction. The guest stays known until that is over, or a registration that comes late would count as a new one.
         Pairing: int voption
@@ -48,10 +60,10 @@ type internal Registrant =
 
 /// One of the two of an introduction.
 [<NoComparison>]
-type internal PairedPeer = { Remote: Endpoint; Registration: Registration; Acknowledged: bool; RoundTrip: Duration }
+type internal PairedPeer = { Remote: Endpoint; Registration: Entry; Acknowledged: bool; RoundTrip: Duration }
 
 [<NoComparison>]
-type internal Pairing = { Nonce: Bytes; A: PairedPeer; B: PairedPeer; Tries: int }
+type internal Pairing = { Nonce: Owned; A: PairedPeer; B: PairedPeer; Tries: int }
 
 /// What a source may still send, and how many guests it has.
 [<NoComparison>]
@@ -65,7 +77,7 @@ type Rendezvous =
         {
             Options: RendezvousOptions
             /// Of the cookies.
-            Key: Bytes
+            Key: Owned
             /// Keys all hashes, so that strangers cannot aim for collisions.
             HashKey: uint64
             mutable Now: Instant
@@ -101,7 +113,7 @@ module internal RendezvousState =
         let product = (value ^^^ server.HashKey) * 0x9E3779B97F4A7C15UL
         int (product >>> 32)
 
-    let roomKey (server: Rendezvous) (room: Bytes) =
+    let roomKey (server: Rendezvous) (room: Borrowed) =
         mixed
             server
             (BinaryPrimitives.ReadUInt64BigEndian room.Span
@@ -131,7 +143,7 @@ module internal RendezvousState =
                    | ValueNone -> () |]
         | ValueNone -> [||]
 
-    let findGuest (handle: uint64) (room: Bytes) (server: Rendezvous) : struct (int * Registrant) voption =
+    let findGuest (handle: uint64) (room: Borrowed) (server: Rendezvous) : struct (int * Registrant) voption =
         guestsUnder (mixed server handle) server.Handles server
         |> Array.tryFind (fun (struct (_, guest)) ->
             guest.Registration.Handle = handle && guest.Registration.Room.Equals room)
@@ -167,16 +179,16 @@ module internal RendezvousState =
 
     // ---- Cookies ----
 
-    let cookieOf (server: Rendezvous) (age: int64) (remote: Endpoint) (handle: uint64) : Bytes =
+    let cookieOf (server: Rendezvous) (age: int64) (remote: Endpoint) (handle: uint64) : Owned =
         let writer = PunchWire.Writer 0uy
         writer.Number(uint64 age, 8)
         writer.Endpoint remote
         writer.Number(handle, 8)
-        Secrets.mac server.Key "UtpPunch cookie" (writer.ToBytes())
+        Secrets.mac server.Key "UtpPunch cookie" (writer.ToBytes().AsBorrowed)
 
     let cookie (server: Rendezvous) remote handle = cookieOf server (server.Now / cookieAge) remote handle
 
-    let isCookie (server: Rendezvous) remote handle (cookie: Bytes) =
+    let isCookie (server: Rendezvous) remote handle (cookie: Borrowed) =
         let age = server.Now / cookieAge
 
         cookie.Equals(cookieOf server age remote handle)

@@ -6,30 +6,22 @@ module internal Closing =
     /// How long an ended stream acknowledges a repeated FIN (RFC 9293: TIME-WAIT): longer than any peer repeats one.
     let private timeWait = Time.seconds 60
 
-    /// Until when the peer must stay silent to have our last acknowledgement. A peer that lacks it repeats its FIN after one
-    /// retransmission time-out, and again after two more; on a path that has lost nothing so far, a few round trips suffice.
-    let quiet context (connection: Connection) =
-        let isClean =
-            Scoreboard.retransmissions connection.Board = 0L
-            && connection.Counters.Duplicates = 0L
-            && Rtt.isKnown connection.Rtt
+    let private fail context reason (connection: Connection) =
+        connection.State <- StreamState.Closed
+        context.Effects.Add(Effect.Closed(connection.ConnId, reason))
 
-        context.Now
-        + (if isClean then
-               max (Time.milliseconds 100) (4L * Rtt.probeAfter Peer.delayedAck connection.Rtt)
-           else
-               3L * Rtt.timeout connection.Options connection.Rtt)
-
-    /// Closes the stream if both directions have ended and the application knows of both.
+    /// Closes the stream if both directions have ended and the application knows of both, or if ours has and the peer sent bytes that
+    /// the application, which has released the stream, will never read.
     let conclude context (connection: Connection) =
-        if connection.Receiving = ReceiveState.Ended && Sender.state connection.Sender = SendState.Finished then
-            context.Effects.Add(Effect.Closed(connection.ConnId, CloseReason.Finished))
-            connection.State <- StreamState.TimeWait
-
-            connection.Timers <- { Timers.stopped with Expiry = context.Now + timeWait; Echo = connection.Timers.Echo }
-
-            if connection.Closing.ActiveClose then
-                connection.Closing.QuietAt <- quiet context connection
+        if Sender.state connection.Sender = SendState.Finished then
+            if connection.Receiving = ReceiveState.Ended then
+                context.Effects.Add(Effect.Closed(connection.ConnId, CloseReason.Finished))
+                connection.State <- StreamState.TimeWait
+                connection.Timers <- { Timers.stopped with Expiry = context.Now + timeWait }
+                Farewell.start context connection
+            elif connection.Closing.HasLostBytes then
+                PacketBuilder.reset context connection
+                fail context CloseReason.Released connection
 
     /// Whether the stream is still open once the application has been told of everything that arrived in this step: what arrived
     /// ahead of the end counts, also when both came in one receive call.
@@ -40,10 +32,6 @@ module internal Closing =
             conclude context connection
 
         connection.State = StreamState.Established
-
-    let private fail context reason (connection: Connection) =
-        connection.State <- StreamState.Closed
-        context.Effects.Add(Effect.Closed(connection.ConnId, reason))
 
     /// Closes the stream without a word to the peer.
     let close context reason (connection: Connection) =
@@ -62,6 +50,12 @@ module internal Closing =
             PacketBuilder.reset context connection
             fail context reason connection
 
+    /// Ends a stream that the application has released and that the peer keeps open. If everything of ours was acknowledged, that is a
+    /// good end for this side.
+    let abandon context (connection: Connection) =
+        let isFinished = Sender.state connection.Sender = SendState.Finished
+        closeWithReset context (if isFinished then CloseReason.Released else CloseReason.Aborted) connection
+
     /// Ends TIME-WAIT early.
     let forget (connection: Connection) = connection.State <- StreamState.Closed
 
@@ -69,8 +63,8 @@ module internal Closing =
     let settleTimeWait context (connection: Connection) =
         if context.Now >= connection.Timers.Expiry then
             forget connection
-        elif connection.Acks.Immediate || context.Now >= connection.Timers.Echo then
-            PacketBuilder.state context connection
+        else
+            Farewell.settle context connection
 
     let receiveReset context (header: Header) (connection: Connection) =
         let fits =

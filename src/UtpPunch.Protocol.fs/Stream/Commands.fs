@@ -7,7 +7,7 @@ module internal Commands =
 
     /// The application took that many of the bytes delivered to it.
     let consume count (connection: Connection) =
-        if connection.State <> StreamState.TimeWait && connection.Closing.ReleaseTimeout.IsNone then
+        if connection.State <> StreamState.TimeWait && not connection.Closing.Released then
             Receiver.consume count connection.Receiver
 
     /// A FIN follows what was written (RFC 9293, 3.10.4: CLOSE).
@@ -18,7 +18,7 @@ module internal Commands =
     let abort context (connection: Connection) = Closing.closeWithReset context CloseReason.Aborted connection
 
     /// The application neither reads nor writes any more. What was written is still sent, as long as the peer acknowledges something
-    /// within `timeout`; what arrives is discarded.
+    /// within `timeout`. Bytes that were not consumed, or that still arrive, turn the end into a RESET (RFC 9293, 3.6.1: SHLD-3).
     let release context timeout (connection: Connection) =
         match connection.State with
         | StreamState.SynSent
@@ -26,11 +26,12 @@ module internal Commands =
         | StreamState.Established ->
             Delivery.deliver context connection
             Sender.finish connection.Sender
-            connection.Closing.ReleaseTimeout <- ValueSome timeout
+            connection.Closing.Released <- true
+            connection.Closing.ReleaseTimeout <- timeout
             connection.Activity.ProgressAt <- context.Now
-            // What was delivered and not consumed will never be.
-            let unread = connection.Options.ReceiveBuffer - Receiver.window connection.Receiver
-            Receiver.consume unread connection.Receiver
+
+            if Receiver.window connection.Receiver < connection.Options.ReceiveBuffer then
+                connection.Closing.HasLostBytes <- true
         | StreamState.TimeWait
         | StreamState.Closed -> ()
 

@@ -44,7 +44,12 @@ module internal Connection =
           Activity = { HeardAt = now; SentAt = now; ProgressAt = now }
           Acks = { LossyUntil = now; Pending = 0; Advertised = options.ReceiveBuffer; Immediate = false }
           Sums = Unchecked.defaultof<Sums>
-          Closing = { ReleaseTimeout = ValueNone; QuietAt = now; ActiveClose = false }
+          Closing =
+            { ReleaseTimeout = 0L<us>
+              Parting = Parting.None
+              Released = false
+              ActiveClose = false
+              HasLostBytes = false }
           Counters = Unchecked.defaultof<Counters>
           IdleTimeout = options.IdleTimeout
           WakeAt = Time.never
@@ -97,8 +102,8 @@ module internal Connection =
             |> min (Expiry.at connection)
             |> min (Output.keepAliveAt connection)
         | StreamState.SynSent
-        | StreamState.SynReceived
-        | StreamState.TimeWait -> Timers.earliest &connection.Timers
+        | StreamState.SynReceived -> Timers.earliest &connection.Timers
+        | StreamState.TimeWait -> min (Timers.earliest &connection.Timers) (Farewell.quietAt connection)
         | StreamState.Closed -> Time.never
 
     let statistics (stored: Stored) : StreamStatistics =

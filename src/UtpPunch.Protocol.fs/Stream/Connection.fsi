@@ -12,7 +12,8 @@ namespace UtpPunch.Protocol
 ///     FIN-WAIT-2    it was acknowledged: `SendState.Finished`
 ///     CLOSE-WAIT    the peer's FIN was received: `ReceiveState.Ended`
 ///     CLOSING, LAST-ACK   both FINs were sent, and ours is not acknowledged; which of the two, `ClosingState.ActiveClose` tells
-///     TIME-WAIT     both directions have ended: repeated FINs are acknowledged for 60 s
+///     TIME-WAIT     both directions have ended: repeated FINs are acknowledged for 60 s, and `Farewell` finds out whether the peer
+///                   has our last acknowledgement
 ///     CLOSED        the node forgets the stream at the end of the step
 ///
 /// Four kinds of things move it, each in a file of its own, below the state itself (`StreamState`, `Timers`):

@@ -7,11 +7,7 @@ module internal Delivery =
         Receiver.drain
             (fun payload ->
                 connection.Counters.BytesReceived <- connection.Counters.BytesReceived + int64 payload.Length
-
-                if connection.Closing.ReleaseTimeout.IsSome then
-                    Receiver.consume payload.Length connection.Receiver
-                else
-                    context.Effects.Add(Effect.Deliver(connection.ConnId, payload)))
+                context.Effects.Add(Effect.Deliver(connection.ConnId, payload)))
             connection.Receiver
 
         if connection.Receiving = ReceiveState.FinReceived then

@@ -23,7 +23,7 @@ module internal PacketBuilder =
 
     /// A packet that carries nothing.
     let private bare context (header: Header) bits (connection: Connection) =
-        send context (Train(header, Bytes.Empty, bits, Bytes.Empty, 0, false)) connection
+        send context (Train(header, Owned.Empty, bits, Owned.Empty, 0, false)) connection
         connection.Activity.SentAt <- context.Now
 
     /// The acknowledgement that is due is what this packet carries: every packet but the SYN acknowledges.
@@ -49,11 +49,13 @@ module internal PacketBuilder =
     let private ordinary context packetType seqNr (connection: Connection) =
         header context packetType connection.Ids.Send seqNr (Receiver.ackNr connection.Receiver) connection
 
-    let state context (connection: Connection) =
+    let stateWith bits context (connection: Connection) =
         let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
         let sack = Receiver.sack connection.Receiver
-        acknowledging context (Train(header, sack, 0UL, Bytes.Empty, 0, false)) connection
+        acknowledging context (Train(header, sack, bits, Owned.Empty, 0, false)) connection
         connection.Acks.Immediate <- false
+
+    let state context connection = stateWith 0UL context connection
 
     let syn context (connection: Connection) =
         let id =
@@ -88,13 +90,13 @@ module internal PacketBuilder =
             ordinary context (if run.IsFin then PacketType.Fin else PacketType.Data) run.First connection
         // Numbered when packets were larger, it cannot be cut any more.
         let mayFragment = run.Size + Packet.HeaderLength > PathMtu.size connection.Sizes.Mtu
-        acknowledging context (Train(header, Bytes.Empty, 0UL, run.Data, run.Size, mayFragment)) connection
+        acknowledging context (Train(header, Owned.Empty, 0UL, run.Data, run.Size, mayFragment)) connection
 
         if run.IsFin && connection.Receiving = ReceiveState.Open then
             connection.Closing.ActiveClose <- true
 
     /// A path probe, or the answer to one, acknowledges as a STATE does, but is not the acknowledgement that is due: it may be lost.
-    let private beside context bits (payload: Bytes) (connection: Connection) =
+    let private beside context bits (payload: Owned) (connection: Connection) =
         let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
         let sack = Receiver.sack connection.Receiver
         send context (Train(header, sack, bits, payload, payload.Length, false)) connection
@@ -103,6 +105,6 @@ module internal PacketBuilder =
     let probe context id size (connection: Connection) =
         let bits = ExtensionBits.probe id size
         let sack = Receiver.sack connection.Receiver
-        beside context bits (Bytes(Array.zeroCreate (size - Packet.lengthOf sack.Length bits 0))) connection
+        beside context bits (Owned(Array.zeroCreate (size - Packet.lengthOf sack.Length bits 0))) connection
 
-    let probeAnswer context bits (connection: Connection) = beside context bits Bytes.Empty connection
+    let probeAnswer context bits (connection: Connection) = beside context bits Owned.Empty connection

@@ -83,8 +83,9 @@ type internal Acks =
 [<Struct; NoComparison; NoEquality>]
 type internal Sums =
     {
-        mutable Difference: uint32 voption
+        /// The least delay of the peer's packets, and of ours, on their own scales; 0 for none of ours.
         mutable TheirDifference: uint32 voption
+        mutable Difference: uint32
         mutable Bytes: int
         mutable Packets: int
         /// Bytes in flight before the first of them.
@@ -93,15 +94,43 @@ type internal Sums =
         mutable Congested: bool
     }
 
+/// What a stream in TIME-WAIT knows of its peer; see `Farewell`. An object of its own, since it changes in the end only.
+[<NoComparison; NoEquality>]
+type internal Parting =
+    {
+        /// The peer has said that both directions have ended there, too.
+        PeerEnded: bool
+        /// It waits for the same word from us, and asks again after that long.
+        IsAsked: bool
+        EnquiresAfter: Duration
+        /// How often our last acknowledgement was sent. `Timers.Echo` repeats it.
+        Repetitions: int
+        /// From when on the process may exit if nothing arrives before, and whether it may.
+        QuietAt: Instant
+        IsQuiet: bool
+    }
+
+    /// That of all streams that have not ended.
+    static member val None =
+        { PeerEnded = false
+          IsAsked = false
+          EnquiresAfter = 0L<us>
+          Repetitions = 0
+          QuietAt = 0L<us>
+          IsQuiet = true }
+
 [<Struct; NoComparison; NoEquality>]
 type internal ClosingState =
     {
-        /// The application has released the stream, and it is aborted without progress for that long.
-        mutable ReleaseTimeout: Duration voption
-        /// From when on the peer needs nothing from us any more, as far as can be known.
-        mutable QuietAt: Instant
+        /// Once the application has released the stream, it is aborted without progress for that long.
+        mutable ReleaseTimeout: Duration
+        mutable Parting: Parting
+        /// The application neither reads nor writes any more.
+        mutable Released: bool
         /// Our FIN was sent before the peer's had come (RFC 9293: active close): the last acknowledgement will be ours, and may be lost.
         mutable ActiveClose: bool
+        /// Bytes arrived that the application, which has released the stream, will never read.
+        mutable HasLostBytes: bool
     }
 
 [<Struct; NoComparison; NoEquality>]

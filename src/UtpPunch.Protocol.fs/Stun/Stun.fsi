@@ -31,7 +31,7 @@ type internal StunAttribute =
     /// RFC 5780, 7.6: so many bytes, to see what becomes of long datagrams.
     | Padding of length: int
     /// Any other; whoever gets it must understand it when its kind is below 0x8000.
-    | Other of kind: uint16 * value: Bytes
+    | Other of kind: uint16 * value: Borrowed
 
 [<NoComparison>]
 type internal StunMessage =
@@ -76,31 +76,31 @@ module internal Stun =
 
     /// Tells STUN from what else may arrive on a socket: the first two bits are 0, the cookie stands in its place, the length is that
     /// of the datagram. A uTP packet could look so with that very connection id and a time stamp that equals the cookie: once in 2^48.
-    val looksLike: datagram: Bytes -> bool
+    val looksLike: datagram: Borrowed -> bool
 
     /// Reads the datagram. Total: any bytes give a message or the reason why not. A FINGERPRINT is checked; what stands behind
     /// a MESSAGE-INTEGRITY is ignored, as the RFC demands (14.5).
-    val decode: datagram: Bytes -> message: outref<StunMessage> -> StunMalformed
+    val decode: datagram: Borrowed -> message: outref<StunMessage> -> StunMalformed
 
     /// The id of a datagram that looks like STUN.
-    val idOf: datagram: Bytes -> StunId
+    val idOf: datagram: Borrowed -> StunId
 
-    val encode: message: StunMessage -> Bytes
+    val encode: message: StunMessage -> Owned
 
     /// The message with a MESSAGE-INTEGRITY (HMAC-SHA1). The key of short-term credentials is the password (9.1.1).
-    val withIntegrity: key: Bytes -> message: Bytes -> Bytes
+    val withIntegrity: key: Owned -> message: Owned -> Owned
 
     /// The message with a MESSAGE-INTEGRITY-SHA256, which stands behind a MESSAGE-INTEGRITY if there is one.
-    val withIntegritySha256: key: Bytes -> message: Bytes -> Bytes
+    val withIntegritySha256: key: Owned -> message: Owned -> Owned
 
     /// The message with a FINGERPRINT, behind which nothing may follow.
-    val withFingerprint: message: Bytes -> Bytes
+    val withFingerprint: message: Owned -> Owned
 
     /// Does a message that `decode` took end with a FINGERPRINT?
-    val isFingerprinted: message: Bytes -> bool
+    val isFingerprinted: message: Borrowed -> bool
 
-    val checkIntegrity: key: Bytes -> message: Bytes -> StunIntegrity
-    val checkIntegritySha256: key: Bytes -> message: Bytes -> StunIntegrity
+    val checkIntegrity: key: Owned -> message: Borrowed -> StunIntegrity
+    val checkIntegritySha256: key: Owned -> message: Borrowed -> StunIntegrity
 
     /// The attributes that one must understand to answer, and that nobody here does: reason for a 420.
     val unknownRequired: message: StunMessage -> uint16[]

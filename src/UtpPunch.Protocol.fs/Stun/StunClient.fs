@@ -1,11 +1,11 @@
 namespace UtpPunch.Protocol
 
 [<NoComparison; RequireQualifiedAccess>]
-type internal StunEvent = Received of from: Endpoint * datagram: Bytes
+type internal StunEvent = Received of from: Endpoint * datagram: Borrowed
 
 [<NoComparison; RequireQualifiedAccess>]
 type internal StunEffect =
-    | Send of remote: Endpoint * datagram: Bytes
+    | Send of remote: Endpoint * datagram: Owned
     | Done of outcome: StunOutcome
 
 /// What became of a request.
@@ -26,7 +26,7 @@ type Ask =
         Remote: Endpoint
         /// Where the answer must come from.
         Source: Endpoint
-        Datagram: Bytes
+        Datagram: Owned
         Sends: int
         LastSentAt: Instant
         NextAt: Instant

@@ -1,11 +1,11 @@
 namespace UtpPunch.Protocol
 
 [<NoComparison; RequireQualifiedAccess>]
-type internal StunEvent = Received of from: Endpoint * datagram: Bytes
+type internal StunEvent = Received of from: Endpoint * datagram: Borrowed
 
 [<NoComparison; RequireQualifiedAccess>]
 type internal StunEffect =
-    | Send of remote: Endpoint * datagram: Bytes
+    | Send of remote: Endpoint * datagram: Owned
     /// The last effect.
     | Done of outcome: StunOutcome
 

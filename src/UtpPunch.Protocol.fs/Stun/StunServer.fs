@@ -8,7 +8,7 @@ type internal StunServer(software: StunAttribute[], sockets: Endpoint voption[])
     member _.Socket number = if number < sockets.Length then sockets[number] else ValueNone
 
 [<Struct; NoComparison>]
-type internal StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Bytes }
+type internal StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Owned }
 
 /// What a request asks for beyond the endpoint, all of it RFC 5780's.
 [<Struct; NoComparison>]

@@ -7,7 +7,7 @@ type internal StunServer
 
 /// Which socket sends what to whom.
 [<Struct; NoComparison>]
-type internal StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Bytes }
+type internal StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Owned }
 
 module internal StunServer =
     /// Bits of a socket's number: 0 is the primary one, 3 has the other address and the other port.
@@ -25,4 +25,4 @@ module internal StunServer =
 
     /// The answer to a datagram which that socket got; none when the datagram is no binding request.
     [<CompiledName "Answer">]
-    val answer: socket: int -> from: Endpoint -> datagram: Bytes -> server: StunServer -> StunAnswer voption
+    val answer: socket: int -> from: Endpoint -> datagram: Borrowed -> server: StunServer -> StunAnswer voption

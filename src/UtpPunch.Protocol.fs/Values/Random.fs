@@ -10,7 +10,7 @@ type Random(key: uint32[], counter: uint64) =
     member _.Counter = counter
 
 module Random =
-    let create (seed: Bytes) =
+    let create (seed: Owned) =
         if seed.Length <> 32 then invalidArg (nameof seed) "A seed is 32 bytes."
 
         Random(Array.init 8 (fun i -> BinaryPrimitives.ReadUInt32LittleEndian(seed.Slice(4 * i, 4).Span)), 0UL)
@@ -57,4 +57,4 @@ module Random =
             random <- rest
             BinaryPrimitives.WriteUInt32BigEndian(System.Span<byte>(bytes, 4 * index, 4), word)
 
-        struct (Bytes bytes, random)
+        struct (Owned bytes, random)

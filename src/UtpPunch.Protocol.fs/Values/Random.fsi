@@ -7,13 +7,13 @@ type Random
 
 module Random =
     /// From 32 bytes of seed, which the caller draws from its system's entropy.
-    val create: seed: Bytes -> Random
+    val create: seed: Owned -> Random
 
     /// 32 fresh bits, and the generator after them.
     val next: random: Random -> struct (uint32 * Random)
 
     /// So many fresh words of 32 bits, each with its most significant byte first, and the generator after them.
-    val words: count: int -> random: Random -> struct (Bytes * Random)
+    val words: count: int -> random: Random -> struct (Owned * Random)
 
     /// One block of key stream, for whoever checks it against the RFC's vectors.
     val block: key: uint32[] -> counter: uint32 -> nonce: uint32[] -> uint32[]

@@ -5,6 +5,8 @@ namespace UtpPunch.Protocol
 type CloseReason =
     /// Both sides finished, every byte of both arrived.
     | Finished
+    /// The application released it, the peer acknowledged everything of ours, and what the peer kept open was reset.
+    | Released
     /// We aborted it.
     | Aborted
     /// The peer never answered the SYN.

@@ -3,14 +3,16 @@ namespace UtpPunch.Protocol
 /// What to do now.
 [<NoComparison>]
 type Effect =
+    /// The train is valid until the next step.
     | Send of remote: Endpoint * train: Train
-    /// In order, each byte once.
+    /// In order, each byte once. The payload is valid for as long as the shell keeps the received buffer that it lies in.
     | Deliver of connId: ConnId * payload: Payload
     /// A peer opened a stream, and its address has proved that it receives.
     | Accepted of connId: ConnId * remote: Endpoint * connectionId: uint16
     /// A stream that we dialled is open.
     | Opened of connId: ConnId * connectionId: uint16
-    /// The send buffer has room for so many bytes; for all of it when every byte was acknowledged.
+    /// The send buffer has room for `room` bytes. All other bytes of it are not acknowledged yet; the core refers to no written byte before
+    /// these.
     | Writable of connId: ConnId * room: int
     /// From here on a full packet of this stream carries so many bytes.
     | PacketSized of connId: ConnId * payload: int
@@ -18,12 +20,12 @@ type Effect =
     | Ended of connId: ConnId
     /// Our end was acknowledged, and with it every byte.
     | Finished of connId: ConnId
-    /// The last effect that names this stream.
+    /// The last effect that names this stream. The core refers to none of its written bytes any more.
     | Closed of connId: ConnId * reason: CloseReason
-    /// A datagram that is not uTP, nor for one of the node's own tasks.
-    | Foreign of from: Endpoint * datagram: Bytes
-    /// One that is not uTP is to go out, over at most so many hops; 0 for as many as usual.
-    | SendDatagram of remote: Endpoint * datagram: Bytes * hops: int
+    /// A datagram that is neither uTP nor for one of the node's own tasks. It lies in the received buffer, as a payload may.
+    | Foreign of from: Endpoint * datagram: Borrowed
+    /// Send a datagram that is not uTP, with a hop limit of `hops`; 0 for the system's default. The bytes never change.
+    | SendDatagram of remote: Endpoint * datagram: Owned * hops: int
     /// Open `count` more sockets, whose `Via` are `first`, `first + 1` and so on.
     | OpenSockets of first: int * count: int
     /// Close the sockets of a range, except the one whose `Via` is `keep`; 0 keeps none.

@@ -13,13 +13,16 @@ type Event =
     | Unlisten
     /// The application took an accepted stream out of the queue.
     | Taken of connId: ConnId
-    /// The bytes are the machine's from now on.
-    | Write of connId: ConnId * bytes: Bytes
+    /// Bytes to send. The core refers to them without copying, and nobody may change them until they were acknowledged, which
+    /// `Effect.Writable` tells, or until `Effect.Closed`.
+    | Write of connId: ConnId * bytes: Owned
     /// The reader took that many: the window may open.
     | Consumed of connId: ConnId * count: int
     /// Nothing more will be written.
     | Finish of connId: ConnId
-    /// The application is gone: finish, throw away what still arrives, and abort after `timeout` without progress.
+    /// The application is gone: finish, and abort after `timeout` without progress. Bytes that were not consumed, or that still arrive,
+    /// draw a RESET once everything of ours was acknowledged. 0: the process is about to exit; then the stream waits for the
+    /// acknowledgement of everything of ours, and from there on a few round trips for the peer's end.
     | Release of connId: ConnId * timeout: Duration
     /// Reset the stream now.
     | Abort of connId: ConnId

@@ -24,7 +24,7 @@ type MeetPlan =
         /// The rendezvous. Its other sockets it names itself.
         Server: Endpoint
         /// 32 bytes that both peers derive from the room's name and secret.
-        Room: Bytes
+        Room: Owned
         /// Our own addresses, with the port that the socket is bound to.
         Hosts: Endpoint[]
         /// Stays in the room after an introduction, and is introduced to whoever comes; others leave with the first one.

@@ -35,6 +35,8 @@ type Rule =
     | WindowOverrun
     /// A packet behind the peer's FIN, or a second, different FIN.
     | BeyondFin
+    /// Data for a stream that the application has released.
+    | DataAfterRelease
     /// A packet that makes no sense in the state of its stream.
     | UnexpectedPacket
     /// A RESET that did not fit the window.

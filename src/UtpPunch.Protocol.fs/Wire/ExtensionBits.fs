@@ -13,6 +13,10 @@ module ExtensionBits =
         | Probe = 2
         /// The probe of that id and size has arrived.
         | Answer = 3
+        /// Both directions have ended here, and the sender waits for a `Farewell` before it exits. It asks again after `size` milliseconds.
+        | Enquiry = 4
+        /// Both directions have ended here, and the sender knows that they have there.
+        | Farewell = 5
 
     /// IPv4 and IPv6 guarantee that a host takes 576 bytes and more (RFC 791): what no path can refuse, less the headers of IPv4 and UDP.
     [<Literal>]
@@ -30,17 +34,21 @@ module ExtensionBits =
     let hello = write 1UL 0uy Most
     let probe id size = write 2UL id size
     let answer id size = write 3UL id size
+    let enquiry milliseconds = write 4UL 0uy milliseconds
+    let farewell = write 5UL 0uy 0
 
     let idOf (bits: uint64) = byte (bits >>> 32)
     let sizeOf (bits: uint64) = int (uint16 (bits >>> 16))
 
     /// Anything that is not exactly ours is nothing of ours.
     let kindOf (bits: uint64) =
-        if bits >>> 48 <> tag || bits &&& 0xFFFFUL <> 0UL || sizeOf bits < Least then
+        if bits >>> 48 <> tag || bits &&& 0xFFFFUL <> 0UL then
             Kind.None
         else
             match bits >>> 40 &&& 0xFFUL with
-            | 1UL when idOf bits = 0uy -> Kind.Hello
-            | 2UL -> Kind.Probe
-            | 3UL -> Kind.Answer
+            | 1UL when idOf bits = 0uy && sizeOf bits >= Least -> Kind.Hello
+            | 2UL when sizeOf bits >= Least -> Kind.Probe
+            | 3UL when sizeOf bits >= Least -> Kind.Answer
+            | 4UL when idOf bits = 0uy -> Kind.Enquiry
+            | 5UL when idOf bits = 0uy && sizeOf bits = 0 -> Kind.Farewell
             | _ -> Kind.None

@@ -103,7 +103,7 @@ type App(name: string, connId: ConnId, flow: int, plan: Plan, writes: Ledger, re
                 Keyed.fill writes.Key writes.Written (Span<byte> chunk)
                 writes.Written <- writes.Written + int64 count
                 this.Room <- this.Room - count
-                events.Add(Event.Write(connId, Bytes chunk))
+                events.Add(Event.Write(connId, Owned chunk))
 
                 if plan.Pause > 0L<us> then
                     writeAt <- now + plan.Pause

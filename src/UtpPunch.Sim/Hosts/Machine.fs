@@ -12,7 +12,7 @@ type IMachine =
 /// The core itself. Keeps the state before the last step, for whoever wants to take that step again.
 [<Sealed>]
 type CoreMachine(options: NodeOptions, seed: uint64, now: Instant) =
-    let seedBytes = Bytes(Array.init 32 (fun i -> Keyed.byteAt seed (int64 i)))
+    let seedBytes = Owned(Array.init 32 (fun i -> Keyed.byteAt seed (int64 i)))
     let mutable node = Node.create options seedBytes now
     let mutable before = node
 

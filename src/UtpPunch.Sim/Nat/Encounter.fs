@@ -57,7 +57,7 @@ module Encounter =
 
     let plan (encounter: Encounter) server (hosts: Endpoint[]) : MeetPlan =
         { Server = server
-          Room = Bytes(Array.create 32 7uy)
+          Room = Owned(Array.create 32 7uy)
           Hosts = hosts
           Stays = false
           Timeout = Time.seconds 60

@@ -9,8 +9,9 @@ open UtpPunch.Tracing
 [<Sealed>]
 type NodeHost(socket: Endpoint, seed: uint64) =
     let mutable node =
-        Node.create NodeOptions.standard (Bytes(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index)))) 0L<us>
+        Node.create NodeOptions.standard (Owned(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index)))) 0L<us>
 
+    let lent = LentBuffers NodeOptions.standard
     let told = List<Event>()
     let more = HashSet<uint16>()
     let punched = List<PunchReport>()
@@ -118,7 +119,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
 
             for incoming in arrived do
                 let from = Endpoint.via (incoming.Socket.Port - socket.Port) incoming.From
-                batch.Add(Event.Received(from, Datagrams.One(Bytes incoming.Bytes, now)))
+                batch.Add(Event.Received(from, Datagrams.One(Borrowed(Array.copy incoming.Bytes), now)))
 
             let mutable going = true
 
@@ -130,6 +131,8 @@ type NodeHost(socket: Endpoint, seed: uint64) =
 
                 for effect in effects do
                     this.Perform(now, out, batch, effect)
+
+                lent.Stepped(events, effects)
 
                 going <- batch.Count > 0
 
@@ -147,7 +150,7 @@ type RendezvousHost(sockets: Endpoint[], seed: uint64) =
     let mutable server =
         Rendezvous.create
             { Rendezvous.standard with Sockets = sockets; RatePerSource = 10_000 }
-            (Bytes(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index))))
+            (Owned(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index))))
             0L<us>
 
     member _.Sockets = sockets
@@ -158,10 +161,13 @@ type RendezvousHost(sockets: Endpoint[], seed: uint64) =
             let received =
                 [| for incoming in arrived do
                        let via = Array.IndexOf(sockets, incoming.Socket)
-                       struct (Endpoint.via (uint16 via) incoming.From, Bytes incoming.Bytes) |]
+                       struct (Endpoint.via (uint16 via) incoming.From, Borrowed(Array.copy incoming.Bytes)) |]
 
             let struct (next, sent) = Rendezvous.step now received server
             server <- next
+
+            for struct (_, datagram) in received do
+                LentBuffers.Overwrite datagram
 
             [| for struct (remote, datagram) in sent ->
                    { Socket = sockets[int remote.Via]

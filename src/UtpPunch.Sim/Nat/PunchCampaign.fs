@@ -76,7 +76,7 @@ module PunchCampaign =
 
         internet.RunUntil(internet.Now + Time.seconds 600)
         let struct (dials, accepts) = if meeting.A.Value.Dials then struct (a, b) else struct (b, a)
-        dials.Tell(internet, Event.Write(2, Bytes [| 1uy |]))
+        dials.Tell(internet, Event.Write(2, Owned [| 1uy |]))
         internet.RunUntil(internet.Now + Time.seconds 30)
 
         if a.Closed + b.Closed > 0 || accepts.Delivered <> 1L then

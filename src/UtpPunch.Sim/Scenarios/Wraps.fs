@@ -8,7 +8,7 @@ open UtpPunch.Tracing
 module Wraps =
     let private firstNumber (seed: uint64) side =
         let key = Keyed.mix (seed + uint64 side)
-        let bytes = Bytes(Array.init 32 (fun i -> Keyed.byteAt key (int64 i)))
+        let bytes = Owned(Array.init 32 (fun i -> Keyed.byteAt key (int64 i)))
         let node = Node.create NodeOptions.standard bytes 0L<us>
         let peer = Endpoint.ofIPv4 0x0A000002u 6000us
 

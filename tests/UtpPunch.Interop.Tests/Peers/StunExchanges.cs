@@ -52,12 +52,12 @@ public static class StunExchanges
         using var coturn = await Coturn.StartAsync();
         using var socket = new UdpClient(new IPEndPoint(StunSockets.First, 0));
         var request = new StunMessage(
-            StunClass.Request, Stun.Binding, new StunId(1, 2, 3), [StunAttribute.NewOther(0x7777, new Bytes(new byte[5]))]);
+            StunClass.Request, Stun.Binding, new StunId(1, 2, 3), [StunAttribute.NewOther(0x7777, new Borrowed(new byte[5]))]);
         await socket.SendAsync(Stun.withFingerprint(Stun.encode(request)).Span.ToArray(), coturn.Primary);
         using var soon = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         var answer = await socket.ReceiveAsync(soon.Token);
         StunMessage? message = null;
-        Check.Equal(StunMalformed.None, Stun.decode(new Bytes(answer.Buffer), out message));
+        Check.Equal(StunMalformed.None, Stun.decode(new Borrowed(answer.Buffer), out message));
         Check.Equal(StunClass.Error, message.Class);
         Check.Equal(420, message.Attributes.OfType<StunAttribute.ErrorCode>().First().code);
         Check.That(message.Attributes.OfType<StunAttribute.UnknownAttributes>().First().kinds.Contains((ushort)0x7777));

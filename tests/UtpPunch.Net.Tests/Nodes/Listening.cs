@@ -98,7 +98,7 @@ public static class Listening
         }
     }
 
-    [Fact("disposing a listener ends its accepts, resets streams that wait, and keeps those that were accepted")]
+    [Fact("disposing a listener ends its accepts, resets streams that were not taken, and keeps those that were taken")]
     public static async Task DisposedListener()
     {
         await using var pair = await Pair.OpenAsync();
@@ -182,7 +182,7 @@ public static class Listening
         server.Dispose();
     }
 
-    [Fact("a filter decides who may come in; one that throws refuses all")]
+    [Fact("a filter decides which peers may connect; one that throws admits none")]
     public static async Task Filter()
     {
         await using var server = await Pair.BindAsync();

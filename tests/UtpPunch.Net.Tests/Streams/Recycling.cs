@@ -38,7 +38,7 @@ public static class Recycling
         await scribbler;
     }
 
-    [Fact("packets ahead of their turn, and packets that are sent again, keep their bytes, small and large", Timeout = 120)]
+    [Fact("packets that arrive out of order and retransmitted packets keep their bytes, small and large", Timeout = 120)]
     public static async Task LostAndShuffled()
     {
         using var scribbling = new CancellationTokenSource();

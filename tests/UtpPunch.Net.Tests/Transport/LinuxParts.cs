@@ -97,7 +97,7 @@ internal static class LinuxParts
 
     /// <summary>Packets with <paramref name="payload"/> bytes each; the last one has one byte.</summary>
     public static Train Train(int count, int payload) =>
-        new(new Header(), new Bytes([]), new Bytes(Waiting.Bytes(((count - 1) * payload) + (count == 1 ? payload : 1), count)), payload);
+        new(new Header(), new Owned([]), new Owned(Waiting.Bytes(((count - 1) * payload) + (count == 1 ? payload : 1), count)), payload);
 
     public static IEnumerable<byte[]> Packets(Train train)
     {

@@ -335,7 +335,7 @@ public static class Transports
         });
 
     /// <summary>Packets of 1400 bytes, but for a last one of 21.</summary>
-    private static Train Train(int count) => new(new Header(), new Bytes([]), new Bytes(new byte[((count - 1) * 1380) + 1]), 1380);
+    private static Train Train(int count) => new(new Header(), new Owned([]), new Owned(new byte[((count - 1) * 1380) + 1]), 1380);
 
     /// <summary>The transport that this run of the tests is about.</summary>
     private static IDatagramTransport Bind(IPAddress address) =>

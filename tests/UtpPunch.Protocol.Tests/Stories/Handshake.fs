@@ -107,7 +107,7 @@ let private synAck =
       }
       test "a repeated SYN gets no second SYN-ACK once the stream has data under way" {
           let struct (puppet, _) = accepted ()
-          puppet.Tell(Event.Write(1, Bytes(content 3_000))) |> ignore
+          puppet.Tell(Event.Write(1, Owned(content 3_000))) |> ignore
           puppet.Fresh() |> ignore
           puppet.Receive(here, syn 100us 1000us) |> ignore
           Expect.isEmpty (puppet.Fresh()) "answers"

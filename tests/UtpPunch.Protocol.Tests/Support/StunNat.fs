@@ -52,7 +52,7 @@ type Nat(mapping: NatBehavior, filtering: NatBehavior) =
 
 /// What flies about, and when it arrives. `Inbound` is on its way to the client.
 [<NoComparison>]
-type private Flight = { At: Instant; From: Endpoint; To: Endpoint; Datagram: Bytes; Inbound: bool }
+type private Flight = { At: Instant; From: Endpoint; To: Endpoint; Datagram: Owned; Inbound: bool }
 
 let private delay = Time.milliseconds 10
 
@@ -61,14 +61,14 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
     let flights = ResizeArray<Flight>()
     let sent = ResizeArray<struct (Instant * Endpoint)>()
     let outcomes = ResizeArray<StunOutcome>()
-    let mutable client = StunClient.start options (Random.create (Bytes(Array.init 32 byte))) 0L<us>
+    let mutable client = StunClient.start options (Random.create (Owned(Array.init 32 byte))) 0L<us>
     let mutable now = 0L<us>
 
     /// Which datagrams are lost: by their way (towards the client or not) and how many went that way before.
     member val IsLost: bool -> int -> bool = (fun _ _ -> false) with get, set
 
     /// What an attacker, or a broken server, sends instead of an answer: source and bytes.
-    member val Tamper: Endpoint -> Bytes -> (Endpoint * Bytes) list =
+    member val Tamper: Endpoint -> Owned -> (Endpoint * Owned) list =
         (fun from datagram -> [ from, datagram ]) with get, set
 
     member val private Out = 0 with get, set
@@ -84,7 +84,7 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
             let socket = Array.IndexOf(sockets, ValueSome flight.To)
 
             if socket >= 0 then
-                match StunServer.answer socket flight.From flight.Datagram server with
+                match StunServer.answer socket flight.From flight.Datagram.AsBorrowed server with
                 | ValueSome answer ->
                     for from, datagram in this.Tamper sockets[answer.Socket].Value answer.Datagram do
                         let isLost = this.IsLost true this.In
@@ -130,7 +130,7 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
             this.Step
                 [| for flight in landed do
                        if flight.Inbound then
-                           StunEvent.Received({ flight.From with Via = this.Via }, flight.Datagram) |]
+                           StunEvent.Received({ flight.From with Via = this.Via }, flight.Datagram.AsBorrowed) |]
 
         Expect.equal (StunClient.deadline client) Time.never "who is done waits for nothing"
         Expect.equal outcomes.Count 1 "it is done once"

@@ -96,8 +96,7 @@ let private ledbat =
           let before = congestion.Window
           Expect.isLessThanOrEqual ((roundTrip 0 congestion).Window - before) packet "growth in the next round trip"
       }
-      test
-          "while packets wait in the peer's socket, the first slow start grows slowly; afterwards it goes on" {
+      test "while packets wait in the peer's socket, the first slow start grows slowly; afterwards it goes on" {
           let held bytes (congestion: ICongestion) =
               congestion.Acknowledged
                   { Bytes = bytes

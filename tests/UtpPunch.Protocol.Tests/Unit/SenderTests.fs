@@ -110,7 +110,7 @@ let private walk (seed: int) (isn: uint16) =
         | 1
         | 2 when not finished ->
             let count = random.Next(1 + min (Sender.room sender) 3_000)
-            Sender.write (Bytes(all, int written, count)) sender
+            Sender.write (Owned(all, int written, count)) sender
             written <- written + int64 count
         | 3 when random.Next 40 = 0 ->
             finished <- true
@@ -140,7 +140,7 @@ let private walk (seed: int) (isn: uint16) =
                       if sack[bit / 8] &&& (1uy <<< (bit % 8)) <> 0uy then upTo + 1 + bit ]
 
             let freed = upTo - watcher.Acked
-            let result = acknowledge now (first + (upTo - 1)) (Bytes sack) sender
+            let result = acknowledge now (first + (upTo - 1)) (Borrowed sack) sender
             Expect.equal result.Freed freed "packets freed"
             Expect.equal result.Bytes (watcher.Acknowledge(upTo, selected)) "bytes acknowledged for the first time"
 
@@ -193,7 +193,7 @@ let private walk (seed: int) (isn: uint16) =
         for run in runsOf (fun () -> Sender.sendNew now large sender) do
             watcher.See(run, true)
 
-        acknowledge now (Scoreboard.next (Sender.board sender) + -1) Bytes.Empty sender |> ignore
+        acknowledge now (Scoreboard.next (Sender.board sender) + -1) Borrowed.Empty sender |> ignore
         watcher.Acknowledge(watcher.Sent, []) |> ignore
 
     Expect.equal (Sender.state sender) SendState.FinAcked "the direction to the peer"
@@ -222,26 +222,26 @@ let tests =
 
           test "a partly filled packet waits until the one before it is acknowledged" {
               let sender = started options 5us
-              Sender.write (Bytes(content 10)) sender
+              Sender.write (Owned(content 10)) sender
               Expect.equal (lengths (sendNew sender)) [ 10 ] "the first goes at once"
-              Sender.write (Bytes(content 20)) sender
+              Sender.write (Owned(content 20)) sender
               Expect.isEmpty (sendNew sender) "the second waits"
-              Sender.write (Bytes(content 90)) sender
+              Sender.write (Owned(content 90)) sender
               Expect.equal (lengths (sendNew sender)) [ 100 ] "a full one does not"
-              acknowledge 0L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+              acknowledge 0L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
               Expect.equal (lengths (sendNew sender)) [ 10 ] "the rest, once the short one is acknowledged"
           }
           test "without delay, and at the end, partly filled packets go at once" {
               let sender = started { options with NoDelay = true } 5us
 
               for _ in 1..3 do
-                  Sender.write (Bytes(content 10)) sender
+                  Sender.write (Owned(content 10)) sender
                   Expect.equal (lengths (sendNew sender)) [ 10 ] "no delay"
 
               let sender = started options 5us
-              Sender.write (Bytes(content 10)) sender
+              Sender.write (Owned(content 10)) sender
               sendNew sender |> ignore
-              Sender.write (Bytes(content 20)) sender
+              Sender.write (Owned(content 20)) sender
               Sender.finish sender
               let runs = sendNew sender
               Expect.equal (lengths runs) [ 20; 0 ] "the last bytes and the FIN"
@@ -249,17 +249,17 @@ let tests =
           }
           test "no more packets are outstanding than the packet window says, the FIN included" {
               let sender = started { options with PacketWindow = 8 } 5us
-              Sender.write (Bytes(content (8 * payload))) sender
+              Sender.write (Owned(content (8 * payload))) sender
               Sender.finish sender
               Expect.equal (sendNew sender |> List.sumBy (fun run -> run.Count)) 8 "packets"
-              acknowledge 0L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+              acknowledge 0L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
               let runs = sendNew sender
               Expect.isTrue (runs.Length = 1 && runs[0].IsFin) "the FIN takes the place that became free"
           }
           test "nothing new is sent against a closed window but one probe, which is retransmitted when the window opens" {
               let sender = Sender.create options (SeqNr 5us)
               open' 0L sender
-              Sender.write (Bytes(content 1_000)) sender
+              Sender.write (Owned(content 1_000)) sender
               Expect.isEmpty (sendNew sender) "new packets"
               Expect.isTrue (Sender.isBlocked sender) "blocked"
               let probe = Sender.probeWindow 0L<us> sender
@@ -275,7 +275,7 @@ let tests =
           test "no byte goes beyond the advertised window" {
               let sender = Sender.create options (SeqNr 5us)
               open' 250L sender
-              Sender.write (Bytes(content 1_000)) sender
+              Sender.write (Owned(content 1_000)) sender
               Expect.isLessThanOrEqual (sendNew sender |> lengths |> List.sum) 250 "bytes"
               // An old packet that was overtaken must not shrink it, nor open it.
               Sender.advertise 0L 0xFFFFFFF0u false sender
@@ -283,61 +283,61 @@ let tests =
           }
           test "a packet behind which three are selectively acknowledged is lost, and retransmitted once" {
               let sender = started options 5us
-              Sender.write (Bytes(content (10 * payload))) sender
+              Sender.write (Owned(content (10 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 1L<us> (SeqNr 5us) (Bytes [| 0b11uy; 0uy; 0uy; 0uy |]) sender |> ignore
+              acknowledge 1L<us> (SeqNr 5us) (Borrowed [| 0b11uy; 0uy; 0uy; 0uy |]) sender |> ignore
               Expect.isFalse (Scoreboard.hasLost (Sender.board sender)) "two are not enough"
-              let result = acknowledge 2L<us> (SeqNr 5us) (Bytes [| 0b111uy; 0uy; 0uy; 0uy |]) sender
+              let result = acknowledge 2L<us> (SeqNr 5us) (Borrowed [| 0b111uy; 0uy; 0uy; 0uy |]) sender
               Expect.isTrue result.Congested "congested"
               let runs = runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender))
               Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets retransmitted"
-              let more = acknowledge 3L<us> (SeqNr 5us) (Bytes [| 0b1111uy; 0uy; 0uy; 0uy |]) sender
+              let more = acknowledge 3L<us> (SeqNr 5us) (Borrowed [| 0b1111uy; 0uy; 0uy; 0uy |]) sender
               Expect.isFalse (more.Congested || Scoreboard.hasLost (Sender.board sender)) "the same loss counts once"
           }
           test "packets that a time-out marked lost and the peer held do not mean that the path reorders" {
               let sender = started options 5us
-              Sender.write (Bytes(content (20 * payload))) sender
+              Sender.write (Owned(content (20 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 1L<us> (SeqNr 4us) (Bytes [| 0b1uy; 0uy; 0uy; 0uy |]) sender |> ignore
+              acknowledge 1L<us> (SeqNr 4us) (Borrowed [| 0b1uy; 0uy; 0uy; 0uy |]) sender |> ignore
               Scoreboard.timeOut (Sender.board sender) |> ignore
               // The acknowledgements of the first sending arrive after all: fifteen, then three behind one that is missing.
-              acknowledge 2L<us> (SeqNr 19us) Bytes.Empty sender |> ignore
+              acknowledge 2L<us> (SeqNr 19us) Borrowed.Empty sender |> ignore
               runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender)) |> ignore
-              acknowledge 3L<us> (SeqNr 24us) Bytes.Empty sender |> ignore
-              Sender.write (Bytes(content (10 * payload))) sender
+              acknowledge 3L<us> (SeqNr 24us) Borrowed.Empty sender |> ignore
+              Sender.write (Owned(content (10 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 4L<us> (SeqNr 24us) (Bytes [| 0b111uy; 0uy; 0uy; 0uy |]) sender |> ignore
+              acknowledge 4L<us> (SeqNr 24us) (Borrowed [| 0b111uy; 0uy; 0uy; 0uy |]) sender |> ignore
               let runs = runsOf (fun () -> Scoreboard.retransmit 4L<us> large (Sender.board sender))
               Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 25us, 1 ] "lost by count"
           }
           test "after three duplicate acknowledgements without selective ones the oldest packet is retransmitted" {
               let sender = started options 5us
-              Sender.write (Bytes(content (10 * payload))) sender
+              Sender.write (Owned(content (10 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 1L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+              acknowledge 1L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
 
               for repeat in 1..3 do
                   Expect.isFalse (Scoreboard.hasLost (Sender.board sender)) $"before repetition {repeat}"
-                  acknowledge 2L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+                  acknowledge 2L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
 
               let runs = runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender))
               Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets retransmitted"
           }
           test "a retransmitted packet gives no round trip (Karn)" {
               let sender = started options 5us
-              Sender.write (Bytes(content payload)) sender
+              Sender.write (Owned(content payload)) sender
               sendNew sender |> ignore
               Scoreboard.timeOut (Sender.board sender) |> ignore
               Scoreboard.retransmit (Time.seconds 1) large (Sender.board sender) |> ignore
-              let result = acknowledge (Time.seconds 2) (SeqNr 5us) Bytes.Empty sender
+              let result = acknowledge (Time.seconds 2) (SeqNr 5us) Borrowed.Empty sender
               Expect.equal result.RoundTrip ValueNone "round trip"
           }
           test "a caller's mistakes are refused" {
               let sender = started options 5us
-              Expect.throwsT<ArgumentException> (fun () -> Sender.write (Bytes(content 20_001)) sender) "too much"
+              Expect.throwsT<ArgumentException> (fun () -> Sender.write (Owned(content 20_001)) sender) "too much"
               Sender.finish sender
 
               Expect.throwsT<InvalidOperationException>
-                  (fun () -> Sender.write (Bytes(content 1)) sender)
+                  (fun () -> Sender.write (Owned(content 1)) sender)
                   "bytes after the end"
           } ]

@@ -36,8 +36,9 @@ let private mappedFirst = Endpoint.ofIPv4 publicAddress 40_000us
 let private stranger = Endpoint.ofIPv4 0xC0000263u 3478us
 
 /// Servers that answer every request with the same attributes, whatever it was.
-let private parrot (attributes: StunAttribute[]) kind (from: Endpoint) (datagram: Bytes) =
-    [ from, Stun.encode { Class = kind; Method = Stun.Binding; Id = Stun.idOf datagram; Attributes = attributes } ]
+let private parrot (attributes: StunAttribute[]) kind (from: Endpoint) (datagram: Owned) =
+    [ from,
+      Stun.encode { Class = kind; Method = Stun.Binding; Id = Stun.idOf datagram.AsBorrowed; Attributes = attributes } ]
 
 let tests =
     testList
@@ -155,7 +156,7 @@ let tests =
 
               world.Tamper <-
                   fun from datagram ->
-                      let guessed = Stun.idOf datagram
+                      let guessed = Stun.idOf datagram.AsBorrowed
 
                       let forged =
                           Stun.encode
@@ -202,9 +203,9 @@ let tests =
               for attributes, kind in
                   [ [||], StunClass.Success
                     [||], StunClass.Error
-                    [| StunAttribute.XorMappedAddress local; StunAttribute.Other(0x7777us, Bytes.Empty) |],
+                    [| StunAttribute.XorMappedAddress local; StunAttribute.Other(0x7777us, Borrowed.Empty) |],
                     StunClass.Success
-                    [| StunAttribute.Other(0x0020us, Bytes [| 1uy |]) |], StunClass.Success
+                    [| StunAttribute.Other(0x0020us, Borrowed [| 1uy |]) |], StunClass.Success
                     [| StunAttribute.XorMappedAddress local |], StunClass.Request ] do
                   let world = World(open' (), [ only primary ], asking [| primary |])
                   world.Tamper <- parrot attributes kind
@@ -243,7 +244,7 @@ let tests =
           }
           test "the same seed gives the same requests, another seed others" {
               let first seed =
-                  let random = Random.create (Bytes(Array.create 32 seed))
+                  let random = Random.create (Owned(Array.create 32 seed))
                   let client = StunClient.start (asking [| primary |]) random 0L<us>
                   let struct (_, effects) = StunClient.step 0L<us> [||] client
 
@@ -260,6 +261,6 @@ let tests =
                     asking [| primary; other; stranger |]
                     { asking [| primary |] with Timeout = 0L<us> } ] do
                   Expect.throwsT<System.ArgumentException>
-                      (fun () -> StunClient.start options (Random.create (Bytes(Array.zeroCreate 32))) 0L<us> |> ignore)
+                      (fun () -> StunClient.start options (Random.create (Owned(Array.zeroCreate 32))) 0L<us> |> ignore)
                       "the mistake"
           } ]

@@ -221,9 +221,15 @@ let packets =
       |> leads FinWait2
       row [ Open; WeFinished ] [ PacketType.Data ] [ Next ] [ Before ] "delivered; STATE"
       row [ WeFinishedAcknowledged ] [ PacketType.Data ] [ Next ] wellAcknowledged "delivered; STATE"
-      // The application does not read any more, but the peer need not know.
-      row [ Released ] [ PacketType.Data ] [ Next ] [ All ] "finished, writable; STATE" |> leads FinWait2
-      row [ Released ] [ PacketType.Data ] [ Next ] [ Before ] "STATE"
+      // The application will not read it: it is not acknowledged, and draws a RESET once everything of ours is.
+      row
+          [ Released ]
+          [ PacketType.Data ]
+          [ Next; Ahead ]
+          [ All ]
+          "finished, writable, closed Released; RESET [DataAfterRelease]"
+      |> leads Closed
+      row [ Released ] [ PacketType.Data ] [ Next; Ahead ] [ Before ] "[DataAfterRelease]"
 
       row [ Open ] [ PacketType.Fin ] [ Next ] [ All ] "ended, writable; STATE" |> leads CloseWait
       row [ Open ] [ PacketType.Fin ] [ Next ] [ Before ] "ended; STATE" |> leads CloseWait
@@ -232,10 +238,16 @@ let packets =
           [ PacketType.Fin ]
           [ Next ]
           [ All ]
-          "ended, finished, writable, closed Finished; STATE"
+          // The last acknowledgement is ours: over a path without losses, other peers get it several times.
+          "ended, finished, writable, closed Finished; STATE STATE STATE"
       |> leads TimeWait
       row [ WeFinished; Released ] [ PacketType.Fin ] [ Next ] [ Before ] "ended; STATE" |> leads LastAck
-      row [ WeFinishedAcknowledged ] [ PacketType.Fin ] [ Next ] wellAcknowledged "ended, closed Finished; STATE"
+      row
+          [ WeFinishedAcknowledged ]
+          [ PacketType.Fin ]
+          [ Next ]
+          wellAcknowledged
+          "ended, closed Finished; STATE STATE STATE"
       |> leads TimeWait
 
       // Here already, or too early: acknowledged at once.

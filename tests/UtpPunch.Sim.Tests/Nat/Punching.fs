@@ -162,7 +162,7 @@ let tests =
               let meet index =
                   let plan (socket: Endpoint) =
                       { Encounter.plan encounter server.Sockets[0] [| socket |] with
-                          Room = Bytes(Array.create 32 (byte index)) }
+                          Room = Owned(Array.create 32 (byte index)) }
 
                   host.Tell(internet, Event.Meet(index + 1, plan host.Socket))
                   guests[index].Tell(internet, Event.Meet(1, plan guests[index].Socket))

@@ -14,7 +14,7 @@ internal static class DatagramRoles
     private const int SocketBuffer = 4 << 20;
 
     // So that a blocked reader notices `stop`.
-    private const int PatienceMilliseconds = 100;
+    private const int TimeoutMilliseconds = 100;
 
     public static Task ReadAsync(PeerLink link, RoleArguments words) => Task.Run(() =>
     {
@@ -106,7 +106,7 @@ internal static class DatagramRoles
     public static Socket Bind()
     {
         var socket = Create();
-        socket.ReceiveTimeout = PatienceMilliseconds;
+        socket.ReceiveTimeout = TimeoutMilliseconds;
         socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         return socket;
     }

@@ -67,7 +67,7 @@ type internal LossDetection =
             this.RetransmissionsArrived <- max this.RetransmissionsArrived (part.Order + int64 (part.Count - 1))
 
     /// How far an acknowledgement reaches: a peer that names nothing though it could holds nothing.
-    member this.Reach(ackNr: SeqNr, sack: Bytes, next: SeqNr) =
+    member this.Reach(ackNr: SeqNr, sack: Borrowed, next: SeqNr) =
         if not sack.IsEmpty then
             this.PeerSacks <- true
             this.NamesAll <- this.NamesAll || sack.Length > 4
@@ -87,7 +87,7 @@ type internal LossDetection =
 
     /// libutp names 32 packets at most. Bits that are all zero mean that all of these are missing, and that one behind them is not:
     /// what lies three or more packets before that one was overtaken. Gives the last of them.
-    member this.ReadZeroes(ackNr: SeqNr, sack: Bytes, next: SeqNr, isRepeated: bool) =
+    member this.ReadZeroes(ackNr: SeqNr, sack: Borrowed, next: SeqNr, isRepeated: bool) =
         let bits = 8 * sack.Length
         let beyond = next - (ackNr + 2 + bits)
 
@@ -101,7 +101,7 @@ type internal LossDetection =
             ValueNone
 
     /// Whether the peer holds exactly one packet, and that lies behind all that it can name.
-    member this.IsFirstUnnamed(ackNr: SeqNr, sack: Bytes) =
+    member this.IsFirstUnnamed(ackNr: SeqNr, sack: Borrowed) =
         not sack.IsEmpty
         && this.Unnamed <= 1
         && this.OvertakenTo = ValueSome(ackNr + (8 * sack.Length + 2 - LossDetection.Threshold))

@@ -15,7 +15,7 @@ type internal Mark =
 /// runs, not packets. Immutable, and so are its bytes: a retransmission under the same number is unchanged.
 [<Sealed; AllowNullLiteral>]
 type internal Run
-    (first: SeqNr, count: int, size: int, data: Bytes, sentAt: Instant, order: int64, transmissions: int, mark: Mark) =
+    (first: SeqNr, count: int, size: int, data: Owned, sentAt: Instant, order: int64, transmissions: int, mark: Mark) =
     member _.First = first
     member _.Count = count
     /// Payload bytes a packet; 0 for a FIN.
@@ -49,7 +49,7 @@ type internal Run
 
     /// These packets and those that follow them, as one run.
     member this.Joined(other: Run) =
-        let bytes = Bytes(data.Array, data.Offset, data.Length + other.Data.Length)
+        let bytes = Owned(data.Array, data.Offset, data.Length + other.Data.Length)
         Run(first, count + other.Count, size, bytes, max sentAt other.SentAt, order, transmissions, mark)
 
     /// The same packets, retransmitted.

@@ -8,7 +8,7 @@ type internal Sender =
         Options: StreamOptions
         Board: Scoreboard
         mutable State: SendState
-        mutable Queue: Deque<Bytes>
+        mutable Queue: Deque<Owned>
         /// Bytes in the queue.
         mutable Queued: int
         mutable PeerWindow: int64
@@ -28,7 +28,7 @@ module internal Sender =
         { Options = options
           Board = Scoreboard.create (options.PacketSize - Packet.HeaderLength) next
           State = SendState.Open
-          Queue = Deque<Bytes>.Empty
+          Queue = Deque<Owned>.Empty
           Queued = 0
           // Until the peer has advertised a window, one packet is admitted.
           PeerWindow = int64 options.PacketSize
@@ -56,7 +56,7 @@ module internal Sender =
 
     // ---- What the application asks ----
 
-    let write (bytes: Bytes) (sender: Sender) =
+    let write (bytes: Owned) (sender: Sender) =
         if sender.State <> SendState.Open then
             invalidOp "The stream was finished; nothing may be written behind its end."
 
@@ -76,7 +76,7 @@ module internal Sender =
                 let joined = Array.zeroCreate (before.Length + bytes.Length)
                 before.Span.CopyTo(Span<byte>(joined))
                 bytes.Span.CopyTo(Span<byte>(joined, before.Length, bytes.Length))
-                sender.Queue[last] <- Bytes joined
+                sender.Queue[last] <- Owned joined
             else
                 sender.Queue.Add bytes
 
@@ -139,7 +139,7 @@ module internal Sender =
                 else
                     sender.Queue[0] <- head.Skip count
 
-            Bytes gathered
+            Owned gathered
 
     let private launch now length count size sender = Scoreboard.launch now (take length sender) count size sender.Board
 
@@ -153,7 +153,7 @@ module internal Sender =
     let private sendFin now (sender: Sender) =
         if sender.State = SendState.FinQueued then
             sender.State <- SendState.FinWait
-            Scoreboard.launch now Bytes.Empty 1 0 sender.Board
+            Scoreboard.launch now Owned.Empty 1 0 sender.Board
         else
             null
 

@@ -24,7 +24,7 @@ module internal Sender =
     val wantsLarger: sender: Sender -> bool
 
     /// Takes bytes that will never change. Throws when `finish` was called or the buffer has no room for them.
-    val write: bytes: Bytes -> sender: Sender -> unit
+    val write: bytes: Owned -> sender: Sender -> unit
     /// A FIN follows what was written.
     val finish: sender: Sender -> unit
     /// The application was told that the peer has everything.
@@ -32,7 +32,7 @@ module internal Sender =
 
     /// As `Recovery.acknowledge`; the acknowledgement of the FIN ends the direction.
     val acknowledge:
-        now: Instant -> rtt: Rtt -> ackNr: SeqNr -> sack: Bytes -> isBare: bool -> sender: Sender -> Acknowledged
+        now: Instant -> rtt: Rtt -> ackNr: SeqNr -> sack: Borrowed -> isBare: bool -> sender: Sender -> Acknowledged
 
     /// The peer's window, from a packet with this timestamp that acknowledges nothing older than the last one. `advanced` when it
     /// acknowledges something new.
