@@ -10,7 +10,7 @@ open Fixed
 /// LEDBAT (RFC 6817) with slow start. It fills the path as long as the queue stays below the target delay, and yields to other traffic
 /// that makes it longer. Without delay samples (the npm package sends none) it grows and halves like Reno.
 [<Sealed>]
-type Ledbat
+type internal Ledbat
     internal
     (packet: int, smallest: int, target: Duration, earned: int64, lent: int, threshold: int, tolerance: LossTolerance) =
 

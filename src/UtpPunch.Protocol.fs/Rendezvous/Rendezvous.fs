@@ -67,7 +67,7 @@ module Rendezvous =
         server.Random <- random
         bytes
 
-    let private side (registrant: Registrant) : Side =
+    let private side (registrant: Registrant) : PairedPeer =
         { Remote = registrant.Remote
           Registration = registrant.Registration
           Acknowledged = false
@@ -171,9 +171,9 @@ module Rendezvous =
         |> Array.truncate PunchWire.MaxOthers
 
     /// Both have acknowledged: they begin together. The one with the shorter round trip waits half of the difference.
-    let private goBoth (pairing: Pairing) (send: Side -> RendezvousMessage -> unit) =
+    let private goBoth (pairing: Pairing) (send: PairedPeer -> RendezvousMessage -> unit) =
         if pairing.A.Acknowledged && pairing.B.Acknowledged then
-            let later (side: Side) (other: Side) = max 0L<us> (other.RoundTrip - side.RoundTrip) / 2L
+            let later (side: PairedPeer) (other: PairedPeer) = max 0L<us> (other.RoundTrip - side.RoundTrip) / 2L
 
             for side, other in [ pairing.A, pairing.B; pairing.B, pairing.A ] do
                 send side (RendezvousMessage.Go(side.Registration.Handle, pairing.Nonce.AsBorrowed, later side other))
@@ -183,7 +183,7 @@ module Rendezvous =
 
         match Radix.tryFind number server.Pairings with
         | ValueSome pairing when nonce.Equals pairing.Nonce ->
-            let told (side: Side) =
+            let told (side: PairedPeer) =
                 if side.Registration.Handle = handle && side.Remote.Equals remote then
                     { side with Acknowledged = true; RoundTrip = roundTrip }
                 else

@@ -60,10 +60,10 @@ type internal Registrant =
 
 /// One of the two of an introduction.
 [<NoComparison>]
-type internal Side = { Remote: Endpoint; Registration: Entry; Acknowledged: bool; RoundTrip: Duration }
+type internal PairedPeer = { Remote: Endpoint; Registration: Entry; Acknowledged: bool; RoundTrip: Duration }
 
 [<NoComparison>]
-type internal Pairing = { Nonce: Owned; A: Side; B: Side; Tries: int }
+type internal Pairing = { Nonce: Owned; A: PairedPeer; B: PairedPeer; Tries: int }
 
 /// The rate limit and the number of registrants of a source.
 [<NoComparison>]

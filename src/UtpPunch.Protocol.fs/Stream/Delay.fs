@@ -4,7 +4,7 @@ namespace UtpPunch.Protocol
 /// not synchronised, so only the distance to the least delay of the last ten minutes means anything.
 /// Samples wrap at 32 bits; they are kept as signed distances to the first one.
 [<NoComparison>]
-type Delay =
+type internal Delay =
     internal
         {
             Reference: uint32
@@ -20,7 +20,7 @@ type Delay =
             R3: int
         }
 
-module Delay =
+module internal Delay =
     let private minute = Time.seconds 60
     let private minutes = 10
 

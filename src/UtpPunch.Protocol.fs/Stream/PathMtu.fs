@@ -1,7 +1,7 @@
 namespace UtpPunch.Protocol
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
-module PathMtu =
+module internal PathMtu =
     [<Literal>]
     let MaxProbes = 3
 

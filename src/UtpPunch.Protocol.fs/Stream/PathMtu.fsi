@@ -1,7 +1,7 @@
 namespace UtpPunch.Protocol
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
-module PathMtu =
+module internal PathMtu =
     /// RFC 8899, 5.1.2: MAX_PROBES, how often a size is tried.
     [<Literal>]
     val MaxProbes: int = 3

@@ -6,16 +6,16 @@ open System.Security.Cryptography
 open System.Text
 
 [<Struct; NoComparison>]
-type StunId = { First: uint32; Middle: uint32; Last: uint32 }
+type internal StunId = { First: uint32; Middle: uint32; Last: uint32 }
 
-type StunClass =
+type internal StunClass =
     | Request = 0uy
     | Indication = 1uy
     | Success = 2uy
     | Error = 3uy
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunAttribute =
+type internal StunAttribute =
     | MappedAddress of endpoint: Endpoint
     | XorMappedAddress of endpoint: Endpoint
     | ErrorCode of code: int * reason: string
@@ -29,9 +29,9 @@ type StunAttribute =
     | Other of kind: uint16 * value: Borrowed
 
 [<NoComparison>]
-type StunMessage = { Class: StunClass; Method: uint16; Id: StunId; Attributes: StunAttribute[] }
+type internal StunMessage = { Class: StunClass; Method: uint16; Id: StunId; Attributes: StunAttribute[] }
 
-type StunMalformed =
+type internal StunMalformed =
     | None = 0
     | Foreign = 1
     | Attribute = 2
@@ -39,7 +39,7 @@ type StunMalformed =
     | Fingerprint = 4
 
 [<Struct; RequireQualifiedAccess>]
-type StunIntegrity =
+type internal StunIntegrity =
     | Absent
     | Proven
     | Forged
@@ -108,7 +108,7 @@ module private Crc32 =
         ~~~crc
 
 // type 2 (00, method and class interleaved) | length 2 | cookie 4 | id 12 | attributes: kind 2, length 2, value, padding to 4
-module Stun =
+module internal Stun =
     [<Literal>]
     let HeaderLength = 20
 

@@ -2,10 +2,10 @@ namespace UtpPunch.Protocol
 
 /// The 96 bits that pair a response with its request (RFC 8489, 5). They must not be predictable.
 [<Struct; NoComparison>]
-type StunId = { First: uint32; Middle: uint32; Last: uint32 }
+type internal StunId = { First: uint32; Middle: uint32; Last: uint32 }
 
 /// The class of a message, two bits of its type.
-type StunClass =
+type internal StunClass =
     | Request = 0uy
     | Indication = 1uy
     | Success = 2uy
@@ -13,7 +13,7 @@ type StunClass =
 
 /// The attributes of a message, except MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT.
 [<NoComparison; RequireQualifiedAccess>]
-type StunAttribute =
+type internal StunAttribute =
     | MappedAddress of endpoint: Endpoint
     | XorMappedAddress of endpoint: Endpoint
     /// From 300 to 699.
@@ -34,7 +34,7 @@ type StunAttribute =
     | Other of kind: uint16 * value: Borrowed
 
 [<NoComparison>]
-type StunMessage =
+type internal StunMessage =
     {
         Class: StunClass
         /// Twelve bits.
@@ -44,7 +44,7 @@ type StunMessage =
     }
 
 /// Why a datagram is not a message.
-type StunMalformed =
+type internal StunMalformed =
     | None = 0
     /// Not STUN.
     | Foreign = 1
@@ -57,7 +57,7 @@ type StunMalformed =
 
 /// The result of an integrity check.
 [<Struct; RequireQualifiedAccess>]
-type StunIntegrity =
+type internal StunIntegrity =
     /// The message has no such attribute.
     | Absent
     /// The message is authentic.
@@ -66,7 +66,7 @@ type StunIntegrity =
 
 /// STUN messages (RFC 8489) and the attributes of NAT behaviour discovery (RFC 5780).
 /// Endpoints are encoded without scope and socket, and IPv4-mapped addresses as IPv4.
-module Stun =
+module internal Stun =
     [<Literal>]
     val HeaderLength: int = 20
 

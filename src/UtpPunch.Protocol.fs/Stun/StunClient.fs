@@ -1,15 +1,15 @@
 namespace UtpPunch.Protocol
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunEvent = Received of from: Endpoint * datagram: Borrowed
+type internal StunEvent = Received of from: Endpoint * datagram: Borrowed
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunEffect =
+type internal StunEffect =
     | Send of remote: Endpoint * datagram: Owned
     | Done of outcome: StunOutcome
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
-module StunClient =
+module internal StunClient =
     // RFC 8489, 6.2.1: the first time-out, how often a request is sent, and for how many time-outs the last one is waited for.
     let private rto = Time.milliseconds 500
     let private rc = 7

@@ -1,16 +1,16 @@
 namespace UtpPunch.Protocol
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunEvent = Received of from: Endpoint * datagram: Borrowed
+type internal StunEvent = Received of from: Endpoint * datagram: Borrowed
 
 [<NoComparison; RequireQualifiedAccess>]
-type StunEffect =
+type internal StunEffect =
     | Send of remote: Endpoint * datagram: Owned
     /// The last effect.
     | Done of outcome: StunOutcome
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
-module StunClient =
+module internal StunClient =
     /// The time-outs of RFC 8489. A behavior test of 3 s has time for three requests.
     [<CompiledName "Standard">]
     val standard: servers: Endpoint[] -> StunOptions

@@ -3,12 +3,12 @@ namespace UtpPunch.Protocol
 open System.Text
 
 [<Sealed>]
-type StunServer(software: StunAttribute[], sockets: Endpoint voption[]) =
+type internal StunServer(software: StunAttribute[], sockets: Endpoint voption[]) =
     member _.Software = software
     member _.Socket number = if number < sockets.Length then sockets[number] else ValueNone
 
 [<Struct; NoComparison>]
-type StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Owned }
+type internal StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Owned }
 
 /// The options of a request, all of them RFC 5780's.
 [<Struct; NoComparison>]
@@ -34,7 +34,7 @@ type StunRequest =
 
         options
 
-module StunServer =
+module internal StunServer =
     [<Literal>]
     let OtherPort = 1
 

@@ -3,13 +3,13 @@ namespace UtpPunch.Protocol
 /// A STUN server without its sockets: what to answer, and from which socket. It answers each request with at most one datagram, to the
 /// address that it came from. It has no rate limit; the caller must have one.
 [<Sealed>]
-type StunServer
+type internal StunServer
 
 /// A datagram, its destination, and the number of the socket that sends it.
 [<Struct; NoComparison>]
-type StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Owned }
+type internal StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Owned }
 
-module StunServer =
+module internal StunServer =
     /// Bits of a socket's number: 0 is the primary one, 3 has the other address and the other port.
     [<Literal>]
     val OtherPort: int = 1

@@ -72,7 +72,7 @@ public static class Traces
         }
     }
 
-    [Fact("without the option there is no trace, and it says so")]
+    [Fact("without the option there is no trace, and asking for one fails")]
     public static async Task NotRecorded()
     {
         await using var node = await Pair.BindAsync();

@@ -1,5 +1,5 @@
 /// A world for STUN: one client behind a NAT of any kind, servers with up to four sockets, and 10 ms each way.
-module UtpPunch.Protocol.Tests.StunNat
+module internal UtpPunch.Protocol.Tests.StunNat
 
 open System
 open System.Collections.Generic

@@ -1,7 +1,7 @@
 namespace UtpPunch.Protocol
 
 [<Struct; RequireQualifiedAccess>]
-type Arrival =
+type internal Arrival =
     | InOrder
     | OutOfOrder
     | Duplicate
@@ -10,7 +10,7 @@ type Arrival =
     | BeyondFin
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
-module Receiver =
+module internal Receiver =
     [<Literal>]
     let ReorderWindow = 1024
 

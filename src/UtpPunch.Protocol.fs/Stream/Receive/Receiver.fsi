@@ -2,7 +2,7 @@ namespace UtpPunch.Protocol
 
 /// What became of a packet that carries a sequence number.
 [<Struct; RequireQualifiedAccess>]
-type Arrival =
+type internal Arrival =
     | InOrder
     /// Held until the packets before it have arrived.
     | OutOfOrder
@@ -15,7 +15,7 @@ type Arrival =
     | BeyondFin
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
-module Receiver =
+module internal Receiver =
     /// How many packets ahead of the next one are held at most, as in libutp.
     [<Literal>]
     val ReorderWindow: int = 1024

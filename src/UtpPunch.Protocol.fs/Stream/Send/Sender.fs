@@ -3,7 +3,7 @@ namespace UtpPunch.Protocol
 open System
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
-module Sender =
+module internal Sender =
     /// Longer pieces are not joined: each time copies all of them.
     [<Literal>]
     let private JoinedAtMost = 2048

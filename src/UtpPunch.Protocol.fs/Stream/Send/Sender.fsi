@@ -1,7 +1,7 @@
 namespace UtpPunch.Protocol
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
-module Sender =
+module internal Sender =
     /// `next` is the number of the first packet.
     val create: options: StreamOptions -> next: SeqNr -> Sender
     val copy: sender: Sender -> Sender
