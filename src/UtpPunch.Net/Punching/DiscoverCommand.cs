@@ -3,7 +3,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>A question to STUN servers that somebody waits for.</summary>
-internal sealed class DiscoverCommand(StunOptions options) : ICommand, Engine.ITask
+internal sealed class DiscoverCommand(StunOptions options) : ICommand, INodeTask
 {
     private readonly TaskCompletionSource<StunOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -3,7 +3,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>A meeting, or a punch in the npm package's way, that somebody waits for.</summary>
-internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<MeetProgress>? onNews = null) : ICommand, Engine.ITask
+internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<MeetProgress>? onNews = null) : ICommand, INodeTask
 {
     private readonly TaskCompletionSource<PunchResult> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();

@@ -4,7 +4,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>A room in which somebody stays: what comes of each peer that enters, in the order in which the punches end.</summary>
-internal sealed class StayCommand(MeetPlan plan) : ICommand, Engine.ITask
+internal sealed class StayCommand(MeetPlan plan) : ICommand, INodeTask
 {
     // Nobody took them: more are not kept, and those peers give up.
     private const int MaxWaiting = 128;

@@ -3,7 +3,7 @@ using System.Buffers;
 namespace UtpPunch.Tests;
 
 /// <summary>
-/// Slabs and written arrays are used again, for other streams and by whoever else rents from the pool. Nobody may ever see that: every
+/// Slabs and written arrays are used again, for other streams and by others that rent from the pool. That must never show: every
 /// byte of these streams is that of its place.
 /// </summary>
 public static class Recycling
@@ -38,7 +38,7 @@ public static class Recycling
         await scribbler;
     }
 
-    [Fact("packets ahead of their turn, and packets that are sent again, keep their bytes, small and large", Timeout = 120)]
+    [Fact("packets out of order, and retransmitted packets, keep their bytes, small and large", Timeout = 120)]
     public static async Task LostAndShuffled()
     {
         using var scribbling = new CancellationTokenSource();
