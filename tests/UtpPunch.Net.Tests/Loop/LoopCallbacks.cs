@@ -108,6 +108,28 @@ public static class LoopCallbacks
         Check.Equal(3, asked);
     }
 
+    [Fact("bytes that are delivered to a stream that was disposed in the same step reset it: their writer must learn that they are lost")]
+    public static async Task DeliveredToDisposed()
+    {
+        await using var pair = await Pair.OpenAsync();
+        pair.Server.OnDatagram((datagram, _, node) =>
+        {
+            if (datagram.SequenceEqual("begin"u8))
+            {
+                // While this runs, the server receives nothing: it finds both in its socket, and takes them into one step.
+                pair.Client.SendDatagramAsync("dispose"u8.ToArray(), node.LocalEndPoint).AsTask().Within().GetAwaiter().GetResult();
+                pair.Near.Write("lost"u8);
+            }
+            else
+            {
+                pair.Far.Dispose();
+            }
+        });
+        var reading = pair.Near.ReadAsync(new byte[1]).AsTask();
+        await pair.Client.SendDatagramAsync("begin"u8.ToArray(), pair.Server.LocalEndPoint).Within();
+        Check.Equal(UtpError.ConnectionReset, (await Check.ThrowsAsync<UtpException>(() => reading.Within())).Error);
+    }
+
     [Fact("a fault in a step on a caller's thread breaks the node as any other: all calls fail, and the trace is there")]
     public static async Task FaultOnACallersThread()
     {
