@@ -3,37 +3,36 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch.Bench;
 
-/// <summary>What happens to packets on their way, in thousandths, and whether both ends are recorded with hashes.</summary>
+/// <summary>A path: losses and reordering per thousand packets; and whether both ends record a trace with hashes.</summary>
 internal sealed record Course(int Lost = 0, int Reordered = 0, bool IsRecorded = false);
 
-/// <summary>By data packet that arrived: nanoseconds of both ends together, those of either end's steps, and bytes of garbage.</summary>
+/// <summary>Per data packet that arrived: nanoseconds of both ends together, of each end's steps, and bytes of garbage.</summary>
 internal readonly record struct CoreTurn(double Nanoseconds, double Sender, double Receiver, double Garbage);
 
-/// <summary>A train, the events with which it arrives, and who receives it.</summary>
+/// <summary>A train, the events with which it arrives, and the receiving node.</summary>
 internal sealed record Arrival(long Now, Event[] Events, Train Train, Node Receiver);
 
-/// <summary>The core alone: two nodes in memory, one stream, bulk data in 1400-byte packets. Counted are both ends together, with
-/// every packet encoded, copied once (as the kernel would) and decoded; the garbage is the core's, since the driver reuses its
-/// own buffers.</summary>
+/// <summary>The core alone: two nodes in memory, one stream, bulk data in 1400-byte packets. Both ends are counted, with every packet encoded,
+/// copied once (as by the kernel) and decoded. The garbage is the core's: the driver reuses its buffers.</summary>
 internal sealed class CoreBench
 {
     private const int PayloadSize = 1380;
     private const int ChunkSize = 46 * PayloadSize;
 
-    // Microseconds from step to step.
+    // Microseconds between steps.
     private const long Pause = 20;
 
     private static readonly Endpoint s_a = Endpoint(1);
     private static readonly Endpoint s_b = Endpoint(2);
 
-    // The size that the budget is for; nothing larger is searched for.
+    // The packet size of the budget; path MTU discovery is off.
     private static readonly NodeOptions s_options = WithPackets(NodeOptionsModule.standard, 1400);
 
     private readonly byte[] _chunk = new byte[ChunkSize];
     private readonly List<Event> _toA = [];
     private readonly List<Event> _toB = [];
-    private Node _a = NodeModule.Create(s_options, new Bytes(Enumerable.Repeat((byte)1, 32).ToArray()), 0);
-    private Node _b = NodeModule.Create(s_options, new Bytes(Enumerable.Repeat((byte)2, 32).ToArray()), 0);
+    private Node _a = NodeModule.Create(s_options, new Owned(Enumerable.Repeat((byte)1, 32).ToArray()), 0);
+    private Node _b = NodeModule.Create(s_options, new Owned(Enumerable.Repeat((byte)2, 32).ToArray()), 0);
     private readonly Recorder? _recorderA;
     private readonly Recorder? _recorderB;
     private long _now;
@@ -71,7 +70,7 @@ internal sealed class CoreBench
 
     private static Endpoint Endpoint(uint address) => EndpointModule.ofIPv4(address, 5000);
 
-    /// <summary>Sends bulk data over a course for a while, and before for as long, until the compiler has seen what is hot.</summary>
+    /// <summary>Sends bulk data over a path, after a warm-up of the same length.</summary>
     public static CoreTurn Run(TimeSpan time, Course course)
     {
         var bench = new CoreBench(course);
@@ -94,7 +93,7 @@ internal sealed class CoreBench
         static double Nanoseconds(long ticks) => ticks * 1e9 / Stopwatch.Frequency;
     }
 
-    /// <summary>A full train that is about to arrive, and the receiver before it has.</summary>
+    /// <summary>A full train, and the receiver before it arrives.</summary>
     public static Arrival Capture()
     {
         var bench = new CoreBench(new Course());
@@ -133,10 +132,10 @@ internal sealed class CoreBench
             while (_room >= ChunkSize)
             {
                 _room -= ChunkSize;
-                _toA.Add(Event.NewWrite(0, new Bytes(_chunk)));
+                _toA.Add(Event.NewWrite(0, new Owned(_chunk)));
             }
 
-            // When nothing is under way, something is waited for.
+            // Nothing is in flight: the clock goes to the next deadline.
             var idle = _toA.Count == 0 && _toB.Count == 0;
             _now = idle ? Math.Max(_now + Pause, Math.Min(NodeModule.Deadline(_a), NodeModule.Deadline(_b))) : _now + Pause;
             StepA();
@@ -147,7 +146,7 @@ internal sealed class CoreBench
         }
     }
 
-    // Each train that A sends reaches B at once; what B sends waits for A's next step.
+    // A's trains reach B at once; B's reach A in A's next step.
     private void StepA(Event? first = null)
     {
         var started = Stopwatch.GetTimestamp();

@@ -2,7 +2,7 @@ using UtpPunch.Cli.Bench;
 
 namespace UtpPunch.Bench;
 
-/// <summary>The core alone, and what losses, a changed order and a recording cost it.</summary>
+/// <summary>The core alone, and the cost of losses, reordering and recording.</summary>
 internal static class CorePart
 {
     public const string Name = "core";
@@ -15,11 +15,11 @@ internal static class CorePart
         new("garbage B", MoreIsBetter: false),
     ];
 
-    public static IEnumerable<Contest> Contests(BenchSettings settings)
+    public static IEnumerable<BenchGroup> Groups(BenchSettings settings)
     {
-        yield return new Contest(
+        yield return new BenchGroup(
             Name,
-            "the core alone, two nodes in memory, 1400-byte packets, by packet that arrived",
+            "the core alone, two nodes in memory, 1400-byte packets, per packet that arrived",
             s_measures,
             [
                 Over("in order", new Course()),
@@ -28,13 +28,13 @@ internal static class CorePart
                 Over("2 % three packets late", new Course(Reordered: 20)),
             ])
         {
-            Notes = ["Each way alike. Both ends together, with every packet encoded, copied and decoded; sender and receiver: their steps alone."],
+            Notes = ["Losses and reordering in both directions. Both ends: every packet encoded, copied and decoded; sender and receiver: their steps alone."],
         };
 
-        Contestant Over(string name, Course course) => new(name, _ =>
+        BenchCase Over(string name, Course course) => new(name, _ =>
         {
-            var turn = CoreBench.Run(settings.Time / 4, course);
-            return Task.FromResult<double[]>([turn.Nanoseconds, turn.Sender, turn.Receiver, turn.Garbage]);
+            var run = CoreBench.Run(settings.Time / 4, course);
+            return Task.FromResult<double[]>([run.Nanoseconds, run.Sender, run.Receiver, run.Garbage]);
         });
     }
 }

@@ -9,10 +9,10 @@ internal static class Foreign
 {
     private static readonly string s_peers = Path.Combine(Repository.Root, "tests", "peers");
 
-    /// <summary>All that are there; what is missing is said.</summary>
+    /// <summary>All that are installed; the others are named on standard error.</summary>
     public static BulkPair[] Pairs()
     {
-        List<BulkPair> pairs = [new("LiteNetLib, reliable ordered", Player.Role("litenet-read"), port => Player.Role("litenet-write", $"port={port}"))];
+        List<BulkPair> pairs = [new("LiteNetLib, reliable ordered", Worker.Role("litenet-read"), port => Worker.Role("litenet-write", $"port={port}"))];
         if (Directory.Exists(Path.Combine(s_peers, "node_modules")))
         {
             pairs.Add(Npm("utp-punch"));
@@ -20,7 +20,7 @@ internal static class Foreign
         }
         else
         {
-            Console.Error.WriteLine("npm utp-punch and utp-native: skipped, they need Node.js and npm");
+            Console.Error.WriteLine("npm utp-punch and utp-native are skipped: they need Node.js and npm");
         }
 
         return [.. pairs];

@@ -5,16 +5,15 @@ using UtpPunch.Cli.Bench;
 namespace UtpPunch.Bench;
 
 /// <summary>
-/// LiteNetLib's reliable ordered channel as a stream: one message after the other, each as large as goes into one packet, since fragments
-/// would have to be put together again. Its events come on its own threads, its clock ticks as often as it can, and what waits to be sent
-/// is bounded, or memory would be.
+/// LiteNetLib's reliable ordered channel as a stream of messages, each as large as one packet, to avoid fragments. Events come on its own
+/// threads, its update interval is the shortest possible, and the queue of messages to send is bounded.
 /// </summary>
 internal static class LiteNetRoles
 {
     private const string Key = "utp-bench";
     private const int DisconnectTimeout = 30_000;
 
-    // It keeps 64 packets in flight; enough of them must wait behind those.
+    // It keeps 64 packets in flight; the queue must hold more than these.
     private const int MostWaiting = 256;
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
 
@@ -42,7 +41,7 @@ internal static class LiteNetRoles
         };
         var manager = Start(listener);
         link.Count(() => [Volatile.Read(ref counts[0])]);
-        link.Obey();
+        link.Start();
         link.TellPort(manager.LocalPort);
         await ended.Task;
         BulkRoles.TellDone(link, counts);
@@ -57,13 +56,13 @@ internal static class LiteNetRoles
         var manager = Start(listener);
         var counts = new long[1];
         link.Count(() => [Volatile.Read(ref counts[0])]);
-        link.Obey();
+        link.Start();
         manager.Connect(new IPEndPoint(IPAddress.Loopback, words.Number("port")), Key);
         var peer = await connected.Task.WaitAsync(s_patience);
         link.Tell("started");
         await Task.Run(() => Write(link, manager, peer, counts));
 
-        // A disconnect overtakes what waits.
+        // A disconnect would overtake queued messages.
         while (peer.GetPacketsCountInReliableQueue(ordered: true) > 0)
         {
             await Task.Delay(1);

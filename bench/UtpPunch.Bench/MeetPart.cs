@@ -5,20 +5,20 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch.Bench;
 
-/// <summary>How fast two nodes on the loopback come to a stream, and how many peers a rendezvous server serves.</summary>
+/// <summary>The time until two nodes on the loopback have a stream, and the capacity of a rendezvous server.</summary>
 internal static class MeetPart
 {
     public const string Name = "meet";
     private const int Meetings = 51;
     private const int Peers = 4000;
 
-    public static IEnumerable<Contest> Contests(BenchSettings settings)
+    public static IEnumerable<BenchGroup> Groups(BenchSettings settings)
     {
-        yield return new Contest(
+        yield return new BenchGroup(
             Name,
             $"{Meetings} meetings at a rendezvous on the loopback, until a stream is open at both ends",
             [new("ms from the introduction on", MoreIsBetter: false), new("ms from the second call on", MoreIsBetter: false)],
-            [new Contestant("UtpPunch, medians", async _ =>
+            [new BenchCase("UtpPunch, medians", async _ =>
             {
                 var (calls, introductions) = await MeetAsync();
                 return [Median(introductions), Median(calls)];
@@ -26,11 +26,11 @@ internal static class MeetPart
         {
             Compares = false,
         };
-        yield return new Contest(
+        yield return new BenchGroup(
             Name,
             $"a rendezvous server alone, {Peers} peers in memory, with challenge, comparison and introduction",
             [new("registrations/s", MoreIsBetter: true), new("B a peer", MoreIsBetter: false)],
-            [new Contestant("UtpPunch", _ =>
+            [new BenchCase("UtpPunch", _ =>
             {
                 var (rate, bytes) = Serve();
                 return Task.FromResult<double[]>([rate, bytes]);
@@ -42,7 +42,7 @@ internal static class MeetPart
 
     private static double Median(List<double> times) => times.Order().ElementAt(times.Count / 2);
 
-    private static async Task<(List<double> Calls, List<double> Introductions)> MeetAsync()
+    private static async Task<(List<double> Calls, List<double> FromIntroduction)> MeetAsync()
     {
         var loopback = new IPEndPoint(IPAddress.Loopback, 0);
         await using var server = RendezvousServer.Start(new RendezvousServerOptions
@@ -56,7 +56,7 @@ internal static class MeetPart
         var introductions = new List<double>();
         for (var index = 0; index < Meetings; index++)
         {
-            // Who is there already is introduced as soon as the other one has registered; to make the room's key takes most of that.
+            // The waiting peer is introduced as soon as the other one has registered; deriving the room's key takes most of that time.
             var room = $"room {index}";
             var waits = new TaskCompletionSource();
             var first = OpenAsync(one, room, new Immediately(_ => waits.TrySetResult()));
@@ -78,34 +78,34 @@ internal static class MeetPart
         }
     }
 
-    // Progress<T> would tell later, from a queue of its own.
+    // Progress<T> would report later, from a queue.
     private sealed class Immediately(Action<MeetProgress> report) : IProgress<MeetProgress>
     {
         public void Report(MeetProgress value) => report(value);
     }
 
-    // The peers are nodes, too, but only the server is timed.
+    // The peers are nodes too, but only the server is timed.
     private static (double Rate, double Bytes) Serve()
     {
         var standard = RendezvousModule.standard;
         var sockets = new[] { 1, 2 }.Select(port => EndpointModule.ofIPv4(0xC6336401, (ushort)port)).ToArray();
         var before = GC.GetTotalMemory(forceFullCollection: true);
         var server = RendezvousModule.Create(
-            new RendezvousOptions(sockets, Peers, Peers, 1_000_000, standard.Lifetime, false, false), new Bytes(new byte[32]), 0);
+            new RendezvousOptions(sockets, Peers, Peers, 1_000_000, standard.Lifetime, false, false), new Owned(new byte[32]), 0);
         var watch = new Stopwatch();
         var nodes = new Node[Peers];
-        var queue = new Queue<(int Peer, Endpoint Socket, Bytes Datagram)>();
+        var queue = new Queue<(int Peer, Endpoint Socket, Owned Datagram)>();
         var now = 0L;
 
         for (var peer = 0; peer < Peers; peer++)
         {
             var seed = new byte[32];
             BitConverter.TryWriteBytes(seed, peer + 1);
-            nodes[peer] = NodeModule.Create(NodeOptionsModule.standard, new Bytes(seed), now);
+            nodes[peer] = NodeModule.Create(NodeOptionsModule.standard, new Owned(seed), now);
             var room = new byte[32];
             BitConverter.TryWriteBytes(room, peer + 1);
             var plan = new MeetPlan(
-                sockets[0], new Bytes(room), [], false, 60_000_000, 10_000_000, false, 4);
+                sockets[0], new Owned(room), [], false, 60_000_000, 10_000_000, false, 4);
             Tell(peer, Event.NewMeet(1, plan));
         }
 
@@ -115,11 +115,11 @@ internal static class MeetPart
             var from = EndpointModule.via((ushort)via, Address(sent.Peer));
             now++;
             watch.Start();
-            (server, var answers) = RendezvousModule.Step(now, [(from, sent.Datagram)], server);
+            (server, var answers) = RendezvousModule.Step(now, [(from, sent.Datagram.AsBorrowed)], server);
             watch.Stop();
             foreach (var (remote, datagram) in answers)
             {
-                Tell((int)(remote.Low & 0xFFFFFF), Event.NewReceived(sockets[remote.Via], Datagrams.One(datagram, now)));
+                Tell((int)(remote.Low & 0xFFFFFF), Event.NewReceived(sockets[remote.Via], Datagrams.One(datagram.AsBorrowed, now)));
             }
         }
 

@@ -9,8 +9,8 @@ using BenchmarkDotNet.Toolchains.InProcess.Emit;
 
 namespace UtpPunch.Bench;
 
-/// <summary>The core's own parts, one by one, by BenchmarkDotNet. In this process: to build another one would need the packages of a build that
-/// does not know how ours are restored.</summary>
+/// <summary>Micro-benchmarks of the core with BenchmarkDotNet, in this process: the project that it would generate could not restore packages
+/// through Paket.</summary>
 internal static class Micro
 {
     public const string Name = "parts";

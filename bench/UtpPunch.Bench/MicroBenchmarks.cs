@@ -3,7 +3,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch.Bench;
 
-/// <summary>What the core does with a packet, a train or a step.</summary>
+/// <summary>Packets, trains and steps of the core.</summary>
 public class MicroBenchmarks
 {
     private const int Keys = 1000;
@@ -12,9 +12,9 @@ public class MicroBenchmarks
     private readonly Arrival _arrival = CoreBench.Capture();
     private readonly Recorder _recorder;
     private readonly Effect[] _effects;
-    private Bytes _packet;
+    private Borrowed _packet;
     private Header _header;
-    private Bytes _payload;
+    private Owned _payload;
     private Radix<string> _map = Radix.empty<string>();
 
     public MicroBenchmarks()
@@ -22,7 +22,7 @@ public class MicroBenchmarks
         var train = _arrival.Train;
         _header = train.Header;
         _payload = train.Payload.Slice(0, train.PacketSize);
-        _packet = new Bytes(_target, 0, train.Write(0, _target));
+        _packet = new Borrowed(_target, 0, train.Write(0, _target));
         _recorder = new Recorder(new UtpTraceOptions().Capacity, full: false, _arrival.Receiver);
         (_, _effects) = NodeModule.Step(_arrival.Now, _arrival.Events, _arrival.Receiver);
         for (var key = 0; key < Keys; key++)
@@ -55,7 +55,7 @@ public class MicroBenchmarks
     [Benchmark(Description = "Radix.add to 1000")]
     public Radix<string> Add() => Radix.add(Keys, "value", _map);
 
-    /// <summary>The node is a value, so that the same train arrives again and again.</summary>
+    /// <summary>The node is a value, so the same train can arrive any number of times.</summary>
     [Benchmark(Description = "Node.step, 46 packets arrive")]
     public object Receive()
     {
@@ -63,7 +63,7 @@ public class MicroBenchmarks
         return node;
     }
 
-    [Benchmark(Description = "Node.step, a tick without anything due")]
+    [Benchmark(Description = "Node.step, a tick with nothing due")]
     public object Tick()
     {
         var (node, _) = NodeModule.Step(_arrival.Now, [], _arrival.Receiver);

@@ -3,21 +3,21 @@ using UtpPunch.Protocol;
 namespace UtpPunch.Bench;
 
 /// <summary>
-/// Carries trains packet by packet. What arrives of one train, packets of the same size one behind the other, is one event, as with Linux'
-/// receive offload, which does not look into them: a lost packet leaves no gap, and one that is late stands behind those that overtook it.
+/// Carries trains packet by packet. Packets of one train with the same size arrive as one event, as with Linux' receive offload: a lost
+/// packet leaves no gap, and a late packet stands behind those that overtook it.
 /// </summary>
 internal sealed class PacketPath(Course course, ulong seed)
 {
     private const int SlabSize = 65536;
     private const int Overtaken = 3;
 
-    // The receiver keeps what came too early where it lies, and nobody looks at it here, so that old slabs may be written over.
+    // Nothing reads the delivered data, so old slabs may be overwritten.
     private readonly byte[][] _slabs = [.. Enumerable.Range(0, 4).Select(_ => new byte[SlabSize])];
     private readonly byte[] _late = new byte[SlabSize];
     private ulong _random = seed;
     private int _slab;
 
-    /// <summary>A whole train as it arrives, in a buffer of its own.</summary>
+    /// <summary>A whole train as it arrives, in a new buffer.</summary>
     public static Event Kept(Train train, Endpoint from, long now)
     {
         var target = new List<Event>();
@@ -93,7 +93,7 @@ internal sealed class PacketPath(Course course, ulong seed)
         {
             if (_length > 0 && (_isClosed || length > _size))
             {
-                // It lies where the next run begins.
+                // It stands at the beginning of the next run.
                 Flush();
             }
 

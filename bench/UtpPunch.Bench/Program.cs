@@ -1,16 +1,16 @@
-// `dotnet fsi build.fsx bench`: what `utp bench` measures, and what takes more than the library and the platform.
+// `dotnet fsi build.fsx bench`: the parts of `utp bench`, and those that need more than the library and the platform.
 
 using System.CommandLine;
 using UtpPunch.Bench;
 using UtpPunch.Cli;
 using UtpPunch.Cli.Bench;
 
-var parts = new Dictionary<string, Func<BenchSettings, IEnumerable<Contest>>>(LocalParts.All)
+var parts = new Dictionary<string, Func<BenchSettings, IEnumerable<BenchGroup>>>(LocalParts.All)
 {
-    [Bulk.Name] = settings => Bulk.Contests(settings, Foreign.Pairs()),
-    [CorePart.Name] = CorePart.Contests,
-    [SimPart.Name] = SimPart.Contests,
-    [MeetPart.Name] = MeetPart.Contests,
+    [Bulk.Name] = settings => Bulk.Groups(settings, Foreign.Pairs()),
+    [CorePart.Name] = CorePart.Groups,
+    [SimPart.Name] = SimPart.Groups,
+    [MeetPart.Name] = MeetPart.Groups,
 };
 var roles = new Dictionary<string, Role>(Roles.All)
 {
@@ -20,12 +20,12 @@ var roles = new Dictionary<string, Role>(Roles.All)
 var words = new BenchOptions([.. parts.Keys, Micro.Name]);
 var chosen = new Argument<string[]>("PART")
 {
-    Description = $"What to measure: {string.Join(", ", parts.Keys)}, and, only when named, {Micro.Name}: the core's own parts.",
+    Description = $"Part to measure: {string.Join(", ", parts.Keys)} (default: all of these), {Micro.Name}.",
     Arity = ArgumentArity.ZeroOrMore,
 };
-var jsonFile = new Option<string?>("--json") { Description = "Write all samples into this file.", HelpName = "FILE" };
-var markdownFile = new Option<string?>("--markdown") { Description = "Write the tables into this file.", HelpName = "FILE" };
-var root = new RootCommand("Measures how fast UtpPunch is, next to others.") { chosen, jsonFile, markdownFile, BenchCommand.CreatePeer(roles) };
+var jsonFile = new Option<string?>("--json") { Description = "Write the results and all samples to this file.", HelpName = "FILE" };
+var markdownFile = new Option<string?>("--markdown") { Description = "Write the tables to this file.", HelpName = "FILE" };
+var root = new RootCommand("Measure UtpPunch beside TCP, UDP and other libraries.") { chosen, jsonFile, markdownFile, BenchCommand.CreatePeer(roles) };
 words.AddTo(root);
 root.SetAction(async parsed =>
 {

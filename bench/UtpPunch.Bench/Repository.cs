@@ -1,6 +1,6 @@
 namespace UtpPunch.Bench;
 
-/// <summary>Where the checkout is.</summary>
+/// <summary>The root of the repository.</summary>
 internal static class Repository
 {
     public static string Root { get; } = Find();

@@ -5,33 +5,33 @@ using UtpPunch.Sim;
 
 namespace UtpPunch.Bench;
 
-/// <summary>The simulator on one core, with everything checked that it checks.</summary>
+/// <summary>The simulator on one core, with all its checks.</summary>
 internal static class SimPart
 {
     public const string Name = "sim";
     private const int SwarmRuns = 100;
 
-    // 10 Mbit/s, for which this takes a minute.
+    // At 10 Mbit/s this takes a minute.
     private const int BulkRate = 1_250_000;
     private const int BulkBytes = 72_000_000;
     private const int CliffBytes = 40_000_000;
     private const int OnePercent = 10;
 
-    public static IEnumerable<Contest> Contests(BenchSettings settings)
+    public static IEnumerable<BenchGroup> Groups(BenchSettings settings)
     {
         var part = Math.Min(1, settings.Time.TotalSeconds / BenchSettings.UsualSeconds);
-        yield return new Contest(
+        yield return new BenchGroup(
             Name,
             "the simulator on one core",
             [new("events/s", MoreIsBetter: true), new("times real time", MoreIsBetter: true)],
             [
-                Runs($"{SwarmRuns} worlds full of faults", Swarms),
+                Runs($"{SwarmRuns} worlds with faults", Swarms),
                 Runs("a transfer at 10 Mbit/s", () => Run(Bulk((int)(BulkBytes * part), Loss.Never), 1)),
             ])
         {
             Compares = false,
         };
-        yield return new Contest(
+        yield return new BenchGroup(
             Name,
             "the simulator: a transfer over 20 ms each way at 10 Mbit/s",
             [new("ns/B", MoreIsBetter: false), new("simulated s", MoreIsBetter: false)],
@@ -40,13 +40,13 @@ internal static class SimPart
                 Transfer("1 % lost each way", Loss.NewEach(OnePercent)),
             ]);
 
-        static Contestant Runs(string name, Func<(double Events, double Simulated, double Seconds)> run) => new(name, _ =>
+        static BenchCase Runs(string name, Func<(double Events, double Simulated, double Seconds)> run) => new(name, _ =>
         {
             var (events, simulated, seconds) = run();
             return Task.FromResult<double[]>([events / seconds, simulated / seconds]);
         });
 
-        Contestant Transfer(string name, Loss loss) => new(name, _ =>
+        BenchCase Transfer(string name, Loss loss) => new(name, _ =>
         {
             var bytes = (int)(CliffBytes * part);
             var (_, simulated, seconds) = Run(Bulk(bytes, loss, Milliseconds(20)), 1);
@@ -83,7 +83,7 @@ internal static class SimPart
         var outcome = Simulation.run(scenario);
         var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         return outcome.Violation.IsValueSome
-            ? throw new InvalidOperationException($"Run {run} does not keep {outcome.Violation.Value.Item1}: {outcome.Violation.Value.Item2}")
+            ? throw new InvalidOperationException($"Run {run} violates {outcome.Violation.Value.Item1}: {outcome.Violation.Value.Item2}")
             : (outcome.Events, outcome.World.Apps.Select(app => app.ClosedAt).DefaultIfEmpty().Max() / 1e6, seconds);
     }
 }

@@ -1,5 +1,4 @@
-// The tool `utp`. Data goes to standard output, everything else to standard error, where a failure is one line; the exit code says what
-// kind of failure it was (ExitCodes.cs).
+// The tool `utp`. Data goes to standard output, everything else to standard error, where a failure is one line. ExitCodes.cs has the codes.
 
 using System.CommandLine;
 using System.CommandLine.Help;
@@ -11,12 +10,7 @@ using UtpPunch.Cli.Bench;
 using UtpPunch.Cli.Simulator;
 using UtpPunch.Cli.Traces;
 
-var root = new RootCommand("""
-    Reliable byte streams over UDP, through NATs: uTP, as BEP 29 and the npm package utp-punch speak it.
-
-      Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong, 3 there was no meeting (nobody else came,
-      or the rendezvous is silent or full), 4 the punch failed, 5 the peer did not answer (any more), 130 Ctrl-C, 143 SIGTERM.
-    """)
+var root = new RootCommand("Reliable byte streams over UDP, through NATs, with uTP (BEP 29).")
 {
     CatCommand.Create(),
     PunchCommand.Create(),
@@ -31,22 +25,28 @@ var root = new RootCommand("""
     BenchCommand.CreatePeer(Roles.All),
 };
 root.SetAction(int (_) => throw new ToolException(
-    ExitCodes.Usage, "say what to do: cat, punch, rendezvous, stun, demo, trace, replay, sim or bench (utp --help explains them)"));
+    ExitCodes.Usage, $"a command is missing: {string.Join(", ", CommandLine.CommandsOf(root))} (utp --help explains them)"));
 root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
+var help = root.Options.OfType<HelpOption>().Single();
+help.Action = new RootHelp((HelpAction)help.Action!);
 
 try
 {
-    // An argument may begin with @, and what Ctrl-C means is our business.
-    var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
-    if (parsed.Errors.Count > 0 && parsed.Action is not HelpAction)
+    StandardStreams.ReplaceMissing();
+
+    // An argument may begin with @, and Ctrl-C is handled by the commands.
+    var parsed = root.Parse(CommandLine.WithoutHelpWord(args), new ParserConfiguration { ResponseFileTokenReplacer = null });
+    if (parsed.Errors.Count > 0 && parsed.Action is not RootHelp)
     {
-        // An option that does not exist is taken for HOST, which knows better; what is said of the words behind it would mislead.
-        var error = parsed.Errors.FirstOrDefault(error => error.SymbolResult is ArgumentResult) ?? parsed.Errors[0];
-        throw new ToolException(ExitCodes.Usage, error.Message);
+        throw new ToolException(ExitCodes.Usage, CommandLine.Explain(parsed));
     }
 
-    var ours = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
-    return await parsed.InvokeAsync(ours);
+    var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+    return await parsed.InvokeAsync(configuration);
+}
+catch (Exception error) when (StandardStreams.IsBrokenPipe(error))
+{
+    return ExitCodes.BrokenPipe;
 }
 catch (Exception error)
 {

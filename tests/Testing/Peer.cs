@@ -6,9 +6,9 @@ using System.Text.Json;
 namespace UtpPunch.Tests;
 
 /// <summary>
-/// One end of one connection, played by a library of npm in a process of its own: tests/peers/peer.js, which also says what it can
-/// be asked to do. Its events come as lines of JSON; <see cref="WaitAsync"/> waits for one by name, whether it has happened already
-/// or not. The process ends with this object, and by itself if the process of the test dies.
+/// One end of a connection, in an npm library in a process of its own: tests/peers/peer.js, which lists its behaviours. It reports events as
+/// lines of JSON; <see cref="WaitAsync"/> waits for one by name, which may have happened already. The process ends with this object, and
+/// by itself if the test's process ends.
 /// </summary>
 public sealed class NpmPeer : IDisposable
 {
@@ -41,13 +41,13 @@ public sealed class NpmPeer : IDisposable
         _reading = ReadEventsAsync();
     }
 
-    /// <summary>Are Node and the two packages here? Without them a test has nothing to talk to.</summary>
+    /// <summary>Whether Node and the two packages are installed.</summary>
     public static bool IsAvailable { get; } = HasNode() && Directory.Exists(Path.Combine(Folder, "node_modules"));
 
-    /// <summary>Why not, and what helps.</summary>
+    /// <summary>Why a test without them is skipped.</summary>
     public const string Missing = "needs Node on the PATH and `npm ci` in tests/peers";
 
-    /// <summary>Starts a peer that listens, and treats each connection to the behaviour.</summary>
+    /// <summary>Starts a peer that listens, and applies the behaviour to each connection.</summary>
     public static async Task<NpmPeer> ServeAsync(string library, params object[] behaviour)
     {
         var peer = new NpmPeer(library, ["serve", .. Words(behaviour)]);
@@ -71,14 +71,14 @@ public sealed class NpmPeer : IDisposable
         return peer;
     }
 
-    /// <summary>Where the peer is.</summary>
+    /// <summary>The peer's address.</summary>
     public IPEndPoint EndPoint { get; private set; } = new(IPAddress.Loopback, 0);
 
-    /// <summary>All that the peer has said so far, for the message of a failure.</summary>
+    /// <summary>The peer's output so far, for the message of a failure.</summary>
     public string Transcript => $"{_what}\n{string.Join('\n', _lines)}";
 
     /// <summary>Waits for the first event of this name.</summary>
-    /// <exception cref="TimeoutException">It did not happen in time, or the peer is gone; the message has what did happen.</exception>
+    /// <exception cref="TimeoutException">It did not happen in time, or the peer has ended; the message has the events that did.</exception>
     public async Task<PeerEvent> WaitAsync(string name, TimeSpan? timeout = null)
     {
         var happened = Event(name).Task;
@@ -92,7 +92,7 @@ public sealed class NpmPeer : IDisposable
         throw new TimeoutException($"no event '{name}' {when} from {Transcript}");
     }
 
-    /// <summary>Has an event of this name happened?</summary>
+    /// <summary>Whether an event of this name has happened.</summary>
     public bool Has(string name) => Event(name).Task.IsCompletedSuccessfully;
 
     /// <summary>Asks the peer to end its stream.</summary>
@@ -101,7 +101,7 @@ public sealed class NpmPeer : IDisposable
     /// <summary>Asks the peer to destroy its stream.</summary>
     public void Destroy() => Command("destroy");
 
-    /// <summary>Kills the peer, and waits until it is gone.</summary>
+    /// <summary>Kills the peer, and waits for its end.</summary>
     public void Dispose()
     {
         _process.Kill();
@@ -133,7 +133,7 @@ public sealed class NpmPeer : IDisposable
         while (await _process.StandardOutput.ReadLineAsync() is { } line)
         {
             Log(line);
-            if (line.StartsWith('{'))                       // libutp prints a word of its own now and then
+            if (line.StartsWith('{'))                       // libutp prints lines of its own
             {
                 using var json = JsonDocument.Parse(line);
                 Event(json.RootElement.GetProperty("event").GetString()!).TrySetResult(json.RootElement.Clone());
@@ -172,7 +172,7 @@ public sealed class NpmPeer : IDisposable
     }
 }
 
-/// <summary>One line that a peer said.</summary>
+/// <summary>An event of a peer.</summary>
 public readonly record struct PeerEvent(JsonElement Json)
 {
     public int Port => Json.GetProperty("port").GetInt32();

@@ -7,33 +7,33 @@ namespace UtpPunch.Tests;
 /// <summary>Which way a datagram goes through the relay.</summary>
 public enum RelayDirection { ToTarget, ToClient }
 
-/// <summary>How bad one direction is. The default lets everything through at once.</summary>
+/// <summary>The faults of one direction. The default forwards everything at once.</summary>
 public sealed record RelayPath
 {
-    /// <value>The part of the datagrams that is lost, 0 to 1.</value>
+    /// <value>The fraction of datagrams that is lost, 0 to 1.</value>
     public double Loss { get; init; }
 
-    /// <value>What every datagram waits.</value>
+    /// <value>The delay of every datagram.</value>
     public TimeSpan Delay { get; init; }
 
-    /// <value>Every datagram waits between nothing and this in addition, so they overtake each other.</value>
+    /// <value>The most random additional delay, which reorders datagrams.</value>
     public TimeSpan Shuffle { get; init; }
 
     /// <value>The rate of the bottleneck, in bytes of UDP payload per second; 0 is none.</value>
     public long BytesPerSecond { get; init; }
 
-    /// <value>What may wait before the bottleneck; more is dropped.</value>
+    /// <value>The queue of the bottleneck; more is dropped.</value>
     public int QueueBytes { get; init; } = 256 * 1024;
 }
 
-/// <summary>Decides by what a datagram is, rather than by chance; true drops it. The ordinal counts from 0 in each direction.</summary>
+/// <summary>Decides by the content of a datagram; true drops it. The ordinal counts from 0 in each direction.</summary>
 public delegate bool RelayDrop(RelayDirection direction, int ordinal, ReadOnlyMemory<byte> datagram);
 
 /// <summary>
-/// A bad network in one process: clients talk to <see cref="EndPoint"/>, and the relay carries their datagrams to one target and
-/// back, losing, delaying, shuffling and throttling them on the way. Each client gets its own socket towards the target, as a NAT
-/// would do. What happens to a datagram follows from the seed, its direction and its ordinal alone, so a run that fails can be tried
-/// again with the same losses. One thread does all the work; memory is bounded.
+/// A network with faults: clients send to <see cref="EndPoint"/>, and the relay forwards their datagrams to one target and back, with loss,
+/// delay, reordering and a rate limit. Each client has its own socket towards the target, as behind a NAT. What happens to a datagram follows
+/// from the seed, its direction and its ordinal alone, so that a failed run can be repeated. One thread does all the work; memory is
+/// bounded.
 /// </summary>
 public sealed class UdpRelay : IDisposable
 {
@@ -56,7 +56,7 @@ public sealed class UdpRelay : IDisposable
     private int _waitingBytes;
     private volatile bool _disposed;
 
-    /// <summary>Starts to relay to <paramref name="target"/>. A null path is a perfect one.</summary>
+    /// <summary>Starts to relay to <paramref name="target"/>. A null path has no faults.</summary>
     public UdpRelay(IPEndPoint target, RelayPath? toTarget = null, RelayPath? toClient = null, int seed = 1, RelayDrop? drop = null)
     {
         _target = target.Serialize();
@@ -71,23 +71,23 @@ public sealed class UdpRelay : IDisposable
     /// <summary>The same path both ways.</summary>
     public static UdpRelay Symmetric(IPEndPoint target, RelayPath path, int seed = 1) => new(target, path, path, seed);
 
-    /// <summary>Where clients send to.</summary>
+    /// <summary>The address to which clients send.</summary>
     public IPEndPoint EndPoint { get; }
 
-    /// <summary>The path towards the target; may be replaced while datagrams flow, and counts for those that come after.</summary>
+    /// <summary>The path towards the target; it may be replaced at any time, and applies to later datagrams.</summary>
     public RelayPath ToTarget { get => _lanes[0].Path; set => _lanes[0].Path = value; }
 
     /// <summary>The path back to the clients.</summary>
     public RelayPath ToClient { get => _lanes[1].Path; set => _lanes[1].Path = value; }
 
-    /// <summary>What has happened so far in one direction.</summary>
+    /// <summary>The counts of one direction so far.</summary>
     public RelayCounts Counts(RelayDirection direction)
     {
         var lane = _lanes[(int)direction];
         return new RelayCounts(lane.Ordinal, lane.Forwarded, lane.Dropped, lane.Overflowed);
     }
 
-    /// <summary>Stops, and waits for the thread; what waits is lost.</summary>
+    /// <summary>Stops, and waits for the thread; queued datagrams are lost.</summary>
     public void Dispose()
     {
         _disposed = true;
@@ -140,7 +140,7 @@ public sealed class UdpRelay : IDisposable
 
     private void Drain(Socket socket)
     {
-        // Bounded, so that one busy client does not hold up those datagrams that are due.
+        // Bounded, so that one busy client does not delay datagrams that are due.
         for (var i = 0; i < 64; i++)
         {
             int length;
@@ -275,7 +275,7 @@ public sealed class UdpRelay : IDisposable
 
     private readonly record struct Waiting(Lane Lane, Client Client, byte[] Datagram);
 
-    // The relay's thread counts; others only look.
+    // Only the relay's thread writes.
     private sealed class Lane(RelayDirection direction, RelayPath? path)
     {
         private volatile RelayPath _path = path ?? new RelayPath();

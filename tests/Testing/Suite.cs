@@ -1,7 +1,8 @@
-// The runner of the C# test projects. A test is a public static method (void, Task or ValueTask) of any class, marked with a
-// claim in words: [Fact("a lost SYN is sent again after one second")]. A test project's Main calls `Suite.Run`, which finds the marked
-// methods and hands them to Expecto, so that every test executable takes the same arguments and ends with the same summary line.
+// The runner of the C# test projects. A test is a public static method (void, Task or ValueTask) of any class, marked with a claim:
+// [Fact("a lost SYN is retransmitted after one second")]. A test project's Main calls `Suite.Run`, which finds the marked methods and hands
+// them to Expecto, so that every test executable has the same arguments and the same summary line.
 
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Reflection;
 using System.Runtime.CompilerServices;
@@ -10,7 +11,7 @@ using Expecto.CSharp;
 
 namespace UtpPunch.Tests;
 
-/// <summary>Marks a test, and says what it claims.</summary>
+/// <summary>Marks a test; the text is what it claims.</summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class FactAttribute(string claim) : Attribute
 {
@@ -19,11 +20,10 @@ public sealed class FactAttribute(string claim) : Attribute
     /// <summary>Seconds after which a test that has not finished fails.</summary>
     public double Timeout { get; set; } = 60;
 
-    /// <summary>The transport that the test is about, if it is about one: see <see cref="TransportUnderTest"/>. In the other one's run it
-    /// does not exist.</summary>
+    /// <summary>The only transport for which the test exists; null for both. See <see cref="TransportUnderTest"/>.</summary>
     public string? Over { get; set; }
 
-    /// <summary>Whether the test may run beside others. Tests run one by one unless they say so.</summary>
+    /// <summary>Whether the test may run beside others that are marked so. Only tests that wait and measure no time may.</summary>
     public bool Parallel { get; set; }
 }
 
@@ -31,7 +31,7 @@ public sealed class FactAttribute(string claim) : Attribute
 [AttributeUsage(AttributeTargets.Class | AttributeTargets.Method)]
 public sealed class CarriesStreamsAttribute : Attribute;
 
-/// <summary>For a test that cannot run here: it is reported as skipped, with the reason, and never counts as passed.</summary>
+/// <summary>Ends a test that cannot run on this machine: it is reported as skipped, with the reason.</summary>
 public static class Skip
 {
     public static void Unless(bool condition, string reason)
@@ -43,7 +43,7 @@ public static class Skip
     }
 }
 
-/// <summary>The few checks that most tests need; Expecto's own <c>Expect</c> has more.</summary>
+/// <summary>The checks that most tests need; Expecto's <c>Expect</c> has more.</summary>
 public static class Check
 {
     public static void That(bool condition, [CallerArgumentExpression(nameof(condition))] string claim = "")
@@ -105,20 +105,28 @@ public static class Check
 public static class Suite
 {
     private const string Streams = "--streams";
+    private const double SlowSeconds = 3;
 
-    /// <summary>Runs the tests of an assembly; the exit code.</summary>
+    private static readonly ConcurrentBag<(double Seconds, string Claim)> s_slow = [];
+
+    /// <summary>Runs the tests of an assembly, and lists the slow ones; the exit code.</summary>
     public static int Run(Assembly assembly, string[] args)
     {
         var tests = Of(assembly, args.Contains(Streams));
         var code = Runner.RunTestsWithCLIArgs([], [.. args.Where(arg => arg != Streams)], tests);
+        foreach (var (seconds, claim) in s_slow.OrderDescending())
+        {
+            Console.WriteLine($"{seconds,5:F1} s  {claim}");
+        }
+
         Console.Out.Flush();
         Environment.Exit(code); // The threads of a test that hangs must not keep the process alive.
         return code;
     }
 
     /// <summary>All marked methods of an assembly: a list for each class, in the order of their names.</summary>
-    /// <param name="assembly">Where they are.</param>
-    /// <param name="onlyStreams">Whether only those marked <see cref="CarriesStreamsAttribute"/> count.</param>
+    /// <param name="assembly">The assembly to search.</param>
+    /// <param name="onlyStreams">Whether to take only those marked <see cref="CarriesStreamsAttribute"/>.</param>
     public static Test Of(Assembly assembly, bool onlyStreams = false)
     {
         var lists =
@@ -167,6 +175,10 @@ public static class Suite
         try
         {
             await running.ConfigureAwait(false);
+            if (Stopwatch.GetElapsedTime(started).TotalSeconds is >= SlowSeconds and var seconds)
+            {
+                s_slow.Add((seconds, $"{method.DeclaringType!.Name}: {fact.Claim}"));
+            }
         }
         catch (IgnoreException skipped)
         {

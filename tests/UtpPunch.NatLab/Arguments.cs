@@ -3,25 +3,25 @@ using UtpPunch.NatLab.Network;
 
 namespace UtpPunch.NatLab;
 
-/// <summary>The command line cannot be understood, or this machine cannot do it. The message is one line.</summary>
+/// <summary>The command line is invalid, or this machine lacks something. The message is one line.</summary>
 internal sealed class UsageException(string message) : Exception(message);
 
-/// <summary>What is asked for.</summary>
+/// <summary>The command line, parsed.</summary>
 internal sealed record Arguments
 {
     public const string Usage = """
-        natlab [OPTIONS]         a punching tool behind all pairs of ten kinds of NAT that the kernel plays; needs root
-          --tool NAME            utp (default), reflexive (the reference, in this process), npm (utp-punch's own punch)
+        natlab [OPTIONS]         run a punching tool behind all pairs of ten kinds of kernel NAT; needs root
+          --tool NAME            utp (default), reflexive (reference, in this process), npm (utp-punch's own punch)
           --utp PATH             utp.dll, or a program with the same commands `rendezvous` and `punch`
-          --birthday             utp's peers may try many ports
-          --timeout SECONDS      what utp's peers are told (15, with --birthday 60)
-          --log FOLDER           what utp's peers say, a file for each
-          --mode MODE            only one of simultaneous, 60 and 1000: B is that many milliseconds late
+          --birthday             utp: allow birthday probing
+          --timeout SECONDS      utp: time for the peer to come (default 15, with --birthday 60)
+          --log FOLDER           utp: write the output of the peers to this folder, a file each
+          --mode MODE            only this delay of B in ms: simultaneous, 60 or 1000 (default: all)
           --pairs N              only N pairs, spread over the matrix
-          --pair A,B             only this pair; may be given again
-          --primed N             reflexive: the first N probes have a low time to live (5)
-          --labs N               so many pairs side by side (8)
-        natlab verify            measures the ten NATs and compares them with the table
+          --pair A,B             only this pair; may be repeated
+          --primed N             reflexive: number of first probes with a low TTL (default 5)
+          --labs N               pairs in parallel (default 8)
+        natlab verify            measure the ten NATs and compare them with the table
         """;
 
     public string Tool { get; private init; } = "utp";
@@ -38,7 +38,7 @@ internal sealed record Arguments
 
     public int Labs { get; private init; } = 8;
 
-    /// <summary>How late B is, in milliseconds: one matrix for each.</summary>
+    /// <summary>The delays of B in milliseconds: one matrix for each.</summary>
     public int[] Modes { get; private init; } = [0, 60, 1000];
 
     public IReadOnlyList<(int A, int B)> Pairs { get; private init; } = [];
@@ -55,7 +55,7 @@ internal sealed record Arguments
             }
 
             words = words[1..];
-            var value = words is [var next, ..] ? next : throw new UsageException($"{option} is no option, or needs a value\n{Usage}");
+            var value = words is [var next, ..] ? next : throw new UsageException($"'{option}' is not an option, or its value is missing\n{Usage}");
             parsed = option switch
             {
                 "--tool" when value is "utp" or "reflexive" or "npm" => parsed with { Tool = value },
@@ -68,7 +68,7 @@ internal sealed record Arguments
                 "--pair" => parsed with { Pairs = [.. parsed.Pairs, Pair(value)] },
                 "--primed" => parsed with { Primed = Number(value, 1000) },
                 "--labs" => parsed with { Labs = Math.Max(1, Number(value, 100)) },
-                _ => throw new UsageException($"what is meant by '{option} {value}'?\n{Usage}"),
+                _ => throw new UsageException($"'{option} {value}' is not valid\n{Usage}"),
             };
         }
 
@@ -78,10 +78,10 @@ internal sealed record Arguments
     private static (int A, int B) Pair(string value) =>
         value.Split(',') is [var a, var b]
             ? (Number(a, NatType.All.Count - 1), Number(b, NatType.All.Count - 1))
-            : throw new UsageException($"'{value}' is no pair of NATs, such as 3,6");
+            : throw new UsageException($"'{value}' is not a pair of NATs, such as 3,6");
 
     private static int Number(string value, int most) =>
         int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= most
             ? number
-            : throw new UsageException($"'{value}' is not a number up to {most}");
+            : throw new UsageException($"'{value}' is not a number from 0 to {most}");
 }

@@ -1,11 +1,11 @@
 namespace UtpPunch.NatLab;
 
-/// <summary>What the lab needs of the machine.</summary>
+/// <summary>The requirements of the lab.</summary>
 internal static class Machine
 {
     private static readonly string[] s_programs = ["ip", "nft", "setpriv"];
 
-    /// <summary>Says in one line what is missing.</summary>
+    /// <summary>Throws, with one line that names what is missing.</summary>
     public static void Check()
     {
         if (!OperatingSystem.IsLinux() || !Environment.IsPrivilegedProcess)

@@ -3,22 +3,22 @@ using UtpPunch.NatLab.Tools;
 
 namespace UtpPunch.NatLab;
 
-/// <summary>What one pair of NATs did.</summary>
+/// <summary>The result of one pair of NATs.</summary>
 internal sealed record Cell(int A, int B, bool IsExpected, Outcome OfA, Outcome OfB)
 {
-    /// <summary>Only both sides together are a success.</summary>
+    /// <summary>Whether both sides report success.</summary>
     public bool Succeeded => OfA.Succeeded && OfB.Succeeded;
 
-    /// <summary>One side believes that they are connected and the other does not.</summary>
+    /// <summary>Whether only one side reports success.</summary>
     public bool IsOneSided => OfA.Succeeded != OfB.Succeeded;
 
-    /// <summary>Something went wrong, so that nothing is known of these NATs.</summary>
+    /// <summary>Whether the test itself failed, so that it says nothing about these NATs.</summary>
     public bool IsTrouble => OfA.Verdict == Verdict.Trouble || OfB.Verdict == Verdict.Trouble;
 
-    /// <summary>Something is not as it must be.</summary>
+    /// <summary>Whether the result is not as expected.</summary>
     public bool IsWrong => IsTrouble || (IsExpected && !Succeeded);
 
-    /// <summary>`!` did not connect and must, `?` went wrong, `+` connects although nobody asked.</summary>
+    /// <summary>`!` did not connect and must, `?` the test failed, `+` connects and need not.</summary>
     public char Letter => (IsTrouble, IsExpected, Succeeded) switch
     {
         (false, true, true) => 'Y',
@@ -29,12 +29,12 @@ internal sealed record Cell(int A, int B, bool IsExpected, Outcome OfA, Outcome 
     };
 }
 
-/// <summary>Runs one tool behind pairs of NATs, several labs side by side, for most of the time is waiting.</summary>
+/// <summary>Runs one tool behind pairs of NATs, several labs in parallel: most of the time is waiting.</summary>
 internal sealed class Matrix(World world, ITool tool, int labs)
 {
     private int _done;
 
-    /// <summary>All pairs, or the first so many of an order that goes round all rows and columns.</summary>
+    /// <summary>All pairs, or the first <paramref name="count"/> of an order that is spread over rows and columns.</summary>
     public static IEnumerable<(int A, int B)> Pairs(int count)
     {
         var types = NatType.All.Count;
@@ -44,7 +44,7 @@ internal sealed class Matrix(World world, ITool tool, int labs)
         }
     }
 
-    /// <summary>Runs these pairs, B later than A by so much.</summary>
+    /// <summary>Runs these pairs, with B later than A.</summary>
     public async Task<Cell[]> RunAsync(IReadOnlyList<(int A, int B)> pairs, TimeSpan late, CancellationToken cancellationToken)
     {
         var cells = new Cell[pairs.Count];

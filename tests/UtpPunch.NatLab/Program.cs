@@ -1,5 +1,5 @@
-// Real kernels as NATs: `natlab --help` says what it can do. Exit codes: 0 all is as it should be, 1 something is not, 2 the command
-// line is wrong or the machine cannot do this, 130 Ctrl-C, 143 SIGTERM.
+// Kernels as NATs: `natlab --help` lists the options. Exit codes: 0 all results are as expected, 1 some are not, 2 the command line is
+// invalid or the machine lacks something, 130 Ctrl-C, 143 SIGTERM.
 
 using System.Diagnostics;
 using System.Runtime.InteropServices;
@@ -53,7 +53,7 @@ catch (Exception error) when (error is IOException or System.Net.Sockets.SocketE
 
 void Interrupt(PosixSignalContext context, int code)
 {
-    context.Cancel = true;                              // what is running is ended in order
+    context.Cancel = true;                              // running labs end in order
     exitCode = code;
     interrupted.Cancel();
 }

@@ -4,7 +4,7 @@ using UtpPunch.NatLab.Tools;
 
 namespace UtpPunch.NatLab;
 
-/// <summary>A matrix in words: what was measured beside what is expected, how long it took, and what is missing and why.</summary>
+/// <summary>A matrix as text: the results beside the expected ones, the times, and the failures with their reasons.</summary>
 internal static class Report
 {
     public static string Of(string title, IReadOnlyCollection<Cell> cells)

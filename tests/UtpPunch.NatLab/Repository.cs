@@ -1,6 +1,6 @@
 namespace UtpPunch.NatLab;
 
-/// <summary>Where the checkout is, and what was built in it.</summary>
+/// <summary>The root of the repository, and programs built in it.</summary>
 internal static class Repository
 {
     public static string Root { get; } = Find();

@@ -7,12 +7,12 @@ namespace UtpPunch.NatLab;
 
 /// <summary>
 /// Measures what each NAT does with plain sockets and compares it with the table: the ports that S1:a, S1:b and S2:a see of one socket,
-/// which of the three get through to a socket that has contacted only S1:a, and whether a stranger's packet costs that socket its port
-/// towards the stranger.
+/// which of the three can send to a socket that has contacted only S1:a, and whether an unsolicited packet from S2 changes that socket's port
+/// towards S2.
 /// </summary>
 internal sealed class Verify : IDisposable
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(5);
 
     private readonly World _world = new();
     private readonly Socket[] _servers;
@@ -20,7 +20,7 @@ internal sealed class Verify : IDisposable
     public Verify() =>
         _servers = [.. new[] { World.First, World.FirstOther, World.Second }.Select(_world.Servers.Bind)];
 
-    /// <summary>Measures all; how many are not as they should be.</summary>
+    /// <summary>Measures all NATs; the number of unexpected results.</summary>
     public int Run(CancellationToken cancellationToken)
     {
         Console.WriteLine("  type                      ports at S1:a S1:b S2:a   in from S1:a S1:b S2:a   same port to one who knocked");
@@ -58,7 +58,7 @@ internal sealed class Verify : IDisposable
         using var second = lab.A.Bind();
         var seen = See(second, _servers[0]);
 
-        // S1:a, whom nothing keeps out, speaks last: the way keeps the order, so who has not been heard by then will not be.
+        // S1:a, which every filter admits, sends last. The path keeps order, so what has not arrived by then was filtered.
         foreach (var server in _servers.Reverse())
         {
             server.SendTo(Encoding.UTF8.GetBytes($"{server.LocalEndPoint}"), seen);
@@ -84,7 +84,7 @@ internal sealed class Verify : IDisposable
     {
         var buffer = new byte[2048];
         EndPoint from = new IPEndPoint(IPAddress.Any, 0);
-        socket.ReceiveTimeout = (int)s_patience.TotalMilliseconds;
+        socket.ReceiveTimeout = (int)s_timeout.TotalMilliseconds;
         var length = socket.ReceiveFrom(buffer, ref from);
         return (Encoding.UTF8.GetString(buffer, 0, length), (IPEndPoint)from);
     }

@@ -10,6 +10,7 @@ let main args =
           WireTests.tests
           ReceiverTests.tests
           SenderTests.tests
+          TimersTests.tests
           Congestion.tests
           PathMtuTests.tests
           MtuStories.tests
@@ -18,19 +19,23 @@ let main args =
           Tails.tests
           Noise.tests
           Closing.tests
+          Parting.tests
+          LongLives.tests
           Hostile.tests
           RandomPeer.tests
           AnyBytes.tests
+          Forgeries.tests
           Transfers.tests
           Laws.tests
+          AbsorbingLaws.tests
+          SocketNumberTests.tests
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests
           StunClientLaws.tests
           RendezvousTests.tests
           LegacyStories.tests
-          TraceTexts.tests
-          Replays.tests
           Footprint.tests
-          Tidy.tests ]
+          Tidy.tests
+          Words.tests ]
     |> runTestsWithCLIArgs [] args

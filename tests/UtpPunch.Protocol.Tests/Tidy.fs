@@ -8,28 +8,7 @@ open System.Text.RegularExpressions
 open Expecto
 open Microsoft.FSharp.Reflection
 open UtpPunch.Protocol
-
-let private root =
-    let rec search (folder: DirectoryInfo) =
-        if isNull folder then failwith "No folder above this one holds UtpPunch.sln."
-        elif File.Exists(Path.Combine(folder.FullName, "UtpPunch.sln")) then folder.FullName
-        else search folder.Parent
-
-    lazy (search (DirectoryInfo AppContext.BaseDirectory))
-
-let private skipped =
-    set [ "artifacts"; "bin"; "obj"; ".git"; "node_modules"; "paket-files"; ".fantomas" ]
-
-/// Every file of the tree that is source, whether git knows it yet or not.
-let rec private filesBelow (folder: string) : string seq =
-    seq {
-        yield! Directory.EnumerateFiles folder
-
-        for inner in Directory.EnumerateDirectories folder do
-            if not (skipped.Contains(Path.GetFileName inner)) then yield! filesBelow inner
-    }
-
-let private relative path = Path.GetRelativePath(root.Value, path).Replace('\\', '/')
+open UtpPunch.Protocol.Tests.Sources
 
 let private withExtension (extensions: string list) =
     filesBelow root.Value
@@ -46,13 +25,6 @@ let private coreLines =
                        // What follows `//` is prose, and so is what stands in quotes.
                        let code = Regex.Replace(Regex.Replace(line, "\"[^\"]*\"", "\"\""), "//.*", "")
                        $"{relative path}:{index + 1}", code |]
-
-let private nowhere (claim: string) (hits: string seq) =
-    let hits = Seq.toList hits
-
-    if not hits.IsEmpty then
-        let lines = String.Join("\n", hits)
-        failtest $"{claim}:\n{lines}"
 
 let private banned =
     [ @"\bDateTime(Offset)?\b"
@@ -146,8 +118,9 @@ let tests =
                   File.ReadAllText(Path.Combine(root.Value, "src/UtpPunch.Protocol.fs/UtpPunch.Protocol.fsproj"))
 
               Expect.isFalse (project.Contains "ProjectReference" || project.Contains "PackageReference") "its project"
-              let packages = File.ReadAllText(Path.Combine(root.Value, "src/UtpPunch.Protocol.fs/paket.references"))
-              Expect.equal (packages.Trim()) "FSharp.Core" "its packages"
+              let packages = File.ReadAllLines(Path.Combine(root.Value, "src/UtpPunch.Protocol.fs/paket.references"))
+              // MinVer is a build tool: it computes the version, and nothing of it ships.
+              Expect.equal packages [| "FSharp.Core"; "MinVer" |] "its packages"
           }
           test "the core's code names no clock, no chance, no task, no lock, no float and no console" {
               nowhere
@@ -213,8 +186,10 @@ let tests =
           test "every file of the core and of these tests is in its project's list, once" {
               for folder in
                   [ "src/UtpPunch.Protocol.fs"
+                    "src/UtpPunch.Trace"
                     "src/UtpPunch.Sim"
                     "tests/UtpPunch.Protocol.Tests"
+                    "tests/UtpPunch.Trace.Tests"
                     "tests/UtpPunch.Sim.Tests"
                     "tests/mutants/Runner" ] do
                   let folder = Path.Combine(root.Value, folder)
@@ -231,11 +206,39 @@ let tests =
 
                   Expect.equal (List.sort listed) (List.sort present) (relative folder)
           }
+          test "every path that CONTRIBUTING.md names exists" {
+              let text = File.ReadAllText(Path.Combine(root.Value, "CONTRIBUTING.md"))
+
+              let named =
+                  [ for m in Regex.Matches(text, @"`((src|tests|bench|build|docs|samples)/[\w./-]*)`") ->
+                        m.Groups[1].Value ]
+
+              Expect.isNonEmpty named "paths"
+
+              named
+              |> List.filter (fun path -> not (Path.Exists(Path.Combine(root.Value, path))))
+              |> nowhere "paths that do not exist"
+          }
           test "every mutant still fits the sources: each text that it replaces stands there exactly once" {
               let mutants = Mutants.readAll root.Value
               let _, problems = Mutants.locate root.Value mutants
               nowhere "edits that do not fit" problems
               Expect.isNonEmpty mutants "mutants"
+          }
+          test "every test that a mutant names as its killer exists" {
+              let sources =
+                  [ for folder in [ "tests/UtpPunch.Net.Tests"; "tests/UtpPunch.Protocol.Tests" ] do
+                        for path in filesBelow (Path.Combine(root.Value, folder)) do
+                            if Path.GetExtension path = ".cs" || Path.GetExtension path = ".fs" then
+                                File.ReadAllText path ]
+                  |> String.concat "\n"
+
+              nowhere
+                  "claims of no test"
+                  [ for mutant in Mutants.readAll root.Value do
+                        if mutant.IsForTests then
+                            for claim in mutant.Killers do
+                                if not (sources.Contains $"\"{claim}\"") then $"{mutant.Number}: {claim}" ]
           }
           test "the shell performs every effect, by name" {
               let shell = Path.Combine(root.Value, "src/UtpPunch.Net")

@@ -25,6 +25,7 @@ let main args =
               Liveness.tests
               Metamorphic.tests
               Bounds.tests
+              CleanEnds.tests
               NatMatrices.tests
               PunchMatrices.tests
               Punching.tests

@@ -1,57 +1,13 @@
-/// Lets the simulator hunt the mutants: writes the sources that hold them all, runs one process for each of them, side by side, and
-/// makes a table of what became of them. Loaded by build.fsx, which builds in between.
+/// Lets the simulator hunt the mutants of the core: runs one process for each of them, side by side, and makes a table of the results.
+/// Loaded by build.fsx, which builds the runner before.
 module Hunting
 
 open System
 open System.Diagnostics
-open System.IO
-open System.Text.RegularExpressions
 open System.Threading.Tasks
 
-let private copies = "artifacts/mutants"
-let private runner = $"{Mutants.folder}/Runner"
-let private core = "src/UtpPunch.Protocol.fs"
-let private simulator = "src/UtpPunch.Sim"
-
-/// What is built of the written sources.
-let project = $"{copies}/{runner}"
-
-let private write path (text: string) =
-    let path = Path.Combine(copies, path)
-    Directory.CreateDirectory(Path.GetDirectoryName path) |> ignore
-    // What is as it was keeps its time: nothing to build there.
-    if not (File.Exists path && File.ReadAllText path = text) then
-        File.WriteAllText(path, text)
-
-let private sourcesBelow folder =
-    Directory.GetFiles(folder, "*", SearchOption.AllDirectories)
-    |> Array.map _.Replace('\\', '/')
-    |> Array.filter (fun path -> not (path.StartsWith $"{folder}/bin/" || path.StartsWith $"{folder}/obj/"))
-
-/// A copy of the core, the simulator and the runner, with all mutants in it as switches.
-let writeSources mutants =
-    let byFile, problems = Mutants.locate "." mutants
-
-    if not problems.IsEmpty then raise (Mutants.Invalid(String.concat "\n\n" problems))
-
-    let places = dict byFile
-
-    for folder in [ core; simulator; runner ] do
-        for path in sourcesBelow folder do
-            let text = File.ReadAllText path
-
-            if path.EndsWith ".fsproj" then
-                let first = "<Compile Include=\"Mutation.fs\" />\n    <Compile "
-                let listed = if folder = core then Regex("<Compile ").Replace(text, first, 1) else text
-                // A branch that is never taken may be warned of.
-                let strict = "<PropertyGroup>\n    <TreatWarningsAsErrors>false</TreatWarningsAsErrors>"
-                Regex("<PropertyGroup>").Replace(listed, strict, 1) |> write path
-            elif places.ContainsKey path then
-                Mutants.rewrite text places[path] |> write path
-            else
-                write path text
-
-    write $"{core}/Mutation.fs" (Mutants.switches mutants)
+/// Runs the campaigns.
+let runner = $"{Mutants.folder}/Runner"
 
 /// How a mutant was found: after how many runs, by which property, and what was seen. Run 0: it was not within a run.
 type Fate = { Run: int; Property: string; Why: string }
@@ -66,7 +22,7 @@ let private fateOf (line: string) =
 /// One process that hunts one mutant, or none: the fate in a campaign, and in as many drawn scenarios alone. One that does not end
 /// within the limit is found as well.
 let private hunt (limit: TimeSpan) (seed: string) (runs: string) (number: string) =
-    let program = $"{project}/bin/Release/net10.0/Runner.dll"
+    let program = $"{Copies.copyOf runner}/bin/Release/net10.0/Runner.dll"
     let info = ProcessStartInfo("dotnet", [ "exec"; program; seed; runs ], RedirectStandardOutput = true)
     info.Environment[Mutants.variable] <- number
     use running = Process.Start info

@@ -1,10 +1,13 @@
-/// Mutants are data: each file `NUMBER-some-words.txt` of this folder describes one bug that the simulator must find, as edits of
-/// the sources. This reads them, finds their places, and writes sources in which each edit is a switch at run time, so that all
-/// of them are compiled once. The sources themselves know nothing of it. Loaded by build.fsx, compiled into the tests (`Tidy.fs`).
+/// Mutants are data. Each file `NUMBER-some-words.txt` describes one bug as edits of the sources: in this folder, a bug of the core
+/// or of the simulator, which the simulator must find, or a test of UtpPunch.Protocol.Tests; in `net`, a bug of the shell, which a
+/// test of UtpPunch.Net.Tests must find. This module reads the files, finds the places of the edits, and writes sources in which each edit is a switch at run time, so that
+/// all mutants are compiled once. The sources themselves do not know of it. Loaded by build.fsx, compiled into the tests (`Tidy.fs`).
 ///
 ///     name: one line that says what is wrong
 ///     killer: the properties of the simulation that ought to notice
+///     test: instead, the claim of the test that must fail; there may be several such lines
 ///     precedent: who had this bug
+///     over: optional; the transport over which a mutant of the shell can be seen, `linux` or `managed`, if not over both
 ///     note: optional; what a reader of the table ought to know
 ///
 ///     @ src/UtpPunch.Protocol.fs/Stream/Receive/Receiver.fs
@@ -13,7 +16,7 @@
 ///
 /// Old text stands behind `- `, new text behind `+ `; of several old lines each is copied with its indentation. The old text occurs
 /// exactly once in its file. Of it, the part in guillemets (or all of it, where there are none) is replaced: an expression, or whole
-/// statements, which the new text may replace in its place.
+/// statements. In C#, text that ends in a semicolon or a brace is statements; a lone semicolon replaces them by nothing.
 module Mutants
 
 open System
@@ -31,12 +34,25 @@ type Edit =
         New: string list
     }
 
-type Mutant = { Number: string; Name: string; Killer: string; Precedent: string; Note: string; Edits: Edit list }
+type Mutant =
+    {
+        Number: string
+        Name: string
+        /// Properties of the simulation, for who reads the table; or tests.
+        Killers: string list
+        IsForTests: bool
+        Precedent: string
+        Over: string
+        Note: string
+        Edits: Edit list
+        IsOfShell: bool
+    }
 
 /// What is wrong with a description.
 exception Invalid of string
 
 let folder = "tests/mutants"
+let private shellFolder = $"{folder}/net"
 
 // ---- Reading ----
 
@@ -57,15 +73,17 @@ let private edit path (file: string) (old: string list) (fresh: string list) =
 
     { File = file; Old = plain; Start = start; Length = length; New = fresh }
 
-let private read (path: string) =
+let private read isOfShell (path: string) =
     let name = Path.GetFileNameWithoutExtension path
     let lines = File.ReadAllLines path |> List.ofArray
     let body (line: string) = if line.Length > 2 then line.Substring 2 else ""
 
-    let value (key: string) =
+    let values (key: string) =
         lines
-        |> List.tryPick (fun line -> if line.StartsWith $"{key}: " then Some(line.Substring(key.Length + 2)) else None)
-        |> Option.defaultValue ""
+        |> List.choose (fun line -> if line.StartsWith $"{key}: " then Some(line.Substring(key.Length + 2)) else None)
+
+    let tests = values "test"
+    let value key = values key |> List.tryHead |> Option.defaultValue ""
 
     let rec edits lines =
         match lines with
@@ -80,23 +98,25 @@ let private read (path: string) =
     let mutant =
         { Number = name.Substring(0, name.IndexOf '-').TrimStart '0'
           Name = value "name"
-          Killer = value "killer"
+          Killers = if tests.IsEmpty then values "killer" else tests
+          IsForTests = not tests.IsEmpty
           Precedent = value "precedent"
+          Over = value "over"
           Note = value "note"
-          Edits = edits lines }
+          Edits = edits lines
+          IsOfShell = isOfShell }
 
-    if mutant.Name = "" || mutant.Killer = "" || mutant.Precedent = "" || mutant.Edits.IsEmpty then
-        raise (Invalid $"{name}: a mutant has a name, a killer, a precedent and an edit.")
+    if mutant.Name = "" || mutant.Killers.IsEmpty || mutant.Precedent = "" || mutant.Edits.IsEmpty then
+        raise (Invalid $"{name}: a mutant has a name, a killer or a test, a precedent and an edit.")
 
     mutant
 
 /// All mutants of a tree, by number.
 let readAll (root: string) =
     let mutants =
-        Directory.GetFiles(Path.Combine(root, folder), "*-*.txt")
-        |> Array.sortBy Path.GetFileName
-        |> Array.map read
-        |> List.ofArray
+        [ for folder, isOfShell in [ folder, false; shellFolder, true ] do
+              let files = Directory.GetFiles(Path.Combine(root, folder), "*-*.txt")
+              yield! files |> Array.sortBy Path.GetFileName |> Array.map (read isOfShell) ]
 
     for number, same in List.groupBy _.Number mutants do
         if same.Length > 1 then
@@ -107,7 +127,10 @@ let readAll (root: string) =
 /// Those with one of these numbers, or one of these texts in their names; all of them for none.
 let choose (names: string list) (mutants: Mutant list) =
     let isMeant (mutant: Mutant) (name: string) =
-        mutant.Number = name || mutant.Name.Contains(name, StringComparison.OrdinalIgnoreCase)
+        if Char.IsDigit name[0] then
+            mutant.Number = name
+        else
+            mutant.Name.Contains(name, StringComparison.OrdinalIgnoreCase)
 
     for name in names do
         if not (List.exists (fun mutant -> isMeant mutant name) mutants) then
@@ -117,8 +140,8 @@ let choose (names: string list) (mutants: Mutant list) =
 
 // ---- Finding the places ----
 
-/// An edit of the mutant at an index, found in its file.
-type Place = { Index: int; Edit: Edit; From: int; Until: int }
+/// An edit of a mutant, found in its file.
+type Place = { Number: string; Edit: Edit; From: int; Until: int }
 
 let private occurrences (text: string) (part: string) =
     List.unfold
@@ -134,7 +157,7 @@ let locate (root: string) (mutants: Mutant list) =
     let problems = ResizeArray<string>()
     let places = ResizeArray<Place>()
 
-    for index, mutant in List.indexed mutants do
+    for mutant in mutants do
         for edit in mutant.Edits do
             let path = Path.Combine(root, edit.File)
             let text = if File.Exists path then File.ReadAllText path else ""
@@ -142,7 +165,7 @@ let locate (root: string) (mutants: Mutant list) =
             match occurrences text edit.Old with
             | [ at ] ->
                 let from = at + edit.Start
-                places.Add { Index = index; Edit = edit; From = from; Until = from + edit.Length }
+                places.Add { Number = mutant.Number; Edit = edit; From = from; Until = from + edit.Length }
             | found ->
                 problems.Add
                     $"Mutant {mutant.Number} ({mutant.Name}): in {edit.File} this stands {found.Length} times, not once:\n{edit.Old}"
@@ -152,14 +175,18 @@ let locate (root: string) (mutants: Mutant list) =
     for file, places in byFile do
         for before, after in Seq.pairwise places do
             if after.From < before.Until && (after.From, after.Until) <> (before.From, before.Until) then
-                let one, other = mutants[before.Index].Number, mutants[after.Index].Number
-                problems.Add $"Mutants {one} and {other} overlap in {file}:\n{after.Edit.Old}"
+                problems.Add $"Mutants {before.Number} and {after.Number} overlap in {file}:\n{after.Edit.Old}"
 
     byFile, List.ofSeq problems
 
 // ---- Rewriting ----
 
-let private condition index = $"UtpPunch.Protocol.Mutation.isActive {index}"
+// "11a" as a number. It does not depend on what other mutants there are, so that a new one leaves the files of the others alone.
+let private codeOf (number: string) =
+    let digits = number.TrimEnd([| 'a' .. 'z' |])
+    32 * int digits + (if digits = number then 0 else int number[number.Length - 1] - int 'a' + 1)
+
+let private condition (place: Place) = $"UtpPunch.Protocol.Mutation.isActive({codeOf place.Number})"
 
 let private indentOf (line: string) = line.Length - line.TrimStart().Length
 
@@ -171,14 +198,9 @@ let private placedAt column (lines: string list) =
     |> String.concat "\n"
 
 /// `(if active then NEW else OLD)` for all edits of one place. Over several lines everything keeps its shape, further right.
-let private switch (text: string) (places: Place list) =
-    let first = places.Head
-    let old = text.Substring(first.From, first.Until - first.From)
-    let column = first.From - (text.LastIndexOf('\n', max 0 (first.From - 1)) + 1)
-
+let private switchInFSharp column (old: string) (places: Place list) =
     if not (old.Contains '\n') && places |> List.forall (fun place -> place.Edit.New.Length = 1) then
-        let branches =
-            [ for place in places -> $"if {condition place.Index} then ({place.Edit.New.Head.Trim()})" ]
+        let branches = [ for place in places -> $"if {condition place} then ({place.Edit.New.Head.Trim()})" ]
 
         let branches = String.concat " el" branches
         $"({branches} else ({old}))"
@@ -186,12 +208,37 @@ let private switch (text: string) (places: Place list) =
         let indent = String(' ', column + 1)
 
         let branches =
-            [ for place in places ->
-                  $"if {condition place.Index} then\n{placedAt (column + 4) place.Edit.New}\n{indent}" ]
+            [ for place in places -> $"if {condition place} then\n{placedAt (column + 4) place.Edit.New}\n{indent}" ]
 
         let branches = String.concat "el" branches
         let old = old.Replace("\n", "\n    ").Replace("\n    \n", "\n\n")
         $"({branches}else\n{indent}   {old})"
+
+/// `(active ? NEW : OLD)` for an expression, `if (active) { NEW } else { OLD }` for statements.
+let private switchInCSharp (old: string) (places: Place list) =
+    let areStatements = old.EndsWith ';' || old.EndsWith '}'
+
+    let branches =
+        [ for place in places do
+              let fresh = String.concat "\n" place.Edit.New
+
+              if areStatements then
+                  $"if ({condition place}) {{ {fresh} }} else "
+              else
+                  $"{condition place} ? ({fresh}) : " ]
+
+    let branches = String.concat "" branches
+    if areStatements then $"{branches}{{ {old} }}" else $"({branches}({old}))"
+
+let private switch (text: string) (places: Place list) =
+    let first = places.Head
+    let old = text.Substring(first.From, first.Until - first.From)
+
+    if first.Edit.File.EndsWith ".cs" then
+        switchInCSharp old places
+    else
+        let column = first.From - (text.LastIndexOf('\n', max 0 (first.From - 1)) + 1)
+        switchInFSharp column old places
 
 /// A source with a switch at each of its places.
 let rewrite (text: string) (places: Place seq) =
@@ -208,10 +255,8 @@ let rewrite (text: string) (places: Place seq) =
 /// Which mutant a process is: the environment says so, by number.
 let variable = "UTPPUNCH_MUTANT"
 
-/// The file that is compiled first in the rewritten core.
-let switches (mutants: Mutant list) =
-    let numbers = mutants |> List.map (fun it -> $"\"{it.Number}\"") |> String.concat "; "
-
+/// The file that is compiled first in the rewritten core. The rewritten shell asks it as well.
+let switches =
     $"""/// Written by build.fsx. Which mutant this process is.
 module UtpPunch.Protocol.Mutation
 
@@ -219,7 +264,9 @@ let private active =
     match System.Environment.GetEnvironmentVariable "{variable}" with
     | null
     | "" -> -1
-    | number -> System.Array.IndexOf([| {numbers} |], number)
+    | number ->
+        let digits = number.TrimEnd([| 'a' .. 'z' |])
+        32 * int digits + (if digits = number then 0 else int number[number.Length - 1] - int 'a' + 1)
 
-let isActive (index: int) = index = active
+let isActive (code: int) = code = active
 """

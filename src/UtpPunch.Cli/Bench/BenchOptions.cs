@@ -1,10 +1,9 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using System.Globalization;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>The words that say how much is measured, and what.</summary>
+/// <summary>The options that set what is measured and for how long.</summary>
 internal sealed class BenchOptions
 {
     private const double LeastSeconds = 0.02;
@@ -12,7 +11,7 @@ internal sealed class BenchOptions
 
     private readonly Option<int> _rounds = new("--rounds")
     {
-        Description = $"How often each contestant has its turn, {BenchSettings.UsualRounds} by default.",
+        Description = "Number of rounds.",
         HelpName = "N",
         CustomParser = Count,
         DefaultValueFactory = _ => BenchSettings.UsualRounds,
@@ -20,8 +19,8 @@ internal sealed class BenchOptions
 
     private readonly Option<double> _seconds = new("--seconds")
     {
-        Description = $"How long each is measured in its turn, {BenchSettings.UsualSeconds} by default. Whatever is counted otherwise follows from it.",
-        HelpName = "S",
+        Description = "Time of each measurement in a round.",
+        HelpName = "SECONDS",
         CustomParser = SecondsOf,
         DefaultValueFactory = _ => BenchSettings.UsualSeconds,
     };
@@ -34,7 +33,7 @@ internal sealed class BenchOptions
         _all = [.. parts];
         _parts = new Option<string[]>("--part", "-p")
         {
-            Description = $"Only this part, or these when given several times: {string.Join(", ", _all)}.",
+            Description = $"Part to measure, may be repeated: {string.Join(", ", _all)} (default: all).",
             HelpName = "PART",
         };
     }
@@ -52,37 +51,16 @@ internal sealed class BenchOptions
         Time = TimeSpan.FromSeconds(parsed.GetValue(_seconds)),
     };
 
-    /// <summary>The parts that were asked for, here and as arguments; none for the usual ones.</summary>
+    /// <summary>The parts that were chosen, by the option or as arguments; empty means all.</summary>
     public string[] PartsOf(ParseResult parsed, params string[] more)
     {
         string[] parts = [.. parsed.GetValue(_parts) ?? [], .. more];
-        return parts.FirstOrDefault(part => !_all.Contains(part)) is { } stranger
-            ? throw new ToolException(ExitCodes.Usage, $"there is no part '{stranger}': they are {string.Join(", ", _all)}")
+        return parts.FirstOrDefault(part => !_all.Contains(part)) is { } unknown
+            ? throw new ToolException(ExitCodes.Usage, $"'{unknown}' is not a part: {string.Join(", ", _all)}")
             : parts;
     }
 
-    private static int Count(ArgumentResult result)
-    {
-        var word = result.Tokens[0].Value;
-        if (int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count is >= 1 and <= 1000)
-        {
-            return count;
-        }
+    private static int Count(ArgumentResult result) => Parsing.Whole(result, 1, 1000, "a number of rounds");
 
-        result.AddError($"'{word}' is not a number of rounds, from 1 to 1000");
-        return 0;
-    }
-
-    private static double SecondsOf(ArgumentResult result)
-    {
-        var word = result.Tokens[0].Value;
-        if (double.TryParse(word, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var seconds)
-            && seconds is >= LeastSeconds and <= MostSeconds)
-        {
-            return seconds;
-        }
-
-        result.AddError(string.Create(CultureInfo.InvariantCulture, $"'{word}' is not a number of seconds, from {LeastSeconds} to {MostSeconds}"));
-        return 0;
-    }
+    private static double SecondsOf(ArgumentResult result) => Parsing.Decimal(result, LeastSeconds, MostSeconds, "a number of seconds");
 }

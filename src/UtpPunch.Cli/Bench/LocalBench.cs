@@ -8,8 +8,8 @@ internal static class LocalBench
         LocalParts.All.Where(part => parts.Length == 0 || parts.Contains(part.Key)).SelectMany(part => part.Value(settings)),
         isJson);
 
-    /// <summary>Runs the contests and writes how they went to standard output.</summary>
-    public static Task<int> RunAsync(BenchSettings settings, IEnumerable<Contest> contests, bool isJson) => RunAsync(settings, contests, report =>
+    /// <summary>Runs the groups and writes the results to standard output.</summary>
+    public static Task<int> RunAsync(BenchSettings settings, IEnumerable<BenchGroup> groups, bool isJson) => RunAsync(settings, groups, report =>
     {
         if (isJson)
         {
@@ -21,15 +21,15 @@ internal static class LocalBench
         }
     });
 
-    /// <summary>Runs the contests and shows how they went; a failure if one contestant failed.</summary>
-    public static async Task<int> RunAsync(BenchSettings settings, IEnumerable<Contest> contests, Action<BenchReport> show)
+    /// <summary>Runs the groups and shows the results; throws if a run failed.</summary>
+    public static async Task<int> RunAsync(BenchSettings settings, IEnumerable<BenchGroup> groups, Action<BenchReport> show)
     {
         using var interruption = new Interruption();
         try
         {
-            var report = new BenchReport(settings, await Tournament.RunAsync(contests, settings.Rounds, interruption.Finish));
+            var report = new BenchReport(settings, await BenchRunner.RunAsync(groups, settings.Rounds, interruption.Finish));
             show(report);
-            return report.IsWhole ? ExitCodes.Success : throw new ToolException(ExitCodes.Failure, "not every contestant has played to the end");
+            return report.IsWhole ? ExitCodes.Success : throw new ToolException(ExitCodes.Failure, "some runs failed");
         }
         catch (OperationCanceledException) when (interruption.ExitCode is { } code)
         {

@@ -1,8 +1,8 @@
 namespace UtpPunch.Cli;
 
 /// <summary>
-/// `utp cat`: copies standard input into one stream, and the stream to standard output, both at the speed of the slower side. It succeeds
-/// only when both directions have ended in good order and the peer has acknowledged every byte.
+/// `utp cat`: copies standard input to one stream, and the stream to standard output, each at the speed of its slower side. It succeeds
+/// only if both directions ended in order and the peer acknowledged every byte.
 /// </summary>
 internal static class Cat
 {
@@ -11,18 +11,20 @@ internal static class Cat
     public static async Task<int> RunAsync(CatOptions options)
     {
         using var interruption = new Interruption();
-        using var announcement = interruption.Finish.Register(
-            () => ErrorOutput.Write("interrupted; what was read is still sent (interrupt again to stop at once)"));
+        var isOpen = false;
+        using var announcement = interruption.Finish.Register(() => ErrorOutput.Write(
+            Volatile.Read(ref isOpen) ? "interrupted; sending what was read (interrupt again to stop at once)" : "interrupted"));
         try
         {
             await using var node = await BindAsync(options);
             using var stopping = interruption.Stop.Register(node.Dispose);
             var stream = await OpenAsync(node, options, interruption.Finish);
+            Volatile.Write(ref isOpen, true);
             await CopyAsync(stream, interruption);
         }
         catch (Exception) when (interruption.ExitCode is not null)
         {
-            // It has been announced.
+            // The message was written when the signal came.
         }
 
         return interruption.ExitCode ?? ExitCodes.Success;
@@ -60,7 +62,7 @@ internal static class Cat
         var sending = SendAsync(stream, interruption.Finish);
         try
         {
-            // The stream may break off while standard input is waited for, and that wait cannot be cancelled. So what fails first counts.
+            // The stream may fail during a read of standard input, which cannot be cancelled. So the first failure ends the copy.
             await foreach (var part in Task.WhenEach(receiving, sending, stream.Closed).WithCancellation(interruption.Stop))
             {
                 await part;
@@ -68,13 +70,13 @@ internal static class Cat
         }
         catch (UtpException)
         {
-            // What had come before is still written.
+            // What was received before the failure is still written.
             await receiving.WaitAsync(interruption.Stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             throw;
         }
         catch
         {
-            stream.Abort();                                 // the peer must not take this for an end
+            stream.Abort();                                 // the peer must not see a clean end
             throw;
         }
     }
@@ -89,7 +91,7 @@ internal static class Cat
             {
                 await output.WriteAsync(buffer.AsMemory(0, count));
             }
-            catch (IOException error)
+            catch (IOException error) when (!StandardStreams.IsBrokenPipe(error))
             {
                 throw new ToolException(ExitCodes.Failure, $"standard output cannot be written: {error.Message}", error);
             }
@@ -103,13 +105,13 @@ internal static class Cat
         var buffer = new byte[BufferSize];
         while (await ReadAsync(input, buffer, interrupted) is > 0 and var count)
         {
-            await stream.WriteAsync(buffer.AsMemory(0, count));
+            await stream.WriteAsync(buffer.AsMemory(0, count), CancellationToken.None);
         }
 
         stream.CompleteWrites();
     }
 
-    /// <summary>Reads from standard input; an interruption is its end. The read cannot be cancelled, so it is left behind.</summary>
+    /// <summary>Reads from standard input; an interruption ends it. The read itself cannot be cancelled and stays pending.</summary>
     private static async Task<int> ReadAsync(Stream input, Memory<byte> buffer, CancellationToken interrupted)
     {
         try

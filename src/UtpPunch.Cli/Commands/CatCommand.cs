@@ -3,13 +3,13 @@ using System.Net;
 
 namespace UtpPunch.Cli;
 
-/// <summary>What `utp cat` was told.</summary>
+/// <summary>The command line of `utp cat`, parsed.</summary>
 internal sealed record CatOptions
 {
-    /// <value>Where to meet the peer; null to dial it, or to listen.</value>
+    /// <value>The rendezvous and the room; null to dial or to listen.</value>
     public MeetingPlace? Meeting { get; init; }
 
-    /// <value>Whom to dial; null to meet, or to listen.</value>
+    /// <value>The peer to dial; null to listen or to meet at a rendezvous.</value>
     public EndPoint? Peer { get; init; }
 
     public IPEndPoint? Bind { get; init; }
@@ -21,16 +21,16 @@ internal sealed record CatOptions
     public TimeSpan? Timeout { get; init; }
 }
 
-/// <summary>The command line of `utp cat`; what it does stands in <see cref="Cat"/>.</summary>
+/// <summary>The command line of `utp cat`; <see cref="Cat"/> carries it out.</summary>
 internal static class CatCommand
 {
-    private static readonly Argument<string?> Host = PeerOptions.Host("The name or the address of the peer to dial.");
+    private static readonly Argument<string?> Host = PeerOptions.Host("Name or address of the peer to dial; HOST:PORT is accepted too.");
 
     private static readonly Argument<int?> Port = PeerOptions.Port();
 
     private static readonly Option<bool> Listen = new("--listen", "-l")
     {
-        Description = "Wait for one peer to dial, and print the address on standard error.",
+        Description = "Wait for one peer to dial; print the address on standard error.",
     };
 
     private static readonly MeetOptions Meeting = new();
@@ -39,22 +39,21 @@ internal static class CatCommand
 
     private static readonly Option<UtpDialect> Dialect = new("--dialect", "-d")
     {
-        Description = "How the peer speaks: bep29 (the default), as every BitTorrent client does, or utp-punch, as the npm package does.",
+        Description = "Protocol of the peer: bep29 (default), or utp-punch for the npm package.",
         HelpName = "bep29|utp-punch",
         CustomParser = Parsing.Dialect,
     };
 
     private static readonly Option<TimeSpan?> ConnectTimeout = new("--connect-timeout")
     {
-        Description = "How long the peer that is dialled may take to answer, 10 by default; or to come to the room, 60 by default.",
+        Description = "Time for the peer to answer (default 10), or to come to the room (default 60).",
         HelpName = "SECONDS",
         CustomParser = Parsing.Seconds,
     };
 
     private static readonly Option<TimeSpan?> Timeout = new("--timeout")
     {
-        Description = "How long the peer may acknowledge nothing of what it was sent, or keep silent altogether, until it counts as gone."
-            + " 45 for the one and 180 for the other by default. Peers with nothing to say are silent for up to 29 seconds.",
+        Description = "Give up after this long without an acknowledgement (default 45) or without any packet (default 180).",
         HelpName = "SECONDS",
         CustomParser = Parsing.Seconds,
     };
@@ -63,9 +62,7 @@ internal static class CatCommand
     {
         var command = new Command(
             "cat",
-            "Send standard input to a peer, which is dialled, dials, or is met at a rendezvous, and write what the peer sends to standard"
-            + " output. The end of standard input ends one direction;"
-            + " the other one goes on until the peer ends it. So does the first Ctrl-C; the second one ends all.")
+            "Copy standard input to a peer, and what the peer sends to standard output.")
         {
             Host, Port, Listen, Bind, Dialect, ConnectTimeout, Timeout,
         };
@@ -79,22 +76,23 @@ internal static class CatCommand
         var host = parsed.GetValue(Host);
         var port = parsed.GetValue(Port);
         var meets = Meeting.IsIn(parsed);
-        var mistake = (parsed.GetValue(Listen), host, port) switch
+        var peer = host is null ? null : PeerOptions.Peer(host, port);
+        var mistake = (parsed.GetValue(Listen), host, peer) switch
         {
-            (true, _, _) when meets => "--listen waits to be dialled, and --rendezvous meets a peer: it can be one of them",
-            (true, not null, _) => "--listen waits to be dialled, so it takes no HOST (--bind says where to listen)",
-            (true, null, _) when parsed.GetResult(ConnectTimeout) is not null => "--listen dials nobody, so it takes no --connect-timeout",
-            (_, not null, _) when meets => "--rendezvous meets a peer, so it takes no HOST",
-            _ when meets && parsed.GetResult(Dialect) is { Implicit: false } => "peers that meet speak bep29: --rendezvous takes no --dialect",
+            (true, _, _) when meets => "--listen and --rendezvous exclude each other",
+            (true, not null, _) => "--listen takes no HOST (--bind IP:PORT sets the address to listen on)",
+            (true, null, _) when parsed.GetResult(ConnectTimeout) is not null => "--listen takes no --connect-timeout",
+            (_, not null, _) when meets => "--rendezvous takes no HOST",
+            _ when meets && parsed.GetResult(Dialect) is { Implicit: false } => "--rendezvous takes no --dialect: it always uses bep29",
             _ when meets => null,
-            (false, null, _) => "HOST and PORT are missing, or --listen, or --rendezvous and --room",
-            (false, _, null) => "HOST is there, but PORT is missing",
+            (false, null, _) => "HOST and PORT are missing (or --listen, or --rendezvous and --room)",
+            (false, _, null) => $"PORT is missing after '{host}'",
             _ => null,
         };
         return mistake is not null ? throw new ToolException(ExitCodes.Usage, mistake) : new CatOptions
         {
             Meeting = meets ? Meeting.Read(parsed) : null,
-            Peer = host is not null ? Parsing.PeerAt(host, port!.Value) : null,
+            Peer = peer,
             Bind = parsed.GetValue(Bind),
             Dialect = parsed.GetValue(Dialect),
             ConnectTimeout = parsed.GetValue(ConnectTimeout),

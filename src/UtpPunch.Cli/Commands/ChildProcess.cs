@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace UtpPunch.Cli;
 
 /// <summary>
-/// A process that works for us. Its standard output comes here line by line, its standard error goes where ours goes. It is told to end by
-/// the end of its standard input, even if we are killed; and it is killed, by its process id, when this is disposed.
+/// A child process. Its standard output is read line by line; it shares our standard error. It must end when its standard input ends, which
+/// also happens when this process is killed. <see cref="Dispose"/> kills it.
 /// </summary>
 internal class ChildProcess : IDisposable
 {
@@ -20,7 +20,7 @@ internal class ChildProcess : IDisposable
 
     public int Id => _process.Id;
 
-    /// <summary>Writes a line to its standard input. Whether it has ended shows when it is listened to.</summary>
+    /// <summary>Writes a line to its standard input. If it has ended, the next read shows it.</summary>
     public void Say(string line)
     {
         try
@@ -37,7 +37,7 @@ internal class ChildProcess : IDisposable
     public ValueTask<string?> ReadLineAsync(CancellationToken cancellationToken) =>
         _process.StandardOutput.ReadLineAsync(cancellationToken);
 
-    /// <summary>Waits until it has ended by itself.</summary>
+    /// <summary>Waits for its end; the exit code.</summary>
     public async Task<int> ExitAsync(CancellationToken cancellationToken)
     {
         await _process.WaitForExitAsync(cancellationToken);

@@ -5,13 +5,13 @@ using System.Text;
 namespace UtpPunch.Cli;
 
 /// <summary>
-/// `utp demo`: this process is the server of the original's README, a second one is the client. They meet at a rendezvous and punch, as two
-/// machines behind NATs would, though there is nothing to punch through here. After hello and world over that path much data goes to
-/// the server and then as much to the client, with a half-close in between; both compare hashes.
+/// `utp demo`: this process is the server of the README's example, a second one is the client. They meet at a rendezvous and punch, as two
+/// machines behind NATs would. After hello and world, bulk data goes to the server and then to the client, with a half-close in between;
+/// both compare hashes.
 /// </summary>
 internal static class Demo
 {
-    /// <summary>Where the two processes meet.</summary>
+    /// <summary>The room in which the two processes meet.</summary>
     public const string Room = "utp demo";
 
     private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(2);
@@ -67,7 +67,7 @@ internal static class Demo
         static ToolException Missing() => new(ExitCodes.Failure, "the second process ended too early");
     }
 
-    /// <summary>Repeats what the second process tells the user, until it reports or is gone; then nothing is waited for.</summary>
+    /// <summary>Repeats the lines of the second process until it reports its result; if it ends before, everything is cancelled.</summary>
     private static async Task<DemoReport?> FollowAsync(OwnProcess peer, CancellationTokenSource gone)
     {
         while (await peer.ReadLineAsync(gone.Token) is { } line)
@@ -87,11 +87,11 @@ internal static class Demo
     private static async Task<PunchResult> MeetAsync(UtpNode node, IPEndPoint rendezvous, CancellationToken cancellationToken)
     {
         var path = await new RendezvousClient(node, rendezvous).PunchAsync(Room, null, null, cancellationToken);
-        Say($"They met at the rendezvous {rendezvous}, and punched: {path.Explanation}");
+        Say($"Met at the rendezvous {rendezvous} and punched: {path.Explanation}");
         return path.Success ? path : throw new ToolException(ExitCodes.Failure, "the two processes found no path to each other");
     }
 
-    /// <summary>The server of the original's README.</summary>
+    /// <summary>The server of the README's example.</summary>
     private static async Task GreetAsync(UtpNode node, PunchResult path, CancellationToken cancellationToken)
     {
         await using var stream = await node.OpenAsync(path, cancellationToken);
@@ -114,12 +114,12 @@ internal static class Demo
         return await DemoProgress.ShowAsync(titles, async progress =>
         {
             var received = await DemoPayload.ReceiveAsync(stream, mebibytes, progress[0], cancellationToken);
-            var cargo = DemoPayload.Random(mebibytes);
+            var payload = DemoPayload.Random(mebibytes);
             var started = Stopwatch.GetTimestamp();
-            await cargo.SendAsync(stream, progress[1], cancellationToken);
+            await payload.SendAsync(stream, progress[1], cancellationToken);
             stream.CompleteWrites();
             await stream.Closed.WaitAsync(cancellationToken);
-            return new Result(received, cargo, Stopwatch.GetElapsedTime(started), stream.GetStatistics().Retransmissions);
+            return new Result(received, payload, Stopwatch.GetElapsedTime(started), stream.GetStatistics().Retransmissions);
         });
     }
 
@@ -127,14 +127,14 @@ internal static class Demo
     {
         if (here.Received.Sha256 != there.SentSha256 || here.Sent.Sha256 != there.ReceivedSha256)
         {
-            throw new ToolException(ExitCodes.Failure, "the bytes that arrived are not those that were sent: the SHA-256 hashes differ");
+            throw new ToolException(ExitCodes.Failure, "the bytes received differ from the bytes sent (SHA-256)");
         }
 
         Say($"""
 
             {mebibytes} MiB went to the server at {Speed(mebibytes, here.Received.Time)}, SHA-256 {there.SentSha256},
             and {mebibytes} MiB to the client at {Speed(mebibytes, here.SendingTime)}, SHA-256 {here.Sent.Sha256}.
-            All of it arrived as it was sent. Packets sent again: {there.Retransmissions} there and {here.Retransmissions} back.
+            Hashes are equal. Retransmitted packets: {there.Retransmissions} to the server, {here.Retransmissions} to the client.
             """);
     }
 

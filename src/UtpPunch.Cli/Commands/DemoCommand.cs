@@ -2,14 +2,14 @@ using System.CommandLine;
 
 namespace UtpPunch.Cli;
 
-/// <summary>The command line of `utp demo`, and the hidden one with which it starts its second process.</summary>
+/// <summary>The command line of `utp demo`, and the hidden one of its second process.</summary>
 internal static class DemoCommand
 {
     private const string PeerName = "demo-peer";
 
     private static readonly Option<int> Size = new("--size")
     {
-        Description = "How much goes each way, in mebibytes.",
+        Description = "Data in each direction, in MiB.",
         HelpName = "MIB",
         CustomParser = Parsing.Mebibytes,
         DefaultValueFactory = _ => 64,
@@ -19,13 +19,12 @@ internal static class DemoCommand
 
     public static Command Create()
     {
-        const string Description = "Let two processes on this machine meet, punch, and talk: hello and world first, and then a lot of data each way.";
-        var command = new Command("demo", Description) { Size };
+        var command = new Command("demo", "Run two processes on this machine that meet, punch and transfer data both ways.") { Size };
         command.SetAction(parsed => Demo.RunAsync(parsed.GetValue(Size)));
         return command;
     }
 
-    /// <summary>The other process of the demo: the client, which ends with its standard input.</summary>
+    /// <summary>The second process of the demo, the client. It ends when its standard input does.</summary>
     public static Command CreatePeer()
     {
         var command = new Command(PeerName, "The second process of `utp demo`.") { Port, Size };
@@ -34,6 +33,6 @@ internal static class DemoCommand
         return command;
     }
 
-    /// <summary>The words that start the other process; the port is that of the rendezvous.</summary>
+    /// <summary>The arguments of the second process; the port is that of the rendezvous.</summary>
     public static string[] PeerArguments(int port, int mebibytes) => [PeerName, $"{port}", "--size", $"{mebibytes}"];
 }

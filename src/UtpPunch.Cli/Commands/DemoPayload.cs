@@ -4,8 +4,8 @@ using System.Security.Cryptography;
 namespace UtpPunch.Cli;
 
 /// <summary>
-/// The bytes that go one way in the demo. They are made before the clock starts and hashed when it has stopped, so that it measures the
-/// way and nothing else.
+/// The bytes that go one way in the demo. They are generated before the clock starts and hashed after it has stopped, so that only the
+/// transfer is timed.
 /// </summary>
 internal sealed class DemoPayload
 {
@@ -42,7 +42,7 @@ internal sealed class DemoPayload
     /// <summary>Reads to the end.</summary>
     public static async Task<DemoPayload> ReceiveAsync(Stream stream, int mebibytes, Action<double> progress, CancellationToken cancellationToken)
     {
-        var bytes = new byte[(mebibytes * Mebibyte) + 1];           // the last one is not expected, and would be noticed
+        var bytes = new byte[(mebibytes * Mebibyte) + 1];           // one more than expected, to notice a surplus
         var received = await stream.ReadAsync(bytes, cancellationToken);
         var started = Stopwatch.GetTimestamp();
         for (var count = received; count > 0; received += count)

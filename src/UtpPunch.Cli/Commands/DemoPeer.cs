@@ -1,11 +1,12 @@
+using System.Globalization;
 using System.Net;
 using System.Text;
 
 namespace UtpPunch.Cli;
 
 /// <summary>
-/// The second process of the demo, the client. What it has to tell the first one are lines on standard output: those that begin with
-/// <see cref="Report"/> are a result, the others are for the user.
+/// The second process of the demo, the client. Of its lines on standard output, those that begin with <see cref="Report"/> are the result
+/// for the first process; the others are for the user.
 /// </summary>
 internal static class DemoPeer
 {
@@ -24,16 +25,16 @@ internal static class DemoPeer
 
         await GreetAsync(node, path);
         await using var stream = await node.ConnectAsync(path.RemoteEndPoint!);
-        var cargo = DemoPayload.Random(mebibytes);
-        await cargo.SendAsync(stream, _ => { }, CancellationToken.None);
+        var payload = DemoPayload.Random(mebibytes);
+        await payload.SendAsync(stream, _ => { }, CancellationToken.None);
         stream.CompleteWrites();
         var received = await DemoPayload.ReceiveAsync(stream, mebibytes, _ => { }, CancellationToken.None);
         await stream.Closed;
-        Console.WriteLine(Report + new DemoReport(cargo.Sha256, received.Sha256, stream.GetStatistics().Retransmissions));
+        Console.WriteLine(Report + new DemoReport(payload.Sha256, received.Sha256, stream.GetStatistics().Retransmissions));
         return ExitCodes.Success;
     }
 
-    /// <summary>The client of the original's README.</summary>
+    /// <summary>The client of the README's example.</summary>
     private static async Task GreetAsync(UtpNode node, PunchResult path)
     {
         await using var stream = await node.OpenAsync(path);
@@ -48,7 +49,7 @@ internal static class DemoPeer
         Console.WriteLine("client: socket disconnected");
     }
 
-    // When the first process is gone, however it went, nobody needs this one.
+    // Standard input ends with the first process, even if it is killed.
     private static void EndWithInput()
     {
         new Thread(Wait) { IsBackground = true }.Start();
@@ -64,7 +65,7 @@ internal static class DemoPeer
     }
 }
 
-/// <summary>What the second process says at its end.</summary>
+/// <summary>The result that the second process reports.</summary>
 internal sealed record DemoReport(string SentSha256, string ReceivedSha256, long Retransmissions)
 {
     public override string ToString() => $"{SentSha256} {ReceivedSha256} {Retransmissions}";
@@ -72,6 +73,6 @@ internal sealed record DemoReport(string SentSha256, string ReceivedSha256, long
     public static DemoReport Parse(string line)
     {
         var words = line.Split(' ');
-        return new DemoReport(words[0], words[1], long.Parse(words[2]));
+        return new DemoReport(words[0], words[1], long.Parse(words[2], CultureInfo.InvariantCulture));
     }
 }

@@ -3,8 +3,8 @@ using Spectre.Console;
 namespace UtpPunch.Cli;
 
 /// <summary>
-/// Shows on standard error how far the demo is: bars on a terminal (in colours, unless NO_COLOR is set), lines with every quarter
-/// elsewhere.
+/// Shows the progress of the demo on standard error: bars on a terminal (in colours, unless NO_COLOR is set), otherwise a line for each
+/// quarter.
 /// </summary>
 internal static class DemoProgress
 {

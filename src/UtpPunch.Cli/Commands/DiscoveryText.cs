@@ -2,66 +2,61 @@ using System.Globalization;
 
 namespace UtpPunch.Cli;
 
-/// <summary>Says in words what STUN servers have seen, and what that means for punching.</summary>
+/// <summary>Describes in four lines what STUN servers report, in the terms of RFC 4787, and what it means for hole punching.</summary>
 internal static class DiscoveryText
 {
-    /// <summary>Four lines: the address, what it depends on, who gets in, what follows.</summary>
+    /// <summary>The mapped address, the mapping, the filtering, and what follows.</summary>
     public static string Explain(NatDiscovery seen)
     {
-        var trip = seen.RoundTrip is { } time ? string.Create(CultureInfo.InvariantCulture, $", {time.TotalMilliseconds:F1} ms away") : "";
+        var trip = seen.RoundTrip is { } time ? string.Create(CultureInfo.InvariantCulture, $", round trip {time.TotalMilliseconds:F1} ms") : "";
         return $"""
-            Seen as {seen.MappedEndPoint} by {seen.Server}{trip}.
-            {Mapping(seen)}
-            {Filtering(seen)}
-            {Meaning(seen)}
+            Mapped address: {seen.MappedEndPoint} (seen by {seen.Server}{trip}).
+            Mapping: {Mapping(seen)}
+            Filtering: {Filtering(seen)}
+            Hole punching: {Meaning(seen)}
             """;
     }
 
-    /// <summary>
-    /// What to expect of a punch. Which pairs of NATs find to each other is measured (docs/natlab.md); here one of the two is known.
-    /// </summary>
+    /// <summary>What to expect of a punch. docs/natlab.md has the pairs of NATs that connect; here one of the two is known.</summary>
     public static string Meaning(NatDiscovery seen) => (KeepsItsPort(seen.Mapping), seen.Filtering) switch
     {
         (true, NatBehavior.EndpointIndependent) =>
-            "For punching: the best there is. Every peer gets through, and whoever is told the address can dial it while it is in use.",
+            "the best case; every peer gets through, and a peer that knows the address can dial it while the mapping lasts.",
         (true, NatBehavior.AddressDependent) =>
-            "For punching: as good as it gets behind a filter. Every peer gets through when both sides punch.",
+            "very good; every peer gets through when both sides punch.",
         (true, NatBehavior.AddressAndPortDependent) =>
-            "For punching: good. Only peers whose NATs take unforeseeable ports, and filter as strictly, need --birthday.",
+            "good; only peers with address-dependent mapping and address- and port-dependent filtering need --birthday.",
         (true, _) =>
-            "For punching: good. At worst, peers whose NATs take unforeseeable ports need --birthday.",
+            "good; at worst, peers with address-dependent mapping need --birthday.",
         (false, NatBehavior.EndpointIndependent) =>
-            "For punching: good. Peers cannot be told the right port in advance, but theirs is found, and what they send comes in.",
+            "good; the port cannot be predicted, but this side learns the peer's port, and the filter admits every source.",
         (false, _) when seen.Mapping != NatBehavior.Unknown =>
-            "For punching: hard. Peers cannot be told the right port in advance. It works with who lets in any port of this address, and,"
-            + " when this NAT counts its ports up, with most others; else with --birthday, unless their NATs do the same.",
-        _ => "For punching: too little is known. A second server, or one with two addresses, tells more.",
+            "hard, since the port cannot be predicted; it works with peers whose filter admits any port of this address and, if this NAT"
+            + " allocates ports in sequence, with most others; else --birthday may help, unless the peer's NAT does the same.",
+        _ => "unknown; a second server, or one with two addresses, tells more.",
     };
 
     private static bool KeepsItsPort(NatBehavior mapping) => mapping is NatBehavior.NoNat or NatBehavior.EndpointIndependent;
 
     private static string Mapping(NatDiscovery seen) => seen.Mapping switch
     {
-        NatBehavior.NoNat => "There is no NAT on the way there: this is the machine's own address.",
-        NatBehavior.EndpointIndependent => "A NAT keeps this port for everybody (endpoint-independent mapping).",
-        NatBehavior.AddressDependent => "A NAT takes another port for each address that is written to (address-dependent mapping).",
-        // Two servers of one address each have been compared then.
+        NatBehavior.NoNat => "no NAT; the mapped address is the machine's own.",
+        NatBehavior.EndpointIndependent => "endpoint-independent; all peers see the same port.",
+        NatBehavior.AddressDependent => "address-dependent; each remote address sees another port.",
+        // Here two servers with one address each were compared.
         NatBehavior.AddressAndPortDependent when seen.Filtering == NatBehavior.Unknown =>
-            "A NAT takes another port for each server (address-dependent mapping, or address- and port-dependent).",
-        NatBehavior.AddressAndPortDependent =>
-            "A NAT takes another port for each port of each address that is written to (address- and port-dependent mapping).",
-        NatBehavior.Unknown =>
-            "Whether others see the same port is not known: nobody could compare.",
-        _ => throw new InvalidOperationException($"Unknown dependence {seen.Mapping}."),
+            "address-dependent, or address- and port-dependent; the two servers see different ports.",
+        NatBehavior.AddressAndPortDependent => "address- and port-dependent; each remote address and port sees another port.",
+        NatBehavior.Unknown => "unknown; there was nothing to compare with.",
+        _ => throw new InvalidOperationException($"Unknown mapping {seen.Mapping}."),
     };
 
     private static string Filtering(NatDiscovery seen) => seen.Filtering switch
     {
-        NatBehavior.EndpointIndependent => "Anybody can send to it (endpoint-independent filtering).",
-        NatBehavior.AddressDependent => "Only addresses that were written to get in, from any of their ports (address-dependent filtering).",
-        NatBehavior.AddressAndPortDependent =>
-            "Only those get in who were written to, at that very port (address- and port-dependent filtering).",
-        NatBehavior.Unknown => "Who gets in is not known: that takes a server with two addresses.",
-        _ => throw new InvalidOperationException($"Filters depend on nothing such as {seen.Filtering}."),
+        NatBehavior.EndpointIndependent => "endpoint-independent; every source is admitted.",
+        NatBehavior.AddressDependent => "address-dependent; only addresses that were sent to are admitted, from any port.",
+        NatBehavior.AddressAndPortDependent => "address- and port-dependent; only addresses and ports that were sent to are admitted.",
+        NatBehavior.Unknown => "unknown; to test it takes a server with two addresses.",
+        _ => throw new InvalidOperationException($"Unknown filtering {seen.Filtering}."),
     };
 }

@@ -1,22 +1,28 @@
 namespace UtpPunch.Cli;
 
-/// <summary>What the tool tells scripts.</summary>
+/// <summary>The exit codes of the tool.</summary>
 internal static class ExitCodes
 {
     public const int Success = 0;
     public const int Failure = 1;
+
+    /// <summary>The command line is invalid.</summary>
     public const int Usage = 2;
 
-    /// <summary>There was no meeting: nobody else came to the room, or the rendezvous is silent or full.</summary>
-    public const int NoMeeting = 3;
+    /// <summary>No other peer came to the room, or the rendezvous is full or does not answer.</summary>
+    public const int NoPeer = 3;
 
-    /// <summary>The peer was met, and no way to it was found.</summary>
+    /// <summary>The peer was found, but no connection could be made.</summary>
     public const int PunchFailed = 4;
 
+    /// <summary>The peer does not answer, or stopped answering.</summary>
     public const int TimedOut = 5;
 
-    /// <summary>Ended by Ctrl-C: 128 and the number of the signal, as shells have it.</summary>
+    /// <summary>Ended by Ctrl-C: 128 and the number of the signal, as shells report it.</summary>
     public const int Interrupted = 130;
+
+    /// <summary>The reader of standard output has gone: what a shell reports of a tool that SIGPIPE ended.</summary>
+    public const int BrokenPipe = 141;
 
     /// <summary>Ended by SIGTERM.</summary>
     public const int Terminated = 143;
@@ -26,17 +32,17 @@ internal static class ExitCodes
     {
         ToolException failure => failure.ExitCode,
         UtpException { Error: UtpError.ConnectTimeout or UtpError.ConnectionTimedOut or UtpError.IdleTimeout } => TimedOut,
-        UtpException { Error: UtpError.RendezvousUnreachable or UtpError.RendezvousFull or UtpError.PeerNotFound } => NoMeeting,
+        UtpException { Error: UtpError.RendezvousUnreachable or UtpError.RendezvousFull or UtpError.PeerNotFound } => NoPeer,
         UtpException { Error: UtpError.PunchFailed } => PunchFailed,
         _ => Failure,
     };
 
     /// <summary>The code of a punch that failed.</summary>
     public static int Of(PunchStage stage) =>
-        stage is PunchStage.ServerSilent or PunchStage.ServerFull or PunchStage.NoPeer ? NoMeeting : PunchFailed;
+        stage is PunchStage.ServerSilent or PunchStage.ServerFull or PunchStage.NoPeer ? NoPeer : PunchFailed;
 }
 
-/// <summary>The tool cannot go on. The message is for its user: one line.</summary>
+/// <summary>Ends the tool with a message for its user: one line.</summary>
 internal sealed class ToolException(int exitCode, string message, Exception? cause = null) : Exception(message, cause)
 {
     public int ExitCode { get; } = exitCode;

@@ -1,6 +1,6 @@
 namespace UtpPunch.Cli;
 
-/// <summary>A few bytes each way, after which both sides know that streams work over a path.</summary>
+/// <summary>Exchanges a few bytes, after which both sides know that streams work over a path.</summary>
 internal static class Greeting
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(15);
@@ -8,9 +8,9 @@ internal static class Greeting
 
     private static ReadOnlySpan<byte> Words => "utp punch: hello\n"u8;
 
-    /// <summary>Opens the stream, and closes it. Its use is proved when our greeting is acknowledged and the peer's has come.</summary>
-    /// <exception cref="UtpException">There was no stream, or it broke off.</exception>
-    /// <exception cref="InvalidDataException">Something else than a greeting came.</exception>
+    /// <summary>Opens and closes a stream. <paramref name="proved"/> is called when our greeting is acknowledged and the peer's has arrived.</summary>
+    /// <exception cref="UtpException">The stream could not be opened, or it failed.</exception>
+    /// <exception cref="InvalidDataException">The peer sent something else than a greeting, or nothing in time.</exception>
     public static async Task ExchangeAsync(UtpNode node, PunchResult path, Action proved, CancellationToken interrupted)
     {
         await using var stream = await node.OpenAsync(path, interrupted);
@@ -24,7 +24,7 @@ internal static class Greeting
             await stream.DrainAsync(timeout.Token);
             if (!Words.SequenceEqual(heard))
             {
-                throw new InvalidDataException("The peer says something else than a greeting.");
+                throw new InvalidDataException("The peer sent something else than a greeting.");
             }
         }
         catch (EndOfStreamException error)
@@ -33,13 +33,13 @@ internal static class Greeting
         }
         catch (OperationCanceledException error) when (!interrupted.IsCancellationRequested)
         {
-            throw new InvalidDataException($"No greeting went both ways within {Timeout.TotalSeconds} seconds.", error);
+            throw new InvalidDataException($"The greeting took longer than {Timeout.TotalSeconds} seconds.", error);
         }
 
         proved();
         stream.CompleteWrites();
 
-        // The peer may still miss our acknowledgement. When it is gone already, nothing is lost.
+        // The peer may still wait for our last acknowledgement. If it has gone already, nothing is lost.
         await stream.Closed.WaitAsync(Farewell, interrupted).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 }

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace UtpPunch.Cli;
 
 /// <summary>
-/// Ctrl-C and SIGTERM. The first one asks to finish: nothing more is read, what there is arrives. The second one asks to stop at once.
+/// Ctrl-C and SIGTERM. The first signal asks to finish: nothing more is read, and what was read is sent. The second one asks to stop at once.
 /// </summary>
 internal sealed class Interruption : IDisposable
 {
@@ -24,10 +24,10 @@ internal sealed class Interruption : IDisposable
     /// <summary>Cancelled by the second.</summary>
     public CancellationToken Stop => _stop.Token;
 
-    /// <summary>The code of the signal that came first; null when none has come.</summary>
+    /// <summary>The exit code of the first signal; null if none has come.</summary>
     public int? ExitCode => Volatile.Read(ref _exitCode) is var code and not 0 ? code : null;
 
-    // The sources stay: a signal may be on its way to them, and they hold nothing.
+    // The token sources are not disposed: a signal handler may still be running, and they hold no resources.
     public void Dispose()
     {
         foreach (var registration in _registrations)

@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace UtpPunch.Cli;
 
-/// <summary>Binds a node where the user wants it, or says why not.</summary>
+/// <summary>Binds a node to the address that the user gave; a failure names it.</summary>
 internal static class Nodes
 {
     public static async Task<UtpNode> BindAsync(UtpNodeOptions settings, IPEndPoint? where)
@@ -15,7 +15,7 @@ internal static class Nodes
         }
         catch (SocketException error)
         {
-            var reason = error.SocketErrorCode == SocketError.AddressAlreadyInUse ? "the port is taken" : error.Message;
+            var reason = error.SocketErrorCode == SocketError.AddressAlreadyInUse ? "the port is in use" : error.Message;
             throw new ToolException(ExitCodes.Failure, $"{settings.LocalEndPoint} cannot be bound: {reason}", error);
         }
     }

@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace UtpPunch.Cli;
 
 /// <summary>
-/// `utp punch`: meets, punches, and proves the path with a greeting each way over a stream. What is seen goes to standard output; a failure
-/// is a line on standard error as well.
+/// `utp punch`: meets a peer, punches, and tests the path with a greeting each way over a stream. Progress and result go to standard output;
+/// a failure is also a line on standard error.
 /// </summary>
 internal static class Punch
 {
@@ -59,14 +59,14 @@ internal static class Punch
         catch (Exception error) when (error is UtpException or InvalidDataException)
         {
             report.Failed(path, "Stream", error.Message);
-            throw new ToolException(ExitCodes.PunchFailed, $"the path is open, but no stream came of it: {error.Message}", error);
+            throw new ToolException(ExitCodes.PunchFailed, $"a path was found, but no stream could be opened over it: {error.Message}", error);
         }
     }
 
-    /// <summary>In the npm package's way. Who dials is not agreed then, so nobody does.</summary>
+    /// <summary>Punches as the npm package does. It does not define which side dials, so no stream is opened.</summary>
     private static async Task PunchAsync(UtpNode node, PunchOptions options, PunchReport report, CancellationToken interrupted)
     {
-        // The peer may need our answers for longer than we need its.
+        // The peer may need answers after this side has succeeded.
         var linger = TimeSpan.FromSeconds(10);
         var path = await node.PunchAsync(options.Peer!, options.Attempts, interrupted);
         if (!path.Success)

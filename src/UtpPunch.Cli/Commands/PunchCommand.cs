@@ -3,7 +3,7 @@ using System.Net;
 
 namespace UtpPunch.Cli;
 
-/// <summary>What `utp punch` was told: a room to meet in, or a peer to punch in the npm package's way.</summary>
+/// <summary>The command line of `utp punch`, parsed: a room to meet in, or a peer to punch as the npm package does.</summary>
 internal sealed record PunchOptions
 {
     public MeetingPlace? Meeting { get; init; }
@@ -19,47 +19,45 @@ internal sealed record PunchOptions
     public bool IsJson { get; init; }
 }
 
-/// <summary>The command line of `utp punch`; what it does stands in <see cref="Punch"/>.</summary>
+/// <summary>The command line of `utp punch`; <see cref="Punch"/> carries it out.</summary>
 internal static class PunchCommand
 {
     private const int DefaultAttempts = 10;
 
-    private static readonly Argument<string?> Host = PeerOptions.Host("With --legacy: the name or the address of the peer.");
+    private static readonly Argument<string?> Host = PeerOptions.Host("With --legacy: name or address of the peer; HOST:PORT is accepted too.");
 
     private static readonly Argument<int?> Port = PeerOptions.Port();
 
     private static readonly MeetOptions Meeting = new();
 
-    private static readonly Option<TimeSpan?> Timeout = new("--timeout")
+    private static readonly Option<TimeSpan?> Timeout = new("--connect-timeout")
     {
-        Description = "How long to wait until a peer comes. 60 by default.",
+        Description = "Time for a peer to come to the room (default 60).",
         HelpName = "SECONDS",
         CustomParser = Parsing.Seconds,
     };
 
     private static readonly Option<bool> Legacy = new("--legacy")
     {
-        Description = "Punch as the npm package utp-punch does: no rendezvous, no secret; the peer does the same at the same time.",
+        Description = "Punch as the npm package utp-punch does, without a rendezvous.",
     };
 
     private static readonly Option<int?> Attempts = new("--attempts")
     {
-        Description = $"With --legacy: how often to try, half a second each. {DefaultAttempts} by default.",
+        Description = $"With --legacy: number of attempts, 0.5 s each (default {DefaultAttempts}).",
         HelpName = "N",
         CustomParser = Parsing.Attempts,
     };
 
     private static readonly Option<IPEndPoint?> Bind = PeerOptions.Bind();
 
-    private static readonly Option<bool> Json = new("--json") { Description = "Say it in lines of JSON." };
+    private static readonly Option<bool> Json = new("--json") { Description = "Print one JSON object a line." };
 
     public static Command Create()
     {
         var command = new Command(
             "punch",
-            "Meet a peer at a rendezvous, punch through the NATs between, and exchange a greeting over a stream; say in words what is seen."
-            + " Code 0 says on both sides that streams work, 3 that there was no meeting (nobody else came to the room, or the rendezvous is"
-            + " silent or full), 4 that the peer was there, and no path or no stream came of it.")
+            "Meet a peer at a rendezvous, punch through the NATs, and test the path with a stream.")
         {
             Host, Port, Timeout, Legacy, Attempts, Bind, Json,
         };
@@ -72,21 +70,21 @@ internal static class PunchCommand
     {
         var legacy = parsed.GetValue(Legacy);
         var host = parsed.GetValue(Host);
-        var port = parsed.GetValue(Port);
-        var mistake = (legacy, host, port) switch
+        var peer = host is null ? null : PeerOptions.Peer(host, parsed.GetValue(Port));
+        var mistake = (legacy, host, peer) switch
         {
             (true, null, _) => "HOST and PORT are missing",
-            (true, _, null) => "HOST is there, but PORT is missing",
-            (true, _, _) when Meeting.IsIn(parsed) => "--legacy meets nobody, so it takes no --rendezvous, and no room",
-            (true, _, _) when parsed.GetResult(Timeout) is not null => "--legacy waits for nobody, so it takes no --timeout",
-            (false, not null, _) => "a peer is met in a room; HOST and PORT are for --legacy",
+            (true, _, null) => $"PORT is missing after '{host}'",
+            (true, _, _) when Meeting.IsIn(parsed) => "--legacy takes no --rendezvous and no options of a room",
+            (true, _, _) when parsed.GetResult(Timeout) is not null => "--legacy takes no --connect-timeout (--attempts sets how long it tries)",
+            (false, not null, _) => "HOST and PORT are for --legacy (--rendezvous HOST:PORT and --room NAME set where to meet)",
             (false, _, _) when parsed.GetResult(Attempts) is not null => "--attempts is for --legacy",
             _ => null,
         };
         return mistake is not null ? throw new ToolException(ExitCodes.Usage, mistake) : new PunchOptions
         {
             Meeting = legacy ? null : Meeting.Read(parsed),
-            Peer = legacy ? Parsing.PeerAt(host!, port!.Value) : null,
+            Peer = legacy ? peer : null,
             Attempts = parsed.GetValue(Attempts) ?? DefaultAttempts,
             Timeout = parsed.GetValue(Timeout),
             Bind = parsed.GetValue(Bind),

@@ -4,7 +4,7 @@ using System.Text.Json;
 
 namespace UtpPunch.Cli;
 
-/// <summary>Says what happens on the way to a path: in words, or in lines of JSON of which the last is the result.</summary>
+/// <summary>Writes the progress of a punch and its result, as text or as lines of JSON of which the last is the result.</summary>
 internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
 {
     private bool _isRegistered;
@@ -24,7 +24,7 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
         }
     }
 
-    /// <summary>There is a path, and nothing has gone over it.</summary>
+    /// <summary>A path was found; no stream has been opened over it yet.</summary>
     public void Opened(PunchResult path)
     {
         if (!isJson)
@@ -33,7 +33,7 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
         }
     }
 
-    /// <summary>All went well; the greeting, if there was one, took so long.</summary>
+    /// <summary>The punch succeeded. <paramref name="greeting"/> is how long the greeting took; null without one.</summary>
     public void Succeeded(PunchResult path, TimeSpan? greeting)
     {
         _isOver = true;
@@ -49,11 +49,11 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
         else if (greeting is { } time)
         {
             var took = time.TotalMilliseconds.ToString("F0", CultureInfo.InvariantCulture);
-            Console.WriteLine($"A greeting went each way over a stream, in {took} ms.");
+            Console.WriteLine($"A stream works: greetings went both ways in {took} ms.");
         }
     }
 
-    /// <summary>Nothing came of it; what was seen by then is null when it broke off.</summary>
+    /// <summary>The punch failed. <paramref name="path"/> is null if it ended before a result.</summary>
     public void Failed(PunchResult? path, string stage, string explanation)
     {
         if (isJson && !_isOver)
@@ -120,7 +120,7 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
         json.WriteNumber("probesHeard", path.ProbesHeard);
     }
 
-    /// <summary>What is not known is left out.</summary>
+    /// <summary>An unknown value is left out.</summary>
     private static void Write(Utf8JsonWriter json, string name, IPEndPoint? endPoint)
     {
         if (endPoint is not null)

@@ -2,7 +2,7 @@ using System.Net.Sockets;
 
 namespace UtpPunch.Cli;
 
-/// <summary>`utp rendezvous`: a server, from the first word on standard output to the signal that ends it.</summary>
+/// <summary>`utp rendezvous`: runs a server until a signal ends it.</summary>
 internal static class Rendezvous
 {
     public static async Task<int> RunAsync(RendezvousServerOptions options, bool isJson)
@@ -30,7 +30,7 @@ internal static class Rendezvous
         }
         catch (SocketException error)
         {
-            var reason = error.SocketErrorCode == SocketError.AddressAlreadyInUse ? "a port is taken" : error.Message;
+            var reason = error.SocketErrorCode == SocketError.AddressAlreadyInUse ? "a port is in use" : error.Message;
             throw new ToolException(ExitCodes.Failure, $"{string.Join(", ", options.LocalEndPoints)} cannot be bound: {reason}", error);
         }
     }
@@ -55,11 +55,13 @@ internal static class Rendezvous
         });
     }
 
+    private static string Count(long number, string thing) => $"{number} {thing}{(number == 1 ? "" : "s")}";
+
     private static void Conclude(RendezvousServerStatistics end, bool isJson)
     {
         if (!isJson)
         {
-            Console.WriteLine($"introduced {end.Introduced} pairs; {end.Waiting} peers were waiting; {end.Dropped} datagrams were dropped");
+            Console.WriteLine($"introduced {Count(end.Introduced, "pair")}; {Count(end.Waiting, "peer")} waiting; {Count(end.Dropped, "datagram")} dropped");
             return;
         }
 

@@ -3,16 +3,15 @@ using System.Net;
 
 namespace UtpPunch.Cli;
 
-/// <summary>The command line of `utp rendezvous`; what it does stands in <see cref="Rendezvous"/>.</summary>
+/// <summary>The command line of `utp rendezvous`; <see cref="Rendezvous"/> carries it out.</summary>
 internal static class RendezvousCommand
 {
-    /// <summary>Where clients look for a server: the port of the npm package's example tracker. The second socket has the next one.</summary>
+    /// <summary>The port of the npm package's example tracker. The second socket has the next one.</summary>
     public const int DefaultPort = 42000;
 
     private static readonly Option<IPEndPoint[]> Bind = new("--bind", "-b")
     {
-        Description = "Where to listen, once to four times. Clients are told the first; from how the others see them they learn what their NATs"
-            + " do, so two ports are better than one, and a second address better still. [::]:42000 and [::]:42001 by default.",
+        Description = "Address and port to listen on, one to four times; clients use the first.",
         HelpName = "IP:PORT",
         CustomParser = Parsing.EndPoints,
         Arity = ArgumentArity.OneOrMore,
@@ -22,23 +21,21 @@ internal static class RendezvousCommand
 
     private static readonly Option<bool> Legacy = new("--legacy")
     {
-        Description = "Introduce the example clients of the npm package utp-punch as well. Their protocol proves no address.",
+        Description = "Serve clients of the npm package's example tracker too.",
     };
 
     private static readonly Option<bool> Stun = new("--stun")
     {
-        Description = "Answer STUN on the same sockets as well. With four of them, two ports of one address and then the same two of another,"
-            + " clients learn all about their NATs. Off by default, since its answers are a little larger than its questions.",
+        Description = "Answer STUN on the same sockets.",
     };
 
-    private static readonly Option<bool> Json = new("--json") { Description = "Say it in lines of JSON." };
+    private static readonly Option<bool> Json = new("--json") { Description = "Print one JSON object a line." };
 
     public static Command Create()
     {
         var command = new Command(
             "rendezvous",
-            "Introduce peers who ask for the same room, so that they can punch through their NATs. Nothing is relayed, and the rooms' secrets"
-            + " never come here. Runs until Ctrl-C or SIGTERM, and says then how much there was to do.")
+            "Run a rendezvous server, which introduces peers that ask for the same room.")
         {
             Bind, Legacy, Stun, Json,
         };

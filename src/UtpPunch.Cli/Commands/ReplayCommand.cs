@@ -1,5 +1,6 @@
 using System.CommandLine;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli;
 

@@ -3,22 +3,43 @@ using Microsoft.Win32.SafeHandles;
 
 namespace UtpPunch.Cli;
 
-/// <summary>Standard input and output as bytes.</summary>
+/// <summary>
+/// Standard input and output as bytes. A process may be started with one of them closed (`utp cat … &lt;&amp;-`). The first file that the
+/// runtime opens then gets the free number, and must be neither read nor written.
+/// </summary>
 internal static class StandardStreams
 {
-    /// <summary>
-    /// Standard input; an empty one when the process was started without (`utp cat … &lt;&amp;-`). The first file that the runtime opens
-    /// gets the number of a missing one, and to read from a file of the runtime could take for ever, and what is not ours.
-    /// </summary>
-    public static Stream OpenInput() => IsOurOwn(0) ? Stream.Null : Console.OpenStandardInput();
+    private const string OutputIsClosed = "standard output is closed";
+
+    /// <summary>Makes text output safe when a descriptor is missing: to standard output it fails, to standard error it is discarded.</summary>
+    public static void ReplaceMissing()
+    {
+        if (IsMissing(1))
+        {
+            Console.SetOut(new StreamWriter(new ClosedStream()) { AutoFlush = true });
+        }
+
+        if (IsMissing(2))
+        {
+            Console.SetError(TextWriter.Null);
+        }
+    }
+
+    /// <summary>Standard input; an empty stream when it is missing.</summary>
+    public static Stream OpenInput() => IsMissing(0) ? Stream.Null : Console.OpenStandardInput();
 
     /// <summary>
-    /// Standard output. A console stream takes a pipe that nobody reads any more for success (`utp cat … | head`), and data would be lost
-    /// without a word. So a pipe is opened as a file, which fails. A real file is not, for it would not move the offset that it shares
-    /// with the processes that come after. Its end is that of the process: the runtime holds duplicates of the descriptor.
+    /// Standard output. A console stream reports success for a pipe without a reader (`utp cat … | head`), so data would be lost silently.
+    /// A pipe is therefore opened as a file, whose writes fail. A regular file is not, since that would not move the offset that it shares
+    /// with processes that come later. Its end is that of the process: the runtime holds duplicates of the descriptor.
     /// </summary>
     public static Stream OpenOutput()
     {
+        if (IsMissing(1))
+        {
+            return new ClosedStream();
+        }
+
         if (!OperatingSystem.IsWindows() && Console.IsOutputRedirected)
         {
             var file = new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
@@ -31,8 +52,15 @@ internal static class StandardStreams
         return Console.OpenStandardOutput();
     }
 
-    // A descriptor that a program does not inherit is closed when it starts: one that says so of itself was opened since.
-    private static bool IsOurOwn(int descriptor)
+    /// <summary>Whether a write failed because the reader of a pipe has gone. Unix tools end without a message then.</summary>
+    public static bool IsBrokenPipe(Exception error)
+    {
+        const int BrokenPipe = 32;                              // EPIPE of Linux and macOS
+        return !OperatingSystem.IsWindows() && error is IOException { HResult: BrokenPipe };
+    }
+
+    // Descriptors that are not inherited by a child are closed when it starts. So one with this flag was opened since, by the runtime.
+    private static bool IsMissing(int descriptor)
     {
         const int GetFlags = 1;
         const int CloseOnExec = 1;
@@ -41,4 +69,34 @@ internal static class StandardStreams
 
     [DllImport("libc", EntryPoint = "fcntl")]
     private static extern int FileControl(int descriptor, int command);
+
+    /// <summary>A stream on which every write fails.</summary>
+    private sealed class ClosedStream : Stream
+    {
+        public override bool CanRead => false;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => true;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position
+        {
+            get => throw new NotSupportedException();
+            set => throw new NotSupportedException();
+        }
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new IOException(OutputIsClosed);
+
+        public override void Flush()
+        {
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+    }
 }

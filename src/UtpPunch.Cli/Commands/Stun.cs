@@ -1,8 +1,8 @@
 namespace UtpPunch.Cli;
 
 /// <summary>
-/// `utp stun`: a node asks servers how they see its port, and what its NAT does. What is seen goes to standard output; a failure is a line
-/// on standard error as well.
+/// `utp stun`: asks STUN servers for the mapped address of a port and for the behaviour of the NAT. The result goes to standard output; a
+/// failure is also a line on standard error.
 /// </summary>
 internal static class Stun
 {

@@ -3,10 +3,10 @@ using System.Net;
 
 namespace UtpPunch.Cli;
 
-/// <summary>What `utp stun` was told.</summary>
+/// <summary>The command line of `utp stun`, parsed.</summary>
 internal sealed record StunRequest(EndPoint[] Servers, IPEndPoint? Bind, bool IsJson);
 
-/// <summary>The command line of `utp stun`; what it does stands in <see cref="Stun"/>.</summary>
+/// <summary>The command line of `utp stun`; <see cref="Stun"/> carries it out.</summary>
 internal static class StunCommand
 {
     /// <summary>RFC 8489, section 8.1.</summary>
@@ -14,28 +14,27 @@ internal static class StunCommand
 
     private static readonly Argument<EndPoint?> First = new("HOST[:PORT]")
     {
-        Description = $"The STUN server to ask, such as `utp rendezvous --stun`. Its port is {DefaultPort} by default.",
+        Description = $"STUN server (default port {DefaultPort}).",
         Arity = ArgumentArity.ZeroOrOne,
         CustomParser = result => Parsing.Server(result, DefaultPort),
     };
 
     private static readonly Argument<EndPoint?> Second = new("SECOND[:PORT]")
     {
-        Description = "Another one, to compare with when the first has one address only, and to ask when the first is silent.",
+        Description = "Second server: asked if the first does not answer, and to compare mappings if the first has one address.",
         Arity = ArgumentArity.ZeroOrOne,
         CustomParser = result => Parsing.Server(result, DefaultPort),
     };
 
     private static readonly Option<IPEndPoint?> Bind = PeerOptions.Bind();
 
-    private static readonly Option<bool> Json = new("--json") { Description = "Say it in a line of JSON." };
+    private static readonly Option<bool> Json = new("--json") { Description = "Print the result as one JSON object." };
 
     public static Command Create()
     {
         var command = new Command(
             "stun",
-            "Ask a STUN server how it sees a port of this machine, and say in words what the NAT does and what that means for punching."
-            + " Who gets in can be told only by a server with two addresses. Code 0 says one answered, 1 that none did in five seconds.")
+            "Ask a STUN server for this machine's public address and for the behaviour of its NAT.")
         {
             First, Second, Bind, Json,
         };

@@ -3,7 +3,7 @@ using System.Net;
 
 namespace UtpPunch.Cli;
 
-/// <summary>Where two peers meet, and what they have to know for it.</summary>
+/// <summary>Where two peers meet, and the secret that they share.</summary>
 internal sealed record MeetingPlace(EndPoint Server, string Room, string? Secret, bool Birthday)
 {
     public UtpMeetOptions ToOptions(TimeSpan? timeout)
@@ -14,42 +14,40 @@ internal sealed record MeetingPlace(EndPoint Server, string Room, string? Secret
     }
 }
 
-/// <summary>The options of a command whose two sides meet at a rendezvous.</summary>
+/// <summary>The options of a command whose peers meet at a rendezvous.</summary>
 internal sealed class MeetOptions
 {
-    /// <summary>Where the secret may stand, too: what stands on a command line can be read by everyone on the machine.</summary>
+    /// <summary>The environment variable of the secret: a command line can be read by every user of the machine.</summary>
     private const string Variable = "UTP_SECRET";
 
     private readonly Option<EndPoint?> _server = new("--rendezvous")
     {
-        Description = $"The server of `utp rendezvous` at which both sides meet. Its port is {RendezvousCommand.DefaultPort} by default.",
+        Description = $"Rendezvous server (default port {RendezvousCommand.DefaultPort}).",
         HelpName = "HOST:PORT",
         CustomParser = result => Parsing.Server(result, RendezvousCommand.DefaultPort),
     };
 
     private readonly Option<string?> _room = new("--room")
     {
-        Description = "The name of the room, the same on both sides. Without a secret, whoever knows it can come.",
+        Description = "Name of the room, the same on both sides.",
         HelpName = "NAME",
     };
 
     private readonly Option<string?> _secret = new("--secret")
     {
-        Description = "What only the two sides know. The server never sees it; others on this machine can see it here, so better take"
-            + $" --secret-file, or the environment variable {Variable}.",
+        Description = $"Secret of the peers: authenticates them, does not encrypt. Other users can see it here: prefer {Variable}.",
         HelpName = "TEXT",
     };
 
     private readonly Option<FileInfo?> _secretFile = new("--secret-file")
     {
-        Description = "A file whose first line is the secret.",
+        Description = "File whose first line is the secret.",
         HelpName = "FILE",
     };
 
     private readonly Option<bool> _birthday = new("--birthday")
     {
-        Description = "Allow, on both sides, to open 256 sockets when one NAT takes unforeseeable ports and nothing else can work. Some routers"
-            + " have little room for it.",
+        Description = "Open 256 sockets if nothing else gets through one unpredictable NAT. Both sides must allow it.",
     };
 
     public void AddTo(Command command)
@@ -61,7 +59,7 @@ internal sealed class MeetOptions
         command.Options.Add(_birthday);
     }
 
-    /// <summary>Whether any of them is there.</summary>
+    /// <summary>Whether any of them was given.</summary>
     public bool IsIn(ParseResult parsed) =>
         new Option[] { _server, _room, _secret, _secretFile, _birthday }.Any(option => parsed.GetResult(option) is { Implicit: false });
 
@@ -73,8 +71,8 @@ internal sealed class MeetOptions
         {
             (null, _, _, _) => "--rendezvous HOST:PORT is missing",
             (_, null or "", _, _) => "--room NAME is missing",
-            (_, _, "", _) => "--secret is empty: leave it out, and whoever knows the room can come",
-            (_, _, not null, not null) => "--secret and --secret-file are two secrets, and there can be one",
+            (_, _, "", _) => "--secret is empty (leave it out to meet without a secret)",
+            (_, _, not null, not null) => "--secret and --secret-file exclude each other",
             _ => null,
         };
         return mistake is not null
@@ -89,18 +87,9 @@ internal sealed class MeetOptions
         return string.IsNullOrEmpty(secret) ? null : secret;
     }
 
-    private static string FirstLineOf(FileInfo file)
-    {
-        try
-        {
-            // No secret instead of an empty one, and nobody would notice.
-            return File.ReadLines(file.FullName).FirstOrDefault() is { Length: > 0 } line
-                ? line
-                : throw new ToolException(ExitCodes.Failure, $"{file.FullName} has no secret in its first line");
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new ToolException(ExitCodes.Failure, $"{file.FullName} cannot be read: {error.Message}", error);
-        }
-    }
+    // An empty line is refused: it would silently mean no secret.
+    private static string FirstLineOf(FileInfo file) =>
+        UserFile.Read(file.ToString(), path => File.ReadLines(path).FirstOrDefault()) is { Length: > 0 } line
+            ? line
+            : throw new ToolException(ExitCodes.Failure, $"{file} has no secret in its first line");
 }

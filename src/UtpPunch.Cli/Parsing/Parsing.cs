@@ -3,10 +3,11 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli;
 
-/// <summary>What the words of a command line mean. Each says in one line why a word makes no sense.</summary>
+/// <summary>Parsers of arguments and options. An error is one line: the value, and what is allowed.</summary>
 internal static class Parsing
 {
     public static int? Port(ArgumentResult result)
@@ -17,28 +18,39 @@ internal static class Parsing
             return port;
         }
 
-        result.AddError($"'{word}' is not a port: that is a number from 1 to 65535");
+        result.AddError($"'{word}' is not a port: a number from 1 to 65535");
         return null;
     }
 
+    /// <summary>HOST, or HOST:PORT.</summary>
     public static string? Host(ArgumentResult result)
     {
         var word = result.Tokens[0].Value;
+        var (name, _) = SplitHost(word);
         if (word.StartsWith('-'))
         {
-            result.AddError($"there is no option '{word}'");
+            result.AddError(CommandLine.NoSuchOption(word, result));
         }
-        else if (IPAddress.TryParse(word, out var address)
-            ? address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any)
-            : Uri.CheckHostName(word) == UriHostNameType.Unknown)
+        else if (IPAddress.TryParse(name, out var address) ? IsAny(address) : Uri.CheckHostName(name) == UriHostNameType.Unknown)
         {
-            result.AddError($"'{word}' is neither a name nor an address of a machine");
+            result.AddError($"'{word}' is neither the name nor the address of a machine");
         }
 
         return word;
     }
 
-    /// <summary>An address and a port, both of them spelled out.</summary>
+    /// <summary>A host and its port, if the word has one.</summary>
+    public static (string Host, int? Port) SplitHost(string word)
+    {
+        if (IPEndPoint.TryParse(word, out var one) && IsSpelledOut(word, one) && one.Port > 0)
+        {
+            return ($"{one.Address}", one.Port);
+        }
+
+        return word.Split(':') is [var host, var number] && PortOf(number) is { } port ? (host, port) : (word, null);
+    }
+
+    /// <summary>An address and a port.</summary>
     public static IPEndPoint? EndPoint(ArgumentResult result) => EndPointOf(result.Tokens[0].Value, result);
 
     private static IPEndPoint? EndPointOf(string word, ArgumentResult result)
@@ -52,12 +64,12 @@ internal static class Parsing
         return null;
     }
 
-    /// <summary>Several of them.</summary>
+    /// <summary>One to four addresses and ports.</summary>
     public static IPEndPoint[]? EndPoints(ArgumentResult result)
     {
         if (result.Tokens.Count > 4)
         {
-            result.AddError("a rendezvous has four sockets at most");
+            result.AddError("a rendezvous listens on four sockets at most");
             return null;
         }
 
@@ -65,45 +77,48 @@ internal static class Parsing
         return found.Contains(null) ? null : [.. found.OfType<IPEndPoint>()];
     }
 
-    /// <summary>A name or an address, and a port, which may be left out.</summary>
+    /// <summary>A name or an address, and an optional port.</summary>
     public static EndPoint? Server(ArgumentResult result, int defaultPort)
     {
         var word = result.Tokens[0].Value;
-        if (IPEndPoint.TryParse(word, out var one) && (IsSpelledOut(word, one) || word == $"{one.Address}" || word == $"[{one.Address}]"))
+        if (word.StartsWith('-'))
         {
-            var port = IsSpelledOut(word, one) ? one.Port : defaultPort;
-            if (port > 0 && !one.Address.Equals(IPAddress.Any) && !one.Address.Equals(IPAddress.IPv6Any))
-            {
-                return new IPEndPoint(one.Address, port);
-            }
-        }
-        else if (word.Split(':') is [var host, .. { Length: <= 1 } rest]
-            && Uri.CheckHostName(host) == UriHostNameType.Dns
-            && PortOf(rest is [var number] ? number : $"{defaultPort}") is { } port)
-        {
-            return new DnsEndPoint(host, port);
+            // An unknown option is taken for an argument.
+            result.AddError(CommandLine.NoSuchOption(word, result));
+            return null;
         }
 
-        // Where words are arguments, an option that does not exist is taken for one.
-        result.AddError(word.StartsWith('-')
-            ? $"there is no option '{word}'"
-            : $"'{word}' is not HOST:PORT, such as server.example:{defaultPort}, 192.0.2.1:{defaultPort} or [2001:db8::1]:{defaultPort}");
+        if (PortOf(word) is not null)
+        {
+            result.AddError($"'{word}' is only a port: write HOST:{word}");
+            return null;
+        }
+
+        if (ServerOf(word, defaultPort) is { } server)
+        {
+            return server;
+        }
+
+        result.AddError($"'{word}' is not HOST:PORT, such as server.example:{defaultPort}, 192.0.2.1:{defaultPort} or [2001:db8::1]:{defaultPort}");
         return null;
     }
 
-    public static EndPoint PeerAt(string host, int port) =>
-        IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port);
+    public static int? Attempts(ArgumentResult result) =>
+        Whole(result, 1, 10_000, "a number of attempts") is var count and > 0 ? count : null;
 
-    public static int? Attempts(ArgumentResult result)
+    public static int Mebibytes(ArgumentResult result) => Whole(result, 1, 1024, "a number of MiB");
+
+    /// <summary>A whole number within limits; 0 after an error.</summary>
+    public static int Whole(ArgumentResult result, int least, int most, string what)
     {
         var word = result.Tokens[0].Value;
-        if (int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count is >= 1 and <= 10000)
+        if (int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count >= least && count <= most)
         {
             return count;
         }
 
-        result.AddError($"'{word}' is not a number of attempts, from 1 to 10000");
-        return null;
+        result.AddError($"'{word}' is not {what}: a whole number from {least} to {most}");
+        return 0;
     }
 
     public static UtpDialect Dialect(ArgumentResult result)
@@ -116,7 +131,7 @@ internal static class Parsing
             case "utp-punch":
                 return UtpDialect.UtpPunch;
             default:
-                result.AddError($"there is no dialect '{word}': it is bep29 or utp-punch");
+                result.AddError($"'{word}' is not a dialect: bep29 or utp-punch");
                 return default;
         }
     }
@@ -127,46 +142,55 @@ internal static class Parsing
         switch (word)
         {
             case "strict":
-                return Protocol.ReplayMode.Strict;
+                return Tracing.ReplayMode.Strict;
             case "semantic":
-                return Protocol.ReplayMode.Semantic;
+                return Tracing.ReplayMode.Semantic;
             case "inputs-only":
-                return Protocol.ReplayMode.InputsOnly;
+                return Tracing.ReplayMode.InputsOnly;
             default:
-                result.AddError($"there is no mode '{word}': it is strict, semantic or inputs-only");
+                result.AddError($"'{word}' is not a mode: strict, semantic or inputs-only");
                 return default;
         }
     }
 
-    public static TimeSpan? Seconds(ArgumentResult result)
+    public static TimeSpan? Seconds(ArgumentResult result) => Decimal(result, 0.001, 86400, "a number of seconds") is var seconds and > 0
+        ? TimeSpan.FromSeconds(seconds)
+        : null;
+
+    /// <summary>A decimal number within limits; 0 after an error.</summary>
+    public static double Decimal(ArgumentResult result, double least, double most, string what)
     {
         var word = result.Tokens[0].Value;
-        if (double.TryParse(word, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var seconds)
-            && seconds is >= 0.001 and <= 86400)
+        if (double.TryParse(word, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most)
         {
-            return TimeSpan.FromSeconds(seconds);
+            return value;
         }
 
-        result.AddError($"'{word}' is not a number of seconds, from 0.001 to 86400");
-        return null;
-    }
-
-    public static int Mebibytes(ArgumentResult result)
-    {
-        var word = result.Tokens[0].Value;
-        if (int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count is >= 1 and <= 1024)
-        {
-            return count;
-        }
-
-        result.AddError($"'{word}' is not a number of mebibytes, from 1 to 1024");
+        result.AddError(string.Create(CultureInfo.InvariantCulture, $"'{word}' is not {what}: a number from {least} to {most}"));
         return 0;
     }
+
+    private static EndPoint? ServerOf(string word, int defaultPort)
+    {
+        if (IPEndPoint.TryParse(word, out var one) && (IsSpelledOut(word, one) || word == $"{one.Address}" || word == $"[{one.Address}]"))
+        {
+            var port = IsSpelledOut(word, one) ? one.Port : defaultPort;
+            return port > 0 && !IsAny(one.Address) ? new IPEndPoint(one.Address, port) : null;
+        }
+
+        return word.Split(':') is [var host, .. { Length: <= 1 } rest]
+            && Uri.CheckHostName(host) == UriHostNameType.Dns
+            && PortOf(rest is [var number] ? number : $"{defaultPort}") is { } found
+            ? new DnsEndPoint(host, found)
+            : null;
+    }
+
+    private static bool IsAny(IPAddress address) => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any);
 
     private static int? PortOf(string word) =>
         ushort.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port > 0 ? port : null;
 
-    // The parser of .NET also takes "1" for 0.0.0.1, and an address without a port.
+    // .NET's own parser also accepts "1" for 0.0.0.1, and an address without a port.
     private static bool IsSpelledOut(string word, IPEndPoint endPoint) =>
         endPoint.AddressFamily == AddressFamily.InterNetworkV6
             ? word.StartsWith('[') && !word.EndsWith(']')

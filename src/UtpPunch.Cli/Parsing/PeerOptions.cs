@@ -3,7 +3,7 @@ using System.Net;
 
 namespace UtpPunch.Cli;
 
-/// <summary>The words that say which machine, which port and from where, as every command has them.</summary>
+/// <summary>The arguments that name a peer, and the option `--bind`, as all commands have them.</summary>
 internal static class PeerOptions
 {
     public static Argument<string?> Host(string description) => new("HOST")
@@ -15,15 +15,29 @@ internal static class PeerOptions
 
     public static Argument<int?> Port() => new("PORT")
     {
-        Description = "Its UDP port.",
+        Description = "UDP port of the peer.",
         Arity = ArgumentArity.ZeroOrOne,
         CustomParser = Parsing.Port,
     };
 
     public static Option<IPEndPoint?> Bind() => new("--bind", "-b")
     {
-        Description = "The address and the port of this side. By default all addresses, and a port that the system chooses.",
+        Description = "Local address and port (default: all addresses, a free port).",
         HelpName = "IP:PORT",
         CustomParser = Parsing.EndPoint,
     };
+
+    /// <summary>The peer that HOST and PORT, or HOST:PORT, name; null without a port.</summary>
+    public static EndPoint? Peer(string host, int? port)
+    {
+        var (name, ownPort) = Parsing.SplitHost(host);
+        if (ownPort is not null && port is not null)
+        {
+            throw new ToolException(ExitCodes.Usage, $"'{host}' has a port already: PORT {port} is not needed");
+        }
+
+        return (ownPort ?? port) is not { } number ? null
+            : IPAddress.TryParse(name, out var address) ? new IPEndPoint(address, number)
+            : new DnsEndPoint(name, number);
+    }
 }

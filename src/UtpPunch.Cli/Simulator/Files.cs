@@ -6,23 +6,18 @@ namespace UtpPunch.Cli.Simulator;
 /// <summary>The files of `utp sim`.</summary>
 internal static class Files
 {
-    /// <summary>Reads a scenario, less the remarks.</summary>
+    /// <summary>Reads a scenario. Lines that begin with # are comments.</summary>
     public static Scenario Read(string file)
     {
+        var lines = UserFile.Read(file, File.ReadAllLines).Where(line => line is not ['#', ..]);
         try
         {
-            var lines = File.ReadLines(file).Where(line => line is not ['#', ..]);
             var scenario = ScenarioText.parse(string.Join('\n', lines));
             return ScenarioModule.mistake(scenario) is { } mistake ? throw new FormatException(mistake) : scenario;
         }
         catch (FormatException error)
         {
-            throw new ToolException(ExitCodes.Usage, $"{file} is no scenario: {error.Message}", error);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            var reason = error is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : error.Message;
-            throw new ToolException(ExitCodes.Usage, $"{file} cannot be read: {reason}", error);
+            throw new ToolException(ExitCodes.Failure, $"{file} is not a scenario: {error.Message}", error);
         }
     }
 
@@ -34,23 +29,16 @@ internal static class Files
         }
     });
 
-    /// <summary>Runs a scenario and writes its trace, which ends with what is wrong with it.</summary>
+    /// <summary>Runs a scenario and writes its trace, whose end names the property that it violates.</summary>
     public static void WriteTrace(string file, Scenario scenario, string? property, string? why) => Save(file, writer =>
     {
         var finding = property is null ? FSharpValueOption<(string, string)>.ValueNone : FSharpValueOption<(string, string)>.NewValueSome((property, why!));
         Recording.writeWith(finding, scenario, line => writer.Write($"{line}\n"));
     });
 
-    private static void Save(string file, Action<StreamWriter> write)
+    private static void Save(string file, Action<StreamWriter> write) => UserFile.Write(file, target =>
     {
-        try
-        {
-            using var writer = new StreamWriter(file);
-            write(writer);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new ToolException(ExitCodes.Failure, $"{file} cannot be written: {error.Message}", error);
-        }
-    }
+        using var writer = new StreamWriter(target);
+        write(writer);
+    });
 }

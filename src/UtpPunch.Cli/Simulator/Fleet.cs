@@ -3,17 +3,17 @@ using UtpPunch.Sim;
 
 namespace UtpPunch.Cli.Simulator;
 
-/// <summary>A run that did not keep a property.</summary>
+/// <summary>A run that violated a property.</summary>
 internal sealed record FailedRun(int Run, string Property, string Why, Scenario Scenario);
 
-/// <summary>What many runs came to.</summary>
+/// <summary>Totals over many runs.</summary>
 internal sealed class Tally
 {
     public long Runs { get; private set; }
 
     public long Events { get; private set; }
 
-    /// <summary>Microseconds in the worlds.</summary>
+    /// <summary>Simulated time in microseconds.</summary>
     public long Simulated { get; private set; }
 
     public Marks Marks { get; } = new();
@@ -36,8 +36,8 @@ internal sealed class Tally
 }
 
 /// <summary>
-/// Worlds side by side, one for each core. Runs are handed out in turn and each depends on its number alone, so it does not matter how
-/// many cores there are: the failure that counts is that of the least number.
+/// Runs worlds in parallel, one on each core. Runs are numbered and each depends on its number alone, so the number of cores does not
+/// matter: the failure that is reported is the one with the least number.
 /// </summary>
 internal sealed class Fleet(SimOptions options, CancellationToken cancellationToken)
 {
@@ -61,7 +61,7 @@ internal sealed class Fleet(SimOptions options, CancellationToken cancellationTo
     /// <summary>From 0 to 1.</summary>
     public double Part => Math.Min(1, options.Time is { } time ? Elapsed / time : (double)Done / Math.Max(1, RunsOf(options)));
 
-    /// <summary>How many runs of all are this shard's.</summary>
+    /// <summary>The number of runs of this shard.</summary>
     private static int RunsOf(SimOptions options) => (options.Runs!.Value - options.Shard.Index + options.Shard.Count - 1) / options.Shard.Count;
 
     public Task RunAsync()

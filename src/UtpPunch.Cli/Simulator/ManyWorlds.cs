@@ -8,7 +8,7 @@ internal static class ManyWorlds
     public static int Run(SimOptions options)
     {
         using var interruption = new Interruption();
-        using var impatience = interruption.Stop.Register(() => Environment.Exit(interruption.ExitCode ?? ExitCodes.Failure));
+        using var stopping = interruption.Stop.Register(() => Environment.Exit(interruption.ExitCode ?? ExitCodes.Failure));
         var fleet = new Fleet(options, interruption.Finish);
         SimProgress.Show(fleet, options);
         var found = fleet.Failure is { } failure ? Finding.Of(failure, interruption.Finish) : null;
@@ -18,7 +18,7 @@ internal static class ManyWorlds
         Console.Out.Flush();
         if (found is not null)
         {
-            throw new ToolException(ExitCodes.Failure, $"run {found.Failure.Run} of seed {options.Seed} does not keep {found.Failure.Property}");
+            throw new ToolException(ExitCodes.Failure, $"run {found.Failure.Run} of seed {options.Seed} violates the property {found.Failure.Property}");
         }
 
         if (interruption.ExitCode is { } code)
@@ -31,13 +31,13 @@ internal static class ManyWorlds
     }
 }
 
-/// <summary>A failure, the smallest scenario that was found to fail as well, and why that does.</summary>
+/// <summary>A failure, the smallest scenario found that violates the same property, and how it does.</summary>
 internal sealed record Finding(FailedRun Failure, Scenario Scenario, string Why)
 {
     private const int Budget = 2_000;
     private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(1);
 
-    /// <summary>Makes it smaller, as long as the same property fails.</summary>
+    /// <summary>Shrinks the scenario as long as it violates the same property.</summary>
     public static Finding Of(FailedRun failure, CancellationToken cancellationToken)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);

@@ -20,6 +20,6 @@ internal static class OneWorld
 
         Console.Out.Write(json ? SimReport.JsonOf(outcome, elapsed, property, why) : SimReport.TextOf(outcome, elapsed, property, why));
         Console.Out.Flush();
-        return property is null ? ExitCodes.Success : throw new ToolException(ExitCodes.Failure, $"{file} does not keep {property}");
+        return property is null ? ExitCodes.Success : throw new ToolException(ExitCodes.Failure, $"{file} violates the property {property}");
     }
 }

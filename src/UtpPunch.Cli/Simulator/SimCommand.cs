@@ -2,12 +2,12 @@ using System.CommandLine;
 
 namespace UtpPunch.Cli.Simulator;
 
-/// <summary>What `utp sim` was told.</summary>
+/// <summary>The command line of `utp sim`, parsed.</summary>
 internal sealed record SimOptions
 {
     public ulong Seed { get; init; }
 
-    /// <value>How many runs all shards make together; null to go by the time.</value>
+    /// <value>The runs of all shards together; null if <see cref="Time"/> limits them.</value>
     public int? Runs { get; init; }
 
     public TimeSpan? Time { get; init; }
@@ -27,46 +27,46 @@ internal static class SimCommand
 
     private static readonly Option<ulong?> Seed = new("--seed")
     {
-        Description = "Where the worlds come from: the same seed gives the same ones. By default another one each time, which is printed.",
+        Description = "Seed of the worlds; the same seed gives the same worlds (default: random, printed).",
         HelpName = "N",
         CustomParser = SimParsing.Seed,
     };
 
     private static readonly Option<int?> Runs = new("--runs")
     {
-        Description = $"How many worlds. {UsualRuns} by default.",
+        Description = $"Number of worlds (default {UsualRuns}).",
         HelpName = "N",
         CustomParser = SimParsing.Runs,
     };
 
     private static readonly Option<TimeSpan?> Minutes = new("--minutes")
     {
-        Description = "Go on for that long instead.",
+        Description = "Run for this many minutes instead of a number of worlds.",
         HelpName = "M",
         CustomParser = SimParsing.Minutes,
     };
 
     private static readonly Option<Shard?> Shard = new("--shard")
     {
-        Description = "Only every N-th run, from the I-th on: 0/2 and 1/2 on two machines make the runs that one makes without.",
+        Description = "Do part I (from 0) of N of the runs, to split them over N machines.",
         HelpName = "I/N",
         CustomParser = SimParsing.Shard,
     };
 
     private static readonly Option<bool> Json = new("--json")
     {
-        Description = "Write the result as one JSON object.",
+        Description = "Print the result as one JSON object.",
     };
 
     private static readonly Option<string?> Scenario = new("--scenario")
     {
-        Description = "Run the one world that this file describes. Lines that begin with # are remarks.",
+        Description = "Run the one world that this file describes.",
         HelpName = "FILE",
     };
 
     private static readonly Option<string?> Trace = new("--trace")
     {
-        Description = "With --scenario: write the trace of the run, for utp trace and utp replay.",
+        Description = "With --scenario: write a trace of the run to this file.",
         HelpName = "OUT",
     };
 
@@ -74,9 +74,7 @@ internal static class SimCommand
     {
         var command = new Command(
             "sim",
-            "Let the protocol run in imagined worlds whose networks lose, repeat, delay, shuffle and spoil datagrams, whose clocks jump and"
-            + " whose applications stall, with every property checked after every event. The first failure is made as small as it gets,"
-            + " written to files here, and ends it with code 1.")
+            "Run the protocol in simulated worlds with faults, and check its properties after every event.")
         {
             Seed, Runs, Minutes, Shard, Json, Scenario, Trace,
         };
@@ -90,9 +88,9 @@ internal static class SimCommand
         var isMany = new Option[] { Seed, Runs, Minutes, Shard }.Any(option => parsed.GetResult(option) is not null);
         var mistake = (file, parsed.GetValue(Trace)) switch
         {
-            (not null, _) when isMany => "--scenario is one world, so it takes no --seed, --runs, --minutes or --shard",
-            (null, not null) => "--trace needs the world that --scenario describes",
-            (null, null) when parsed.GetResult(Runs) is not null && parsed.GetResult(Minutes) is not null => "--runs and --minutes are two ways to say when to end: give one",
+            (not null, _) when isMany => "--scenario takes no --seed, --runs, --minutes or --shard",
+            (null, not null) => "--trace needs --scenario",
+            (null, null) when parsed.GetResult(Runs) is not null && parsed.GetResult(Minutes) is not null => "--runs and --minutes exclude each other",
             _ => null,
         };
         if (mistake is not null)

@@ -3,7 +3,7 @@ using System.Globalization;
 
 namespace UtpPunch.Cli.Simulator;
 
-/// <summary>What the words behind `utp sim` mean.</summary>
+/// <summary>Parsers of the options of `utp sim`.</summary>
 internal static class SimParsing
 {
     public static ulong? Seed(ArgumentResult result)
@@ -14,33 +14,15 @@ internal static class SimParsing
             return seed;
         }
 
-        result.AddError($"'{word}' is not a seed: that is a whole number from 0 to {ulong.MaxValue}");
+        result.AddError($"'{word}' is not a seed: a whole number from 0 to {ulong.MaxValue}");
         return null;
     }
 
-    public static int? Runs(ArgumentResult result)
-    {
-        var word = result.Tokens[0].Value;
-        if (int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var runs) && runs is >= 1 and <= 1_000_000_000)
-        {
-            return runs;
-        }
+    public static int? Runs(ArgumentResult result) =>
+        Parsing.Whole(result, 1, 1_000_000_000, "a number of runs") is var runs and > 0 ? runs : null;
 
-        result.AddError($"'{word}' is not a number of runs, from 1 to 1000000000");
-        return null;
-    }
-
-    public static TimeSpan? Minutes(ArgumentResult result)
-    {
-        var word = result.Tokens[0].Value;
-        if (double.TryParse(word, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var minutes) && minutes is >= 0.001 and <= 100_000)
-        {
-            return TimeSpan.FromMinutes(minutes);
-        }
-
-        result.AddError($"'{word}' is not a number of minutes, from 0.001 to 100000");
-        return null;
-    }
+    public static TimeSpan? Minutes(ArgumentResult result) =>
+        Parsing.Decimal(result, 0.001, 100_000, "a number of minutes") is var minutes and > 0 ? TimeSpan.FromMinutes(minutes) : null;
 
     public static Shard? Shard(ArgumentResult result)
     {
@@ -53,7 +35,7 @@ internal static class SimParsing
             return new Shard(index, count);
         }
 
-        result.AddError($"'{word}' is not a shard: I/N, such as 0/2 and 1/2");
+        result.AddError($"'{word}' is not a shard: I/N with I from 0 to N-1, such as 0/2");
         return null;
     }
 }

@@ -3,13 +3,13 @@ using Spectre.Console;
 
 namespace UtpPunch.Cli.Simulator;
 
-/// <summary>Shows on standard error how far the worlds are: a bar on a terminal, a line a minute elsewhere.</summary>
+/// <summary>Shows progress on standard error: a bar on a terminal, otherwise a line every minute.</summary>
 internal static class SimProgress
 {
     private static readonly TimeSpan Often = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan Seldom = TimeSpan.FromMinutes(1);
 
-    /// <summary>Lets the fleet run to its end.</summary>
+    /// <summary>Runs the fleet to its end.</summary>
     public static void Show(Fleet fleet, SimOptions options)
     {
         if (options.Json || Console.IsErrorRedirected)

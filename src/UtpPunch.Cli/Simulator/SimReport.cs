@@ -6,7 +6,7 @@ using UtpPunch.Sim;
 
 namespace UtpPunch.Cli.Simulator;
 
-/// <summary>What `utp sim` says in the end.</summary>
+/// <summary>The result of `utp sim`, as text or JSON.</summary>
 internal sealed class SimReport(SimOptions options, Fleet fleet, Finding? found, (string Scenario, string Trace)? files, bool isInterrupted)
 {
     private static readonly JsonWriterOptions s_json = new() { Indented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -22,11 +22,11 @@ internal sealed class SimReport(SimOptions options, Fleet fleet, Finding? found,
         if (found is not null && files is { } written)
         {
             Line(text, $"");
-            Line(text, $"Run {found.Failure.Run} does not keep {found.Failure.Property}: {found.Failure.Why}");
-            Line(text, $"The smallest scenario that was found to fail as well: {found.Why}");
+            Line(text, $"Run {found.Failure.Run} violates {found.Failure.Property}: {found.Failure.Why}");
+            Line(text, $"The smallest scenario found that violates it too: {found.Why}");
             Line(text, $"{ScenarioText.print(found.Scenario)}");
-            Line(text, $"Once more:  utp sim --scenario {written.Scenario}");
-            Line(text, $"Its trace:  utp replay {written.Trace}");
+            Line(text, $"Run it:     utp sim --scenario {written.Scenario}");
+            Line(text, $"Replay it:  utp replay {written.Trace}");
         }
 
         return text.ToString();
@@ -53,7 +53,7 @@ internal sealed class SimReport(SimOptions options, Fleet fleet, Finding? found,
         }
     });
 
-    /// <summary>The same of a single run.</summary>
+    /// <summary>The result of a single run.</summary>
     public static string TextOf(Outcome outcome, TimeSpan elapsed, string? property, string? why)
     {
         var text = new StringBuilder();
@@ -67,7 +67,7 @@ internal sealed class SimReport(SimOptions options, Fleet fleet, Finding? found,
 
         if (property is not null)
         {
-            Line(text, $"It does not keep {property}: {why}");
+            Line(text, $"It violates {property}: {why}");
         }
 
         return text.ToString();

@@ -65,14 +65,6 @@ internal static class TraceCommand
     {
         using var memory = new MemoryStream();
         write(memory);
-        try
-        {
-            using var target = File.Create(file);
-            memory.WriteTo(target);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new ToolException(ExitCodes.Failure, $"{file} cannot be written: {error.Message}", error);
-        }
+        UserFile.Write(file, memory.WriteTo);
     }
 }

@@ -1,4 +1,5 @@
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli.Traces;
 

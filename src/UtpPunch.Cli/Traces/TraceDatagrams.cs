@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli.Traces;
 
@@ -68,7 +69,7 @@ internal static class TraceDatagrams
             var sack = SackOf(datagram);
             var payload = payloads.Expand(datagram.Payload, datagram.Length);
             var bytes = new byte[PacketModule.lengthOf(sack.Length, datagram.Bits, payload.Length)];
-            PacketModule.encode(datagram.Header, new Bytes(sack), datagram.Bits, new Bytes(payload), bytes);
+            PacketModule.encode(datagram.Header, new Owned(sack), datagram.Bits, new Owned(payload), bytes);
             return bytes;
         }
         catch (FormatException error)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli.Traces;
 
@@ -62,9 +63,9 @@ internal sealed class TracePayloads
         {
             return Convert.FromHexString(digits);
         }
-        catch (FormatException)
+        catch (FormatException error)
         {
-            throw new FormatException($"{field}= is not pairs of hexadecimal digits");
+            throw new FormatException($"{field}= is not pairs of hexadecimal digits", error);
         }
     }
 

@@ -1,4 +1,5 @@
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli.Traces;
 
@@ -19,13 +20,11 @@ internal sealed class TraceReader
     {
         try
         {
-            using var lines = File.OpenText(file);
-            return new TraceReader(file).ReadAll(lines);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            var reason = error is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : error.Message;
-            throw new ToolException(ExitCodes.Failure, $"{file} cannot be read: {reason}", error);
+            return UserFile.Read(file, path =>
+            {
+                using var lines = File.OpenText(path);
+                return new TraceReader(path).ReadAll(lines);
+            });
         }
         catch (FormatException error)
         {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli;
 
@@ -9,7 +10,7 @@ internal static class TraceReplay
     public static int Run(FileInfo file, ReplayMode mode)
     {
         var trace = Read(file);
-        using var output = new StreamWriter(Console.OpenStandardOutput());
+        using var output = new StreamWriter(StandardStreams.OpenOutput());
         if (mode == ReplayMode.InputsOnly)
         {
             Replay.Run(mode, trace, line => output.Write($"{line}\n"));
@@ -33,15 +34,11 @@ internal static class TraceReplay
     {
         try
         {
-            return Trace.Read(File.ReadLines(file.FullName));
+            return UserFile.Read(file.ToString(), path => Trace.Read(File.ReadLines(path)));
         }
         catch (TraceError error)
         {
             throw new ToolException(ExitCodes.Failure, $"{file.Name}: {error.Message}", error);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new ToolException(ExitCodes.Failure, $"{file.FullName} cannot be read: {error.Message}", error);
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli.Traces;
 

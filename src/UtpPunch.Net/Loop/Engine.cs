@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch;
 
@@ -55,9 +56,9 @@ internal sealed class Engine : ILoopWork
         _stopListening = StopListening;
         Settings = settings;
         var now = Clock.Now;
-        _node = NodeModule.Create(settings.Node, new Bytes(seed), now);
+        _node = NodeModule.Create(settings.Node, new Owned(seed), now);
         _tracing = new NodeTracing(
-            settings.Trace, new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Bytes(seed), now), _node);
+            settings.Trace, new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Owned(seed), now), _node);
         _tasks = new NodeTasks(transport);
         _callerWait = new CallerWait(transport);
         _loop = new NodeLoop<SystemPlatform, Engine>(new SystemPlatform(transport), this);
@@ -129,10 +130,13 @@ internal sealed class Engine : ILoopWork
         _loop.OnPosted(inline);
     }
 
-    /// <summary>Lets all streams finish, for at most some time. Asked twice, the earlier deadline holds.</summary>
-    public Task Close(TimeSpan timeout, bool inline = false)
+    /// <summary>
+    /// Lets all streams finish, for at most that long. The socket stays open until the node says that no peer lacks an acknowledgement,
+    /// within the same time, or for somewhat longer if <paramref name="awaitsFarewell"/>. Asked twice, the earlier deadlines hold.
+    /// </summary>
+    public Task Close(TimeSpan timeout, bool awaitsFarewell = false, bool inline = false)
     {
-        _closing.Request(timeout);
+        _closing.Request(timeout, awaitsFarewell);
         _loop.OnPosted(inline);
         return Completion;
     }

@@ -18,6 +18,7 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
         {
             CloseReason.Tags.Finished => null,
             CloseReason.Tags.Aborted => Aborted(remote),
+            CloseReason.Tags.Released => Released(remote),
             CloseReason.Tags.ConnectTimeout => Make(
                 UtpError.ConnectTimeout, $"{remote} did not answer{after}.", System.Net.Sockets.SocketError.TimedOut),
             CloseReason.Tags.Refused => Make(
@@ -40,6 +41,12 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
 
         Failure Make(UtpError error, string message, SocketError? socketError) => new(error, message, remote, socketError);
     }
+
+    public static Failure Released(IPEndPoint remote) =>
+        new(UtpError.Aborted,
+            $"The connection with {remote} was disposed on this side before the peer had ended it.",
+            remote,
+            System.Net.Sockets.SocketError.OperationAborted);
 
     public static Failure Aborted(IPEndPoint remote) =>
         new(UtpError.Aborted, $"The connection with {remote} was aborted on this side.", remote, System.Net.Sockets.SocketError.OperationAborted);
@@ -76,15 +83,18 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
         result.PeerObservedEndPoint);
 
     /// <summary>Why STUN servers told nothing.</summary>
-    public static Failure Of(StunFailure failure, EndPoint server) => new(
-        UtpError.DiscoveryFailed,
-        failure switch
+    public static Failure Of(StunFailure failure, EndPoint server)
+    {
+        // DnsEndPoint.ToString() begins with "Unspecified/".
+        var name = server is DnsEndPoint { Host: var host, Port: var port } ? $"{host}:{port}" : $"{server}";
+        var message = failure switch
         {
-            StunFailure.NoAnswer none => $"The STUN server {server} did not answer in {InWords(Clock.ToTimeSpan(none.after))}.",
-            StunFailure.Refused refused => $"The STUN server {server} refused with {refused.code} ({refused.reason}).",
-            _ => $"What {server} answered is not STUN.",
-        },
-        server as IPEndPoint);
+            StunFailure.NoAnswer none => $"The STUN server {name} did not answer in {InWords(Clock.ToTimeSpan(none.after))}.",
+            StunFailure.Refused refused => $"The STUN server {name} refused with {refused.code} ({refused.reason}).",
+            _ => $"The answer of {name} is not STUN.",
+        };
+        return new Failure(UtpError.DiscoveryFailed, message, server as IPEndPoint);
+    }
 
     /// <summary>The peer, which was to open the stream, did not.</summary>
     public static Failure NotOpened(IPEndPoint remote, TimeSpan age) => new(

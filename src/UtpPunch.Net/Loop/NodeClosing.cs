@@ -8,15 +8,19 @@ namespace UtpPunch;
 /// </summary>
 internal sealed class NodeClosing
 {
+    // After the last stream has ended, its peer may still lack the last acknowledgement. The core waits for at most 8 s and four round trips.
+    private const long FarewellTimeout = 12_000_000;
+
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
     private long _closeBy = Time.never;
+    private long _exitBy = Time.never;
     private volatile bool _isRequested;
     private Failure? _fault;
 
     // Under the loop lock.
     private bool _isUnderWay;
-    private bool _isLastStep;
+    private bool _isResetting;
 
     /// <summary>Completes when the socket is closed; fails when the node broke down.</summary>
     public Task Completion => _completion.Task;
@@ -29,12 +33,16 @@ internal sealed class NodeClosing
     /// <summary>Whether streams are no longer accepted. Under the loop lock.</summary>
     public bool IsUnderWay => _isUnderWay;
 
-    /// <summary>Asks the node to close by then. The earliest deadline holds.</summary>
-    public void Request(TimeSpan timeout)
+    /// <summary>Asks the node to close. The earliest deadlines hold.</summary>
+    /// <param name="timeout">How long the streams may take to finish.</param>
+    /// <param name="awaitsFarewell">Whether the socket stays open beyond that for peers that lack an acknowledgement.</param>
+    public void Request(TimeSpan timeout, bool awaitsFarewell)
     {
         lock (_gate)
         {
-            _closeBy = Math.Min(_closeBy, Clock.After(Clock.Now, Clock.ToMicroseconds(timeout)));
+            var closeBy = Clock.After(Clock.Now, Clock.ToMicroseconds(timeout));
+            _closeBy = Math.Min(_closeBy, closeBy);
+            _exitBy = Math.Min(_exitBy, awaitsFarewell ? Clock.After(closeBy, FarewellTimeout) : closeBy);
             _isRequested = true;
         }
     }
@@ -43,7 +51,7 @@ internal sealed class NodeClosing
     public long Deadline(Node node)
     {
         var deadline = NodeModule.Deadline(node);
-        return _isUnderWay ? Math.Min(deadline, Math.Min(CloseBy, NodeModule.QuietAt(node))) : deadline;
+        return _isUnderWay ? Math.Min(deadline, Math.Min(_isResetting ? ExitBy : CloseBy, NodeModule.QuietAt(node))) : deadline;
     }
 
     /// <summary>Adds the events of a node that closes. Under the loop lock.</summary>
@@ -67,9 +75,9 @@ internal sealed class NodeClosing
             }
         }
 
-        if (Clock.Now >= CloseBy)
+        if (!_isResetting && Clock.Now >= CloseBy)
         {
-            _isLastStep = true;
+            _isResetting = true;
             foreach (var connId in streams.ConnIds)
             {
                 events.Add(Event.NewAbort(connId));
@@ -79,7 +87,7 @@ internal sealed class NodeClosing
 
     /// <summary>Whether the step was the last one. Under the loop lock.</summary>
     public bool IsDone(long now, Node node, StreamTable streams) =>
-        _isUnderWay && (_isLastStep || (streams.Count == 0 && NodeModule.QuietAt(node) <= now));
+        _isUnderWay && ((_isResetting && now >= ExitBy) || (streams.Count == 0 && NodeModule.QuietAt(node) <= now));
 
     /// <summary>Nothing is stepped any more.</summary>
     public void Stop(Failure? fault)
@@ -99,6 +107,17 @@ internal sealed class NodeClosing
         else
         {
             _completion.SetResult();
+        }
+    }
+
+    private long ExitBy
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _exitBy;
+            }
         }
     }
 

@@ -38,10 +38,10 @@ internal sealed class NodeTasks(IDatagramTransport transport)
         switch (effect)
         {
             case Effect.OpenSockets open:
-                transport.OpenSockets(open.count);
+                transport.OpenSockets(open.first, open.count);
                 break;
             case Effect.CloseSockets close:
-                transport.CloseSockets(close.keep);
+                transport.CloseSockets(close.first, close.count, close.keep);
                 break;
             case Effect.Registered registered:
                 _tasks.GetValueOrDefault(registered.taskId)?.OnRegistered(registered.observed, registered.mapping);

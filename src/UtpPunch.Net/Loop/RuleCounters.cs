@@ -12,5 +12,6 @@ internal sealed class RuleCounters
 
     public void Count(Rule rule) => _counts[rule.Tag]++;
 
-    public Dictionary<string, long> ByName() => s_rules.ToDictionary(rule => rule.Name, rule => Volatile.Read(ref _counts[rule.Tag]));
+    public Dictionary<string, long> ByName() =>
+        s_rules.ToDictionary(rule => rule.Name, rule => Volatile.Read(ref _counts[rule.Tag]), StringComparer.Ordinal);
 }

@@ -2,7 +2,7 @@ using System.Net;
 
 namespace UtpPunch;
 
-/// <summary>How far a meeting has come.</summary>
+/// <summary>The progress of a meeting.</summary>
 public sealed class MeetProgress
 {
     internal MeetProgress(IPEndPoint? observed, NatPortAssignment mapping, IPEndPoint? peer)
@@ -12,12 +12,13 @@ public sealed class MeetProgress
         PeerEndPoint = peer;
     }
 
-    /// <summary>Under which address the rendezvous server sees this node; null when the peer came before the server had said it.</summary>
+    /// <summary>Gets the address of this node as the rendezvous server sees it; <see langword="null"/> if a peer came before the server had
+    /// told it.</summary>
     public IPEndPoint? ObservedEndPoint { get; }
 
-    /// <summary>What the NAT of this side does.</summary>
+    /// <summary>Gets how the NAT of this side assigns ports.</summary>
     public NatPortAssignment Mapping { get; }
 
-    /// <summary>Under which address the server sees the peer; null until there is one.</summary>
+    /// <summary>Gets the address of the peer as the server sees it; <see langword="null"/> until there is a peer.</summary>
     public IPEndPoint? PeerEndPoint { get; }
 }

@@ -3,76 +3,76 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>How far a punch came.</summary>
+/// <summary>The outcome of a punch, or the stage at which it has failed.</summary>
 public enum PunchStage
 {
     /// <summary>There is a path.</summary>
     Open = 0,
 
-    /// <summary>The rendezvous server never answered.</summary>
+    /// <summary>The rendezvous server did not answer.</summary>
     ServerSilent = 1,
 
-    /// <summary>The rendezvous server has no room for one more.</summary>
+    /// <summary>The rendezvous server has as many registrations as it may have.</summary>
     ServerFull = 2,
 
-    /// <summary>Nobody else came to the room in time.</summary>
+    /// <summary>No peer entered the room in time.</summary>
     NoPeer = 3,
 
-    /// <summary>The peer was introduced, and not one of its packets arrived.</summary>
+    /// <summary>The peer was introduced, but none of its packets arrived.</summary>
     NothingHeard = 4,
 
-    /// <summary>Packets of the peer arrived, and it never said that it hears ours.</summary>
+    /// <summary>Packets of the peer arrived, but none of them acknowledged ours.</summary>
     NotHeard = 5,
 
-    /// <summary>There was a path, and the two did not agree on it in time.</summary>
+    /// <summary>A path was found, but the peers did not agree on it in time.</summary>
     NotAgreed = 6,
 
-    /// <summary>The peer had given up before.</summary>
+    /// <summary>The peer had already given up.</summary>
     PeerGaveUp = 7,
 
-    /// <summary>It was called off here, or the node has more than a thousand punches under way.</summary>
+    /// <summary>The punch was cancelled on this side, or the node has more than a thousand punches at the same time.</summary>
     Cancelled = 8,
 
-    /// <summary>What the peer said through the rendezvous server was damaged, or of another version.</summary>
+    /// <summary>The offer of the peer could not be read: it was damaged, or is of another version.</summary>
     Rejected = 9,
 }
 
 /// <summary>How a path was found.</summary>
 public enum PunchPath
 {
-    /// <summary>The peer's own address: the same network, or no NAT.</summary>
+    /// <summary>A local address of the peer: both are in the same network, or there is no NAT.</summary>
     Host = 0,
 
-    /// <summary>The address under which the rendezvous server sees the peer.</summary>
+    /// <summary>The address of the peer as the rendezvous server sees it.</summary>
     Observed = 1,
 
-    /// <summary>A port that the peer's NAT was expected to take next.</summary>
+    /// <summary>A port that was predicted for the NAT of the peer.</summary>
     Predicted = 2,
 
-    /// <summary>The address from which the peer's packets came.</summary>
+    /// <summary>The source address of the peer's packets.</summary>
     Reflexive = 3,
 
-    /// <summary>One of many ports that were tried.</summary>
+    /// <summary>A port that birthday probing has found.</summary>
     Birthday = 4,
 }
 
-/// <summary>Which public ports a NAT assigns to one local socket, as two sockets of a rendezvous server see it (RFC 4787, sections 4.1 and 4.2).</summary>
+/// <summary>How a NAT assigns public ports to one local socket, as two sockets of a rendezvous server see it (RFC 4787, 4.1 and 4.2).</summary>
 public enum NatPortAssignment
 {
-    /// <summary>Nobody could compare: the rendezvous server has one socket only.</summary>
+    /// <summary>Unknown, because the rendezvous server has one socket only.</summary>
     Unknown = 0,
 
-    /// <summary>All destinations see the same port, or there is no NAT.</summary>
+    /// <summary>The same port for all destinations, or no NAT.</summary>
     EndpointIndependent = 1,
 
-    /// <summary>Each destination sees another port, the next one in order.</summary>
+    /// <summary>Another port for each destination, in a predictable order.</summary>
     Sequential = 2,
 
-    /// <summary>Each destination sees another port, in no order.</summary>
+    /// <summary>Another port for each destination, in no order.</summary>
     Random = 3,
 }
 
-/// <summary>What came of a punch, and what was seen on the way.</summary>
+/// <summary>The result of a punch, with what was observed.</summary>
 public sealed class PunchResult
 {
     private readonly PunchReport _report;
@@ -84,51 +84,51 @@ public sealed class PunchResult
         Explanation = PunchText.Explain(this);
     }
 
-    /// <summary>Whether there is a path.</summary>
+    /// <summary>Gets whether a path was found.</summary>
     public bool Success => Stage == PunchStage.Open;
 
-    /// <summary>How far it came.</summary>
+    /// <summary>Gets the outcome, or the stage at which the punch has failed.</summary>
     public PunchStage Stage => (PunchStage)_report.Stage.Tag;
 
-    /// <summary>The peer's end of the path; null when there is none.</summary>
+    /// <summary>Gets the address of the peer; <see langword="null"/> if no path was found.</summary>
     public IPEndPoint? RemoteEndPoint => Success ? Addresses.ToIPEndPoint(_report.Remote) : null;
 
-    /// <summary>How the path was found.</summary>
+    /// <summary>Gets how the path was found. It has no meaning without a path.</summary>
     public PunchPath Path => (PunchPath)_report.Kind.Tag;
 
-    /// <summary>Of the path; null when it was not measured.</summary>
+    /// <summary>Gets the round-trip time of the path; <see langword="null"/> if it was not measured.</summary>
     public TimeSpan? RoundTrip => _report.RoundTrip == 0 ? null : Clock.ToTimeSpan(_report.RoundTrip);
 
-    /// <summary>Under which address the rendezvous server sees this node; null when there was none.</summary>
+    /// <summary>Gets the address of this node as the rendezvous server sees it; <see langword="null"/> without a server.</summary>
     public IPEndPoint? ObservedEndPoint => Known(_report.Observed);
 
-    /// <summary>Under which address the peer sees this node, if it said so.</summary>
+    /// <summary>Gets the address of this node as the peer sees it; <see langword="null"/> if the peer did not tell.</summary>
     public IPEndPoint? SeenAs => _report.SeenAs.IsNone ? null : Addresses.ToIPEndPoint(_report.SeenAs.Value);
 
-    /// <summary>Under which address the rendezvous server sees the peer; null when there was none.</summary>
+    /// <summary>Gets the address of the peer as the rendezvous server sees it; <see langword="null"/> without a server.</summary>
     public IPEndPoint? PeerObservedEndPoint => _report.PeerObserved.IsNone ? null : Known(_report.PeerObserved.Value);
 
-    /// <summary>What the NAT of this side does.</summary>
+    /// <summary>Gets how the NAT of this side assigns ports.</summary>
     public NatPortAssignment Mapping => ToMapping(_report.Mapping);
 
-    /// <summary>What the NAT of the peer does.</summary>
+    /// <summary>Gets how the NAT of the peer assigns ports.</summary>
     public NatPortAssignment PeerMapping => ToMapping(_report.PeerMapping);
 
-    /// <summary>Packets that were sent for this punch.</summary>
+    /// <summary>Gets the number of packets that were sent for this punch.</summary>
     public int ProbesSent => _report.Sent;
 
-    /// <summary>Packets of the peer that arrived, and were its own.</summary>
+    /// <summary>Gets the number of authentic packets of the peer that have arrived.</summary>
     public int ProbesHeard => _report.Heard;
 
-    /// <summary>From the introduction on.</summary>
+    /// <summary>Gets the time from the introduction to the end.</summary>
     public TimeSpan Elapsed => Clock.ToTimeSpan(_report.Elapsed);
 
-    /// <summary>All of this in words: what was seen, why it failed, and what may help.</summary>
+    /// <summary>Gets a text that tells what was observed, why the punch has failed, and what may help.</summary>
     public string Explanation { get; }
 
     internal Endpoint Remote => _report.Remote;
 
-    /// <summary>The stream that the peer opens; null when it is for this side to open it.</summary>
+    /// <summary>The stream that the peer opens; <see langword="null"/> if this side has to open it.</summary>
     internal Task<UtpStream>? Opened { get; }
 
     /// <inheritdoc/>

@@ -6,17 +6,17 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// Meets peers at a rendezvous server, which introduces those who ask for the same room and relays nothing. A view of a node: its streams
-/// go on meanwhile, and any number of meetings may run at once.
+/// Meets peers at a rendezvous server, which introduces peers that enter the same room and relays no data. It uses the socket of a node,
+/// whose streams are not affected. Any number of meetings may take place at the same time.
 /// </summary>
 public sealed class RendezvousClient
 {
     private readonly UtpNode _node;
     private readonly EndPoint _server;
 
-    /// <summary>Says where the server is. Nothing is sent yet.</summary>
-    /// <param name="node">Whose port is punched.</param>
-    /// <param name="server">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/> whose first address is taken.</param>
+    /// <summary>Creates a client. Nothing is sent yet.</summary>
+    /// <param name="node">The node whose socket is used.</param>
+    /// <param name="server">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>, of which the first address is used.</param>
     public RendezvousClient(UtpNode node, EndPoint server)
     {
         ArgumentNullException.ThrowIfNull(node);
@@ -26,18 +26,18 @@ public sealed class RendezvousClient
     }
 
     /// <summary>
-    /// Waits for the other peer of a room, punches, and opens a stream: the one call for two machines behind NATs. Both sides make it; one
-    /// of them dials and the other one accepts, and the node need not listen.
+    /// Waits for the other peer of a room, punches, and opens a stream. Both peers must call it. One of them opens the stream and the other
+    /// one accepts it; the node need not listen.
     /// </summary>
-    /// <param name="room">The name of the room, of at least one character.</param>
-    /// <param name="options">Null stands for the defaults.</param>
-    /// <param name="cancellationToken">Calls it off.</param>
-    /// <exception cref="ArgumentException">The room has no name, or an option makes no sense.</exception>
+    /// <param name="room">The name of the room. It must not be empty.</param>
+    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
+    /// <param name="cancellationToken">Ends the meeting.</param>
+    /// <exception cref="ArgumentException">The name is empty, or an option is not valid.</exception>
     /// <exception cref="UtpException"><see cref="UtpError.RendezvousUnreachable"/>, <see cref="UtpError.RendezvousFull"/>,
-    /// <see cref="UtpError.PeerNotFound"/> or <see cref="UtpError.PunchFailed"/>, with the reason in words; and whatever a connect may
-    /// throw.</exception>
+    /// <see cref="UtpError.PeerNotFound"/> or <see cref="UtpError.PunchFailed"/>, whose message tells the reason; or an error of
+    /// <see cref="UtpNode.ConnectAsync(EndPoint, UtpConnectOptions?, CancellationToken)"/>.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
-    /// <exception cref="OperationCanceledException">It was called off.</exception>
+    /// <exception cref="OperationCanceledException">The meeting was cancelled.</exception>
     public async ValueTask<UtpStream> ConnectAsync(string room, UtpMeetOptions? options = null, CancellationToken cancellationToken = default)
     {
         var path = await PunchAsync(room, options, null, cancellationToken).ConfigureAwait(false);
@@ -46,16 +46,16 @@ public sealed class RendezvousClient
             : throw Failure.Of(path).ToException();
     }
 
-    /// <summary>Waits for the other peer of a room, and punches. <see cref="UtpNode.OpenAsync"/> makes a stream of the result.</summary>
-    /// <param name="room">The name of the room, of at least one character.</param>
-    /// <param name="options">Null stands for the defaults.</param>
-    /// <param name="progress">Is told when the server has us on its list, and when there is a peer; in this order, and before the result.</param>
-    /// <param name="cancellationToken">Calls it off.</param>
-    /// <returns>What came of it; failing is no exception.</returns>
-    /// <exception cref="ArgumentException">The room has no name, or an option makes no sense.</exception>
-    /// <exception cref="UtpException">The server's name has no address; the node was closed meanwhile, or broke down.</exception>
+    /// <summary>Waits for the other peer of a room, and punches. <see cref="UtpNode.OpenAsync"/> opens a stream over the path.</summary>
+    /// <param name="room">The name of the room. It must not be empty.</param>
+    /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
+    /// <param name="progress">Is told when the node is registered, and when a peer was introduced, in this order and before the result.</param>
+    /// <param name="cancellationToken">Ends the meeting.</param>
+    /// <returns>The result. A punch that fails does not throw.</returns>
+    /// <exception cref="ArgumentException">The name is empty, or an option is not valid.</exception>
+    /// <exception cref="UtpException">The name of the server has no address, or the node was closed or has failed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
-    /// <exception cref="OperationCanceledException">It was called off.</exception>
+    /// <exception cref="OperationCanceledException">The meeting was cancelled.</exception>
     public async ValueTask<PunchResult> PunchAsync(
         string room,
         UtpMeetOptions? options = null,
@@ -69,16 +69,16 @@ public sealed class RendezvousClient
     }
 
     /// <summary>
-    /// Stays in a room, punches with every peer that comes, and opens a stream with each: a service that many find by the room's name.
-    /// Peers that could not be reached are passed over; they learn why. Ends when it is cancelled.
+    /// Stays in a room, and punches and opens a stream with each peer that enters it, until it is cancelled. Peers that cannot be reached are
+    /// skipped.
     /// </summary>
-    /// <param name="room">The name of the room, of at least one character.</param>
-    /// <param name="options">Null stands for the defaults; <see cref="UtpMeetOptions.Timeout"/> does not count.</param>
+    /// <param name="room">The name of the room. It must not be empty.</param>
+    /// <param name="options">The options; <see langword="null"/> for the defaults. <see cref="UtpMeetOptions.Timeout"/> is not used.</param>
     /// <param name="cancellationToken">Leaves the room.</param>
-    /// <exception cref="ArgumentException">The room has no name, or an option makes no sense.</exception>
-    /// <exception cref="UtpException">The server does not answer, or has no room; the node was closed, or broke down.</exception>
+    /// <exception cref="ArgumentException">The name is empty, or an option is not valid.</exception>
+    /// <exception cref="UtpException">The server does not answer or is full, or the node was closed or has failed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public async IAsyncEnumerable<UtpStream> AcceptAllAsync(
         string room, UtpMeetOptions? options = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
@@ -107,7 +107,7 @@ public sealed class RendezvousClient
         }
     }
 
-    // Each by itself: a peer that is slow to open its stream holds up nobody.
+    // Side by side: a peer that is slow to open its stream does not delay others.
     private async Task OpenAllAsync(ChannelReader<PunchResult> results, ChannelWriter<UtpStream> streams, CancellationToken cancellationToken)
     {
         try
@@ -138,7 +138,7 @@ public sealed class RendezvousClient
         }
         catch (Exception error) when (error is UtpException or OperationCanceledException or ObjectDisposedException)
         {
-            // This peer is gone again; the others are none of its business.
+            // This peer has gone. The others are not affected.
         }
     }
 

@@ -5,16 +5,16 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>How much a rendezvous server has to do.</summary>
-/// <param name="Waiting">Peers that wait for somebody.</param>
-/// <param name="Introductions">Introductions under way.</param>
-/// <param name="Introduced">Pairs introduced since the start.</param>
-/// <param name="Dropped">Datagrams that were nonsense, or too many.</param>
+/// <summary>The load of a rendezvous server.</summary>
+/// <param name="Waiting">The number of peers that wait for another one.</param>
+/// <param name="Introductions">The number of introductions that are not complete.</param>
+/// <param name="Introduced">The number of pairs that were introduced since the start.</param>
+/// <param name="Dropped">The number of datagrams that were dropped since the start, because they were not valid or too many.</param>
 public readonly record struct RendezvousServerStatistics(int Waiting, int Introductions, long Introduced, long Dropped);
 
 /// <summary>
-/// Introduces peers who ask for the same room, and relays nothing. An address is answered with no more than it sent until it has proved that
-/// it receives; the room's secret never comes here. One thread serves all sockets.
+/// A server that introduces peers that enter the same room. It relays no data, and does not learn the secret of a room. Until an address
+/// has proved that it receives, it is sent no more bytes than it has sent. One thread serves all sockets.
 /// </summary>
 public sealed class RendezvousServer : IAsyncDisposable
 {
@@ -28,7 +28,7 @@ public sealed class RendezvousServer : IAsyncDisposable
     private readonly SocketAddress[] _sources;
     private readonly Socket _waker = SocketFactory.Waker();
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly List<(Endpoint From, Bytes Datagram)> _received = [];
+    private readonly List<(Endpoint From, Borrowed Datagram)> _received = [];
     private readonly byte[] _buffer = new byte[MaxDatagram];
     private readonly Thread _thread;
     private Rendezvous _server;
@@ -49,14 +49,14 @@ public sealed class RendezvousServer : IAsyncDisposable
                 standard.Lifetime,
                 options.Legacy,
                 options.Stun),
-            new Bytes(RandomNumberGenerator.GetBytes(SeedLength)),
+            new Owned(RandomNumberGenerator.GetBytes(SeedLength)),
             Clock.Now);
         _thread = new Thread(Run) { IsBackground = true, Name = $"rendezvous {LocalEndPoints[0]}" };
     }
 
-    /// <summary>Binds the sockets and begins to serve.</summary>
-    /// <param name="options">Null stands for the defaults. They are copied.</param>
-    /// <exception cref="ArgumentException">There is no socket, or there are more than four.</exception>
+    /// <summary>Binds the sockets and starts to serve them.</summary>
+    /// <param name="options">The options, which are copied; <see langword="null"/> for the defaults.</param>
+    /// <exception cref="ArgumentException">There is no address for a socket, or there are more than four.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A limit is not positive.</exception>
     /// <exception cref="SocketException">A socket could not be bound.</exception>
     public static RendezvousServer Start(RendezvousServerOptions? options = null)
@@ -90,20 +90,20 @@ public sealed class RendezvousServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Where the sockets are bound, with the ports that the system chose. Clients are told the first.</summary>
+    /// <summary>Gets the addresses of the sockets, with the ports that the system chose. Clients begin with the first one.</summary>
     public IReadOnlyList<IPEndPoint> LocalEndPoints { get; }
 
-    /// <summary>Completes when the server has stopped; fails when it broke down.</summary>
+    /// <summary>Gets a task that completes when the server has stopped, and fails if the server has failed.</summary>
     public Task Completion => _completion.Task;
 
-    /// <summary>How much there is to do. From any thread.</summary>
+    /// <summary>Returns the load. It may be called from any thread.</summary>
     public RendezvousServerStatistics GetStatistics()
     {
         var now = RendezvousModule.Statistics(Volatile.Read(ref _server));
         return new RendezvousServerStatistics(now.Waiting, now.Introductions, now.Introduced, now.Dropped);
     }
 
-    /// <summary>Stops at once. Peers that wait ask another time, or give up.</summary>
+    /// <summary>Stops the server at once. Peers that wait are not told.</summary>
     public async ValueTask DisposeAsync()
     {
         _stopping = true;
@@ -113,7 +113,7 @@ public sealed class RendezvousServer : IAsyncDisposable
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {
-            // It has been woken already, or is gone.
+            // The thread is awake already, or has ended.
         }
 
         await Completion.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -125,7 +125,7 @@ public sealed class RendezvousServer : IAsyncDisposable
         {
             while (!_stopping)
             {
-                Turn();
+                Step();
             }
 
             _completion.SetResult();
@@ -146,7 +146,7 @@ public sealed class RendezvousServer : IAsyncDisposable
         }
     }
 
-    private void Turn()
+    private void Step()
     {
         var ready = new List<Socket>(_sockets) { _waker };
         var wait = Math.Clamp(RendezvousModule.Deadline(_server) - Clock.Now, 0, LongestWait);
@@ -167,12 +167,12 @@ public sealed class RendezvousServer : IAsyncDisposable
         }
     }
 
-    /// <summary>False when nothing was there.</summary>
+    /// <returns><see langword="false"/> if there was no datagram.</returns>
     private bool Receive(int index, bool mayBeEmpty)
     {
         try
         {
-            // An empty datagram has to go, too.
+            // An empty datagram must be received, or the socket would stay readable for ever.
             if (_sockets[index].Available == 0 && !mayBeEmpty)
             {
                 return false;
@@ -180,18 +180,18 @@ public sealed class RendezvousServer : IAsyncDisposable
 
             var source = _sources[index];
             var length = _sockets[index].ReceiveFrom(_buffer, SocketFlags.None, source);
-            _received.Add((EndpointModule.via((ushort)index, Addresses.Read(source)), new Bytes(_buffer[..length])));
+            _received.Add((EndpointModule.via((ushort)index, Addresses.Read(source)), new Borrowed(_buffer[..length])));
             return true;
         }
         catch (SocketException error)
         {
-            // A datagram that is too long is nobody's; what an ICMP packet said is no news.
+            // The datagram was longer than any valid one, or an ICMP packet was reported.
             _sources[index].Size = SocketAddress.GetMaximumAddressSize(_sockets[index].AddressFamily);
             return error.SocketErrorCode != SocketError.WouldBlock;
         }
     }
 
-    private void Send(Endpoint remote, Bytes datagram)
+    private void Send(Endpoint remote, Owned datagram)
     {
         var socket = _sockets[remote.Via];
         if (Addresses.Write(remote, socket.AddressFamily) is not { } address)
@@ -205,7 +205,7 @@ public sealed class RendezvousServer : IAsyncDisposable
         }
         catch (SocketException)
         {
-            // Lost, as anything may be on its way; whoever misses it asks again.
+            // As if the datagram was lost: the client repeats its request.
         }
     }
 }

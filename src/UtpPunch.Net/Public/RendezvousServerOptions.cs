@@ -1,38 +1,45 @@
 using System.Net;
+using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>What a rendezvous server is to do.</summary>
+/// <summary>The options of a rendezvous server. A source is one IPv4 address, or one /64 prefix of IPv6.</summary>
 public sealed class RendezvousServerOptions
 {
+    private static readonly RendezvousOptions Core = RendezvousModule.standard;
+
     /// <summary>
-    /// The sockets. Clients are told the first; it is they who compare how all of them see a client, and so find out what its NAT does. Two
-    /// ports on one address are enough for most; a second address tells more.
+    /// Gets or sets the addresses of the sockets. Clients begin with the first one. They compare how all sockets see them, and so find out
+    /// what their NAT does. Two ports of one address are enough for most NATs; a second address tells more.
     /// </summary>
-    /// <value>Two of any free ports on all addresses by default; one to four.</value>
+    /// <value>The default is <c>[::]:0</c>, <c>[::]:0</c>: two ports that the system chooses, on all addresses. There are one to
+    /// four.</value>
     public IReadOnlyList<IPEndPoint> LocalEndPoints { get; set; } = [new(IPAddress.IPv6Any, 0), new(IPAddress.IPv6Any, 0)];
 
-    /// <summary>Peers at once at most. One takes about a kilobyte.</summary>
-    /// <value>65536 by default.</value>
-    public int MaxRegistrations { get; set; } = 65536;
+    /// <summary>Gets or sets the maximum number of peers that are registered at the same time. Each takes about 1 kB.</summary>
+    /// <value>The default is 65536.</value>
+    public int MaxRegistrations { get; set; } = Core.MaxRegistrations;
 
-    /// <summary>Peers at once at most from one IPv4 address, or one /64 of IPv6.</summary>
-    /// <value>512 by default: a company may sit behind one address.</value>
-    public int MaxRegistrationsPerSource { get; set; } = 512;
+    /// <summary>Gets or sets the maximum number of peers of one source that are registered at the same time.</summary>
+    /// <value>The default is 512, because many peers may share the address of a company or a carrier.</value>
+    public int MaxRegistrationsPerSource { get; set; } = Core.MaxPerSource;
 
-    /// <summary>Datagrams a second from one IPv4 address, or one /64 of IPv6; twice as many at once. More are not looked at.</summary>
-    /// <value>100 by default.</value>
-    public int DatagramsPerSecondPerSource { get; set; } = 100;
+    /// <summary>Gets or sets the maximum number of datagrams per second from one source, with bursts of twice as many. Further ones are
+    /// dropped.</summary>
+    /// <value>The default is 100.</value>
+    public int DatagramsPerSecondPerSource { get; set; } = Core.RatePerSource;
 
     /// <summary>
-    /// Serves the npm package's example clients as well: <c>{"name":"SERVER"}</c> and <c>{"name":"CLIENT"}</c>. That protocol proves no
-    /// address, and its answers are larger than its questions.
+    /// Gets or sets a value that indicates whether the server also answers the example clients of the npm package, which send
+    /// <c>{"name":"SERVER"}</c> and <c>{"name":"CLIENT"}</c>. That protocol does not verify addresses, and its answers are larger than its
+    /// questions.
     /// </summary>
-    /// <value>False by default.</value>
+    /// <value>The default is <see langword="false"/>.</value>
     public bool Legacy { get; set; }
 
-    /// <summary>Answers STUN on the same sockets as well (RFC 8489). With four of them, which are the two ports of one address and then
-    /// those of another one, clients learn all about their NAT (RFC 5780). Answers are a little larger than questions.</summary>
-    /// <value>False by default.</value>
+    /// <summary>Gets or sets a value that indicates whether the sockets also answer STUN (RFC 8489). If there are four of them, two ports of
+    /// one address followed by the same ports of another address, clients can find out all about their NAT (RFC 5780). Answers are a little
+    /// larger than questions.</summary>
+    /// <value>The default is <see langword="false"/>.</value>
     public bool Stun { get; set; }
 }

@@ -1,13 +1,14 @@
 namespace UtpPunch;
 
-/// <summary>How one stream is dialled. Null stands for what the node was made with.</summary>
+/// <summary>The options of one stream that is opened. What is <see langword="null"/> is taken from the options of the node.</summary>
 public sealed class UtpConnectOptions
 {
-    /// <summary>The dialect of the peer.</summary>
-    /// <value><see cref="UtpNodeOptions.Dialect"/> by default.</value>
+    /// <summary>Gets or sets the dialect of the peer.</summary>
+    /// <value>The default is <see langword="null"/>: <see cref="UtpNodeOptions.Dialect"/>.</value>
     public UtpDialect? Dialect { get; set; }
 
-    /// <summary>How long the peer may take to answer; with a name of several addresses, all of them together.</summary>
-    /// <value><see cref="UtpNodeOptions.ConnectTimeout"/> by default.</value>
+    /// <summary>Gets or sets the time after which connecting fails if the peer does not answer. If a name has several addresses, it is the
+    /// time for all of them together.</summary>
+    /// <value>The default is <see langword="null"/>: <see cref="UtpNodeOptions.ConnectTimeout"/>.</value>
     public TimeSpan? Timeout { get; set; }
 }

@@ -2,10 +2,10 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>How streams are spoken on the wire. Both ends must agree; nothing on the wire tells the dialects apart.</summary>
+/// <summary>The protocol of streams on the wire. Both ends must use the same one; nothing on the wire tells them apart.</summary>
 public enum UtpDialect
 {
-    /// <summary>BEP 29, as libutp, libtorrent and every BitTorrent client speak it.</summary>
+    /// <summary>BEP 29 as libutp and libtorrent implement it.</summary>
     Bep29,
 
     /// <summary>The dialect of the npm package <c>utp-punch</c>.</summary>
@@ -15,4 +15,6 @@ public enum UtpDialect
 internal static class UtpDialectExtensions
 {
     public static Dialect ToCore(this UtpDialect dialect) => dialect == UtpDialect.UtpPunch ? Dialect.UtpPunch : Dialect.Bep29;
+
+    public static UtpDialect ToPublic(this Dialect dialect) => dialect.IsUtpPunch ? UtpDialect.UtpPunch : UtpDialect.Bep29;
 }

@@ -4,12 +4,17 @@ using System.Net.Sockets;
 namespace UtpPunch;
 
 /// <summary>
-/// Something went wrong with a stream, with a node, or on the way. As an <see cref="IOException"/> it is what users of a
-/// <see cref="Stream"/> expect; <see cref="Error"/> tells the cases apart.
+/// The exception for errors of streams, nodes and the network. It is an <see cref="IOException"/>, as users of a <see cref="Stream"/>
+/// expect; <see cref="Error"/> tells the errors apart.
 /// </summary>
 public sealed class UtpException : IOException
 {
-    /// <summary>Makes an exception.</summary>
+    /// <summary>Creates an exception.</summary>
+    /// <param name="error">The error.</param>
+    /// <param name="message">The message: what has happened, with which peer, after how long.</param>
+    /// <param name="remoteEndPoint">The peer; <see langword="null"/> if no single peer is concerned.</param>
+    /// <param name="socketError">The error code of the system, if there is one.</param>
+    /// <param name="innerException">The cause, if there is one.</param>
     public UtpException(
         UtpError error,
         string message,
@@ -23,12 +28,12 @@ public sealed class UtpException : IOException
         SocketError = socketError;
     }
 
-    /// <summary>What went wrong.</summary>
+    /// <summary>Gets the error.</summary>
     public UtpError Error { get; }
 
-    /// <summary>With which peer; null when no single peer is concerned.</summary>
+    /// <summary>Gets the address of the peer; <see langword="null"/> if no single peer is concerned.</summary>
     public IPEndPoint? RemoteEndPoint { get; }
 
-    /// <summary>What the system called it, or what it would call the same thing with TCP; null when there is no such word.</summary>
+    /// <summary>Gets the error code of the system, or that of the same error with TCP; <see langword="null"/> if there is none.</summary>
     public SocketError? SocketError { get; }
 }

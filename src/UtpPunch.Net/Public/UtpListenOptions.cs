@@ -2,15 +2,15 @@ using System.Net;
 
 namespace UtpPunch;
 
-/// <summary>How a node listens.</summary>
+/// <summary>The options of a listener.</summary>
 public sealed class UtpListenOptions
 {
-    /// <summary>How many streams wait to be accepted at most. Peers that want to open more are not answered, and try again.</summary>
-    /// <value>128 by default.</value>
+    /// <summary>Gets or sets the maximum number of streams that wait to be accepted. Further peers are not answered, and try again.</summary>
+    /// <value>The default is 128.</value>
     public int Backlog { get; set; } = 128;
 
-    /// <summary>Says whether a peer may come in; a stream of one that may not is reset. It runs on the thread that serves the socket:
-    /// it must not block. When it throws, the peer may not come in.</summary>
-    /// <value>Null by default: all may.</value>
+    /// <summary>Gets or sets a function that decides whether a peer may open a stream. A stream that it refuses is reset; if it throws, the
+    /// peer is refused. It is called on the thread that serves the socket, and must not block.</summary>
+    /// <value>The default is <see langword="null"/>: every peer may.</value>
     public Func<IPEndPoint, bool>? Filter { get; set; }
 }

@@ -2,34 +2,35 @@ using System.Net;
 
 namespace UtpPunch;
 
-/// <summary>How two peers meet at a rendezvous, and how they punch.</summary>
+/// <summary>The options of a meeting at a rendezvous server, and of the punch that follows.</summary>
 public sealed class UtpMeetOptions
 {
-    /// <summary>What only the two peers know. The server never sees it; whoever does not know it can neither join the room, nor read the
-    /// peers' addresses in what passes through the server, nor take part in the punch.</summary>
-    /// <value>Null by default: then the name of the room is all that one has to know.</value>
+    /// <summary>Gets or sets a secret that only the two peers know. It is never sent to the server. A host that does not know it can
+    /// neither join the room, nor read the addresses of the peers in what passes through the server, nor take part in the punch. It does
+    /// not encrypt or authenticate the stream.</summary>
+    /// <value>The default is <see langword="null"/>: any host that knows the name of the room can join it.</value>
     public string? Secret { get; set; }
 
-    /// <summary>How long to wait until a peer comes.</summary>
-    /// <value>A minute by default; <see cref="Timeout.InfiniteTimeSpan"/> is as long as it takes.</value>
+    /// <summary>Gets or sets the time to wait for a peer.</summary>
+    /// <value>The default is 60 s. It may be infinite.</value>
     public TimeSpan Timeout { get; set; } = TimeSpan.FromMinutes(1);
 
-    /// <summary>How long the punch may take from the introduction on.</summary>
-    /// <value>Ten seconds by default; nearly all that work do so in less than two.</value>
+    /// <summary>Gets or sets the time that the punch may take, from the introduction on.</summary>
+    /// <value>The default is 10 s. Nearly all punches that succeed take less than 2 s.</value>
     public TimeSpan PunchTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>
-    /// Lets the punch open 256 sockets, and send 2048 packets to drawn ports, when one side's NAT takes unforeseeable ports and nothing
-    /// else can work. Both sides have to allow it.
-    /// </summary>
-    /// <value>False by default: some routers have little room for so many mappings.</value>
+    /// <summary>Gets or sets a value that indicates whether the punch may open 256 sockets, and send 2048 packets to random ports, if the NAT
+    /// of one side takes unpredictable ports and no other method can work. Both sides must allow it.</summary>
+    /// <value>The default is <see langword="false"/>, because some routers have little room for so many mappings.</value>
     public bool Birthday { get; set; }
 
-    /// <summary>How many hops the first packets take: past the NATs of this side, and not as far as the peer's.</summary>
-    /// <value>4 by default, 1 to 255.</value>
+    /// <summary>Gets or sets the hop limit of the first packets. They must pass the NATs of this side and expire before those of the
+    /// peer.</summary>
+    /// <value>The default is 4. The range is 1 to 255.</value>
     public int PrimingHops { get; set; } = 4;
 
-    /// <summary>The addresses of this machine that the peer may try, with the node's port.</summary>
-    /// <value>Null by default: those of all network interfaces that are up, or the one that the node is bound to.</value>
+    /// <summary>Gets or sets the addresses of this machine that the peer may try, with the port of the node.</summary>
+    /// <value>The default is <see langword="null"/>: the addresses of all network interfaces that are up, or the address to which the node is
+    /// bound.</value>
     public IReadOnlyList<IPAddress>? HostAddresses { get; set; }
 }

@@ -4,20 +4,20 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-// Dialling: one address, or a name with several of them, as RFC 8305 ("Happy Eyeballs") has it.
+// Opening streams: to one address, or to a name with several addresses (RFC 8305, "Happy Eyeballs").
 public sealed partial class UtpNode
 {
     // RFC 8305, 5: "One recommended value for a default delay is 250 milliseconds."
     private static readonly TimeSpan HeadStart = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>Opens a stream to a peer, and waits until the peer has answered.</summary>
-    /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>, whose addresses are tried one after the
-    /// other, each with a small head start before the next.</param>
-    /// <param name="options">Null stands for what the node was made with.</param>
-    /// <param name="cancellationToken">Gives the attempt up.</param>
-    /// <exception cref="UtpException">Nobody answered, the peer refused, the network has no way there, the name has no address, or the
-    /// node has too many streams.</exception>
-    /// <exception cref="ArgumentException">The end point is of another kind, or no address to dial.</exception>
+    /// <summary>Opens a stream to a peer, and waits for the answer of the peer.</summary>
+    /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>. The addresses of a name are tried one after
+    /// the other, 250 ms apart, until a stream is open.</param>
+    /// <param name="options">The options; <see langword="null"/> for those of the node.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
+    /// <exception cref="UtpException">The peer did not answer in time, or refused; there is no route to it; the name has no address; or the
+    /// node has as many streams as it may have.</exception>
+    /// <exception cref="ArgumentException">The end point is of another type, or is not the address of one host.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     /// <exception cref="OperationCanceledException">The attempt was cancelled.</exception>
     public ValueTask<UtpStream> ConnectAsync(
@@ -31,19 +31,19 @@ public sealed partial class UtpNode
         switch (remoteEndPoint)
         {
             case DnsEndPoint { Port: 0 } or IPEndPoint { Port: 0 }:
-                throw new ArgumentException("Nobody can be reached at port 0.", nameof(remoteEndPoint));
+                throw new ArgumentException("Port 0 is not the port of a peer.", nameof(remoteEndPoint));
             case DnsEndPoint name:
                 return DialNameAsync(name, dialect, timeout, cancellationToken);
             case IPEndPoint { Address: var address } when address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any):
-                throw new ArgumentException("The address stands for all, not for one to dial.", nameof(remoteEndPoint));
+                throw new ArgumentException("The address is a wildcard, not that of a peer.", nameof(remoteEndPoint));
             case IPEndPoint one:
                 return DialAsync(Addresses.ToEndpoint(one), dialect, timeout, cancellationToken);
             default:
-                throw new ArgumentException($"An end point is an IPEndPoint or a DnsEndPoint, not {remoteEndPoint.GetType()}.", nameof(remoteEndPoint));
+                throw new ArgumentException($"The end point must be an IPEndPoint or a DnsEndPoint, not {remoteEndPoint.GetType()}.", nameof(remoteEndPoint));
         }
     }
 
-    /// <summary>Opens a stream to a peer by its name or address, and waits until the peer has answered.</summary>
+    /// <summary>Opens a stream to a peer by its name or address, and waits for the answer of the peer.</summary>
     /// <inheritdoc cref="ConnectAsync(EndPoint, UtpConnectOptions?, CancellationToken)"/>
     public ValueTask<UtpStream> ConnectAsync(string host, int port, CancellationToken cancellationToken = default) =>
         ConnectAsync(IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port), null, cancellationToken);
@@ -79,9 +79,10 @@ public sealed partial class UtpNode
     }
 
     /// <summary>
-    /// The first stream that opens; each address gets a head start before the next, and none any more when it fails. Null when the time
-    /// was over before anything failed. When all fail, throws what the first to fail has thrown.
+    /// Opens streams to several addresses and returns the first one that is open. The next attempt begins after the head start, or when an
+    /// attempt fails. If all fail, it throws the exception of the first one that has failed.
     /// </summary>
+    /// <returns>The stream; <see langword="null"/> if the time was over before an attempt has failed.</returns>
     internal async ValueTask<UtpStream?> DialAnyAsync(
         IReadOnlyList<Endpoint> remotes, Dialect dialect, TimeSpan timeout, CancellationToken cancellationToken)
     {
@@ -131,7 +132,7 @@ public sealed partial class UtpNode
         }
     }
 
-    /// <summary>The addresses of a name that this node can reach, the families taking turns (RFC 8305, 4).</summary>
+    /// <summary>The addresses of a name that this node can send to, IPv6 and IPv4 in alternation (RFC 8305, 4).</summary>
     private async Task<List<Endpoint>> ResolveAsync(DnsEndPoint name, TimeSpan timeout, CancellationToken cancellationToken)
     {
         var started = Clock.Now;
@@ -183,7 +184,7 @@ public sealed partial class UtpNode
         }
     }
 
-    // A loser that was answered after all.
+    // Another attempt was faster.
     private static async Task AbortLateAsync(Task<UtpStream> attempt)
     {
         await ((Task)attempt).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

@@ -3,10 +3,10 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>Takes a datagram that is not uTP.</summary>
-/// <param name="datagram">Valid during the call only.</param>
-/// <param name="from">Who sent it, or claims to have.</param>
-/// <param name="node">Which node received it.</param>
+/// <summary>Handles a datagram that is not uTP.</summary>
+/// <param name="datagram">The payload. It is valid during the call only.</param>
+/// <param name="from">The source address, which may be forged.</param>
+/// <param name="node">The node that has received the datagram.</param>
 public delegate void DatagramHandler(ReadOnlySpan<byte> datagram, IPEndPoint from, UtpNode node);
 
 // Other protocols on the same port: a DHT, STUN, the packets of a game.
@@ -17,22 +17,22 @@ public sealed partial class UtpNode
     private volatile DatagramHandler? _handler;
 
     /// <summary>
-    /// Hands datagrams that are not uTP to a handler; without one they are thrown away. It runs on the thread that serves the socket, which
-    /// is one of yours while that waits in a synchronous read or write of a stream. It must not block: a synchronous read or write that
-    /// would have to wait throws <see cref="InvalidOperationException"/>. Its own exceptions are ignored. Anybody can send to a UDP port: it
-    /// must check what it is given.
+    /// Sets the handler of datagrams that are not uTP. Without a handler they are dropped. The handler is called on the thread that serves
+    /// the socket, which may be a thread of the application that waits in a synchronous read or write of a stream. It must not block: a
+    /// synchronous read or write that would have to wait throws <see cref="InvalidOperationException"/>. Exceptions of the handler are
+    /// ignored. Any host can send to a UDP port, so that the handler must validate each datagram.
     /// </summary>
-    /// <param name="handler">Replaces the last one; null for none.</param>
+    /// <param name="handler">The handler, which replaces the previous one; <see langword="null"/> for none.</param>
     public void OnDatagram(DatagramHandler? handler) => _handler = handler;
 
-    /// <summary>Sends a datagram from the node's port, and waits until the system has taken it. Whether it arrives nobody knows.</summary>
-    /// <param name="datagram">Must not change until the call has completed. A first byte whose lower half is 1 and whose upper half is
-    /// less than 5 makes it look like uTP to the peer.</param>
+    /// <summary>Sends a datagram from the socket of the node, and waits until the system has taken it. It may be lost on its way.</summary>
+    /// <param name="datagram">The payload, up to 65507 bytes. It must not change until the call has completed. If the low half of its first
+    /// byte is 1 and the high half is less than 5, the peer takes it for uTP.</param>
     /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/>.</param>
-    /// <param name="cancellationToken">Looked at before the datagram is handed over.</param>
-    /// <exception cref="ArgumentException">The datagram has more than 65507 bytes, or the end point is of another kind.</exception>
-    /// <exception cref="UtpException">The system would not send it: <see cref="UtpError.NetworkUnreachable"/>,
-    /// <see cref="UtpError.DatagramTooLong"/> or <see cref="UtpError.DatagramNotSent"/>. The inner exception is the socket's.</exception>
+    /// <param name="cancellationToken">Is checked before the datagram is sent.</param>
+    /// <exception cref="ArgumentException">The datagram has more than 65507 bytes, or the end point is of another type.</exception>
+    /// <exception cref="UtpException">The system has not sent the datagram: <see cref="UtpError.NetworkUnreachable"/>,
+    /// <see cref="UtpError.DatagramTooLong"/> or <see cref="UtpError.DatagramNotSent"/>. The inner exception is that of the socket.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     public ValueTask SendDatagramAsync(ReadOnlyMemory<byte> datagram, EndPoint remoteEndPoint, CancellationToken cancellationToken = default)
     {
@@ -63,7 +63,7 @@ public sealed partial class UtpNode
         }
     }
 
-    internal void OnForeign(Endpoint from, Bytes datagram)
+    internal void OnForeign(Endpoint from, Borrowed datagram)
     {
         if (_handler is not { } handler)
         {

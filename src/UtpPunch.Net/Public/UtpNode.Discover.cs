@@ -4,20 +4,20 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-// What the world outside sees of the node's port.
+// Finding out the public address and the NAT by STUN.
 public sealed partial class UtpNode
 {
     /// <summary>
-    /// Asks STUN servers (RFC 8489) how they see the node's port, and, if they help with that, how its NAT behaves (RFC 5780). It is the
-    /// node's own socket that asks, so what they see holds for its streams. Takes a round trip when nothing filters, up to six seconds more
-    /// when something does.
+    /// Asks STUN servers (RFC 8489) for the public address of the node and, if they support it, for the behavior of its NAT (RFC 5780). The
+    /// requests use the socket of the node, so that the results hold for its streams. It takes a round trip, or up to 6 s more if packets are
+    /// filtered.
     /// </summary>
-    /// <param name="servers">One or two. Two that see different ports tell that the mapping depends on whom one writes to.</param>
-    /// <param name="timeout">For the first answer; null stands for five seconds.</param>
+    /// <param name="servers">One server or two. If two see different ports, the mapping depends on the destination.</param>
+    /// <param name="timeout">The time to wait for the first answer; <see langword="null"/> for 5 s.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <exception cref="ArgumentException">There is no server, there are more than two, or nobody can be reached there.</exception>
-    /// <exception cref="UtpException"><see cref="UtpError.DiscoveryFailed"/>: nobody answered, or with an error or nonsense. Or the name
-    /// has no address, or the node was closed meanwhile.</exception>
+    /// <exception cref="ArgumentException">There is no server, there are more than two, or one is not the address of a host.</exception>
+    /// <exception cref="UtpException"><see cref="UtpError.DiscoveryFailed"/>: there was no answer, or none that was valid. Or the name has no
+    /// address, or the node was closed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     public async ValueTask<NatDiscovery> DiscoverAsync(
@@ -26,7 +26,7 @@ public sealed partial class UtpNode
         ArgumentNullException.ThrowIfNull(servers);
         if (servers.Count is < 1 or > 2)
         {
-            throw new ArgumentException("One STUN server is asked, or two.", nameof(servers));
+            throw new ArgumentException("There must be one STUN server or two.", nameof(servers));
         }
 
         var limit = timeout ?? TimeSpan.FromSeconds(5);
@@ -40,7 +40,11 @@ public sealed partial class UtpNode
 
         var standard = StunClientModule.Standard(remotes);
         var command = new DiscoverCommand(new StunOptions(
-            remotes, LocalTowards(remotes[0]), Clock.ToMicroseconds(limit), standard.TestTimeout, standard.Behaviour));
+            remotes,
+            LocalTowards(remotes[0]),
+            Clock.ToMicroseconds(limit),
+            standard.TestTimeout,
+            standard.Behaviour));
         _engine.Post(command);
         return await command.Outcome.WaitAsync(cancellationToken).ConfigureAwait(false) switch
         {
@@ -50,7 +54,7 @@ public sealed partial class UtpNode
         };
     }
 
-    /// <summary>The address that datagrams to a server leave from; none when the system does not tell.</summary>
+    /// <summary>The source address of datagrams to a server, if the system tells it.</summary>
     private Microsoft.FSharp.Core.FSharpValueOption<Endpoint> LocalTowards(Endpoint server)
     {
         try

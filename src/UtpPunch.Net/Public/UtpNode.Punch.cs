@@ -7,19 +7,19 @@ namespace UtpPunch;
 public sealed partial class UtpNode
 {
     /// <summary>
-    /// Punches as the npm package <c>utp-punch</c> does: sends <c>PUNCH</c> to the peer every half second, while the peer does the same, and
-    /// answers what comes. Goes on answering for ten seconds after its own success. Streams are opened and accepted as usual then, with
-    /// <see cref="UtpDialect.UtpPunch"/>.
+    /// Punches by the protocol of the npm package <c>utp-punch</c>: both peers send <c>PUNCH</c> every 500 ms, and answer the other's. This side
+    /// answers for another 10 s after it has succeeded. After that, streams with <see cref="UtpDialect.UtpPunch"/> are opened and accepted as
+    /// usual.
     /// </summary>
     /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/> or a <see cref="DnsEndPoint"/>.</param>
-    /// <param name="attempts">How often to try; half a second each.</param>
-    /// <param name="cancellationToken">Calls it off.</param>
-    /// <returns>What came of it; failing is no exception.</returns>
-    /// <exception cref="ArgumentException">The end point is of another kind, or nobody can be reached there.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">There is no attempt.</exception>
-    /// <exception cref="UtpException">The name has no address; the node was closed meanwhile, or broke down.</exception>
+    /// <param name="attempts">The number of attempts, 500 ms each.</param>
+    /// <param name="cancellationToken">Ends the punch.</param>
+    /// <returns>The result. A punch that fails does not throw.</returns>
+    /// <exception cref="ArgumentException">The end point is of another type, or is not the address of one host.</exception>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="attempts"/> is not positive.</exception>
+    /// <exception cref="UtpException">The name has no address, or the node was closed or has failed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
-    /// <exception cref="OperationCanceledException">It was called off.</exception>
+    /// <exception cref="OperationCanceledException">The punch was cancelled.</exception>
     public async ValueTask<PunchResult> PunchAsync(EndPoint remoteEndPoint, int attempts = 10, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(remoteEndPoint);
@@ -31,19 +31,21 @@ public sealed partial class UtpNode
     }
 
     /// <summary>
-    /// The stream over a path that was punched: one side opens it, the other one accepts it, and both call this, once. The node need not
-    /// listen for it.
+    /// Opens or accepts the stream over a path that was punched. Both peers must call it once, at most 30 s after the punch. The node need
+    /// not listen.
     /// </summary>
-    /// <exception cref="ArgumentException">The punch found no path.</exception>
-    /// <exception cref="UtpException">The peer did not answer, or not open it, within <see cref="UtpNodeOptions.ConnectTimeout"/>; the node
-    /// was closed.</exception>
+    /// <param name="path">The result of a punch of this node.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
+    /// <exception cref="ArgumentException">The punch has found no path.</exception>
+    /// <exception cref="UtpException">The peer did not answer, or did not open the stream, within
+    /// <see cref="UtpNodeOptions.ConnectTimeout"/>; or the node was closed.</exception>
     /// <exception cref="OperationCanceledException">The attempt was cancelled.</exception>
     public async ValueTask<UtpStream> OpenAsync(PunchResult path, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(path);
         if (!path.Success)
         {
-            throw new ArgumentException("The punch found no path.", nameof(path));
+            throw new ArgumentException("The punch has found no path.", nameof(path));
         }
 
         ThrowIfUnusable();
@@ -77,7 +79,7 @@ public sealed partial class UtpNode
         }
     }
 
-    /// <summary>An address that the node's socket can reach; of a name, the first.</summary>
+    /// <summary>The address, if the node can send to it; the first such address of a name.</summary>
     internal async ValueTask<Endpoint> OneAddressAsync(EndPoint remote, CancellationToken cancellationToken)
     {
         switch (remote)
@@ -88,7 +90,7 @@ public sealed partial class UtpNode
                 var endpoint = Addresses.ToEndpoint(one);
                 return _transport.Speaks(endpoint) ? endpoint : throw Failure.Unreachable(one).ToException();
             default:
-                throw new ArgumentException($"Nobody can be reached at {remote}.", nameof(remote));
+                throw new ArgumentException($"{remote} is not the address of a host.", nameof(remote));
         }
     }
 

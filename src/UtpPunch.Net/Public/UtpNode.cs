@@ -6,8 +6,8 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// One UDP port that both listens and dials: any number of <see cref="UtpStream"/>s share its socket. All members may be called from any
-/// thread at any time.
+/// A UDP socket over which any number of <see cref="UtpStream"/>s are opened and accepted. All members may be called from any thread at any
+/// time.
 /// </summary>
 public sealed partial class UtpNode : IAsyncDisposable, IDisposable
 {
@@ -27,13 +27,15 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
         _engine.Start();
     }
 
-    /// <summary>Binds a socket and starts to serve it. The node dials at once, and listens when <see cref="Listen"/> says so.</summary>
-    /// <param name="options">Null stands for the defaults. They are copied.</param>
-    /// <param name="cancellationToken">Looked at before the socket is bound.</param>
-    /// <exception cref="ArgumentException">An option makes no sense; <see cref="ArgumentException.ParamName"/> is its name.</exception>
-    /// <exception cref="PlatformNotSupportedException">The system cannot have <see cref="UtpNodeOptions.Transport"/>.</exception>
-    /// <exception cref="SocketException">The socket could not be bound: <see cref="SocketError.AddressAlreadyInUse"/> when the port is
-    /// taken.</exception>
+    /// <summary>Binds a socket and starts to serve it. The node can open streams at once. It accepts streams after
+    /// <see cref="Listen"/>.</summary>
+    /// <param name="options">The options, which are copied; <see langword="null"/> for the defaults.</param>
+    /// <param name="cancellationToken">Is checked before the socket is bound.</param>
+    /// <exception cref="ArgumentException">An option is not valid. <see cref="ArgumentException.ParamName"/> is its name.</exception>
+    /// <exception cref="PlatformNotSupportedException"><see cref="UtpNodeOptions.Transport"/> does not work on this system, or in this
+    /// process.</exception>
+    /// <exception cref="SocketException">The socket could not be bound; with <see cref="SocketError.AddressAlreadyInUse"/> the port is in
+    /// use.</exception>
     public static ValueTask<UtpNode> BindAsync(UtpNodeOptions? options = null, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -54,7 +56,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
         return Over(TransportChoice.Bind(options), settings);
     }
 
-    /// <summary>A node over any transport, which it owns from then on.</summary>
+    /// <summary>Creates a node over a transport, which it owns.</summary>
     internal static UtpNode Over(IDatagramTransport transport, Settings settings)
     {
         try
@@ -68,47 +70,50 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>Where the socket is bound, with the port that the system chose.</summary>
+    /// <summary>Gets the address to which the socket is bound, with the port that the system chose.</summary>
     public IPEndPoint LocalEndPoint => _transport.LocalEndPoint;
 
-    /// <summary>The socket, for options such as <see cref="Socket.Ttl"/>. Who receives from it, or closes it, breaks the node.</summary>
+    /// <summary>Gets the socket, for options such as <see cref="Socket.Ttl"/>. The node fails if the socket is closed, and does not get the
+    /// datagrams that are received from it elsewhere.</summary>
     public Socket? Socket => _transport.Socket;
 
-    /// <summary>How many streams the node may have at once.</summary>
+    /// <summary>Gets the maximum number of streams of the node.</summary>
     public int MaxConnections => _settings.Node.MaxConnections;
 
-    /// <summary>How many streams there are that peers have opened.</summary>
+    /// <summary>Gets the number of streams that peers have opened.</summary>
     public int IncomingConnections => GetStatistics().Incoming;
 
-    /// <summary>How many streams there are that were dialled here, including those that are not open yet.</summary>
+    /// <summary>Gets the number of streams that this node has opened, including those that the peer has not answered yet.</summary>
     public int OutgoingConnections => GetStatistics().Outgoing;
 
     /// <summary>
-    /// Completes when the node is closed. Fails with a <see cref="UtpException"/> when it broke down, by a fault of this library or because
-    /// the socket was taken from it; all its streams fail likewise then.
+    /// Gets a task that completes when the node is closed. It fails with a <see cref="UtpException"/> if the node fails, by a fault in this
+    /// library or because the socket was closed; all streams of the node fail with the same error.
     /// </summary>
     public Task Completion => _engine.Completion;
 
     internal Engine Engine => _engine;
 
-    /// <summary>How many streams there are, by kind, and what could not be sent. May be called when the node is closed, too.</summary>
+    /// <summary>Returns the numbers of streams and of datagrams that were not sent. It may be called on a closed node.</summary>
     public UtpNodeStatistics GetStatistics() => UtpNodeStatistics.Of(_engine.Node, _transport);
 
     /// <summary>
-    /// How often each uncommon rule of the protocol has fired since the node was bound, such as <c>RetransmitTimeout</c>, <c>Duplicate</c>,
-    /// <c>ResetAccepted</c> or <c>KeepAlive</c>: for logs and graphs. All rules are there, also those that never fired; which there are
-    /// may change with any version. A snapshot, which belongs to the caller.
+    /// Returns how often each of the less common rules of the protocol was applied since the node was bound, such as
+    /// <c>RetransmitTimeout</c>, <c>Duplicate</c>, <c>ResetAccepted</c> or <c>KeepAlive</c>, for logs and graphs. The rules may change with
+    /// any version.
     /// </summary>
+    /// <returns>A new dictionary of all rules, by name, including those that were never applied.</returns>
     public IReadOnlyDictionary<string, long> GetRuleCounts() => _engine.CountRules();
 
     /// <summary>
-    /// Accepts streams from now on. There is one listener at a time; when it is disposed, another may be made. Peers that dial a node which
-    /// does not listen are refused.
+    /// Starts to accept streams. A node has at most one listener; after that is disposed, it may listen again. A node that does not listen
+    /// refuses the streams of its peers with a RESET.
     /// </summary>
+    /// <param name="options">The options, which are copied; <see langword="null"/> for the defaults.</param>
     /// <exception cref="ArgumentOutOfRangeException"><see cref="UtpListenOptions.Backlog"/> is not positive.</exception>
-    /// <exception cref="InvalidOperationException">The node listens already.</exception>
+    /// <exception cref="InvalidOperationException">The node already has a listener.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
-    /// <exception cref="UtpException">The node broke down.</exception>
+    /// <exception cref="UtpException">The node has failed.</exception>
     public UtpListener Listen(UtpListenOptions? options = null)
     {
         options ??= new UtpListenOptions();
@@ -132,13 +137,13 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     }
 
     /// <summary>
-    /// Closes the node: it listens no more, reads and writes under way fail with <see cref="UtpError.NodeClosed"/>, what was written is
-    /// still sent. Streams with bytes that were never read are reset at once, as when they are disposed. When everything has arrived, or
-    /// the time is over, or the wait is cancelled, streams that are left are reset and the socket is closed. Waits for that. May be called
-    /// several times, also at once; the earliest deadline holds.
+    /// Closes the node and waits until it is closed. The node stops to listen, pending reads and writes fail with
+    /// <see cref="UtpError.NodeClosed"/>, and data that was written is still sent. Streams with data that was not read are reset at once, as
+    /// if they were disposed. When all data was acknowledged, the time is over, or the wait is cancelled, the remaining streams are reset
+    /// and the socket is closed. If it is called several times, the earliest deadline holds.
     /// </summary>
-    /// <param name="timeout">How long streams may take to finish; <see cref="Timeout.InfiniteTimeSpan"/> is as long as they like.</param>
-    /// <param name="cancellationToken">Resets what is left.</param>
+    /// <param name="timeout">How long the streams may take to finish; it may be zero, or <see cref="Timeout.InfiniteTimeSpan"/>.</param>
+    /// <param name="cancellationToken">Resets the remaining streams.</param>
     /// <exception cref="ArgumentOutOfRangeException">The time-out is negative.</exception>
     /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     public async ValueTask CloseAsync(TimeSpan timeout, CancellationToken cancellationToken = default)
@@ -147,7 +152,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
         var closed = _engine.Close(timeout);
         if (cancellationToken.CanBeCanceled)
         {
-            using var registration = cancellationToken.UnsafeRegister(static self => ((UtpNode)self!)._engine.Close(TimeSpan.Zero), this);
+            using var registration = cancellationToken.UnsafeRegister(static self => _ = ((UtpNode)self!)._engine.Close(TimeSpan.Zero), this);
             await closed.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             cancellationToken.ThrowIfCancellationRequested();
         }
@@ -157,17 +162,18 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>Closes the node as <see cref="CloseAsync"/> does, within <see cref="UtpNodeOptions.ShutdownTimeout"/>. Never
-    /// throws.</summary>
-    public ValueTask DisposeAsync() => CloseAsync(_settings.ShutdownTimeout);
+    /// <summary>Closes the node as <see cref="CloseAsync"/> does, within <see cref="UtpNodeOptions.ShutdownTimeout"/>. It
+    /// does not throw.</summary>
+    public async ValueTask DisposeAsync() =>
+        await _engine.Close(_settings.ShutdownTimeout, awaitsFarewell: _settings.ShutdownTimeout != TimeSpan.Zero).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     /// <summary>
-    /// Closes the node at once: streams that are left are reset. Returns when the socket is closed, which takes no longer than the step
-    /// under way. Use <see cref="DisposeAsync"/> to let them finish.
+    /// Closes the node at once: its streams are reset. It returns when the socket is closed, after at most the current step of the protocol.
+    /// <see cref="DisposeAsync"/> lets the streams finish.
     /// </summary>
     public void Dispose()
     {
-        _engine.Close(TimeSpan.Zero);
+        _ = _engine.Close(TimeSpan.Zero);
         if (!_engine.HoldsLoopLock)
         {
             _engine.Join();

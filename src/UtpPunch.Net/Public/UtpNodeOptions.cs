@@ -1,120 +1,129 @@
 using System.Net;
+using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
 /// <summary>
-/// What a node is made with. <see cref="UtpNode.BindAsync"/> copies and checks it; later changes have no effect.
-/// Wherever a time-out says so, <see cref="Timeout.InfiniteTimeSpan"/> means never.
+/// The options of a node. <see cref="UtpNode.BindAsync"/> checks and copies them; later changes have no effect. A time-out is at least
+/// 1 ms. One that may be infinite is switched off by <see cref="Timeout.InfiniteTimeSpan"/>.
 /// </summary>
 public sealed class UtpNodeOptions
 {
-    /// <summary>Where the socket is bound.</summary>
-    /// <value><c>[::]:0</c> by default: all addresses, IPv4 too, and a port that the system chooses. An IPv4 address makes a node
-    /// that speaks IPv4 only.</value>
+    private static readonly NodeOptions Core = NodeOptionsModule.standard;
+    private static readonly StreamOptions CoreStream = Core.Bep29;
+
+    /// <summary>Gets or sets the address and port to which the socket is bound.</summary>
+    /// <value>The default is <c>[::]:0</c>: all addresses of this machine, IPv4 included, and a port that the system chooses. A node that
+    /// is bound to an IPv4 address uses IPv4 only.</value>
     public IPEndPoint LocalEndPoint { get; set; } = new(IPAddress.IPv6Any, 0);
 
-    /// <summary>The dialect of the streams that the node accepts, and of those it dials unless <see cref="UtpConnectOptions.Dialect"/> says
-    /// otherwise.</summary>
-    /// <value><see cref="UtpDialect.Bep29"/> by default.</value>
-    public UtpDialect Dialect { get; set; } = UtpDialect.Bep29;
+    /// <summary>Gets or sets the dialect of the streams that the node accepts, and of those that it opens unless
+    /// <see cref="UtpConnectOptions.Dialect"/> names another one.</summary>
+    /// <value>The default is <see cref="UtpDialect.Bep29"/>.</value>
+    public UtpDialect Dialect { get; set; } = Core.Dialect.ToPublic();
 
-    /// <summary>How many streams the node has at most, of all kinds together.</summary>
-    /// <value>16384 by default.</value>
-    public int MaxConnections { get; set; } = 16384;
+    /// <summary>Gets or sets the maximum number of streams of the node, opened and accepted ones together.</summary>
+    /// <value>The default is 16384. The range is 1 to 1048576.</value>
+    public int MaxConnections { get; set; } = Core.MaxConnections;
 
-    /// <summary>How many streams there are at most whose opener has not yet proved that it receives. More push out the oldest.</summary>
-    /// <value>256 by default.</value>
-    public int MaxHalfOpen { get; set; } = 256;
+    /// <summary>Gets or sets the maximum number of half-open streams: those whose opener has not yet proved that it receives at its
+    /// address. If there are more, the oldest one is dropped.</summary>
+    /// <value>The default is 256. The range is 1 to 1048576.</value>
+    public int MaxHalfOpen { get; set; } = Core.MaxHalfOpen;
 
-    /// <summary>How many bytes of a stream are written and not yet acknowledged at most. Writes wait for room.</summary>
-    /// <value>1 MiB by default, at least 64 KiB. A stream cannot be faster than this much for each round trip.</value>
-    public int SendBufferSize { get; set; } = 1 << 20;
+    /// <summary>Gets or sets the maximum number of bytes of a stream that are written and not yet acknowledged. A write waits for room.</summary>
+    /// <value>The default is 1 MiB. The range is 64 KiB to 1 GiB. A stream sends at most this much per round trip.</value>
+    public int SendBufferSize { get; set; } = CoreStream.SendBuffer;
 
-    /// <summary>How many bytes of a stream wait to be read at most: the window that the peer is told of.</summary>
-    /// <value>1 MiB by default, at least 64 KiB.</value>
-    public int ReceiveBufferSize { get; set; } = 1 << 20;
+    /// <summary>Gets or sets the maximum number of bytes of a stream that are received and not yet read: the window that is advertised to
+    /// the peer.</summary>
+    /// <value>The default is 1 MiB. The range is 64 KiB to 1 GiB.</value>
+    public int ReceiveBufferSize { get; set; } = CoreStream.ReceiveBuffer;
 
-    /// <summary>The largest datagram that streams of <see cref="Dialect"/> send, in bytes of UDP payload; 20 of them are the header.</summary>
-    /// <value>Null by default: a stream begins with 1200 and finds out what the path carries, if its peer is such a node as well (path MTU
-    /// discovery, RFC 8899); for <see cref="UtpDialect.UtpPunch"/> it is 1020 (the npm package's <c>mtu</c> of 1000). A value, 100 to
-    /// 65507 and at most a quarter of the buffers, is that size, and nothing is searched for; only packets that vanish time after time
-    /// make it smaller.</value>
+    /// <summary>Gets or sets the size of the largest datagram that streams of <see cref="Dialect"/> send, in bytes of UDP payload. The uTP
+    /// header takes 20 of them.</summary>
+    /// <value>The default is <see langword="null"/>: a stream begins with 1200 and searches for what the path carries, if the peer is such
+    /// a node, too (path MTU discovery, RFC 8899); with <see cref="UtpDialect.UtpPunch"/> the size is 1020, the npm package's <c>mtu</c> of
+    /// 1000. The range of a size is 100 to 65507, and at most a quarter of either buffer. With a size there is no search, but the size is
+    /// reduced if packets of that size are lost repeatedly.</value>
     public int? PacketSize { get; set; }
 
-    /// <summary>How many packets streams of <see cref="Dialect"/> have in flight at most.</summary>
-    /// <value>Null by default, which is 1000 (libutp takes 1024 out of order), or 63 for <see cref="UtpDialect.UtpPunch"/> (the npm
-    /// package takes 64).</value>
+    /// <summary>Gets or sets the maximum number of packets that a stream of <see cref="Dialect"/> has in flight.</summary>
+    /// <value>The default is <see langword="null"/>, which is 1000 (libutp holds up to 1024 packets out of order), or 63 with
+    /// <see cref="UtpDialect.UtpPunch"/> (the npm package holds 64). The range is 1 to 1000.</value>
     public int? PacketWindow { get; set; }
 
-    /// <summary>How long a peer may take to answer until connecting fails with <see cref="UtpError.ConnectTimeout"/>.</summary>
-    /// <value>10 s by default.</value>
+    /// <summary>Gets or sets the time after which connecting fails with <see cref="UtpError.ConnectTimeout"/> if the peer does not
+    /// answer.</summary>
+    /// <value>The default is 10 s.</value>
     public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long nothing at all may be heard from a peer until its stream fails with <see cref="UtpError.IdleTimeout"/>. Peers
-    /// that are alive send keep-alives.</summary>
-    /// <value>3 minutes by default; may be infinite.</value>
-    public TimeSpan IdleTimeout { get; set; } = TimeSpan.FromSeconds(180);
+    /// <summary>Gets or sets the time after which a stream fails with <see cref="UtpError.IdleTimeout"/> if no packet of the peer was
+    /// received. A peer without data to send sends keep-alives.</summary>
+    /// <value>The default is 180 s. It may be infinite.</value>
+    public TimeSpan IdleTimeout { get; set; } = Clock.ToTimeSpan(CoreStream.IdleTimeout);
 
-    /// <summary>How long data may be sent again and again without any of it being acknowledged, until its stream fails with
-    /// <see cref="UtpError.ConnectionTimedOut"/>.</summary>
-    /// <value>45 s by default; may be infinite.</value>
-    public TimeSpan GiveUpTimeout { get; set; } = TimeSpan.FromSeconds(45);
+    /// <summary>Gets or sets the time after which a stream fails with <see cref="UtpError.ConnectionTimedOut"/> if it retransmits data and
+    /// nothing is acknowledged.</summary>
+    /// <value>The default is 45 s. It may be infinite.</value>
+    public TimeSpan GiveUpTimeout { get; set; } = Clock.ToTimeSpan(CoreStream.GiveUpAfter);
 
-    /// <summary>How long a disposed stream may go without progress until what it has not delivered is given up.</summary>
-    /// <value>5 s by default; zero resets a stream as soon as it is disposed; may be infinite.</value>
+    /// <summary>Gets or sets the time after which a disposed stream discards the data that it has not delivered, if nothing is
+    /// acknowledged.</summary>
+    /// <value>The default is 5 s. Zero resets a stream as soon as it is disposed. It may be infinite.</value>
     public TimeSpan LingerTimeout { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How long <see cref="UtpNode.DisposeAsync"/> lets streams finish.</summary>
-    /// <value>10 s by default; may be infinite.</value>
+    /// <summary>Gets or sets the time that <see cref="UtpNode.DisposeAsync"/> gives the streams to finish.</summary>
+    /// <value>The default is 10 s. It may be zero or infinite.</value>
     public TimeSpan ShutdownTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long a stream may send nothing until it sends a packet for the sake of NATs, which forget silent mappings.</summary>
-    /// <value>25 s by default, since many NATs forget after 30; may be infinite.</value>
-    public TimeSpan KeepAliveInterval { get; set; } = TimeSpan.FromSeconds(25);
+    /// <summary>Gets or sets the time after which a stream that has sent nothing sends a keep-alive, so that NATs keep its mapping.</summary>
+    /// <value>The default is 25 s, because many NATs drop a mapping after 30 s. It may be infinite.</value>
+    public TimeSpan KeepAliveInterval { get; set; } = Clock.ToTimeSpan(CoreStream.KeepAlive);
 
-    /// <summary>How long an acknowledgement may take until packets are sent again, before any round trip was measured.</summary>
-    /// <value>1 s by default (RFC 6298).</value>
-    public TimeSpan InitialRto { get; set; } = TimeSpan.FromSeconds(1);
+    /// <summary>Gets or sets the retransmission time-out before the first round trip was measured (RFC 6298, 2.1).</summary>
+    /// <value>The default is 1 s.</value>
+    public TimeSpan InitialRto { get; set; } = Clock.ToTimeSpan(CoreStream.InitialRto);
 
-    /// <summary>The least time that an acknowledgement may take until packets are sent again.</summary>
-    /// <value>500 ms by default (BEP 29).</value>
-    public TimeSpan MinRto { get; set; } = TimeSpan.FromMilliseconds(500);
+    /// <summary>Gets or sets the minimum of the retransmission time-out.</summary>
+    /// <value>The default is 500 ms, as in BEP 29.</value>
+    public TimeSpan MinRto { get; set; } = Clock.ToTimeSpan(CoreStream.MinRto);
 
-    /// <summary>Whether packets that are not full are sent at once, instead of waiting for the acknowledgement of the last one that
-    /// was not.</summary>
-    /// <value>True by default, as Kestrel and HttpClient have it: small messages must not wait for a delayed acknowledgement. What is
-    /// written faster than it is sent is joined into full packets either way.</value>
-    public bool NoDelay { get; set; } = true;
+    /// <summary>Gets or sets a value that indicates whether a packet that is not full is sent at once. Otherwise it waits until the
+    /// previous one that was not full is acknowledged (Nagle's algorithm, RFC 9293, 3.7.4).</summary>
+    /// <value>The default is <see langword="true"/>, as in Kestrel and HttpClient: a small message must not wait for a delayed
+    /// acknowledgement. Data that is written faster than it is sent is joined into full packets in either case.</value>
+    public bool NoDelay { get; set; } = CoreStream.NoDelay;
 
-    /// <summary>How the node uses its socket.</summary>
-    /// <value><see cref="UtpTransport.Automatic"/> by default.</value>
+    /// <summary>Gets or sets how the node uses its socket.</summary>
+    /// <value>The default is <see cref="UtpTransport.Automatic"/>.</value>
     public UtpTransport Transport { get; set; } = UtpTransport.Automatic;
 
-    /// <summary>The receive buffer to ask the system for, in bytes. The system may give less.</summary>
-    /// <value>4 MiB by default.</value>
+    /// <summary>Gets or sets the size of the socket's receive buffer, in bytes. The system may grant less.</summary>
+    /// <value>The default is 4 MiB. The range is 1 byte to 1 GiB.</value>
     public int SocketReceiveBuffer { get; set; } = 4 << 20;
 
-    /// <summary>The send buffer to ask the system for, in bytes. The system may give less.</summary>
-    /// <value>4 MiB by default.</value>
+    /// <summary>Gets or sets the size of the socket's send buffer, in bytes. The system may grant less.</summary>
+    /// <value>The default is 4 MiB. The range is 1 byte to 1 GiB.</value>
     public int SocketSendBuffer { get; set; } = 4 << 20;
 
-    /// <summary>What the node records of itself, for <see cref="UtpNode.WriteTraceAsync"/> and <c>utp replay</c>.</summary>
-    /// <value>Null by default, which is nothing.</value>
+    /// <summary>Gets or sets what the node records for <see cref="UtpNode.WriteTraceAsync"/> and <c>utp replay</c>.</summary>
+    /// <value>The default is <see langword="null"/>: nothing is recorded.</value>
     public UtpTraceOptions? Trace { get; set; }
 
     /// <summary>
-    /// The options of the npm package <c>utp-punch</c>, with its defaults, as options of ours, for a node that speaks its dialect.
+    /// Converts the options of the npm package <c>utp-punch</c>, with its defaults, to the options of a node that uses its dialect.
     /// </summary>
-    /// <param name="bufferSize">Packets: the ring of either direction. One fewer may be in flight, but 1000 at most, the rest of the path
-    /// permitting; the buffers of this node hold as many as the ring, or 64 KiB if that is more.</param>
-    /// <param name="mtu">Bytes of payload in a packet, 80 to 65487; <see cref="PacketSize"/> counts the 20 bytes of the header
-    /// too.</param>
-    /// <param name="timeoutMs">There, the time after which a silent socket says so, and for which it waits when it ends; here,
-    /// <see cref="LingerTimeout"/> and <see cref="ConnectTimeout"/>. It does not end silent streams there, so <see cref="IdleTimeout"/>
-    /// stays as it is.</param>
-    /// <param name="resendMs">There, everything in flight is sent again every so often; here, <see cref="MinRto"/> and
-    /// <see cref="InitialRto"/>, which adapt to the path.</param>
-    /// <param name="keepAliveMs"><see cref="KeepAliveInterval"/>.</param>
+    /// <param name="bufferSize">The size of its ring in each direction, in packets; at least 2. One packet fewer may be in flight, but at
+    /// most 1000. The buffers of the node hold as many packets as the ring, and at least 64 KiB.</param>
+    /// <param name="mtu">The payload of a packet, in bytes; 80 to 65487. <see cref="PacketSize"/> includes the header of 20 bytes.</param>
+    /// <param name="timeoutMs">In the npm package, the time after which a silent socket emits a time-out, and for which it waits when it
+    /// ends, in milliseconds. Here, <see cref="LingerTimeout"/> and <see cref="ConnectTimeout"/>. It does not end a silent stream of the
+    /// npm package, so that <see cref="IdleTimeout"/> keeps its default.</param>
+    /// <param name="resendMs">In the npm package, the interval at which everything in flight is sent again, in milliseconds. Here,
+    /// <see cref="MinRto"/> and <see cref="InitialRto"/>; the time-out adapts to the path.</param>
+    /// <param name="keepAliveMs"><see cref="KeepAliveInterval"/>, in milliseconds.</param>
+    /// <returns>New options.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A value is not positive, <paramref name="bufferSize"/> is less than 2, or
     /// <paramref name="mtu"/> is out of its range.</exception>
     public static UtpNodeOptions FromUtpPunch(

@@ -4,7 +4,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>Checks the options of a node, and says them in the words of the core.</summary>
+/// <summary>Checks the options of a node, and converts them to those of the core.</summary>
 internal static class UtpNodeOptionsCheck
 {
     public const int HeaderLength = PacketModule.HeaderLength;
@@ -12,9 +12,11 @@ internal static class UtpNodeOptionsCheck
     public const int MostBuffer = 1 << 30;
     public const int PacketsPerBuffer = 4;
     public const int LeastPacket = 100;
-    public const int MostPacket = 65507;
-    public const int MostWindow = 1000;
+    public const int MostPacket = ExtensionBits.Most;
     private const int MostConnections = 1 << 20;
+
+    /// <summary>The largest window of packets: what every peer of the dialect holds out of order.</summary>
+    public static readonly int MostWindow = StreamOptionsModule.bep29.PacketWindow;
 
     /// <exception cref="ArgumentException">An option makes no sense; the parameter name is that of the option.</exception>
     public static Settings Freeze(UtpNodeOptions options)

@@ -2,55 +2,55 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>What a stream has measured and counted.</summary>
+/// <summary>The measurements and counters of a stream.</summary>
 public readonly record struct UtpStreamStatistics
 {
-    /// <summary>The smoothed round-trip time; zero before the first was measured.</summary>
+    /// <summary>Gets the smoothed round-trip time (RFC 6298); zero before the first measurement.</summary>
     public TimeSpan RoundTripTime { get; init; }
 
-    /// <summary>How much the round-trip time varies.</summary>
+    /// <summary>Gets the variation of the round-trip time (RFC 6298).</summary>
     public TimeSpan RoundTripVariance { get; init; }
 
-    /// <summary>How long an acknowledgement may take until packets are sent again.</summary>
+    /// <summary>Gets the retransmission time-out.</summary>
     public TimeSpan RetransmitTimeout { get; init; }
 
-    /// <summary>The congestion window, in bytes.</summary>
+    /// <summary>Gets the congestion window, in bytes.</summary>
     public int CongestionWindow { get; init; }
 
-    /// <summary>Bytes sent and neither acknowledged nor held for lost.</summary>
+    /// <summary>Gets the number of bytes that were sent and are neither acknowledged nor considered lost.</summary>
     public int BytesInFlight { get; init; }
 
-    /// <summary>How many bytes the peer could receive when it last said so.</summary>
+    /// <summary>Gets the window that the peer has advertised, in bytes.</summary>
     public long PeerWindow { get; init; }
 
-    /// <summary>How much longer than at best our packets are under way: what waits in queues on the path.</summary>
+    /// <summary>Gets the queueing delay of the path to the peer: the current one-way delay less the base delay (RFC 6817).</summary>
     public TimeSpan QueueingDelay { get; init; }
 
-    /// <summary>The queueing delay that the congestion control aims at.</summary>
+    /// <summary>Gets the queueing delay that the congestion control aims at.</summary>
     public TimeSpan TargetDelay { get; init; }
 
-    /// <summary>The most bytes of the stream that one packet carries.</summary>
+    /// <summary>Gets the largest payload of a packet, in bytes.</summary>
     public int MaxPayload { get; init; }
 
-    /// <summary>Bytes of the stream that the peer has acknowledged.</summary>
+    /// <summary>Gets the number of bytes that the peer has acknowledged.</summary>
     public long BytesAcknowledged { get; init; }
 
-    /// <summary>Bytes of the stream received in order.</summary>
+    /// <summary>Gets the number of bytes that were received in order.</summary>
     public long BytesReceived { get; init; }
 
-    /// <summary>Packets sent, of all kinds.</summary>
+    /// <summary>Gets the number of packets that were sent, of all types.</summary>
     public long PacketsSent { get; init; }
 
-    /// <summary>Packets received, of all kinds.</summary>
+    /// <summary>Gets the number of packets that were received, of all types.</summary>
     public long PacketsReceived { get; init; }
 
-    /// <summary>Packets sent again, for whatever reason.</summary>
+    /// <summary>Gets the number of packets that were retransmitted, for any reason.</summary>
     public long Retransmissions { get; init; }
 
-    /// <summary>How often <see cref="RetransmitTimeout"/> has passed.</summary>
+    /// <summary>Gets the number of retransmission time-outs.</summary>
     public long Timeouts { get; init; }
 
-    /// <summary>Packets received that had been received before.</summary>
+    /// <summary>Gets the number of packets that were received more than once.</summary>
     public long Duplicates { get; init; }
 
     internal static UtpStreamStatistics? Of(int connId, Node node)
@@ -80,23 +80,23 @@ public readonly record struct UtpStreamStatistics
     };
 }
 
-/// <summary>How many streams a node has, by kind, and what it could not send.</summary>
+/// <summary>The streams and counters of a node.</summary>
 public readonly record struct UtpNodeStatistics
 {
-    /// <summary>Streams that peers have opened.</summary>
+    /// <summary>Gets the number of streams that peers have opened.</summary>
     public int Incoming { get; init; }
 
-    /// <summary>Streams that were dialled here, including those that are not open yet.</summary>
+    /// <summary>Gets the number of streams that this node has opened, including those that the peer has not answered yet.</summary>
     public int Outgoing { get; init; }
 
-    /// <summary>Streams whose opener has not yet proved that it receives what is sent to its address.</summary>
+    /// <summary>Gets the number of half-open streams: those whose opener has not yet proved that it receives at its address.</summary>
     public int HalfOpen { get; init; }
 
-    /// <summary>Ended streams that still answer a peer who missed the last acknowledgement.</summary>
+    /// <summary>Gets the number of streams that have ended, and that still answer if the peer has lost the last acknowledgement.</summary>
     public int Lingering { get; init; }
 
-    /// <summary>Datagrams that the system would not send, since the node was bound: its send buffer or the device stayed full, or there
-    /// was no way. What was lost on the way is not among them.</summary>
+    /// <summary>Gets the number of datagrams that the system has not sent since the node was bound: the send buffer or the device stayed full,
+    /// or there was no route. Packets that the network has lost are not included.</summary>
     public long DatagramsDropped { get; init; }
 
     internal static UtpNodeStatistics Of(Node node, IDatagramTransport transport)

@@ -14,6 +14,7 @@ public sealed partial class UtpStream : ICommand
     private bool _idleChanged;
     private bool _releaseWanted;
     private bool _released;
+    private bool _left;
     private bool _abortWanted;
     private bool _aborted;
     private bool _nodeClosing;
@@ -99,6 +100,16 @@ public sealed partial class UtpStream : ICommand
     {
         _write.OnFinished();
         _writesClosed.Reach();
+        bool isLeaving;
+        lock (Gate)
+        {
+            isLeaving = _nodeClosing;
+        }
+
+        if (isLeaving)
+        {
+            Post();
+        }
     }
 
     /// <summary>The core has closed the stream.</summary>
@@ -111,9 +122,11 @@ public sealed partial class UtpStream : ICommand
             nodeClosing = _nodeClosing;
         }
 
-        Finish(reason.IsAborted && nodeClosing
-            ? Failure.NodeClosed(RemoteEndPoint)
-            : Failure.Of(reason, RemoteEndPoint, Clock.Since(_born)));
+        Finish(
+            reason.IsAborted && nodeClosing
+                ? Failure.NodeClosed(RemoteEndPoint)
+                : Failure.Of(reason, RemoteEndPoint, Clock.Since(_born)),
+            isClean: reason.IsFinished || reason.IsReleased);
     }
 
     /// <summary>The engine has stopped, and with it the stream.</summary>
@@ -131,7 +144,7 @@ public sealed partial class UtpStream : ICommand
         lock (Gate)
         {
             _nodeClosing = true;
-            if (_opening.IsReached && !unread)
+            if (_opening.IsReached && !unread && _engine.Settings.LingerTimeout != TimeSpan.Zero)
             {
                 _releaseWanted = true;
             }
@@ -192,6 +205,13 @@ public sealed partial class UtpStream : ICommand
         {
             GatherTraffic(events);
         }
+
+        // The process is about to exit, and the peer has everything of ours.
+        if (_nodeClosing && _writesClosed.IsReached && !_aborted && !_left)
+        {
+            _left = true;
+            events.Add(Event.NewRelease(_connId, 0));
+        }
     }
 
     private void GatherTraffic(List<Event> events)
@@ -215,7 +235,8 @@ public sealed partial class UtpStream : ICommand
         }
     }
 
-    private void Finish(Failure? failure)
+    // A clean end may come with a failure of the reads: the peer had not ended when this side let go.
+    private void Finish(Failure? failure, bool isClean = false)
     {
         lock (Gate)
         {
@@ -242,6 +263,13 @@ public sealed partial class UtpStream : ICommand
         _opening.Fail(failure);
         _readsClosed.Fail(failure);
         _writesClosed.Fail(failure);
-        _closed.Fail(failure);
+        if (isClean)
+        {
+            _closed.Reach();
+        }
+        else
+        {
+            _closed.Fail(failure);
+        }
     }
 }

@@ -165,8 +165,9 @@ public sealed partial class UtpStream
 
     /// <summary>
     /// Ends the stream without waiting. What was written, and the end, are still sent, and given up when nothing is acknowledged for
-    /// <see cref="UtpNodeOptions.LingerTimeout"/>. When bytes have come that were never read, or come later, the stream is reset instead, as
-    /// with TCP: the peer must learn that they were lost. Reads and writes under way fail with <see cref="ObjectDisposedException"/>.
+    /// <see cref="UtpNodeOptions.LingerTimeout"/>. When bytes have come that were never read, the stream is reset instead, as with TCP:
+    /// the peer should learn that they were lost. Bytes that come later are not acknowledged, and reset the stream as soon as everything
+    /// of ours was acknowledged. Reads and writes under way fail with <see cref="ObjectDisposedException"/>.
     /// </summary>
     protected override void Dispose(bool disposing)
     {

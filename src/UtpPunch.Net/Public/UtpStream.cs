@@ -47,8 +47,9 @@ public sealed partial class UtpStream : Stream
     public Task WritesClosed => _writesClosed.Task;
 
     /// <summary>
-    /// Completes when both sides have ended and every byte of both has arrived. Fails with a <see cref="UtpException"/> when the stream
-    /// breaks off before.
+    /// Completes when both sides have ended and every byte of both has arrived, or when this side has let go, by disposing the stream or
+    /// the node, and the peer has acknowledged every byte and the end. Fails with a <see cref="UtpException"/> when the stream breaks off
+    /// before.
     /// </summary>
     public Task Closed => _closed.Task;
 
@@ -181,11 +182,11 @@ public sealed partial class UtpStream : Stream
     /// <param name="buffer">The bytes, which are copied; they must not change until the write has completed.</param>
     /// <param name="completeWrites">Whether these are the last bytes.</param>
     /// <param name="cancellationToken">Ends the wait for room.</param>
-    /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
+    /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)" path="/exception"/>
     public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, bool completeWrites, CancellationToken cancellationToken = default) =>
         _write.WriteAsync(buffer, completeWrites, cancellationToken);
 
-    /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
+    /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)" path="/exception"/>
     public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
     {
         ValidateBufferArguments(buffer, offset, count);

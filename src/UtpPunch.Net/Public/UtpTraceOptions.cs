@@ -8,16 +8,16 @@ namespace UtpPunch;
 public sealed class UtpTraceOptions
 {
     /// <summary>What is recorded of the bytes that streams carry.</summary>
-    /// <value><see cref="UtpTracePayload.Hash"/> by default: it costs little, and a trace can be shown to others.</value>
+    /// <value>The default is <see cref="UtpTracePayload.Hash"/>: it costs little, and a trace can be shown to others.</value>
     public UtpTracePayload Payload { get; set; } = UtpTracePayload.Hash;
 
     /// <summary>How many bytes the recording takes at most. With hashes, a packet takes about 50. The states of the node that it begins
     /// with, and the data that was under way at those moments, come on top of it.</summary>
-    /// <value>16 MiB by default, at least 64 KiB.</value>
+    /// <value>The default is 16 MiB. The range is 64 KiB to 1 GiB.</value>
     public int Capacity { get; set; } = 16 << 20;
 
     /// <summary>The file that is written when the node breaks down, and replaced if it is there.</summary>
-    /// <value>Null by default, which is none.</value>
+    /// <value>The default is <see langword="null"/>: no file is written.</value>
     public string? Path { get; set; }
 }
 

@@ -2,7 +2,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>Call a task off; what comes of it is told as usual.</summary>
+/// <summary>Cancels a task. Its result is reported as usual.</summary>
 internal sealed class CancelCommand(int taskId) : ICommand
 {
     public void Collect(Engine engine, List<Event> events) => events.Add(Event.NewCancel(taskId));

@@ -2,7 +2,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>A question to STUN servers that somebody waits for.</summary>
+/// <summary>Starts a discovery by STUN, and completes with its outcome.</summary>
 internal sealed class DiscoverCommand(StunOptions options) : ICommand, INodeTask
 {
     private readonly TaskCompletionSource<StunOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);

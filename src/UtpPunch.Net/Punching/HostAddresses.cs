@@ -5,7 +5,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>The addresses of this machine under which a peer in the same network would find a socket.</summary>
+/// <summary>The addresses at which a peer in the same network can reach a socket of this machine.</summary>
 internal static class HostAddresses
 {
     private const int Most = 8;
@@ -33,7 +33,7 @@ internal static class HostAddresses
         }
         catch (NetworkInformationException)
         {
-            // A system that does not tell; the rendezvous still sees us from outside.
+            // Without local addresses, the punch uses the address that the rendezvous server sees.
             return [];
         }
     }

@@ -2,7 +2,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>A meeting, or a punch in the npm package's way, that somebody waits for.</summary>
+/// <summary>Starts a meeting, or a punch by the npm package's protocol, and completes with its result.</summary>
 internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<MeetProgress>? onNews = null) : ICommand, INodeTask
 {
     private readonly TaskCompletionSource<PunchResult> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -36,7 +36,7 @@ internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<
         }
     }
 
-    /// <summary>Calls it off; the result says so.</summary>
+    /// <summary>Cancels it. The result is <see cref="PunchStage.Cancelled"/>.</summary>
     public void Cancel(Engine engine)
     {
         lock (_gate)
@@ -54,7 +54,7 @@ internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<
     public void OnRegistered(Endpoint observed, PortPrediction mapping) =>
         Tell(new MeetProgress(Addresses.ToIPEndPoint(observed), PunchResult.ToMapping(mapping), null));
 
-    // The introduction may overtake the server's word that we are on its list.
+    // The introduction may arrive before the confirmation of the registration.
     public void OnIntroduced(Endpoint peer) =>
         Tell(new MeetProgress(_progress?.ObservedEndPoint, _progress?.Mapping ?? NatPortAssignment.Unknown, Addresses.ToIPEndPoint(peer)));
 
@@ -67,7 +67,7 @@ internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<
         }
         else
         {
-            _told.ContinueWith(_ => _result.TrySetResult(result), TaskScheduler.Default);
+            _ = _told.ContinueWith(_ => _result.TrySetResult(result), TaskScheduler.Default);
         }
 
         return false;
@@ -79,7 +79,7 @@ internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<
         _ = _result.Task.Exception;
     }
 
-    // User code does not run on the engine's thread, and hears the news in order.
+    // Callbacks of users do not run on the engine's thread, and are called in order.
     private void Tell(MeetProgress progress)
     {
         _progress = progress;

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace UtpPunch;
 
-/// <summary>Says in words what a punch saw, and what may help.</summary>
+/// <summary>Describes what a punch has observed, and what may help.</summary>
 internal static class PunchText
 {
     public static string Explain(PunchResult result) => result.Stage switch

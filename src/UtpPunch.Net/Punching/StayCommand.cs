@@ -3,10 +3,10 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>A room in which somebody stays: what comes of each peer that enters, in the order in which the punches end.</summary>
+/// <summary>Stays in a room. The results of the punches with all peers that enter are read in the order in which the punches end.</summary>
 internal sealed class StayCommand(MeetPlan plan) : ICommand, INodeTask
 {
-    // Nobody took them: more are not kept, and those peers give up.
+    // Further results are dropped until some were read; those peers give up.
     private const int MaxWaiting = 128;
 
     private readonly Channel<PunchResult> _results = Channel.CreateBounded<PunchResult>(

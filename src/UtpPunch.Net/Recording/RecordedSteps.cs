@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using UtpPunch.Protocol;
 
@@ -88,7 +89,7 @@ internal sealed class RecordedSteps(RecordedBytes bytes, bool full, Queue<ulong>
         Mark.Ended => Effect.NewEnded(_bytes.Int32()),
         Mark.Finished => Effect.NewFinished(_bytes.Int32()),
         Mark.Closed => Effect.NewClosed(_bytes.Int32(), Reasons[_bytes.Byte()]),
-        Mark.Foreign => Effect.NewForeign(_bytes.Endpoint(), new Bytes(_bytes.Bytes(_bytes.Int32()).ToArray())),
+        Mark.Foreign => Effect.NewForeign(_bytes.Endpoint(), new Borrowed(_bytes.Bytes(_bytes.Int32()).ToArray())),
         Mark.Noted => ReadNoted(),
         Mark.Effect => (Effect)_bytes.Object(),
         _ => throw new SwitchExpressionException(mark),
@@ -131,16 +132,16 @@ internal sealed class RecordedSteps(RecordedBytes bytes, bool full, Queue<ulong>
     private Train ReadTrain()
     {
         var head = _bytes.Bytes(_bytes.UInt16()).ToArray();
-        PacketModule.decode(new Bytes(head), out var packet);
+        PacketModule.decode(new Borrowed(head), out var packet);
         var mayFragment = _bytes.Byte() == 1;
         var packetSize = _bytes.Int32();
         var length = _bytes.Int32();
         if (full)
         {
-            return Make(new Bytes(_bytes.Bytes(length).ToArray()));
+            return Make(new Owned(_bytes.Bytes(length).ToArray()));
         }
 
-        var train = Make(new Bytes(new byte[length]));
+        var train = Make(new Owned(new byte[length]));
         for (var count = length == 0 ? 0 : train.Count; count > 0; count--)
         {
             hashes.Enqueue(_bytes.UInt64());
@@ -148,7 +149,7 @@ internal sealed class RecordedSteps(RecordedBytes bytes, bool full, Queue<ulong>
 
         return train;
 
-        Train Make(Bytes payload) => new(packet.Header, packet.Sack, packet.Bits, payload, packetSize, mayFragment);
+        Train Make(Owned payload) => new(packet.Header, BorrowedModule.keep(packet.Sack), packet.Bits, payload, packetSize, mayFragment);
     }
 
     private Effect ReadDelivered()
@@ -164,13 +165,13 @@ internal sealed class RecordedSteps(RecordedBytes bytes, bool full, Queue<ulong>
         return Effect.NewNoted(rule, _bytes.Endpoint());
     }
 
-    private Bytes ReadContent()
+    private Owned ReadContent()
     {
         var length = _bytes.Int32();
-        return new Bytes(full ? _bytes.Bytes(length).ToArray() : new byte[length]);
+        return new Owned(full ? _bytes.Bytes(length).ToArray() : new byte[length]);
     }
 
     // The cases of a union that hold nothing, by their tags.
-    private static T[] Values<T>(Func<T, int> tag) =>
+    private static T[] Values<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] T>(Func<T, int> tag) =>
         [.. typeof(T).GetProperties().Where(property => property.PropertyType == typeof(T)).Select(property => (T)property.GetValue(null)!).OrderBy(tag)];
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch;
 
@@ -279,7 +280,7 @@ internal sealed class Recorder
         var header = train.Header;
         var head = PacketModule.lengthOf(train.Sack.Length, train.Bits, 0);
         _bytes.Add((ushort)head);
-        PacketModule.encode(in header, train.Sack, train.Bits, Bytes.Empty, _bytes.Take(head));
+        PacketModule.encode(in header, train.Sack, train.Bits, Owned.Empty, _bytes.Take(head));
         _bytes.Add(train.MayFragment ? (byte)1 : (byte)0);
         _bytes.Add(train.PacketSize);
         _bytes.Add(payload.Length);

@@ -1,5 +1,6 @@
 using System.Text;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch;
 

@@ -16,7 +16,7 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
     private const int UsualChunk = 64 * 1024;
     private const int LeastShared = 256;
 
-    private Queue<Bytes>? _full;
+    private Queue<Owned>? _full;
     private Queue<(byte[] Array, long End)>? _lent;
     private byte[]? _array;
     private int _length;
@@ -65,7 +65,7 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
 
         if (_end > _start)
         {
-            events.Add(Event.NewWrite(connId, new Bytes(_array, _start, _end - _start)));
+            events.Add(Event.NewWrite(connId, new Owned(_array, _start, _end - _start)));
             _start = _end;
         }
 
@@ -102,8 +102,8 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
     {
         if (_end > _start)
         {
-            _full ??= new Queue<Bytes>();
-            _full.Enqueue(new Bytes(_array, _start, _end - _start));
+            _full ??= new Queue<Owned>();
+            _full.Enqueue(new Owned(_array, _start, _end - _start));
 
             // Small writes come faster than the engine takes them: let more of them share an array.
             wanted = Math.Max(wanted, Math.Max(LeastShared, 2 * _length));

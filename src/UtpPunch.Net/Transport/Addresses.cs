@@ -6,7 +6,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// The three faces of an address: the core's <see cref="Endpoint"/> (always IPv6, an IPv4 address in its mapped form), the raw
+/// Converts between the three types of an address: the core's <see cref="Endpoint"/> (always IPv6, an IPv4 address in its mapped form), the
 /// <see cref="SocketAddress"/> of a system call, and the user's <see cref="IPEndPoint"/> (an IPv4 address as such).
 /// </summary>
 internal static class Addresses
@@ -19,12 +19,12 @@ internal static class Addresses
     private const int IPv6Offset = 8;
     private const int ScopeOffset = 24;
 
-    // Of the same length on all systems that we know.
+    // Of the same length on all known systems.
     private const int IPv6Size = 28;
 
     public static Endpoint Read(SocketAddress address) => Read(address.Buffer.Span[..address.Size]);
 
-    /// <summary>Reads a socket address of either family; its length tells which it is.</summary>
+    /// <summary>Reads a socket address of either family. Its length tells the family.</summary>
     public static Endpoint Read(ReadOnlySpan<byte> bytes)
     {
         var port = BinaryPrimitives.ReadUInt16BigEndian(bytes[PortOffset..]);
@@ -41,7 +41,7 @@ internal static class Addresses
             0);
     }
 
-    /// <summary>The address for a socket of that family; null when it cannot say it.</summary>
+    /// <summary>The address for a socket of a family; <see langword="null"/> if the family has no such address.</summary>
     public static SocketAddress? Write(Endpoint endpoint, AddressFamily family)
     {
         var address = new SocketAddress(family);
@@ -76,7 +76,7 @@ internal static class Addresses
             return EndpointModule.ofIPv4(BinaryPrimitives.ReadUInt32BigEndian(bytes), port);
         }
 
-        // The system reports a scope for link-local addresses only, and replies must match.
+        // The system reports a scope for link-local addresses only, and the source of a reply must equal the address that was sent to.
         var scope = endPoint.Address.IsIPv6LinkLocal ? (uint)endPoint.Address.ScopeId : 0;
         return new Endpoint(BinaryPrimitives.ReadUInt64BigEndian(bytes), BinaryPrimitives.ReadUInt64BigEndian(bytes[8..]), scope, port, 0);
     }

@@ -3,12 +3,12 @@ using System.Net.Sockets;
 namespace UtpPunch;
 
 /// <summary>
-/// Whether the network may cut datagrams in pieces (DF). It may not, or no probe of path MTU discovery would tell anything; only what was
-/// numbered before the path became narrower has no other way through.
+/// Whether IP may fragment datagrams (DF). It must not, or path MTU discovery could not work (RFC 8899, 3). The exception is a packet that
+/// was numbered before the path MTU became smaller: it cannot be cut again.
 /// </summary>
 internal static class Fragmentation
 {
-    // Linux: ip(7) and ipv6(7). PROBE sets DF and leaves it to us to find out what passes; DO NOT clears it.
+    // Linux: ip(7) and ipv6(7). IP_PMTUDISC_PROBE sets DF and ignores the kernel's path MTU; IP_PMTUDISC_DONT clears DF.
     private const int IPProtocol = 0;
     private const int IPMtuDiscover = 10;
     private const int IPv6Protocol = 41;
@@ -24,7 +24,7 @@ internal static class Fragmentation
     {
         if (OperatingSystem.IsLinux())
         {
-            // An IPv6 socket that speaks IPv4 as well has both.
+            // A dual-mode socket has both options.
             var value = BitConverter.GetBytes(forbidden ? Probe : Dont);
             Try(() => socket.SetRawSocketOption(IPProtocol, IPMtuDiscover, value));
             if (socket.AddressFamily == AddressFamily.InterNetworkV6)
@@ -38,7 +38,7 @@ internal static class Fragmentation
         }
     }
 
-    // A wish: without it the network cuts what is too long, and large packets get through in pieces.
+    // Where the option is not known, IP fragments what is too long, and large packets arrive all the same.
     private static void Try(Action setting)
     {
         try

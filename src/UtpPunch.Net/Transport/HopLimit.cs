@@ -3,7 +3,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>Limits the hops of what a socket sends, until it is disposed. Systems that cannot do so send as usual.</summary>
+/// <summary>Sets the hop limit of a socket until this object is disposed. A system that cannot do so keeps its default.</summary>
 internal readonly ref struct HopLimit
 {
     private readonly Socket? _socket;
@@ -23,9 +23,9 @@ internal readonly ref struct HopLimit
         }
     }
 
-    /// <param name="socket">The one that sends.</param>
-    /// <param name="remote">A socket for IPv6 has a limit of its own for IPv4 addresses.</param>
-    /// <param name="hops">0 for no limit.</param>
+    /// <param name="socket">The socket that sends.</param>
+    /// <param name="remote">The target. A dual-mode socket has one limit for IPv4 and another one for IPv6.</param>
+    /// <param name="hops">The limit, 1 to 255; 0 leaves it as it is.</param>
     public static HopLimit Of(Socket socket, Endpoint remote, int hops) =>
         hops == 0 ? default
         : EndpointModule.isIPv4(remote) ? new HopLimit(socket, (SocketOptionLevel.IP, SocketOptionName.IpTimeToLive), hops)

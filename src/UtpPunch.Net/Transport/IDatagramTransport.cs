@@ -5,56 +5,71 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// A UDP socket as the engine needs it. All members but <see cref="Wait"/>, <see cref="Wake"/> and the properties belong to whoever has the
-/// engine's turn. No member throws for what a network can do; only a socket that somebody else has closed does.
+/// A UDP socket as the engine needs it. Except for <see cref="Wait"/>, <see cref="Wake"/> and the properties, a member may be called only
+/// by the thread that holds the loop lock. No condition of the network makes a member throw; a socket that was closed, or that the system
+/// does not let this process use, does.
 /// </summary>
 internal interface IDatagramTransport : IDisposable
 {
-    /// <summary>Where the socket is bound, with the port that the system chose.</summary>
+    /// <summary>The address to which the socket is bound, with the port that the system chose.</summary>
     IPEndPoint LocalEndPoint { get; }
 
-    /// <summary>The socket, when there is one.</summary>
+    /// <summary>The socket; <see langword="null"/> if the transport has none.</summary>
     Socket? Socket { get; }
 
-    /// <summary>Whether the socket speaks the address family of an endpoint.</summary>
+    /// <summary>Whether the socket can send to the address family of an endpoint.</summary>
     bool Speaks(Endpoint remote);
 
-    /// <summary>The calling thread is made for this transport, and will do nothing but wait.</summary>
+    /// <summary>Tells that the calling thread will do little else than <see cref="Wait"/>.</summary>
     void Adopt();
 
-    /// <summary>What comes next is a <see cref="Wait"/>.</summary>
+    /// <summary>Prepares the next <see cref="Wait"/>.</summary>
     void Prepare();
 
-    /// <summary>Waits until datagrams have come, somebody called <see cref="Wake"/>, or so many microseconds have passed, and says whether
-    /// there is anything. May return early. One thread at a time; others may send meanwhile.</summary>
+    /// <summary>Waits until a datagram is there, <see cref="Wake"/> was called, or the time is over. It may return early. One thread at a
+    /// time may wait; others may send meanwhile.</summary>
+    /// <param name="microseconds">The longest time to wait.</param>
+    /// <returns>Whether anything but the time has ended the wait.</returns>
     bool Wait(long microseconds);
 
-    /// <summary>Ends a <see cref="Wait"/>, now or the next one. From any thread.</summary>
+    /// <summary>Ends the current <see cref="Wait"/>, or the next one if no thread waits. From any thread.</summary>
     void Wake();
 
     /// <summary>
-    /// Receives what the last <see cref="Wait"/> has found, up to a limit, without waiting, and adds it as <see cref="Event.Received"/>. Consecutive datagrams of one
-    /// source become one <see cref="Datagrams"/>. The buffers belong to the receiver for ever, or, if they are those of
-    /// <paramref name="slabs"/>, until it releases them.
+    /// Receives, without waiting, from the sockets that the last <see cref="Wait"/> has found readable. Consecutive datagrams of one source
+    /// and one size become one <see cref="Datagrams"/>.
     /// </summary>
+    /// <param name="received">Gets an <see cref="Event.Received"/> for each run of datagrams. The transport never writes to their buffers
+    /// again, unless a buffer is that of a slab.</param>
+    /// <param name="slabs">Gets the slabs among the buffers. The caller must release them.</param>
     void Receive(List<Event> received, List<Slab> slabs);
 
-    /// <summary>What the system, or the path, has said of datagrams that were sent: to be told to the core, and cleared.</summary>
+    /// <summary>What the system, or ICMP, has reported about datagrams that were sent. The caller hands it to the core and clears the
+    /// list.</summary>
     List<Event> News { get; }
 
-    /// <summary>Datagrams that the system would not send, for whatever reason.</summary>
+    /// <summary>How many datagrams the system has not sent, for any reason.</summary>
     long Dropped { get; }
 
-    /// <summary>Sends a train; false says that the network has no way there. What a stuck device does not take is dropped.</summary>
+    /// <summary>Sends the packets of a train. What a stalled device does not take is dropped.</summary>
+    /// <returns><see langword="false"/> if there is no route to the address.</returns>
     bool Send(Endpoint remote, Train train);
 
-    /// <summary>Sends one datagram that is not uTP, over so many hops at most; 0 for as many as usual. Why the system would not; null when
-    /// it has.</summary>
+    /// <summary>Sends one datagram.</summary>
+    /// <param name="remote">The target.</param>
+    /// <param name="datagram">The payload.</param>
+    /// <param name="hops">The hop limit; 0 for that of the system.</param>
+    /// <returns>The error of the system; <see langword="null"/> if it has sent the datagram.</returns>
     SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram, int hops = 0);
 
-    /// <summary>Opens so many more sockets, which <see cref="Endpoint.Via"/> counts from 1 on. As many as the system gives.</summary>
-    void OpenSockets(int count);
+    /// <summary>Opens more sockets, or as many of them as the system permits.</summary>
+    /// <param name="first">The <see cref="Endpoint.Via"/> of the first one; those of the others follow.</param>
+    /// <param name="count">How many.</param>
+    void OpenSockets(int first, int count);
 
-    /// <summary>Closes all of them but one; 0 for none.</summary>
-    void CloseSockets(int keep);
+    /// <summary>Closes sockets that <see cref="OpenSockets"/> has opened.</summary>
+    /// <param name="first">The <see cref="Endpoint.Via"/> of the first one.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="keep">The <see cref="Endpoint.Via"/> of one that stays open, and that streams may use from now on; 0 for none.</param>
+    void CloseSockets(int first, int count, int keep);
 }

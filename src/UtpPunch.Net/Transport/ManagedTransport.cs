@@ -5,35 +5,34 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// A transport out of nothing but <see cref="System.Net.Sockets.Socket"/>, for any system: one system call for each datagram. The engine's
-/// thread waits on two sockets, the node's and one that wakes it. Both are non-blocking, so nothing but that wait takes time.
+/// A transport that uses nothing but <see cref="System.Net.Sockets.Socket"/>, for any system: one system call for each datagram. Its sockets
+/// are non-blocking, and one thread waits on all of them and on one more, which wakes it.
 /// </summary>
 internal sealed class ManagedTransport : SocketTransport
 {
     private const int MaxBatch = 128;
     private const int BlockedWaitMicroseconds = 10_000;
 
-    private readonly SendTo _sendTo;
+    private readonly SendTo? _sendTo;
     private readonly Socket _waker = SocketFactory.Waker();
-    private readonly List<Socket> _watched = new(2);
+    private readonly List<UdpChannel> _channels = new(1);
     private readonly List<Socket> _ready = new(2);
     private readonly SocketAddress _source;
     private readonly byte[] _wakeByte = new byte[1];
     private readonly byte[]? _staging;
     private readonly ReceivedRuns _runs = new();
-    private bool _readable;
 
-    /// <summary>Hands a datagram to the system, or throws a <see cref="SocketException"/>.</summary>
+    /// <summary>Sends a datagram, or throws a <see cref="SocketException"/>.</summary>
     internal delegate void SendTo(ReadOnlySpan<byte> datagram, SocketAddress target);
 
-    /// <param name="socket">Bound and non-blocking; it belongs to the transport.</param>
-    /// <param name="saysNextLength">Whether the system says how long the next datagram is. Linux does, others say how much waits in
-    /// all: there, a datagram first goes where any fits.</param>
-    /// <param name="sendTo">The socket's own by default; tests have others, since no loopback device is ever stuck.</param>
+    /// <param name="socket">Bound and non-blocking. It belongs to the transport.</param>
+    /// <param name="saysNextLength">Whether <see cref="Socket.Available"/> is the length of the next datagram, as on Linux. Other systems
+    /// return the sum of all that wait; there, a datagram is received into a buffer for the longest one first.</param>
+    /// <param name="sendTo">Replaces the system's own call in tests, since no loopback device ever stalls.</param>
     public ManagedTransport(Socket socket, bool saysNextLength, SendTo? sendTo = null)
         : base(socket)
     {
-        _sendTo = sendTo ?? ((datagram, target) => socket.SendTo(datagram, SocketFlags.None, target));
+        _sendTo = sendTo;
         _source = new SocketAddress(socket.AddressFamily);
         _staging = saysNextLength ? null : new byte[MaxDatagram];
     }
@@ -41,19 +40,22 @@ internal sealed class ManagedTransport : SocketTransport
     public override void Prepare()
     {
         _ready.Clear();
-        _watched.Clear();
-        _watched.Add(Socket);
-        _watched.Add(_waker);
-        More.AddTo(_watched);
+        _channels.Clear();
+        _channels.Add(Main);
+        AddBirthdayChannels(_channels);
     }
 
     public override bool Wait(long microseconds)
     {
-        // Of those that are asked for, the call leaves those that are ready.
+        // Of the sockets in the list, the call leaves those that are readable.
         _ready.Clear();
-        _ready.AddRange(_watched);
+        _ready.Add(_waker);
+        foreach (var channel in _channels)
+        {
+            _ready.Add(channel.Socket);
+        }
 
-        // Some systems count the wait in whole milliseconds and round down; that would spin until the deadline.
+        // Some systems wait whole milliseconds and round down; a wait for less would spin until the deadline.
         var milliseconds = (Math.Clamp(microseconds, 0, LongestWait) + 999) / 1000;
         Socket.Select(_ready, null, null, (int)milliseconds * 1000);
         return _ready.Count > 0;
@@ -61,35 +63,21 @@ internal sealed class ManagedTransport : SocketTransport
 
     public override void Receive(List<Event> received, List<Slab> slabs)
     {
+        _runs.Begin(received);
         foreach (var socket in _ready)
         {
-            if (ReferenceEquals(socket, Socket))
-            {
-                _readable = true;
-            }
-            else if (ReferenceEquals(socket, _waker))
+            if (ReferenceEquals(socket, _waker))
             {
                 DrainWakes();
             }
-            else
+            else if (ChannelOf(socket) is { IsOpen: true } channel)
             {
-                More.OnReadable(socket);
+                ReceiveFrom(channel);
             }
         }
 
+        _runs.Flush();
         _ready.Clear();
-        if (_readable)
-        {
-            _readable = false;
-            _runs.Begin(received);
-            for (var count = 0; count < MaxBatch && ReceiveOne(mayBeEmpty: count == 0); count++)
-            {
-            }
-
-            _runs.Flush();
-        }
-
-        More.Receive(received);
     }
 
     public override void Wake()
@@ -101,7 +89,7 @@ internal sealed class ManagedTransport : SocketTransport
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {
-            // Either wakes wait there already, or nobody waits for them any more.
+            // Other wake-ups are pending already, or no thread waits any more.
         }
     }
 
@@ -111,11 +99,19 @@ internal sealed class ManagedTransport : SocketTransport
         _waker.Dispose();
     }
 
-    protected override SocketError TrySend(ReadOnlySpan<byte> datagram, SocketAddress address)
+    protected override SocketError TrySend(UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address)
     {
         try
         {
-            _sendTo(datagram, address);
+            if (_sendTo is null)
+            {
+                channel.Socket.SendTo(datagram, SocketFlags.None, address);
+            }
+            else
+            {
+                _sendTo(datagram, address);
+            }
+
             return SocketError.Success;
         }
         catch (SocketException error)
@@ -124,8 +120,8 @@ internal sealed class ManagedTransport : SocketTransport
         }
     }
 
-    // A full send buffer is back-pressure, not loss. A full device queue does not show as "not writable", so that wait only takes time.
-    protected override void WaitForRoom(SocketError reason)
+    // A full send buffer is back-pressure, not loss. A socket stays writable while the queue of its device is full, so that only time helps.
+    protected override void WaitForRoom(UdpChannel channel, SocketError reason)
     {
         if (reason == SocketError.NoBufferSpaceAvailable)
         {
@@ -133,51 +129,71 @@ internal sealed class ManagedTransport : SocketTransport
         }
         else
         {
-            Socket.Poll(BlockedWaitMicroseconds, SelectMode.SelectWrite);
+            channel.Socket.Poll(BlockedWaitMicroseconds, SelectMode.SelectWrite);
         }
     }
 
-    /// <summary>False when nothing was there.</summary>
-    private bool ReceiveOne(bool mayBeEmpty)
+    private UdpChannel? ChannelOf(Socket socket)
+    {
+        foreach (var channel in _channels)
+        {
+            if (ReferenceEquals(channel.Socket, socket))
+            {
+                return channel;
+            }
+        }
+
+        return null;
+    }
+
+    private void ReceiveFrom(UdpChannel channel)
+    {
+        for (var count = 0; count < MaxBatch && ReceiveOne(channel, mayBeEmpty: count == 0); count++)
+        {
+        }
+    }
+
+    /// <returns><see langword="false"/> if there was no datagram.</returns>
+    private bool ReceiveOne(UdpChannel channel, bool mayBeEmpty)
     {
         try
         {
-            // Asking first, since a receive that finds nothing costs an exception. But nothing can also mean an empty datagram, and
-            // that must go, or the socket would stay readable for ever.
-            var available = Socket.Available;
+            // A receive that finds nothing costs an exception, so that the length is asked for first. A length of 0 may also be that of an
+            // empty datagram, which must be received, or the socket would stay readable for ever.
+            var available = channel.Socket.Available;
             if (available == 0 && !mayBeEmpty)
             {
                 return false;
             }
 
-            var length = _staging is null ? ReceiveInPlace(available) : ReceiveByWayOf(_staging);
+            var length = _staging is null ? ReceiveInPlace(channel.Socket, available) : ReceiveByWayOf(channel.Socket, _staging);
             if (length >= 0)
             {
-                _runs.Add(Addresses.Read(_source), length, length, Clock.Now);
+                _runs.Add(EndpointModule.via(channel.Via, Addresses.Read(_source)), length, length, Clock.Now);
             }
 
             return true;
         }
         catch (SocketException error)
         {
-            // What an ICMP packet said about an earlier datagram is reported once, in place of a datagram, which is still there.
+            // What an ICMP packet said about an earlier datagram is reported once, instead of a datagram, which is still there.
             _source.Size = SocketAddress.GetMaximumAddressSize(Socket.AddressFamily);
             return error.SocketErrorCode != SocketError.WouldBlock;
         }
     }
 
-    private int ReceiveInPlace(int available)
+    private int ReceiveInPlace(Socket socket, int available)
     {
         var room = _runs.Room(Math.Clamp(available, 1, MaxDatagram));
-        var length = Socket.ReceiveFrom(room, SocketFlags.None, _source);
+        var length = socket.ReceiveFrom(room, SocketFlags.None, _source);
 
-        // One that fills the room without having been announced may have been longer: half a datagram would be worse than none.
+        // One that fills the room, and was not announced, may have been longer: a part of a datagram would be worse than none.
         return length == room.Length && length != available ? -1 : length;
     }
 
-    private int ReceiveByWayOf(byte[] staging)
+    private int ReceiveByWayOf(Socket socket, byte[] staging)
     {
-        var length = Socket.ReceiveFrom(staging, SocketFlags.None, _source);
+        var length = socket.ReceiveFrom(staging, SocketFlags.None, _source);
         staging.AsSpan(0, length).CopyTo(_runs.Room(length));
         return length;
     }

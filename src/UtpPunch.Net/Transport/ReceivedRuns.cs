@@ -3,13 +3,13 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// Packs received datagrams one behind the other into slabs, and joins neighbours of one source and one size that came together into one
-/// <see cref="Datagrams"/> (the last may be shorter). A slab's used part is never written again: it belongs to the core.
+/// Copies received datagrams behind one another into slabs, and joins consecutive ones of one source and one size that arrived together to
+/// one <see cref="Datagrams"/>, of which the last may be shorter. What was used of a slab is never written again.
 /// </summary>
 internal sealed class ReceivedRuns
 {
-    // A run has one time of arrival, the first one's. Of those behind it that much is forgotten, and congestion control, which goes by the
-    // least delay that was ever seen, takes it for a faster path.
+    // A run has one time of arrival, that of its first datagram. For the others it is early by at most this, in microseconds; LEDBAT, whose
+    // base delay is the least that was seen, would take more for a faster path.
     private const long Together = 1000;
 
     private byte[] _slab = [];
@@ -21,10 +21,10 @@ internal sealed class ReceivedRuns
     private bool _open;
     private List<Event> _received = [];
 
-    /// <summary>From here on, runs go into this list.</summary>
+    /// <summary>Adds the runs to a list from now on.</summary>
     public void Begin(List<Event> received) => _received = received;
 
-    /// <summary>The unused rest of a slab, at least so many bytes.</summary>
+    /// <summary>Returns the unused rest of a slab, with room for at least <paramref name="least"/> bytes.</summary>
     public Span<byte> Room(int least)
     {
         if (_slab.Length - _used < least)
@@ -37,7 +37,7 @@ internal sealed class ReceivedRuns
         return _slab.AsSpan(_used);
     }
 
-    /// <summary>Datagrams of that size, the last perhaps shorter, were received into the room.</summary>
+    /// <summary>Adds datagrams of one size that were received into the room; the last one may be shorter.</summary>
     public void Add(Endpoint source, int length, int segment, long arrivedAt)
     {
         segment = Math.Max(1, segment);

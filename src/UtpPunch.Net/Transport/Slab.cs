@@ -3,8 +3,8 @@ using System.Buffers;
 namespace UtpPunch;
 
 /// <summary>
-/// 64 KiB into which the kernel has received, and from which readers take their bytes. Whoever still needs it counts as a user; after the
-/// last one the next bytes are received into it. A slab whose users forget to say that they have done is left to the garbage collector.
+/// A buffer of 64 KiB into which the kernel receives, and from which readers copy. It counts its users, and returns to the pool when the
+/// last one releases it. A slab that is not released is collected as garbage.
 /// </summary>
 internal sealed class Slab
 {

@@ -2,22 +2,22 @@ using System.Net.Sockets;
 
 namespace UtpPunch;
 
-/// <summary>What a socket's errors say about sending.</summary>
+/// <summary>Classifies the errors of sending.</summary>
 internal static class SocketErrors
 {
-    /// <summary>The network has no way to that address.</summary>
+    /// <summary>Whether there is no route to the address.</summary>
     public static bool IsNoWay(this SocketError error) =>
         error is SocketError.NetworkUnreachable or SocketError.HostUnreachable or SocketError.NetworkDown or SocketError.HostDown
             or SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported or SocketError.InvalidArgument;
 
-    /// <summary>The datagram is longer than the way to that address takes in one piece.</summary>
+    /// <summary>Whether the datagram is longer than the path takes without fragmentation.</summary>
     public static bool IsTooLong(this SocketError error) => error is SocketError.MessageSize;
 
-    /// <summary>There is no room for the datagram now; later there may be.</summary>
+    /// <summary>Whether there is no room for the datagram now.</summary>
     public static bool IsBlocked(this SocketError error) =>
         error is SocketError.WouldBlock or SocketError.NoBufferSpaceAvailable or SocketError.IOPending;
 
-    /// <summary>The name of an <c>errno</c> of Linux, as far as sending has a use for it.</summary>
+    /// <summary>Converts an <c>errno</c> of Linux.</summary>
     public static SocketError OfLinux(int number) => number switch
     {
         1 or 13 => SocketError.AccessDenied,

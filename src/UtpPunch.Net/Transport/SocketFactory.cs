@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace UtpPunch;
 
-/// <summary>Makes the sockets of a node, with the same settings whatever transport uses them.</summary>
+/// <summary>Creates the sockets of a node, with the same options for every transport.</summary>
 internal static class SocketFactory
 {
     // Windows: without these a peer's ICMP error makes the next receive fail (SIO_UDP_CONNRESET, SIO_UDP_NETRESET).
@@ -11,10 +11,10 @@ internal static class SocketFactory
     private const int SioUdpNetReset = -1744830449;
 
     /// <summary>
-    /// A bound, non-blocking UDP socket. One for an IPv6 address speaks IPv4 too; the wildcard <c>[::]</c> falls back to IPv4 on a machine
+    /// Creates a bound, non-blocking UDP socket. For an IPv6 address it is dual-mode; for <c>[::]</c> it is an IPv4 socket on a machine
     /// without IPv6.
     /// </summary>
-    /// <exception cref="SocketException">The address is taken, is not ours, or may not be used.</exception>
+    /// <exception cref="SocketException">The address is in use, is not one of this machine, or may not be used.</exception>
     public static Socket Bind(IPEndPoint local, int receiveBuffer, int sendBuffer)
     {
         try
@@ -25,6 +25,15 @@ internal static class SocketFactory
         {
             return BindTo(new IPEndPoint(IPAddress.Any, local.Port), receiveBuffer, sendBuffer);
         }
+    }
+
+    /// <summary>Gives a socket buffers of the same size as those of another one.</summary>
+    public static void CopyBufferSizes(Socket from, Socket to)
+    {
+        // socket(7): "The kernel doubles this value … when it is set … and this doubled value is returned".
+        var factor = OperatingSystem.IsLinux() ? 2 : 1;
+        Try(() => to.ReceiveBufferSize = from.ReceiveBufferSize / factor);
+        Try(() => to.SendBufferSize = from.SendBufferSize / factor);
     }
 
     private static Socket BindTo(IPEndPoint local, int receiveBuffer, int sendBuffer)
@@ -61,7 +70,8 @@ internal static class SocketFactory
     private static bool IsWithoutIPv6(SocketError error) =>
         error is SocketError.AddressFamilyNotSupported or SocketError.ProtocolNotSupported or SocketError.AddressNotAvailable;
 
-    /// <summary>A socket connected to itself: what one thread sends makes another one's wait end, and nobody else can send to it.</summary>
+    /// <summary>Creates a socket that is connected to itself, so that no other can send to it. A datagram to it ends the wait of a
+    /// thread.</summary>
     public static Socket Waker()
     {
         var loopback = Socket.OSSupportsIPv4 ? IPAddress.Loopback : IPAddress.IPv6Loopback;
@@ -80,7 +90,7 @@ internal static class SocketFactory
         }
     }
 
-    // A wish: a system that does not know it still carries datagrams.
+    // A system without the option still carries datagrams.
     private static void Try(Action setting)
     {
         try

@@ -5,35 +5,36 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// What all transports over a socket share: the addresses that it has used, the sockets beside it, and how it bears with a system that
-/// takes nothing now. A full send buffer is back-pressure; what a stuck device does not take is loss, after one bounded wait.
+/// What the transports over sockets share: the socket addresses that were used, the sockets of birthday probing, and what happens when the
+/// system does not take a datagram. A full send buffer is back-pressure; what a stalled device does not take is loss, after one bounded wait.
 /// </summary>
 internal abstract class SocketTransport : IDatagramTransport
 {
     protected const int MaxDatagram = 65535;
 
-    // A node without a deadline still looks up now and then: no wait depends on a wake that must not get lost.
+    // A node without a deadline wakes now and then: no wait depends on a wake-up that must not be lost.
     protected const long LongestWait = 60 * Clock.MicrosecondsPerSecond;
 
     private const int MaxKnownAddresses = 1024;
     private const int MaxBlockedWaits = 100;
 
     private readonly Dictionary<Endpoint, SocketAddress> _addresses = [];
+    private readonly BirthdaySockets _birthday;
     private readonly byte[] _packet = new byte[MaxDatagram];
     private Endpoint _lastRemote;
     private SocketAddress? _lastAddress;
     private bool _stuck;
     private long _dropped;
 
-    /// <param name="socket">Bound and non-blocking; it belongs to the transport.</param>
+    /// <param name="socket">Bound and non-blocking. It belongs to the transport.</param>
     protected SocketTransport(Socket socket)
     {
-        Socket = socket;
-        More = new MoreSockets(socket);
+        Main = new UdpChannel(socket, 0);
+        _birthday = new BirthdaySockets(socket);
         LocalEndPoint = (IPEndPoint)socket.LocalEndPoint!;
     }
 
-    /// <summary>One try to hand something to the system.</summary>
+    /// <summary>One attempt to hand something to the system.</summary>
     protected interface IAttempt
     {
         SocketError Make();
@@ -41,13 +42,14 @@ internal abstract class SocketTransport : IDatagramTransport
 
     public IPEndPoint LocalEndPoint { get; }
 
-    public Socket Socket { get; }
+    public Socket Socket => Main.Socket;
 
     public long Dropped => Volatile.Read(ref _dropped);
 
     public List<Event> News { get; } = [];
 
-    protected MoreSockets More { get; }
+    /// <summary>The node's own socket.</summary>
+    protected UdpChannel Main { get; }
 
     public bool Speaks(Endpoint remote) =>
         Socket.AddressFamily == AddressFamily.InterNetworkV6 || EndpointModule.isIPv4(remote);
@@ -64,49 +66,52 @@ internal abstract class SocketTransport : IDatagramTransport
 
     public abstract void Receive(List<Event> received, List<Slab> slabs);
 
-    public void OpenSockets(int count) => More.Open(count);
+    public void OpenSockets(int first, int count) => _birthday.Open(first, count);
 
-    public void CloseSockets(int keep) => More.Close(keep);
+    public void CloseSockets(int first, int count, int keep)
+    {
+        if (_birthday.Close(first, count, keep) is { } kept)
+        {
+            SocketFactory.CopyBufferSizes(Socket, kept.Socket);
+            Configure(kept.Socket);
+        }
+    }
 
     public bool Send(Endpoint remote, Train train)
     {
-        if (AddressOf(remote) is not { } address)
+        if (ChannelOf(remote) is not { } channel || AddressOf(remote) is not { } address)
         {
             Drop(train.Count);
             return false;
         }
 
-        if (remote.Via == 0 && !train.MayFragment)
+        if (!train.MayFragment)
         {
-            return SendTrain(remote, address, train);
+            return SendTrain(channel, remote, address, train);
         }
 
-        var socket = More.Find(remote.Via) ?? Socket;
-        if (train.MayFragment)
-        {
-            Fragmentation.Allow(socket);
-        }
-
+        Fragmentation.Allow(channel.Socket);
         try
         {
-            return SendPackets(remote, address, train, 0, train.Count);
+            return SendPackets(channel, remote, address, train, 0, train.Count);
         }
         finally
         {
-            if (train.MayFragment)
-            {
-                Fragmentation.Forbid(socket);
-            }
+            Fragmentation.Forbid(channel.Socket);
         }
     }
 
     public SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram, int hops = 0)
     {
         var error = SocketError.AddressFamilyNotSupported;
-        if (AddressOf(remote) is { } address)
+        if (ChannelOf(remote) is not { } channel)
         {
-            using var limit = HopLimit.Of(More.Find(remote.Via) ?? Socket, remote, hops);
-            error = SendOne(datagram, address, remote.Via);
+            error = SocketError.NotSocket;
+        }
+        else if (AddressOf(remote) is { } address)
+        {
+            using var limit = HopLimit.Of(channel.Socket, remote, hops);
+            error = Persist(channel, new OneDatagram(this, channel, datagram, address));
         }
 
         if (error == SocketError.Success)
@@ -120,37 +125,47 @@ internal abstract class SocketTransport : IDatagramTransport
 
     public virtual void Dispose()
     {
-        More.Close(0);
-        More.Sweep();
+        _birthday.DisposeAll();
         Socket.Dispose();
     }
 
-    /// <summary>Tries to hand over one datagram.</summary>
-    protected abstract SocketError TrySend(ReadOnlySpan<byte> datagram, SocketAddress address);
+    /// <summary>Sets what a socket needs that streams use. The sockets that only probe do without.</summary>
+    protected virtual void Configure(Socket socket)
+    {
+    }
 
-    /// <summary>Sends a train over the node's own socket; false says that there is no way.</summary>
-    protected virtual bool SendTrain(Endpoint remote, SocketAddress address, Train train) =>
-        SendPackets(remote, address, train, 0, train.Count);
+    /// <summary>Adds the sockets that the next wait is for, beside <see cref="Main"/>.</summary>
+    protected void AddBirthdayChannels(List<UdpChannel> channels) => _birthday.AddTo(channels);
+
+    /// <summary>Attempts to send one datagram.</summary>
+    protected abstract SocketError TrySend(UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address);
+
+    /// <summary>Sends a train.</summary>
+    /// <returns><see langword="false"/> if there is no route to the address.</returns>
+    protected virtual bool SendTrain(UdpChannel channel, Endpoint remote, SocketAddress address, Train train) =>
+        SendPackets(channel, remote, address, train, 0, train.Count);
 
     /// <summary>Waits a little, until the system may have room again.</summary>
-    protected abstract void WaitForRoom(SocketError reason);
+    protected abstract void WaitForRoom(UdpChannel channel, SocketError reason);
 
-    /// <summary>Whether an error may be that of an earlier datagram, which is reported by whichever call comes next.</summary>
-    /// <param name="error">What the call said.</param>
+    /// <summary>Whether an error may concern an earlier datagram: the system reports it through whichever call comes next.</summary>
+    /// <param name="channel">The socket.</param>
+    /// <param name="error">What the call has returned.</param>
     /// <param name="failures">How many calls have failed like that before.</param>
-    protected virtual bool MayBeStale(SocketError error, int failures) => failures == 0 && !error.IsNoWay();
+    protected virtual bool MayBeStale(UdpChannel channel, SocketError error, int failures) => failures == 0 && !error.IsNoWay();
 
-    /// <summary>So many packets were not sent.</summary>
+    /// <summary>Counts packets that were not sent.</summary>
     protected void Drop(int count) => _dropped += count;
 
-    /// <summary>Sends some packets of a train one by one; false says that there is no way.</summary>
-    protected bool SendPackets(Endpoint remote, SocketAddress address, Train train, int start, int count)
+    /// <summary>Sends some packets of a train one by one.</summary>
+    /// <returns><see langword="false"/> if there is no route to the address.</returns>
+    protected bool SendPackets(UdpChannel channel, Endpoint remote, SocketAddress address, Train train, int start, int count)
     {
         var wasTooLong = false;
         for (var index = start; index < start + count; index++)
         {
             var length = train.Write(index, _packet);
-            var error = SendOne(_packet.AsSpan(0, length), address, remote.Via);
+            var error = Persist(channel, new OneDatagram(this, channel, _packet.AsSpan(0, length), address));
             if (error == SocketError.Success)
             {
                 continue;
@@ -165,7 +180,7 @@ internal abstract class SocketTransport : IDatagramTransport
             Drop(1);
             if (error.IsNoWay() || error.IsBlocked())
             {
-                // What holds for this packet holds for those behind it: waiting for each would hold up all other streams.
+                // The same holds for the packets behind it. Waiting for each of them would delay all other streams.
                 Drop(start + count - index - 1);
                 return error.IsBlocked();
             }
@@ -174,8 +189,8 @@ internal abstract class SocketTransport : IDatagramTransport
         return true;
     }
 
-    /// <summary>Tries until the system has taken it, or until it is clear that it will not.</summary>
-    protected SocketError Persist<TAttempt>(TAttempt attempt)
+    /// <summary>Makes attempts until the system has taken it, or until it is clear that it will not.</summary>
+    protected SocketError Persist<TAttempt>(UdpChannel channel, TAttempt attempt)
         where TAttempt : struct, IAttempt, allows ref struct
     {
         var blocked = 0;
@@ -191,26 +206,25 @@ internal abstract class SocketTransport : IDatagramTransport
 
             if (!error.IsBlocked())
             {
-                if (!MayBeStale(error, failures++))
+                if (!MayBeStale(channel, error, failures++))
                 {
                     return error;
                 }
             }
             else if (_stuck || ++blocked > MaxBlockedWaits)
             {
-                // One wait is enough: until the system takes something again, what it does not take at once is lost at once.
+                // One wait is enough: until the system takes a datagram again, what it does not take at once is dropped at once.
                 _stuck = true;
                 return error;
             }
             else
             {
-                WaitForRoom(error);
+                WaitForRoom(channel, error);
             }
         }
     }
 
-    private SocketError SendOne(ReadOnlySpan<byte> datagram, SocketAddress address, ushort via) =>
-        via != 0 ? More.Send(via, datagram, address) : Persist(new OneDatagram(this, datagram, address));
+    private UdpChannel? ChannelOf(Endpoint remote) => remote.Via == 0 ? Main : _birthday.Find(remote.Via);
 
     private SocketAddress? AddressOf(Endpoint remote)
     {
@@ -239,10 +253,11 @@ internal abstract class SocketTransport : IDatagramTransport
         return address;
     }
 
-    private readonly ref struct OneDatagram(SocketTransport transport, ReadOnlySpan<byte> datagram, SocketAddress address) : IAttempt
+    private readonly ref struct OneDatagram(SocketTransport transport, UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address)
+        : IAttempt
     {
         private readonly ReadOnlySpan<byte> _datagram = datagram;
 
-        public SocketError Make() => transport.TrySend(_datagram, address);
+        public SocketError Make() => transport.TrySend(channel, _datagram, address);
     }
 }

@@ -1,28 +1,25 @@
-using System.Net;
 using System.Net.Sockets;
 
 namespace UtpPunch;
 
-/// <summary>Binds a socket and puts the transport over it that is meant, or the best one.</summary>
+/// <summary>Binds a socket and makes the transport over it that the options name, or the fastest one that works.</summary>
 internal static class TransportChoice
 {
-    /// <summary>Says which transport an automatic choice takes: <c>linux</c> or <c>managed</c>.</summary>
+    /// <summary>Names the transport that <see cref="UtpTransport.Automatic"/> takes: <c>linux</c> or <c>managed</c>.</summary>
     public const string Variable = "UTP_TRANSPORT";
 
-    /// <exception cref="SocketException">The address is taken, is not ours, or may not be used.</exception>
-    /// <exception cref="PlatformNotSupportedException">This system cannot have that transport.</exception>
-    public static IDatagramTransport Bind(UtpNodeOptions options)
+    /// <param name="options">The address to bind, the sizes of the socket's buffers, and the transport.</param>
+    /// <param name="calls">The kernel's by default.</param>
+    /// <exception cref="SocketException">The address is in use, is not one of this machine, or may not be used.</exception>
+    /// <exception cref="PlatformNotSupportedException">The transport that was asked for does not work here.</exception>
+    public static IDatagramTransport Bind(UtpNodeOptions options, LinuxCalls? calls = null)
     {
-        var kind = Choose(options.Transport);
-        if (kind == UtpTransport.Linux && !LinuxTransport.IsSupported)
-        {
-            throw new PlatformNotSupportedException("The Linux transport needs Linux in 64 bits.");
-        }
-
+        calls ??= LinuxCalls.Kernel;
+        var usesLinux = UsesLinux(options.Transport, calls);
         var socket = SocketFactory.Bind(options.LocalEndPoint, options.SocketReceiveBuffer, options.SocketSendBuffer);
         try
         {
-            return kind == UtpTransport.Linux ? new LinuxTransport(socket) : new ManagedTransport(socket, OperatingSystem.IsLinux());
+            return usesLinux ? new LinuxTransport(socket, calls) : new ManagedTransport(socket, OperatingSystem.IsLinux());
         }
         catch
         {
@@ -31,18 +28,25 @@ internal static class TransportChoice
         }
     }
 
-    private static UtpTransport Choose(UtpTransport wanted)
+    private static bool UsesLinux(UtpTransport wanted, LinuxCalls calls)
     {
-        if (wanted != UtpTransport.Automatic)
+        var isAutomatic = wanted == UtpTransport.Automatic;
+        if (isAutomatic)
         {
-            return wanted;
+            var variable = Environment.GetEnvironmentVariable(Variable);
+            isAutomatic = variable is not "linux";
+            wanted = variable is "managed" ? UtpTransport.Managed : UtpTransport.Linux;
         }
 
-        return Environment.GetEnvironmentVariable(Variable) switch
+        if (wanted == UtpTransport.Managed)
         {
-            "linux" => UtpTransport.Linux,
-            "managed" => UtpTransport.Managed,
-            _ => LinuxTransport.IsSupported ? UtpTransport.Linux : UtpTransport.Managed,
-        };
+            return false;
+        }
+
+        var obstacle = !LinuxTransport.IsSupported ? "it needs Linux on a 64-bit processor"
+            : calls.FindRefused() is { } call ? $"the system refuses this process the call {call}"
+            : null;
+        return obstacle is null
+            || (isAutomatic ? false : throw new PlatformNotSupportedException($"The Linux transport does not work here: {obstacle}."));
     }
 }

@@ -6,9 +6,9 @@ open System
 type internal IItems =
     abstract Items: Array
 
-/// A queue that a step may change in place once it has a copy of its own. `Copy` shares the array; the first write after it
-/// takes a new one, so whoever holds the original never sees a change. Popping writes nothing. It lives in a mutable field of
-/// whoever has it; an empty one owns nothing.
+/// A queue that may be changed in place. `Copy` shares the array, and the copy's first write moves it to an array of its own, so that the
+/// original never changes; popping writes nothing. A struct for a mutable field of its holder, whose copy must replace it by a `Copy`:
+/// two holders of the same value would write to the same array.
 [<Struct; NoComparison; NoEquality>]
 type internal Deque<'T> =
     val mutable private items: 'T[]
@@ -21,7 +21,7 @@ type internal Deque<'T> =
 
     static member Empty = Deque<'T>(Array.Empty<'T>(), 0, 0)
 
-    /// Makes the array ours, with `head` at its start and room for `room` more.
+    /// Moves the items to an array of this copy's own unless they are in one with room for `room` more.
     member private this.Own(room: int) =
         if not this.owned || this.head + this.count + room > this.items.Length then
             let needed = this.count + room
@@ -69,7 +69,7 @@ type internal Deque<'T> =
         this.count <- this.count - 1
 
         if this.count = 0 then
-            // Let go of what was popped: an idle stream must not hold its last window of data.
+            // The array still holds what was popped: an idle stream must not keep its last window of data alive.
             this.items <- Array.Empty<'T>()
             this.head <- 0
             this.owned <- false

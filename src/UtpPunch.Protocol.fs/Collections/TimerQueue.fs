@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// A pairing heap: adding is one allocation, and stale entries are thrown away by whoever pops them.
+/// A pairing heap: adding is one allocation. Stale entries stay until they are popped.
 [<Sealed; AllowNullLiteral>]
 type private Heap(at: Instant, key: int, child: Heap, sibling: Heap) =
     member _.At = at
@@ -27,7 +27,7 @@ type TimerQueue private (top: Heap, count: int) =
     member internal _.Add(at, key) = TimerQueue(TimerQueue.Merge(Heap(at, key, null, null), top), count + 1)
 
     member internal _.Pop() =
-        if isNull top then invalidOp "The agenda is empty."
+        if isNull top then invalidOp "The queue is empty."
 
         // Pair the children from the left, then merge the pairs from the right; a loop, since there may be many.
         let pairs = System.Collections.Generic.Stack<Heap>()
@@ -52,7 +52,7 @@ type TimerQueue private (top: Heap, count: int) =
 
 module TimerQueue =
     let empty = TimerQueue.Empty
-    let count (agenda: TimerQueue) = agenda.Count
-    let first (agenda: TimerQueue) = agenda.First
-    let add at key (agenda: TimerQueue) = agenda.Add(at, key)
-    let pop (agenda: TimerQueue) = agenda.Pop()
+    let count (queue: TimerQueue) = queue.Count
+    let first (queue: TimerQueue) = queue.First
+    let add at key (queue: TimerQueue) = queue.Add(at, key)
+    let pop (queue: TimerQueue) = queue.Pop()

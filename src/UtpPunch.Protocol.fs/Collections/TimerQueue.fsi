@@ -1,14 +1,14 @@
 namespace UtpPunch.Protocol
 
-/// Instants and who is due at them: a persistent priority queue. Equal instants come out in the order of their keys.
+/// A persistent priority queue of instants, each with a key. Equal instants are popped in the order of their keys.
 [<Sealed>]
 type TimerQueue
 
 module TimerQueue =
     val empty: TimerQueue
-    val count: agenda: TimerQueue -> int
+    val count: queue: TimerQueue -> int
     /// The earliest instant, or `Time.never`.
-    val first: agenda: TimerQueue -> Instant
-    val add: at: Instant -> key: int -> agenda: TimerQueue -> TimerQueue
-    /// The earliest entry and what is left. The agenda must not be empty.
-    val pop: agenda: TimerQueue -> struct (Instant * int * TimerQueue)
+    val first: queue: TimerQueue -> Instant
+    val add: at: Instant -> key: int -> queue: TimerQueue -> TimerQueue
+    /// The earliest entry and what is left. The queue must not be empty.
+    val pop: queue: TimerQueue -> struct (Instant * int * TimerQueue)

@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// What the acknowledgements of one step said.
+/// The acknowledgements of one step.
 [<Struct; NoComparison>]
 type Acknowledgement =
     {
@@ -10,25 +10,25 @@ type Acknowledgement =
         Packets: int
         /// Bytes in flight before them.
         Flight: int
-        /// How much longer than at best our packets are under way; none while the peer measures nothing.
+        /// The queueing delay of our packets (RFC 6817); none while the peer measures nothing.
         Queueing: Duration voption
-        /// Packets wait where that does not show, in the peer's socket: round trips are longer, and neither direction's way is.
+        /// Round trips are longer, and the delay of neither direction is: packets wait in the peer's socket.
         RttInflated: bool
-        /// No queue shows: packets are hardly longer under way than at best. Never while the peer measures nothing.
+        /// No queue shows: delays are hardly above the base delay. Never while the peer measures nothing.
         QueueEmpty: bool
     }
 
-/// Where a congestion controller plugs in. A controller is a value: each call gives the next one. Integers only.
+/// A congestion controller. A value: each call gives the next one. Integers only.
 [<AllowNullLiteral>]
 type ICongestion =
     /// Bytes that may be in flight. Never less than one packet.
     abstract Window: int
     abstract Acknowledged: Acknowledgement -> ICongestion
-    /// So many packets were found lost, by acknowledgements or by age; called once for each, and before `Tolerates` is asked about them.
+    /// Packets were found lost, by acknowledgements or by age. Each is reported once, before `Tolerates` is asked about it.
     abstract Missed: packets: int -> ICongestion
-    /// What was found lost last is the path's noise, and no congestion: it asks for no smaller window.
+    /// What was found lost last is the path's own loss, not congestion: the window need not shrink.
     abstract Tolerates: bool
-    /// Packets were lost, and that is not tolerated; called at most once a round trip.
+    /// Packets were lost, and that is not tolerated. At most once a round trip.
     abstract Lost: unit -> ICongestion
     /// Nothing was acknowledged for a whole retransmission time-out, with that many bytes in flight.
     abstract TimedOut: flight: int -> ICongestion

@@ -1,14 +1,14 @@
 namespace UtpPunch.Protocol
 
 module private Fixed =
-    /// The window is kept in 1/1024 byte, or its small steps would round to nothing.
+    /// The window is kept in 1/1024 byte, since its small steps would round to nothing.
     [<Literal>]
     let scale = 10
 
 open Fixed
 
-/// LEDBAT (RFC 6817) with slow start. It fills the path as long as its own queue stays below the target delay, and yields to
-/// whoever makes it longer. Without delay samples (the npm package sends none) it grows and halves like Reno.
+/// LEDBAT (RFC 6817) with slow start. It fills the path as long as the queue stays below the target delay, and yields to other traffic
+/// that makes it longer. Without delay samples (the npm package sends none) it grows and halves like Reno.
 [<Sealed>]
 type Ledbat
     private
@@ -18,8 +18,8 @@ type Ledbat
     new(packet: int, target: Duration) =
         Ledbat(packet, packet, target, int64 (10 * packet) <<< scale, 0, System.Int32.MaxValue, LossTolerance.none)
 
-    /// What may be in flight: what acknowledgements have earned, and at least one packet (RFC 6817, 2.4.2: MIN_CWND), or two where these
-    /// have grown, or where one was lost. What nobody has earned goes as the packets become smaller again.
+    /// The congestion window: what acknowledgements have earned, and at least one packet (RFC 6817, 2.4.2: MIN_CWND), or two (`lent`) after
+    /// packets have grown or one was lost. What was not earned is lost when packets become smaller.
     member private _.Size = max (int (earned >>> scale)) (max lent packet)
 
     member private _.With(fresh: int64, lent: int, threshold: int, tolerance: LossTolerance) : ICongestion =
@@ -43,8 +43,8 @@ type Ledbat
             // RFC 6817, 2.4.2: a window that is not in use does not grow.
             let allowed = int64 acknowledgement.Flight + int64 (max bytes packet)
 
-            // Before the first loss that is answered nobody knows how much is too much. A queue that does not show in the delay would have to overflow
-            // first; while there is one, the window is in no hurry (RFC 9406).
+            // Before the first congestion response the capacity is unknown, and a queue that does not show in the delay would have to
+            // overflow first: while there is one, the window grows slowly (RFC 9406).
             let isInflated = acknowledgement.RttInflated && threshold = System.Int32.MaxValue
             let isShort = queueing * 10L < target * 9L
 
@@ -91,8 +91,8 @@ type Ledbat
 
         member this.TimedOut flight =
             // RFC 5681, 3.1: once for all time-outs in a row. After the first one nothing is left to be halved.
-            let isAgain = this.Size <= packet && threshold < System.Int32.MaxValue
-            this.With(0L, 0, max (2 * packet) (if isAgain then threshold else flight / 2), tolerance)
+            let isRepeated = this.Size <= packet && threshold < System.Int32.MaxValue
+            this.With(0L, 0, max (2 * packet) (if isRepeated then threshold else flight / 2), tolerance)
 
         member _.Resized size =
             let two = 2 * size

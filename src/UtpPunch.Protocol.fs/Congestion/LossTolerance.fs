@@ -1,27 +1,27 @@
 namespace UtpPunch.Protocol
 
-/// What a path loses without being full: radio, not routers. Shares are in 2^-20.
+/// How much a path loses without congestion: by radio, not by routers. Shares are in 2^-20.
 [<Struct; NoComparison>]
 type internal LossTolerance =
     {
         /// Lost among the last packets.
         Share: int
-        /// The same, but looked at anew after each answer: what a smaller window does has to show first.
+        /// The same, reduced after each congestion response: the effect of a smaller window must show first.
         Fresh: int
-        /// The last losses came one by one, and not as an overflowing queue makes them.
+        /// The last losses came one by one, not together, as those of an overflowing queue do.
         Scattered: bool
         /// No queue showed when packets were last acknowledged.
         QueueEmpty: bool
     }
 
 module internal LossTolerance =
-    /// Packets that a share is taken over, with weights that fade.
+    /// Packets that a share is taken over, with exponential weights.
     let private memory = 1024
 
-    /// Two in a hundred, as in BBR (draft-ietf-ccwg-bbr: LossThresh). One in a hundred hardly ever looks like that.
+    /// Two in a hundred, as in BBR (draft-ietf-ccwg-bbr: LossThresh): one in a hundred rarely exceeds that by chance.
     let private tolerable = (1 <<< 20) / 50
 
-    /// Nothing is known: half of what is tolerable.
+    /// Nothing is known yet: half of what is tolerable.
     let none = { Share = tolerable / 2; Fresh = tolerable / 2; Scattered = true; QueueEmpty = false }
 
     let private fade packets share = share - int (int64 share * int64 (min memory packets) / int64 memory)

@@ -1,57 +1,18 @@
 namespace UtpPunch.Protocol
 
-/// Who may come in: SYNs, what proves that their sender receives, and RESETs for those who knock at no door.
+/// SYNs, what proves that their sender receives, and RESETs for packets that belong to no stream.
 module internal Acceptor =
     open StreamTable
 
-    /// RESETs to strangers: a burst of 64, then a hundred a second.
-    let resetBurst = 64
-    let private resetEvery = Time.milliseconds 10
-
-    // ---- Drawing numbers ----
-
-    let private draw (node: Node) =
-        let struct (bits, random) = Random.next node.Random
-        node.Random <- random
-        bits
-
-    /// An id that no stream to that peer uses, and a sequence number; none when a hundred draws found no free id.
-    let drawIds (node: Node) remote dialect =
-        let rec search tries =
-            let bits = draw node
-            let isn = SeqNr(uint16 (bits >>> 16))
-
-            let id =
-                match dialect with
-                // libutp keeps ids in 32 bits and loses the responder's id 0x10000.
-                | Dialect.Bep29 -> uint16 bits
-                | Dialect.UtpPunch -> uint16 bits &&& 0xFFFEus
-
-            let isFree =
-                (dialect = Dialect.UtpPunch || id <> 0xFFFFus)
-                && (find node remote (Connection.receiveIdOf dialect false id)).IsNone
-
-            if isFree then ValueSome(struct (id, isn))
-            elif tries = 0 then ValueNone
-            else search (tries - 1)
-
-        search 100
-
-    // ---- Packets for nobody ----
-
+    /// Answers a packet that belongs to no stream with a RESET, as far as the limiter allows.
     let reset step remote (header: Header) =
         let node = step.Node
-        let refill = (node.Now - node.ResetsRefilledAt) / resetEvery
+        let struct (mayReset, limiter) = ResetLimiter.tryTake node.Now node.ResetLimiter
+        node.ResetLimiter <- limiter
 
-        if refill > 0L then
-            node.Resets <- int (min (int64 resetBurst) (int64 node.Resets + refill))
-            node.ResetsRefilledAt <- node.ResetsRefilledAt + refill * resetEvery
-
-        if node.Resets = 0 then
+        if not mayReset then
             note step Rule.ResetSuppressed remote
         else
-            node.Resets <- node.Resets - 1
-
             let id =
                 match node.Options.Dialect with
                 // As libutp answers: the id and the number of the packet in question.
@@ -68,22 +29,19 @@ module internal Acceptor =
                   SeqNr = SeqNr 0us
                   AckNr = header.SeqNr }
 
-            step.Context.Effects.Add(Effect.Send(remote, Train(answer, Bytes.Empty, Bytes.Empty, 0)))
+            step.Context.Effects.Add(Effect.Send(remote, Train(answer, Owned.Empty, Owned.Empty, 0)))
 
-    // ---- Acceptor ----
-
-    /// Half-open streams are kept in the order in which they came; the oldest gives way to a newer one, so that a flood of
-    /// forged SYNs costs an honest peer no more than it must.
+    /// Closes the oldest half-open stream in favour of a newer one, so that a flood of forged SYNs cannot keep an honest peer out.
     let private evictOldest step =
         let node = step.Node
         let mutable searching = true
 
         while searching && node.OldestHalfOpen < node.NextAccepted do
             match Radix.tryFind node.OldestHalfOpen node.Connections with
-            | ValueSome connection when connection.Phase = Phase.SynReceived ->
-                let own = touch step connection
+            | ValueSome stored when stored.State = StreamState.SynReceived ->
+                let own = touch step stored
                 note step Rule.HalfOpenEvicted own.Remote
-                counted step own (fun () -> Ending.close step.Context CloseReason.Aborted own)
+                counted step own (fun () -> Closing.close step.Context CloseReason.Aborted own)
                 searching <- false
             | _ -> ()
 
@@ -96,34 +54,36 @@ module internal Acceptor =
         if node.HalfOpen >= node.Options.MaxHalfOpen then evictOldest step
 
         let dialect = node.Options.Dialect
-        let first = SeqNr(uint16 (draw node))
+        let first = IdAllocator.drawSeqNr node
         let connId = node.NextAccepted
         node.NextAccepted <- connId + 2
 
         let own =
             Connection.admit
-                connId
-                remote
-                dialect
-                (NodeOptions.forDialect dialect node.Options)
-                node.Options.HalfOpenTimeout
-                syn
+                { ConnId = connId
+                  Remote = remote
+                  Dialect = dialect
+                  Options = NodeOptions.forDialect dialect node.Options
+                  Timeout = node.Options.HalfOpenTimeout
+                  Id = syn.ConnectionId
+                  Now = node.Now
+                  Generation = node.Generation }
+                syn.SeqNr
                 first
-                node.Now
-            |> enter step
 
+        enter step own
         MtuProbing.meet packet.Bits own
 
     let receiveSyn step remote (packet: inref<Packet>) =
         let header = packet.Header
         let node = step.Node
         let dialect = node.Options.Dialect
-        let known = find node remote (Connection.receiveIdOf dialect true header.ConnectionId)
+        let known = find node remote (Ids.receive dialect true header.ConnectionId)
 
         match known with
-        | ValueSome connection when Handshake.isOpenedBy header connection && connection.Phase <> Phase.Dead ->
-            Handshake.repeatSynAck step.Context (touch step connection)
-        | ValueSome connection when connection.Phase <> Phase.Lingering -> note step Rule.IdCollision remote
+        | ValueSome stored when stored.Incoming && stored.Ids.Syn = header.SeqNr && stored.State <> StreamState.Closed ->
+            Handshake.repeatSynAck step.Context (touch step stored)
+        | ValueSome stored when stored.State <> StreamState.TimeWait -> note step Rule.IdCollision remote
         | _ ->
             if dialect = Dialect.UtpPunch && header.ConnectionId &&& 1us <> 0us then
                 note step Rule.UnexpectedPacket remote
@@ -135,22 +95,22 @@ module internal Acceptor =
                 | ValueSome backlog when Radix.count node.Waiting >= backlog -> note step Rule.AcceptQueueFull remote
                 | _ when
                     node.Incoming + node.Outgoing >= node.Options.MaxConnections
-                    // A thousand million names are used up.
+                    // All names of accepted streams are used up.
                     || node.NextAccepted >= System.Int32.MaxValue - 2
                     ->
                     note step Rule.TooManyConnections remote
                 | _ ->
-                    // The ids of a stream that only lingers are free for a peer that came back.
+                    // The ids of a stream in TIME-WAIT are free for a peer that connects again (RFC 9293, 3.6.1).
                     match known with
-                    | ValueSome old ->
-                        let own = touch step old
-                        counted step own (fun () -> Ending.forget own)
+                    | ValueSome stored ->
+                        let own = touch step stored
+                        counted step own (fun () -> Closing.forget own)
                         removeRoute node own
                     | ValueNone -> ()
 
                     admit step remote &packet
 
-    /// The first packet that proves that a half-open stream's peer receives. Whether the stream is open now.
+    /// Takes the first packet that proves that a half-open stream's peer receives. Whether the stream is open now.
     let confirm step header (connection: Connection) =
         let node = step.Node
 

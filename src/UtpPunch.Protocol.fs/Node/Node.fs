@@ -5,7 +5,7 @@ module Node =
     open StreamTable
 
     [<CompiledName "Create">]
-    let create (options: NodeOptions) (seed: Bytes) (now: Instant) : Node =
+    let create (options: NodeOptions) (seed: Owned) (now: Instant) : Node =
         let struct (high, random) = Random.next (Random.create seed)
         let struct (low, random) = Random.next random
 
@@ -27,13 +27,12 @@ module Node =
           Outgoing = 0
           HalfOpen = 0
           Lingering = 0
-          Quiet = now
-          Resets = Acceptor.resetBurst
-          ResetsRefilledAt = now
+          Parting = 0
+          ResetLimiter = ResetLimiter.create now
           NodeTasks = NodeTasks.empty }
 
-    /// So many fresh words of 32 bits.
-    let private draw (node: Node) (count: int) : Bytes =
+    /// `count` fresh words of 32 bits.
+    let private draw (node: Node) (count: int) : Owned =
         let struct (bytes, random) = Random.words count node.Random
         node.Random <- random
         bytes
@@ -47,26 +46,24 @@ module Node =
             | [] -> note step Rule.UnknownConnection remote
             | receiveId :: rest ->
                 match find step.Node remote receiveId with
-                | ValueSome connection when
-                    connection.ReceiveId = header.ConnectionId || connection.SendId = header.ConnectionId
+                | ValueSome stored when
+                    stored.Ids.Receive = header.ConnectionId || stored.Ids.Send = header.ConnectionId
                     ->
-                    let own = touch step connection
-                    counted step own (fun () -> Ending.receiveReset step.Context header own)
+                    let own = touch step stored
+                    counted step own (fun () -> Closing.receiveReset step.Context header own)
                 | _ -> search rest
 
         search [ header.ConnectionId; header.ConnectionId + 1us; header.ConnectionId - 1us ]
 
-    let private receivePacket step remote arrivedAt (packet: inref<Packet>) (connection: Connection) =
-        let own = touch step connection
-
-        match own.Phase with
-        | Phase.SynReceived ->
+    let private receivePacket step remote arrivedAt (packet: inref<Packet>) (own: Connection) =
+        match own.State with
+        | StreamState.SynReceived ->
             if Acceptor.confirm step packet.Header own then
                 Input.receive step.Context arrivedAt &packet own
-        | Phase.Dead -> note step Rule.UnknownConnection remote
-        | Phase.SynSent
-        | Phase.Open
-        | Phase.Lingering -> Input.receive step.Context arrivedAt &packet own
+        | StreamState.Closed -> note step Rule.UnknownConnection remote
+        | StreamState.SynSent
+        | StreamState.Established
+        | StreamState.TimeWait -> Input.receive step.Context arrivedAt &packet own
 
     let private receive step (remote: Endpoint) (datagrams: Datagrams) =
         let from = remote
@@ -79,7 +76,7 @@ module Node =
             let datagram = datagrams[index]
             let mutable packet = Unchecked.defaultof<Packet>
 
-            // An answer of STUN begins as uTP's DATA does.
+            // A STUN answer begins as a uTP DATA packet does.
             let isAwaited = NodeTasks.awaits datagram step.Node.NodeTasks
 
             match (if isAwaited then Malformed.Foreign else Packet.decode datagram &packet) with
@@ -92,13 +89,15 @@ module Node =
                 | _ ->
                     let connection =
                         match last with
-                        | ValueSome known when known.ReceiveId = header.ConnectionId -> last
-                        | _ -> find step.Node remote header.ConnectionId
+                        | ValueSome(known: Connection) when known.Ids.Receive = header.ConnectionId -> last
+                        | _ ->
+                            match find step.Node remote header.ConnectionId with
+                            | ValueSome stored -> ValueSome(touch step stored)
+                            | ValueNone -> ValueNone
 
                     match connection with
-                    | ValueSome connection ->
-                        let own = touch step connection
-                        last <- ValueSome own
+                    | ValueSome own ->
+                        last <- connection
                         receivePacket step remote datagrams.ArrivedAt &packet own
                     | ValueNone ->
                         note step Rule.UnknownConnection remote
@@ -106,10 +105,10 @@ module Node =
             | Malformed.Extension -> note step Rule.MalformedExtension remote
             | _ ->
                 match NodeTasks.receive step.Context (draw step.Node) from datagram step.Node.NodeTasks with
-                | ValueSome introductions -> step.Node.NodeTasks <- introductions
+                | ValueSome tasks -> step.Node.NodeTasks <- tasks
                 | ValueNone -> step.Context.Effects.Add(Effect.Foreign(from, datagram))
 
-    // ---- What the application says ----
+    // ---- Commands ----
 
     let private connect step connId remote dialect timeout =
         let node = step.Node
@@ -123,52 +122,59 @@ module Node =
         if node.Incoming + node.Outgoing >= node.Options.MaxConnections then
             fail CloseReason.TooManyConnections
         else
-            match Acceptor.drawIds node remote dialect with
+            match IdAllocator.tryDraw node remote dialect with
             | ValueNone -> fail CloseReason.TooManyConnections
             | ValueSome(struct (id, isn)) ->
-                let options = NodeOptions.forDialect dialect node.Options
-
-                Connection.dial connId remote dialect options timeout id isn node.Now |> enter step |> ignore
+                Connection.dial
+                    { ConnId = connId
+                      Remote = remote
+                      Dialect = dialect
+                      Options = NodeOptions.forDialect dialect node.Options
+                      Timeout = timeout
+                      Id = id
+                      Now = node.Now
+                      Generation = node.Generation }
+                    isn
+                |> enter step
 
     let private abortWhere step predicate =
         Radix.iterate
-            (fun _ (connection: Connection) ->
-                if predicate connection then
-                    let own = touch step connection
-                    counted step own (fun () -> Ending.abort step.Context own))
+            (fun _ (stored: Connection.Stored) ->
+                if predicate stored then
+                    let own = touch step stored
+                    counted step own (fun () -> Commands.abort step.Context own))
             step.Node.Connections
 
     let private unlisten step =
         step.Node.Backlog <- ValueNone
 
-        abortWhere step (fun (connection: Connection) ->
-            connection.Phase = Phase.SynReceived || (Radix.tryFind connection.ConnId step.Node.Waiting).IsSome)
+        abortWhere step (fun (stored: Connection.Stored) ->
+            stored.State = StreamState.SynReceived || (Radix.tryFind stored.ConnId step.Node.Waiting).IsSome)
 
         step.Node.Waiting <- Radix.empty
 
     let private unreachable step (remote: Endpoint) =
         Radix.iterate
-            (fun _ (connection: Connection) ->
-                if connection.Phase = Phase.SynSent && connection.Remote.Equals remote then
-                    let own = touch step connection
-                    counted step own (fun () -> Ending.close step.Context CloseReason.Unreachable own))
+            (fun _ (stored: Connection.Stored) ->
+                if stored.State = StreamState.SynSent && stored.Remote.Equals remote then
+                    let own = touch step stored
+                    counted step own (fun () -> Closing.close step.Context CloseReason.Unreachable own))
             step.Node.Connections
 
     let private tooLong step (remote: Endpoint) size limit =
         Radix.iterate
-            (fun _ (connection: Connection) ->
-                if connection.Phase = Phase.Open && connection.Remote.Equals remote then
-                    MtuProbing.tooLong step.Context size limit (touch step connection))
+            (fun _ (stored: Connection.Stored) ->
+                if stored.State = StreamState.Established && stored.Remote.Equals remote then
+                    MtuProbing.tooLong step.Context size limit (touch step stored))
             step.Node.Connections
 
-    /// What the application says of a stream that has closed meanwhile is ignored: it could not know.
+    /// A command for a stream that has closed meanwhile is ignored: the application could not know.
     let inline private tell step connId ([<InlineIfLambda>] action: Connection -> unit) =
         match tryTouch step connId with
-        | ValueSome own when own.Phase <> Phase.Dead -> counted step own (fun () -> action own)
+        | ValueSome own when own.State <> StreamState.Closed -> counted step own (fun () -> action own)
         | _ -> ()
 
-    let inline private introductions step ([<InlineIfLambda>] change) =
-        step.Node.NodeTasks <- change step.Node.NodeTasks
+    let inline private tasks step ([<InlineIfLambda>] change) = step.Node.NodeTasks <- change step.Node.NodeTasks
 
     let private absorb step event =
         match event with
@@ -177,28 +183,37 @@ module Node =
         | Event.Listen backlog -> step.Node.Backlog <- ValueSome(max 1 backlog)
         | Event.Unlisten -> unlisten step
         | Event.Taken connId -> step.Node.Waiting <- Radix.remove connId step.Node.Waiting
-        | Event.Write(connId, bytes) -> tell step connId (Ending.write bytes)
-        | Event.Consumed(connId, count) -> tell step connId (Ending.consume count)
-        | Event.Finish connId -> tell step connId Ending.finish
-        | Event.Release(connId, timeout) -> tell step connId (Ending.release step.Context timeout)
-        | Event.Abort connId -> tell step connId (Ending.abort step.Context)
-        | Event.SetIdleTimeout(connId, duration) -> tell step connId (Ending.setIdleTimeout duration)
+        | Event.Write(connId, bytes) -> tell step connId (Commands.write bytes)
+        | Event.Consumed(connId, count) -> tell step connId (Commands.consume count)
+        | Event.Finish connId -> tell step connId Commands.finish
+        | Event.Release(connId, timeout) -> tell step connId (Commands.release step.Context timeout)
+        | Event.Abort connId -> tell step connId (Commands.abort step.Context)
+        | Event.SetIdleTimeout(connId, duration) -> tell step connId (Commands.setIdleTimeout duration)
         | Event.Unreachable remote -> unreachable step remote
         | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
-        | Event.Meet(taskId, plan) -> introductions step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
+        | Event.Meet(taskId, plan) -> tasks step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
         | Event.PunchLegacy(taskId, remote, attempts) ->
-            introductions step (NodeTasks.punchLegacy step.Context taskId remote attempts)
+            tasks step (NodeTasks.punchLegacy step.Context taskId remote attempts)
         | Event.Discover(taskId, options) ->
-            introductions step (NodeTasks.beginDiscovery step.Context (draw step.Node) taskId options)
-        | Event.Cancel taskId -> introductions step (NodeTasks.cancel step.Context taskId)
+            tasks step (NodeTasks.beginDiscovery step.Context (draw step.Node) taskId options)
+        | Event.Cancel taskId -> tasks step (NodeTasks.cancel step.Context taskId)
 
     // ---- The step ----
+
+    /// Closes the sockets of punched paths that no stream uses any more.
+    let private closeIdleSockets step =
+        let node = step.Node
+
+        if SocketNumbers.deadline node.NodeTasks.Sockets <= node.Now then
+            let used = ResizeArray<int>()
+            Radix.iterate (fun _ (it: Connection.Stored) -> used.Add(int it.Remote.Via)) node.Connections
+            node.NodeTasks <- NodeTasks.closeIdleSockets step.Context used.Contains node.NodeTasks
 
     /// Another SYN under other ids.
     let private redial step (connection: Connection) =
         let node = step.Node
 
-        match Acceptor.drawIds node connection.Remote connection.Dialect with
+        match IdAllocator.tryDraw node connection.Remote connection.Dialect with
         | ValueSome(struct (id, isn)) ->
             removeRoute node connection
             Handshake.redial step.Context id isn connection
@@ -206,22 +221,20 @@ module Node =
         | ValueNone -> ()
 
     let private settle step (connection: Connection) =
-        counted step connection (fun () -> Output.settle step.Context connection)
+        let needsIds = counted step connection (fun () -> Connection.settle step.Context connection)
 
-        if connection.WantsIds then redial step connection
+        if needsIds then redial step connection
 
         let node = step.Node
 
-        if connection.Phase = Phase.Lingering then node.Quiet <- max node.Quiet connection.QuietAt
-
-        if connection.Phase = Phase.Lingering && node.Lingering > node.Options.MaxConnections then
-            // As many as there may be live ones is enough.
+        if connection.State = StreamState.TimeWait && node.Lingering > node.Options.MaxConnections then
+            // As many as there may be live streams are enough.
             count node connection -1
             leave step connection
-        elif connection.Phase = Phase.Dead then
+        elif connection.State = StreamState.Closed then
             leave step connection
         else
-            schedule node (Output.deadline connection) connection
+            schedule node (Connection.deadline connection) connection
 
     [<CompiledName "Step">]
     let step (now: Instant) (events: Event[]) (node: Node) : struct (Node * Effect[]) =
@@ -239,7 +252,8 @@ module Node =
                 absorb step event
 
             wake step
-            introductions step (NodeTasks.tick step.Context (draw step.Node))
+            tasks step (NodeTasks.tick step.Context (draw step.Node))
+            closeIdleSockets step
 
             for connection in step.Touched do
                 settle step connection
@@ -251,7 +265,7 @@ module Node =
     let deadline (node: Node) = min (TimerQueue.first node.TimerQueue) node.NodeTasks.DueAt
 
     [<CompiledName "QuietAt">]
-    let quietAt (node: Node) = if node.Incoming + node.Outgoing > 0 then Time.never else node.Quiet
+    let quietAt (node: Node) = if node.Incoming + node.Outgoing + node.Parting > 0 then Time.never else node.Now
 
     [<CompiledName "Statistics">]
     let statistics (node: Node) : NodeStatistics =
@@ -263,5 +277,5 @@ module Node =
     [<CompiledName "Stream">]
     let stream connId (node: Node) =
         match Radix.tryFind connId node.Connections with
-        | ValueSome connection -> ValueSome(Connection.statistics connection)
+        | ValueSome stored -> ValueSome(Connection.statistics stored)
         | ValueNone -> ValueNone

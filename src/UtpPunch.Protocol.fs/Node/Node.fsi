@@ -4,7 +4,7 @@ namespace UtpPunch.Protocol
 module Node =
     /// A node without streams that does not listen. The seed is 32 bytes of the caller's entropy.
     [<CompiledName "Create">]
-    val create: options: NodeOptions -> seed: Bytes -> now: Instant -> Node
+    val create: options: NodeOptions -> seed: Owned -> now: Instant -> Node
 
     /// Takes in everything that has happened, then does what is due. An empty batch is a tick.
     /// A clock that goes back stands still. A caller's mistake (an unknown or reused stream name in `Connect`, a write after
@@ -16,8 +16,8 @@ module Node =
     [<CompiledName "Deadline">]
     val deadline: node: Node -> Instant
 
-    /// From when on the socket may close without a peer missing anything: `Time.never` while there are streams, later the time
-    /// until which an ended stream's last acknowledgement may have to be repeated.
+    /// From when on the socket may close without a peer missing anything: `Time.never` as long as there are streams, or ended ones whose
+    /// peer may lack the last acknowledgement.
     [<CompiledName "QuietAt">]
     val quietAt: node: Node -> Instant
 

@@ -1,23 +1,24 @@
 namespace UtpPunch.Protocol
 
-/// The state of one UDP socket: who talks to whom, who may come in, what is due when. A value: nothing reachable from it ever
-/// changes, and any thread may read an old one. What it does is in the files below this one: `Acceptor`, and `Node` itself.
+/// The state of one UDP socket: its streams, what it accepts, and what is due when. A value: nothing reachable from it ever changes, and
+/// any thread may read an old one. What it does is in the files below this one.
 /// The fields are mutable for the step that made the copy, and for it alone.
 [<NoComparison; NoEquality>]
 type Node =
     internal
         {
             Options: NodeOptions
-            /// Keys the hash of the routes, so that strangers cannot aim for collisions.
+            /// Keys the hash of the routes, so that peers cannot aim for collisions.
             HashKey: uint64
             mutable Now: Instant
+            /// How many steps have led here: tells a step's own copies of streams from older ones.
             mutable Generation: int64
             mutable Random: Random
-            mutable Connections: Radix<Connection>
-            /// Who receives from an endpoint under an id, by hash; `collision` where several do.
+            mutable Connections: Radix<Connection.Stored>
+            /// The stream that receives from an endpoint under an id, by hash; `StreamTable.collision` where several do.
             mutable Routes: Radix<ConnId>
             mutable Collisions: Radix<ConnId[]>
-            /// Who may be due when. An entry counts only if the stream's `WakeAt` says the same.
+            /// When streams are due. An entry counts only if the stream's `WakeAt` is the same.
             mutable TimerQueue: TimerQueue
             mutable Backlog: int voption
             /// Accepted streams that the application has not taken.
@@ -30,9 +31,9 @@ type Node =
             mutable Outgoing: int
             mutable HalfOpen: int
             mutable Lingering: int
-            mutable Quiet: Instant
-            mutable Resets: int
-            mutable ResetsRefilledAt: Instant
+            /// How many of them the process must not leave yet.
+            mutable Parting: int
+            mutable ResetLimiter: ResetLimiter
             mutable NodeTasks: NodeTasks
         }
 

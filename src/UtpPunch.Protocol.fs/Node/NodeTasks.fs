@@ -2,7 +2,7 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// A peer that may open a stream, though nobody listens: we have punched to each other.
+/// A peer that may open a stream although the node does not listen: both have punched.
 [<NoComparison>]
 type internal Expected = { Remote: Endpoint; Until: Instant }
 
@@ -10,7 +10,7 @@ type internal Expected = { Remote: Endpoint; Until: Instant }
 [<NoComparison>]
 type internal Alias = { From: Endpoint; Path: Endpoint }
 
-/// All meetings and punches of a node. A value; what has no business in it is left alone, so that streams pay nothing for it.
+/// All meetings, punches and discoveries of a node. A value, apart from the streams, so that these pay nothing for it.
 [<NoComparison>]
 type internal NodeTasks =
     {
@@ -22,6 +22,7 @@ type internal NodeTasks =
         Discoveries: Radix<StunClient>
         Expected: Expected[]
         Aliases: Alias[]
+        Sockets: SocketRange[]
         DueAt: Instant
     }
 
@@ -45,6 +46,7 @@ module internal NodeTasks =
           Discoveries = Radix.empty
           Expected = [||]
           Aliases = [||]
+          Sockets = [||]
           DueAt = Time.never }
 
     let isIdle (all: NodeTasks) =
@@ -56,7 +58,7 @@ module internal NodeTasks =
     let isExpected (now: Instant) (remote: Endpoint) (all: NodeTasks) =
         all.Expected |> Array.exists (fun it -> now < it.Until && it.Remote.Equals remote)
 
-    /// Under which address the sender of a packet is known.
+    /// The address under which the sender of a packet is known.
     let pathOf (from: Endpoint) (all: NodeTasks) : Endpoint =
         let mutable path = from
 
@@ -66,17 +68,17 @@ module internal NodeTasks =
         path
 
     let private withDeadline (all: NodeTasks) : NodeTasks =
-        let mutable due = Time.never
+        let mutable due = SocketNumbers.deadline all.Sockets
         Radix.iterate (fun _ meeting -> due <- min due (RendezvousClient.deadline meeting)) all.Meetings
         Radix.iterate (fun _ punch -> due <- min due (Punch.deadline punch)) all.Punches
         Radix.iterate (fun _ punch -> due <- min due (LegacyPunch.deadline punch)) all.Legacy
         Radix.iterate (fun _ client -> due <- min due (StunClient.deadline client)) all.Discoveries
         { all with DueAt = due }
 
-    /// Whether a datagram is an answer that we wait for, though it looks like uTP.
-    let awaits (datagram: Bytes) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
+    /// Whether a datagram is an answer that a discovery awaits, though it looks like uTP.
+    let awaits (datagram: Borrowed) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
 
-    // ---- Entering and leaving ----
+    // ---- Storing ----
 
     let private expect (context: StepContext) remote (all: NodeTasks) =
         let live =
@@ -85,9 +87,30 @@ module internal NodeTasks =
         let kept = if live.Length >= MaxExpected then Array.tail live else live
         { all with Expected = Array.append kept [| { Remote = remote; Until = context.Now + expectFor } |] }
 
-    /// Keeps a punch after whatever happened to it.
-    let private keep (context: StepContext) (before: Punch) (after: Punch) (all: NodeTasks) =
+    /// Does what is due of a punch, with sockets for it if it needs them, and gives them back when it is over.
+    let private tickPunch (context: StepContext) (punch: Punch) (all: NodeTasks) : struct (Punch * NodeTasks) =
+        let struct (first, sockets) =
+            if Punch.wantsSockets context.Now punch then
+                SocketNumbers.take context.Now BirthdayProbing.Sockets all.Sockets
+            else
+                struct (punch.FirstSocket, all.Sockets)
+
+        let after =
+            Punch.tick context (if first = punch.FirstSocket then punch else { punch with FirstSocket = first })
+
+        struct (after, { all with Sockets = sockets })
+
+    /// Keeps a punch to which something has happened.
+    let private keep (context: StepContext) (before: Punch) (changed: Punch) (all: NodeTasks) =
+        let struct (after, all) = tickPunch context changed all
         let key = int after.Session
+
+        let all =
+            if after.FirstSocket > 0 && Punch.isOver after && not (Punch.isOver before) then
+                let sockets = SocketNumbers.release context.Now after.FirstSocket (Punch.socket after) all.Sockets
+                { all with Sockets = sockets }
+            else
+                all
 
         if Punch.isGone context.Now after then
             { all with Punches = Radix.remove key all.Punches }
@@ -110,7 +133,7 @@ module internal NodeTasks =
         else
             { all with Legacy = Radix.add after.TaskId after all.Legacy }
 
-    /// A step of a discovery, and what it wants.
+    /// Takes a step of a discovery, and performs its effects.
     let private discover (context: StepContext) taskId (events: StunEvent[]) (client: StunClient) (all: NodeTasks) =
         let struct (client, effects) = StunClient.step context.Now events client
         let mutable all = { all with Discoveries = Radix.add taskId client all.Discoveries }
@@ -124,10 +147,10 @@ module internal NodeTasks =
 
         all
 
-    // ---- What the application says ----
+    // ---- Commands ----
 
-    /// `random` gives so many fresh words of 32 bits.
-    let meet (context: StepContext) (random: int -> Bytes) taskId (plan: MeetPlan) (all: NodeTasks) =
+    /// `random` gives that many fresh words of 32 bits.
+    let meet (context: StepContext) (random: int -> Owned) taskId (plan: MeetPlan) (all: NodeTasks) =
         if plan.Room.Length <> 32 then invalidArg (nameof plan) "A room's key is 32 bytes."
 
         let handle = Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian (random 2).Span
@@ -148,7 +171,7 @@ module internal NodeTasks =
         else
             { all with Legacy = Radix.add taskId punch all.Legacy; DueAt = context.Now }
 
-    let beginDiscovery (context: StepContext) (random: int -> Bytes) taskId (options: StunOptions) (all: NodeTasks) =
+    let beginDiscovery (context: StepContext) (random: int -> Owned) taskId (options: StunOptions) (all: NodeTasks) =
         if Radix.count all.Discoveries >= Limit then
             context.Effects.Add(Effect.Discovered(taskId, StunOutcome.Failed(StunFailure.NoAnswer 0L<us>)))
             all
@@ -183,36 +206,39 @@ module internal NodeTasks =
 
         withDeadline result
 
-    // ---- What comes ----
+    // ---- Datagrams ----
 
-    let private isLower (own: Bytes) (other: Bytes) = own.Span.SequenceCompareTo other.Span < 0
+    let private isLower (own: Owned) (other: Borrowed) = own.Span.SequenceCompareTo other.Span < 0
 
-    /// Makes a punch of an introduction.
+    /// Begins to punch after an introduction.
     let private begin'
         (context: StepContext)
-        (random: int -> Bytes)
+        (random: int -> Owned)
         (it: Introduction)
         (meeting: RendezvousClient)
         (all: NodeTasks)
         =
-        match Secrets.unseal meeting.Plan.Room it.Offer |> ValueOption.bind Offer.read with
+        match
+            Secrets.unseal meeting.Plan.Room it.Offer
+            |> ValueOption.bind (fun text -> Offer.read text.AsBorrowed)
+        with
         | ValueNone ->
             context.Effects.Add(Effect.Noted(Rule.OfferRejected, it.Observed))
-            // Whoever stays goes on waiting for others.
+            // A client that stays waits for further peers.
             if not meeting.Plan.Stays then RendezvousClient.fail context PunchStage.Rejected meeting
 
             all
         | ValueSome offer ->
             let lower = isLower meeting.Peer it.Peer
             let first, second = if lower then meeting.Nonce, offer.Nonce else offer.Nonce, meeting.Nonce
-            let key = Secrets.punch meeting.Plan.Room it.Nonce first second
+            let key = Secrets.punch meeting.Plan.Room it.Nonce first.AsBorrowed second.AsBorrowed
             let draw = Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian (random 1).Span
 
             let punch =
                 Punch.create
                     meeting.TaskId
                     meeting.Plan
-                    it.Nonce
+                    (Borrowed.keep it.Nonce)
                     key
                     lower
                     meeting.Observed
@@ -229,15 +255,15 @@ module internal NodeTasks =
                 all
             | _ ->
                 context.Effects.Add(Effect.Introduced(meeting.TaskId, it.Observed))
-                { all with Punches = Radix.add (int punch.Session) (Punch.tick context punch) all.Punches }
+                keep context punch punch all
 
-    let private goes (context: StepContext) (introduction: Bytes) start (all: NodeTasks) =
+    let private goes (context: StepContext) (introduction: Borrowed) start (all: NodeTasks) =
         let mutable result = all
 
         Radix.iterate
             (fun _ (punch: Punch) ->
                 if punch.Introduction.Equals introduction then
-                    result <- keep context punch (Punch.go start punch |> Punch.tick context) result)
+                    result <- keep context punch (Punch.go start punch) result)
             all.Punches
 
         result
@@ -292,12 +318,12 @@ module internal NodeTasks =
 
         result
 
-    /// A datagram that is not uTP; none when it is for nobody here.
+    /// Takes a datagram that is not uTP; none when no task awaits it.
     let receive
         (context: StepContext)
-        (random: int -> Bytes)
+        (random: int -> Owned)
         from
-        (datagram: Bytes)
+        (datagram: Borrowed)
         (all: NodeTasks)
         : NodeTasks voption =
         let result =
@@ -319,13 +345,7 @@ module internal NodeTasks =
                 | ValueSome probe ->
                     match Radix.tryFind (int probe.Session) all.Punches with
                     | ValueSome punch when punch.Session = probe.Session ->
-                        ValueSome(
-                            keep
-                                context
-                                punch
-                                (Punch.receive context from probe datagram punch |> Punch.tick context)
-                                all
-                        )
+                        ValueSome(keep context punch (Punch.receive context from probe datagram punch) all)
                     | _ -> ValueNone
                 | ValueNone ->
                     match PunchWire.decode datagram with
@@ -338,8 +358,20 @@ module internal NodeTasks =
 
     // ---- Time ----
 
+    /// Closes the sockets of paths that have been idle for long enough. `isUsed` tells whether a stream uses a socket.
+    let closeIdleSockets (context: StepContext) (isUsed: int -> bool) (all: NodeTasks) : NodeTasks =
+        if context.Now < SocketNumbers.deadline all.Sockets then
+            all
+        else
+            let struct (closed, sockets) = SocketNumbers.closeIdle context.Now isUsed all.Sockets
+
+            for number in closed do
+                context.Effects.Add(Effect.CloseSockets(number, 1, 0))
+
+            withDeadline { all with Sockets = sockets }
+
     /// Does what is due.
-    let tick (context: StepContext) (random: int -> Bytes) (all: NodeTasks) : NodeTasks =
+    let tick (context: StepContext) (random: int -> Owned) (all: NodeTasks) : NodeTasks =
         if context.Now < all.DueAt then
             all
         else
@@ -358,8 +390,7 @@ module internal NodeTasks =
 
             Radix.iterate
                 (fun _ (punch: Punch) ->
-                    if Punch.deadline punch <= context.Now then
-                        result <- keep context punch (Punch.tick context punch) result)
+                    if Punch.deadline punch <= context.Now then result <- keep context punch punch result)
                 all.Punches
 
             Radix.iterate

@@ -1,19 +1,19 @@
 namespace UtpPunch.Protocol
 
-/// The table of streams, as one step sees it.
+/// The table of streams. `find` gives a stream to read; `touch` gives what the step may write.
 module internal StreamTable =
     let note step rule remote = step.Context.Effects.Add(Effect.Noted(rule, remote))
 
-    // ---- Who is who ----
+    // ---- Routes ----
 
     let routeKey (node: Node) (remote: Endpoint) (receiveId: uint16) =
         int (remote.Hash node.HashKey ^^^ (uint32 receiveId * 0x9E3779B1u))
 
-    /// Stands for a name where hashes collide.
+    /// Stands for a name in `Routes` where hashes collide.
     let private collision: ConnId = -1
 
     let addRoute (node: Node) (connection: Connection) =
-        let key = routeKey node connection.Remote connection.ReceiveId
+        let key = routeKey node connection.Remote connection.Ids.Receive
 
         let join others = node.Collisions <- Radix.add key (Array.append others [| connection.ConnId |]) node.Collisions
 
@@ -25,7 +25,7 @@ module internal StreamTable =
             join [| known |]
 
     let removeRoute (node: Node) (connection: Connection) =
-        let key = routeKey node connection.Remote connection.ReceiveId
+        let key = routeKey node connection.Remote connection.Ids.Receive
 
         match Radix.tryFind key node.Routes with
         | ValueSome known when known = connection.ConnId -> node.Routes <- Radix.remove key node.Routes
@@ -41,8 +41,7 @@ module internal StreamTable =
 
     let private tryReceiver (node: Node) (remote: Endpoint) receiveId connId =
         match Radix.tryFind connId node.Connections with
-        | ValueSome connection when connection.ReceiveId = receiveId && connection.Remote.Equals remote ->
-            ValueSome connection
+        | ValueSome stored when stored.Ids.Receive = receiveId && stored.Remote.Equals remote -> ValueSome stored
         | _ -> ValueNone
 
     let find (node: Node) remote receiveId =
@@ -55,49 +54,56 @@ module internal StreamTable =
 
             for connId in (Radix.tryFind key node.Collisions).Value do
                 match tryReceiver node remote receiveId connId with
-                | ValueSome connection -> found <- ValueSome connection
+                | ValueSome stored -> found <- ValueSome stored
                 | ValueNone -> ()
 
             found
         | ValueSome connId -> tryReceiver node remote receiveId connId
 
-    /// The step's own copy of a stream, which settles at its end.
-    let touch step (connection: Connection) =
-        if connection.Generation = step.Node.Generation then
-            connection
-        else
-            let own = Connection.copy step.Node.Generation connection
-            step.Node.Connections <- Radix.add own.ConnId own step.Node.Connections
-            step.Touched.Add own
-            own
+    let private keep step (own: Connection) =
+        step.Node.Connections <- Radix.add own.ConnId (Connection.store own) step.Node.Connections
+        step.Touched.Add own
+
+    /// The step's own copy of a stream, which is settled at the step's end.
+    let touch step (stored: Connection.Stored) =
+        let isNew = stored.Generation <> step.Node.Generation
+        let own = Connection.own step.Node.Generation stored
+
+        if isNew then keep step own
+
+        own
 
     let tryTouch step connId =
         match Radix.tryFind connId step.Node.Connections with
-        | ValueSome connection -> ValueSome(touch step connection)
+        | ValueSome stored -> ValueSome(touch step stored)
         | ValueNone -> ValueNone
 
     // ---- Counting ----
 
     let count (node: Node) (connection: Connection) change =
-        match connection.Phase with
-        | Phase.SynSent -> node.Outgoing <- node.Outgoing + change
-        | Phase.SynReceived -> node.HalfOpen <- node.HalfOpen + change
-        | Phase.Open when connection.Incoming -> node.Incoming <- node.Incoming + change
-        | Phase.Open -> node.Outgoing <- node.Outgoing + change
-        | Phase.Lingering -> node.Lingering <- node.Lingering + change
-        | Phase.Dead -> ()
+        match connection.State with
+        | StreamState.SynSent -> node.Outgoing <- node.Outgoing + change
+        | StreamState.SynReceived -> node.HalfOpen <- node.HalfOpen + change
+        | StreamState.Established when connection.Incoming -> node.Incoming <- node.Incoming + change
+        | StreamState.Established -> node.Outgoing <- node.Outgoing + change
+        | StreamState.TimeWait ->
+            node.Lingering <- node.Lingering + change
 
-    /// Runs what may move a stream to another phase, and keeps the counts.
-    let inline counted step (connection: Connection) ([<InlineIfLambda>] action: unit -> unit) =
+            if not connection.Closing.Parting.IsQuiet then node.Parting <- node.Parting + change
+        | StreamState.Closed -> ()
+
+    /// Runs what may move a stream to another state, and keeps the counts.
+    let inline counted step (connection: Connection) ([<InlineIfLambda>] action: unit -> 'a) : 'a =
         count step.Node connection -1
-        action ()
+        let result = action ()
         count step.Node connection 1
+        result
 
-    let enter step (connection: Connection) =
-        let own = touch step connection
+    /// A new stream of this step.
+    let enter step (own: Connection) =
+        keep step own
         addRoute step.Node own
         count step.Node own 1
-        own
 
     let leave step (connection: Connection) =
         let connId = connection.ConnId
@@ -105,15 +111,15 @@ module internal StreamTable =
         step.Node.Connections <- Radix.remove connId step.Node.Connections
         step.Node.Waiting <- Radix.remove connId step.Node.Waiting
 
-    // ---- Who is due ----
+    // ---- Timers ----
 
-    /// The stream has settled. Waking it early is harmless, so nothing happens unless it is due sooner than was known.
+    /// The stream was settled, and is due then. Waking it early is harmless, so nothing changes unless it is due sooner than known.
     let schedule (node: Node) due (connection: Connection) =
         if due < connection.WakeAt then
             connection.WakeAt <- due
             node.TimerQueue <- TimerQueue.add due connection.ConnId node.TimerQueue
 
-    /// Touches whoever may be due. An entry that is early costs one look.
+    /// Touches the streams that may be due. An entry that is early costs one look.
     let wake step =
         let node = step.Node
 
@@ -122,16 +128,17 @@ module internal StreamTable =
             node.TimerQueue <- rest
 
             match Radix.tryFind connId node.Connections with
-            | ValueSome connection when connection.WakeAt = at -> (touch step connection).WakeAt <- Time.never
+            | ValueSome stored when stored.WakeAt = at -> (touch step stored).WakeAt <- Time.never
             | _ -> ()
 
-    /// An entry that counts no more stays until its time comes; a stream that speaks often leaves many. They go once they are most.
+    /// An entry that does not count any more stays until its time comes, and a stream that sends often leaves many. They are removed once
+    /// they are most.
     let compactTimerQueue (node: Node) =
         if TimerQueue.count node.TimerQueue > 64 + 2 * Radix.count node.Connections then
             node.TimerQueue <- TimerQueue.empty
 
             Radix.iterate
-                (fun connId (connection: Connection) ->
-                    if connection.WakeAt <> Time.never then
-                        node.TimerQueue <- TimerQueue.add connection.WakeAt connId node.TimerQueue)
+                (fun connId (stored: Connection.Stored) ->
+                    if stored.WakeAt <> Time.never then
+                        node.TimerQueue <- TimerQueue.add stored.WakeAt connId node.TimerQueue)
                 node.Connections

@@ -7,6 +7,8 @@ type internal BirthdayProbing =
     {
         /// Whether we open sockets, and whether we try ports.
         Opens: bool
+        /// The number (`Endpoint.Via`) of the first one.
+        FirstSocket: int
         Searches: bool
         /// Both are drawn: no two tries go to the same port.
         First: uint32
@@ -24,20 +26,20 @@ module internal BirthdayProbing =
     [<Literal>]
     let Tries = 2048
 
-    /// Ports below this are nobody's choice.
+    /// NATs do not allocate ports below this.
     [<Literal>]
     let private LeastPort = 1024u
 
     [<Literal>]
     let private Ports = 64512u
 
-    /// So many packets at a time, with that pause behind them: 500 a second.
+    /// Packets sent at once, followed by a pause: 500 per second.
     [<Literal>]
     let private Burst = 16
 
     let private pause = Time.milliseconds 32
 
-    let begin' (opens: bool) (searches: bool) (random: uint32) (now: Instant) : BirthdayProbing =
+    let begin' (opens: bool) (firstSocket: int) (searches: bool) (random: uint32) (now: Instant) : BirthdayProbing =
         // 64 512 is 2 to the tenth, times 9, times 7: a stride that has none of these factors meets every port once.
         let mutable stride = (random >>> 16) ||| 1u
 
@@ -45,6 +47,7 @@ module internal BirthdayProbing =
             stride <- stride + 2u
 
         { Opens = opens
+          FirstSocket = firstSocket
           Searches = searches
           First = random % Ports
           Stride = stride
@@ -70,7 +73,8 @@ module internal BirthdayProbing =
 
             let targets =
                 Array.append
-                    (Array.init opened (fun index -> Endpoint.via (uint16 (spray.Opened + index + 1)) peer))
+                    (Array.init opened (fun index ->
+                        Endpoint.via (uint16 (spray.FirstSocket + spray.Opened + index)) peer))
                     (Array.init tried (fun index -> Endpoint.withPort (port spray (spray.Tried + index)) peer))
 
             struct (targets,

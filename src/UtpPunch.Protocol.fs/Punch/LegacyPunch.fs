@@ -2,20 +2,20 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// The punch of the npm package utp-punch: ASCII `PUNCH` every 500 ms, each answered by `PUNCHED`. It is done when one was answered and one
-/// `PUNCHED` came. Unlike the package, we go on answering: a peer whose answers were lost would try in vain for ever.
+/// The punch of the npm package utp-punch: ASCII `PUNCH` every 500 ms, each answered by `PUNCHED`. It succeeds when one was answered and one
+/// `PUNCHED` was received. Unlike the package, this node goes on answering for a while, in case its answers were lost.
 [<NoComparison>]
 type internal LegacyPunch =
     {
         TaskId: TaskId
-        /// Where its packets come from: the address is given, the port may be another one than expected.
+        /// The source of its packets: the address is given, the port may differ from the expected one.
         Remote: Endpoint
         StartedAt: Instant
         Left: int
         NextAt: Instant
         WasAsked: bool
         WasAnswered: bool
-        /// When its end was told; until then it answers on.
+        /// Until when it answers after its end.
         Until: Instant
         IsOver: bool
         Sent: int
@@ -27,13 +27,13 @@ type internal LegacyPunch =
 module internal LegacyPunch =
     let private every = Time.milliseconds 500
     let private linger = Time.seconds 10
-    let private text (word: string) = Bytes(Array.map byte (word.ToCharArray()))
+    let private text (word: string) = Owned(Array.map byte (word.ToCharArray()))
     let private question = text "PUNCH"
     let private answer = text "PUNCHED"
 
-    /// What a datagram says.
-    let isQuestion (datagram: Bytes) = datagram.Equals question
-    let isAnswer (datagram: Bytes) = datagram.Equals answer
+    /// The two messages.
+    let isQuestion (datagram: Borrowed) = datagram.Equals question
+    let isAnswer (datagram: Borrowed) = datagram.Equals answer
 
     let create taskId remote attempts now =
         { TaskId = taskId
@@ -81,9 +81,9 @@ module internal LegacyPunch =
         else
             punch
 
-    /// Nothing proves who sent it, so the address has to be the expected one. The port may differ: behind a NAT that takes another one
-    /// for us, the peer cannot know it.
-    let receive (context: StepContext) (from: Endpoint) (datagram: Bytes) (punch: LegacyPunch) =
+    /// The message is not authenticated, so its source address must be the expected one. The port may differ, since a NAT may use another port
+    /// towards this node than the peer knows of.
+    let receive (context: StepContext) (from: Endpoint) (datagram: Borrowed) (punch: LegacyPunch) =
         let punch =
             { punch with Remote = (if punch.IsOver then punch.Remote else from); Heard = punch.Heard + 1 }
 

@@ -1,14 +1,14 @@
 namespace UtpPunch.Protocol
 
-/// What a peer tells the other one through the rendezvous: where else it may be found, and what its NAT does.
+/// What a peer sends to the other one through the rendezvous: its further addresses, and its NAT's mapping.
 [<NoComparison>]
 type internal Offer =
     {
         /// Sixteen bytes for the key of the punch.
-        Nonce: Bytes
+        Nonce: Owned
         Birthday: bool
         Mapping: PortPrediction
-        /// Where it was seen last: the ports that come next are counted from here.
+        /// Its last observed endpoint: ports are predicted from here.
         Last: Endpoint
         Hosts: Endpoint[]
     }
@@ -20,18 +20,18 @@ module internal Offer =
     [<Literal>]
     let MaxHosts = 8
 
-    /// So many ports are tried beyond the last one seen.
+    /// How many ports after the last one are predicted.
     [<Literal>]
     let private Ahead = 8
 
-    /// A step that is larger is no order, but chance.
+    /// A larger step is taken for chance.
     [<Literal>]
     let private LargestStep = 64
 
-    let write (offer: Offer) : Bytes =
-        // A rendezvous message's writer, for its numbers; what stands in front is cut off.
+    let write (offer: Offer) : Owned =
+        // Written as a rendezvous message is, magic number included.
         let writer = PunchWire.Writer Version
-        writer.Bytes offer.Nonce
+        writer.Bytes offer.Nonce.AsBorrowed
         writer.Byte(if offer.Birthday then 1uy else 0uy)
 
         match offer.Mapping with
@@ -48,7 +48,7 @@ module internal Offer =
 
         writer.ToBytes()
 
-    let read (bytes: Bytes) : Offer voption =
+    let read (bytes: Borrowed) : Offer voption =
         let reader = PunchWire.Reader bytes
 
         if reader.Byte() <> Version then
@@ -69,11 +69,12 @@ module internal Offer =
             let hosts = Array.init (min MaxHosts (int (reader.Byte()))) (fun _ -> reader.Endpoint())
 
             if reader.IsWithin then
-                ValueSome { Nonce = nonce; Birthday = birthday; Mapping = mapping; Last = last; Hosts = hosts }
+                ValueSome
+                    { Nonce = Borrowed.keep nonce; Birthday = birthday; Mapping = mapping; Last = last; Hosts = hosts }
             else
                 ValueNone
 
-    /// What the NAT does, from where different sockets of the rendezvous saw us, in the order in which they were asked.
+    /// The mapping, from the endpoints that different sockets of the rendezvous saw, in the order in which they were asked.
     let mappingOf (views: Endpoint[]) : PortPrediction =
         let steps = Array.pairwise views |> Array.map (fun (a, b) -> int b.Port - int a.Port)
 
@@ -86,7 +87,7 @@ module internal Offer =
         else
             PortPrediction.Dependent 0
 
-    /// The ports that the peer's NAT will probably take for us.
+    /// The ports that the peer's NAT will probably use towards this node.
     let predicted (offer: Offer) : Endpoint[] =
         match offer.Mapping with
         | PortPrediction.Dependent step when step <> 0 ->
@@ -95,8 +96,8 @@ module internal Offer =
                    if port > 0 && port < 65536 then Endpoint.withPort (uint16 port) offer.Last |]
         | _ -> [||]
 
-    /// Where to try, and in which order. Predictions come first: each new destination moves a sequential NAT one port further, so the
-    /// two must count in step. An address of the peer's own network comes before, if that is ours as well.
+    /// The candidates in their order. Predictions come first: each new destination moves a sequential NAT one port further, so both peers must
+    /// count alike. The peer's host addresses precede them if both peers have one public address.
     let candidates (ownObserved: Endpoint) (peerObserved: Endpoint) (offer: Offer) : struct (Endpoint * PathKind)[] =
         let isSane (endpoint: Endpoint) = endpoint.Port <> 0us && (endpoint.Low <> 0UL || endpoint.High <> 0UL)
         let hosts = offer.Hosts |> Array.map (fun host -> struct (host, PathKind.Host))

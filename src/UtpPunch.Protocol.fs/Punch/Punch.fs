@@ -1,31 +1,31 @@
 namespace UtpPunch.Protocol
 
-/// What happens to a punch: how it begins, what its packets and its clock do to it, and how it ends.
+/// The state machine of a punch.
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module internal Punch =
-    /// Beyond this, addresses that are learnt are answered, but not tried.
+    /// Further addresses are answered, but not probed.
     [<Literal>]
     let private MaxCandidates = 40
 
     [<Literal>]
     let private MaxAsked = 128
 
-    /// Without word from the rendezvous that both have begun, priming ends after this.
+    /// How long priming lasts if the rendezvous does not report that both peers have begun.
     let private priming = Time.milliseconds 400
 
-    /// A peer that has heard of no choice waits longer than one that could still choose.
+    /// The peer that does not choose waits this much longer than the one that does.
     let private grace = Time.seconds 3
 
-    /// How long the peer is asked to take the path: at least 40 times.
+    /// How long the peer is asked to use the path: at least 40 times.
     let private choosing = Time.seconds 5
     let private chooseEvery = Time.milliseconds 100
 
-    /// How long questions are answered after the end.
+    /// How long probes are answered after the end.
     let private linger = Time.seconds 30
     let private keepAliveEvery = Time.seconds 15
     let private hold = Time.seconds 120
 
-    /// Before it, the ordinary candidates have their chance.
+    /// How long the ordinary candidates are probed before birthday probing begins.
     let private sprayAfter = Time.milliseconds 700
 
     // ---- Begin ----
@@ -67,6 +67,7 @@ module internal Punch =
           Heard = 0
           SeenAs = ValueNone
           BirthdayProbing = ValueNone
+          FirstSocket = 0
           SprayAt = now + sprayAfter
           SprayRandom = random
           KeepAliveAt = Time.never }
@@ -124,7 +125,8 @@ module internal Punch =
 
     let private closeSockets (context: StepContext) (keep: uint16) (punch: Punch) =
         match punch.BirthdayProbing with
-        | ValueSome spray when spray.Opens -> context.Effects.Add(Effect.CloseSockets(int keep))
+        | ValueSome spray when spray.Opens ->
+            context.Effects.Add(Effect.CloseSockets(spray.FirstSocket, BirthdayProbing.Sockets, int keep))
         | _ -> ()
 
     let private succeed (context: StepContext) (path: Endpoint) from kind roundTrip (punch: Punch) : Punch =
@@ -145,6 +147,14 @@ module internal Punch =
         )
 
         { punch with Phase = PunchPhase.Failed(context.Now + linger); BirthdayProbing = ValueNone }
+
+    /// The socket (`Endpoint.Via`) of the path that was found; 0 for the node's own, or if there is no path.
+    let socket (punch: Punch) =
+        match punch.Phase with
+        | PunchPhase.Open(path, _, _) -> int path.Via
+        | PunchPhase.Probing
+        | PunchPhase.Choosing _
+        | PunchPhase.Failed _ -> 0
 
     /// Whether its end was told.
     let isOver (punch: Punch) =
@@ -251,7 +261,7 @@ module internal Punch =
         | PunchPhase.Failed _ -> agree ProbeKind.Refuse punch
         | _ -> punch
 
-    let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Bytes) (punch: Punch) : Punch =
+    let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Borrowed) (punch: Punch) : Punch =
         if probe.FromLower = punch.IsLower || not (PunchWire.isAuthentic punch.Key datagram) then
             note context Rule.ProbeRejected from
             punch
@@ -278,7 +288,7 @@ module internal Punch =
 
     // ---- Time ----
 
-    /// The pause before the next try: 50 ms at first, half a second at most.
+    /// The pause before the next probe: 50 ms at first, at most half a second.
     let private pauseAfter (tried: int) =
         match tried with
         | 1
@@ -289,8 +299,8 @@ module internal Punch =
         | 6 -> Time.milliseconds 200
         | _ -> Time.milliseconds 500
 
-    /// The first packets towards the outside must open our own NAT, and not reach the peer's before that has opened, too: there, they
-    /// could take the very port that the peer's first packet needs.
+    /// The first packets must open this node's NAT without reaching the peer's before that is open too: there, they could occupy the port that
+    /// the peer's first packet needs.
     let private hopsTo (context: StepContext) (it: Candidate) (punch: Punch) =
         if it.Kind = PathKind.Host || it.WasHeard || context.Now >= punch.GoAt then
             0
@@ -320,23 +330,33 @@ module internal Punch =
 
         punch
 
-    /// Who does what in birthday probing; none when it would be in vain, or somebody does not want it.
-    let private beginBirthdayProbing (context: StepContext) (punch: Punch) : Punch =
-        let isDependent mapping =
-            match mapping with
-            | PortPrediction.Dependent _ -> true
-            | PortPrediction.EndpointIndependent
-            | PortPrediction.Unknown -> false
+    let private isDependent mapping =
+        match mapping with
+        | PortPrediction.Dependent _ -> true
+        | PortPrediction.EndpointIndependent
+        | PortPrediction.Unknown -> false
 
-        let opens = isDependent punch.Mapping
+    /// Whether the next `tick` begins birthday probing with sockets of our own: `FirstSocket` must name them by then.
+    let wantsSockets (now: Instant) (punch: Punch) =
+        punch.SprayAt <= now
+        && punch.Phase = PunchPhase.Probing
+        && punch.Plan.Birthday
+        && punch.PeerOffer.Birthday
+        && isDependent punch.Mapping
+
+    /// Decides which part each side has in birthday probing. There is none if it cannot help, if a side does not allow it, or if there
+    /// are no sockets left.
+    let private beginBirthdayProbing (context: StepContext) (punch: Punch) : Punch =
+        let opens = isDependent punch.Mapping && punch.FirstSocket > 0
         let searches = isDependent punch.PeerOffer.Mapping
 
         if punch.Plan.Birthday && punch.PeerOffer.Birthday && (opens || searches) then
-            if opens then context.Effects.Add(Effect.OpenSockets BirthdayProbing.Sockets)
+            if opens then
+                context.Effects.Add(Effect.OpenSockets(punch.FirstSocket, BirthdayProbing.Sockets))
 
-            { punch with
-                BirthdayProbing = ValueSome(BirthdayProbing.begin' opens searches punch.SprayRandom context.Now)
-                SprayAt = Time.never }
+            let probing = BirthdayProbing.begin' opens punch.FirstSocket searches punch.SprayRandom context.Now
+
+            { punch with BirthdayProbing = ValueSome probing; SprayAt = Time.never }
         else
             { punch with SprayAt = Time.never }
 
@@ -347,7 +367,7 @@ module internal Punch =
         | ValueSome spray ->
             let struct (targets, spray) = BirthdayProbing.next context.Now punch.PeerObserved spray
 
-            // What is to open our own NAT must not reach the peer's, where it could take the port that the peer needs to come in by.
+            // Packets that only open this node's NAT must not reach the peer's, where they could occupy the port that the peer needs.
             let hopsOf (target: Endpoint) = if target.Via = 0us then 0 else punch.Plan.PrimingHops
 
             Array.fold

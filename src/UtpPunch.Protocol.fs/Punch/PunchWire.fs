@@ -3,62 +3,63 @@ namespace UtpPunch.Protocol
 open System
 open System.Buffers.Binary
 
-/// What is said to a rendezvous, and what it says.
+/// The messages between clients and a rendezvous. Their bytes are valid as long as what they were read or made from: a decoded message
+/// refers to its datagram, and must not be kept.
 [<RequireQualifiedAccess; NoComparison>]
 type internal RendezvousMessage =
-    /// I am here. Without a cookie, nothing but a challenge comes of it.
+    /// Registers a client. Without a valid cookie it is answered by a challenge.
     | Register of Registration
-    /// The introduction arrived.
-    | Acknowledge of room: Bytes * handle: uint64 * cookie: Bytes * introduction: Bytes * roundTrip: Duration
-    /// Forget me.
-    | Leave of room: Bytes * handle: uint64 * cookie: Bytes
-    /// From where do I come?
+    /// Acknowledges an introduction.
+    | Acknowledge of room: Borrowed * handle: uint64 * cookie: Borrowed * introduction: Borrowed * roundTrip: Duration
+    /// Ends the registration.
+    | Leave of room: Borrowed * handle: uint64 * cookie: Borrowed
+    /// Asks for the observed source endpoint.
     | Observe of handle: uint64
-    /// Show that you receive: say this cookie. And: I have these sockets as well.
-    | Challenge of handle: uint64 * attempt: byte * cookie: Bytes * observed: Endpoint * others: Endpoint[]
+    /// A cookie, by which the client proves its address, and the server's other sockets.
+    | Challenge of handle: uint64 * attempt: byte * cookie: Borrowed * observed: Endpoint * others: Endpoint[]
     | Registered of handle: uint64 * attempt: byte * observed: Endpoint * lifetime: Duration
     | Observed of handle: uint64 * observed: Endpoint
-    /// Somebody is in the room.
+    /// Introduces another client of the room.
     | Introduce of handle: uint64 * Introduction
-    /// Both know of each other; begin after that long.
-    | Go of handle: uint64 * introduction: Bytes * wait: Duration
-    /// The server has no room for that.
+    /// Both clients have acknowledged; the punch begins after `wait`.
+    | Go of handle: uint64 * introduction: Borrowed * wait: Duration
+    /// The server has no capacity.
     | Full of handle: uint64
 
 and [<NoComparison>] internal Registration =
     {
-        Room: Bytes
-        /// Known to the peer and the server only: who names it in an answer has seen the question.
+        Room: Borrowed
+        /// Drawn by the client and repeated by the server: an answer that names it comes from a host that saw the request.
         Handle: uint64
-        /// Sixteen bytes, by which peers order themselves.
-        Peer: Bytes
-        Cookie: Bytes
+        /// Sixteen random bytes: the peer with the lower ones chooses the path.
+        Peer: Borrowed
+        Cookie: Borrowed
         Attempt: byte
         Stays: bool
-        Offer: Bytes
+        Offer: Borrowed
     }
 
 and [<NoComparison>] internal Introduction =
     {
         /// Sixteen bytes that the server drew.
-        Nonce: Bytes
-        Peer: Bytes
+        Nonce: Borrowed
+        Peer: Borrowed
         Observed: Endpoint
-        Offer: Bytes
+        Offer: Borrowed
     }
 
-/// What peers say to each other. All of these are of the same length: no answer is larger than its question.
+/// The messages between peers. All have one length: no answer is larger than its request.
 [<Struct; RequireQualifiedAccess>]
 type internal ProbeKind =
-    /// Do you hear me?
+    /// Tests whether the peer receives from here.
     | Probe
-    /// I heard that number, from that address.
+    /// Answers a probe: its number and the source it came from.
     | Answer
-    /// Let us take the path on which this arrives.
+    /// Asks the peer to use the path on which this arrives.
     | Choose
-    /// We take it.
+    /// Agrees to the path.
     | Chosen
-    /// I have given up.
+    /// Refuses the path: the punch has failed here.
     | Refuse
 
 [<NoComparison>]
@@ -66,17 +67,17 @@ type internal Probe =
     {
         Kind: ProbeKind
         Session: uint64
-        /// Says who of the two sent it: nobody's own words can be turned against him.
+        /// Which peer sent it, so that a packet cannot be reflected to its sender.
         FromLower: bool
-        /// Each packet of a sender has its own, counting up.
+        /// Increases with every packet of a sender.
         Number: uint32
-        /// Of the packet that this answers.
+        /// The number of the packet that this answers.
         Echo: uint32
-        /// From where that came.
+        /// The source of that packet.
         Observed: Endpoint
     }
 
-/// The bytes of both. All begin with "UPN1", which neither uTP nor STUN does.
+/// The encoding of both. All begin with "UPN1", as neither uTP nor STUN does.
 module internal PunchWire =
     [<Literal>]
     let private Magic = 0x55504E31u
@@ -110,7 +111,7 @@ module internal PunchWire =
     [<Literal>]
     let private FirstProbeKind = 0x40uy
 
-    let noCookie = Bytes(Array.zeroCreate<byte> CookieLength)
+    let noCookie = Owned(Array.zeroCreate<byte> CookieLength)
 
     let private probeKinds =
         [| ProbeKind.Probe; ProbeKind.Answer; ProbeKind.Choose; ProbeKind.Chosen; ProbeKind.Refuse |]
@@ -133,7 +134,7 @@ module internal PunchWire =
             for index in size - 1 .. -1 .. 0 do
                 bytes.Add(byte (value >>> (8 * index)))
 
-        member _.Bytes(value: Bytes) =
+        member _.Bytes(value: Borrowed) =
             for item in value.Span do
                 bytes.Add item
 
@@ -146,7 +147,7 @@ module internal PunchWire =
             while bytes.Count < length do
                 bytes.Add 0uy
 
-        member _.ToBytes() = Bytes(bytes.ToArray())
+        member _.ToBytes() = Owned(bytes.ToArray())
 
     let private milliseconds (duration: Duration) = uint64 (max 0L (min 65535L (int64 duration / 1000L)))
 
@@ -155,7 +156,7 @@ module internal PunchWire =
         writer.Number(handle, 8)
         writer
 
-    let encode (message: RendezvousMessage) : Bytes =
+    let encode (message: RendezvousMessage) : Owned =
         match message with
         | RendezvousMessage.Register it ->
             let writer = begun 1uy it.Handle
@@ -220,23 +221,23 @@ module internal PunchWire =
             writer.ToBytes()
         | RendezvousMessage.Full handle -> (begun 0x86uy handle).ToBytes()
 
-    let encodeProbe (key: Bytes) (probe: Probe) : Bytes =
+    let encodeProbe (key: Owned) (probe: Probe) : Owned =
         let kind = Array.IndexOf(probeKinds, probe.Kind)
         let writer = begun (FirstProbeKind + byte kind) probe.Session
         writer.Byte(if probe.FromLower then 0uy else 1uy)
         writer.Number(uint64 probe.Number, 4)
         writer.Number(uint64 probe.Echo, 4)
         writer.Endpoint probe.Observed
-        writer.Bytes(Secrets.mac key "UtpPunch probe" (writer.ToBytes()))
+        writer.Bytes((Secrets.mac key "UtpPunch probe" (writer.ToBytes().AsBorrowed)).AsBorrowed)
         writer.ToBytes()
 
     // ---- Reading ----
 
     [<Sealed>]
-    type Reader(bytes: Bytes) =
+    type Reader(bytes: Borrowed) =
         let mutable at = 4
 
-        /// Reading beyond the end gives zeroes, and shows here.
+        /// Whether nothing was read beyond the end, where all bytes are zero.
         member _.IsWithin = at <= bytes.Length
 
         member _.Number(size: int) : uint64 =
@@ -250,14 +251,10 @@ module internal PunchWire =
 
         member this.Byte() = byte (this.Number 1)
 
-        // Copied: what is kept of a datagram must not hold the buffer that it came in, whose owner receives into it again.
-        member _.Bytes(length: int) : Bytes =
+        /// A part of what is read; empty when it reaches beyond the end.
+        member _.Bytes(length: int) : Borrowed =
             at <- at + length
-            let value = Array.zeroCreate<byte> length
-
-            if at <= bytes.Length then bytes.Span.Slice(at - length, length).CopyTo(Span value)
-
-            Bytes value
+            if at <= bytes.Length then bytes.Slice(at - length, length) else Borrowed.Empty
 
         member this.Endpoint() : Endpoint =
             let high = this.Number 8
@@ -266,10 +263,10 @@ module internal PunchWire =
 
         member this.Milliseconds() : Duration = Time.milliseconds (int (this.Number 2))
 
-    let isOurs (datagram: Bytes) = datagram.Length >= 5 && BinaryPrimitives.ReadUInt32BigEndian datagram.Span = Magic
+    let isOurs (datagram: Borrowed) = datagram.Length >= 5 && BinaryPrimitives.ReadUInt32BigEndian datagram.Span = Magic
 
-    /// What a packet of peers says under which session; whether it is theirs is for `isAuthentic` to say.
-    let decodeProbe (datagram: Bytes) : Probe voption =
+    /// Decodes a packet of a peer, without authenticating it.
+    let decodeProbe (datagram: Borrowed) : Probe voption =
         if not (isOurs datagram) || datagram.Length <> ProbeLength then
             ValueNone
         else
@@ -292,7 +289,7 @@ module internal PunchWire =
                       Echo = echo
                       Observed = reader.Endpoint() }
 
-    let isAuthentic (key: Bytes) (datagram: Bytes) =
+    let isAuthentic (key: Owned) (datagram: Borrowed) =
         let length = ProbeLength - Secrets.MacLength
         Secrets.isMac key "UtpPunch probe" (datagram.Slice(0, length)) (datagram.Skip length)
 
@@ -302,7 +299,7 @@ module internal PunchWire =
 
         reader.Bytes(min length MaxOffer)
 
-    let decode (datagram: Bytes) : RendezvousMessage voption =
+    let decode (datagram: Borrowed) : RendezvousMessage voption =
         if not (isOurs datagram) then
             ValueNone
         else
@@ -338,7 +335,7 @@ module internal PunchWire =
                     let room = reader.Bytes TagLength
                     ValueSome(RendezvousMessage.Leave(room, handle, reader.Bytes CookieLength))
                 | 4uy ->
-                    // So long that the answer is no larger.
+                    // Padded so that the answer is not larger.
                     reader.Bytes(LeastObserve - 13) |> ignore
                     ValueSome(RendezvousMessage.Observe handle)
                 | 0x81uy ->

@@ -4,13 +4,13 @@ open System
 open System.Buffers.Binary
 open System.Security.Cryptography
 
-/// What two peers who know a room's key derive from it. The server learns the tag and nothing else: it can neither read nor change what
-/// the peers tell each other through it, nor forge what they send each other directly.
+/// What two peers derive from a room's key. The server learns the tag only: it can neither read nor change what the peers send through it,
+/// nor forge what they send to each other.
 module internal Secrets =
     [<Literal>]
     let MacLength = 16
 
-    let private labelled (key: ReadOnlySpan<byte>) (label: string) (parts: Bytes list) : byte[] =
+    let private labelled (key: ReadOnlySpan<byte>) (label: string) (parts: Borrowed list) : byte[] =
         use hash = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key)
         hash.AppendData(Array.map byte (label.ToCharArray()))
         hash.AppendData [| 0uy |]
@@ -20,30 +20,30 @@ module internal Secrets =
 
         hash.GetHashAndReset()
 
-    /// Sixteen bytes under which a room is known to the server.
-    let tag (room: Bytes) : Bytes = Bytes(labelled room.Span "UtpPunch tag" [], 0, 16)
+    /// The sixteen bytes that name a room at the server.
+    let tag (room: Owned) : Owned = Owned(labelled room.Span "UtpPunch tag" [], 0, 16)
 
-    /// The key of one introduction: nobody can replay what was said in another one.
-    let punch (room: Bytes) (introduction: Bytes) (lower: Bytes) (higher: Bytes) : Bytes =
-        Bytes(labelled room.Span "UtpPunch punch" [ introduction; lower; higher ])
+    /// The key of one introduction: packets of another introduction are not authentic under it.
+    let punch (room: Owned) (introduction: Borrowed) (lower: Borrowed) (higher: Borrowed) : Owned =
+        Owned(labelled room.Span "UtpPunch punch" [ introduction; lower; higher ])
 
-    /// By which the packets of an introduction are told from those of others.
-    let session (key: Bytes) : uint64 = BinaryPrimitives.ReadUInt64BigEndian(labelled key.Span "UtpPunch session" [])
+    /// The number that the packets of an introduction carry.
+    let session (key: Owned) : uint64 = BinaryPrimitives.ReadUInt64BigEndian(labelled key.Span "UtpPunch session" [])
 
-    /// Of all that stands before it.
-    let mac (key: Bytes) (label: string) (message: Bytes) : Bytes =
-        Bytes(labelled key.Span label [ message ], 0, MacLength)
+    /// The authentication code of a message.
+    let mac (key: Owned) (label: string) (message: Borrowed) : Owned =
+        Owned(labelled key.Span label [ message ], 0, MacLength)
 
-    let isMac (key: Bytes) (label: string) (message: Bytes) (claimed: Bytes) =
+    let isMac (key: Owned) (label: string) (message: Borrowed) (claimed: Borrowed) =
         CryptographicOperations.FixedTimeEquals((mac key label message).Span, claimed.Span)
 
     // ---- Sealing ----
 
-    /// ChaCha20 (RFC 8439, 2.4) under a key for this and nothing else.
-    let private stream (room: Bytes) (nonce: Bytes) (text: Bytes) : byte[] =
-        let key = Bytes(labelled room.Span "UtpPunch seal" [])
+    /// ChaCha20 (RFC 8439, 2.4) under a key that is used for nothing else.
+    let private stream (room: Owned) (nonce: Borrowed) (text: Borrowed) : byte[] =
+        let key = Borrowed(labelled room.Span "UtpPunch seal" [])
 
-        let words (bytes: Bytes) =
+        let words (bytes: Borrowed) =
             Array.init (bytes.Length / 4) (fun i -> BinaryPrimitives.ReadUInt32LittleEndian(bytes.Slice(4 * i, 4).Span))
 
         let key, nonce = words key, words nonce
@@ -61,12 +61,12 @@ module internal Secrets =
     [<Literal>]
     let private NonceLength = 12
 
-    /// A nonce, the text that only the room can read, and a code that tells whether it was changed. A nonce is used once.
-    let seal (room: Bytes) (nonce: Bytes) (text: Bytes) : Bytes =
-        let sealed' = Array.append (nonce.Span.ToArray()) (stream room nonce text)
-        Bytes(Array.append sealed' ((mac room "UtpPunch offer" (Bytes sealed')).Span.ToArray()))
+    /// The nonce, the encrypted text, and an authentication code over both. A nonce must be used once only.
+    let seal (room: Owned) (nonce: Owned) (text: Owned) : Owned =
+        let sealed' = Array.append (nonce.Span.ToArray()) (stream room nonce.AsBorrowed text.AsBorrowed)
+        Owned(Array.append sealed' ((mac room "UtpPunch offer" (Borrowed sealed')).Span.ToArray()))
 
-    let unseal (room: Bytes) (box': Bytes) : Bytes voption =
+    let unseal (room: Owned) (box': Borrowed) : Owned voption =
         let length = box'.Length - MacLength
 
         if length < NonceLength then
@@ -75,6 +75,6 @@ module internal Secrets =
             let body = box'.Slice(0, length)
 
             if isMac room "UtpPunch offer" body (box'.Skip length) then
-                ValueSome(Bytes(stream room (body.Slice(0, NonceLength)) (body.Skip NonceLength)))
+                ValueSome(Owned(stream room (body.Slice(0, NonceLength)) (body.Skip NonceLength)))
             else
                 ValueNone

@@ -3,21 +3,21 @@ namespace UtpPunch.Protocol
 open System
 open System.Text
 
-/// The tracker of the npm package's example: `{"name":"SERVER"}` and `{"name":"CLIENT"}` come, and once both are there, each gets the
-/// address of the other, once; then both are forgotten. Nothing is proved and nothing comes twice: that is how its peers speak.
+/// The tracker of the npm package's example: a client sends `{"name":"SERVER"}` or `{"name":"CLIENT"}`. When both were received, each is sent
+/// the other's address, once, and both are forgotten. No address is verified, and nothing is retransmitted, as the package's peers expect.
 [<NoComparison>]
 type internal LegacyTracker = { Server: Endpoint voption; Client: Endpoint voption; ForgetAt: Instant }
 
 module internal LegacyTracker =
-    /// A peer that waits longer for the other one has given up: the example tries for five seconds.
+    /// A peer that has waited longer has given up: the example tries for five seconds.
     let private lifetime = Time.seconds 60
 
     let empty = { Server = ValueNone; Client = ValueNone; ForgetAt = Time.never }
 
-    let isQuestion (datagram: Bytes) = not datagram.IsEmpty && datagram.Span[0] = byte '{'
+    let isQuestion (datagram: Borrowed) = not datagram.IsEmpty && datagram.Span[0] = byte '{'
 
     /// The string behind the name "name".
-    let private nameIn (datagram: Bytes) : string =
+    let private nameIn (datagram: Borrowed) : string =
         let text = Encoding.ASCII.GetString(datagram.Span.Slice(0, min 200 datagram.Length))
         let parts = text.Split '"'
         let key = Array.IndexOf(parts, "name")
@@ -27,17 +27,17 @@ module internal LegacyTracker =
         else
             ""
 
-    let private answer (peer: Endpoint) : Bytes =
+    let private answer (peer: Endpoint) : Owned =
         let parts = [| for shift in [| 24; 16; 8; 0 |] -> ((uint32 peer.Low >>> shift) &&& 255u).ToString() |]
         let address = String.Join(".", parts)
-        Bytes(Encoding.ASCII.GetBytes("{\"address\":\"" + address + "\",\"port\":" + peer.Port.ToString() + "}"))
+        Owned(Encoding.ASCII.GetBytes("{\"address\":\"" + address + "\",\"port\":" + peer.Port.ToString() + "}"))
 
     let receive
         now
         (from: Endpoint)
-        (datagram: Bytes)
+        (datagram: Borrowed)
         (tracker: LegacyTracker)
-        : struct (LegacyTracker * struct (Endpoint * Bytes)[]) =
+        : struct (LegacyTracker * struct (Endpoint * Owned)[]) =
         let tracker = if now >= tracker.ForgetAt then empty else tracker
 
         let tracker =

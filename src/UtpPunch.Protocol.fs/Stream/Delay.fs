@@ -35,7 +35,7 @@ module Delay =
           R2 = 0
           R3 = 0 }
 
-    /// A packet came with this difference at `now`.
+    /// Takes the difference that a packet carried at `now`.
     let observe (now: Instant) (sample: uint32) (delay: Delay voption) =
         match delay with
         | ValueNone -> start sample now
@@ -63,16 +63,16 @@ module Delay =
                     R2 = delay.R1
                     R3 = delay.R2 }
 
-    /// How much longer than at best packets are under way now.
+    /// The current delay above the base delay.
     let queueing (delay: Delay) : Duration =
         let current = min (min delay.R0 delay.R1) (min delay.R2 delay.R3)
         Time.microseconds (int64 current - int64 delay.Base)
 
-    /// How much longer than at best the packet of this sample was under way.
+    /// The delay of this sample above the base delay.
     let excess (sample: uint32) (delay: Delay) : Duration =
         Time.microseconds (max 0L (int64 (int (sample - delay.Reference)) - int64 delay.Base))
 
-    /// The least delay, on its own scale: only its changes mean anything.
+    /// The base delay, on its own scale: only its changes mean anything.
     let least (delay: Delay) = delay.Base
 
     /// Raises the base by `drift`: the other direction's base fell by that much, so the clocks are drifting apart.

@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// How a stream opens: SYN and SYN-ACK, both ways, what repeats them, and what proves that the other side receives.
+/// How a stream is established: SYN and SYN-ACK, both ways, what repeats them, and what proves that the other side receives.
 module internal Handshake =
     /// SYNs with the same ids, before fresh ones are tried.
     let private synsWithOneId = 2
@@ -8,102 +8,111 @@ module internal Handshake =
     /// The SYN-ACK and what repeats it, until the SYN's sender has proved that it receives: three packets for one.
     let private synAcks = 3
 
-    /// How often the dialler repeats that it is there: for the last time after 31 s, within the time for which the other side waits.
+    /// How often the opener repeats its confirmation: for the last time after 31 s, within the time for which the other side waits.
     let private confirmations = 5
 
-    let confirms (header: Header) connection =
-        let behind = Sender.next connection.Sender - header.AckNr - 1
-        behind >= 0 && behind <= Connection.ackSlack
+    let confirms (header: Header) (connection: Connection) =
+        let behind = Scoreboard.next connection.Board - header.AckNr - 1
+        behind >= 0 && behind <= Peer.ackSlack
 
-    let private opened context connection =
-        connection.Phase <- Phase.Open
-        connection.HandshakeAt <- Time.never
-        connection.ExpiresAt <- Time.never
-        connection.LastProgressAt <- context.Now
+    let private opened context (connection: Connection) =
+        connection.State <- StreamState.Established
+        connection.Timers.Handshake <- Time.never
+        connection.Timers.Expiry <- Time.never
+        connection.Activity.ProgressAt <- context.Now
 
-    let confirm context connection =
+    let confirm context (connection: Connection) =
         opened context connection
-        context.Effects.Add(Effect.Accepted(connection.ConnId, connection.Remote, connection.ReceiveId))
+        context.Effects.Add(Effect.Accepted(connection.ConnId, connection.Remote, connection.Ids.Receive))
 
-    let isOpenedBy (syn: Header) connection = connection.Incoming && connection.SynNr = syn.SeqNr
-
-    let repeatSynAck context connection =
+    let repeatSynAck context (connection: Connection) =
         PacketBuilder.note context Rule.RepeatedSyn connection
 
-        // Once the stream is open its opener must have our SYN-ACK, so this SYN is an old copy.
-        if connection.Phase = Phase.SynReceived then PacketBuilder.synAck context connection
+        // Once the stream is established its opener has our SYN-ACK: this SYN is an old copy.
+        if connection.State = StreamState.SynReceived then PacketBuilder.synAck context connection
 
-    let receiveSynAck context (packet: inref<Packet>) connection =
+    let receiveSynAck context (packet: inref<Packet>) (connection: Connection) =
         let header = packet.Header
 
-        if header.Type = PacketType.State && header.AckNr = connection.SynNr then
-            // BEP 29 as everybody speaks it: the SYN-ACK's number is that of the first data to come.
+        if header.Type = PacketType.State && header.AckNr = connection.Ids.Syn then
+            // As all implementations of BEP 29 have it: the SYN-ACK's number is that of the first data to come.
             connection.Receiver <- Receiver.create connection.Options.ReceiveBuffer (header.SeqNr + -1)
 
-            if connection.HandshakeTries = 1 then
-                connection.Rtt <- Rtt.observe (context.Now - connection.LastSentAt) connection.Rtt
+            if connection.Attempts.Handshake = 1 then
+                connection.Rtt <- Rtt.observe (context.Now - connection.Activity.SentAt) connection.Rtt
 
             opened context connection
             MtuProbing.meet packet.Bits connection
             Sender.advertise (int64 header.Window) header.Timestamp true connection.Sender
             MtuProbing.hear header.Window 0 connection
-            context.Effects.Add(Effect.Opened(connection.ConnId, connection.ReceiveId))
-            // Tell the other side that we are there, or one that writes first waits for ever.
-            connection.AckNow <- true
-            connection.HandshakeTries <- 0
-            connection.HandshakeAt <- context.Now + connection.Options.InitialRto
+            context.Effects.Add(Effect.Opened(connection.ConnId, connection.Ids.Receive))
+            // Confirms the SYN-ACK: a server that writes first waits for that.
+            connection.Acks.Immediate <- true
+            connection.Attempts.Handshake <- 0
+            connection.Timers.Handshake <- context.Now + connection.Options.InitialRto
             true
         else
             PacketBuilder.note context Rule.UnexpectedPacket connection
             false
 
-    /// What tells the other side that we are there may be lost, and one that writes first waits for it: as long as nothing but its
-    /// SYN-ACK was heard, it is told again, less and less often. What we send ourselves tells it as well.
-    let repeatConfirmation context connection =
-        if Sender.packets connection.Sender = 0 then PacketBuilder.state context connection
+    /// The confirmation may be lost, and a server that writes first waits for it: as long as nothing but its SYN-ACK was received, it is
+    /// repeated, less and less often. Data in flight confirms as well.
+    let repeatConfirmation context (connection: Connection) =
+        if Scoreboard.packets connection.Board = 0 then PacketBuilder.state context connection
 
-        connection.HandshakeTries <- connection.HandshakeTries + 1
+        connection.Attempts.Handshake <- connection.Attempts.Handshake + 1
 
-        connection.HandshakeAt <-
-            if connection.HandshakeTries < confirmations then
-                context.Now + connection.Options.InitialRto * (1L <<< connection.HandshakeTries)
+        connection.Timers.Handshake <-
+            if connection.Attempts.Handshake < confirmations then
+                context.Now + connection.Options.InitialRto * (1L <<< connection.Attempts.Handshake)
             else
                 Time.never
 
-    let redial context id isn connection =
-        // The SYN first: where a queue takes one packet and no more, the other must be the one that is lost.
-        let old = connection.SendId
-        connection.WantsIds <- false
-        // Perhaps it is the bits that somebody chokes on.
-        connection.SaysHello <- false
-        connection.ReceiveId <- Connection.receiveIdOf connection.Dialect false id
-        connection.SendId <- Connection.sendIdOf connection.Dialect false id
-        connection.SynNr <- isn
-        let oldNext = Sender.next connection.Sender
-        Sender.renumber (isn + 1) connection.Sender
+    /// Sends another SYN under other ids. The RESET for the old ones follows: where a queue takes one packet and no more, the RESET must be
+    /// the one that is lost.
+    let redial context id isn (connection: Connection) =
+        let oldId = connection.Ids.Send
+        let oldNext = Scoreboard.next connection.Board
+        // Some receivers may not cope with extension bits.
+        connection.Sizes <- { connection.Sizes with OffersProbes = false }
+        connection.Ids <- Ids.create connection.Dialect false id isn
+        Scoreboard.renumber (isn + 1) connection.Board
         PacketBuilder.syn context connection
-        PacketBuilder.resetAs old oldNext context connection
+        PacketBuilder.resetAs oldId oldNext context connection
 
-    let settle context connection =
-        let isSyn = connection.Phase = Phase.SynSent
+    let private repeat context (connection: Connection) =
+        let isSyn = connection.State = StreamState.SynSent
 
-        if context.Now >= connection.ExpiresAt then
-            if not isSyn then PacketBuilder.note context Rule.HalfOpenExpired connection
+        if connection.Attempts.Handshake > 0 then
+            PacketBuilder.note context Rule.HandshakeRetransmit connection
 
-            Ending.close context CloseReason.ConnectTimeout connection
-        elif context.Now >= connection.HandshakeAt then
-            if connection.HandshakeTries > 0 then
-                PacketBuilder.note context Rule.HandshakeRetransmit connection
+        let wait =
+            connection.Options.InitialRto * (1L <<< min connection.Attempts.Handshake 6)
+            |> min (max connection.Options.MaxRto connection.Options.InitialRto)
 
-            let wait =
-                connection.Options.InitialRto * (1L <<< min connection.HandshakeTries 6)
-                |> min (max connection.Options.MaxRto connection.Options.InitialRto)
+        connection.Attempts.Handshake <- connection.Attempts.Handshake + 1
+        let needsIds = isSyn && connection.Attempts.Handshake > synsWithOneId
 
-            connection.HandshakeTries <- connection.HandshakeTries + 1
+        if not isSyn then PacketBuilder.synAck context connection
+        elif not needsIds then PacketBuilder.syn context connection
 
-            if not isSyn then PacketBuilder.synAck context connection
-            elif connection.HandshakeTries <= synsWithOneId then PacketBuilder.syn context connection
-            else connection.WantsIds <- true
+        connection.Timers.Handshake <-
+            if isSyn || connection.Attempts.Handshake < synAcks then
+                context.Now + wait
+            else
+                Time.never
 
-            connection.HandshakeAt <-
-                if isSyn || connection.HandshakeTries < synAcks then context.Now + wait else Time.never
+        needsIds
+
+    /// Does what is due before the stream is established. Whether the SYN must be repeated under fresh ids, by `redial`.
+    let settle context (connection: Connection) =
+        if context.Now >= connection.Timers.Expiry then
+            if connection.State = StreamState.SynReceived then
+                PacketBuilder.note context Rule.HalfOpenExpired connection
+
+            Closing.close context CloseReason.ConnectTimeout connection
+            false
+        elif context.Now >= connection.Timers.Handshake then
+            repeat context connection
+        else
+            false

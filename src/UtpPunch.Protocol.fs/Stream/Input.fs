@@ -1,25 +1,30 @@
 namespace UtpPunch.Protocol
 
-/// What a packet changes in an open stream. Nothing is sent here.
+/// Takes the packets of a stream that the handshake has established. Nothing is sent here.
 module internal Input =
     /// How long a gap or a duplicate makes a path count as one that loses packets.
     let private lossyFor = Time.seconds 10
 
     /// The lesser of two samples that may wrap.
-    let private least (known: uint32 voption) (sample: uint32) =
-        match known with
-        | ValueSome known when int32 (sample - known) >= 0 -> ValueSome known
-        | _ -> ValueSome sample
+    let private least (known: uint32) (sample: uint32) = if int32 (sample - known) >= 0 then known else sample
 
-    let private measure (header: Header) (arrivedAt: Instant) connection =
-        connection.Difference <- Time.stamp arrivedAt - header.Timestamp
-        connection.StepTheirDifference <- least connection.StepTheirDifference connection.Difference
+    let private measure (header: Header) (arrivedAt: Instant) (connection: Connection) =
+        connection.Delays.Difference <- Time.stamp arrivedAt - header.Timestamp
+
+        connection.Sums.TheirDifference <-
+            match connection.Sums.TheirDifference with
+            | ValueSome known -> ValueSome(least known connection.Delays.Difference)
+            | ValueNone -> ValueSome connection.Delays.Difference
 
         // 0 is no sample, and so is the largest number from old clients.
         if header.TimestampDifference <> 0u && header.TimestampDifference <> 0x7FFFFFFFu then
-            connection.StepDifference <- least connection.StepDifference header.TimestampDifference
+            connection.Sums.Difference <-
+                if connection.Sums.Difference = 0u then
+                    header.TimestampDifference
+                else
+                    least connection.Sums.Difference header.TimestampDifference
 
-    let private advertise context (header: Header) advanced connection =
+    let private advertise context (header: Header) advanced (connection: Connection) =
         let wasClosed = Sender.peerWindow connection.Sender = 0L
         Sender.advertise (int64 header.Window) header.Timestamp advanced connection.Sender
 
@@ -27,20 +32,20 @@ module internal Input =
             MtuProbing.hear header.Window 0 connection
 
         // While the window was closed there was nothing to make progress with.
-        if wasClosed && header.Window > 0u then connection.LastProgressAt <- context.Now
+        if wasClosed && header.Window > 0u then connection.Activity.ProgressAt <- context.Now
 
-    let private acknowledge context (packet: inref<Packet>) connection =
+    let private acknowledge context (packet: inref<Packet>) (connection: Connection) =
         let header = packet.Header
-        let freed = header.AckNr - Sender.oldest connection.Sender + 1
+        let freed = header.AckNr - Scoreboard.oldest connection.Board + 1
 
         if freed = 0 && header.Type <> PacketType.State && packet.Sack.IsEmpty then
             // Data that acknowledges nothing new: the common case of a stream that flows one way.
             advertise context header false connection
         elif freed >= 0 then
-            let flight = Sender.flight connection.Sender
+            let flight = Scoreboard.flight connection.Board
 
             // RFC 5681, 2: an acknowledgement that changes the window is no duplicate; a reader that takes its bytes in parts sends
-            // several. One that names packets speaks for itself. What goes out beside the stream tells of no further packet.
+            // several. One that names packets is no duplicate either way. A path probe acknowledges no further packet.
             let isBare =
                 header.Type = PacketType.State
                 && packet.Bits = 0UL
@@ -52,116 +57,131 @@ module internal Input =
             advertise context header (freed > 0) connection
 
             if acknowledged.Bytes > 0 then
-                if connection.StepBytes = 0 then connection.StepFlight <- flight
+                if connection.Sums.Bytes = 0 then connection.Sums.Flight <- flight
 
-                connection.StepBytes <- connection.StepBytes + acknowledged.Bytes
-                connection.StepPackets <- connection.StepPackets + acknowledged.Packets
+                connection.Sums.Bytes <- connection.Sums.Bytes + acknowledged.Bytes
+                connection.Sums.Packets <- connection.Sums.Packets + acknowledged.Packets
 
             match acknowledged.RoundTrip with
             | ValueSome sample ->
                 connection.Rtt <- Rtt.observe sample connection.Rtt
-                Connection.observeInflation sample header.TimestampDifference connection.Difference connection
+                Queueing.observeRoundTrip sample header.TimestampDifference connection.Delays.Difference connection
             | ValueNone -> ()
 
             if acknowledged.Freed > 0 then
-                connection.LastProgressAt <- context.Now
-                connection.TimeoutsInARow <- 0
-                connection.Rtt <- Rtt.answered acknowledged.Again connection.Rtt
-                connection.RetransmitAt <- Time.never
-                connection.LossProbeAt <- Time.never
+                connection.Activity.ProgressAt <- context.Now
+                connection.Attempts.Timeouts <- 0
+                connection.Rtt <- Rtt.observeRetransmitted acknowledged.RetransmitAge connection.Rtt
+                connection.Timers.Retransmit <- Time.never
+                connection.Timers.LossProbe <- Time.never
 
-                // One packet that was sent again and arrived is no progress that another probe could build on.
-                if acknowledged.Fresh || acknowledged.Freed > 1 then connection.LossProbes <- 0
+                // The arrival of one retransmitted packet is not enough progress for further probes.
+                if acknowledged.Fresh || acknowledged.Freed > 1 then connection.Attempts.LossProbes <- 0
 
-            connection.StepLost <- connection.StepLost + acknowledged.Lost
+            connection.Sums.Lost <- connection.Sums.Lost + acknowledged.Lost
 
             if acknowledged.Congested then
-                connection.StepCongested <- true
+                connection.Sums.Congested <- true
                 PacketBuilder.note context Rule.FastRetransmit connection
 
-    let private arrive context (packet: inref<Packet>) connection =
+    /// Bytes that will not be read are neither taken nor acknowledged; a RESET follows once ours are (RFC 9293, 3.6.1: SHLD-3).
+    let private isUnwanted (packet: inref<Packet>) (connection: Connection) =
+        connection.Closing.Released
+        && not packet.Payload.IsEmpty
+        && packet.Header.SeqNr - Receiver.ackNr connection.Receiver > 0
+
+    let private arrive context (packet: inref<Packet>) (connection: Connection) =
         let isFin = packet.Header.Type = PacketType.Fin
         let hadGap = Receiver.hasGap connection.Receiver
 
         let arrival = Receiver.accept packet.Header.SeqNr packet.Payload isFin connection.Receiver
 
-        if packet.Payload.Length > connection.Sizes.LargestHeard then
+        if packet.Payload.Length > connection.Sizes.LargestPayload then
             MtuProbing.hear 0u packet.Payload.Length connection
 
         if hadGap || arrival = Arrival.OutOfOrder || arrival = Arrival.Duplicate then
-            connection.LossyUntil <- context.Now + lossyFor
+            connection.Acks.LossyUntil <- context.Now + lossyFor
 
         match arrival with
         | Arrival.InOrder ->
-            connection.Unacknowledged <- connection.Unacknowledged + 1
+            connection.Acks.Pending <- connection.Acks.Pending + 1
 
             // Two packets, the end, or a gap that has just become smaller: at once.
-            if connection.Unacknowledged >= 2 || isFin || hadGap then connection.AckNow <- true
+            if connection.Acks.Pending >= 2 || isFin || hadGap then connection.Acks.Immediate <- true
+
+            if Receiver.isComplete connection.Receiver then
+                connection.Receiving <- ReceiveState.FinReceived
         | Arrival.OutOfOrder ->
-            connection.AckNow <- true
+            connection.Acks.Immediate <- true
             PacketBuilder.note context Rule.OutOfOrder connection
         | Arrival.Duplicate ->
-            connection.AckNow <- true
-            connection.Duplicates <- connection.Duplicates + 1L
+            connection.Acks.Immediate <- true
+            connection.Counters.Duplicates <- connection.Counters.Duplicates + 1L
             PacketBuilder.note context Rule.Duplicate connection
         | Arrival.Overrun ->
-            connection.AckNow <- true
+            connection.Acks.Immediate <- true
             PacketBuilder.note context Rule.WindowOverrun connection
         | Arrival.BeyondFin -> PacketBuilder.note context Rule.BeyondFin connection
         | Arrival.OutOfRange -> PacketBuilder.note context Rule.SeqOutOfRange connection
 
-    let receive context arrivedAt (packet: inref<Packet>) connection =
+    let receive context arrivedAt (packet: inref<Packet>) (connection: Connection) =
         let header = packet.Header
         let carries = header.Type <> PacketType.State
 
-        match connection.Phase with
-        | Phase.Dead
-        | Phase.SynReceived -> ()
-        | Phase.SynSent ->
+        match connection.State with
+        | StreamState.Closed
+        | StreamState.SynReceived -> ()
+        | StreamState.SynSent ->
             if Handshake.receiveSynAck context &packet connection then
-                connection.LastHeardAt <- context.Now
-                connection.PacketsReceived <- connection.PacketsReceived + 1L
-        | Phase.Open
-        | Phase.Lingering ->
+                connection.Activity.HeardAt <- context.Now
+                connection.Counters.PacketsReceived <- connection.Counters.PacketsReceived + 1L
+        | StreamState.Established
+        | StreamState.TimeWait ->
             // Neither an acknowledgement of what was never sent, nor one older than could still be under way. The npm package
-            // sends data again with the acknowledgement of its first sending, however old.
-            let ahead = header.AckNr - Sender.oldest connection.Sender + 1
+            // retransmits data with the acknowledgement of its first transmission, however old.
+            let ahead = header.AckNr - Scoreboard.oldest connection.Board + 1
 
             let lag =
                 match connection.Dialect with
-                | Dialect.Bep29 -> Connection.ackSlack + Sender.peakPackets connection.Sender
+                | Dialect.Bep29 -> Peer.ackSlack + Scoreboard.peakPackets connection.Board
                 | Dialect.UtpPunch -> 0x8000
 
-            if ahead > Sender.packets connection.Sender || ahead < -lag then
+            if ahead > Scoreboard.packets connection.Board || ahead < -lag then
                 PacketBuilder.note context Rule.AckOutOfRange connection
             elif carries && not (Receiver.isInRange header.SeqNr connection.Receiver) then
                 PacketBuilder.note context Rule.SeqOutOfRange connection
             else
-                connection.LastHeardAt <- context.Now
-                connection.PacketsReceived <- connection.PacketsReceived + 1L
+                connection.Activity.HeardAt <- context.Now
+                connection.Counters.PacketsReceived <- connection.Counters.PacketsReceived + 1L
 
-                // A probe takes longer than what it is measured by: it says nothing of the queue.
+                // A path probe is longer than other packets: its delay is no measure of the queue.
                 if packet.Bits = 0UL || ExtensionBits.kindOf packet.Bits <> ExtensionBits.Kind.Probe then
                     measure header arrivedAt connection
 
                 acknowledge context &packet connection
 
-                if packet.Bits <> 0UL && connection.Phase = Phase.Open then
-                    MtuProbing.receive context &packet connection
+                if packet.Bits <> 0UL then
+                    match ExtensionBits.kindOf packet.Bits with
+                    | ExtensionBits.Kind.Enquiry
+                    | ExtensionBits.Kind.Farewell -> Farewell.receive context &packet connection
+                    | _ when connection.State = StreamState.Established -> MtuProbing.receive context &packet connection
+                    | _ -> ()
 
-                // Its SYN-ACK again: it has not heard from us yet.
+                // A repeated SYN-ACK: our confirmation has not arrived. A keep-alive on a stream that carried no data has the same numbers,
+                // but its "timestamp_difference_microseconds" is that of our confirmation, and that of a SYN-ACK is 0.
                 if
                     not carries
                     && not connection.Incoming
-                    && header.AckNr = connection.SynNr
+                    && header.AckNr = connection.Ids.Syn
                     && header.SeqNr = Receiver.ackNr connection.Receiver + 1
                 then
-                    connection.AckNow <- true
+                    if header.TimestampDifference = 0u then connection.Acks.Immediate <- true
                 else
-                    connection.HandshakeAt <- Time.never
+                    connection.Timers.Handshake <- Time.never
 
                 if carries then
-                    arrive context &packet connection
-
-                    if connection.Phase = Phase.Lingering then
-                        connection.QuietAt <- Ending.quiet context connection
+                    if isUnwanted &packet connection then
+                        PacketBuilder.note context Rule.DataAfterRelease connection
+                        connection.Closing.HasLostBytes <- true
+                    else
+                        arrive context &packet connection

@@ -1,98 +1,110 @@
 namespace UtpPunch.Protocol
 
-/// What a stream sends: one function for each kind of packet, and the one way to tell that a rule fired.
+/// What a stream sends: one function for each kind of packet.
 module internal PacketBuilder =
-    /// libutp gives a stream up after four retransmissions that were not acknowledged, each a second or more behind the other: where
-    /// a fifth is lost each way, saying an acknowledgement twice makes that six times rarer.
+    /// libutp gives a stream up after four retransmissions that were not acknowledged, each a second or more after the other: where a fifth
+    /// of all packets is lost each way, repeating an acknowledgement makes that six times rarer.
     let private echoAfter = Time.milliseconds 100
 
-    let note context rule connection = context.Effects.Add(Effect.Noted(rule, connection.Remote))
+    let note context rule (connection: Connection) = context.Effects.Add(Effect.Noted(rule, connection.Remote))
 
-    let private send context packetType id seqNr ackNr sack bits payload packetSize mayFragment connection =
-        let header =
-            { Type = packetType
-              ConnectionId = id
-              Timestamp = Time.stamp context.Now
-              TimestampDifference = connection.Difference
-              Window = uint32 (Receiver.window connection.Receiver)
-              SeqNr = seqNr
-              AckNr = ackNr }
+    let private header context packetType id seqNr ackNr (connection: Connection) : Header =
+        { Type = packetType
+          ConnectionId = id
+          Timestamp = Time.stamp context.Now
+          TimestampDifference = connection.Delays.Difference
+          Window = uint32 (Receiver.window connection.Receiver)
+          SeqNr = seqNr
+          AckNr = ackNr }
 
-        let train = Train(header, sack, bits, payload, packetSize, mayFragment)
+    let private send context (train: Train) (connection: Connection) =
         context.Effects.Add(Effect.Send(connection.Remote, train))
-        connection.PacketsSent <- connection.PacketsSent + int64 train.Count
-
-    let private emit context packetType id seqNr ackNr sack bits payload packetSize mayFragment connection =
-        send context packetType id seqNr ackNr sack bits payload packetSize mayFragment connection
-        connection.LastSentAt <- context.Now
+        connection.Counters.PacketsSent <- connection.Counters.PacketsSent + int64 train.Count
 
     /// A packet that carries nothing.
-    let private bare context packetType id seqNr ackNr bits connection =
-        emit context packetType id seqNr ackNr Bytes.Empty bits Bytes.Empty 0 false connection
+    let private bare context (header: Header) bits (connection: Connection) =
+        send context (Train(header, Owned.Empty, bits, Owned.Empty, 0, false)) connection
+        connection.Activity.SentAt <- context.Now
 
-    /// Every packet but the SYN acknowledges, so whatever goes out is also the acknowledgement.
-    let private acknowledging context packetType seqNr sack payload packetSize mayFragment connection =
-        let ackNr = Receiver.ackNr connection.Receiver
-        emit context packetType connection.SendId seqNr ackNr sack 0UL payload packetSize mayFragment connection
-        connection.Advertised <- Receiver.window connection.Receiver
+    /// The acknowledgement that is due is what this packet carries: every packet but the SYN acknowledges.
+    let private acknowledging context (train: Train) (connection: Connection) =
+        send context train connection
+        connection.Activity.SentAt <- context.Now
+        connection.Acks.Advertised <- Receiver.window connection.Receiver
 
-        connection.EchoAt <-
-            if (connection.AckNow || connection.Unacknowledged > 0) && context.Now < connection.LossyUntil then
+        connection.Timers.Echo <-
+            if
+                (connection.Acks.Immediate || connection.Acks.Pending > 0)
+                && context.Now < connection.Acks.LossyUntil
+            then
                 context.Now + echoAfter
             else
                 Time.never
 
-        connection.Unacknowledged <- 0
-        connection.AckAt <- Time.never
+        connection.Acks.Pending <- 0
+        connection.Timers.Ack <- Time.never
         // Only a STATE tells of a gap.
-        connection.AckNow <- connection.AckNow && Receiver.hasGap connection.Receiver
+        connection.Acks.Immediate <- connection.Acks.Immediate && Receiver.hasGap connection.Receiver
 
-    let state context connection =
-        let seqNr = Sender.next connection.Sender
+    let private ordinary context packetType seqNr (connection: Connection) =
+        header context packetType connection.Ids.Send seqNr (Receiver.ackNr connection.Receiver) connection
+
+    let stateWith bits context (connection: Connection) =
+        let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
         let sack = Receiver.sack connection.Receiver
-        acknowledging context PacketType.State seqNr sack Bytes.Empty 0 false connection
-        connection.AckNow <- false
+        acknowledging context (Train(header, sack, bits, Owned.Empty, 0, false)) connection
+        connection.Acks.Immediate <- false
 
-    let syn context connection =
+    let state context connection = stateWith 0UL context connection
+
+    let syn context (connection: Connection) =
         let id =
             match connection.Dialect with
-            | Dialect.Bep29 -> connection.ReceiveId
-            | Dialect.UtpPunch -> connection.SendId
+            | Dialect.Bep29 -> connection.Ids.Receive
+            | Dialect.UtpPunch -> connection.Ids.Send
 
-        let bits = if connection.SaysHello then ExtensionBits.hello else 0UL
-        bare context PacketType.Syn id connection.SynNr (SeqNr 0us) bits connection
+        let bits = if connection.Sizes.OffersProbes then ExtensionBits.hello else 0UL
+        bare context (header context PacketType.Syn id connection.Ids.Syn (SeqNr 0us) connection) bits connection
 
-    /// The SYN-ACK never changes: its `seq_nr` tells where our data begins. It says that we know of probes if the SYN did.
-    let synAck context connection =
+    /// The SYN-ACK never changes: its `seq_nr` is that of our first data. It announces probes if the SYN did.
+    let synAck context (connection: Connection) =
         let bits = if connection.Sizes.KnowsProbes then ExtensionBits.hello else 0UL
-        bare context PacketType.State connection.SendId (Sender.next connection.Sender) connection.SynNr bits connection
+        let next = Scoreboard.next connection.Board
+
+        bare
+            context
+            (header context PacketType.State connection.Ids.Send next connection.Ids.Syn connection)
+            bits
+            connection
 
     /// `conn` is the peer's receive id and `ack_nr` a number that it sent, so that libutp and libtorrent both take it.
-    let resetAs sendId next context connection =
-        bare context PacketType.Reset sendId next (Receiver.ackNr connection.Receiver) 0UL connection
+    let resetAs sendId next context (connection: Connection) =
+        let ackNr = Receiver.ackNr connection.Receiver
+        bare context (header context PacketType.Reset sendId next ackNr connection) 0UL connection
 
-    let reset context connection = resetAs connection.SendId (Sender.next connection.Sender) context connection
+    let reset context (connection: Connection) =
+        resetAs connection.Ids.Send (Scoreboard.next connection.Board) context connection
 
-    let run context (run: Run) connection =
-        let packetType = if run.IsFin then PacketType.Fin else PacketType.Data
+    let run context (run: Run) (connection: Connection) =
+        let header =
+            ordinary context (if run.IsFin then PacketType.Fin else PacketType.Data) run.First connection
         // Numbered when packets were larger, it cannot be cut any more.
         let mayFragment = run.Size + Packet.HeaderLength > PathMtu.size connection.Sizes.Mtu
-        acknowledging context packetType run.First Bytes.Empty run.Data run.Size mayFragment connection
+        acknowledging context (Train(header, Owned.Empty, 0UL, run.Data, run.Size, mayFragment)) connection
 
-        if run.IsFin && not (Receiver.isComplete connection.Receiver) then
-            connection.ClosedFirst <- true
+        if run.IsFin && connection.Receiving = ReceiveState.Open then
+            connection.Closing.ActiveClose <- true
 
-    /// What goes out beside the stream acknowledges as a STATE does, but is not the acknowledgement that is due: it may be lost.
-    let private beside context bits payload connection =
-        let seqNr = Sender.next connection.Sender
-        let ackNr = Receiver.ackNr connection.Receiver
+    /// A path probe, or the answer to one, acknowledges as a STATE does, but is not the acknowledgement that is due: it may be lost.
+    let private beside context bits (payload: Owned) (connection: Connection) =
+        let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
         let sack = Receiver.sack connection.Receiver
-        send context PacketType.State connection.SendId seqNr ackNr sack bits payload payload.Length false connection
+        send context (Train(header, sack, bits, payload, payload.Length, false)) connection
 
     /// A datagram of exactly `size` bytes.
-    let probe context id size connection =
+    let probe context id size (connection: Connection) =
         let bits = ExtensionBits.probe id size
         let sack = Receiver.sack connection.Receiver
-        beside context bits (Bytes(Array.zeroCreate (size - Packet.lengthOf sack.Length bits 0))) connection
+        beside context bits (Owned(Array.zeroCreate (size - Packet.lengthOf sack.Length bits 0))) connection
 
-    let probeAnswer context bits connection = beside context bits Bytes.Empty connection
+    let probeAnswer context bits (connection: Connection) = beside context bits Owned.Empty connection

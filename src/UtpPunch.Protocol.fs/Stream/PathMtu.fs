@@ -15,14 +15,14 @@ type PathMtu =
         Size: int
         /// What the stream began with.
         Start: int
-        /// MAX_PLPMTU, as far as it is up to us; no more than `Start` when nothing is to be searched for.
+        /// Our own MAX_PLPMTU; no more than `Start` when there is no search.
         Most: int
-        /// The same once the peer is known; 0 for strangers.
+        /// MAX_PLPMTU with this peer; 0 if it answers no probes.
         Largest: int
         IsIPv4: bool
         /// Sizes from here on have failed.
         Ceiling: int
-        /// PROBED_SIZE, 0 for none; `DueAt` is `never` while it waits to be sent again.
+        /// PROBED_SIZE, 0 for none; `DueAt` is `never` while it waits to be retransmitted.
         Probed: int
         ProbeId: byte
         /// PROBE_COUNT: how often that size was sent.
@@ -52,8 +52,8 @@ module PathMtu =
     /// RFC 8899, 5.1.1: PMTU_RAISE_TIMER.
     let private raiseAfter = Time.seconds 600
 
-    /// When a search may begin after packets have vanished: what made them vanish was perhaps no matter of size, and is over by then.
-    let private searchAgainAfter = Time.seconds 10
+    /// When a search may begin after packets have vanished: the cause may not have been their size, and may be over by then.
+    let private searchRetryAfter = Time.seconds 10
 
     let private basis it = min BasePlpmtu it.Start
     let private floor it = min ExtensionBits.Least it.Start
@@ -64,7 +64,7 @@ module PathMtu =
         { State = MtuState.Base
           Size = options.PacketSize
           Start = options.PacketSize
-          // Two headers fit into what IP can say: 65535 with that of IPv4 or IPv6, and UDP's.
+          // IP's length field holds 65535, of which the headers of IP and UDP take a part.
           Most = (if isIPv4 then min most ExtensionBits.Most else min most (65535 - 48))
           Largest = 0
           IsIPv4 = isIPv4
@@ -113,19 +113,19 @@ module PathMtu =
         if now < it.SearchAt then
             it
         elif it.Largest = 0 then
-            // A stranger answers no probes: all that can be tried is what the stream began with.
+            // This peer answers no probes: all that can be tried is what the stream began with.
             { it with State = MtuState.Base; Size = it.Start; SearchAt = Time.never }
         else
-            // After PMTU_RAISE_TIMER everything is tried again; after packets have vanished, what is smaller than they were.
+            // After PMTU_RAISE_TIMER every size is tried; after packets have vanished, what is smaller than they were.
             let hasFallen = it.State = MtuState.Base || it.State = MtuState.Error
             search (if hasFallen then it.Ceiling else System.Int32.MaxValue) it
 
-    /// What is tried next: what common paths carry, then the middle between what passes and what does not; 0 for nothing.
+    /// The size to try next: what common paths carry, then the middle between what passes and what does not; 0 for none.
     let private candidate cap it =
         let top = min it.Largest cap
         let limit = min it.Ceiling (top + 1)
 
-        // Of what datagrams hold at most, every byte counts.
+        // The largest size of all is tried even if it is only a few bytes more.
         if limit - it.Size < Step && not (limit > it.Largest && it.Largest > it.Size) then
             0
         else
@@ -173,7 +173,7 @@ module PathMtu =
         else
             it
 
-    /// Packets were larger than the path takes. What they were is looked for again, no more.
+    /// Packets were larger than the path carries. The search may find that size again, but nothing above.
     let private shrink (now: Instant) size ceiling it =
         { idle it with
             State = (if isMet it then MtuState.Searching else MtuState.Base)
@@ -193,7 +193,7 @@ module PathMtu =
             elif it.Size <= basis it then
                 it
             elif limit > 0 then
-                // From a stranger perhaps: the search finds out whether what has passed until now still does.
+                // The report may be forged: the search finds out whether what has passed until now still does.
                 shrink now (max (basis it) limit) (it.Size + 1) it
             else
                 shrink now (basis it) size it
@@ -204,12 +204,12 @@ module PathMtu =
                 State = state
                 Size = size
                 Ceiling = min it.Ceiling (min it.Size vanished)
-                SearchAt = now + (if isMet it then searchAgainAfter else raiseAfter) }
+                SearchAt = now + (if isMet it then searchRetryAfter else raiseAfter) }
 
         if longest > basis it && it.Size > basis it && inARow >= 2 then
             fall longest (basis it) MtuState.Base
         elif oldest <= basis it && oldest > floor it && it.Size > floor it && inARow >= 3 then
-            // It went out with DF each time: what lies behind it and is larger has nothing to do with it.
+            // It was sent with DF each time: larger packets behind it are not the cause.
             fall oldest (floor it) MtuState.Error
         else
             it

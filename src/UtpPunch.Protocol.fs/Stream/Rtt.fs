@@ -10,7 +10,7 @@ type Rtt =
         Least: Duration
         Latest: Duration
         /// How often the time-out was doubled since the last sample. Not every acknowledgement takes that back (Karn and Partridge):
-        /// on a path that is slower than the time-out every packet goes twice, and there would never be a sample.
+        /// on a path that is slower than the time-out every packet is retransmitted, and there would never be a sample.
         Backoff: int
     }
 
@@ -32,19 +32,19 @@ module Rtt =
               Latest = sample
               Backoff = 0 }
 
-    /// How old a packet is, behind which others have arrived, when it is lost rather than late (RFC 8985, 6.2: RACK).
+    /// The age at which a packet counts as lost rather than late, once others behind it have arrived (RFC 8985, 6.2: RACK).
     let overdueAfter (rtt: Rtt) : Duration =
         rtt.Smoothed + max (Time.milliseconds 1) (max (4L * rtt.Variance) (rtt.Least / 4L))
 
-    /// A packet that was sent again was acknowledged so long after it went out for the last time. When that is what a round trip
-    /// takes, the path is what it was, and the doubled time-out has done its work; when not, the first sending was perhaps answered.
-    let answered (age: Duration) (rtt: Rtt) =
+    /// A retransmitted packet was acknowledged `age` after its last transmission. If that is an ordinary round trip, the path has not
+    /// changed, and the doubled time-out is taken back; if not, the first transmission may have been answered (Karn).
+    let observeRetransmitted (age: Duration) (rtt: Rtt) =
         if isKnown rtt && age >= rtt.Least / 2L && age <= overdueAfter rtt then
             { rtt with Backoff = 0 }
         else
             rtt
 
-    /// On a path without jitter the variance fades away, and each delayed acknowledgement would come too late (RFC 6298, 2.3: G).
+    /// On a path without jitter the variance becomes 0, and each delayed acknowledgement would come too late (RFC 6298, 2.3: G).
     let private granularity = Time.milliseconds 50
 
     /// RFC 6298, 2.4 and 5.5 with uTP's floor: at least `MinRto`, doubled for each time-out in a row up to `MaxRto`.
@@ -59,7 +59,6 @@ module Rtt =
 
         max basis (min options.MaxRto (basis * (1L <<< min rtt.Backoff 10)))
 
-    /// How long an acknowledgement may take before something is amiss: the spread of the samples, and the peer's delayed
-    /// acknowledgement (RFC 9002, 6.2.1 computes its probe time-out so).
+    /// When a loss probe is due (RFC 9002, 6.2.1: PTO): a round trip, the spread of the samples, and the peer's delayed acknowledgement.
     let probeAfter (delayedAck: Duration) (rtt: Rtt) : Duration =
         rtt.Smoothed + max (Time.milliseconds 1) (4L * rtt.Variance) + delayedAck

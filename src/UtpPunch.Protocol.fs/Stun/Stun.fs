@@ -26,7 +26,7 @@ type StunAttribute =
     | OtherAddress of endpoint: Endpoint
     | ResponsePort of port: uint16
     | Padding of length: int
-    | Other of kind: uint16 * value: Bytes
+    | Other of kind: uint16 * value: Borrowed
 
 [<NoComparison>]
 type StunMessage = { Class: StunClass; Method: uint16; Id: StunId; Attributes: StunAttribute[] }
@@ -85,7 +85,7 @@ module private StunKind =
     [<Literal>]
     let OtherAddress = 0x802Cus
 
-    /// USERNAME, REALM, NONCE, PASSWORD-ALGORITHM, USERHASH: who asks for no credentials may be told some all the same.
+    /// USERNAME, REALM, NONCE, PASSWORD-ALGORITHM, USERHASH: ignored, since no credentials are asked for.
     let credentials = [| 0x0006us; 0x0014us; 0x0015us; 0x001Dus; 0x001Eus |]
 
 /// The CRC-32 of ITU V.42, which a FINGERPRINT is made of (RFC 8489, 14.7).
@@ -118,7 +118,7 @@ module Stun =
     [<Literal>]
     let private Cookie = 0x2112A442u
 
-    /// RFC 8489, 14.7: so that the CRC of a message that holds another CRC is not the same.
+    /// RFC 8489, 14.7.
     [<Literal>]
     let private FingerprintMask = 0x5354554Eu
 
@@ -126,11 +126,11 @@ module Stun =
     [<Literal>]
     let private LongestText = 763
 
-    let private short (bytes: Bytes) at = BinaryPrimitives.ReadUInt16BigEndian(bytes.Span.Slice at)
-    let private word (bytes: Bytes) at = BinaryPrimitives.ReadUInt32BigEndian(bytes.Span.Slice at)
+    let private short (bytes: Borrowed) at = BinaryPrimitives.ReadUInt16BigEndian(bytes.Span.Slice at)
+    let private word (bytes: Borrowed) at = BinaryPrimitives.ReadUInt32BigEndian(bytes.Span.Slice at)
     let private padded length = (length + 3) &&& ~~~3
 
-    let looksLike (datagram: Bytes) =
+    let looksLike (datagram: Borrowed) =
         let length = datagram.Length
 
         length >= HeaderLength
@@ -139,16 +139,16 @@ module Stun =
         && word datagram 4 = Cookie
         && HeaderLength + int (short datagram 2) = length
 
-    let idOf (datagram: Bytes) = { First = word datagram 8; Middle = word datagram 12; Last = word datagram 16 }
+    let idOf (datagram: Borrowed) = { First = word datagram 8; Middle = word datagram 12; Last = word datagram 16 }
 
-    /// What the X- forms of addresses are exclusive-ored with: the cookie and the id.
+    /// The mask of the XOR- addresses: the cookie and the id.
     let private maskOf id =
         struct (uint64 Cookie <<< 32 ||| uint64 id.First, uint64 id.Middle <<< 32 ||| uint64 id.Last)
 
     let private unmasked = struct (0UL, 0UL)
 
     // reserved 1 | family 1 | port 2 | address 4 or 16
-    let private readEndpoint (struct (high, low): struct (uint64 * uint64)) (value: Bytes) : Endpoint voption =
+    let private readEndpoint (struct (high, low): struct (uint64 * uint64)) (value: Borrowed) : Endpoint voption =
         let family = if value.Length >= 4 then value.Span[1] else 0uy
 
         if family = 1uy && value.Length = 8 then
@@ -178,7 +178,7 @@ module Stun =
 
         value
 
-    let private readText (value: Bytes) =
+    let private readText (value: Borrowed) =
         if value.Length > LongestText then
             ValueNone
         else
@@ -188,11 +188,11 @@ module Stun =
         let value = Encoding.UTF8.GetBytes text
 
         if value.Length > LongestText then
-            invalidArg (nameof text) $"A text in STUN has at most {LongestText} bytes."
+            invalidArg (nameof text) ("A text in STUN has at most " + LongestText.ToString() + " bytes.")
 
         value
 
-    let private readErrorCode (value: Bytes) =
+    let private readErrorCode (value: Borrowed) =
         // reserved 21 bits | class 3 bits | number 8 bits | reason
         let hundreds = if value.Length >= 4 then int (value.Span[2] &&& 7uy) else 0
 
@@ -208,7 +208,7 @@ module Stun =
 
         Array.append [| 0uy; 0uy; byte (code / 100); byte (code % 100) |] (writeText reason)
 
-    let private readAttribute id kind (value: Bytes) : StunAttribute voption =
+    let private readAttribute id kind (value: Borrowed) : StunAttribute voption =
         match kind with
         | StunKind.MappedAddress -> readEndpoint unmasked value |> ValueOption.map StunAttribute.MappedAddress
         | StunKind.XorMappedAddress -> readEndpoint (maskOf id) value |> ValueOption.map StunAttribute.XorMappedAddress
@@ -247,11 +247,11 @@ module Stun =
         | StunAttribute.Padding length -> StunKind.Padding, Array.zeroCreate length
         | StunAttribute.Other(kind, value) -> kind, value.Span.ToArray()
 
-    /// The message without its last eight bytes, as the FINGERPRINT in them sees it: with its final length.
-    let private fingerprint (message: Bytes) =
-        Crc32.ofBytes (message.Span.Slice(0, message.Length - 8)) ^^^ FingerprintMask
+    /// The CRC of the message without its last eight bytes, which are the FINGERPRINT itself.
+    let private fingerprint (message: ReadOnlySpan<byte>) =
+        Crc32.ofBytes (message.Slice(0, message.Length - 8)) ^^^ FingerprintMask
 
-    let isFingerprinted (message: Bytes) =
+    let isFingerprinted (message: Borrowed) =
         message.Length >= HeaderLength + 8
         && word message (message.Length - 8) = (uint32 StunKind.Fingerprint <<< 16 ||| 4u)
 
@@ -262,7 +262,7 @@ module Stun =
         else
             length >= 16 && length <= 32 && length % 4 = 0
 
-    let decode (datagram: Bytes) (message: outref<StunMessage>) =
+    let decode (datagram: Borrowed) (message: outref<StunMessage>) =
         message <- Unchecked.defaultof<StunMessage>
 
         if not (looksLike datagram) then
@@ -274,7 +274,7 @@ module Stun =
             let mutable isProtected = false
             let mutable position = HeaderLength
 
-            // The length is a multiple of four, so where an attribute begins its head fits, and where it ends its padding does.
+            // The length is a multiple of four, so an attribute's header and its padding are within the datagram.
             while malformed = StunMalformed.None && position < datagram.Length do
                 let kind = short datagram position
                 let length = int (short datagram (position + 2))
@@ -284,7 +284,7 @@ module Stun =
                 elif kind = StunKind.Fingerprint then
                     let isEnd = length = 4 && position + 8 = datagram.Length
 
-                    if not isEnd || word datagram (position + 4) <> fingerprint datagram then
+                    if not isEnd || word datagram (position + 4) <> fingerprint datagram.Span then
                         malformed <- StunMalformed.Fingerprint
                 elif kind = StunKind.Integrity || kind = StunKind.IntegritySha256 then
                     isProtected <- true
@@ -307,7 +307,7 @@ module Stun =
 
             malformed
 
-    /// A header with this type and room for the attributes, which is zero.
+    /// A message with its header, and zeroes for the attributes.
     let private blank (packed: uint16) (id: StunId) length =
         let message: byte[] = Array.zeroCreate (HeaderLength + length)
         BinaryPrimitives.WriteUInt16BigEndian(message.AsSpan 0, packed)
@@ -346,38 +346,38 @@ module Stun =
             writeValue bytes position kind (ReadOnlySpan value)
             position <- position + 4 + padded value.Length
 
-        Bytes bytes
+        Owned bytes
 
-    /// The first `length` bytes, and a header that counts `extra` more: what comes behind is not yet there, or does not count.
-    let private upTo length extra (message: Bytes) =
+    /// The first `length` bytes, with a header whose length includes `extra` further bytes.
+    let private upTo length extra (message: ReadOnlySpan<byte>) =
         let bytes: byte[] = Array.zeroCreate (length + extra)
-        message.Span.Slice(0, length).CopyTo(bytes.AsSpan())
+        message.Slice(0, length).CopyTo(bytes.AsSpan())
         BinaryPrimitives.WriteUInt16BigEndian(bytes.AsSpan 2, uint16 (length + extra - HeaderLength))
         bytes
 
-    let private hmac kind (key: Bytes) (text: ReadOnlySpan<byte>) =
+    let private hmac kind (key: Owned) (text: ReadOnlySpan<byte>) =
         if kind = StunKind.Integrity then
             HMACSHA1.HashData(key.Span, text)
         else
             HMACSHA256.HashData(key.Span, text)
 
-    let private withHmac kind size (key: Bytes) (message: Bytes) =
-        let bytes = upTo message.Length (4 + size) message
+    let private withHmac kind size (key: Owned) (message: Owned) =
+        let bytes = upTo message.Length (4 + size) message.Span
         writeValue bytes message.Length kind (ReadOnlySpan(hmac kind key (ReadOnlySpan(bytes, 0, message.Length))))
-        Bytes bytes
+        Owned bytes
 
     let withIntegrity key message = withHmac StunKind.Integrity 20 key message
     let withIntegritySha256 key message = withHmac StunKind.IntegritySha256 32 key message
 
-    let withFingerprint (message: Bytes) =
-        let bytes = upTo message.Length 8 message
+    let withFingerprint (message: Owned) =
+        let bytes = upTo message.Length 8 message.Span
         let value: byte[] = Array.zeroCreate 4
-        BinaryPrimitives.WriteUInt32BigEndian(value.AsSpan(), fingerprint (Bytes bytes))
+        BinaryPrimitives.WriteUInt32BigEndian(value.AsSpan(), fingerprint (ReadOnlySpan bytes))
         writeValue bytes message.Length StunKind.Fingerprint (ReadOnlySpan value)
-        Bytes bytes
+        Owned bytes
 
     /// Where the first attribute of this kind begins, or -1.
-    let private find kind (message: Bytes) =
+    let private find kind (message: Borrowed) =
         let mutable position = HeaderLength
 
         while position < message.Length && short message position <> kind do
@@ -388,7 +388,7 @@ module Stun =
         else
             -1
 
-    let private checkHmac kind (key: Bytes) (message: Bytes) =
+    let private checkHmac kind (key: Owned) (message: Borrowed) =
         let position = if looksLike message then find kind message else -1
 
         if position < 0 then
@@ -400,7 +400,7 @@ module Stun =
                 StunIntegrity.Forged
             else
                 // RFC 8489, 14.5: "the length … pointing to the end of the MESSAGE-INTEGRITY attribute".
-                let text = upTo position (4 + given.Length) message
+                let text = upTo position (4 + given.Length) message.Span
                 let wanted = hmac kind key (ReadOnlySpan(text, 0, position))
 
                 if CryptographicOperations.FixedTimeEquals(given.Span, ReadOnlySpan(wanted, 0, given.Length)) then

@@ -3,14 +3,14 @@ namespace UtpPunch.Protocol
 open System.Buffers.Binary
 open System.Numerics
 
-/// Every draw takes a block of its own: draws are rare (a few a connection), and the state stays key and counter.
+/// Each draw takes a block of its own. Draws are rare (a few per stream), and the state is only a key and a counter.
 [<Sealed>]
 type Random(key: uint32[], counter: uint64) =
     member _.Key = key
     member _.Counter = counter
 
 module Random =
-    let create (seed: Bytes) =
+    let create (seed: Owned) =
         if seed.Length <> 32 then invalidArg (nameof seed) "A seed is 32 bytes."
 
         Random(Array.init 8 (fun i -> BinaryPrimitives.ReadUInt32LittleEndian(seed.Slice(4 * i, 4).Span)), 0UL)
@@ -57,4 +57,4 @@ module Random =
             random <- rest
             BinaryPrimitives.WriteUInt32BigEndian(System.Span<byte>(bytes, 4 * index, 4), word)
 
-        struct (Bytes bytes, random)
+        struct (Owned bytes, random)

@@ -6,14 +6,14 @@ namespace UtpPunch.Protocol
 type Random
 
 module Random =
-    /// From 32 bytes of seed, which the caller draws from its system's entropy.
-    val create: seed: Bytes -> Random
+    /// From a seed of 32 bytes, which the caller takes from the system's entropy.
+    val create: seed: Owned -> Random
 
     /// 32 fresh bits, and the generator after them.
     val next: random: Random -> struct (uint32 * Random)
 
-    /// So many fresh words of 32 bits, each with its most significant byte first, and the generator after them.
-    val words: count: int -> random: Random -> struct (Bytes * Random)
+    /// `count` fresh words of 32 bits, each with its most significant byte first, and the generator after them.
+    val words: count: int -> random: Random -> struct (Owned * Random)
 
-    /// One block of key stream, for whoever checks it against the RFC's vectors.
+    /// One block of key stream, as the RFC's test vectors have it.
     val block: key: uint32[] -> counter: uint32 -> nonce: uint32[] -> uint32[]

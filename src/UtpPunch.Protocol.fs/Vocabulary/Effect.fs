@@ -3,38 +3,40 @@ namespace UtpPunch.Protocol
 /// What to do now.
 [<NoComparison>]
 type Effect =
+    /// The train is valid until the next step.
     | Send of remote: Endpoint * train: Train
-    /// In order, each byte once.
+    /// In order, each byte once. The payload is valid for as long as the shell keeps the received buffer that it lies in.
     | Deliver of connId: ConnId * payload: Payload
     /// A peer opened a stream, and its address has proved that it receives.
     | Accepted of connId: ConnId * remote: Endpoint * connectionId: uint16
     /// A stream that we dialled is open.
     | Opened of connId: ConnId * connectionId: uint16
-    /// The send buffer has room for so many bytes; for all of it when every byte was acknowledged.
+    /// The send buffer has room for `room` bytes. All other bytes of it are not acknowledged yet; the core refers to no written byte before
+    /// these.
     | Writable of connId: ConnId * room: int
-    /// From here on a full packet of this stream carries so many bytes.
+    /// From here on a full packet of this stream carries `payload` bytes.
     | PacketSized of connId: ConnId * payload: int
-    /// The peer will send no more; every byte was delivered.
+    /// The peer has finished, and every byte was delivered.
     | Ended of connId: ConnId
-    /// Our end was acknowledged, and with it every byte.
+    /// The peer has acknowledged every byte and the FIN.
     | Finished of connId: ConnId
-    /// The last effect that names this stream.
+    /// The last effect that names this stream. The core refers to none of its written bytes any more.
     | Closed of connId: ConnId * reason: CloseReason
-    /// A datagram that is not uTP, nor for one of the node's own tasks.
-    | Foreign of from: Endpoint * datagram: Bytes
-    /// One that is not uTP is to go out, over at most so many hops; 0 for as many as usual.
-    | SendDatagram of remote: Endpoint * datagram: Bytes * hops: int
-    /// So many more sockets are to be opened, which are `Via` 1, 2 and so on.
-    | OpenSockets of count: int
-    /// Of these, all are to be closed but one; all for 0.
-    | CloseSockets of keep: int
-    /// The rendezvous has us on its list.
+    /// A datagram that is neither uTP nor for one of the node's own tasks. It lies in the received buffer, as a payload may.
+    | Foreign of from: Endpoint * datagram: Borrowed
+    /// Send a datagram that is not uTP, with a hop limit of `hops`; 0 for the system's default. The bytes never change.
+    | SendDatagram of remote: Endpoint * datagram: Owned * hops: int
+    /// Open `count` more sockets, whose `Via` are `first`, `first + 1` and so on.
+    | OpenSockets of first: int * count: int
+    /// Close the sockets of a range, except the one whose `Via` is `keep`; 0 keeps none.
+    | CloseSockets of first: int * count: int * keep: int
+    /// The rendezvous has registered this node.
     | Registered of taskId: TaskId * observed: Endpoint * mapping: PortPrediction
-    /// A peer is there, and the punch has begun.
+    /// The rendezvous has introduced a peer, and the punch has begun.
     | Introduced of taskId: TaskId * peer: Endpoint
-    /// What came of a punch. The last effect that names this task, unless it stays in its room.
+    /// The result of a punch. The last effect that names this task, unless it stays in its room.
     | Punched of taskId: TaskId * report: PunchReport
-    /// What STUN servers said. The last effect that names this task.
+    /// The result of a discovery. The last effect that names this task.
     | Discovered of taskId: TaskId * outcome: StunOutcome
     /// An uncommon rule fired.
     | Noted of rule: Rule * remote: Endpoint

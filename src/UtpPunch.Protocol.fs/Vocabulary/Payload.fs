@@ -1,7 +1,8 @@
 namespace UtpPunch.Protocol
 
 /// Bytes for the reader, in order: pieces of `Size` bytes that start `Stride` apart in `Buffer`, the last perhaps shorter.
-/// They lie where they were received, and nobody writes them any more.
+/// `Buffer` is either one that the shell passed in with `Event.Received` in the same step, which the shell must not reuse before the
+/// reader has taken the bytes, or an array that the core copied into and does not refer to any more.
 [<Struct; NoComparison>]
 type Payload =
     {

@@ -4,6 +4,10 @@ namespace UtpPunch.Protocol
 [<NoComparison>]
 type StreamStatistics =
     {
+        /// Where the stream stands, and each of its directions.
+        State: StreamState
+        Sending: SendState
+        Receiving: ReceiveState
         /// RFC 6298's smoothed round-trip time; 0 before the first sample.
         RoundTrip: Duration
         RoundTripVariance: Duration

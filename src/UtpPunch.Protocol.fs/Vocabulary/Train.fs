@@ -3,7 +3,7 @@ namespace UtpPunch.Protocol
 /// Packets to one peer that differ in `seq_nr` and payload only: the first carries `Header.SeqNr`, each further one the next
 /// number, and each takes the next `PacketSize` bytes of `Payload` (the last perhaps fewer). One without payload is one packet.
 [<Sealed; NoComparison>]
-type Train(header: Header, sack: Bytes, bits: uint64, payload: Bytes, packetSize: int, mayFragment: bool) =
+type Train(header: Header, sack: Owned, bits: uint64, payload: Owned, packetSize: int, mayFragment: bool) =
     let count = if payload.IsEmpty then 1 else (payload.Length + packetSize - 1) / packetSize
 
     /// One without extension bits, whose packets must not be fragmented.
@@ -16,6 +16,7 @@ type Train(header: Header, sack: Bytes, bits: uint64, payload: Bytes, packetSize
     member _.Sack = sack
     /// BEP 29's extension bits; 0 for none.
     member _.Bits = bits
+    /// Bytes that were written with `Event.Write`. They must be sent, or copied, before the next step: its acknowledgement may end the loan.
     member _.Payload = payload
     member _.PacketSize = packetSize
 
@@ -41,7 +42,7 @@ type Train(header: Header, sack: Bytes, bits: uint64, payload: Bytes, packetSize
     /// Writes what stands before the payload of the packet at an index, and returns its length, which is that of every packet.
     member _.WriteHeader(index: int, target: System.Span<byte>) =
         let header = { header with SeqNr = header.SeqNr + index }
-        Packet.encode &header sack bits Bytes.Empty target
+        Packet.encode &header sack bits Owned.Empty target
 
     /// Writes the packet at an index and returns its length.
     member this.Write(index: int, target: System.Span<byte>) =

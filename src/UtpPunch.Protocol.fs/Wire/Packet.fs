@@ -21,7 +21,7 @@ type Header =
       AckNr: SeqNr }
 
 [<Struct; NoComparison>]
-type Packet = { Header: Header; Sack: Bytes; Bits: uint64; Payload: Bytes }
+type Packet = { Header: Header; Sack: Borrowed; Bits: uint64; Payload: Borrowed }
 
 type Malformed =
     | None = 0
@@ -29,9 +29,9 @@ type Malformed =
     | Extension = 2
 
 module Sack =
-    let bits (sack: Bytes) = 8 * sack.Length
+    let bits (sack: Borrowed) = 8 * sack.Length
 
-    let names bit (sack: Bytes) =
+    let names bit (sack: Borrowed) =
         bit >= 0
         && bit < bits sack
         && sack.Array[sack.Offset + (bit >>> 3)] &&& (1uy <<< (bit &&& 7)) <> 0uy
@@ -54,7 +54,7 @@ module Packet =
     [<Literal>]
     let private BitsLength = 10
 
-    let decode (datagram: Bytes) (packet: outref<Packet>) =
+    let decode (datagram: Borrowed) (packet: outref<Packet>) =
         let span = datagram.Span
 
         if span.Length < HeaderLength || span[0] &&& 0x0Fuy <> Version || span[0] >>> 4 > 4uy then
@@ -64,7 +64,7 @@ module Packet =
             // Each extension: the type of the next one, its own length, that many bytes.
             let mutable extension = span[1]
             let mutable position = HeaderLength
-            let mutable sack = Bytes.Empty
+            let mutable sack = Borrowed.Empty
             let mutable bits = 0UL
             let mutable whole = true
 
@@ -107,7 +107,7 @@ module Packet =
         + (if bits = 0UL then 0 else BitsLength)
         + payloadLength
 
-    let encode (header: inref<Header>) (sack: Bytes) (bits: uint64) (payload: Bytes) (target: Span<byte>) =
+    let encode (header: inref<Header>) (sack: Owned) (bits: uint64) (payload: Owned) (target: Span<byte>) =
         if sack.Length > 252 || sack.Length % 4 <> 0 then
             invalidArg (nameof sack) "A selective acknowledgement is a multiple of 4 bytes, at most 252."
 

@@ -30,25 +30,25 @@ type Packet =
     {
         Header: Header
         /// The bits of the selective acknowledgement (extension 1), empty when there is none. Bit 0 of byte 0 is `ack_nr + 2`.
-        Sack: Bytes
+        Sack: Borrowed
         /// The 8 extension bits (extension 2), most significant byte first; 0 when there are none.
         Bits: uint64
-        Payload: Bytes
+        Payload: Borrowed
     }
 
 /// Why a datagram is not a packet.
 type Malformed =
     | None = 0
-    /// Shorter than the header, another version, or an unknown type: something else than uTP.
+    /// Shorter than the header, another version, or an unknown type: not uTP.
     | Foreign = 1
     /// The chain of extensions runs over the end.
     | Extension = 2
 
 /// What a selective acknowledgement names. Bit 0 is `ack_nr + 2`; a byte's least significant bit is its first packet.
 module Sack =
-    val bits: sack: Bytes -> int
+    val bits: sack: Borrowed -> int
     /// Whether it names the packet of a bit, which may lie outside of it.
-    val names: bit: int -> sack: Bytes -> bool
+    val names: bit: int -> sack: Borrowed -> bool
 
 module Packet =
     /// The length of the fixed header, in bytes.
@@ -56,7 +56,7 @@ module Packet =
     val HeaderLength: int = 20
 
     /// Reads the datagram. Total: any bytes give a packet or the reason why not. Unknown extensions are skipped (BEP 29).
-    val decode: datagram: Bytes -> packet: outref<Packet> -> Malformed
+    val decode: datagram: Borrowed -> packet: outref<Packet> -> Malformed
 
     /// The length of a packet with that many bytes of selective acknowledgement, these extension bits (0 for none), and that many bytes
     /// of payload.
@@ -65,4 +65,4 @@ module Packet =
     /// Writes a packet and returns its length. The selective acknowledgement is a multiple of 4 bytes, at most 252, or empty; it stands
     /// before the extension bits, which are not written when they are 0.
     val encode:
-        header: inref<Header> -> sack: Bytes -> bits: uint64 -> payload: Bytes -> target: System.Span<byte> -> int
+        header: inref<Header> -> sack: Owned -> bits: uint64 -> payload: Owned -> target: System.Span<byte> -> int

@@ -2,6 +2,7 @@ namespace UtpPunch.Sim
 
 open System
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// A scenario that did not keep what it must.
 [<NoComparison; NoEquality>]

@@ -2,6 +2,7 @@ namespace UtpPunch.Sim
 
 open System
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// What a campaign begins with: short scenes with a peer that says by hand what random worlds say rarely or never. Each raises a
 /// `Violation` when the core does what it must not.
@@ -26,18 +27,19 @@ module ScriptedCases =
 
             let mutable packet = Unchecked.defaultof<Packet>
 
-            if Packet.decode (Bytes bytes) &packet = Malformed.None then
+            if Packet.decode (Borrowed bytes) &packet = Malformed.None then
                 let head = TraceDatagram.headLength (ReadOnlySpan<byte> bytes)
 
-                if bytes[1] = 0uy && not (packet.Payload.Equals(Bytes(bytes, 20, bytes.Length - 20))) then
+                if bytes[1] = 0uy && not (packet.Payload.Equals(Borrowed(bytes, 20, bytes.Length - 20))) then
                     fail "S9" "a payload is read as another"
 
                 if head >= 0 then
                     let again = Array.zeroCreate<byte> bytes.Length
                     let header = packet.Header
+                    let sack, payload = Borrowed.keep packet.Sack, Borrowed.keep packet.Payload
 
                     if
-                        Packet.encode &header packet.Sack packet.Bits packet.Payload (Span<byte> again) <> bytes.Length
+                        Packet.encode &header sack packet.Bits payload (Span<byte> again) <> bytes.Length
                         || again <> bytes
                     then
                         fail "S9" "a packet that was read is written otherwise"
@@ -57,7 +59,7 @@ module ScriptedCases =
               AckNr = puppet.First + -1 }
 
         let plain = Array.zeroCreate<byte> 20
-        Packet.encode &header Bytes.Empty 0UL Bytes.Empty (Span<byte> plain) |> ignore
+        Packet.encode &header Owned.Empty 0UL Owned.Empty (Span<byte> plain) |> ignore
         plain[1] <- 77uy
         let chain = [| 1uy; 2uy; 9uy; 9uy; 200uy; 4uy; 0uy; 0uy; 0uy; 0uy; 0uy; 1uy; 9uy |]
         puppet.SayBytes(Array.concat [ plain; chain; payload ])
@@ -128,7 +130,7 @@ module ScriptedCases =
     /// S15: the id whose partner would need 17 bits is not drawn, whatever the generator says.
     let private lastId () =
         // The third draw of this seed, the first for a stream, ends in sixteen ones. It was searched for.
-        let seed = Bytes(Array.init 32 (fun i -> Keyed.byteAt 14775UL (int64 i)))
+        let seed = Owned(Array.init 32 (fun i -> Keyed.byteAt 14775UL (int64 i)))
         let mutable random = Random.create seed
         let mutable drawn = 0u
 
@@ -313,6 +315,47 @@ module ScriptedCases =
             if packet.Length > 0 && index <> 1 && index <> 5 && index > 0 && index <= 8 then
                 fail "S6" $"the packet with the index {index} is sent again, though it was acknowledged selectively"
 
+    /// L10: a process that exits as soon as its node says that it may leaves its peer with a good end, whatever is lost; on a path that
+    /// loses nothing both exit within a few round trips.
+    let private ends () =
+        let run loss count =
+            for seed in 1..count do
+                let case = EndsCampaign.drawn loss (Keyed.mix (uint64 seed))
+                let outcome = EndsCampaign.run case
+
+                if outcome.Trouble <> "" then fail "L10" $"{outcome.Trouble}%A{case}"
+
+                if loss = 0 && case.LostSyns = 0 && outcome.LastExit > 4L * case.RoundTrip + Time.milliseconds 100 then
+                    fail "L10" $"it takes {int64 outcome.LastExit} us until both have exited: %A{case}"
+
+        run 0 100
+        run 100 300
+        run 250 300
+
+    /// S25: bytes that nobody will read are not acknowledged, and draw a RESET as soon as everything of ours was acknowledged.
+    let private unread () =
+        let peer = opened ()
+        peer.Write 100
+        peer.Step [| Event.Release(0, Time.seconds 60) |]
+        peer.SayData(peer.Next, [| 1uy; 2uy; 3uy |])
+        peer.Wait(Time.milliseconds 100)
+
+        if peer.Closed.IsSome then
+            fail "S25" "a released stream is reset before what was written has arrived"
+
+        if
+            peer.Heard.Exists(fun packet -> packet.Header.Type = PacketType.State && packet.Header.AckNr = peer.Next)
+        then
+            fail "S25" "bytes that nobody reads are acknowledged"
+
+        peer.Acknowledge 2
+
+        if peer.Heard[peer.Heard.Count - 1].Header.Type <> PacketType.Reset then
+            fail "S25" "bytes that nobody reads draw no RESET"
+
+        if peer.Closed <> ValueSome CloseReason.Released then
+            fail "S25" $"the stream closed with {peer.Closed}"
+
     /// By name.
     let all: struct (string * (unit -> unit)) list =
         [ struct ("the decoder takes any bytes", decoder)
@@ -329,7 +372,9 @@ module ScriptedCases =
           struct ("back-off", backOff)
           struct ("clocks around zero", baseDelay)
           struct ("repeated acknowledgements", repeated)
-          struct ("two losses in one round trip", twoLosses) ]
+          struct ("two losses in one round trip", twoLosses)
+          struct ("ends of processes", ends)
+          struct ("bytes for a released stream", unread) ]
 
     /// What goes wrong in a drill, if anything does.
     let check (action: unit -> unit) : struct (string * string) voption =

@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// One direction of a stream: what was written and what was delivered. S1, S2 and S15 hold here, unless the path changes bytes and
 /// UDP's checksum does not notice (`isTrusted` is false): uTP has no checksum of its own.
@@ -102,7 +103,7 @@ type App(name: string, connId: ConnId, flow: int, plan: Plan, writes: Ledger, re
                 Keyed.fill writes.Key writes.Written (Span<byte> chunk)
                 writes.Written <- writes.Written + int64 count
                 this.Room <- this.Room - count
-                events.Add(Event.Write(connId, Bytes chunk))
+                events.Add(Event.Write(connId, Owned chunk))
 
                 if plan.Pause > 0L<us> then
                     writeAt <- now + plan.Pause

@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// What goes out under a number must stay what it was.
 [<Struct; NoComparison>]
@@ -85,7 +86,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
         contiguous <- ValueSome seqNr
         this.FirstReceived <- seqNr
 
-    member private _.TakeAcknowledgement(header: Header, sack: Bytes) =
+    member private _.TakeAcknowledgement(header: Header, sack: Borrowed) =
         match next with
         | ValueSome next when header.AckNr - oldest >= -1 && header.AckNr - next < 0 ->
             while header.AckNr - oldest >= 0 do
@@ -137,7 +138,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 if (at + -1).Value < last.Value then marks.Hit "ack wrap"
 
     /// The core is given a packet of this stream.
-    member this.Receive(header: Header, sack: Bytes, isProbe: bool, arrivedAt: Instant) =
+    member this.Receive(header: Header, sack: Borrowed, isProbe: bool, arrivedAt: Instant) =
         this.Touched <- true
 
         if header.Type <> PacketType.Syn && header.Type <> PacketType.Reset then
@@ -158,7 +159,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
             if header.Type <> PacketType.State && contiguous.IsSome then
                 this.TakeNumber(header, arrivedAt)
 
-    member private this.CheckAcknowledgement(header: Header, sack: Bytes) =
+    member private this.CheckAcknowledgement(header: Header, sack: Borrowed) =
         match contiguous with
         | ValueSome last ->
             if header.AckNr - last > 0 || (header.AckNr <> last && not this.Loose) then
@@ -263,7 +264,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     member _.IsAgain(seqNr: SeqNr) = sent.ContainsKey seqNr.Value
 
     /// The core sends a packet of this stream.
-    member this.Send(header: Header, sack: Bytes, payload: ReadOnlySpan<byte>) =
+    member this.Send(header: Header, sack: Borrowed, payload: ReadOnlySpan<byte>) =
         this.Touched <- true
 
         if header.Type <> PacketType.Reset && header.Type <> PacketType.Syn then

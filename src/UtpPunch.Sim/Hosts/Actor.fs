@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// A host at work: its machine, its socket, and what its applications and the checks know.
 [<Sealed; AllowNullLiteral>]
-type Actor(index: int, host: Host, endpoint: Endpoint, machine: IMachine) =
+type Actor(index: int, host: Host, options: NodeOptions, endpoint: Endpoint, machine: IMachine) =
     let rules = Dictionary<Rule, int>()
 
     member _.Index = index
@@ -14,6 +14,7 @@ type Actor(index: int, host: Host, endpoint: Endpoint, machine: IMachine) =
     member _.Host = host
     member _.Endpoint = endpoint
     member _.Machine = machine
+    member val Lent = LentBuffers options with get
     member val Inbox = Queue<Datagram>() with get
     member val InboxBytes = 0 with get, set
     /// When the socket is looked at next, and when the machine's deadline is; `Time.never` for not at all.

@@ -1,6 +1,7 @@
 namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// What runs on a host: the core, or an oracle in its place. Both speak the core's vocabulary.
 type IMachine =
@@ -11,7 +12,7 @@ type IMachine =
 /// The core itself. Keeps the state before the last step, for whoever wants to take that step again.
 [<Sealed>]
 type CoreMachine(options: NodeOptions, seed: uint64, now: Instant) =
-    let seedBytes = Bytes(Array.init 32 (fun i -> Keyed.byteAt seed (int64 i)))
+    let seedBytes = Owned(Array.init 32 (fun i -> Keyed.byteAt seed (int64 i)))
     let mutable node = Node.create options seedBytes now
     let mutable before = node
 

@@ -1,6 +1,7 @@
 namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Two peers that meet at a rendezvous, each behind a chain of NATs, as a value: the same encounter goes the same way.
 [<NoComparison>]
@@ -56,7 +57,7 @@ module Encounter =
 
     let plan (encounter: Encounter) server (hosts: Endpoint[]) : MeetPlan =
         { Server = server
-          Room = Bytes(Array.create 32 7uy)
+          Room = Owned(Array.create 32 7uy)
           Hosts = hosts
           Stays = false
           Timeout = Time.seconds 60

@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 [<RequireQualifiedAccess; NoComparison; ReferenceEquality>]
 type private Moment =

@@ -3,13 +3,15 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// A node on the imagined internet. Beside the socket that it is bound to it has those that it opens for birthday probing.
 [<Sealed>]
 type NodeHost(socket: Endpoint, seed: uint64) =
     let mutable node =
-        Node.create NodeOptions.standard (Bytes(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index)))) 0L<us>
+        Node.create NodeOptions.standard (Owned(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index)))) 0L<us>
 
+    let lent = LentBuffers NodeOptions.standard
     let told = List<Event>()
     let more = HashSet<uint16>()
     let punched = List<PunchReport>()
@@ -80,10 +82,12 @@ type NodeHost(socket: Endpoint, seed: uint64) =
                 let bytes = Array.zeroCreate (train.LengthOf index)
                 train.Write(index, Span<byte> bytes) |> ignore
                 emit remote ordinaryTtl bytes
-        | Effect.OpenSockets count ->
-            for via in 1..count do
+        | Effect.OpenSockets(first, count) ->
+            for via in first .. first + count - 1 do
                 more.Add(uint16 via) |> ignore
-        | Effect.CloseSockets keep -> more.RemoveWhere(fun via -> int via <> keep) |> ignore
+        | Effect.CloseSockets(first, count, keep) ->
+            more.RemoveWhere(fun via -> int via >= first && int via < first + count && int via <> keep)
+            |> ignore
         | Effect.Punched(_, report) ->
             punched.Add report
             this.PunchedAt <- now
@@ -115,7 +119,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
 
             for incoming in arrived do
                 let from = Endpoint.via (incoming.Socket.Port - socket.Port) incoming.From
-                batch.Add(Event.Received(from, Datagrams.One(Bytes incoming.Bytes, now)))
+                batch.Add(Event.Received(from, Datagrams.One(Borrowed(Array.copy incoming.Bytes), now)))
 
             let mutable going = true
 
@@ -127,6 +131,8 @@ type NodeHost(socket: Endpoint, seed: uint64) =
 
                 for effect in effects do
                     this.Perform(now, out, batch, effect)
+
+                lent.Stepped(events, effects)
 
                 going <- batch.Count > 0
 
@@ -144,7 +150,7 @@ type RendezvousHost(sockets: Endpoint[], seed: uint64) =
     let mutable server =
         Rendezvous.create
             { Rendezvous.standard with Sockets = sockets; RatePerSource = 10_000 }
-            (Bytes(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index))))
+            (Owned(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index))))
             0L<us>
 
     member _.Sockets = sockets
@@ -155,10 +161,13 @@ type RendezvousHost(sockets: Endpoint[], seed: uint64) =
             let received =
                 [| for incoming in arrived do
                        let via = Array.IndexOf(sockets, incoming.Socket)
-                       struct (Endpoint.via (uint16 via) incoming.From, Bytes incoming.Bytes) |]
+                       struct (Endpoint.via (uint16 via) incoming.From, Borrowed(Array.copy incoming.Bytes)) |]
 
             let struct (next, sent) = Rendezvous.step now received server
             server <- next
+
+            for struct (_, datagram) in received do
+                LentBuffers.Overwrite datagram
 
             [| for struct (remote, datagram) in sent ->
                    { Socket = sockets[int remote.Via]

@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// An outside port that belongs to an inside endpoint.
 [<Sealed; AllowNullLiteral>]
@@ -238,7 +239,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
             | ValueSome mapping ->
                 let passes =
                     not isFiltered
-                    || model.Filter = Dependence.Independent
+                    || model.Filter = NatBehavior.EndpointIndependent
                     || (live now id contacts (contactOf mapping source)).IsSome
 
                 if passes then deliver now mapping source else refused DropCause.Filtered

@@ -1,6 +1,7 @@
 namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Runs of encounters, each with what must hold of a punch: first some that were thought out, then drawn ones.
 module PunchCampaign =
@@ -9,7 +10,7 @@ module PunchCampaign =
 
     let private stageOf (report: PunchReport voption) =
         match report with
-        | ValueSome report -> string report.Stage
+        | ValueSome report -> $"%A{report.Stage}"
         | ValueNone -> "nothing"
 
     /// N2, and that both sides are told an end.
@@ -28,7 +29,7 @@ module PunchCampaign =
 
     let private pathOf (report: PunchReport voption) =
         match report with
-        | ValueSome it -> $"{it.Stage} {it.Kind} {Describe.endpoint it.Remote}, {it.Sent} sent, {it.Heard} heard"
+        | ValueSome it -> $"%A{it.Stage} %A{it.Kind} {Describe.endpoint it.Remote}, {it.Sent} sent, {it.Heard} heard"
         | ValueNone -> "nothing"
 
     /// N3: what a third party says again, or forges from what it saw, changes nothing and draws nothing.
@@ -60,7 +61,7 @@ module PunchCampaign =
     /// N5: a stream that says nothing for ten minutes, behind NATs that forget after half a minute and then take other ports.
     let private idle () =
         let forgetful =
-            { NatModel.rfc Dependence.Independent Dependence.AddressAndPort with
+            { NatModel.rfc NatBehavior.EndpointIndependent NatBehavior.AddressAndPortDependent with
                 Unreplied = Time.seconds 30
                 Stream = Time.seconds 30 }
 
@@ -75,7 +76,7 @@ module PunchCampaign =
 
         internet.RunUntil(internet.Now + Time.seconds 600)
         let struct (dials, accepts) = if meeting.A.Value.Dials then struct (a, b) else struct (b, a)
-        dials.Tell(internet, Event.Write(2, Bytes [| 1uy |]))
+        dials.Tell(internet, Event.Write(2, Owned [| 1uy |]))
         internet.RunUntil(internet.Now + Time.seconds 30)
 
         if a.Closed + b.Closed > 0 || accepts.Delivered <> 1L then

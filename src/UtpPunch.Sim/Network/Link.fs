@@ -1,6 +1,7 @@
 namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// One direction of a path. Shares are in thousandths.
 [<NoComparison>]

@@ -5,7 +5,7 @@ open UtpPunch.Protocol
 
 /// What one receive call gives.
 module Reception =
-    /// Neighbours of one size go in one buffer, as a receive call with offload gives them; the last may be shorter.
+    /// Neighbours of one size are in one buffer, as a receive call with offload gives them; the last may be shorter. The buffers are new.
     let events (datagrams: Datagram[]) (arrivedAt: Instant) : Event[] =
         let count = datagrams.Length
         let batch = ResizeArray<Event> count
@@ -23,16 +23,13 @@ module Reception =
                   && datagrams[last + 1].Bytes.Length > 0 do
                 last <- last + 1
 
-            if last = first then
-                batch.Add(Event.Received(from, Datagrams.One(Bytes datagrams[first].Bytes, arrivedAt)))
-            else
-                let length = (last - first) * size + datagrams[last].Bytes.Length
-                let whole = GC.AllocateUninitializedArray<byte> length
+            let length = (last - first) * size + datagrams[last].Bytes.Length
+            let whole = GC.AllocateUninitializedArray<byte> length
 
-                for at in first..last do
-                    datagrams[at].Bytes.CopyTo(whole, (at - first) * size)
+            for at in first..last do
+                datagrams[at].Bytes.CopyTo(whole, (at - first) * size)
 
-                batch.Add(Event.Received(from, Datagrams(whole, 0, length, size, arrivedAt)))
+            batch.Add(Event.Received(from, Datagrams(whole, 0, length, max 1 size, arrivedAt)))
 
             first <- last + 1
 

@@ -2,6 +2,7 @@ namespace UtpPunch.Sim
 
 open System
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// What an oracle does its own way.
 [<NoComparison>]
@@ -86,7 +87,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
               SeqNr = seqNr
               AckNr = ackNr }
 
-        effects.Add(Effect.Send(stream.Remote, Train(header, sack, Bytes payload, max 1 payload.Length)))
+        effects.Add(Effect.Send(stream.Remote, Train(header, sack, Owned payload, max 1 payload.Length)))
 
     /// BEP 29: "ST_STATE … used to transmit an ACK"; it does not increase the seq_nr.
     let state effects now (stream: OracleStream) =
@@ -184,7 +185,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
                 // Its SYN-ACK once more: it has not heard from us.
                 state effects now stream
 
-    let receive (effects: ResizeArray<Effect>) now remote (datagram: Bytes) =
+    let receive (effects: ResizeArray<Effect>) now remote (datagram: Borrowed) =
         let mutable packet = Unchecked.defaultof<Packet>
 
         if Packet.decode datagram &packet <> Malformed.None then
@@ -245,14 +246,14 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         if now >= stream.SynAt then
             stream.SynAt <- now + options.Timeout
             let id = min stream.ReceiveId stream.SendId
-            send effects now stream PacketType.Syn id stream.SynNr (SeqNr 0us) Bytes.Empty [||]
+            send effects now stream PacketType.Syn id stream.SynNr (SeqNr 0us) Owned.Empty [||]
 
         if stream.IsOpen && not stream.IsClosed then
             let receiver = stream.Receiver.Value
 
             for packet in stream.Sender.Send now do
                 let kind = if packet.IsFin then PacketType.Fin else PacketType.Data
-                send effects now stream kind stream.SendId packet.SeqNr receiver.AckNr Bytes.Empty packet.Payload
+                send effects now stream kind stream.SendId packet.SeqNr receiver.AckNr Owned.Empty packet.Payload
 
             if receiver.HasEnded && not stream.HasToldEnd then
                 stream.HasToldEnd <- true

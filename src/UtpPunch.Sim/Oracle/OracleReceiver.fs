@@ -44,11 +44,11 @@ type OracleReceiver(before: SeqNr, sacks: bool) =
             |> List.filter (fun bit -> bit < 252 * 8)
 
         if not sacks || bits.IsEmpty then
-            Bytes.Empty
+            Owned.Empty
         else
             let mask = Array.zeroCreate<byte>(4 * (List.max bits / 32 + 1))
 
             for bit in bits do
                 mask[bit / 8] <- mask[bit / 8] + byte (1 <<< bit % 8)
 
-            Bytes mask
+            Owned mask

@@ -31,7 +31,7 @@ type OracleSender(first: SeqNr, window: int, packetSize: int, timeout: Duration)
     /// Bytes written and not acknowledged.
     member _.Outstanding = Seq.sumBy Array.length (Seq.skip acknowledged packets)
 
-    member _.Write(bytes: Bytes) =
+    member _.Write(bytes: Owned) =
         for piece in Seq.chunkBySize packetSize (bytes.Span.ToArray()) do
             packets.Add piece
 

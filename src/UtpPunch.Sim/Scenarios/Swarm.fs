@@ -1,6 +1,7 @@
 namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Numbers in turn from one seed.
 [<Sealed>]

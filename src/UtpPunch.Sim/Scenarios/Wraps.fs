@@ -2,12 +2,13 @@ namespace UtpPunch.Sim
 
 open System
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Seeds whose nodes begin to count just before 65535.
 module Wraps =
     let private firstNumber (seed: uint64) side =
         let key = Keyed.mix (seed + uint64 side)
-        let bytes = Bytes(Array.init 32 (fun i -> Keyed.byteAt key (int64 i)))
+        let bytes = Owned(Array.init 32 (fun i -> Keyed.byteAt key (int64 i)))
         let node = Node.create NodeOptions.standard bytes 0L<us>
         let peer = Endpoint.ofIPv4 0x0A000002u 6000us
 

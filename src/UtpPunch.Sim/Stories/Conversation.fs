@@ -2,6 +2,7 @@ namespace UtpPunch.Sim
 
 open System
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Two applications that each send a number of bytes and finish, over links with faults. Every stream's content is a function of
 /// the seed, so each byte that is delivered is checked where it arrives.
@@ -94,7 +95,7 @@ module Conversation =
 
               match stream.Closed with
               | ValueSome CloseReason.Finished -> ()
-              | ValueSome reason -> $"{name} closed with {reason}"
+              | ValueSome reason -> $"{name} closed with %A{reason}"
               | ValueNone -> $"{name} never closed" ]
 
     /// Runs until both sides have closed or the time is over. `prepare` may hook into the pair before it starts.

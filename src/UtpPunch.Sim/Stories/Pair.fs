@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// What one side's application knows of a stream.
 [<Sealed; AllowNullLiteral>]
@@ -30,8 +31,9 @@ type Side(name: string, endpoint: Endpoint, options: NodeOptions, seed: uint64) 
     member _.Name = name
     member _.Endpoint = endpoint
     member _.Options = options
-    member _.Seed = Bytes seedBytes
-    member val Node = Node.create options (Bytes seedBytes) 0L<us> with get, set
+    member _.Seed = Owned seedBytes
+    member val Lent = LentBuffers options with get
+    member val Node = Node.create options (Owned seedBytes) 0L<us> with get, set
     member _.Streams = streams
     member val Accepted = ResizeArray<StreamView>() with get
     member val Foreign = ResizeArray<byte[]>() with get
@@ -39,6 +41,9 @@ type Side(name: string, endpoint: Endpoint, options: NodeOptions, seed: uint64) 
     member val NextConnId = 0 with get, set
     member val Sent = 0 with get, set
     member val Resets = 0 with get, set
+    /// When its process exited and its socket vanished; `Time.never` while it runs.
+    member val GoneAt = Time.never with get, set
+    member this.IsGone = this.GoneAt <> Time.never
 
     member this.Count(rule: Rule) =
         match this.Noted.TryGetValue rule with
@@ -71,9 +76,24 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
         placed <- placed + 1L
         queue.Enqueue(flight, struct (int64 at, placed))
 
+    /// When a process whose streams have all closed may exit.
+    let exitAt (side: Side) =
+        let isClosed (stream: StreamView) = stream.Closed.IsSome
+
+        if side.IsGone || side.Streams.Count = 0 || not (Seq.forall isClosed side.Streams.Values) then
+            Time.never
+        else
+            Node.quietAt side.Node
+
+    let deadlineOf (side: Side) = if side.IsGone then Time.never else Node.deadline side.Node
+
     member _.A = a
     member _.B = b
     member _.Now = now
+    /// Whether a process exits as soon as its node says that it may.
+    member val Exits = false with get, set
+    /// Whether the system of a process that has exited says that its port is unreachable.
+    member val RefusesWhenGone = false with get, set
     /// Called for every datagram before its fate is known; false drops it.
     member val Filter: Func<Side, byte[], bool> = null with get, set
     /// The longest datagram that gets through from a side; null when all do. Those without DF do in any case.
@@ -82,6 +102,8 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
     member val SaysTooLong = false with get, set
     /// Whether datagrams that arrive at the same instant are received together.
     member val Batches = false with get, set
+    /// Whether input buffers stay as they are. Set it to step nodes of the past again, which read what they were lent.
+    member val KeepsBuffers = false with get, set
     /// Called after every step, with what went in and came out.
     member val Watch: Action<Side, Event[], Effect[]> = null with get, set
 
@@ -175,6 +197,8 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
 
             if not (isNull this.Watch) then this.Watch.Invoke(side, events, effects)
 
+            if not this.KeepsBuffers then side.Lent.Stepped(events, effects)
+
             events <- answers.ToArray()
             going <- events.Length > 0
 
@@ -193,7 +217,7 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
 
         if count > 0 then
             stream.Room <- stream.Room - count
-            this.Tell(side, Event.Write(stream.ConnId, Bytes(bytes.Slice(0, count).ToArray())))
+            this.Tell(side, Event.Write(stream.ConnId, Owned(bytes.Slice(0, count).ToArray())))
 
         count
 
@@ -215,14 +239,20 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
         let alike = datagrams |> Array.forall (fun datagram -> datagram.Length = size)
 
         if alike then
-            let whole = Bytes(Array.concat datagrams)
+            let whole = Owned(Array.concat datagrams)
             [| Event.Received(first.From, Datagrams(whole.Array, 0, whole.Length, size, now)) |]
         else
-            [| for datagram in datagrams -> Event.Received(first.From, Datagrams.One(Bytes datagram, now)) |]
+            [| for datagram in datagrams ->
+                   Event.Received(first.From, Datagrams.One(Borrowed(Array.copy datagram), now)) |]
 
     /// Goes to the next thing that happens; false when nothing ever will.
-    member this.Advance() =
-        let due = min (Node.deadline a.Node) (Node.deadline b.Node)
+    member this.Advance() = this.AdvanceUntil Time.never
+
+    /// The same, but no further than to an instant that lies ahead, at which nothing need happen.
+    member this.AdvanceUntil(limit: Instant) =
+        let exit = if this.Exits then min (exitAt a) (exitAt b) else Time.never
+        let limit = if limit <= now then Time.never else limit
+        let due = min (min (deadlineOf a) (deadlineOf b)) (min exit limit)
 
         let arrival =
             match queue.TryPeek() with
@@ -238,11 +268,19 @@ type Pair(seed: uint64, optionsA: NodeOptions, optionsB: NodeOptions, linkAB: Li
 
             if arrival <= due then
                 let flight = queue.Dequeue()
-                this.Tell(flight.Target, this.Batch flight)
-            else
-                if Node.deadline a.Node <= now then this.Tell a
 
-                if Node.deadline b.Node <= now then this.Tell b
+                if not flight.Target.IsGone then
+                    this.Tell(flight.Target, this.Batch flight)
+                elif this.RefusesWhenGone && not (other flight.Target).IsGone then
+                    this.Tell(other flight.Target, Event.Unreachable flight.Target.Endpoint)
+            else
+                if deadlineOf a <= now then this.Tell a
+
+                if deadlineOf b <= now then this.Tell b
+
+            if this.Exits then
+                for side in [ a; b ] do
+                    if exitAt side <= now then side.GoneAt <- now
 
             true
 

@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// A packet that a node sent to a puppet.
 [<Struct; NoComparison>]
@@ -10,7 +11,7 @@ type Heard = { At: Instant; Header: Header; Length: int }
 
 /// One node, and a peer whose every packet is written by hand: it says what no node of ours ever would.
 [<Sealed>]
-type ScriptedPeer(seed: Bytes) =
+type ScriptedPeer(seed: Owned) =
     let peer = Endpoint.ofIPv4 0x0A000002u 6000us
     let mutable now = Time.seconds 5
     // What a drill counts are packets of 1400 bytes.
@@ -19,6 +20,7 @@ type ScriptedPeer(seed: Bytes) =
             Bep29 = { NodeOptions.standard.Bep29 with PacketSize = 1400; LargestPacket = 1400 } }
 
     let mutable node = Node.create options seed now
+    let lent = LentBuffers options
     let heard = List<Heard>()
     let rules = List<struct (Instant * Rule)>()
     let delivered = List<byte>()
@@ -32,7 +34,7 @@ type ScriptedPeer(seed: Bytes) =
                 train.Write(index, Span<byte> bytes) |> ignore
                 let mutable packet = Unchecked.defaultof<Packet>
 
-                if Packet.decode (Bytes bytes) &packet <> Malformed.None then
+                if Packet.decode (Borrowed bytes) &packet <> Malformed.None then
                     Check.fail "S9" "a packet of the core cannot be read"
 
                 heard.Add { At = now; Header = packet.Header; Length = packet.Payload.Length }
@@ -43,7 +45,7 @@ type ScriptedPeer(seed: Bytes) =
             delivered.AddRange piece
         | _ -> ()
 
-    new(seed: uint64) = ScriptedPeer(Bytes(Array.init 32 (fun i -> Keyed.byteAt seed (int64 i))))
+    new(seed: uint64) = ScriptedPeer(Owned(Array.init 32 (fun i -> Keyed.byteAt seed (int64 i))))
 
     member _.Now = now
     member _.Node = node
@@ -74,6 +76,8 @@ type ScriptedPeer(seed: Bytes) =
             | Effect.Closed(_, reason) -> this.Closed <- ValueSome reason
             | _ -> take effect
 
+        lent.Stepped(events, effects)
+
     /// Nothing comes for so long.
     member this.Wait(duration: Duration) =
         let until = now + duration
@@ -84,7 +88,8 @@ type ScriptedPeer(seed: Bytes) =
 
         now <- until
 
-    member this.SayBytes(bytes: byte[]) = this.Step [| Event.Received(peer, Datagrams.One(Bytes bytes, now)) |]
+    member this.SayBytes(bytes: byte[]) =
+        this.Step [| Event.Received(peer, Datagrams.One(Borrowed(Array.copy bytes), now)) |]
 
     /// The puppet sends a packet.
     member this.Say(kind: PacketType, id: uint16, seqNr: SeqNr, ackNr: SeqNr, sack: byte[], payload: byte[]) =
@@ -100,7 +105,7 @@ type ScriptedPeer(seed: Bytes) =
               AckNr = ackNr }
 
         let bytes = Array.zeroCreate<byte>(Packet.lengthOf sack.Length 0UL payload.Length)
-        Packet.encode &header (Bytes sack) 0UL (Bytes payload) (Span<byte> bytes) |> ignore
+        Packet.encode &header (Owned sack) 0UL (Owned payload) (Span<byte> bytes) |> ignore
         this.SayBytes bytes
 
     /// It acknowledges everything up to the n-th data packet of the node, and those beyond that the bits name.
@@ -123,7 +128,7 @@ type ScriptedPeer(seed: Bytes) =
 
         if not this.IsOpen then Check.fail "L1" "a SYN-ACK opens nothing"
 
-    member this.Write(count: int) = this.Step [| Event.Write(0, Bytes(Array.zeroCreate<byte> count)) |]
+    member this.Write(count: int) = this.Step [| Event.Write(0, Owned(Array.zeroCreate<byte> count)) |]
 
     member _.Stream =
         match Node.stream 0 node with

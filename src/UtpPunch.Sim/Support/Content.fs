@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Buffers.Binary
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// What applications send: byte `offset` of the endless stream that a key names. Nothing needs to be kept to be checked.
 module Content =

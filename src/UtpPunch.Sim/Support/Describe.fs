@@ -50,13 +50,13 @@ module Describe =
         | Effect.Closed(connId, reason) -> $"closed {connId} {Names.reason reason}"
         | Effect.Foreign(from, datagram) -> $"foreign {endpoint from} {bytes datagram.Span}"
         | Effect.SendDatagram(remote, datagram, hops) -> $"datagram {endpoint remote} hops={hops} {bytes datagram.Span}"
-        | Effect.OpenSockets count -> $"sockets open={count}"
-        | Effect.CloseSockets keep -> $"sockets keep={keep}"
-        | Effect.Registered(taskId, observed, mapping) -> $"registered {taskId} {endpoint observed} {mapping}"
+        | Effect.OpenSockets(first, count) -> $"sockets first={first} open={count}"
+        | Effect.CloseSockets(first, count, keep) -> $"sockets first={first} close={count} keep={keep}"
+        | Effect.Registered(taskId, observed, mapping) -> $"registered {taskId} {endpoint observed} %A{mapping}"
         | Effect.Introduced(taskId, peer) -> $"introduced {taskId} {endpoint peer}"
         | Effect.Punched(taskId, report) ->
-            $"punched {taskId} {report.Stage} {endpoint report.Remote} {report.Kind} dials={report.Dials} sent={report.Sent}"
-        | Effect.Discovered(taskId, outcome) -> $"discovered {taskId} {outcome}"
+            $"punched {taskId} %A{report.Stage} {endpoint report.Remote} %A{report.Kind} dials={report.Dials} sent={report.Sent}"
+        | Effect.Discovered(taskId, outcome) -> $"discovered {taskId} %A{outcome}"
         | Effect.Noted(rule, remote) -> $"noted {Names.rule rule} {endpoint remote}"
 
     let effects (effects: Effect[]) =

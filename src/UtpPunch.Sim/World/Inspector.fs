@@ -20,7 +20,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
     let kindOf (bytes: byte[]) =
         let mutable packet = Unchecked.defaultof<Packet>
 
-        if Packet.decode (Bytes bytes) &packet = Malformed.None then
+        if Packet.decode (Borrowed bytes) &packet = Malformed.None then
             ExtensionBits.kindOf packet.Bits
         else
             ExtensionBits.Kind.None
@@ -111,6 +111,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
         | Rule.SeqOutOfRange
         | Rule.AckOutOfRange
         | Rule.BeyondFin
+        | Rule.DataAfterRelease
         | Rule.UnexpectedPacket
         | Rule.MalformedExtension when not this.Forging && isPeer actor remote ->
             for tap in actor.ByConnId.Values do
@@ -209,7 +210,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
             // Where bytes are changed on the way, a hello may be heard that nobody has said.
             if isTrusted then checkSize actor tap train header.SeqNr bytes.Length
 
-            tap.Send(header, train.Sack, ReadOnlySpan<byte>(bytes, bytes.Length - size, size))
+            tap.Send(header, train.Sack.AsBorrowed, ReadOnlySpan<byte>(bytes, bytes.Length - size, size))
 
             // RESETs carry numbers of their own.
             if header.Type = PacketType.Reset then

@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Runs as traces (docs/utrace.md): whatever went in and came out, what the network did with it, and what the streams measured.
 [<Sealed>]

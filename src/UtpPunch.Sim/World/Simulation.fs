@@ -2,6 +2,7 @@ namespace UtpPunch.Sim
 
 open System
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// How a scenario went.
 [<NoComparison; NoEquality>]
@@ -49,7 +50,7 @@ module Simulation =
         for index in 0 .. world.Flows.Length - 1 do
             if Expectation.ends world.Flows[index] then
                 match world.Applications.Failed.TryGetValue index with
-                | true, reason -> Check.fail "L1" $"flow {index} was not connected: {reason}"
+                | true, reason -> Check.fail "L1" $"flow {index} was not connected: %A{reason}"
                 | _ -> ()
 
                 let ends = world.Apps |> Seq.filter (fun app -> app.Flow = index) |> Seq.toList
@@ -57,7 +58,7 @@ module Simulation =
                 for app in ends do
                     match app.Closed with
                     | ValueSome CloseReason.Finished -> ()
-                    | ValueSome reason -> Check.fail "L7" $"{app.Name} closed with {reason}"
+                    | ValueSome reason -> Check.fail "L7" $"{app.Name} closed with %A{reason}"
                     | ValueNone ->
                         Check.fail
                             "L1"
@@ -68,11 +69,23 @@ module Simulation =
                 if ends.Length <> 2 then
                     Check.fail "L1" $"flow {index} has {ends.Length} ends after {int64 world.Now} us"
 
-    /// L3: once everything has ended, nothing happens any more.
+    /// The counters and instants of a node that has been in use are a few bytes longer in a snapshot than those of a new one. An entry
+    /// that is left in a table takes more.
+    let private longerNumbers = 8
+
+    /// Whether the tables of a node (routes, collisions, timers, streams to take, aliases) are those of a new node.
+    let private checkTables (actor: Actor) (core: CoreMachine) (now: Instant) =
+        let size node = (Snapshot.take false node).Length
+        let used, fresh = size core.Node, size (Node.create core.Options core.Seed now)
+
+        if used > fresh + longerNumbers then
+            Check.fail "L3" $"{actor.Name} has something left of its streams: {used} bytes, a new node {fresh}"
+
+    /// L3: once all streams have ended, nothing happens any more, and nothing is left of them.
     let private checkQuiet (world: World) =
         for actor in world.Actors do
             if actor.Machine.Deadline <> Time.never then
-                Check.fail "L3" $"{actor.Name} still wants to wake when all streams have ended"
+                Check.fail "L3" $"{actor.Name} has a deadline when all streams have ended"
 
             match actor.Machine with
             | :? CoreMachine as core ->
@@ -80,6 +93,8 @@ module Simulation =
 
                 if left.Incoming + left.Outgoing + left.HalfOpen + left.Lingering > 0 then
                     Check.fail "L3" $"{actor.Name} has streams left: {left}"
+
+                checkTables actor core (Scenario.local actor.Host.Clock world.Now)
             | _ -> ()
 
     /// More than any scenario needs; a livelock ends here.

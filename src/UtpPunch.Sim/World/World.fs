@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// Two hosts, the paths between them and a clock that jumps from event to event. Every property that can be seen while it runs is
 /// checked after every event; the first that does not hold ends the run with a `Violation`.
@@ -19,8 +20,8 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
     let marks = Marks()
 
     let actors =
-        [| Actor(0, scenario.A, Endpoint.ofIPv4 0x0A000001u 5000us, machines[0])
-           Actor(1, scenario.B, Endpoint.ofIPv4 0x0A000002u 6000us, machines[1]) |]
+        [| Actor(0, scenario.A, Scenario.optionsOf scenario scenario.A, Endpoint.ofIPv4 0x0A000001u 5000us, machines[0])
+           Actor(1, scenario.B, Scenario.optionsOf scenario scenario.B, Endpoint.ofIPv4 0x0A000002u 6000us, machines[1]) |]
 
     let flows = List.toArray scenario.Flows
 
@@ -265,6 +266,8 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
         if events &&& 63L = 0L then Purity.check actor local batch effects
 
+        actor.Lent.Stepped(batch, effects)
+
         this.Schedule actor
 
     /// A forged packet, in a step of its own: it must change nothing (S10).
@@ -277,7 +280,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
         if isStrange then actor.StrangeIn <- actor.StrangeIn + int64 datagram.Bytes.Length
 
         let before = inspector.Streams actor
-        let forged = Event.Received(datagram.From, Datagrams.One(Bytes datagram.Bytes, local))
+        let forged = Event.Received(datagram.From, Datagrams.One(Borrowed(Array.copy datagram.Bytes), local))
         inspector.Forging <- true
         this.Step(actor, [| forged |], [| datagram.Number |])
         inspector.Forging <- false

@@ -58,7 +58,7 @@ internal sealed class Coturn : IDisposable
                 return coturn;
             }
 
-            // Somebody may have taken a port between our closing it and its opening it.
+            // Another process may have taken a port in between.
             coturn.Dispose();
             if (attempt == 3)
             {

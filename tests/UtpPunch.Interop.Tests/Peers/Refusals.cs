@@ -55,10 +55,10 @@ public static class Refusals
         Check.Equal(UtpError.ConnectionReset, reset.Error);
     }
 
-    [Fact("utp-native vanishes while we write: our writes fail in bounded time", Timeout = 120)]
+    [Fact("utp-native vanishes while we write: our writes fail in bounded time", Timeout = 120, Parallel = true)]
     public static Task NativeVanishes() => VanishesWhileWeWriteAsync(NpmPeer.Native);
 
-    [Fact("utp-punch vanishes while we write: our writes fail in bounded time", Timeout = 120)]
+    [Fact("utp-punch vanishes while we write: our writes fail in bounded time", Timeout = 120, Parallel = true)]
     public static Task PunchVanishes() => VanishesWhileWeWriteAsync(NpmPeer.Punch);
 
     [Fact("when we abort, utp-native sees a reset")]

@@ -20,8 +20,8 @@ public static class StunExchanges
         var local = StunSockets.EndpointOf(socket);
         var report = await FindAsync(socket, FSharpValueOption<Endpoint>.NewValueSome(local), coturn.Primary);
         Check.Equal(local, report.Mapped);
-        Check.Equal(Protocol.NatBehavior.NoNat, report.Mapping);
-        Check.Equal(Protocol.NatBehavior.EndpointIndependent, report.Filtering);
+        Check.That(report.IsDirect);
+        Check.Equal(Protocol.NatBehavior.EndpointIndependent, report.Filtering.Value);
         Check.That(report.RoundTrip.IsValueNone || report.RoundTrip.Value > 0);
     }
 
@@ -32,8 +32,8 @@ public static class StunExchanges
         using var socket = new UdpClient(new IPEndPoint(IPAddress.Any, 0));
         var report = await FindAsync(socket, FSharpValueOption<Endpoint>.ValueNone, coturn.Primary);
         Check.Equal(StunSockets.EndpointOf(socket).Port, report.Mapped.Port);
-        Check.Equal(Protocol.NatBehavior.EndpointIndependent, report.Filtering);
-        Check.That(!report.Mapping.IsNoNat);
+        Check.Equal(Protocol.NatBehavior.EndpointIndependent, report.Filtering.Value);
+        Check.That(!report.IsDirect);
     }
 
     [Fact("a firewall that lets in whom was written to is told, with coturn's help, from one that lets in their other ports too")]
@@ -52,12 +52,12 @@ public static class StunExchanges
         using var coturn = await Coturn.StartAsync();
         using var socket = new UdpClient(new IPEndPoint(StunSockets.First, 0));
         var request = new StunMessage(
-            StunClass.Request, Stun.Binding, new StunId(1, 2, 3), [StunAttribute.NewOther(0x7777, new Bytes(new byte[5]))]);
+            StunClass.Request, Stun.Binding, new StunId(1, 2, 3), [StunAttribute.NewOther(0x7777, new Borrowed(new byte[5]))]);
         await socket.SendAsync(Stun.withFingerprint(Stun.encode(request)).Span.ToArray(), coturn.Primary);
         using var soon = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         var answer = await socket.ReceiveAsync(soon.Token);
         StunMessage? message = null;
-        Check.Equal(StunMalformed.None, Stun.decode(new Bytes(answer.Buffer), out message));
+        Check.Equal(StunMalformed.None, Stun.decode(new Borrowed(answer.Buffer), out message));
         Check.Equal(StunClass.Error, message.Class);
         Check.Equal(420, message.Attributes.OfType<StunAttribute.ErrorCode>().First().code);
         Check.That(message.Attributes.OfType<StunAttribute.UnknownAttributes>().First().kinds.Contains((ushort)0x7777));
@@ -110,7 +110,7 @@ public static class StunExchanges
     private static async Task<Protocol.NatBehavior> FilterAsync(Coturn coturn, Func<IPEndPoint, IEnumerable<IPEndPoint>, bool> admits)
     {
         using var socket = new UdpClient(new IPEndPoint(StunSockets.First, 0));
-        return (await FindAsync(socket, FSharpValueOption<Endpoint>.ValueNone, coturn.Primary, admits)).Filtering;
+        return (await FindAsync(socket, FSharpValueOption<Endpoint>.ValueNone, coturn.Primary, admits)).Filtering.Value;
     }
 
     private static StunOptions Options(FSharpValueOption<Endpoint> local, IPEndPoint server)

@@ -30,7 +30,7 @@ internal static class StunSockets
     {
         var contacted = new HashSet<IPEndPoint>();
         var clock = Stopwatch.StartNew();
-        var client = StunClientModule.Start(options, RandomModule.create(new Bytes(RandomNumberGenerator.GetBytes(32))), Now(clock));
+        var client = StunClientModule.Start(options, RandomModule.create(new Owned(RandomNumberGenerator.GetBytes(32))), Now(clock));
         StunEvent[] events = [];
         while (true)
         {
@@ -51,7 +51,7 @@ internal static class StunSockets
 
             var received = await ReceiveAsync(socket, StunClientModule.Deadline(client) - Now(clock));
             events = received is { } it && (admits is null || admits(it.RemoteEndPoint, contacted))
-                ? [StunEvent.NewReceived(Addresses.ToEndpoint(it.RemoteEndPoint), new Bytes(it.Buffer))]
+                ? [StunEvent.NewReceived(Addresses.ToEndpoint(it.RemoteEndPoint), new Borrowed(it.Buffer))]
                 : [];
         }
     }
@@ -80,7 +80,7 @@ internal static class StunSockets
                 return;
             }
 
-            var answer = StunServerModule.Answer(number, Addresses.ToEndpoint(request.RemoteEndPoint), new Bytes(request.Buffer), server);
+            var answer = StunServerModule.Answer(number, Addresses.ToEndpoint(request.RemoteEndPoint), new Borrowed(request.Buffer), server);
             if (answer.IsValueSome)
             {
                 var (socket, remote, datagram) = (answer.Value.Socket, answer.Value.Remote, answer.Value.Datagram);

@@ -1,4 +1,5 @@
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;

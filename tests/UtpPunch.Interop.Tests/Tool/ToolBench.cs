@@ -3,26 +3,26 @@ using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
 
-/// <summary>`utp bench`, with amounts that measure nothing: that every role plays to its end, not how fast.</summary>
+/// <summary>`utp bench` with tiny amounts: that every case runs to its end, not how fast.</summary>
 public static class ToolBench
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(2);
 
-    [Fact("utp bench lets all contestants of all parts play to the end, and writes their samples as JSON")]
-    public static async Task Plays()
+    [Fact("utp bench runs all cases of all parts to the end, and writes their samples as JSON")]
+    public static async Task Runs()
     {
         using var tool = ToolProcess.Start("bench --rounds 1 --seconds 0.05 --json");
         Check.Equal(0, await tool.ExitAsync(Timeout), $"{tool}");
         using var result = JsonDocument.Parse(await tool.TextAsync());
         Check.Equal(Environment.ProcessorCount, result.RootElement.GetProperty("machine").GetProperty("cores").GetInt32());
-        var contests = result.RootElement.GetProperty("contests").EnumerateArray().ToArray();
+        var groups = result.RootElement.GetProperty("groups").EnumerateArray().ToArray();
         string[] parts = ["bulk", "pingpong", "connects", "idle", "fairness", "cliff"];
-        Check.Equal(string.Join(' ', parts), string.Join(' ', contests.Select(contest => contest.GetProperty("part").GetString()).Distinct()));
-        foreach (var contestant in contests.SelectMany(contest => contest.GetProperty("contestants").EnumerateArray()))
+        Check.Equal(string.Join(' ', parts), string.Join(' ', groups.Select(group => group.GetProperty("part").GetString()).Distinct()));
+        foreach (var one in groups.SelectMany(group => group.GetProperty("cases").EnumerateArray()))
         {
-            Check.That(!contestant.TryGetProperty("failure", out _), $"{contestant}");
-            var measures = contestant.EnumerateObject().Where(member => member.Value.ValueKind == JsonValueKind.Object).ToArray();
-            Check.That(measures.Length > 0 && measures.All(measure => measure.Value.GetProperty("samples").GetArrayLength() == 1), $"{contestant}");
+            Check.That(!one.TryGetProperty("failure", out _), $"{one}");
+            var measures = one.EnumerateObject().Where(member => member.Value.ValueKind == JsonValueKind.Object).ToArray();
+            Check.That(measures.Length > 0 && measures.All(measure => measure.Value.GetProperty("samples").GetArrayLength() == 1), $"{one}");
         }
     }
 
@@ -44,15 +44,15 @@ public static class ToolBench
         Check.Equal(130, await server.ExitAsync(), $"{server}");
     }
 
-    [Fact("utp bench refuses what makes no sense, code 2")]
+    [Fact("utp bench refuses invalid options, code 2")]
     public static async Task Refuses()
     {
         foreach (var (words, reason) in new[]
         {
-            ("--part speed", "there is no part 'speed'"),
+            ("--part speed", "'speed' is not a part"),
             ("--seconds 0", "'0' is not a number of seconds"),
-            ("127.0.0.1 9000 --part bulk", "--part is for what is measured on one machine"),
-            ("--listen 127.0.0.1 9000", "--listen waits to be dialled"),
+            ("127.0.0.1 9000 --part bulk", "--part takes no HOST"),
+            ("--listen 127.0.0.1 9000", "--listen takes no HOST"),
         })
         {
             using var tool = ToolProcess.Start($"bench {words}");

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using UtpPunch.Tests;
 using static UtpPunch.Interop.Interop;
@@ -51,6 +52,36 @@ public static class ToolCat
         Check.Equal(Of(OurSeed, Mebibyte), await listener.DigestAsync(TimeSpan.FromSeconds(50)));
         await dialler.SucceedAsync();
         await listener.SucceedAsync();
+    }
+
+    [Fact("short transfers over a path that loses a tenth each way: both processes succeed every time", Timeout = 900)]
+    public static async Task EndsOverABadPath()
+    {
+        // More are for the figures of docs/ends.md.
+        var runs = int.Parse(Environment.GetEnvironmentVariable("UTP_CAT_RUNS") ?? "8", CultureInfo.InvariantCulture);
+        var path = new RelayPath { Loss = 0.1, Delay = TimeSpan.FromMilliseconds(20) };
+        await Parallel.ForEachAsync(Enumerable.Range(1, runs), new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (run, _) =>
+        {
+            var count = run % 4 * 1000;
+            using var listener = await ToolProcess.ListenAsync();
+            using var relay = UdpRelay.Symmetric(listener.EndPoint, path, seed: run);
+            using var dialler = ToolProcess.Dial(relay.EndPoint, "--connect-timeout 40");
+            if (run % 2 == 0)
+            {
+                listener.EndInput();
+                await dialler.SayAsync(PeerNoise.Bytes(OurSeed, count));
+            }
+            else
+            {
+                await dialler.SayAsync(PeerNoise.Bytes(OurSeed, count));
+                await listener.DigestAsync(count);
+                listener.EndInput();
+            }
+
+            Check.Equal(Of(OurSeed, count), await listener.DigestAsync(TimeSpan.FromSeconds(60)));
+            await dialler.SucceedAsync(TimeSpan.FromSeconds(60));
+            await listener.SucceedAsync(TimeSpan.FromSeconds(60));
+        });
     }
 
     [Fact("the end of the dialler's input leaves the other direction open")]
@@ -122,7 +153,7 @@ public static class ToolCat
         stream.Abort();
     }
 
-    [Fact("standard output that nobody reads stops the peer")]
+    [Fact("standard output that is not read stops the peer")]
     [CarriesStreams]
     public static async Task OutputWaits()
     {

@@ -26,7 +26,7 @@ public static class ToolMeet
         var introduced = await other.EventAsync("introduced");
         Check.That(seen.GetProperty("success").GetBoolean());
         Check.Equal("Host", seen.GetProperty("path").GetString());
-        Check.Equal("Independent", seen.GetProperty("mapping").GetString());
+        Check.Equal("EndpointIndependent", seen.GetProperty("mapping").GetString());
         Check.Equal(seen.GetProperty("observed").GetString(), introduced.GetProperty("peer").GetString());
         Check.Equal(PortOf(introduced, "peer"), PortOf(await other.EventAsync("punched"), "remote"));
         Check.That(seen.GetProperty("streamMs").GetDouble() > 0);
@@ -42,7 +42,7 @@ public static class ToolMeet
         await one.SucceedAsync();
         await other.SucceedAsync();
         var lines = (await one.TextAsync()).Split('\n');
-        foreach (var (line, beginning) in lines.Zip(["Registered as ", "Introduced to ", "Open to ", "A greeting went each way"]))
+        foreach (var (line, beginning) in lines.Zip(["Registered as ", "Introduced to ", "Open to ", "A stream works: "]))
         {
             Check.That(line.StartsWith(beginning, StringComparison.Ordinal), $"'{line}' begins with '{beginning}'");
         }
@@ -87,12 +87,12 @@ public static class ToolMeet
         }
     }
 
-    [Fact("with another secret nobody comes: code 3 on both sides, and the reason as the last event")]
+    [Fact("peers with different secrets do not meet: code 3 on both sides, and the reason as the last event")]
     public static async Task AnotherSecret()
     {
         using var server = await ToolProcess.IntroduceAsync();
-        using var one = Meet("punch --json --timeout 2 --secret a", server);
-        using var other = Meet("punch --json --timeout 2", server);
+        using var one = Meet("punch --json --connect-timeout 2 --secret a", server);
+        using var other = Meet("punch --json --connect-timeout 2", server);
         foreach (var tool in new[] { one, other })
         {
             Check.That((await tool.FailAsync(3)).Contains("Nobody else came", StringComparison.Ordinal));
@@ -103,7 +103,7 @@ public static class ToolMeet
         }
     }
 
-    [Fact("utp cat that nobody comes to is code 3")]
+    [Fact("utp cat without a peer in the room is code 3")]
     public static async Task LonelyCat()
     {
         using var server = await ToolProcess.IntroduceAsync();
@@ -116,7 +116,7 @@ public static class ToolMeet
     {
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        using var tool = ToolProcess.Start($"punch --rendezvous {silent.LocalEndPoint} --room den --timeout 1 --json");
+        using var tool = ToolProcess.Start($"punch --rendezvous {silent.LocalEndPoint} --room den --connect-timeout 1 --json");
         Check.That((await tool.FailAsync(3)).Contains("server did not answer", StringComparison.Ordinal));
         Check.Equal("ServerSilent", (await tool.EventAsync("punched")).GetProperty("stage").GetString());
     }
@@ -145,7 +145,7 @@ public static class ToolMeet
     }
 
     [Fact("a peer that never punches back is code 4")]
-    public static async Task NobodyPunches()
+    public static async Task NoAnswer()
     {
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));
@@ -154,7 +154,7 @@ public static class ToolMeet
         Check.That((await tool.FailAsync(4)).Contains($"Nothing of {target} arrived", StringComparison.Ordinal));
     }
 
-    [Fact("SIGTERM and Ctrl-C end a rendezvous, which says how much there was to do: codes 143 and 130")]
+    [Fact("SIGTERM and Ctrl-C end a rendezvous, which prints its totals: codes 143 and 130")]
     public static async Task StoppedServer()
     {
         Skip.Unless(OperatingSystem.IsLinux(), "needs signals");
@@ -173,7 +173,7 @@ public static class ToolMeet
         second.Interrupt();
         Check.Equal(130, await second.ExitAsync());
         var said = await second.TextAsync();
-        Check.That(said.EndsWith("introduced 0 pairs; 0 peers were waiting; 0 datagrams were dropped\n", StringComparison.Ordinal), said);
+        Check.That(said.EndsWith("introduced 0 pairs; 0 peers waiting; 0 datagrams dropped\n", StringComparison.Ordinal), said);
     }
 
     [Fact("SIGTERM while it waits for a peer ends utp punch, code 143")]
@@ -193,7 +193,7 @@ public static class ToolMeet
     {
         using var server = await ToolProcess.IntroduceAsync();
         using var tool = ToolProcess.Start($"rendezvous --bind {server.EndPoint}");
-        Check.Equal($"utp: {server.EndPoint} cannot be bound: a port is taken", await tool.FailAsync(1));
+        Check.Equal($"utp: {server.EndPoint} cannot be bound: a port is in use", await tool.FailAsync(1));
     }
 
     private static ToolProcess Meet(string words, ToolProcess server) =>

@@ -201,6 +201,13 @@ internal sealed class ToolProcess : IDisposable
     /// <summary>The same as text.</summary>
     public async Task<string> TextAsync(int length) => Encoding.UTF8.GetString(await OutputAsync(length));
 
+    /// <summary>The first line of standard output.</summary>
+    public async Task<string> LineAsync()
+    {
+        await UntilAsync(() => Output.Contains((byte)'\n'));
+        return Encoding.UTF8.GetString(Output).Split('\n')[0];
+    }
+
     /// <summary>Waits until there is something on standard error.</summary>
     public Task ComplaintAsync() => UntilAsync(() => Complaints.Length > 0);
 

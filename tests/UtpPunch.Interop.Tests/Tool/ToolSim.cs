@@ -61,7 +61,7 @@ public static class ToolSim
         Check.That(json.GetProperty("streams").GetArrayLength() > 0);
     }
 
-    [Fact("words that make no sense are code 2 and one line that says why")]
+    [Fact("invalid options are code 2, an invalid scenario is code 1, each with one line that says why")]
     public static async Task BadWords()
     {
         using var files = new TraceFiles();
@@ -72,10 +72,9 @@ public static class ToolSim
         await MistakeAsync("sim --runs 1 --minutes 1", "--runs and --minutes");
         await MistakeAsync("sim --trace x", "--trace needs");
         await MistakeAsync("sim --scenario x --seed 1", "takes no --seed");
-        await MistakeAsync($"sim --scenario {files.At("none")}", "there is no such file");
-        await MistakeAsync($"sim --scenario {files.Write("empty", ["# nothing"])}", "ends too early");
-        await MistakeAsync($"sim --scenario {files.Write("other", ["{Seed seven"])}", "'seven' is no UInt64");
-        await MistakeAsync($"sim --scenario {TraceFiles.Sample}", "is no scenario");
+        await BadFileAsync($"sim --scenario {files.Write("empty", ["# nothing"])}", "ends too early");
+        await BadFileAsync($"sim --scenario {files.Write("other", ["{Seed seven"])}", "'seven' is no UInt64");
+        await BadFileAsync($"sim --scenario {TraceFiles.Sample}", "is not a scenario");
     }
 
     [Fact("a trace that cannot be written is code 1")]
@@ -98,10 +97,14 @@ public static class ToolSim
         Check.That(text.Contains(", interrupted\n", StringComparison.Ordinal) && text.Contains("violations  0\n", StringComparison.Ordinal), text);
     }
 
-    private static async Task MistakeAsync(string words, string what)
+    private static Task MistakeAsync(string words, string what) => FailsAsync(words, Usage, what);
+
+    private static Task BadFileAsync(string words, string what) => FailsAsync(words, Failure, what);
+
+    private static async Task FailsAsync(string words, int code, string what)
     {
         using var tool = ToolProcess.Start(words);
-        var complaint = await tool.FailAsync(Usage);
+        var complaint = await tool.FailAsync(code);
         Check.That(complaint.Contains(what, StringComparison.Ordinal), $"'utp {words}' is answered with '{what}', not with '{complaint}'");
         Check.Equal(0, (await tool.OutputAsync()).Length);
     }

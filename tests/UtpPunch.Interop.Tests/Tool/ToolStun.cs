@@ -28,7 +28,7 @@ public static class ToolStun
         await SeesNoNatAsync(tool, bind, server.EndPoint);
     }
 
-    [Fact("without --json utp stun says in four lines where it is seen, what the port depends on, who gets in, and what follows")]
+    [Fact("without --json utp stun prints the mapped address, the mapping, the filtering, and what they mean for punching")]
     public static async Task InWords()
     {
         using var server = await ServeAsync();
@@ -38,20 +38,20 @@ public static class ToolStun
         var lines = (await tool.TextAsync()).TrimEnd().Split('\n');
         Check.Equal(4, lines.Length);
         foreach (var (line, beginning) in lines.Zip(
-            [$"Seen as {bind} by {server.EndPoint}", "There is no NAT", "Anybody can send to it", "For punching: the best there is"]))
+            [$"Mapped address: {bind} (seen by {server.EndPoint}", "Mapping: no NAT", "Filtering: endpoint-independent", "Hole punching: the best case"]))
         {
             Check.That(line.StartsWith(beginning, StringComparison.Ordinal), $"'{line}' begins with '{beginning}'");
         }
     }
 
-    [Fact("a server with one address cannot say who gets in, and utp stun says so")]
+    [Fact("with a server that has one address the filtering is unknown")]
     public static async Task OneAddress()
     {
         using var server = await ToolProcess.IntroduceAsync("--stun");
         using var tool = ToolProcess.Start($"stun {server.EndPoint}");
         await tool.SucceedAsync();
         var text = await tool.TextAsync();
-        Check.That(text.Contains("Who gets in is not known", StringComparison.Ordinal), text);
+        Check.That(text.Contains("Filtering: unknown", StringComparison.Ordinal), text);
     }
 
     [Fact("when the first server is silent the second one answers")]
@@ -89,6 +89,16 @@ public static class ToolStun
         Check.Equal("DiscoveryFailed", end.GetProperty("stage").GetString());
     }
 
+    [Fact("a silent server is named as it was given")]
+    public static async Task SilentName()
+    {
+        using var silent = Silent();
+        var port = ((IPEndPoint)silent.LocalEndPoint!).Port;
+        using var tool = ToolProcess.Start($"stun localhost:{port}");
+        var complaint = await tool.FailAsync(1);
+        Check.That(complaint.StartsWith($"utp: The STUN server localhost:{port} did not answer", StringComparison.Ordinal), complaint);
+    }
+
     [Fact("a rendezvous answers no STUN unless it is told to")]
     public static async Task NotByDefault()
     {
@@ -104,11 +114,11 @@ public static class ToolStun
         Check.That(seen.GetProperty("success").GetBoolean());
         Check.Equal($"{bind}", seen.GetProperty("mapped").GetString());
         Check.Equal($"{server}", seen.GetProperty("server").GetString());
-        Check.Equal("None", seen.GetProperty("mapping").GetString());
-        Check.Equal("Independent", seen.GetProperty("filtering").GetString());
+        Check.Equal("NoNat", seen.GetProperty("mapping").GetString());
+        Check.Equal("EndpointIndependent", seen.GetProperty("filtering").GetString());
     }
 
-    /// <summary>RFC 5780's four sockets. Somebody else may take one before the server does; then others are tried.</summary>
+    /// <summary>RFC 5780's four sockets. If another process takes one before the server does, others are tried.</summary>
     private static async Task<ToolProcess> ServeAsync()
     {
         Skip.Unless(OperatingSystem.IsLinux(), "needs 127.0.0.2");

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
@@ -29,7 +30,7 @@ public static class ToolTraceCapture
         foreach (var (line, block) in expected.Zip(seen))
         {
             var length = BinaryPrimitives.ReadInt32LittleEndian(block.Body.AsSpan(12));
-            var datagram = new Bytes(block.Body, 20 + 28, length - 28);
+            var datagram = new Borrowed(block.Body, 20 + 28, length - 28);
             Check.Equal(Malformed.None, PacketModule.decode(datagram, out var packet), $"{line}");
             CheckSame(line, packet);
         }

@@ -9,9 +9,9 @@ using EndpointModule = UtpPunch.Protocol.EndpointModule;
 namespace UtpPunch.NatLab.Network;
 
 /// <summary>
-/// The open internet: what a kernel sends into its TUN device comes out of the device whose kernel has the destination's address, 20 ms
-/// later and 8 hops away; a packet whose time to live runs out on the way vanishes. The way is the simulator's own model of a link
-/// (<see cref="Carrier"/>), driven in real time. One thread does all the forwarding.
+/// The open internet. A packet that a kernel sends to its TUN device leaves the device of the destination 20 ms later and 8 hops away; a
+/// packet whose TTL expires on the path is dropped. The path is the simulator's link model (<see cref="Carrier"/>) in real time. One thread
+/// forwards all packets.
 /// </summary>
 internal sealed class Internet : IDisposable
 {
@@ -46,7 +46,7 @@ internal sealed class Internet : IDisposable
         place.Ip(string.Join('\n', [
             "link set lo up",
             .. addresses.Select(address => $"addr add {address}/32 dev wan"),
-            "link set wan txqueuelen 4096 up",           // a birthday's worth of probes comes in one burst
+            "link set wan txqueuelen 4096 up",           // birthday probing sends its probes in one burst
             "route add default dev wan"]));
         var line = new Line(this, descriptor, addresses);
         foreach (var address in addresses)
@@ -104,7 +104,7 @@ internal sealed class Internet : IDisposable
         }
     }
 
-    // In whole milliseconds, rounded up: nothing arrives too early.
+    // Whole milliseconds, rounded up: nothing arrives too early.
     private int Timeout() =>
         _underWay.TryPeek(out _, out var next) ? (int)Math.Max(0, (next.Due - Now + 999) / 1000) : -1;
 
@@ -134,7 +134,7 @@ internal sealed class Internet : IDisposable
         }
     }
 
-    // Only the thread that polls a descriptor may close it: its number is soon another's.
+    // Only the thread that polls a descriptor may close it: its number is reused.
     private void Forget()
     {
         while (_leaving.TryDequeue(out var line))
@@ -170,7 +170,7 @@ internal sealed class Internet : IDisposable
             plain.Duplication, plain.Copies, plain.CopiesLate, plain.Corruption, plain.Harm, plain.Mtu, FSharpList<Cut>.Empty);
     }
 
-    /// <summary>Where one kernel is attached.</summary>
+    /// <summary>The attachment of one kernel.</summary>
     internal sealed class Line : IDisposable, ICarrierHost
     {
         private readonly Internet _internet;
@@ -187,7 +187,7 @@ internal sealed class Internet : IDisposable
 
         public IPAddress[] Addresses { get; }
 
-        /// <summary>The way from here into the internet and to wherever.</summary>
+        /// <summary>The path from here to any destination.</summary>
         public Carrier Uplink { get; }
 
         public void Dispose() => _internet.Detach(this);
@@ -199,7 +199,7 @@ internal sealed class Internet : IDisposable
         {
         }
 
-        // A way without a limit to its rate has no queue.
+        // A path without a rate limit has no queue.
         void ICarrierHost.DepartAt(long at) => throw new NotSupportedException("this way has no queue");
     }
 }

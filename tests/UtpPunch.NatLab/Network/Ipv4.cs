@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace UtpPunch.NatLab.Network;
 
-/// <summary>What a router reads and changes of an IPv4 packet (RFC 791).</summary>
+/// <summary>The fields of an IPv4 packet that a router reads and changes (RFC 791).</summary>
 internal static class Ipv4
 {
     private const int HeaderLength = 20;
@@ -13,7 +13,7 @@ internal static class Ipv4
 
     public static uint Destination(ReadOnlySpan<byte> packet) => BinaryPrimitives.ReadUInt32BigEndian(packet[16..]);
 
-    /// <summary>Takes so many hops off the time to live; false when it has run out on the way.</summary>
+    /// <summary>Decreases the TTL by a number of hops; false if it expires.</summary>
     public static bool Travel(Span<byte> packet, int hops)
     {
         if (packet[8] <= hops)

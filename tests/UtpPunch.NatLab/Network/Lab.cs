@@ -3,7 +3,7 @@ using System.Net;
 namespace UtpPunch.NatLab.Network;
 
 /// <summary>
-/// Two hosts, each in its LAN behind a NAT of its own: four namespaces. They are new, so that no NAT remembers anything.
+/// Two hosts, each in its LAN behind a NAT of its own: four namespaces. They are new, so that no NAT has state.
 /// </summary>
 internal sealed class Lab : IDisposable
 {
@@ -66,7 +66,7 @@ internal sealed class Lab : IDisposable
     }
 }
 
-/// <summary>What all labs share: the internet, and a namespace in it with the addresses of two servers.</summary>
+/// <summary>Shared by all labs: the internet, and a namespace with the addresses of two servers.</summary>
 internal sealed class World : IDisposable
 {
     public const int PortA = 3478;
@@ -76,7 +76,7 @@ internal sealed class World : IDisposable
 
     public World() => Internet.Attach(Servers, First.Address, Second.Address);
 
-    /// <summary>S1:a, where rendezvous servers are asked.</summary>
+    /// <summary>S1:a, the address of the rendezvous.</summary>
     public static IPEndPoint First { get; } = new(IPAddress.Parse("198.51.100.1"), PortA);
 
     /// <summary>S1:b.</summary>

@@ -4,7 +4,7 @@ using System.Text;
 
 namespace UtpPunch.NatLab.Network;
 
-/// <summary>The few system calls that .NET has no words for.</summary>
+/// <summary>System calls that .NET does not expose.</summary>
 internal static unsafe partial class Libc
 {
     public const short PollIn = 1;
@@ -23,7 +23,7 @@ internal static unsafe partial class Libc
         public short Returned;
     }
 
-    /// <summary>Puts the calling thread into a new network namespace, which lives as long as something is in it.</summary>
+    /// <summary>Puts the calling thread into a new network namespace, which exists as long as something is in it.</summary>
     public static void EnterNewNetwork() => Succeed(Unshare(NewNetwork), "a new network namespace");
 
     /// <summary>The number of the calling thread, as /proc has it.</summary>
@@ -52,7 +52,7 @@ internal static unsafe partial class Libc
         }
     }
 
-    /// <summary>Writes one packet. The kernel may refuse it: then it is lost, as packets are.</summary>
+    /// <summary>Writes one packet. A packet that the kernel refuses is lost.</summary>
     public static void Write(int descriptor, ReadOnlySpan<byte> bytes)
     {
         fixed (byte* start = bytes)
@@ -61,7 +61,7 @@ internal static unsafe partial class Libc
         }
     }
 
-    /// <summary>Waits until something can be read or the time, in milliseconds and -1 for ever, is over.</summary>
+    /// <summary>Waits until data can be read, for at most the time in milliseconds; -1 is infinite.</summary>
     public static void Poll(Span<PollEntry> entries, int milliseconds)
     {
         fixed (PollEntry* start = entries)

@@ -6,13 +6,13 @@ using System.Net.Sockets;
 namespace UtpPunch.NatLab.Network;
 
 /// <summary>
-/// A network namespace without a name: one thread lives in it and does there what it is asked to. A socket that is made there belongs
-/// there, whoever uses it, and a process that is started there runs there. Nothing has to be deleted: when the thread, the sockets
-/// and the processes are gone, and they go with this program, however it ends, the kernel removes the namespace with all that is in it.
+/// A network namespace without a name, with one thread in it that runs actions. A socket that is made on that thread belongs to the namespace,
+/// on whatever thread it is used, and a process that is started there runs there. Nothing has to be deleted: the thread, the sockets and
+/// the processes end with this program, in whatever way it ends, and then the kernel removes the namespace.
 /// </summary>
 internal sealed class Namespace : IDisposable
 {
-    private readonly BlockingCollection<Action> _wishes = [];
+    private readonly BlockingCollection<Action> _actions = [];
     private readonly Thread _thread;
     private readonly TaskCompletionSource<int> _entered = new();
 
@@ -24,23 +24,23 @@ internal sealed class Namespace : IDisposable
         Run(() => File.WriteAllText("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"));
     }
 
-    /// <summary>What `ip` takes for a namespace.</summary>
+    /// <summary>The namespace as an argument of `ip`.</summary>
     public string Path => $"/proc/{Environment.ProcessId}/task/{ThreadId}/ns/net";
 
     private int ThreadId { get; }
 
     public void Dispose()
     {
-        _wishes.CompleteAdding();
+        _actions.CompleteAdding();
         _thread.Join();
-        _wishes.Dispose();
+        _actions.Dispose();
     }
 
-    /// <summary>Does something inside, and gives what it gives.</summary>
+    /// <summary>Runs a function inside; its result.</summary>
     public T Run<T>(Func<T> work)
     {
         var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _wishes.Add(() =>
+        _actions.Add(() =>
         {
             try
             {
@@ -70,7 +70,7 @@ internal sealed class Namespace : IDisposable
 
     /// <summary>Starts a process inside, which dies with this program even when that is killed.</summary>
     public Process Start(string program, params IEnumerable<string> arguments) => Run(() =>
-        // Linux takes "the parent is dead" for the thread that started the process: ours lives as long as the namespace.
+        // For Linux the parent is the thread that started the process; ours exists as long as the namespace.
         Process.Start(new ProcessStartInfo("setpriv", ["--pdeathsig", "KILL", program, .. arguments])
         {
             RedirectStandardInput = true,
@@ -78,7 +78,7 @@ internal sealed class Namespace : IDisposable
             RedirectStandardError = true,
         })!);
 
-    /// <summary>Runs a program that reads its orders from standard input and must succeed.</summary>
+    /// <summary>Runs a program that reads commands from standard input and must succeed.</summary>
     public void Order(string program, string[] arguments, string orders)
     {
         using var process = Start(program, arguments);
@@ -92,7 +92,7 @@ internal sealed class Namespace : IDisposable
         }
     }
 
-    /// <summary>Tells `ip` what to make, a command a line.</summary>
+    /// <summary>Runs `ip` commands, one a line.</summary>
     public void Ip(string commands) => Order("ip", ["-batch", "-"], commands);
 
     private void Live()
@@ -108,9 +108,9 @@ internal sealed class Namespace : IDisposable
             return;
         }
 
-        foreach (var wish in _wishes.GetConsumingEnumerable())
+        foreach (var action in _actions.GetConsumingEnumerable())
         {
-            wish();
+            action();
         }
     }
 }

@@ -3,19 +3,19 @@ using System.Net;
 namespace UtpPunch.NatLab.Network;
 
 /// <summary>
-/// One of the ten kinds of NAT: how nftables makes it, and what it does when it is measured. Mapping and filter are RFC 4787's words:
-/// EIM, ADM, APDM and EIF, ADF, APDF: independent of the destination, dependent on its address, on its address and port.
-/// `Heard` are S1:a, S1:b and S2 when only S1:a was contacted; `IsPinned` says whether the port towards one who knocked stays.
+/// One of the ten kinds of NAT: its nftables rules and its expected behaviour, in the terms of RFC 4787: EIM, ADM, APDM and EIF, ADF, APDF are
+/// endpoint-independent, address-dependent, and address- and port-dependent mapping and filtering. `Heard` are S1:a, S1:b and S2 if only
+/// S1:a was contacted; `IsPinned`: the port towards S2 stays the same after an unsolicited packet from S2.
 /// </summary>
 internal sealed record NatType(
     string Name, Mapping Mapping, string Heard, bool IsPinned, string Translation, string Redirection, string Input)
 {
     private const string Drop = "iifname wan meta l4proto udp drop";
-    private const string ToWhoeverOwnsThePort = "iifname wan meta l4proto udp dnat to udp dport map @owners";
-    private const string ToWhoeverContacted = "iifname wan meta l4proto udp udp dport . ip saddr @contacted dnat to udp dport map @owners";
+    private const string ToOwnerOfPort = "iifname wan meta l4proto udp dnat to udp dport map @owners";
+    private const string ToContactingOwner = "iifname wan meta l4proto udp udp dport . ip saddr @contacted dnat to udp dport map @owners";
     private const string AnyPort = "masquerade fully-random";
 
-    // nft writes these two numbers in the byte order of the machine: the ports are others than one would think, and as good.
+    // nft writes these two numbers in the byte order of the machine, so the ports differ from what the rule says; they are as good.
     private const string ByHost = "snat to WAN:jhash ip saddr . udp sport mod 16384 offset 40000";
     private const string ByHostAndTarget = "snat to WAN:jhash ip saddr . udp sport . ip daddr mod 16384 offset 40000";
 
@@ -27,14 +27,14 @@ internal sealed record NatType(
     [
         new("Home EIM/APDF", Mapping.Independent, "T F F", true, "masquerade", "", Drop),
         new("HomeClash EIM/APDF", Mapping.Independent, "T F F", false, "masquerade", "", ""),
-        new("FullCone EIM/EIF", Mapping.Independent, "T T T", true, "masquerade", ToWhoeverOwnsThePort, Drop),
-        new("AddrRestricted EIM/ADF", Mapping.Independent, "T T F", true, "masquerade", ToWhoeverContacted, Drop),
+        new("FullCone EIM/EIF", Mapping.Independent, "T T T", true, "masquerade", ToOwnerOfPort, Drop),
+        new("AddrRestricted EIM/ADF", Mapping.Independent, "T T F", true, "masquerade", ToContactingOwner, Drop),
         new("EIM, other port/APDF", Mapping.Independent, "T F F", true, ByHost, "", Drop),
         new("ADM/APDF", Mapping.ByAddress, "T F F", false, ByHostAndTarget, "", Drop),
         new("SymSequential APDM/APDF", Mapping.Sequential, "T F F", false, s_inTurn, "", Drop),
         new("SymRandom APDM/APDF", Mapping.Random, "T F F", false, AnyPort, "", Drop),
-        new("APDM/EIF", Mapping.Random, "T T T", true, AnyPort, ToWhoeverOwnsThePort, Drop),
-        new("APDM/ADF", Mapping.Random, "T T F", false, AnyPort, ToWhoeverContacted, Drop),
+        new("APDM/EIF", Mapping.Random, "T T T", true, AnyPort, ToOwnerOfPort, Drop),
+        new("APDM/ADF", Mapping.Random, "T T F", false, AnyPort, ToContactingOwner, Drop),
     ];
 
     /// <summary>The rules, as `nft -f` reads them.</summary>
@@ -74,7 +74,7 @@ internal sealed record NatType(
         """;
 }
 
-/// <summary>Which port stands for a host's own port.</summary>
+/// <summary>How external ports are allocated.</summary>
 internal enum Mapping
 {
     /// <summary>The same for every destination.</summary>
@@ -86,6 +86,6 @@ internal enum Mapping
     /// <summary>One for each destination, counting up.</summary>
     Sequential,
 
-    /// <summary>One for each destination, drawn by lot.</summary>
+    /// <summary>One for each destination, random.</summary>
     Random,
 }

@@ -6,8 +6,8 @@ using System.Text.Json;
 namespace UtpPunch.NatLab.Tools;
 
 /// <summary>
-/// The reference puncher as a program with utp's commands, so that the way to run processes in the labs can be tried with something
-/// that is known: `natlab --utp UtpPunch.NatLab.dll`. It takes utp's options and heeds those that mean something to it.
+/// The reference puncher as a program with utp's commands, to test running processes in the labs with a known tool:
+/// `natlab --utp UtpPunch.NatLab.dll`. It accepts utp's options and ignores those that do not apply.
 /// </summary>
 internal static class Commands
 {
@@ -22,12 +22,12 @@ internal static class Commands
         return 0;
     }
 
-    /// <summary>`punch --rendezvous IP:PORT --room NAME --secret S --timeout SECONDS --json`.</summary>
+    /// <summary>`punch --rendezvous IP:PORT --room NAME --secret S --connect-timeout SECONDS --json`.</summary>
     public static int Punch(string[] words)
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         socket.Bind(new IPEndPoint(IPAddress.Any, 0));
-        var timeout = TimeSpan.FromSeconds(int.Parse(Value(words, "--timeout"), CultureInfo.InvariantCulture));
+        var timeout = TimeSpan.FromSeconds(int.Parse(Value(words, "--connect-timeout"), CultureInfo.InvariantCulture));
         var rendezvous = IPEndPoint.Parse(Value(words, "--rendezvous"));
         var name = $"{Environment.ProcessId}";
         var puncher = new ReflexivePuncher(socket, rendezvous, Value(words, "--room"), name) { WaitForPeer = timeout };

@@ -5,8 +5,8 @@ using System.Text;
 namespace UtpPunch.NatLab.Tools;
 
 /// <summary>
-/// The least that a rendezvous can be: whoever says `JOIN room name` is seen, and when two of a room have been seen each is told
-/// `PEER address:port` of the other, in the same moment. Peers repeat themselves until they hear that.
+/// A minimal rendezvous. Peers send `JOIN room name` until they are answered; when two peers of a room have done so, each is sent
+/// `PEER address:port` of the other at the same time.
 /// </summary>
 internal sealed class Introducer : IDisposable
 {

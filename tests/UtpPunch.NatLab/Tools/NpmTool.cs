@@ -4,12 +4,11 @@ using UtpPunch.NatLab.Network;
 namespace UtpPunch.NatLab.Tools;
 
 /// <summary>
-/// The baseline: `punch()` of npm's utp-punch, in a process of Node for each host. B being late means that it punches so long after the
-/// introduction.
+/// The baseline: `punch()` of npm's utp-punch, in a Node process for each host. A late B punches that long after the introduction.
 /// </summary>
 internal sealed class NpmTool(World world) : ITool
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(60);
     private static readonly string s_script = Path.Combine(Repository.Root, "tests", "peers", "punch.js");
 
     private readonly Introducer _introducer = new(world.Servers.Bind(World.First));
@@ -22,7 +21,7 @@ internal sealed class NpmTool(World world) : ITool
     {
         using var a = Punch(lab.A, room, "A", TimeSpan.Zero);
         using var b = Punch(lab.B, room, "B", late);
-        var outcomes = await Task.WhenAll(a.EndAsync(s_patience, cancellationToken), b.EndAsync(s_patience, cancellationToken));
+        var outcomes = await Task.WhenAll(a.EndAsync(s_timeout, cancellationToken), b.EndAsync(s_timeout, cancellationToken));
         return (outcomes[0], outcomes[1]);
     }
 

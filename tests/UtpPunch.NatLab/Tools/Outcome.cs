@@ -5,14 +5,14 @@ internal enum Verdict
 {
     Connected,
 
-    /// <summary>It punched, in vain.</summary>
+    /// <summary>It punched, without success.</summary>
     Failed,
 
-    /// <summary>It never came so far, or did not end: this says nothing of the NATs.</summary>
+    /// <summary>It did not begin to punch, or did not end: nothing is known about the NATs.</summary>
     Trouble,
 }
 
-/// <summary>What became of one side's punch, in words, and how long it took from the introduction.</summary>
+/// <summary>The result of one side's punch, a description, and the time since the introduction.</summary>
 internal sealed record Outcome(Verdict Verdict, string Words, TimeSpan Elapsed)
 {
     public bool Succeeded => Verdict == Verdict.Connected;

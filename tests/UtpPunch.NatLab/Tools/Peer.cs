@@ -6,27 +6,27 @@ using UtpPunch.NatLab.Network;
 
 namespace UtpPunch.NatLab.Tools;
 
-/// <summary>A program in a namespace that tells what happens in lines of JSON, each with an `event`. It ends with this object.</summary>
+/// <summary>A program in a namespace that reports events as lines of JSON. It ends with this object.</summary>
 internal sealed class Peer : IDisposable
 {
     private const int PunchFailed = 4;
 
-    private static readonly TimeSpan s_patienceAfterTheEnd = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_outputTimeout = TimeSpan.FromSeconds(2);
 
     private readonly Process _process;
     private readonly ConcurrentQueue<string> _transcript = new();
-    private readonly Task<string> _complaints;
+    private readonly Task<string> _errors;
     private readonly TaskCompletionSource _spoke = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task<JsonElement?> _last;
 
     public Peer(Namespace place, string program, params IEnumerable<string> arguments)
     {
         _process = place.Start(program, arguments);
-        _complaints = ReadComplaintsAsync();
+        _errors = ReadErrorsAsync();
         _last = ReadAsync();
     }
 
-    /// <summary>All that it has said so far.</summary>
+    /// <summary>Its output so far.</summary>
     public IEnumerable<string> Transcript => _transcript;
 
     /// <summary>Waits for the first line.</summary>
@@ -35,11 +35,11 @@ internal sealed class Peer : IDisposable
         await Task.WhenAny(_spoke.Task, _last).WaitAsync(timeout);
         if (!_spoke.Task.IsCompleted)
         {
-            throw new IOException($"{_process.StartInfo.ArgumentList[2]} ended without a word: {await ComplaintsAsync()}");
+            throw new IOException($"{_process.StartInfo.ArgumentList[2]} ended without output: {await ErrorsAsync()}");
         }
     }
 
-    /// <summary>Waits until it has ended; exit code 0 is success, 4 a punch in vain.</summary>
+    /// <summary>Waits until it has ended; exit code 0 is success, 4 a failed punch.</summary>
     public async Task<Outcome> EndAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
         try
@@ -58,7 +58,7 @@ internal sealed class Peer : IDisposable
         {
             0 => Outcome.Success(Text(last, "path"), TimeSpan.FromMilliseconds(Number(last, "elapsedMs"))),
             PunchFailed => Outcome.Failure(why),
-            _ => Outcome.Trouble($"{why} {await ComplaintsAsync()}".TrimEnd()),
+            _ => Outcome.Trouble($"{why} {await ErrorsAsync()}".TrimEnd()),
         };
     }
 
@@ -87,7 +87,7 @@ internal sealed class Peer : IDisposable
         return last;
     }
 
-    private async Task<string> ReadComplaintsAsync()
+    private async Task<string> ReadErrorsAsync()
     {
         var lines = new List<string>();
         while (await _process.StandardError.ReadLineAsync() is { } line)
@@ -99,7 +99,7 @@ internal sealed class Peer : IDisposable
         return string.Join("; ", lines);
     }
 
-    private Task<string> ComplaintsAsync() => _complaints.WaitAsync(s_patienceAfterTheEnd);
+    private Task<string> ErrorsAsync() => _errors.WaitAsync(s_outputTimeout);
 
     private static string Text(JsonElement? line, string name) =>
         line is { } json && json.TryGetProperty(name, out var value) ? value.ToString() : "";

@@ -6,9 +6,9 @@ using System.Text;
 namespace UtpPunch.NatLab.Tools;
 
 /// <summary>
-/// The reference: the least that punching by peer-reflexive candidates can be. It probes the endpoint that the introducer saw, answers
-/// whatever source a probe of the other side comes from, and probes that source from then on too. The first probes have a time to live
-/// that opens the own NAT and ends in the open internet, so that they meet no NAT that is still closed.
+/// The reference: minimal punching with peer-reflexive candidates. It probes the endpoint that the introducer saw, answers any source from
+/// which a probe of the peer arrives, and then probes that source too. The first probes have a TTL that opens the sender's NAT and expires
+/// before the peer's.
 /// </summary>
 internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, string room, string name)
 {
@@ -23,10 +23,10 @@ internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, str
 
     public static TimeSpan Interval { get; } = TimeSpan.FromMilliseconds(50);
 
-    /// <value>How many of the first probes get the low time to live.</value>
+    /// <value>The number of first probes with a low TTL.</value>
     public int Primed { get; init; } = 5;
 
-    /// <value>How long after the introduction it begins, deaf until then.</value>
+    /// <value>The time from the introduction to the first probe; nothing is received before.</value>
     public TimeSpan Hold { get; init; }
 
     /// <value>How long it waits to be introduced.</value>
@@ -35,7 +35,7 @@ internal sealed class ReflexivePuncher(Socket socket, IPEndPoint rendezvous, str
     /// <value>How long it probes.</value>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(3);
 
-    /// <value>How long it goes on after it has succeeded: the other side may not have yet.</value>
+    /// <value>How long it answers after it has succeeded, for the peer's sake.</value>
     public TimeSpan Linger { get; init; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Punches.</summary>

@@ -3,7 +3,7 @@ using UtpPunch.NatLab.Network;
 namespace UtpPunch.NatLab.Tools;
 
 /// <summary>
-/// The reference puncher, both sides in this very process. B being late means that it punches so long after the introduction.
+/// The reference puncher, both sides in this process. A late B punches that long after the introduction.
 /// </summary>
 internal sealed class ReflexiveTool(World world, int primed) : ITool
 {
@@ -22,7 +22,7 @@ internal sealed class ReflexiveTool(World world, int primed) : ITool
 
     public void Dispose() => _introducer.Dispose();
 
-    // A's first probe that travels arrives 20 ms after it was sent: if B has not begun by then, B's NAT has been knocked at first.
+    // A's first probe with a normal TTL arrives 20 ms after it was sent. If B has not begun by then, it is unsolicited at B's NAT.
     private bool IsClash(TimeSpan late) => late > primed * ReflexivePuncher.Interval + TimeSpan.FromMilliseconds(20);
 
     private Task<Outcome> Side(Namespace host, string room, string name, TimeSpan hold) =>

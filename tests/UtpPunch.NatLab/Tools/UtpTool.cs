@@ -3,12 +3,12 @@ using UtpPunch.NatLab.Network;
 namespace UtpPunch.NatLab.Tools;
 
 /// <summary>
-/// The tool `utp`, or any program with the same two commands: one rendezvous for all labs, and a process for each host. B being late means
-/// that its process is started late; the rendezvous introduces both when both are there.
+/// The tool `utp`, or any program with the same two commands: one rendezvous for all labs, and a process for each host. A late B is
+/// started late; the rendezvous introduces the two when both have registered.
 /// </summary>
 internal sealed class UtpTool : ITool
 {
-    private static readonly TimeSpan s_startPatience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_startTimeout = TimeSpan.FromSeconds(30);
 
     private readonly string[] _command;
     private readonly bool _birthday;
@@ -34,7 +34,7 @@ internal sealed class UtpTool : ITool
         var tool = new UtpTool(world, arguments);
         try
         {
-            await tool._rendezvous.SpeakAsync(s_startPatience);
+            await tool._rendezvous.SpeakAsync(s_startTimeout);
             return tool;
         }
         catch
@@ -53,7 +53,7 @@ internal sealed class UtpTool : ITool
         using var a = Punch(lab.A, room);
         await Task.Delay(late, cancellationToken);
         using var b = Punch(lab.B, room);
-        var timeout = _timeout + s_startPatience;
+        var timeout = _timeout + s_startTimeout;
         var outcomes = await Task.WhenAll(a.EndAsync(timeout, cancellationToken), b.EndAsync(timeout, cancellationToken));
         Log($"{room}-A", a);
         Log($"{room}-B", b);
@@ -78,7 +78,7 @@ internal sealed class UtpTool : ITool
         Start(host, [
             "punch", "--rendezvous", $"{World.First}", "--room", room, "--secret", $"secret of {room}",
             .. _birthday ? ["--birthday"] : Array.Empty<string>(),
-            "--timeout", $"{_timeout.TotalSeconds:F0}", "--json"]);
+            "--connect-timeout", $"{_timeout.TotalSeconds:F0}", "--json"]);
 
     private Peer Start(Namespace place, string[] arguments) => new(place, _command[0], [.. _command[1..], .. arguments]);
 }

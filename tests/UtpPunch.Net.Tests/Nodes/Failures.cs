@@ -214,6 +214,13 @@ public static class Failures
         var elapsed = Stopwatch.GetElapsedTime(started);
         Check.That(elapsed > 3 * near.IdleTimeout, $"each waits for its interval: {elapsed}");
         Check.That(elapsed < 2 * Count * interval, $"none is late: {elapsed}");
+        foreach (var (direction, count) in new[] { (RelayDirection.ToTarget, before.Item1), (RelayDirection.ToClient, before.Item2) })
+        {
+            // A dialler confirms up to five times more that it has received the SYN-ACK.
+            var sent = relay.Counts(direction).Forwarded - count;
+            Check.That(sent <= (elapsed / interval) + 6, $"{sent} packets {direction} in {elapsed}: keep-alives are not answered");
+        }
+
         await Waiting.UntilAsync(() => relay.Counts(RelayDirection.ToTarget).Forwarded >= before.Item1 + Count
             && relay.Counts(RelayDirection.ToClient).Forwarded >= before.Item2 + Count);
         Check.That(!near.Closed.IsCompleted && !far.Closed.IsCompleted);

@@ -31,7 +31,7 @@ public static class ForeignDatagrams
         Check.Equal(node.LocalEndPoint, (IPEndPoint)answer.RemoteEndPoint);
     }
 
-    [Fact("a handler that throws, or none, harms nobody")]
+    [Fact("a handler that throws, or none, harms no stream")]
     public static async Task HandlerThrows()
     {
         await using var pair = await Pair.OpenAsync();

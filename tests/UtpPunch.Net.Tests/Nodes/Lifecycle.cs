@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using Microsoft.FSharp.Reflection;
 using UtpPunch.Protocol;
@@ -112,6 +113,42 @@ public static class Lifecycle
         Check.Equal(UtpError.NodeClosed, (await Check.ThrowsAsync<UtpException>(() => pair.Near.ReadAsync(new byte[20]).Within())).Error);
     }
 
+    [Fact("closing does not wait for a peer that has everything and keeps its side open")]
+    public static async Task CloseLeavesOpenPeers()
+    {
+        await using var pair = await Pair.OpenAsync(options => options.LingerTimeout = Timeout.InfiniteTimeSpan);
+        var sent = Waiting.Bytes(100_000);
+        await pair.Near.WriteAsync(sent).Within();
+        var reading = pair.Far.ReadToEndAsync();
+        var started = Stopwatch.GetTimestamp();
+        await pair.Client.DisposeAsync().Within();
+        Check.That(Stopwatch.GetElapsedTime(started) < TimeSpan.FromSeconds(5), $"{Stopwatch.GetElapsedTime(started)}");
+        Waiting.Same(sent, await reading);
+        await pair.Near.WritesClosed.Within();
+        await pair.Near.Closed.Within();
+        await Check.ThrowsAsync<UtpException>(() => pair.Near.ReadsClosed.Within());
+        Check.Equal(UtpError.ConnectionReset, (await Check.ThrowsAsync<UtpException>(() => pair.Far.Closed.Within())).Error);
+    }
+
+    [Fact("two nodes whose streams have ended in order close at once, in either order")]
+    public static async Task CloseAfterTheEnd()
+    {
+        foreach (var clientFirst in new[] { true, false })
+        {
+            await using var pair = await Pair.OpenAsync();
+            var (first, last) = clientFirst ? (pair.Near, pair.Far) : (pair.Far, pair.Near);
+            first.CompleteWrites();
+            await last.ReadsClosed.Within();
+            last.CompleteWrites();
+            var started = Stopwatch.GetTimestamp();
+            await Task.WhenAll(pair.Client.DisposeAsync().AsTask(), pair.Server.DisposeAsync().AsTask()).Within();
+            await Task.WhenAll(pair.Near.Closed, pair.Far.Closed).Within();
+
+            // The wait without a farewell is 8 s.
+            Check.That(Stopwatch.GetElapsedTime(started) < TimeSpan.FromSeconds(5), $"{Stopwatch.GetElapsedTime(started)}");
+        }
+    }
+
     [Fact("closing with no time resets what is left")]
     public static async Task CloseResets()
     {
@@ -124,10 +161,12 @@ public static class Lifecycle
     [Fact("closing gives up at its deadline, or when it is cancelled")]
     public static async Task CloseIsBounded()
     {
-        await using var first = await Pair.OpenAsync(options => options.LingerTimeout = Timeout.InfiniteTimeSpan);
+        await using var first = await Pair.OpenAsync(Unending);
+        await first.Near.WriteAsync(new byte[500_000]).Within();
         await first.Client.CloseAsync(TimeSpan.FromMilliseconds(200)).Within();
         Check.Equal(UtpError.NodeClosed, (await Check.ThrowsAsync<UtpException>(() => first.Near.Closed.Within())).Error);
-        await using var second = await Pair.OpenAsync(options => options.LingerTimeout = Timeout.InfiniteTimeSpan);
+        await using var second = await Pair.OpenAsync(Unending);
+        await second.Near.WriteAsync(new byte[500_000]).Within();
         using var source = new CancellationTokenSource();
         var closing = second.Client.CloseAsync(Timeout.InfiniteTimeSpan, source.Token).AsTask();
         Check.That(!closing.IsCompleted);
@@ -313,5 +352,12 @@ public static class Lifecycle
             await stream.CopyToAsync(stream);
             stream.CompleteWrites();
         }
+    }
+
+    // Of half a megabyte the peer takes a part, and nothing ends the stream but the node.
+    private static void Unending(UtpNodeOptions options)
+    {
+        options.LingerTimeout = Timeout.InfiniteTimeSpan;
+        options.ReceiveBufferSize = 64 * 1024;
     }
 }

@@ -69,7 +69,36 @@ public static class Listening
         server.Dispose();
     }
 
-    [Fact("disposing a listener ends its accepts, resets streams that nobody took, and keeps those that were taken")]
+    [Fact("an accept that is cancelled just before or just after a stream comes leaves the stream to the next accept, or returns it")]
+    public static async Task CancelledAcceptMeetsStream()
+    {
+        await using var server = await Pair.BindAsync();
+        var listener = server.Listen();
+        for (var round = 0; round < 500; round++)
+        {
+            var remote = Addresses.ToEndpoint(new IPEndPoint(IPAddress.Loopback, 1 + round));
+            var stream = UtpStream.Accepted(server.Engine, 1_000_001 + (2 * round), remote, 7);
+            using var source = new CancellationTokenSource();
+
+            // Callbacks of a token run in reverse order, on the thread that cancels: the stream comes right behind the cancellation of
+            // the accept, before that is removed from the queue, or right before it.
+            var comesFirst = round % 2 == 0;
+            using var before = comesFirst ? default : source.Token.Register(() => listener.Offer(stream));
+            var accepting = listener.AcceptAsync(source.Token).AsTask();
+            using var after = comesFirst ? source.Token.Register(() => listener.Offer(stream)) : default;
+            source.Cancel();
+            if (!comesFirst)
+            {
+                await Check.ThrowsAsync<OperationCanceledException>(() => accepting.Within());
+                accepting = listener.AcceptAsync().AsTask();
+            }
+
+            Check.That(ReferenceEquals(stream, await accepting.Within()), $"round {round}");
+            Check.Equal(0, listener.PendingConnections);
+        }
+    }
+
+    [Fact("disposing a listener ends its accepts, resets streams that were not taken, and keeps those that were taken")]
     public static async Task DisposedListener()
     {
         await using var pair = await Pair.OpenAsync();
@@ -153,7 +182,7 @@ public static class Listening
         server.Dispose();
     }
 
-    [Fact("a filter decides who may come in; one that throws lets nobody in")]
+    [Fact("a filter decides which peers may connect; one that throws admits none")]
     public static async Task Filter()
     {
         await using var server = await Pair.BindAsync();

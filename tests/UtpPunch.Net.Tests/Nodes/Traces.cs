@@ -1,5 +1,6 @@
 using System.Text;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Tests;
 
@@ -103,7 +104,7 @@ public static class Traces
             Event.NewListen(7),
             Event.Unlisten,
             Event.NewTaken(1),
-            Event.NewWrite(2, new Bytes(packet)),
+            Event.NewWrite(2, new Owned(packet)),
             Event.NewConsumed(2, 9),
             Event.NewFinish(2),
             Event.NewRelease(2, 99),
@@ -111,19 +112,19 @@ public static class Traces
             Event.NewSetIdleTimeout(2, 77),
             Event.NewUnreachable(remote),
             Event.NewTooLong(remote, 1500, 1472),
-            Event.NewMeet(1, new MeetPlan(remote, new Bytes(new byte[32]), [remote], true, 5, 6, true, 4)),
+            Event.NewMeet(1, new MeetPlan(remote, new Owned(new byte[32]), [remote], true, 5, 6, true, 4)),
             Event.NewPunchLegacy(2, remote, 10),
             Event.NewDiscover(3, StunClientModule.Standard([remote])),
             Event.NewCancel(3),
         ];
         var report = new PunchReport(
             Protocol.PunchStage.NothingHeard, remote, PathKind.Host, 0, false, remote, default, PortPrediction.Unknown, default, PortPrediction.NewDependent(1), 2, 3, 4);
-        PacketModule.decode(new Bytes(packet), out var decoded);
+        PacketModule.decode(new Borrowed(packet), out var decoded);
         Effect[] effects =
         [
-            Effect.NewSend(remote, new Train(decoded.Header, decoded.Sack, Bytes.Empty, 0)),
-            Effect.NewSend(remote, new Train(decoded.Header, Bytes.Empty, new Bytes(slab), 50)),
-            Effect.NewSend(remote, new Train(decoded.Header, decoded.Sack, ExtensionBits.probe(7, 1472), new Bytes(slab), slab.Length, true)),
+            Effect.NewSend(remote, new Train(decoded.Header, BorrowedModule.keep(decoded.Sack), Owned.Empty, 0)),
+            Effect.NewSend(remote, new Train(decoded.Header, Owned.Empty, new Owned(slab), 50)),
+            Effect.NewSend(remote, new Train(decoded.Header, BorrowedModule.keep(decoded.Sack), ExtensionBits.probe(7, 1472), new Owned(slab), slab.Length, true)),
             Effect.NewDeliver(2, new Payload(slab, 3, 28, 2, 5)),
             Effect.NewAccepted(1, remote, 3),
             Effect.NewOpened(2, 4),
@@ -132,11 +133,11 @@ public static class Traces
             Effect.NewEnded(2),
             Effect.NewFinished(2),
             Effect.NewClosed(2, CloseReason.Refused),
-            Effect.NewForeign(remote, new Bytes(packet)),
+            Effect.NewForeign(remote, new Borrowed(packet)),
             Effect.NewNoted(Rule.LossProbe, remote),
-            Effect.NewSendDatagram(remote, new Bytes(packet), 4),
-            Effect.NewOpenSockets(256),
-            Effect.NewCloseSockets(7),
+            Effect.NewSendDatagram(remote, new Owned(packet), 4),
+            Effect.NewOpenSockets(1, 256),
+            Effect.NewCloseSockets(1, 256, 7),
             Effect.NewRegistered(1, remote, PortPrediction.EndpointIndependent),
             Effect.NewIntroduced(1, remote),
             Effect.NewPunched(1, report),
@@ -147,7 +148,7 @@ public static class Traces
 
         foreach (var full in new[] { false, true })
         {
-            var seed = new Bytes(new byte[32]);
+            var seed = new Owned(new byte[32]);
             var node = new TraceNode("A", remote, NodeOptionsModule.standard, seed, 0);
             var recorder = new Recorder(1 << 16, full, node.Create());
             recorder.Begin(11, events, node.Create());

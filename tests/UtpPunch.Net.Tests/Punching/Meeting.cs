@@ -70,7 +70,7 @@ public static class Meeting
         streams[0].Abort();
     }
 
-    [Fact("another secret is another room, and nobody comes")]
+    [Fact("another secret is another room, and no peer comes")]
     public static async Task AnotherSecret()
     {
         await using var server = Serve();

@@ -27,16 +27,44 @@ internal sealed class Sample(string name)
         Check.Equal(await TextAsync(Path.Combine(_folder, "Program.cs")), block[..(block.IndexOf("\n```", StringComparison.Ordinal) + 1)]);
     }
 
-    /// <summary>Runs it to its end, which must be a success without a word on standard error; the lines that it has written, and its id.</summary>
-    public async Task<(string[] Lines, int ProcessId)> RunAsync(params string[] arguments)
+    /// <summary>Runs it. It must succeed and write nothing to standard error.</summary>
+    /// <returns>The lines that it has written, and the id of its process.</returns>
+    public Task<(string[] Lines, int ProcessId)> RunAsync(params string[] arguments) => OutputOfAsync(Start(arguments));
+
+    /// <summary>Runs it as a process that may not make a system call.</summary>
+    public async Task<(string[] Lines, int ProcessId)> RunWithoutAsync(int systemCall)
+    {
+        var starting = new TaskCompletionSource<Process>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                SystemCall.ForbidToThisThread(systemCall);
+                starting.SetResult(Start([]));
+            }
+            catch (Exception error)
+            {
+                starting.SetException(error);
+            }
+        });
+        thread.Start();
+        return await OutputOfAsync(await starting.Task);
+    }
+
+    private Process Start(string[] arguments)
     {
         var assembly = Path.Combine(_folder, "bin", Configuration.Name, Framework.Name, $"{name}.dll");
         Check.That(File.Exists(assembly), $"{assembly} is there (build the solution first)");
-        using var sample = Process.Start(new ProcessStartInfo("dotnet", ["exec", assembly, .. arguments])
+        return Process.Start(new ProcessStartInfo("dotnet", ["exec", assembly, .. arguments])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         })!;
+    }
+
+    private static async Task<(string[] Lines, int ProcessId)> OutputOfAsync(Process running)
+    {
+        using var sample = running;
         try
         {
             var output = sample.StandardOutput.ReadToEndAsync();

@@ -19,7 +19,7 @@ public static class SampleMeeting
         var runs = await Task.WhenAll(s_sample.RunAsync(words), s_sample.RunAsync(words));
         foreach (var (here, there) in new[] { (runs[0], runs[1]), (runs[1], runs[0]) })
         {
-            Check.That(here.Lines[0].Contains(" has met ", StringComparison.Ordinal));
+            Check.That(here.Lines[0].Contains(" is connected to ", StringComparison.Ordinal));
             Check.Equal($"hello from {there.ProcessId}", here.Lines[1]);
             Check.Equal(2, here.Lines.Length);
         }

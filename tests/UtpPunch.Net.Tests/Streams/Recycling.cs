@@ -38,7 +38,7 @@ public static class Recycling
         await scribbler;
     }
 
-    [Fact("packets out of order, and retransmitted packets, keep their bytes, small and large", Timeout = 120)]
+    [Fact("packets that arrive out of order and retransmitted packets keep their bytes, small and large", Timeout = 120)]
     public static async Task LostAndShuffled()
     {
         using var scribbling = new CancellationTokenSource();

@@ -163,6 +163,44 @@ public static class StreamEnds
         await pair.Far.DisposeAsync().Within();
     }
 
+    [Fact("a writer into a disposed stream learns of it after one write, and nothing of it counts as arrived")]
+    public static async Task WritingIntoDisposed()
+    {
+        await using var pair = await Pair.OpenAsync();
+        pair.Far.Dispose();
+        await pair.Far.WritesClosed.Within();
+        await pair.Near.ReadsClosed.Within();
+
+        // The write itself may see the reset, if it is cut into pieces.
+        var error = await Check.ThrowsAsync<UtpException>(async () =>
+        {
+            await pair.Near.WriteAsync(new byte[500_000]).Within();
+            await pair.Near.DrainAsync().Within();
+        });
+        Check.Equal(UtpError.ConnectionReset, error.Error);
+        await Check.ThrowsAsync<UtpException>(() => pair.Near.WritesClosed.Within());
+        await Check.ThrowsAsync<UtpException>(() => pair.Near.WriteAsync(new byte[1]).Within());
+        Check.Equal(0L, pair.Near.GetStatistics().BytesAcknowledged);
+        await pair.Far.Closed.Within();
+        await Check.ThrowsAsync<UtpException>(() => pair.Far.ReadsClosed.Within());
+    }
+
+    [Fact("what was written before a dispose arrives although the peer goes on writing")]
+    public static async Task DisposeWhilePeerWrites()
+    {
+        await using var pair = await Pair.OpenAsync();
+        var sent = Waiting.Bytes(800_000);
+        await pair.Far.WriteAsync(sent).Within();
+        pair.Far.Dispose();
+        await pair.Near.WriteAsync(new byte[500_000]).Within();
+        var received = new byte[sent.Length];
+        await pair.Near.ReadExactlyAsync(received).AsTask().Within();
+        Waiting.Same(sent, received);
+        await pair.Far.WritesClosed.Within();
+        await pair.Far.Closed.Within();
+        await Check.ThrowsAsync<UtpException>(() => pair.Near.Closed.Within());
+    }
+
     [Fact("disposing with no time to linger resets the stream")]
     public static async Task DisposeWithoutLinger()
     {

@@ -197,12 +197,9 @@ public static class StreamWaiting
     public static async Task ReadTimesOut()
     {
         await using var pair = await Pair.OpenAsync();
-        pair.Far.ReadTimeout = 100;
-        Check.Equal(100, pair.Far.ReadTimeout);
-        var started = Stopwatch.GetTimestamp();
-        var error = Check.Throws<IOException>(() => pair.Far.ReadByte());
-        Check.That(Stopwatch.GetElapsedTime(started).TotalMilliseconds is > 90 and < 5000);
-        Check.That(error is UtpException { Error: UtpError.OperationTimedOut, SocketError: SocketError.TimedOut });
+        pair.Far.ReadTimeout = TimeOut;
+        Check.Equal(TimeOut, pair.Far.ReadTimeout);
+        await TimesOutAsync(() => pair.Far.ReadByte());
         await pair.Near.WriteAsync(new byte[] { 4 }).Within();
         pair.Far.ReadTimeout = 10_000;
         Check.Equal(4, pair.Far.ReadByte());
@@ -212,9 +209,8 @@ public static class StreamWaiting
     public static async Task WriteTimesOut()
     {
         await using var pair = await Pair.OpenAsync(SmallBuffers);
-        pair.Near.WriteTimeout = 100;
-        var error = Check.Throws<IOException>(() => pair.Near.Write(new byte[1_000_000]));
-        Check.That(error is UtpException { Error: UtpError.OperationTimedOut });
+        pair.Near.WriteTimeout = TimeOut;
+        await TimesOutAsync(() => pair.Near.Write(new byte[1_000_000]));
         pair.Near.Dispose();
         var received = await pair.Far.ReadToEndAsync();
         Check.That(received.Length is > 0 and < 1_000_000);
@@ -257,6 +253,25 @@ public static class StreamWaiting
         });
         await pair.Near.WriteAsync(new byte[] { 1 }).Within();
         Check.That(await name.Within());
+    }
+
+    private const int TimeOut = 100;
+
+    /// <summary>Several times; one of them at least must take little longer, whatever else the machine does.</summary>
+    private static async Task TimesOutAsync(Action action)
+    {
+        var shortest = double.MaxValue;
+        for (var turn = 0; turn < 4; turn++)
+        {
+            var started = Stopwatch.GetTimestamp();
+            var error = await Check.ThrowsAsync<IOException>(() => Task.Run(action).Within());
+            var took = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+            Check.That(error is UtpException { Error: UtpError.OperationTimedOut, SocketError: SocketError.TimedOut }, $"{error}");
+            Check.That(took >= TimeOut, $"it gave up after {took} ms");
+            shortest = Math.Min(shortest, took);
+        }
+
+        Check.That(shortest < 2 * TimeOut, $"it gave up after {shortest} ms at the soonest");
     }
 
     private static void SmallBuffers(UtpNodeOptions options) => options.SendBufferSize = options.ReceiveBufferSize = 64 * 1024;

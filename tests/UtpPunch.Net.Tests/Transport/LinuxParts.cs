@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 using UtpPunch.Protocol;
 
 namespace UtpPunch.Tests;
@@ -8,13 +9,43 @@ namespace UtpPunch.Tests;
 /// <summary>What tests of the Linux transport are made of.</summary>
 internal static class LinuxParts
 {
-    /// <summary>A transport whose system calls are looked at, and answered in the system's place where that is wished for.</summary>
-    public sealed unsafe class Kernel : IDisposable
+    /// <summary>System calls of which some are refused, as a sandbox does.</summary>
+    public sealed unsafe class Sandbox : LinuxCalls
+    {
+        /// <summary>The <c>errno</c> for each refused call; 0 permits it.</summary>
+        public int ReceiveManyError { get; set; }
+
+        public int ReceiveError { get; set; }
+
+        public int PollError { get; set; }
+
+        public bool HasNoEventFiles { get; set; }
+
+        /// <summary>How many calls of <c>recvmmsg</c> there were.</summary>
+        public int ManyCalls { get; private set; }
+
+        public override int ReceiveMany(SafeHandle socket, Libc.MessageOfMany* messages, uint count)
+        {
+            ManyCalls++;
+            return ReceiveManyError != 0 ? -ReceiveManyError : base.ReceiveMany(socket, messages, count);
+        }
+
+        public override int Receive(SafeHandle socket, Libc.Message* message) =>
+            ReceiveError != 0 ? -ReceiveError : base.Receive(socket, message);
+
+        public override int Poll(Libc.PollFile* files, int count, Libc.Timespec* timeout) =>
+            PollError != 0 ? -PollError : base.Poll(files, count, timeout);
+
+        public override SafeFileHandle CreateEventFile() => HasNoEventFiles ? new SafeFileHandle(-1, false) : base.CreateEventFile();
+    }
+
+    /// <summary>A transport whose calls of <c>sendmsg</c> are recorded, and answered by the test if it chooses to.</summary>
+    public sealed unsafe class Kernel : LinuxCalls, IDisposable
     {
         public Kernel()
         {
             Skip.Unless(LinuxTransport.IsSupported, "needs Linux in 64 bits");
-            Transport = new LinuxTransport(SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 4 << 20, 4 << 20), Send);
+            Transport = new LinuxTransport(SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 4 << 20, 4 << 20), this);
         }
 
         public LinuxTransport Transport { get; }
@@ -27,7 +58,7 @@ internal static class LinuxParts
 
         public void Dispose() => Transport.Dispose();
 
-        private int Send(SafeHandle socket, Libc.Message* message)
+        public override int Send(SafeHandle socket, Libc.Message* message)
         {
             var length = 0;
             for (nuint part = 0; part < message->PartCount; part++)
@@ -37,14 +68,14 @@ internal static class LinuxParts
 
             var segment = message->Control is null ? 0 : *(ushort*)(message->Control + sizeof(Libc.ControlHeader));
             Calls.Add((length, segment));
-            return Verdict(Calls[^1]) is not 0 and var error ? error : Libc.TrySend(socket, message);
+            return Verdict(Calls[^1]) is not 0 and var error ? error : base.Send(socket, message);
         }
     }
 
-    public static LinuxTransport Bind()
+    public static LinuxTransport Bind(LinuxCalls? calls = null)
     {
         Skip.Unless(LinuxTransport.IsSupported, "needs Linux in 64 bits");
-        return new LinuxTransport(SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 4 << 20, 4 << 20));
+        return new LinuxTransport(SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 4 << 20, 4 << 20), calls);
     }
 
     public static Socket Receiver()
@@ -66,7 +97,7 @@ internal static class LinuxParts
 
     /// <summary>So many packets that carry so much each, but the last, which carries one byte.</summary>
     public static Train Train(int count, int payload) =>
-        new(new Header(), new Bytes([]), new Bytes(Waiting.Bytes(((count - 1) * payload) + (count == 1 ? payload : 1), count)), payload);
+        new(new Header(), new Owned([]), new Owned(Waiting.Bytes(((count - 1) * payload) + (count == 1 ? payload : 1), count)), payload);
 
     public static IEnumerable<byte[]> Packets(Train train)
     {

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using UtpPunch.Protocol;
+using UtpPunch.Tracing;
 using UtpPunch.Sim;
 using Socket = System.Net.Sockets.Socket;
 
@@ -211,11 +212,11 @@ internal sealed class SimulatedTransport(IPEndPoint local, SimulatedPath outgoin
         return null;
     }
 
-    public void OpenSockets(int count)
+    public void OpenSockets(int first, int count)
     {
     }
 
-    public void CloseSockets(int keep)
+    public void CloseSockets(int first, int count, int keep)
     {
     }
 

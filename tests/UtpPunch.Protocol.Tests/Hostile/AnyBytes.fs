@@ -123,8 +123,8 @@ let private arrange stage =
 
         match stage with
         | Unread -> peer.Data(0, content 1_000) |> ignore
-        | Unacknowledged -> puppet.Tell(Event.Write(1, Bytes(content 20_000))) |> ignore
-        | WeFinished -> puppet.Tell(Event.Write(1, Bytes(content 100)), Event.Finish 1) |> ignore
+        | Unacknowledged -> puppet.Tell(Event.Write(1, Owned(content 20_000))) |> ignore
+        | WeFinished -> puppet.Tell(Event.Write(1, Owned(content 100)), Event.Finish 1) |> ignore
         | TheyFinished -> peer.Fin 0 |> ignore
         | Released -> puppet.Tell(Event.Release(1, Time.seconds 5)) |> ignore
         | Lingers ->
@@ -151,8 +151,8 @@ let rec private build now id (first: SeqNr) (theirs: SeqNr) it =
               Window = uint32 (payload * 100)
               SeqNr = first + seqOffset
               AckNr = theirs + ackOffset }
-            (Bytes sack)
-            (Bytes(content payload))
+            (Owned sack)
+            (Owned(content payload))
     | Cut(original, length) ->
         let bytes = build now id first theirs original
         Array.truncate length bytes

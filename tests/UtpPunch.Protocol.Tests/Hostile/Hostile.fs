@@ -64,7 +64,7 @@ type private Forger(seed: int) =
 
         let sack = Array.zeroCreate<byte>(4 * random.Next 10)
         random.NextBytes sack
-        encoded header (Bytes sack) (Bytes(randomBytes ()))
+        encoded header (Owned sack) (Owned(randomBytes ()))
 
     member _.Next() =
         match random.Next 3 with
@@ -86,6 +86,8 @@ let private floods =
           let forger = Forger 1
           let options = pair.B.Options
           let mutable injected = 0
+          let mutable syns = 0
+          let mutable strays = 0
           let mutable received = 0
 
           pair.Watch <-
@@ -101,7 +103,16 @@ let private floods =
 
           while injected < 100_000 do
               for _ in 1..100 do
-                  pair.Inject(pair.B, forger.Source(), forger.Next())
+                  let datagram = forger.Next()
+                  let mutable packet = Unchecked.defaultof<Packet>
+
+                  if Packet.decode (Borrowed datagram) &packet = Malformed.None then
+                      match packet.Header.Type with
+                      | PacketType.Syn -> syns <- syns + 1
+                      | PacketType.Reset -> ()
+                      | _ -> strays <- strays + 1
+
+                  pair.Inject(pair.B, forger.Source(), datagram)
                   injected <- injected + 1
 
               pair.Tell pair.A
@@ -109,8 +120,13 @@ let private floods =
 
           wait (Time.milliseconds 20) pair
           Expect.isGreaterThan received 99_000 "datagrams that were looked at"
-          let resetsAndAnswers = pair.B.Sent
-          Expect.isLessThanOrEqual resetsAndAnswers 100_000 "no more answers than datagrams"
+          // One RESET to a stray packet, as far as the rate allows, and three SYN-ACKs to a SYN that nothing confirms. A few strays meet
+          // a half-open stream by chance.
+          let strayAnswers = pair.B.Resets + pair.B.Count Rule.ResetSuppressed
+          Expect.isLessThanOrEqual strayAnswers strays "RESETs"
+          Expect.isGreaterThan strayAnswers (strays * 9 / 10) "RESETs: strangers are told"
+          Expect.isLessThanOrEqual (pair.B.Sent - pair.B.Resets) (3 * syns) "answers to SYNs"
+          Expect.isGreaterThan (pair.B.Sent - pair.B.Resets) 100 "answers to SYNs"
 
           pair.Watch <- null
           let before = pair.B.Accepted.Count
@@ -218,7 +234,7 @@ let private phases =
       "open with data under way",
       fun () ->
           let struct (puppet, peer) = acceptedWith usual 65530us
-          puppet.Tell(Event.Write(1, Bytes(content 20_000))) |> ignore
+          puppet.Tell(Event.Write(1, Owned(content 20_000))) |> ignore
           struct (puppet, peer)
       "open with a gap",
       fun () ->
@@ -229,7 +245,7 @@ let private phases =
       "finished by us",
       fun () ->
           let struct (puppet, peer) = acceptedWith usual 65530us
-          puppet.Tell(Event.Write(1, Bytes(content 20_000)), Event.Finish 1) |> ignore
+          puppet.Tell(Event.Write(1, Owned(content 20_000)), Event.Finish 1) |> ignore
           struct (puppet, peer)
       "finished by the peer",
       fun () ->
@@ -240,7 +256,7 @@ let private phases =
       "released",
       fun () ->
           let struct (puppet, peer) = acceptedWith usual 65530us
-          puppet.Tell(Event.Write(1, Bytes(content 20_000)), Event.Release(1, Time.seconds 5)) |> ignore
+          puppet.Tell(Event.Write(1, Owned(content 20_000)), Event.Release(1, Time.seconds 5)) |> ignore
           struct (puppet, peer)
       "lingering",
       fun () ->
@@ -267,10 +283,10 @@ let private table =
                       for acked in [ -32768; -100; -4; -3; -1; 0; 1; 2; 5; 15; 16; 17; 100; 32767 ] do
                           for sack in [ 0; 4; 252 ] do
                               peer.Acked <- acked
-                              peer.Sack <- Bytes(Array.create sack 0xAAuy)
+                              peer.Sack <- Owned(Array.create sack 0xAAuy)
                               let payload = if sack = 0 then content 10 else [||]
-                              let datagram = Bytes(peer.Make(packetType, index, payload))
-                              let event = Event.Received(here, Datagrams.One(datagram, now))
+                              let datagram = Owned(peer.Make(packetType, index, payload))
+                              let event = Event.Received(here, Datagrams.One(datagram.AsBorrowed, now))
                               let struct (node, effects) = Node.step now [| event |] puppet.Node
                               Expect.isLessThanOrEqual effects.Length 24 "effects"
                               Expect.isTrue (Node.deadline node > now) "the deadline lies ahead"
@@ -285,7 +301,7 @@ let private table =
 /// Peers, each with the id of its SYN, whose packets fall under one hash at the puppet's node: as its routes are looked up, whose key
 /// comes first out of the seed.
 let private colliding count =
-    let struct (high, random) = Random.next (Random.create (Bytes(Array.init 32 byte)))
+    let struct (high, random) = Random.next (Random.create (Owned(Array.init 32 byte)))
     let struct (low, _) = Random.next random
     let key = (uint64 high <<< 32) ||| uint64 low
     let factor = 0x9E3779B1u

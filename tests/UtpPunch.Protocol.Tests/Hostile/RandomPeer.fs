@@ -20,7 +20,7 @@ let private outcome (effects: Effect seq) =
         match effect with
         | Effect.Deliver(_, payload) -> bytes.AddRange(Describe.flatten payload)
         | Effect.Ended _ -> marks.Add "ended"
-        | Effect.Closed(_, reason) -> marks.Add $"closed: {reason}"
+        | Effect.Closed(_, reason) -> marks.Add $"closed: %A{reason}"
         | _ -> ()
 
     let ends = String.concat ", " marks
@@ -68,7 +68,7 @@ type private RandomPeer(seed: int, seqNr: uint16) =
         this.Peer.Difference <- uint32 (random.Next 3) * 1_000u
         let sack = Array.zeroCreate<byte>(if random.Next 4 = 0 then 4 else 0)
         random.NextBytes sack
-        this.Peer.Sack <- Bytes sack
+        this.Peer.Sack <- Owned sack
         let index = random.Next 14 - 2
         // What a number carries never changes: a FIN has its own number in each run.
         let payload = Array.create (1 + (index + 50) % 7 * 90) (byte (index + 2))
@@ -88,7 +88,7 @@ type private RandomPeer(seed: int, seqNr: uint16) =
         | n when n < 30 && not finished ->
             let count = random.Next(room + 1) / 4
             room <- room - count
-            Event.Write(connId, Bytes(content count))
+            Event.Write(connId, Owned(content count))
         | _ ->
             let count = random.Next(unread + 1)
             unread <- unread - count
@@ -101,7 +101,7 @@ type private RandomPeer(seed: int, seqNr: uint16) =
         | 1 -> [||]
         | _ ->
             [| for _ in 0 .. random.Next 5 ->
-                   Event.Received(here, Datagrams.One(Bytes(this.Packet()), this.ScriptedPeer.Now)) |]
+                   Event.Received(here, Datagrams.One(Borrowed(this.Packet()), this.ScriptedPeer.Now)) |]
 
     member _.Pause() =
         match random.Next 10 with

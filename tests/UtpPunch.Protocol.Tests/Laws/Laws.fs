@@ -95,6 +95,8 @@ let private record limit conversation =
                 last["A"] <- struct (pair.A.Node, 0L<us>)
                 last["B"] <- struct (pair.B.Node, 0L<us>)
 
+                pair.KeepsBuffers <- true
+
                 pair.Watch <-
                     Action<_, _, _>(fun side events effects ->
                         if steps.Count < limit then
@@ -228,7 +230,7 @@ let tests =
                               if not (bytes.ContainsKey connId) then bytes[connId] <- ResizeArray()
 
                               bytes[connId].AddRange(Describe.flatten payload)
-                          | Effect.Closed(connId, reason) -> reasons.Add $"{connId} {reason}"
+                          | Effect.Closed(connId, reason) -> reasons.Add $"{connId} %A{reason}"
                           | _ -> ()
 
                       let delivered =

@@ -30,18 +30,18 @@ let private arrival =
 let private script =
     Gen.listOf (Gen.zip3 (Gen.choose (0, 900)) (Gen.choose (0, sources.Length - 1)) arrival)
 
-let private bytesOf (request: Bytes) arrival =
+let private bytesOf (request: Owned) arrival =
     match arrival with
-    | Noise bytes -> Bytes bytes
+    | Noise bytes -> Owned bytes
     | Mangled(place, value) ->
         let bytes = request.Span.ToArray()
         bytes[place % bytes.Length] <- byte value
-        Bytes bytes
+        Owned bytes
     | Answer(kind, mapped, other') ->
         Stun.encode
             { Class = kind
               Method = Stun.Binding
-              Id = Stun.idOf request
+              Id = Stun.idOf request.AsBorrowed
               Attributes =
                 [| if mapped then StunAttribute.XorMappedAddress local
                    if other' then StunAttribute.OtherAddress other
@@ -79,10 +79,10 @@ let tests =
               "whatever arrives, a client is a function, sends boundedly, and is done once and in time"
               (fun () ->
                   Prop.forAll (Arb.fromGen script) (fun script ->
-                      let random = Random.create (Bytes(Array.init 32 byte))
+                      let random = Random.create (Owned(Array.init 32 byte))
                       let mutable client = StunClient.start options random 0L<us>
                       let mutable now = 0L<us>
-                      let mutable request = Bytes(Array.zeroCreate 28)
+                      let mutable request = Owned(Array.zeroCreate 28)
                       let all = ResizeArray<StunEffect>()
 
                       let turn events =
@@ -105,7 +105,7 @@ let tests =
                               turn [||]
 
                           now <- at
-                          turn [| StunEvent.Received(sources[source], bytesOf request arrival) |]
+                          turn [| StunEvent.Received(sources[source], (bytesOf request arrival).AsBorrowed) |]
 
                       while StunClient.deadline client <> Time.never do
                           now <- StunClient.deadline client
@@ -118,7 +118,7 @@ let tests =
                       Expect.isTrue (isDone all[all.Count - 1]) "and nothing after it"
                       Expect.isLessThan all.Count 30 "few datagrams"))
           test "a machine that slept through all its timeout is done when it wakes" {
-              let client = StunClient.start options (Random.create (Bytes(Array.init 32 byte))) 0L<us>
+              let client = StunClient.start options (Random.create (Owned(Array.init 32 byte))) 0L<us>
               let struct (client, _) = StunClient.step 0L<us> [||] client
               let struct (client, effects) = stepped (Time.seconds 100) [||] client
 
@@ -130,7 +130,7 @@ let tests =
               Expect.equal (StunClient.deadline client) Time.never "nothing is left to do"
           }
           test "a clock that goes back stands still" {
-              let client = StunClient.start options (Random.create (Bytes(Array.init 32 byte))) (Time.seconds 5)
+              let client = StunClient.start options (Random.create (Owned(Array.init 32 byte))) (Time.seconds 5)
 
               let struct (client, sent) = StunClient.step (Time.seconds 6) [||] client
               Expect.equal sent.Length 1 "one request"

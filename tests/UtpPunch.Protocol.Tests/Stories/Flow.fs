@@ -156,7 +156,7 @@ let private acknowledgements =
       test "data that goes out acknowledges what came in" {
           let struct (puppet, peer) = accepted ()
           peer.Data(0, content 10) |> ignore
-          puppet.Tell(Event.Write(1, Bytes(content 100))) |> ignore
+          puppet.Tell(Event.Write(1, Owned(content 100))) |> ignore
           let data = Array.exactlyOne (puppet.Fresh())
           Expect.equal (data.Type, data.Header.AckNr) (PacketType.Data, peer.First) "one packet for both"
           peer.State(1, 1) |> ignore
@@ -186,7 +186,7 @@ let private acknowledgements =
 
           // Meanwhile the node sends a few hundred packets, each acknowledged at once.
           for acked in 1..300 do
-              puppet.Tell(Event.Write(1, Bytes(content 100))) |> ignore
+              puppet.Tell(Event.Write(1, Owned(content 100))) |> ignore
               peer.State(acked, 1) |> ignore
 
           puppet.Receive(here, lost) |> ignore
@@ -194,7 +194,7 @@ let private acknowledgements =
       }
       test "acknowledgements beyond what was sent, and far behind, are ignored" {
           let struct (puppet, peer) = accepted ()
-          puppet.Tell(Event.Write(1, Bytes(content 3_000)), Event.Finish 1) |> ignore
+          puppet.Tell(Event.Write(1, Owned(content 3_000)), Event.Finish 1) |> ignore
           let sent = puppet.Fresh().Length
 
           for acked in [ sent + 1; sent + 100; 30_000; -30_000; -100 ] do
@@ -218,7 +218,7 @@ let private timesOf (seen: Seen[]) =
 let private repairs =
     [ test "on a dead path the time-outs double up to their cap" {
           let struct (puppet, _) = accepted ()
-          puppet.Tell(Event.Write(1, Bytes(content 100))) |> ignore
+          puppet.Tell(Event.Write(1, Owned(content 100))) |> ignore
           puppet.Wait(Time.seconds 44)
           let gaps = timesOf (puppet.Fresh()) |> List.pairwise |> List.map (fun (a, b) -> b - a)
 
@@ -229,7 +229,7 @@ let private repairs =
       }
       test "with a known round trip one probe goes first, then time-outs of 500 ms and more" {
           let struct (puppet, _) = dialled ()
-          puppet.Tell(Event.Write(0, Bytes(content 100))) |> ignore
+          puppet.Tell(Event.Write(0, Owned(content 100))) |> ignore
           puppet.Wait(Time.seconds 20)
           let gaps = timesOf (puppet.Fresh()) |> List.pairwise |> List.map (fun (a, b) -> b - a)
           Expect.equal (puppet.Count Rule.LossProbe) 1 "probes"
@@ -240,11 +240,11 @@ let private repairs =
       test "an acknowledgement of what was sent twice measures nothing" {
           let struct (puppet, peer) = dialled ()
           Expect.equal (Node.stream 0 puppet.Node).Value.RoundTrip (Time.milliseconds 50) "from the handshake"
-          puppet.Tell(Event.Write(0, Bytes(content 100))) |> ignore
+          puppet.Tell(Event.Write(0, Owned(content 100))) |> ignore
           puppet.Wait(Time.milliseconds 900)
           peer.State(1, 0) |> ignore
           Expect.equal (Node.stream 0 puppet.Node).Value.RoundTrip (Time.milliseconds 50) "still"
-          puppet.Tell(Event.Write(0, Bytes(content 100))) |> ignore
+          puppet.Tell(Event.Write(0, Owned(content 100))) |> ignore
           puppet.Wait(Time.milliseconds 90)
           peer.State(2, 0) |> ignore
           Expect.equal (Node.stream 0 puppet.Node).Value.RoundTrip (Time.milliseconds 55) "a new sample, by an eighth"
@@ -311,7 +311,7 @@ let private repairs =
       }
       test "a peer without selective acknowledgements: three repeated ones bring the lost packet, at once" {
           let struct (puppet, peer) = dialled ()
-          puppet.Tell(Event.Write(0, Bytes(content 13_000))) |> ignore
+          puppet.Tell(Event.Write(0, Owned(content 13_000))) |> ignore
           Expect.isGreaterThan (puppet.Fresh().Length) 5 "packets under way"
           puppet.Wait(Time.milliseconds 50)
           peer.State(1, 0) |> ignore
@@ -335,7 +335,7 @@ let private repairs =
       }
       test "a reader that takes its bytes in parts: acknowledgements that only change the window are no repeated ones" {
           let struct (puppet, peer) = dialled ()
-          puppet.Tell(Event.Write(0, Bytes(content 13_000))) |> ignore
+          puppet.Tell(Event.Write(0, Owned(content 13_000))) |> ignore
           puppet.Wait(Time.milliseconds 50)
 
           for part in 0..9 do
@@ -347,23 +347,23 @@ let private repairs =
       }
       test "packets that are only late by two places cause nothing" {
           let struct (puppet, peer) = dialled ()
-          puppet.Tell(Event.Write(0, Bytes(content 13_000))) |> ignore
+          puppet.Tell(Event.Write(0, Owned(content 13_000))) |> ignore
           puppet.Fresh() |> ignore
           puppet.Wait(Time.milliseconds 50)
-          peer.Sack <- Bytes [| 0b11uy; 0uy; 0uy; 0uy |]
+          peer.Sack <- Owned [| 0b11uy; 0uy; 0uy; 0uy |]
           peer.State(1, 0) |> ignore
-          peer.Sack <- Bytes.Empty
+          peer.Sack <- Owned.Empty
           peer.State(4, 0) |> ignore
           Expect.equal (Node.stream 0 puppet.Node).Value.Retransmissions 0L "packets sent twice"
           Expect.equal (puppet.Count Rule.FastRetransmit) 0 "losses"
       }
       test "a machine that slept for a minute does not take its own absence for the peer's" {
           let struct (puppet, peer) = dialled ()
-          puppet.Tell(Event.Write(0, Bytes(content 100))) |> ignore
+          puppet.Tell(Event.Write(0, Owned(content 100))) |> ignore
           // The peer's answer waits in the socket; the timers fire first.
           let struct (node, _) = Node.step (puppet.Now + Time.seconds 60) [||] puppet.Node
           peer.Acked <- 1
-          let answer = Datagrams.One(Bytes(peer.Make(PacketType.State, 0, [||])), puppet.Now + Time.seconds 60)
+          let answer = Datagrams.One(Borrowed(peer.Make(PacketType.State, 0, [||])), puppet.Now + Time.seconds 60)
 
           let struct (node, effects) =
               Node.step (puppet.Now + Time.seconds 60) [| Event.Received(here, answer) |] node
@@ -372,7 +372,7 @@ let private repairs =
           Expect.isTrue (Node.stream 0 node).IsSome "the stream lives"
       }
       test "a machine that slept longer than the idle time-out listens for half a minute before it believes in silence" {
-          let struct (puppet, peer) = dialled ()
+          let struct (puppet, _) = dialled ()
           let idle = StreamOptions.bep29.IdleTimeout
           let morning = puppet.Now + 3L * idle
           let struct (node, effects) = Node.step morning [||] puppet.Node

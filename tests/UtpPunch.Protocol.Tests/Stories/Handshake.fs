@@ -107,7 +107,7 @@ let private synAck =
       }
       test "a repeated SYN gets no second SYN-ACK once the stream has data under way" {
           let struct (puppet, _) = accepted ()
-          puppet.Tell(Event.Write(1, Bytes(content 3_000))) |> ignore
+          puppet.Tell(Event.Write(1, Owned(content 3_000))) |> ignore
           puppet.Fresh() |> ignore
           puppet.Receive(here, syn 100us 1000us) |> ignore
           Expect.isEmpty (puppet.Fresh()) "answers"
@@ -316,11 +316,25 @@ let private bounds =
           Expect.isEmpty (puppet.Fresh()) "answers to a SYN beyond the cap"
           Expect.equal (puppet.Count Rule.TooManyConnections) 1 "the rule"
       }
-      test "when nobody listens any more, half-open and waiting streams are gone, and taken ones go on" {
+      test "when nobody listens any more, half-open and waiting streams are reset, and taken ones go on" {
           let struct (puppet, peer) = accepted ()
+          // Stream 3 is open and waits to be taken; stream 5 is half-open.
           puppet.Receive(stranger 1, syn 100us 1000us) |> ignore
+          let synAck = puppet.Head().Header
+          let waiting = Peer(puppet, stranger 1, 101us, SeqNr 1001us, synAck.SeqNr)
+          waiting.State(0, 0) |> ignore
+          puppet.Receive(stranger 2, syn 100us 1000us) |> ignore
+          Expect.equal (Node.statistics puppet.Node).Incoming 2 "streams that are open"
+          Expect.equal (Node.statistics puppet.Node).HalfOpen 1 "and half-open"
+          puppet.Fresh() |> ignore
           puppet.Tell(Event.Unlisten) |> ignore
           Expect.equal (Node.statistics puppet.Node).HalfOpen 0 "half-open streams"
+          Expect.equal (Node.statistics puppet.Node).Incoming 1 "open streams: the taken one"
+          Expect.equal (puppet.Closed 3) (Some CloseReason.Aborted) "the one that waited"
+          let resets = puppet.Fresh() |> Array.filter (fun packet -> packet.Type = PacketType.Reset)
+          Expect.isGreaterThanOrEqual resets.Length 1 "its peer is told"
+          waiting.Data(0, content 10) |> ignore
+          Expect.isEmpty (puppet.Delivered 3) "delivered to the one that waited"
           peer.Data(0, content 10) |> ignore
           Expect.equal (puppet.Delivered 1) (content 10) "delivered to the taken one"
       } ]

@@ -7,18 +7,18 @@ open Expecto
 open UtpPunch.Protocol
 open UtpPunch.Protocol.Tests.Guest
 
-let private bytesOf (text: string) = Bytes(Encoding.ASCII.GetBytes text)
+let private bytesOf (text: string) = Owned(Encoding.ASCII.GetBytes text)
 let private a = Endpoint.ofIPv4 0x0A000001u 9000us
 let private b = Endpoint.ofIPv4 0x0A000002u 9000us
 
-let private said text (datagram: Bytes) = datagram.Equals(bytesOf text)
+let private said text (datagram: Owned) = datagram.Equals(bytesOf text)
 
 /// Two nodes that punch each other in the package's way. A word is lost when `isLost` says so of its sender and itself; what is not
 /// arrives 10 ms later, from `seenAs sender`.
-let private punch attempts (isLost: Endpoint -> Bytes -> bool) (seenAs: Endpoint -> Endpoint) =
+let private punch attempts (isLost: Endpoint -> Owned -> bool) (seenAs: Endpoint -> Endpoint) =
     let nodes = Dictionary<Endpoint, Node>()
     let reports = Dictionary<Endpoint, PunchReport>()
-    let queue = PriorityQueue<struct (Endpoint * Endpoint * Bytes), int64>()
+    let queue = PriorityQueue<struct (Endpoint * Endpoint * Owned), int64>()
     let mutable now = 0L<us>
 
     let take own events =
@@ -50,7 +50,7 @@ let private punch attempts (isLost: Endpoint -> Bytes -> bool) (seenAs: Endpoint
 
         if arrival <= now then
             let struct (target, from, datagram) = queue.Dequeue()
-            take target [| Event.Received(from, Datagrams.One(datagram, now)) |]
+            take target [| Event.Received(from, Datagrams.One(datagram.AsBorrowed, now)) |]
 
         for own in [ a; b ] do
             if Node.deadline nodes[own] <= now then take own [||]
@@ -60,7 +60,7 @@ let private punch attempts (isLost: Endpoint -> Bytes -> bool) (seenAs: Endpoint
 let private ask name (from: Endpoint) server =
     step (Time.seconds 1) [ struct (from, Encoding.ASCII.GetBytes $"{{\"name\":\"{name}\"}}") ] server
 
-let private told (sent: struct (Endpoint * Bytes)[]) =
+let private told (sent: struct (Endpoint * Owned)[]) =
     [ for struct (remote, datagram) in sent -> struct (remote, Encoding.ASCII.GetString datagram.Span) ]
 
 let tests =

@@ -13,7 +13,7 @@ open UtpPunch.Protocol.Tests.Story
 let private decodedOf (datagram: byte[]) =
     let mutable packet = Unchecked.defaultof<Packet>
 
-    if Packet.decode (Bytes datagram) &packet = Malformed.None then
+    if Packet.decode (Borrowed datagram) &packet = Malformed.None then
         packet
     else
         Unchecked.defaultof<Packet>
@@ -169,7 +169,7 @@ let private strangers =
           for start in [ acceptedWith; dialledWith ] do
               let struct (puppet, peer) = start NodeOptions.standard 1000us
               let connId = if peer.SendId = 101us then 1 else 0
-              puppet.Tell(Event.Write(connId, Bytes(content 1_000_000))) |> ignore
+              puppet.Tell(Event.Write(connId, Owned(content 1_000_000))) |> ignore
               let mutable acknowledged = 0
 
               for _ in 1..40 do

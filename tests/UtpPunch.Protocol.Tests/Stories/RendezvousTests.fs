@@ -6,6 +6,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Protocol.Tests.Guest
 
 let private fresh options = Rendezvous.create options seed 0L<us>

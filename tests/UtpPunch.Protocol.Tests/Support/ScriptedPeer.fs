@@ -18,10 +18,10 @@ type Seen =
 
 let decoded (datagram: byte[]) =
     let mutable packet = Unchecked.defaultof<Packet>
-    Expect.equal (Packet.decode (Bytes datagram) &packet) Malformed.None "what a node sends is well formed"
+    Expect.equal (Packet.decode (Borrowed datagram) &packet) Malformed.None "what a node sends is well formed"
     packet
 
-let encodedWith (bits: uint64) (header: Header) (sack: Bytes) (payload: Bytes) =
+let encodedWith (bits: uint64) (header: Header) (sack: Owned) (payload: Owned) =
     let datagram = Array.zeroCreate<byte>(Packet.lengthOf sack.Length bits payload.Length)
     let length = Packet.encode &header sack bits payload (Span<byte>(datagram))
     Expect.equal length datagram.Length "the length that was announced"
@@ -38,7 +38,7 @@ let datagramsOf (train: Train) =
 /// A node whose clock the test turns.
 [<Sealed>]
 type ScriptedPeer(options: NodeOptions) =
-    let mutable node = Node.create options (Bytes(Array.init 32 byte)) 0L<us>
+    let mutable node = Node.create options (Owned(Array.init 32 byte)) 0L<us>
     let mutable now = 0L<us>
     let sent = ResizeArray<Seen>()
     let effects = ResizeArray<Effect>()
@@ -65,7 +65,7 @@ type ScriptedPeer(options: NodeOptions) =
 
     /// Each datagram on its own, all in one step.
     member this.Receive(from: Endpoint, [<ParamArray>] datagrams: byte[][]) : Effect[] =
-        this.Tell [| for datagram in datagrams -> Event.Received(from, Datagrams.One(Bytes datagram, now)) |]
+        this.Tell [| for datagram in datagrams -> Event.Received(from, Datagrams.One(Borrowed datagram, now)) |]
 
     /// Lets time pass; the node wakes whenever it wants to.
     member this.Wait(duration: Duration) =
@@ -134,7 +134,7 @@ type Peer(puppet: ScriptedPeer, endpoint: Endpoint, sendId: uint16, first: SeqNr
     member val Window = 1u <<< 20 with get, set
     /// What it claims to have measured of the node's packets; 0 for nothing.
     member val Difference = 0u with get, set
-    member val Sack = Bytes.Empty with get, set
+    member val Sack = Owned.Empty with get, set
     /// The extension bits of its packets.
     member val Bits = 0UL with get, set
 
@@ -149,7 +149,7 @@ type Peer(puppet: ScriptedPeer, endpoint: Endpoint, sendId: uint16, first: SeqNr
               SeqNr = first + index
               AckNr = theirFirst + (this.Acked - 1) }
             this.Sack
-            (Bytes payload)
+            (Owned payload)
 
     member this.Send(packetType, index, payload) = puppet.Receive(endpoint, this.Make(packetType, index, payload))
     member this.Data(index, payload) = this.Send(PacketType.Data, index, payload)
@@ -173,8 +173,8 @@ let synWith bits (id: uint16) (seqNr: uint16) =
           Window = 1u <<< 20
           SeqNr = SeqNr seqNr
           AckNr = SeqNr 0us }
-        Bytes.Empty
-        Bytes.Empty
+        Owned.Empty
+        Owned.Empty
 
 let syn id seqNr = synWith 0UL id seqNr
 

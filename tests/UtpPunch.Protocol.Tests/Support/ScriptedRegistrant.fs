@@ -5,6 +5,7 @@ open System
 open System.Buffers.Binary
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 let private number size (value: uint64) = Array.init size (fun index -> byte (value >>> (8 * (size - 1 - index))))
 
@@ -54,7 +55,7 @@ type Said =
     | Go of nonce: byte[] * waitMs: int
     | Full
 
-let read (datagram: Bytes) : struct (uint64 * Said) =
+let read (datagram: Owned) : struct (uint64 * Said) =
     let bytes = datagram.Span.ToArray()
     Expect.equal bytes[..3] "UPN1"B "the magic"
     let handle = BinaryPrimitives.ReadUInt64BigEndian(ReadOnlySpan(bytes, 5, 8))
@@ -72,17 +73,17 @@ let read (datagram: Bytes) : struct (uint64 * Said) =
 
     struct (handle, said)
 
-let seed = Bytes(Array.init 32 byte)
+let seed = Owned(Array.init 32 byte)
 
 let options = { Rendezvous.standard with Sockets = [| Endpoint.ofIPv4 0x01010101u 3000us |] }
 
 let step now arrived server =
-    Rendezvous.step now [| for struct (remote, bytes) in arrived -> struct (remote, Bytes bytes) |] server
+    Rendezvous.step now [| for struct (remote, bytes) in arrived -> struct (remote, Borrowed bytes) |] server
 
 let say now bytes (guest: Guest) server = step now [ struct (guest.Remote, bytes) ] server
 
 /// Whatever was said to a guest, by its handle.
-let heard (guest: Guest) (sent: struct (Endpoint * Bytes)[]) =
+let heard (guest: Guest) (sent: struct (Endpoint * Owned)[]) =
     [ for struct (remote, datagram) in sent do
           let struct (handle, said) = read datagram
 

@@ -4,6 +4,7 @@ module UtpPunch.Protocol.Tests.Story
 open System
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 open UtpPunch.Protocol.Tests.ScriptedPeer
 

@@ -19,19 +19,20 @@ let private addressOf (endpoint: Endpoint) = { endpoint with Port = 0us }
 /// The part of the remote endpoint that a mapping depends on.
 let private mappingKey behaviour (remote: Endpoint) =
     match behaviour with
-    | NatBehavior.AddressDependent -> addressOf remote
-    | NatBehavior.AddressAndPortDependent -> remote
-    | _ -> { remote with High = 0UL; Low = 0UL; Port = 0us }
+    | ValueSome NatBehavior.AddressDependent -> addressOf remote
+    | ValueSome NatBehavior.AddressAndPortDependent -> remote
+    | ValueSome NatBehavior.EndpointIndependent
+    | ValueNone -> { remote with High = 0UL; Low = 0UL; Port = 0us }
 
 let private admits behaviour (contacted: ResizeArray<Endpoint>) (remote: Endpoint) =
     match behaviour with
     | NatBehavior.AddressDependent -> contacted.Exists(fun it -> addressOf it = addressOf remote)
     | NatBehavior.AddressAndPortDependent -> contacted.Contains remote
-    | _ -> true
+    | NatBehavior.EndpointIndependent -> true
 
-/// RFC 4787's two behaviours for one private endpoint.
+/// RFC 4787's two behaviors for one private endpoint; without a mapping there is no NAT, but a firewall.
 [<Sealed>]
-type Nat(mapping: NatBehavior, filtering: NatBehavior) =
+type Nat(mapping: NatBehavior voption, filtering: NatBehavior) =
     let ports = Dictionary<Endpoint, uint16>()
     let contacted = Dictionary<uint16, ResizeArray<Endpoint>>()
 
@@ -39,20 +40,20 @@ type Nat(mapping: NatBehavior, filtering: NatBehavior) =
         let key = mappingKey mapping remote
 
         if not (ports.ContainsKey key) then
-            let port = if mapping = NatBehavior.NoNat then local.Port else uint16 (40_000 + ports.Count)
+            let port = if mapping.IsNone then local.Port else uint16 (40_000 + ports.Count)
             ports[key] <- port
             contacted[port] <- ResizeArray()
 
         contacted[ports[key]].Add remote
 
-        if mapping = NatBehavior.NoNat then local else Endpoint.ofIPv4 publicAddress ports[key]
+        if mapping.IsNone then local else Endpoint.ofIPv4 publicAddress ports[key]
 
     member _.Admits(remote: Endpoint, target: Endpoint) =
         contacted.ContainsKey target.Port && admits filtering contacted[target.Port] remote
 
 /// What flies about, and when it arrives. `Inbound` is on its way to the client.
 [<NoComparison>]
-type private Flight = { At: Instant; From: Endpoint; To: Endpoint; Datagram: Bytes; Inbound: bool }
+type private Flight = { At: Instant; From: Endpoint; To: Endpoint; Datagram: Owned; Inbound: bool }
 
 let private delay = Time.milliseconds 10
 
@@ -61,14 +62,14 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
     let flights = ResizeArray<Flight>()
     let sent = ResizeArray<struct (Instant * Endpoint)>()
     let outcomes = ResizeArray<StunOutcome>()
-    let mutable client = StunClient.start options (Random.create (Bytes(Array.init 32 byte))) 0L<us>
+    let mutable client = StunClient.start options (Random.create (Owned(Array.init 32 byte))) 0L<us>
     let mutable now = 0L<us>
 
     /// Which datagrams are lost: by their way (towards the client or not) and how many went that way before.
     member val IsLost: bool -> int -> bool = (fun _ _ -> false) with get, set
 
     /// What an attacker, or a broken server, sends instead of an answer: source and bytes.
-    member val Tamper: Endpoint -> Bytes -> (Endpoint * Bytes) list =
+    member val Tamper: Endpoint -> Owned -> (Endpoint * Owned) list =
         (fun from datagram -> [ from, datagram ]) with get, set
 
     member val private Out = 0 with get, set
@@ -84,7 +85,7 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
             let socket = Array.IndexOf(sockets, ValueSome flight.To)
 
             if socket >= 0 then
-                match StunServer.answer socket flight.From flight.Datagram server with
+                match StunServer.answer socket flight.From flight.Datagram.AsBorrowed server with
                 | ValueSome answer ->
                     for from, datagram in this.Tamper sockets[answer.Socket].Value answer.Datagram do
                         let isLost = this.IsLost true this.In
@@ -130,7 +131,7 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
             this.Step
                 [| for flight in landed do
                        if flight.Inbound then
-                           StunEvent.Received({ flight.From with Via = this.Via }, flight.Datagram) |]
+                           StunEvent.Received({ flight.From with Via = this.Via }, flight.Datagram.AsBorrowed) |]
 
         Expect.equal (StunClient.deadline client) Time.never "who is done waits for nothing"
         Expect.equal outcomes.Count 1 "it is done once"

@@ -1,4 +1,4 @@
-/// Delay, round trips and LEDBAT by their own doors. RFC 6817 in floating point is in `UtpPunch.Sim.Tests/ControllerOracle.fs`.
+/// Delay, round trips and LEDBAT by themselves. RFC 6817 in floating point is in `UtpPunch.Sim.Tests/ControllerOracle.fs`.
 module UtpPunch.Protocol.Tests.Congestion
 
 open System
@@ -96,8 +96,7 @@ let private ledbat =
           let before = congestion.Window
           Expect.isLessThanOrEqual ((roundTrip 0 congestion).Window - before) packet "growth in the next round trip"
       }
-      test
-          "while packets wait in the peer's socket, the first slow start is in no hurry; when they no longer do, it goes on" {
+      test "while packets wait in the peer's socket, the first slow start grows slowly; afterwards it goes on" {
           let held bytes (congestion: ICongestion) =
               congestion.Acknowledged
                   { Bytes = bytes

@@ -5,6 +5,7 @@ open System
 open System.Runtime.CompilerServices
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 open UtpPunch.Protocol.Tests.Story
 

@@ -6,11 +6,12 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Protocol.Tests.ScriptedPeer
 
 let private decode (datagram: byte[]) =
     let mutable packet = Unchecked.defaultof<Packet>
-    let malformed = Packet.decode (Bytes datagram) &packet
+    let malformed = Packet.decode (Borrowed datagram) &packet
     struct (malformed, packet)
 
 /// A golden packet, in the order of BEP 29's diagram.
@@ -91,23 +92,23 @@ let tests =
               let struct (malformed, packet) = decode golden
               Expect.equal malformed Malformed.None "well formed"
               Expect.equal (text packet.Header) (text goldenHeader) "the header"
-              Expect.equal packet.Sack (Bytes [| 5uy; 0uy; 0uy; 0uy |]) "the selective acknowledgement"
+              Expect.equal packet.Sack (Borrowed [| 5uy; 0uy; 0uy; 0uy |]) "the selective acknowledgement"
               Expect.isTrue packet.Payload.IsEmpty "no payload"
           }
           test "the golden bytes are what the packet encodes to" {
-              Expect.equal (encoded goldenHeader (Bytes [| 5uy; 0uy; 0uy; 0uy |]) Bytes.Empty) golden "the bytes"
+              Expect.equal (encoded goldenHeader (Owned [| 5uy; 0uy; 0uy; 0uy |]) Owned.Empty) golden "the bytes"
           }
           test
               "extension bits stand behind a selective acknowledgement, which is the only way that everybody reads both" {
               let bits = 0x5550_0107_05C0_0000UL
-              let sack = Bytes [| 5uy; 0uy; 0uy; 0uy |]
-              let both = encodedWith bits goldenHeader sack (Bytes [| 9uy |])
+              let sack = Owned [| 5uy; 0uy; 0uy; 0uy |]
+              let both = encodedWith bits goldenHeader sack (Owned [| 9uy |])
 
               let behind =
                   [| 2uy; 4uy; 5uy; 0uy; 0uy; 0uy; 0uy; 8uy; 0x55uy; 0x50uy; 1uy; 7uy; 5uy; 0xC0uy; 0uy; 0uy; 9uy |]
 
               Expect.equal both (Array.append golden[..19] behind) "both"
-              let alone = encodedWith bits goldenHeader Bytes.Empty Bytes.Empty
+              let alone = encodedWith bits goldenHeader Owned.Empty Owned.Empty
               Expect.equal (alone[1], alone[20..21]) (2uy, [| 0uy; 8uy |]) "the bits alone"
 
               for datagram in [ both; alone ] do
@@ -131,7 +132,7 @@ let tests =
                     PacketType.State, 0x21uy
                     PacketType.Reset, 0x31uy
                     PacketType.Syn, 0x41uy ] do
-                  let datagram = encoded { goldenHeader with Type = packetType } Bytes.Empty Bytes.Empty
+                  let datagram = encoded { goldenHeader with Type = packetType } Owned.Empty Owned.Empty
                   Expect.equal datagram[0] first $"{packetType}"
                   Expect.equal datagram.Length 20 "a bare header"
           }
@@ -166,11 +167,11 @@ let tests =
                       (Gen.bind bytesOf (Gen.choose (0, 50)))
 
               Prop.forAll (Arb.fromGen packets) (fun (header, sack, payload) ->
-                  let struct (malformed, packet) = decode (encoded header (Bytes sack) (Bytes payload))
+                  let struct (malformed, packet) = decode (encoded header (Owned sack) (Owned payload))
                   Expect.equal malformed Malformed.None "well formed"
                   Expect.equal (text packet.Header) (text header) "header"
-                  Expect.equal packet.Sack (Bytes sack) "selective acknowledgement"
-                  Expect.equal packet.Payload (Bytes payload) "payload"))
+                  Expect.equal packet.Sack (Borrowed sack) "selective acknowledgement"
+                  Expect.equal packet.Payload (Borrowed payload) "payload"))
 
           property "unknown extensions are skipped, and never are payload" (fun () ->
               Prop.forAll
@@ -178,7 +179,7 @@ let tests =
                   (fun (chain, payload) ->
                       let struct (malformed, packet) = decode (chained chain payload)
                       Expect.equal malformed Malformed.None "well formed"
-                      Expect.equal packet.Payload (Bytes payload) "payload"
+                      Expect.equal packet.Payload (Borrowed payload) "payload"
                       Expect.isTrue packet.Sack.IsEmpty "no selective acknowledgement"))
 
           property "a selective acknowledgement counts anywhere in the chain" (fun () ->
@@ -186,8 +187,8 @@ let tests =
                   let bits = [| 1uy; 2uy; 3uy; 4uy |]
                   let struct (malformed, packet) = decode (chained (before @ [ 1uy, bits ] @ behind) [| 9uy |])
                   Expect.equal malformed Malformed.None "well formed"
-                  Expect.equal packet.Sack (Bytes bits) "the bits"
-                  Expect.equal packet.Payload (Bytes [| 9uy |]) "payload"))
+                  Expect.equal packet.Sack (Borrowed bits) "the bits"
+                  Expect.equal packet.Payload (Borrowed [| 9uy |]) "payload"))
 
           property "any bytes decode to something" (fun (datagram: byte[]) ->
               let struct (malformed, packet) = decode datagram
@@ -211,7 +212,7 @@ let tests =
 
           test "a train writes each packet with its own number and its share of the payload" {
               let train =
-                  Train({ goldenHeader with Type = PacketType.Data }, Bytes.Empty, Bytes(Story.content 2_500), 1_000)
+                  Train({ goldenHeader with Type = PacketType.Data }, Owned.Empty, Owned(Story.content 2_500), 1_000)
 
               let packets = datagramsOf train |> Array.map decoded
               Expect.equal [ for packet in packets -> packet.Payload.Length ] [ 1000; 1000; 500 ] "lengths"
@@ -222,7 +223,7 @@ let tests =
           test "one receive call's datagrams are cut at the segment size, the last perhaps shorter" {
               let datagrams = Datagrams(Array.init 30 byte, 3, 25, 10, 0L<us>)
               Expect.equal datagrams.Count 3 "datagrams"
-              Expect.equal datagrams[1] (Bytes(Array.init 10 (fun i -> byte (13 + i)))) "the second"
-              Expect.equal datagrams[2] (Bytes(Array.init 5 (fun i -> byte (23 + i)))) "the last"
-              Expect.equal (Datagrams.One(Bytes.Empty, 0L<us>)).Count 1 "an empty datagram is one"
+              Expect.equal datagrams[1] (Borrowed(Array.init 10 (fun i -> byte (13 + i)))) "the second"
+              Expect.equal datagrams[2] (Borrowed(Array.init 5 (fun i -> byte (23 + i)))) "the last"
+              Expect.equal (Datagrams.One(Borrowed.Empty, 0L<us>)).Count 1 "an empty datagram is one"
           } ]

@@ -1,16 +1,17 @@
-/// The search for the largest packet by its own door: RFC 8899's state machine against paths of every width.
+/// The search for the largest packet by itself: RFC 8899's state machine against paths of every width.
 module UtpPunch.Protocol.Tests.PathMtuTests
 
 open Expecto
 open FsCheck
 open FsCheck.FSharp
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 let private options = StreamOptions.bep29
 let private timeout = Time.milliseconds 100
 let private fresh largest = PathMtu.create true options |> PathMtu.meet largest
 
-/// Searches until there is nothing more to try, on a path of that width that loses probes as `loses` says. Gives what was tried.
+/// Searches to the end on a path of that width, where `loses` decides which probes are lost. Gives the sizes tried.
 let private searchOn width (loses: int -> bool) cap start =
     let mutable mtu: PathMtu = start
     let mutable now = 0L<us>
@@ -61,7 +62,7 @@ let tests =
               Expect.equal tried[..3] [| 1472; 8972; 8972; 8972 |] "1472 passes, 8972 does not"
               Expect.all tried[1..] (fun size -> size > 1472) "nothing smaller"
           }
-          test "no probe is larger than the peer takes, the options say, or a quarter of a buffer" {
+          test "no probe is larger than the peer's and our own limits, or than a quarter of a buffer" {
               let largest start cap =
                   let struct (mtu, tried, _) = searchOn 65507 never cap start
                   Expect.equal (PathMtu.size mtu) (Array.max tried) "the largest passes"
@@ -90,7 +91,7 @@ let tests =
               let paths = Gen.zip (Gen.choose (500, 65507)) (Gen.zip (Gen.choose (0, 100)) (Gen.choose (1, 1000000)))
 
               Prop.forAll (Arb.fromGen paths) (fun (width, (share, seed)) ->
-                  let loses count = UtpPunch.Protocol.Keyed.below 100 (uint64 seed) 1 (int64 count) < share
+                  let loses count = Keyed.below 100 (uint64 seed) 1 (int64 count) < share
                   let struct (mtu, tried, _) = searchOn width loses 65535 (fresh 65507)
                   Expect.isLessThanOrEqual tried.Length PathMtu.MaxSearchProbes "probes"
                   Expect.isGreaterThanOrEqual (PathMtu.size mtu) 1200 "the base"
@@ -104,7 +105,7 @@ let tests =
               let struct (mtu, _, _) = searchOn 8972 never 65535 again
               Expect.equal (PathMtu.size mtu) 8972 "the path is wider now"
           }
-          test "an answer counts only for the size that is being tried, and for its last three ids" {
+          test "an answer counts only for the probed size and its last three ids" {
               let mtu = PathMtu.probe 0L<us> timeout 65535 (fresh 65507)
               let id = PathMtu.probeId mtu
               let confirmed id size = PathMtu.size (PathMtu.confirm id size mtu)
@@ -117,7 +118,7 @@ let tests =
 
               Expect.equal (PathMtu.size (PathMtu.confirm id 1472 again)) 1472 "a late answer to the first of two"
           }
-          test "no hint makes a packet smaller than the base, and a limit that no path has is none" {
+          test "no report makes a packet smaller than the base, and an impossible limit is ignored" {
               let struct (wide, _, _) = searchOn 65507 never 65535 (fresh 65507)
 
               for size, limit, left in
@@ -148,13 +149,13 @@ let tests =
               Expect.equal (PathMtu.state error) MtuState.Error "the state"
               Expect.equal (size 9 548 error) 548 "there is nothing below"
 
-              // Ten seconds later it is looked for again, below what has vanished.
+              // Ten seconds later a search begins, below what has vanished.
               let again = PathMtu.wake (now + Time.seconds 10) error
               let struct (mtu, tried, _) = searchOn 1000 never 65535 again
               Expect.isLessThan (abs (PathMtu.size mtu - 1000)) 16 "what passes now"
               Expect.all tried (fun size -> size < 1200) "below what has vanished"
           }
-          test "for a stranger there is nothing to search, and what it began with comes back after 600 s" {
+          test "with a peer that answers no probes there is no search, and the first size returns after 600 s" {
               let mtu = PathMtu.create true options
               Expect.isTrue (obj.ReferenceEquals(mtu, PathMtu.probe 0L<us> timeout 65535 mtu)) "no probe"
               let fallen = PathMtu.vanish 0L<us> 3 1200 1200 mtu

@@ -95,7 +95,7 @@ let private compare (seed: int) (isn: uint16) =
         let original = receiver
         let before = struct (Receiver.ackNr original, Receiver.window original, Receiver.sack original)
         receiver <- Receiver.copy original
-        let arrival = Receiver.accept (SeqNr isn + number) (Bytes payload) isFin receiver
+        let arrival = Receiver.accept (SeqNr isn + number) (Borrowed payload) isFin receiver
         Expect.equal arrival (twin.Accept(number, payload, isFin)) $"packet {number} at {twin.Next}"
         delivered.AddRange(drained receiver)
 
@@ -134,7 +134,7 @@ let tests =
               for index in 0..9 do
                   let length = if index = 9 then 50 else 80
 
-                  Receiver.accept (SeqNr 10us + index) (Bytes(buffer, 20 + index * 100, length)) false receiver
+                  Receiver.accept (SeqNr 10us + index) (Borrowed(buffer, 20 + index * 100, length)) false receiver
                   |> ignore
 
               let payloads = ResizeArray<Payload>()
@@ -151,7 +151,8 @@ let tests =
               let buffer = Story.content 700
 
               for index in 0..6 do
-                  Receiver.accept (SeqNr 10us + index) (Bytes(buffer, index * 100 + 20, 80)) false receiver |> ignore
+                  Receiver.accept (SeqNr 10us + index) (Borrowed(buffer, index * 100 + 20, 80)) false receiver
+                  |> ignore
 
               let payloads = ResizeArray<Payload>()
               Receiver.drain payloads.Add receiver
@@ -169,21 +170,21 @@ let tests =
           }
           test "nothing is drained twice" {
               let receiver = Receiver.create 1_000 (SeqNr 9us)
-              Receiver.accept (SeqNr 10us) (Bytes [| 1uy |]) false receiver |> ignore
+              Receiver.accept (SeqNr 10us) (Borrowed [| 1uy |]) false receiver |> ignore
               Expect.equal (drained receiver) [| 1uy |] "the first time"
               Expect.isEmpty (drained receiver) "the second time"
           }
           test "what waits out of order is the receiver's own: the buffer that it came in may be let go" {
               let receiver = Receiver.create 1_000 (SeqNr 9us)
               let buffer = [| 2uy |]
-              Receiver.accept (SeqNr 11us) (Bytes buffer) false receiver |> ignore
+              Receiver.accept (SeqNr 11us) (Borrowed buffer) false receiver |> ignore
               buffer[0] <- 99uy
-              Receiver.accept (SeqNr 10us) (Bytes [| 1uy |]) false receiver |> ignore
+              Receiver.accept (SeqNr 10us) (Borrowed [| 1uy |]) false receiver |> ignore
               Expect.equal (drained receiver) [| 1uy; 2uy |] "the bytes"
           }
           test "reading more than was delivered is a mistake" {
               let receiver = Receiver.create 1_000 (SeqNr 9us)
-              Receiver.accept (SeqNr 10us) (Bytes [| 1uy |]) false receiver |> ignore
+              Receiver.accept (SeqNr 10us) (Borrowed [| 1uy |]) false receiver |> ignore
               Expect.throwsT<ArgumentException> (fun () -> Receiver.consume 2 receiver) "too much"
               Expect.throwsT<ArgumentException> (fun () -> Receiver.consume -1 receiver) "less than nothing"
           }
@@ -191,10 +192,10 @@ let tests =
               let receiver = Receiver.create 100_000 (SeqNr 65000us)
 
               for index in Receiver.ReorderWindow - 1 .. -1 .. 1 do
-                  let arrival = Receiver.accept (SeqNr 65001us + index) (Bytes [| byte index |]) false receiver
+                  let arrival = Receiver.accept (SeqNr 65001us + index) (Borrowed [| byte index |]) false receiver
                   Expect.equal arrival Arrival.OutOfOrder $"packet {index}"
 
               Expect.isLessThanOrEqual (Receiver.sack receiver).Length 128 "bytes of selective acknowledgement"
-              Receiver.accept (SeqNr 65001us) (Bytes [| 0uy |]) false receiver |> ignore
+              Receiver.accept (SeqNr 65001us) (Borrowed [| 0uy |]) false receiver |> ignore
               Expect.equal (drained receiver) (Array.init Receiver.ReorderWindow byte) "in order"
           } ]

@@ -1,4 +1,4 @@
-/// The sending half by its own door: what it sends under which number, and what acknowledgements make of it.
+/// The sending half by itself: what it sends under which number, and what acknowledgements change.
 module UtpPunch.Protocol.Tests.SenderTests
 
 open System
@@ -65,9 +65,9 @@ type private Watcher(first: SeqNr) =
             else
                 Expect.isTrue
                     (index >= acked && index < sent)
-                    $"packet {index} is sent again, {acked} to {sent} are out"
+                    $"packet {index} is retransmitted; {acked} to {sent} are outstanding"
 
-                Expect.equal content contents[index] "sent again as it was"
+                Expect.equal content contents[index] "a retransmission is unchanged"
                 Expect.isFalse (sacked.Contains index) "the peer holds it already"
 
     /// Gives how many bytes the acknowledgement covers for the first time.
@@ -99,7 +99,10 @@ let private walk (seed: int) (isn: uint16) =
     for _ in 1..400 do
         now <- now + Time.milliseconds (random.Next 50)
         let original = sender
-        let oldest, next, room = Sender.oldest original, Sender.next original, Sender.room original
+
+        let oldest, next, room =
+            Scoreboard.oldest (Sender.board original), Scoreboard.next (Sender.board original), Sender.room original
+
         sender <- Sender.copy original
 
         match random.Next 10 with
@@ -107,16 +110,16 @@ let private walk (seed: int) (isn: uint16) =
         | 1
         | 2 when not finished ->
             let count = random.Next(1 + min (Sender.room sender) 3_000)
-            Sender.write (Bytes(all, int written, count)) sender
+            Sender.write (Owned(all, int written, count)) sender
             written <- written + int64 count
         | 3 when random.Next 40 = 0 ->
             finished <- true
             Sender.finish sender
         | 4 when random.Next 3 = 0 ->
-            Sender.timeOut sender |> ignore
-            Expect.equal (Sender.flight sender) 0 "in flight after a time-out"
+            Scoreboard.timeOut (Sender.board sender) |> ignore
+            Expect.equal (Scoreboard.flight (Sender.board sender)) 0 "in flight after a time-out"
         | 5 when random.Next 3 = 0 ->
-            match Sender.probeLoss now (random.Next 2 = 0) sender with
+            match Scoreboard.probeLoss now (random.Next 2 = 0) (Sender.board sender) with
             | null -> ()
             | run -> watcher.See(run, false)
         | _ ->
@@ -137,17 +140,17 @@ let private walk (seed: int) (isn: uint16) =
                       if sack[bit / 8] &&& (1uy <<< (bit % 8)) <> 0uy then upTo + 1 + bit ]
 
             let freed = upTo - watcher.Acked
-            let result = acknowledge now (first + (upTo - 1)) (Bytes sack) sender
+            let result = acknowledge now (first + (upTo - 1)) (Borrowed sack) sender
             Expect.equal result.Freed freed "packets freed"
             Expect.equal result.Bytes (watcher.Acknowledge(upTo, selected)) "bytes acknowledged for the first time"
 
         let window = payload * (1 + random.Next 60)
-        let flight = Sender.flight sender
+        let flight = Scoreboard.flight (Sender.board sender)
 
-        for run in runsOf (fun () -> Sender.retransmit now window sender) do
+        for run in runsOf (fun () -> Scoreboard.retransmit now window (Sender.board sender)) do
             watcher.See(run, false)
 
-        if not (Sender.hasLost sender) then
+        if not (Scoreboard.hasLost (Sender.board sender)) then
             let mutable fresh = 0
 
             for run in runsOf (fun () -> Sender.sendNew now window sender) do
@@ -155,39 +158,53 @@ let private walk (seed: int) (isn: uint16) =
                 fresh <- fresh + run.Data.Length
 
             if fresh > 0 then
-                Expect.isLessThanOrEqual (Sender.flight sender) window "in flight after new data"
+                Expect.isLessThanOrEqual (Scoreboard.flight (Sender.board sender)) window "in flight after new data"
 
-        // The packet that all others wait for goes again whatever the window says.
-        Expect.isLessThanOrEqual (Sender.flight sender) (max window flight + payload) "in flight"
+        // The oldest lost packet is retransmitted whatever the window is.
+        Expect.isLessThanOrEqual (Scoreboard.flight (Sender.board sender)) (max window flight + payload) "in flight"
 
-        Expect.equal (Sender.packets sender) (watcher.Sent - watcher.Acked) "packets outstanding"
-        Expect.isLessThanOrEqual (Sender.packets sender) options.PacketWindow "packets outstanding, at most"
-        Expect.isLessThanOrEqual (Sender.flight sender) watcher.Outstanding "in flight is outstanding"
+        Expect.equal (Scoreboard.packets (Sender.board sender)) (watcher.Sent - watcher.Acked) "packets outstanding"
+
+        Expect.isLessThanOrEqual
+            (Scoreboard.packets (Sender.board sender))
+            options.PacketWindow
+            "packets outstanding, at most"
+
+        Expect.isLessThanOrEqual
+            (Scoreboard.flight (Sender.board sender))
+            watcher.Outstanding
+            "in flight is outstanding"
+
         let queued = int (written - watcher.Bytes)
         Expect.equal (Sender.room sender) (options.SendBuffer - queued - watcher.Outstanding) "room"
 
         Expect.equal
-            (Sender.oldest original, Sender.next original, Sender.room original)
+            (Scoreboard.oldest (Sender.board original), Scoreboard.next (Sender.board original), Sender.room original)
             (oldest, next, room)
             "the original"
 
-    // The peer acknowledges whatever comes: all of it gets through.
+    // The peer acknowledges everything that is sent: all of it arrives.
     if not finished then Sender.finish sender
 
     for _ in 1..2_000 do
-        for run in runsOf (fun () -> Sender.retransmit now large sender) do
+        for run in runsOf (fun () -> Scoreboard.retransmit now large (Sender.board sender)) do
             watcher.See(run, false)
 
         for run in runsOf (fun () -> Sender.sendNew now large sender) do
             watcher.See(run, true)
 
-        acknowledge now (Sender.next sender + -1) Bytes.Empty sender |> ignore
+        acknowledge now (Scoreboard.next (Sender.board sender) + -1) Borrowed.Empty sender |> ignore
         watcher.Acknowledge(watcher.Sent, []) |> ignore
 
-    Expect.isTrue (Sender.isFinished sender) "finished"
+    Expect.equal (Sender.state sender) SendState.FinAcked "the direction to the peer"
     Expect.equal watcher.Bytes written "bytes sent under new numbers"
-    Expect.equal (Sender.flight sender, Sender.packets sender) (0, 0) "nothing is left"
-    Expect.isFalse (Sender.hasLost sender || Sender.hasQueued sender) "nothing waits"
+
+    Expect.equal
+        (Scoreboard.flight (Sender.board sender), Scoreboard.packets (Sender.board sender))
+        (0, 0)
+        "nothing is left"
+
+    Expect.isFalse (Scoreboard.hasLost (Sender.board sender) || Sender.hasQueued sender) "nothing is queued or lost"
     Expect.equal (Sender.room sender) options.SendBuffer "room"
 
 let private sendNew sender = runsOf (fun () -> Sender.sendNew 0L<us> large sender)
@@ -197,33 +214,34 @@ let tests =
     testList
         "sender"
         [ for isn in [ 0us; 1us; 32767us; 32768us; 65500us; 65535us ] do
-              test $"any acknowledgements: freed is what they cover, again is what it was, from number {isn} on" {
+              test
+                  $"any acknowledgements: what they cover is freed, and retransmissions are unchanged, from number {isn} on" {
                   for seed in 1..12 do
                       walk seed isn
               }
 
-          test "a partly filled packet waits while another one is under way, and goes when that is acknowledged" {
+          test "a partly filled packet waits until the one before it is acknowledged" {
               let sender = started options 5us
-              Sender.write (Bytes(content 10)) sender
+              Sender.write (Owned(content 10)) sender
               Expect.equal (lengths (sendNew sender)) [ 10 ] "the first goes at once"
-              Sender.write (Bytes(content 20)) sender
+              Sender.write (Owned(content 20)) sender
               Expect.isEmpty (sendNew sender) "the second waits"
-              Sender.write (Bytes(content 90)) sender
+              Sender.write (Owned(content 90)) sender
               Expect.equal (lengths (sendNew sender)) [ 100 ] "a full one does not"
-              acknowledge 0L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+              acknowledge 0L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
               Expect.equal (lengths (sendNew sender)) [ 10 ] "the rest, once the short one is acknowledged"
           }
           test "without delay, and at the end, partly filled packets go at once" {
               let sender = started { options with NoDelay = true } 5us
 
               for _ in 1..3 do
-                  Sender.write (Bytes(content 10)) sender
+                  Sender.write (Owned(content 10)) sender
                   Expect.equal (lengths (sendNew sender)) [ 10 ] "no delay"
 
               let sender = started options 5us
-              Sender.write (Bytes(content 10)) sender
+              Sender.write (Owned(content 10)) sender
               sendNew sender |> ignore
-              Sender.write (Bytes(content 20)) sender
+              Sender.write (Owned(content 20)) sender
               Sender.finish sender
               let runs = sendNew sender
               Expect.equal (lengths runs) [ 20; 0 ] "the last bytes and the FIN"
@@ -231,17 +249,17 @@ let tests =
           }
           test "no more packets are outstanding than the packet window says, the FIN included" {
               let sender = started { options with PacketWindow = 8 } 5us
-              Sender.write (Bytes(content (8 * payload))) sender
+              Sender.write (Owned(content (8 * payload))) sender
               Sender.finish sender
               Expect.equal (sendNew sender |> List.sumBy (fun run -> run.Count)) 8 "packets"
-              acknowledge 0L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+              acknowledge 0L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
               let runs = sendNew sender
               Expect.isTrue (runs.Length = 1 && runs[0].IsFin) "the FIN takes the place that became free"
           }
-          test "nothing new goes out against a closed window, but one packet asks, and goes again when it opens" {
+          test "nothing new is sent against a closed window but one probe, which is retransmitted when the window opens" {
               let sender = Sender.create options (SeqNr 5us)
               open' 0L sender
-              Sender.write (Bytes(content 1_000)) sender
+              Sender.write (Owned(content 1_000)) sender
               Expect.isEmpty (sendNew sender) "new packets"
               Expect.isTrue (Sender.isBlocked sender) "blocked"
               let probe = Sender.probeWindow 0L<us> sender
@@ -249,77 +267,77 @@ let tests =
               Expect.isNull (Sender.probeWindow 0L<us> sender) "only one"
               Expect.isEmpty (sendNew sender) "still closed"
               Sender.advertise 10_000L 1u false sender
-              let again = Sender.retransmit 0L<us> large sender
-              Expect.equal again.First probe.First "the probe was dropped, and goes first"
-              Expect.equal again.Data probe.Data "as it was"
+              let repeated = Scoreboard.retransmit 0L<us> large (Sender.board sender)
+              Expect.equal repeated.First probe.First "the probe was dropped, and is retransmitted first"
+              Expect.equal repeated.Data probe.Data "unchanged"
               Expect.equal (sendNew sender |> lengths |> List.sum) (1_000 - probe.Data.Length) "then the rest"
           }
           test "no byte goes beyond the advertised window" {
               let sender = Sender.create options (SeqNr 5us)
               open' 250L sender
-              Sender.write (Bytes(content 1_000)) sender
+              Sender.write (Owned(content 1_000)) sender
               Expect.isLessThanOrEqual (sendNew sender |> lengths |> List.sum) 250 "bytes"
               // An old packet that was overtaken must not shrink it, nor open it.
               Sender.advertise 0L 0xFFFFFFF0u false sender
               Expect.equal (Sender.peerWindow sender) 250L "after an older packet"
           }
-          test "three packets selectively acknowledged behind it: a packet is lost, and is sent again once" {
+          test "a packet behind which three are selectively acknowledged is lost, and retransmitted once" {
               let sender = started options 5us
-              Sender.write (Bytes(content (10 * payload))) sender
+              Sender.write (Owned(content (10 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 1L<us> (SeqNr 5us) (Bytes [| 0b11uy; 0uy; 0uy; 0uy |]) sender |> ignore
-              Expect.isFalse (Sender.hasLost sender) "two are not enough"
-              let result = acknowledge 2L<us> (SeqNr 5us) (Bytes [| 0b111uy; 0uy; 0uy; 0uy |]) sender
+              acknowledge 1L<us> (SeqNr 5us) (Borrowed [| 0b11uy; 0uy; 0uy; 0uy |]) sender |> ignore
+              Expect.isFalse (Scoreboard.hasLost (Sender.board sender)) "two are not enough"
+              let result = acknowledge 2L<us> (SeqNr 5us) (Borrowed [| 0b111uy; 0uy; 0uy; 0uy |]) sender
               Expect.isTrue result.Congested "congested"
-              let runs = runsOf (fun () -> Sender.retransmit 2L<us> large sender)
-              Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets sent again"
-              let more = acknowledge 3L<us> (SeqNr 5us) (Bytes [| 0b1111uy; 0uy; 0uy; 0uy |]) sender
-              Expect.isFalse (more.Congested || Sender.hasLost sender) "the same loss counts once"
+              let runs = runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender))
+              Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets retransmitted"
+              let more = acknowledge 3L<us> (SeqNr 5us) (Borrowed [| 0b1111uy; 0uy; 0uy; 0uy |]) sender
+              Expect.isFalse (more.Congested || Scoreboard.hasLost (Sender.board sender)) "the same loss counts once"
           }
-          test "what a time-out held for lost and the peer had all along is no sign that the path reorders" {
+          test "packets that a time-out marked lost and the peer held do not mean that the path reorders" {
               let sender = started options 5us
-              Sender.write (Bytes(content (20 * payload))) sender
+              Sender.write (Owned(content (20 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 1L<us> (SeqNr 4us) (Bytes [| 0b1uy; 0uy; 0uy; 0uy |]) sender |> ignore
-              Sender.timeOut sender |> ignore
+              acknowledge 1L<us> (SeqNr 4us) (Borrowed [| 0b1uy; 0uy; 0uy; 0uy |]) sender |> ignore
+              Scoreboard.timeOut (Sender.board sender) |> ignore
               // The acknowledgements of the first sending arrive after all: fifteen, then three behind one that is missing.
-              acknowledge 2L<us> (SeqNr 19us) Bytes.Empty sender |> ignore
-              runsOf (fun () -> Sender.retransmit 2L<us> large sender) |> ignore
-              acknowledge 3L<us> (SeqNr 24us) Bytes.Empty sender |> ignore
-              Sender.write (Bytes(content (10 * payload))) sender
+              acknowledge 2L<us> (SeqNr 19us) Borrowed.Empty sender |> ignore
+              runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender)) |> ignore
+              acknowledge 3L<us> (SeqNr 24us) Borrowed.Empty sender |> ignore
+              Sender.write (Owned(content (10 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 4L<us> (SeqNr 24us) (Bytes [| 0b111uy; 0uy; 0uy; 0uy |]) sender |> ignore
-              let runs = runsOf (fun () -> Sender.retransmit 4L<us> large sender)
+              acknowledge 4L<us> (SeqNr 24us) (Borrowed [| 0b111uy; 0uy; 0uy; 0uy |]) sender |> ignore
+              let runs = runsOf (fun () -> Scoreboard.retransmit 4L<us> large (Sender.board sender))
               Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 25us, 1 ] "lost by count"
           }
-          test "three repeated acknowledgements without selective ones: the oldest packet is sent again" {
+          test "after three duplicate acknowledgements without selective ones the oldest packet is retransmitted" {
               let sender = started options 5us
-              Sender.write (Bytes(content (10 * payload))) sender
+              Sender.write (Owned(content (10 * payload))) sender
               sendNew sender |> ignore
-              acknowledge 1L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+              acknowledge 1L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
 
               for repeat in 1..3 do
-                  Expect.isFalse (Sender.hasLost sender) $"before repetition {repeat}"
-                  acknowledge 2L<us> (SeqNr 5us) Bytes.Empty sender |> ignore
+                  Expect.isFalse (Scoreboard.hasLost (Sender.board sender)) $"before repetition {repeat}"
+                  acknowledge 2L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
 
-              let runs = runsOf (fun () -> Sender.retransmit 2L<us> large sender)
-              Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets sent again"
+              let runs = runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender))
+              Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets retransmitted"
           }
-          test "the age of a packet that was sent twice is no round trip" {
+          test "a retransmitted packet gives no round trip (Karn)" {
               let sender = started options 5us
-              Sender.write (Bytes(content payload)) sender
+              Sender.write (Owned(content payload)) sender
               sendNew sender |> ignore
-              Sender.timeOut sender |> ignore
-              Sender.retransmit (Time.seconds 1) large sender |> ignore
-              let result = acknowledge (Time.seconds 2) (SeqNr 5us) Bytes.Empty sender
+              Scoreboard.timeOut (Sender.board sender) |> ignore
+              Scoreboard.retransmit (Time.seconds 1) large (Sender.board sender) |> ignore
+              let result = acknowledge (Time.seconds 2) (SeqNr 5us) Borrowed.Empty sender
               Expect.equal result.RoundTrip ValueNone "round trip"
           }
           test "a caller's mistakes are refused" {
               let sender = started options 5us
-              Expect.throwsT<ArgumentException> (fun () -> Sender.write (Bytes(content 20_001)) sender) "too much"
+              Expect.throwsT<ArgumentException> (fun () -> Sender.write (Owned(content 20_001)) sender) "too much"
               Sender.finish sender
 
               Expect.throwsT<InvalidOperationException>
-                  (fun () -> Sender.write (Bytes(content 1)) sender)
-                  "bytes behind the end"
+                  (fun () -> Sender.write (Owned(content 1)) sender)
+                  "bytes after the end"
           } ]

@@ -15,11 +15,11 @@ let private request attributes = message StunClass.Request attributes
 let private complete, _ = full
 let private lone, _ = only primary
 
-let private answered socket datagram server =
-    match StunServer.answer socket client datagram server with
+let private answered socket (datagram: Owned) server =
+    match StunServer.answer socket client datagram.AsBorrowed server with
     | ValueSome answer ->
         let mutable message = Unchecked.defaultof<StunMessage>
-        Expect.equal (Stun.decode answer.Datagram &message) StunMalformed.None "well formed"
+        Expect.equal (Stun.decode answer.Datagram.AsBorrowed &message) StunMalformed.None "well formed"
         Expect.equal (answer.Remote, message.Id, message.Method) (client, id, Stun.Binding) "to whom, and to what"
         struct (answer.Socket, message)
     | ValueNone -> failtest "no answer"
@@ -79,7 +79,7 @@ let tests =
           test "with four sockets it answers to the port that is asked for, and without them it does not know of that" {
               let datagram = request [| StunAttribute.ResponsePort 9us; StunAttribute.ChangeRequest(true, true) |]
 
-              match StunServer.answer 0 client datagram complete with
+              match StunServer.answer 0 client datagram.AsBorrowed complete with
               | ValueSome answer ->
                   Expect.equal (answer.Socket, answer.Remote) (3, { client with Port = 9us }) "from where, and to where"
               | ValueNone -> failtest "no answer"
@@ -102,9 +102,9 @@ let tests =
           }
           test "attributes that must be understood are refused, all in one list, and others are not" {
               let strange =
-                  [| StunAttribute.Other(0x0024us, Bytes.Empty)
-                     StunAttribute.Other(0x8026us, Bytes.Empty)
-                     StunAttribute.Other(0x7FFFus, Bytes [| 1uy |]) |]
+                  [| StunAttribute.Other(0x0024us, Borrowed.Empty)
+                     StunAttribute.Other(0x8026us, Borrowed.Empty)
+                     StunAttribute.Other(0x7FFFus, Borrowed [| 1uy |]) |]
 
               expectRefusal [| 0x0024us; 0x7FFFus |] 2 (request strange) complete
               let struct (_, message) = answered 0 (request [| strange[1] |]) complete
@@ -112,8 +112,8 @@ let tests =
           }
           test "credentials that nobody asked for are ignored" {
               let datagram =
-                  request [| StunAttribute.Other(0x0006us, Bytes [| 65uy |]) |]
-                  |> Stun.withIntegrity (Bytes [| 1uy |])
+                  request [| StunAttribute.Other(0x0006us, Borrowed [| 65uy |]) |]
+                  |> Stun.withIntegrity (Owned [| 1uy |])
 
               let struct (_, message) = answered 0 datagram lone
               Expect.equal message.Class StunClass.Success "a success"
@@ -122,9 +122,10 @@ let tests =
               for datagram, expected in
                   [ request [||], false
                     Stun.withFingerprint (request [||]), true
-                    Stun.withFingerprint (request [| StunAttribute.Other(1000us, Bytes.Empty) |]), true ] do
-                  match StunServer.answer 0 client datagram complete with
-                  | ValueSome answer -> Expect.equal (Stun.isFingerprinted answer.Datagram) expected "the end"
+                    Stun.withFingerprint (request [| StunAttribute.Other(1000us, Borrowed.Empty) |]), true ] do
+                  match StunServer.answer 0 client datagram.AsBorrowed complete with
+                  | ValueSome answer ->
+                      Expect.equal (Stun.isFingerprinted answer.Datagram.AsBorrowed) expected "the end"
                   | ValueNone -> failtest "no answer"
           }
           test "responses, errors, indications, other methods and noise get no answer" {
@@ -133,29 +134,31 @@ let tests =
                     message StunClass.Error [| StunAttribute.ErrorCode(500, "") |]
                     message StunClass.Indication [||]
                     Stun.encode { Class = StunClass.Request; Method = 3us; Id = id; Attributes = [||] }
-                    Bytes.Empty
-                    Bytes(Array.zeroCreate 100)
+                    Owned.Empty
+                    Owned(Array.zeroCreate 100)
                     (request [||]).Slice(0, 19)
                     Stun.withFingerprint (Stun.withFingerprint (request [||])) ] do
-                  Expect.isTrue (StunServer.answer 0 client datagram complete).IsNone $"{datagram.Length} bytes"
+                  Expect.isTrue
+                      (StunServer.answer 0 client datagram.AsBorrowed complete).IsNone
+                      $"{datagram.Length} bytes"
           }
           test "what the server answers, no server answers" {
-              for datagram in [ request [||]; request [| StunAttribute.Other(99us, Bytes.Empty) |] ] do
-                  match StunServer.answer 0 client datagram complete with
+              for datagram in [ request [||]; request [| StunAttribute.Other(99us, Borrowed.Empty) |] ] do
+                  match StunServer.answer 0 client datagram.AsBorrowed complete with
                   | ValueSome answer ->
-                      Expect.isTrue (StunServer.answer 0 client answer.Datagram complete).IsNone "no loop"
+                      Expect.isTrue (StunServer.answer 0 client answer.Datagram.AsBorrowed complete).IsNone "no loop"
                   | ValueNone -> failtest "no answer"
           }
           test "an answer without a name is longer than its request by three endpoints, and no more" {
               let nameless = StunServer.create ValueNone (Array.map ValueSome sockets)
 
-              match StunServer.answer 0 client (request [||]) nameless with
+              match StunServer.answer 0 client (request [||]).AsBorrowed nameless with
               | ValueSome answer ->
                   Expect.equal (answer.Datagram.Length - 20) (3 * 12) "an endpoint of IPv4 takes 12 bytes"
               | ValueNone -> failtest "no answer"
           }
           test "the longest request that is all unknown attributes gets an answer" {
-              let many = Array.create 16_370 (StunAttribute.Other(0x7000us, Bytes.Empty))
+              let many = Array.create 16_370 (StunAttribute.Other(0x7000us, Borrowed.Empty))
               let struct (_, message) = answered 0 (request many) complete
               Expect.equal message.Class StunClass.Error "an error"
           }

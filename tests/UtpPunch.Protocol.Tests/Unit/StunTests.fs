@@ -9,8 +9,8 @@ open FsCheck
 open FsCheck.FSharp
 open UtpPunch.Protocol
 
-let private hex (text: string) = Bytes(Convert.FromHexString(text.Replace(" ", "").Replace("\n", "")))
-let private ascii (text: string) = Bytes(Encoding.UTF8.GetBytes text)
+let private hex (text: string) = Owned(Convert.FromHexString(text.Replace(" ", "").Replace("\n", "")))
+let private ascii (text: string) = Owned(Encoding.UTF8.GetBytes text)
 
 /// RFC 5769, 2.1: a request with SOFTWARE, ICE's PRIORITY and ICE-CONTROLLED, USERNAME, MESSAGE-INTEGRITY and FINGERPRINT.
 let private sampleRequest =
@@ -51,13 +51,13 @@ let private longTermRequest =
 let private password = ascii "VOkJxbRl1RmTxUk/WvJxBt"
 
 /// RFC 8489, 9.2.2: the MD5 of user name, realm and password.
-let private longTermKey = Bytes(MD5.HashData(Encoding.UTF8.GetBytes "マトリックス:example.org:TheMatrIX"))
+let private longTermKey = Owned(MD5.HashData(Encoding.UTF8.GetBytes "マトリックス:example.org:TheMatrIX"))
 
 let private sampleId = { First = 0xb7e7a701u; Middle = 0xbc34d686u; Last = 0xfa87dfaeu }
 
-let private decode (datagram: Bytes) =
+let private decode (datagram: Owned) =
     let mutable message = Unchecked.defaultof<StunMessage>
-    let malformed = Stun.decode datagram &message
+    let malformed = Stun.decode datagram.AsBorrowed &message
     struct (malformed, message)
 
 let private decoded datagram =
@@ -69,10 +69,10 @@ let private malformedAs expected datagram claim =
     let struct (malformed, _) = decode datagram
     Expect.equal malformed expected claim
 
-let private changed place value (bytes: Bytes) =
+let private changed place value (bytes: Owned) =
     let copy = bytes.Span.ToArray()
     copy[place] <- value
-    Bytes copy
+    Owned copy
 
 let private request attributes =
     { Class = StunClass.Request; Method = Stun.Binding; Id = sampleId; Attributes = attributes }
@@ -111,7 +111,7 @@ let private attributes =
               (Gen.elements [ true; false ])
               (Gen.elements [ true; false ])
           Gen.map2
-              (fun kind value -> StunAttribute.Other(kind, Bytes value))
+              (fun kind value -> StunAttribute.Other(kind, Borrowed value))
               (Gen.elements [ 0x0024us; 0x7FFFus; 0x8029us; 0xFFFFus ])
               (Gen.bind bytesOf (Gen.choose (0, 9))) ]
 
@@ -145,27 +145,45 @@ let tests =
               Expect.equal message.Attributes[0] (StunAttribute.Software "STUN test client") "SOFTWARE"
               Expect.equal message.Attributes.Length 4 "the attributes that are protected"
               Expect.equal (Stun.unknownRequired message) [| 0x0024us |] "PRIORITY is ICE's, USERNAME is not"
-              Expect.equal (Stun.checkIntegrity password sampleRequest) StunIntegrity.Proven "MESSAGE-INTEGRITY"
-              Expect.isTrue (Stun.isFingerprinted sampleRequest) "FINGERPRINT"
+
+              Expect.equal
+                  (Stun.checkIntegrity password sampleRequest.AsBorrowed)
+                  StunIntegrity.Proven
+                  "MESSAGE-INTEGRITY"
+
+              Expect.isTrue (Stun.isFingerprinted sampleRequest.AsBorrowed) "FINGERPRINT"
           }
           test "RFC 5769, 2.2: the IPv4 response tells 192.0.2.1:32853" {
               let message = decoded ipv4Response
               Expect.equal message.Class StunClass.Success "a success"
               Expect.equal (Stun.mapped message) (ValueSome(Endpoint.ofIPv4 0xC0000201u 32853us)) "the endpoint"
-              Expect.equal (Stun.checkIntegrity password ipv4Response) StunIntegrity.Proven "MESSAGE-INTEGRITY"
+
+              Expect.equal
+                  (Stun.checkIntegrity password ipv4Response.AsBorrowed)
+                  StunIntegrity.Proven
+                  "MESSAGE-INTEGRITY"
           }
           test "RFC 5769, 2.3: the IPv6 response tells 2001:db8:1234:5678:11:2233:4455:6677, port 32853" {
               let endpoint =
                   { High = 0x20010db812345678UL; Low = 0x0011223344556677UL; Scope = 0u; Port = 32853us; Via = 0us }
 
               Expect.equal (Stun.mapped (decoded ipv6Response)) (ValueSome endpoint) "the endpoint"
-              Expect.equal (Stun.checkIntegrity password ipv6Response) StunIntegrity.Proven "MESSAGE-INTEGRITY"
+
+              Expect.equal
+                  (Stun.checkIntegrity password ipv6Response.AsBorrowed)
+                  StunIntegrity.Proven
+                  "MESSAGE-INTEGRITY"
           }
           test "RFC 5769, 2.4: the request with long-term credentials is proven by their key" {
               let message = decoded longTermRequest
               Expect.isEmpty (Stun.unknownRequired message) "credentials are known, if not asked for"
-              Expect.equal (Stun.checkIntegrity longTermKey longTermRequest) StunIntegrity.Proven "MESSAGE-INTEGRITY"
-              Expect.isFalse (Stun.isFingerprinted longTermRequest) "no FINGERPRINT"
+
+              Expect.equal
+                  (Stun.checkIntegrity longTermKey longTermRequest.AsBorrowed)
+                  StunIntegrity.Proven
+                  "MESSAGE-INTEGRITY"
+
+              Expect.isFalse (Stun.isFingerprinted longTermRequest.AsBorrowed) "no FINGERPRINT"
           }
           test "the vectors' responses come out of our encoder, byte for byte, but for their padding" {
               // They pad with spaces, we with zeros, and integrity and fingerprint cover the padding: so without SOFTWARE.
@@ -181,8 +199,8 @@ let tests =
           property "what is encoded decodes to itself, and looks like STUN" (fun () ->
               Prop.forAll (Arb.fromGen messages) (fun message ->
                   let bytes = Stun.encode message
-                  Expect.isTrue (Stun.looksLike bytes) "looks like STUN"
-                  Expect.equal (Stun.idOf bytes) message.Id "the id"
+                  Expect.isTrue (Stun.looksLike bytes.AsBorrowed) "looks like STUN"
+                  Expect.equal (Stun.idOf bytes.AsBorrowed) message.Id "the id"
                   expectSame message (decoded bytes)))
 
           property "what is protected decodes to the same, and proves its key and no other" (fun () ->
@@ -196,10 +214,18 @@ let tests =
                       |> Stun.withFingerprint
 
                   expectSame message (decoded bytes)
-                  Expect.equal (Stun.checkIntegrity key bytes) StunIntegrity.Proven "SHA-1"
-                  Expect.equal (Stun.checkIntegritySha256 key bytes) StunIntegrity.Proven "SHA-256"
-                  Expect.equal (Stun.checkIntegrity other bytes) StunIntegrity.Forged "SHA-1 with another key"
-                  Expect.equal (Stun.checkIntegritySha256 other bytes) StunIntegrity.Forged "SHA-256 with another key"))
+                  Expect.equal (Stun.checkIntegrity key bytes.AsBorrowed) StunIntegrity.Proven "SHA-1"
+                  Expect.equal (Stun.checkIntegritySha256 key bytes.AsBorrowed) StunIntegrity.Proven "SHA-256"
+
+                  Expect.equal
+                      (Stun.checkIntegrity other bytes.AsBorrowed)
+                      StunIntegrity.Forged
+                      "SHA-1 with another key"
+
+                  Expect.equal
+                      (Stun.checkIntegritySha256 other bytes.AsBorrowed)
+                      StunIntegrity.Forged
+                      "SHA-256 with another key"))
 
           test "MESSAGE-INTEGRITY-SHA256 is the HMAC of what stands before it, with the length that includes it" {
               let key = ascii "a key"
@@ -207,7 +233,7 @@ let tests =
               let text = (changed 3 (byte (8 + 36)) bare).Span.ToArray()
               let wanted = HMACSHA256.HashData(key.Span.ToArray(), text)
               let message = Stun.withIntegritySha256 key bare
-              Expect.equal (message.Skip(bare.Length + 4)) (Bytes wanted) "the HMAC"
+              Expect.equal (message.Skip(bare.Length + 4)) (Owned wanted) "the HMAC"
           }
           test "a MESSAGE-INTEGRITY-SHA256 may be cut to 16 bytes and not below" {
               let key = ascii "a key"
@@ -216,16 +242,25 @@ let tests =
                   let bare = (Stun.encode (request [||])).Span.ToArray()
                   bare[3] <- byte (4 + length)
                   let hmac = HMACSHA256.HashData(key.Span.ToArray(), bare)[.. length - 1]
-                  let message = Bytes(Array.concat [ bare; [| 0uy; 0x1Cuy; 0uy; byte length |]; hmac ])
+                  let message = Owned(Array.concat [ bare; [| 0uy; 0x1Cuy; 0uy; byte length |]; hmac ])
                   let expected = if length < 16 then StunIntegrity.Forged else StunIntegrity.Proven
-                  Expect.equal (Stun.checkIntegritySha256 key message) expected $"{length} bytes"
+                  Expect.equal (Stun.checkIntegritySha256 key message.AsBorrowed) expected $"{length} bytes"
           }
           test "who proves nothing is told from who lies" {
               let bare = Stun.encode (request [||])
-              Expect.equal (Stun.checkIntegrity password bare) StunIntegrity.Absent "nothing"
-              Expect.equal (Stun.checkIntegrity password (hex "01020304")) StunIntegrity.Absent "no STUN at all"
+              Expect.equal (Stun.checkIntegrity password bare.AsBorrowed) StunIntegrity.Absent "nothing"
+
+              Expect.equal
+                  (Stun.checkIntegrity password ((hex "01020304").AsBorrowed))
+                  StunIntegrity.Absent
+                  "no STUN at all"
+
               let touched = changed 25 0x21uy sampleRequest
-              Expect.equal (Stun.checkIntegrity password touched) StunIntegrity.Forged "a byte of SOFTWARE changed"
+
+              Expect.equal
+                  (Stun.checkIntegrity password touched.AsBorrowed)
+                  StunIntegrity.Forged
+                  "a byte of SOFTWARE changed"
           }
           test "each changed byte of a message with a FINGERPRINT is noticed" {
               // But for the two that say that it is one: with another kind there is no FINGERPRINT to check.
@@ -243,7 +278,7 @@ let tests =
               let proven = Stun.withIntegrity password (Stun.encode (request [||]))
               let bytes = Array.append (proven.Span.ToArray()) [| 0x80uy; 0x22uy; 0uy; 1uy; 65uy; 0uy; 0uy; 0uy |]
               bytes[3] <- bytes[3] + 8uy
-              Expect.isEmpty (decoded (Bytes bytes)).Attributes "the name behind it"
+              Expect.isEmpty (decoded (Owned bytes)).Attributes "the name behind it"
           }
           test "a message cut anywhere is foreign, and so is one with a wrong cookie, length or first bits" {
               for length in 0 .. ipv4Response.Length - 1 do
@@ -255,7 +290,7 @@ let tests =
           }
           test "attributes that run over the end, and contents that are not of their kind, are told apart" {
               let withAttribute kind (value: byte[]) =
-                  Stun.encode (request [| StunAttribute.Other(kind, Bytes value) |])
+                  Stun.encode (request [| StunAttribute.Other(kind, Borrowed value) |])
 
               malformedAs
                   StunMalformed.Attribute
@@ -280,13 +315,13 @@ let tests =
                   for length in [ 20; 24; 1400 ] do
                       let datagram = Array.create length 7uy
                       datagram[0] <- first
-                      Expect.isFalse (Stun.looksLike (Bytes datagram)) $"first byte {first}, {length} bytes"
+                      Expect.isFalse (Stun.looksLike (Borrowed datagram)) $"first byte {first}, {length} bytes"
 
               // Even with everything else in its place, a letter is none.
-              Expect.isFalse (Stun.looksLike (changed 0 (byte 'U') ipv4Response)) "a letter first"
+              Expect.isFalse (Stun.looksLike (changed 0 (byte 'U') ipv4Response).AsBorrowed) "a letter first"
           }
           property "any bytes decode to a message or to a reason" (fun (datagram: byte[]) ->
-              let struct (malformed, message) = decode (Bytes datagram)
+              let struct (malformed, message) = decode (Owned datagram)
               Expect.equal (malformed = StunMalformed.None) (not (isNull (box message))) "one of both")
 
           property "any bytes behind a header decode to a message or to a reason" (fun (body: byte[]) ->
@@ -294,11 +329,11 @@ let tests =
               let datagram = Array.append (ipv4Response.Span.Slice(0, 20).ToArray()) body
               datagram[2] <- byte (body.Length >>> 8)
               datagram[3] <- byte body.Length
-              let struct (malformed, message) = decode (Bytes datagram)
+              let struct (malformed, message) = decode (Owned datagram)
               Expect.notEqual malformed StunMalformed.Foreign "looks like STUN"
               Expect.equal (malformed = StunMalformed.None) (not (isNull (box message))) "one of both"
-              Stun.checkIntegrity password (Bytes datagram) |> ignore
-              Stun.checkIntegritySha256 password (Bytes datagram) |> ignore)
+              Stun.checkIntegrity password (Borrowed datagram) |> ignore
+              Stun.checkIntegritySha256 password (Borrowed datagram) |> ignore)
 
           property "a mutated message decodes to a message or to a reason" (fun () ->
               let mutations = Gen.zip3 messages (Gen.choose (0, 2000)) (Gen.choose (0, 255))

@@ -159,7 +159,7 @@ let private random =
       }
       test "the same seed gives the same numbers, another seed others, and no draw repeats the last" {
           let draws seed =
-              let mutable random = Random.create (Bytes(Array.create 32 seed))
+              let mutable random = Random.create (Owned(Array.create 32 seed))
 
               [ for _ in 1..1000 do
                     let struct (bits, next) = Random.next random
@@ -169,28 +169,28 @@ let private random =
           Expect.equal (draws 1uy) (draws 1uy) "the same seed"
           Expect.notEqual (draws 1uy) (draws 2uy) "another seed"
           Expect.isGreaterThan (List.distinct (draws 3uy)).Length 995 "different numbers"
-          Expect.throwsT<ArgumentException> (fun () -> Random.create (Bytes [| 1uy |]) |> ignore) "a short seed"
+          Expect.throwsT<ArgumentException> (fun () -> Random.create (Owned [| 1uy |]) |> ignore) "a short seed"
       } ]
 
 let private slices =
     [ property
           "Bytes are equal when their content is, wherever it lies, and then their hashes are"
           (fun (content: byte[]) (pad: byte[]) ->
-              let elsewhere = Bytes(Array.concat [ pad; content; pad ], pad.Length, content.Length)
-              Expect.equal elsewhere (Bytes content) "equal"
-              Expect.equal (elsewhere.GetHashCode()) ((Bytes content).GetHashCode()) "hash"
-              Expect.notEqual (Bytes(Array.append content [| 0uy |])) (Bytes content) "a longer one")
+              let elsewhere = Owned(Array.concat [ pad; content; pad ], pad.Length, content.Length)
+              Expect.equal elsewhere (Owned content) "equal"
+              Expect.equal (elsewhere.GetHashCode()) ((Owned content).GetHashCode()) "hash"
+              Expect.notEqual (Owned(Array.append content [| 0uy |])) (Owned content) "a longer one")
 
       property "a slice of a slice is the slice of both" (fun (content: byte[]) (a: byte) (b: byte) ->
           let a = int a % (content.Length + 1)
           let b = int b % (content.Length - a + 1)
-          Expect.equal ((Bytes content).Skip(a).Slice(0, b)) (Bytes(Array.sub content a b)) "the slice")
+          Expect.equal ((Owned content).Skip(a).Slice(0, b)) (Owned(Array.sub content a b)) "the slice")
 
       test "a slice outside its array is refused" {
           for offset, length in [ -1, 1; 0, 4; 4, 0; 2, 2; 0, -1; Int32.MaxValue, 1; 1, Int32.MaxValue ] do
-              Expect.throws (fun () -> Bytes(Array.zeroCreate 3, offset, length) |> ignore) $"{offset}, {length}"
+              Expect.throws (fun () -> Owned(Array.zeroCreate 3, offset, length) |> ignore) $"{offset}, {length}"
 
-          Expect.throws (fun () -> Bytes(null, 0, 0) |> ignore) "no array"
+          Expect.throws (fun () -> Owned(null, 0, 0) |> ignore) "no array"
       }
       property
           "Endpoints are equal when all their parts are, and then their hashes are"

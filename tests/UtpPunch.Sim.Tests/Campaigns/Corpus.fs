@@ -6,6 +6,7 @@ open System
 open System.IO
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 
 let private folder = Path.Combine(AppContext.BaseDirectory, "corpus")

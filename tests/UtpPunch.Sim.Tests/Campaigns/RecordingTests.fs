@@ -4,6 +4,7 @@ module UtpPunch.Sim.Tests.RecordingTests
 open System
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 
 let private record scenario =

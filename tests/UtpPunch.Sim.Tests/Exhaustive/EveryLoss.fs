@@ -60,7 +60,7 @@ let private chaos = Time.seconds 100
 let private everyLoss name among dialler acceptor =
     [ for dialect in dialects ->
           test
-              $"every set of losses among the first {among} datagrams of {name}, {dialect}: all arrives, both ends are true, then silence" {
+              $"every set of losses among the first {among} datagrams of {name}, %A{dialect}: all arrives, both ends are true, then silence" {
               let exchange = { streamOf chaos dialler acceptor with Dialect = dialect }
               let tried = tryAll among allFinished exchange
               // Without losses some exchanges are shorter than that.

@@ -57,7 +57,7 @@ type private End(options: NodeOptions, seed: uint64, address: uint32) =
     member this.Wake() = if machine.Deadline <= this.Now then this.Tell()
 
     member this.Receive(from: End, datagram: byte[]) =
-        this.Tell(Event.Received(from.Endpoint, Datagrams.One(Bytes datagram, this.Now)))
+        this.Tell(Event.Received(from.Endpoint, Datagrams.One(Borrowed datagram, this.Now)))
 
 /// Each millisecond everything under way arrives, in the order that the permutation gives.
 let private exchange dialect (isEven: bool) (order: int list) =
@@ -96,15 +96,15 @@ let private exchange dialect (isEven: bool) (order: int list) =
 
     // Four packets and the FIN make five; the other side's first data, or its FIN, cross them.
     for index in 0..4 do
-        a.Tell(Event.Write(0, Bytes message[4 * index .. 4 * index + 3]))
+        a.Tell(Event.Write(0, Owned message[4 * index .. 4 * index + 3]))
 
     a.Tell(Event.Finish 0)
 
-    if isEven then b.Tell(Event.Write(b.ConnId, Bytes message), Event.Finish b.ConnId)
+    if isEven then b.Tell(Event.Write(b.ConnId, Owned message), Event.Finish b.ConnId)
 
     let atOnce = pass ()
 
-    if not isEven then b.Tell(Event.Write(b.ConnId, Bytes message), Event.Finish b.ConnId)
+    if not isEven then b.Tell(Event.Write(b.ConnId, Owned message), Event.Finish b.ConnId)
 
     let mutable passes = 0
 

@@ -4,6 +4,7 @@ module UtpPunch.Sim.Tests.Bounds
 open System.Collections.Generic
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 open UtpPunch.Sim.Tests.Worlds
 
@@ -63,7 +64,7 @@ let tests =
           }
 
           for dialect in dialects do
-              test $"S15: sixteen streams at once in both directions keep apart, and no two have one id, {dialect}" {
+              test $"S15: sixteen streams at once in both directions keep apart, and no two have one id, %A{dialect}" {
                   for seed in 1UL .. 10UL do
                       let plan bytes = { Scenario.plan bytes with Chunk = 1_000; Pause = Time.milliseconds 3 }
 

@@ -3,6 +3,7 @@ module UtpPunch.Sim.Tests.Liveness
 
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 open UtpPunch.Sim.Tests.Worlds
 
@@ -32,7 +33,7 @@ let private closes (scenario: Scenario) (outcome: Outcome) host reason (least: D
 /// A sends a megabyte at 200 kB/s to B; from the first second on a direction is cut for good, or both are.
 let private dead name cutAB cutBA check =
     [ for dialect in dialects ->
-          test $"L2: {name}, {dialect}" {
+          test $"L2: {name}, %A{dialect}" {
               let slow (path: Path) = { path with Rate = Rate.Constant 200_000; Queue = Queue.Tail 20_000 }
               let whole = overBoth slow (streamOf 0L<us> (Scenario.plan 1_000_000) (Scenario.plan 0))
               let broken path = cut (seconds 1) Time.never path
@@ -93,7 +94,7 @@ let private deadPeers =
 
 let private quiet =
     [ for dialect in dialects do
-          test $"L3: a stream that is idle for an hour sends at the rate of its keep-alives, {dialect}" {
+          test $"L3: a stream that is idle for an hour sends at the rate of its keep-alives, %A{dialect}" {
               let scenario = { streamOf 0L<us> (stay 10) (stay 10) with Dialect = dialect }
               let patient = { scenario.A with IdleTimeout = seconds 3_600 }
               let scenario = { scenario with A = patient; B = patient }
@@ -111,7 +112,7 @@ let private quiet =
                   Expect.isLessThanOrEqual sent (2 * 3_600 / 25) "datagrams"
           }
 
-          test $"L3: an abort in the middle of much that is under way: no RESET answers a RESET, {dialect}" {
+          test $"L3: an abort in the middle of much that is under way: no RESET answers a RESET, %A{dialect}" {
               let abort = { Scenario.plan 300_000 with Ending = Ending.Abort 100_000 }
               let scenario = { streamOf (seconds 20) abort (Scenario.plan 300_000) with Dialect = dialect }
 
@@ -145,7 +146,8 @@ let private quiet =
 
 let private fairLoss =
     [ for dialect in dialects do
-          test $"L4: 100 kB come through 30 %% loss each way, 300 times of 300, half of them in ten seconds, {dialect}" {
+          test
+              $"L4: 100 kB come through 30 %% loss each way, 300 times of 300, half of them in ten seconds, %A{dialect}" {
               let lossy = overBoth (fun path -> { path with Loss = Loss.Each 300 })
 
               let took =
@@ -195,7 +197,7 @@ let private stalls =
 
 let private bothFinish name (most: Duration) (scenario: Scenario) =
     [ for dialect in dialects ->
-          test $"L7: {name}, {dialect}" {
+          test $"L7: {name}, %A{dialect}" {
               let scenario = { scenario with Dialect = dialect }
               let outcome = outcomeOf scenario
               require scenario "L7" (Seq.length outcome.World.Apps = 2) $"{outcome.Streams}"

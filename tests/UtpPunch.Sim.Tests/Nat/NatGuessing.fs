@@ -3,6 +3,7 @@ module UtpPunch.Sim.Tests.NatGuessing
 
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 open UtpPunch.Sim.Tests.Punchers
 open UtpPunch.Sim.Tests.NatKinds

@@ -3,6 +3,7 @@ module UtpPunch.Sim.Tests.Punching
 
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 
 let private kernel = NatOracle.kernel |> Array.map (fun struct (_, model) -> model)
@@ -30,7 +31,7 @@ let private lossy (seed: uint64) : Encounter =
 
 let private stageOf (report: PunchReport voption) =
     match report with
-    | ValueSome report -> string report.Stage
+    | ValueSome report -> $"%A{report.Stage}"
     | ValueNone -> "nothing"
 
 let tests =
@@ -143,6 +144,56 @@ let tests =
                   internet.RunUntil(internet.Now + Time.seconds 2)
                   Expect.equal host.Punched.Count index "the host learns what came of it"
                   Expect.equal host.Punched[index - 1].Stage PunchStage.Open $"meeting {index}"
+          }
+          test
+              "two punches at once that open sockets both succeed, and neither they nor a later one close a path in use" {
+              let symmetric, restricted = kernel[7], kernel[0]
+              let internet = Internet(11UL, Ground.openInternet, Unchecked.defaultof<IInternetWatcher>)
+              let server = Encounter.serve internet 1UL
+              let encounter = { Encounter.between [] [] with Birthday = true }
+              let struct (home, _) = internet.Behind(internet.Open, symmetric, Ground.home 1)
+              let host = Encounter.settle internet home 6001us 2UL
+              host.IsChecked <- true
+
+              let guests =
+                  Array.init 3 (fun index ->
+                      let struct (realm, _) = internet.Behind(internet.Open, restricted, Ground.home (index + 2))
+                      Encounter.settle internet realm 7002us (uint64 (index + 10)))
+
+              let meet index =
+                  let plan (socket: Endpoint) =
+                      { Encounter.plan encounter server.Sockets[0] [| socket |] with
+                          Room = Owned(Array.create 32 (byte index)) }
+
+                  host.Tell(internet, Event.Meet(index + 1, plan host.Socket))
+                  guests[index].Tell(internet, Event.Meet(1, plan guests[index].Socket))
+
+              let check count =
+                  for report in host.Punched do
+                      Expect.equal report.Stage PunchStage.Open "what came of it"
+                      Expect.equal report.Kind PathKind.Birthday "how the path was found"
+
+                  Expect.equal host.Punched.Count count "punches"
+                  Expect.equal host.Opened count "streams of the host"
+
+                  for guest in Array.truncate count guests do
+                      Expect.equal guest.Opened 1 "streams of the guest"
+
+              meet 0
+              meet 1
+              internet.RunUntil(internet.Now + Time.seconds 30)
+              check 2
+              meet 2
+              internet.RunUntil(internet.Now + Time.seconds 30)
+              check 3
+              let sockets = [ for report in host.Punched -> report.Remote.Via ]
+              Expect.equal (List.distinct sockets) sockets "each path has its socket"
+              // Idle streams live on keep-alives, over a socket that is theirs for good.
+              internet.RunUntil(internet.Now + Time.seconds 1000)
+              Expect.equal host.Closed 0 "streams that have ended"
+
+              for guest in guests do
+                  Expect.equal guest.Closed 0 "streams that have ended"
           }
           test "birthday probing adds the pairs of one unforeseeable NAT: 85 of 100 at least" {
               let cells =

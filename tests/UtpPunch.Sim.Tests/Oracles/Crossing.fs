@@ -4,6 +4,7 @@ module UtpPunch.Sim.Tests.Crossing
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 
 /// Who is at an end.
@@ -59,8 +60,8 @@ let private syn =
           AckNr = SeqNr 0us }
 
     let datagram = Array.zeroCreate<byte> Packet.HeaderLength
-    Packet.encode &header Bytes.Empty 0UL Bytes.Empty (Span<byte>(datagram)) |> ignore
-    Bytes datagram
+    Packet.encode &header Owned.Empty 0UL Owned.Empty (Span<byte>(datagram)) |> ignore
+    Owned datagram
 
 /// The number in the first packet of a fresh machine, which dials or is dialled.
 let private firstNumber (crossing: Crossing) dials (machine: IMachine) =
@@ -70,7 +71,7 @@ let private firstNumber (crossing: Crossing) dials (machine: IMachine) =
         if dials then
             [| Event.Connect(0, elsewhere, crossing.Dialect, Time.seconds 1) |]
         else
-            [| Event.Listen 1; Event.Received(elsewhere, Datagrams.One(syn, 0L<us>)) |]
+            [| Event.Listen 1; Event.Received(elsewhere, Datagrams.One(syn.AsBorrowed, 0L<us>)) |]
 
     machine.Step(0L<us>, events)
     |> Array.pick (fun effect ->
@@ -168,7 +169,7 @@ type private Party
                 let chunk = Array.init length (fun i -> Keyed.byteAt writes (int64 (written + i)))
                 written <- written + length
                 room <- room - length
-                ValueSome(Event.Write(connId, Bytes chunk))
+                ValueSome(Event.Write(connId, Owned chunk))
 
     /// What did not go as it should.
     member _.Trouble =
@@ -176,7 +177,7 @@ type private Party
 
           match closed with
           | ValueSome CloseReason.Finished -> if not (ended && finished) then $"{name} closed without an end"
-          | ValueSome reason -> $"{name} closed with {reason}"
+          | ValueSome reason -> $"{name} closed with %A{reason}"
           | ValueNone -> $"{name} never closed: received {read} of {expected}, wrote {written} of {size}" ]
 
 /// Runs until both ends have closed or the time is over, then lets what is still under way arrive. Gives what went wrong, and
@@ -250,7 +251,7 @@ let run (limit: Duration) (crossing: Crossing) : struct (string list * Instant) 
             if arrival <= due then
                 let struct (target, datagram) = queue.Dequeue()
                 let from = if Object.ReferenceEquals(target, a) then b.Endpoint else a.Endpoint
-                tell target [| Event.Received(from, Datagrams.One(Bytes datagram, now)) |]
+                tell target [| Event.Received(from, Datagrams.One(Borrowed datagram, now)) |]
             else
                 if a.Machine.Deadline <= now then tell a [||]
 

@@ -39,8 +39,8 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
               AckNr = ackNr }
 
         let packet = Array.zeroCreate<byte>(Packet.lengthOf 0 0UL (Array.length payload))
-        Packet.encode &header Bytes.Empty 0UL (Bytes payload) (Span<byte>(packet)) |> ignore
-        Event.Received(peer, Datagrams.One(Bytes packet, now))
+        Packet.encode &header Owned.Empty 0UL (Owned payload) (Span<byte>(packet)) |> ignore
+        Event.Received(peer, Datagrams.One(Borrowed packet, now))
 
     /// Steps the core; gives how many packets it sent that acknowledge, each of them compared.
     let step events =
@@ -71,7 +71,7 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
                 answers.Add(Event.Consumed(connId, payload.Length))
             | Effect.Ended _ -> hasEnded <- true
             | Effect.Noted(rule, _) when rule = Rule.AckOutOfRange || rule = Rule.SeqOutOfRange ->
-                failtest $"{rule}: this bench is wrong"
+                failtest $"%A{rule}: this bench is wrong"
             | _ -> ()
 
         if answers.Count > 0 then machine.Step(now, answers.ToArray()) |> ignore
@@ -112,7 +112,7 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
 
         now <- until
 
-    member _.Write() = step [| Event.Write(connId, Bytes [| 1uy; 2uy; 3uy |]) |] |> ignore
+    member _.Write() = step [| Event.Write(connId, Owned [| 1uy; 2uy; 3uy |]) |] |> ignore
     member _.Finish() = step [| Event.Finish connId |] |> ignore
 
     /// How far a packet lies ahead of the next one.

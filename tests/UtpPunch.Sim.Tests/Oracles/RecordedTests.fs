@@ -7,6 +7,7 @@ open System.Globalization
 open System.IO
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 
 /// One line of a recording.
@@ -36,7 +37,7 @@ let private parse (line: string) =
 
     let datagram = Array.append header payload
     let mutable packet = Unchecked.defaultof<Packet>
-    Expect.equal (Packet.decode (Bytes datagram) &packet) Malformed.None line
+    Expect.equal (Packet.decode (Borrowed datagram) &packet) Malformed.None line
     Expect.equal packet.Payload.Length payload.Length "the header ends where it did for the recorder"
 
     { At = Time.microseconds (Int64.Parse(words[0], CultureInfo.InvariantCulture))
@@ -57,7 +58,7 @@ let private load (name: string) =
 /// What an acknowledgement says.
 type private Said = { AckNr: uint16; Sack: string }
 
-let private saidOf (ackNr: SeqNr) (sack: Bytes) = { AckNr = ackNr.Value; Sack = Convert.ToHexString sack.Span }
+let private saidOf (ackNr: SeqNr) (sack: Owned) = { AckNr = ackNr.Value; Sack = Convert.ToHexString sack.Span }
 
 /// libutp looks at 16 numbers while its buffer is small, and at 30 at most; utp-punch at none. What it names we must name, and
 /// of what it looks at we name no more. To it, the bits of the one behind them are zeroes.
@@ -131,7 +132,7 @@ type private Replay(dialect: Dialect, synAck: Packet) =
             datagram[18] <- byte (shifted.Value >>> 8)
             datagram[19] <- byte shifted.Value
 
-        this.Step(line.At, [| Event.Received(peer, Datagrams.One(Bytes datagram, line.At)) |])
+        this.Step(line.At, [| Event.Received(peer, Datagrams.One(Borrowed datagram, line.At)) |])
 
 let private replayed dialect name =
     test $"{name}: the core takes the recorded acceptor's place" {
@@ -179,7 +180,7 @@ let private replayed dialect name =
             | "s<"
             | "x<" when isType PacketType.State line ->
                 // The recorded acceptor spoke of what it had read: all that had left the relay, or a little less.
-                let theirs = saidOf line.Packet.Header.AckNr line.Packet.Sack
+                let theirs = saidOf line.Packet.Header.AckNr (Borrowed.keep line.Packet.Sack)
 
                 while place < expected.Count && not (agrees dialect expected[place] theirs) do
                     place <- place + 1

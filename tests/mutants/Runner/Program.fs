@@ -1,7 +1,6 @@
-/// `Runner SEED RUNS`: hunts for a failure, once with all of a campaign and once with drawn scenarios alone, and says in a line of
-/// fields between tabs each whether there was one. Which mutant this process is, if any, the rewritten core reads from the
-/// environment.
-/// Streams come first; where they are clean, as many encounters of peers that punch follow.
+/// `Runner SEED RUNS` searches for a failure twice, in the campaigns and in drawn scenarios alone, and writes a line of fields between
+/// tabs for each. The campaign of streams comes first; if it finds nothing, that of punches follows. The rewritten core reads from the
+/// environment which mutant this process is, if any.
 module Runner.Program
 
 open System
@@ -18,7 +17,7 @@ let main args =
             | ValueSome failure -> printfn "killed\t%d\t%s\t%s" (failure.Run + 1) failure.Property (plain failure.Why)
             | ValueNone -> printfn "clean\t%d" runs
         with e ->
-            // What the hunter itself does not catch tells as much.
+            // An exception that the campaign does not catch is a kill as well.
             printfn "killed\t0\texception\t%s" (plain e.Message)
 
     let both streams punches seed runs =

@@ -5,9 +5,8 @@ using System.Net.Sockets;
 namespace UtpPunch.Cli.Bench;
 
 /// <summary>
-/// A path with a delay and random losses between one client and one target on the loopback. It must be faster than those that it is to
-/// measure, so it takes all that is there before it sends all that is due, keeps datagrams in a ring that never moves them, and knows one
-/// delay only: what came first leaves first.
+/// A path with a delay and random losses between one client and one target on the loopback. It must be faster than what is measured over
+/// it: it receives a batch before it sends what is due, keeps datagrams in a ring, and has one constant delay, so that order is kept.
 /// </summary>
 internal sealed class DelayRelay : IDisposable
 {
@@ -32,7 +31,7 @@ internal sealed class DelayRelay : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Where the client sends to.</summary>
+    /// <summary>The port to which the client sends.</summary>
     public int Port { get; }
 
     public void Dispose()
@@ -75,7 +74,7 @@ internal sealed class DelayRelay : IDisposable
         return socket;
     }
 
-    /// <summary>One way. A ring of bytes and one of what lies in it; when either is full, what comes is dropped, as routers do.</summary>
+    /// <summary>One direction: a ring of bytes and a ring of datagram descriptors. If either is full, datagrams are dropped.</summary>
     private sealed class Direction(Socket from, Socket to, long delay, double loss, int seed)
     {
         private const int MaxDatagram = 65536;
@@ -88,10 +87,10 @@ internal sealed class DelayRelay : IDisposable
         private long _first;
         private long _next;
 
-        /// <value>Where what comes goes to; null as long as nobody is known there.</value>
+        /// <value>The destination; null until it is known.</value>
         public SocketAddress? Target { get; set; }
 
-        /// <summary>Who sent last; null when nobody has.</summary>
+        /// <summary>The sender of the last datagram; null before the first.</summary>
         public SocketAddress? Source => _next == 0 ? null : Copy(_source);
 
         /// <summary>Milliseconds.</summary>
@@ -101,7 +100,7 @@ internal sealed class DelayRelay : IDisposable
 
         public void Receive(int most)
         {
-            // Asking first, since a receive that finds nothing costs an exception.
+            // Available is asked first, since a receive without a datagram throws.
             for (var count = 0; count < most && from.Available > 0; count++)
             {
                 if (_end + MaxDatagram > _bytes.Length)
@@ -129,14 +128,14 @@ internal sealed class DelayRelay : IDisposable
                 }
                 catch (SocketException)
                 {
-                    // The other end is full, or gone: the datagram is lost.
+                    // The destination's buffer is full, or it has gone: the datagram is lost.
                 }
 
                 _first++;
             }
         }
 
-        // All that waits together is less than the ring, so that nothing is written over.
+        // The queued bytes are fewer than the ring, so nothing is overwritten.
         private bool HasRoom(int length) =>
             _next - _first < _waiting.Length
             && (_first == _next || (_end + length - _waiting[_first % _waiting.Length].Start + _bytes.Length) % _bytes.Length < _bytes.Length - (2 * MaxDatagram));

@@ -3,12 +3,12 @@ using System.Text.Json;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>What a stream costs that is open and says nothing.</summary>
+/// <summary>The memory of an idle stream.</summary>
 internal static class Idle
 {
     public const string Name = "idle";
 
-    // Files that a process has open besides: the runtime's own, pipes, libraries.
+    // Other open files of a process: the runtime's, pipes, libraries.
     private const int OtherFiles = 256;
 
     private static readonly Measure[] s_measures =
@@ -18,32 +18,32 @@ internal static class Idle
         new("working set B, both", MoreIsBetter: false),
     ];
 
-    public static IEnumerable<Contest> Contests(BenchSettings settings)
+    public static IEnumerable<BenchGroup> Groups(BenchSettings settings)
     {
         var sockets = Math.Min(settings.Idle, FileLimit() - OtherFiles);
-        Contestant[] contestants =
+        BenchCase[] cases =
         [
-            new("UtpPunch", token => MeasureAsync("medium=utp", settings.Idle, token)),
-            new(".NET TCP", token => MeasureAsync("medium=tcp", sockets, token)),
+            new("UtpPunch", token => MeasureAsync("protocol=utp", settings.Idle, token)),
+            new(".NET TCP", token => MeasureAsync("protocol=tcp", sockets, token)),
         ];
         var title = $"memory of one of {settings.Idle} idle connections, bytes, all on one node each side";
-        yield return new Contest(Name, title, s_measures, contestants)
+        yield return new BenchGroup(Name, title, s_measures, cases)
         {
             MostRounds = 1,
-            Notes = ["A TCP socket's memory in the kernel is not among these.",
-                .. sockets < settings.Idle ? [$"TCP: {sockets} connections, since the system lets a process open no more files."] : Array.Empty<string>()],
+            Notes = ["The kernel's memory for TCP sockets is not included.",
+                .. sockets < settings.Idle ? [$"TCP: {sockets} connections, the limit of open files of a process."] : Array.Empty<string>()],
         };
     }
 
-    private static async Task<double[]> MeasureAsync(string medium, int connections, CancellationToken cancellationToken)
+    private static async Task<double[]> MeasureAsync(string protocol, int connections, CancellationToken cancellationToken)
     {
-        using var server = new Player(Player.Role("hold", medium, $"connections={connections}"));
+        using var server = new Worker(Worker.Role("hold", protocol, $"connections={connections}"));
         var port = await server.PortAsync(cancellationToken);
-        using var client = new Player(Player.Role("open", medium, $"connections={connections}", $"port={port}"));
+        using var client = new Worker(Worker.Role("open", protocol, $"connections={connections}", $"port={port}"));
         await client.WaitAsync("open", cancellationToken);
         await server.WaitAsync("open", cancellationToken);
 
-        // What was needed to open them is not needed any more.
+        // Let the buffers of the handshakes be released.
         await Task.Delay(TimeSpan.FromSeconds(1), cancellationToken);
         var accepted = await AskAsync(server);
         var dialled = await AskAsync(client);
@@ -56,14 +56,14 @@ internal static class Idle
 
         double Each(JsonElement memory, string name) => memory.GetProperty(name).GetDouble() / connections;
 
-        async Task<JsonElement> AskAsync(Player player)
+        async Task<JsonElement> AskAsync(Worker worker)
         {
-            player.Say("measure");
-            return await player.WaitAsync("memory", cancellationToken);
+            worker.Say("measure");
+            return await worker.WaitAsync("memory", cancellationToken);
         }
     }
 
-    // .NET raises the limit as far as the system allows.
+    // .NET raises the soft limit to the hard limit.
     private static int FileLimit()
     {
         const string Limits = "/proc/self/limits";

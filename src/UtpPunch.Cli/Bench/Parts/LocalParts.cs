@@ -1,16 +1,16 @@
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>What is measured on one machine with this library and the platform alone, by name.</summary>
+/// <summary>The parts of `utp bench` on one machine, by name. They need this library and the platform only.</summary>
 internal static class LocalParts
 {
-    public static IReadOnlyDictionary<string, Func<BenchSettings, IEnumerable<Contest>>> All { get; } =
-        new Dictionary<string, Func<BenchSettings, IEnumerable<Contest>>>
+    public static IReadOnlyDictionary<string, Func<BenchSettings, IEnumerable<BenchGroup>>> All { get; } =
+        new Dictionary<string, Func<BenchSettings, IEnumerable<BenchGroup>>>(StringComparer.Ordinal)
         {
-            [Bulk.Name] = settings => Bulk.Contests(settings),
-            [PingPong.Name] = PingPong.Contests,
-            [Connects.Name] = Connects.Contests,
-            [Idle.Name] = Idle.Contests,
-            [Fairness.Name] = Fairness.Contests,
-            [Cliff.Name] = Cliff.Contests,
+            [Bulk.Name] = settings => Bulk.Groups(settings),
+            [PingPong.Name] = PingPong.Groups,
+            [Connects.Name] = Connects.Groups,
+            [Idle.Name] = Idle.Groups,
+            [Fairness.Name] = Fairness.Groups,
+            [Cliff.Name] = Cliff.Groups,
         };
 }

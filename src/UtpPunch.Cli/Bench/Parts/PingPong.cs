@@ -2,36 +2,36 @@ using System.Diagnostics;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>How long one byte takes there and back.</summary>
+/// <summary>The round trip of one byte.</summary>
 internal static class PingPong
 {
     public const string Name = "pingpong";
 
     private static readonly Measure[] s_measures = [new("median µs", MoreIsBetter: false), new("p99 µs", MoreIsBetter: false)];
 
-    public static IEnumerable<Contest> Contests(BenchSettings settings)
+    public static IEnumerable<BenchGroup> Groups(BenchSettings settings)
     {
-        Contestant[] contestants =
+        BenchCase[] cases =
         [
-            Streams("UtpPunch, async", "medium=utp", "mode=async"),
-            Streams("UtpPunch, sync", "medium=utp", "mode=sync"),
-            new("raw UDP, blocking", token => MeasureAsync(Player.Role("udp-echo"), port => Player.Role("udp-ping", Words(port)), token)),
-            Streams(".NET TCP, async", "medium=tcp", "mode=async"),
-            Streams(".NET TCP, sync", "medium=tcp", "mode=sync"),
+            Streams("UtpPunch, async", "protocol=utp", "mode=async"),
+            Streams("UtpPunch, sync", "protocol=utp", "mode=sync"),
+            new("raw UDP, blocking", token => MeasureAsync(Worker.Role("udp-echo"), port => Worker.Role("udp-ping", Words(port)), token)),
+            Streams(".NET TCP, async", "protocol=tcp", "mode=async"),
+            Streams(".NET TCP, sync", "protocol=tcp", "mode=sync"),
         ];
-        yield return new Contest(
-            Name, $"ping-pong of one byte, loopback, two processes, {settings.Pings} round trips", s_measures, contestants);
+        yield return new BenchGroup(
+            Name, $"ping-pong of one byte, loopback, two processes, {settings.Pings} round trips", s_measures, cases);
 
         string[] Words(int port) => [$"port={port}", $"count={settings.Pings}"];
 
-        Contestant Streams(string name, params string[] words) => new(name, token => MeasureAsync(
-            Player.Role("echo", words), port => Player.Role("ping", [.. words, .. Words(port)]), token));
+        BenchCase Streams(string name, params string[] words) => new(name, token => MeasureAsync(
+            Worker.Role("echo", words), port => Worker.Role("ping", [.. words, .. Words(port)]), token));
     }
 
     private static async Task<double[]> MeasureAsync(ProcessStartInfo echo, Func<int, ProcessStartInfo> ping, CancellationToken cancellationToken)
     {
-        using var server = new Player(echo);
-        using var client = new Player(ping(await server.PortAsync(cancellationToken)));
+        using var server = new Worker(echo);
+        using var client = new Worker(ping(await server.PortAsync(cancellationToken)));
         var pinged = await client.WaitAsync("pinged", cancellationToken);
         return [pinged.GetProperty("median").GetDouble(), pinged.GetProperty("p99").GetDouble()];
     }

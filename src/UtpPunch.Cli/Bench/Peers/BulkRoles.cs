@@ -3,28 +3,28 @@ using System.Text.Json;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>One process reads, another one writes, on any number of streams at once, until the writer is told to stop. Both say how much
-/// there was of each stream, so that a byte that got lost would show.</summary>
+/// <summary>One process reads and another one writes on several streams until the writer is told to stop. Both report the bytes of each
+/// stream, so that a lost byte shows.</summary>
 internal static class BulkRoles
 {
-    // How much a slow reader takes at a time, and how long it rests then: about 64 KiB a second.
+    // A slow reader reads this much, then waits: about 64 KiB a second.
     private const int SlowSize = 1024;
     private static readonly TimeSpan SlowRest = TimeSpan.FromMilliseconds(15);
 
-    /// <summary>`medium= connections= [slow=1]`: the stream that came last is read slowly, until `stop`.</summary>
+    /// <summary>`protocol= connections= [slow=1]`: the last stream is read slowly, until `stop`.</summary>
     public static async Task ReadAsync(PeerLink link, RoleArguments words)
     {
-        await using var medium = Medium.Of(words);
+        await using var protocol = StreamProtocol.Of(words);
         var connections = words.Number("connections", 1);
         var isSlow = words.Number("slow") > 0;
         var counts = new long[connections];
         link.Count(() => Copy(counts));
-        link.Obey();
-        link.TellPort(medium.Listen());
+        link.Start();
+        link.TellPort(protocol.Listen());
         var readers = new List<Task>();
         for (var index = 0; index < connections; index++)
         {
-            var stream = await medium.AcceptAsync(CancellationToken.None);
+            var stream = await protocol.AcceptAsync(CancellationToken.None);
             readers.Add(ReadAsync(stream, counts, index, isSlow && index == connections - 1 ? link.Stopped : null));
         }
 
@@ -32,33 +32,33 @@ internal static class BulkRoles
         TellDone(link, counts);
     }
 
-    /// <summary>`medium= port= connections=`: as many bytes as there is room for.</summary>
+    /// <summary>`protocol= port= connections=`: writes as fast as it can.</summary>
     public static async Task WriteAsync(PeerLink link, RoleArguments words)
     {
-        await using var medium = Medium.Of(words);
-        var target = Medium.TargetOf(words);
+        await using var protocol = StreamProtocol.Of(words);
+        var target = StreamProtocol.TargetOf(words);
         var streams = new Stream[words.Number("connections", 1)];
         var counts = new long[streams.Length];
         link.Count(() => Copy(counts));
-        link.Obey();
+        link.Start();
         for (var index = 0; index < streams.Length; index++)
         {
-            streams[index] = await medium.DialAsync(target);
+            streams[index] = await protocol.DialAsync(target);
 
-            // In uTP the dialler speaks first; the order in which streams are accepted is that in which they are heard of.
+            // A byte is written first: streams are accepted in the order in which their first data arrives.
             await streams[index].WriteAsync(Pattern.Block[..1]);
             counts[index] = 1;
         }
 
         link.Tell("started");
         await Task.WhenAll(streams.Select((stream, index) => Task.Run(
-            () => WriteAsync(medium, stream, counts, index, link.Stopped))));
+            () => WriteAsync(protocol, stream, counts, index, link.Stopped))));
         var seen = streams.OfType<UtpStream>().Select(stream => stream.GetStatistics()).ToArray();
-        TellDone(link, counts, new Repairs(seen.Sum(one => one.PacketsSent), seen.Sum(one => one.Retransmissions), seen.Sum(one => one.Timeouts)));
+        TellDone(link, counts, new Retransmits(seen.Sum(one => one.PacketsSent), seen.Sum(one => one.Retransmissions), seen.Sum(one => one.Timeouts)));
     }
 
-    /// <summary>Tells how much there was of each stream, in any order.</summary>
-    public static void TellDone(PeerLink link, long[] counts, Repairs repairs = default) => link.Tell("done", json =>
+    /// <summary>Reports the bytes of each stream, in any order.</summary>
+    public static void TellDone(PeerLink link, long[] counts, Retransmits repairs = default) => link.Tell("done", json =>
     {
         Write(json, [.. counts.Order()]);
         json.WriteNumber("packets", repairs.Packets);
@@ -90,7 +90,7 @@ internal static class BulkRoles
         }
     }
 
-    private static async Task WriteAsync(Medium medium, Stream stream, long[] counts, int index, CancellationToken stopped)
+    private static async Task WriteAsync(StreamProtocol protocol, Stream stream, long[] counts, int index, CancellationToken stopped)
     {
         await using var owned = stream;
         while (!stopped.IsCancellationRequested)
@@ -98,12 +98,12 @@ internal static class BulkRoles
             // The first byte has been written, so the first block is shorter.
             var start = (int)(counts[index] % Pattern.BlockSize);
             var size = Pattern.BlockSize - start;
-            await stream.WriteAsync(Pattern.Block.Slice(start, size));
+            await stream.WriteAsync(Pattern.Block.Slice(start, size), CancellationToken.None);
             Volatile.Write(ref counts[index], counts[index] + size);
         }
 
-        medium.Finish(stream);
-        if (await stream.ReadAsync(new byte[1]) != 0)
+        protocol.Finish(stream);
+        if (await stream.ReadAsync(new byte[1], CancellationToken.None) != 0)
         {
             throw new InvalidDataException("a reader has answered");
         }
@@ -132,10 +132,9 @@ internal static class BulkRoles
     }
 }
 
-/// <summary>What all streams of a writer sent, what of that again, and how often a time-out had to show a loss; nothing where that is not
-/// known.</summary>
-internal readonly record struct Repairs(long Packets, long Again, long Timeouts)
+/// <summary>Packets that the streams of a writer sent, those that were retransmissions, and retransmission time-outs; zero if unknown.</summary>
+internal readonly record struct Retransmits(long Packets, long Again, long Timeouts)
 {
-    /// <value>In per cent.</value>
+    /// <value>Per cent of the packets.</value>
     public double Share => Packets == 0 ? double.NaN : 100.0 * Again / Packets;
 }

@@ -2,46 +2,46 @@ using System.Diagnostics;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>Streams that are opened, carry one byte there and one back, and are closed.</summary>
+/// <summary>Streams that are opened, carry one byte each way, and are closed.</summary>
 internal static class ConnectRoles
 {
-    /// <summary>`medium=`.</summary>
+    /// <summary>`protocol=`.</summary>
     public static async Task GreetAsync(PeerLink link, RoleArguments words)
     {
-        await using var medium = Medium.Of(words);
-        link.Obey();
-        link.TellPort(medium.Listen());
+        await using var protocol = StreamProtocol.Of(words);
+        link.Start();
+        link.TellPort(protocol.Listen());
         try
         {
             while (true)
             {
-                _ = GreetAsync(await medium.AcceptAsync(link.Stopped));
+                _ = GreetAsync(await protocol.AcceptAsync(link.Stopped));
             }
         }
         catch (OperationCanceledException)
         {
-            // Told to stop.
+            // `stop` was received.
         }
     }
 
-    /// <summary>`medium= port= atOnce= most= milliseconds=`: goes on until the time is over, or there were that many, since a port that was
-    /// closed is not free again at once.</summary>
+    /// <summary>`protocol= port= atOnce= most= milliseconds=`: ends after the time, or after `most`
+    /// connects, since a TCP port stays in TIME-WAIT after it was closed.</summary>
     public static async Task CallAsync(PeerLink link, RoleArguments words)
     {
-        var medium = Medium.Of(words);
-        link.Obey();
+        var protocol = StreamProtocol.Of(words);
+        link.Start();
         var most = words.Number("most");
         var time = TimeSpan.FromMilliseconds(words.Number("milliseconds"));
-        await CallAllAsync(medium, words, most / 4, time / 4);
+        await CallAllAsync(protocol, words, most / 4, time / 4);
         var started = Stopwatch.GetTimestamp();
-        var connects = await CallAllAsync(medium, words, most, time);
+        var connects = await CallAllAsync(protocol, words, most, time);
         var elapsed = Stopwatch.GetElapsedTime(started);
         link.Tell("called", json => json.WriteNumber("perSecond", connects / elapsed.TotalSeconds));
     }
 
-    private static async Task<int> CallAllAsync(Medium medium, RoleArguments words, int most, TimeSpan time)
+    private static async Task<int> CallAllAsync(StreamProtocol protocol, RoleArguments words, int most, TimeSpan time)
     {
-        var target = Medium.TargetOf(words);
+        var target = StreamProtocol.TargetOf(words);
         var started = Stopwatch.GetTimestamp();
         var begun = 0;
         var ended = 0;
@@ -50,12 +50,12 @@ internal static class ConnectRoles
             var buffer = new byte[1];
             while (Stopwatch.GetElapsedTime(started) < time && Interlocked.Increment(ref begun) <= most)
             {
-                // Closed without waiting for the other end, as sockets are.
-                using var stream = await medium.DialAsync(target);
+                // Closed without waiting for the peer, as sockets are.
+                using var stream = await protocol.DialAsync(target);
                 await stream.WriteAsync(buffer);
                 if (await stream.ReadAsync(buffer) != 1)
                 {
-                    throw new EndOfStreamException("a stream ended before it was answered");
+                    throw new EndOfStreamException("a stream ended before the answer");
                 }
 
                 Interlocked.Increment(ref ended);

@@ -5,16 +5,16 @@ using System.Net.Sockets;
 namespace UtpPunch.Cli.Bench;
 
 /// <summary>
-/// The limit of one system call for each datagram: blocking sockets, no protocol, nothing sent again. What is counted is what arrives. Each
-/// datagram carries its number at its beginning and once more, inverted, at its end.
+/// The limit of one system call per datagram: blocking sockets, no protocol, no retransmission. Arrived bytes are counted. Each datagram
+/// begins with its number and ends with the inverted number.
 /// </summary>
 internal static class DatagramRoles
 {
     public const int Size = 1400;
     private const int SocketBuffer = 4 << 20;
 
-    // So that a reader notices that it was told to stop.
-    private const int PatienceMilliseconds = 100;
+    // So that a blocked reader notices `stop`.
+    private const int TimeoutMilliseconds = 100;
 
     public static Task ReadAsync(PeerLink link, RoleArguments words) => Task.Run(() =>
     {
@@ -42,7 +42,7 @@ internal static class DatagramRoles
     public static Task WriteAsync(PeerLink link, RoleArguments words) => Task.Run(() =>
     {
         using var socket = Create();
-        var target = Medium.TargetOf(words).Serialize();
+        var target = StreamProtocol.TargetOf(words).Serialize();
         var count = new Counter(link);
         Span<byte> datagram = new byte[Size];
         link.Tell("started");
@@ -59,7 +59,7 @@ internal static class DatagramRoles
     {
         using var socket = Create();
         socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        link.Obey();
+        link.Start();
         link.TellPort(((IPEndPoint)socket.LocalEndPoint!).Port);
         var source = new SocketAddress(AddressFamily.InterNetwork);
         Span<byte> buffer = new byte[16];
@@ -74,10 +74,10 @@ internal static class DatagramRoles
     {
         using var socket = Create();
         socket.ReceiveTimeout = 5000;
-        var target = Medium.TargetOf(words).Serialize();
+        var target = StreamProtocol.TargetOf(words).Serialize();
         var source = new SocketAddress(AddressFamily.InterNetwork);
         var datagram = new byte[1];
-        link.Obey();
+        link.Start();
         EchoRoles.Tell(link, EchoRoles.Time(words.Number("count"), () =>
         {
             socket.SendTo(datagram, SocketFlags.None, target);
@@ -85,14 +85,14 @@ internal static class DatagramRoles
         }));
     });
 
-    /// <summary>Writes the number of a datagram to both of its ends.</summary>
+    /// <summary>Writes the number of a datagram at its beginning and its end.</summary>
     public static void Number(Span<byte> datagram, long number)
     {
         BinaryPrimitives.WriteInt64LittleEndian(datagram, number);
         BinaryPrimitives.WriteInt64LittleEndian(datagram[^8..], ~number);
     }
 
-    /// <summary>Throws unless it is whole.</summary>
+    /// <summary>Throws if the datagram is damaged.</summary>
     public static void Check(ReadOnlySpan<byte> datagram)
     {
         if (datagram.Length != Size
@@ -102,11 +102,11 @@ internal static class DatagramRoles
         }
     }
 
-    /// <summary>A socket for a reader, whose receive returns now and then.</summary>
+    /// <summary>A socket for a reader, whose receive times out.</summary>
     public static Socket Bind()
     {
         var socket = Create();
-        socket.ReceiveTimeout = PatienceMilliseconds;
+        socket.ReceiveTimeout = TimeoutMilliseconds;
         socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         return socket;
     }
@@ -117,7 +117,7 @@ internal static class DatagramRoles
         SendBufferSize = SocketBuffer,
     };
 
-    /// <summary>How many bytes there were so far; only one thread adds.</summary>
+    /// <summary>The bytes so far; only one thread adds to them.</summary>
     internal sealed class Counter
     {
         private readonly PeerLink _link;
@@ -127,7 +127,7 @@ internal static class DatagramRoles
         {
             _link = link;
             link.Count(() => [Volatile.Read(ref _count)]);
-            link.Obey();
+            link.Start();
         }
 
         public void Add(int bytes) => Volatile.Write(ref _count, _count + bytes);

@@ -2,16 +2,16 @@ using System.Diagnostics;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>One byte there and back again, many times, one after the other.</summary>
+/// <summary>Round trips of one byte, one after the other.</summary>
 internal static class EchoRoles
 {
-    /// <summary>`medium= mode=async|sync`.</summary>
+    /// <summary>`protocol= mode=async|sync`.</summary>
     public static async Task EchoAsync(PeerLink link, RoleArguments words)
     {
-        await using var medium = Medium.Of(words);
-        link.Obey();
-        link.TellPort(medium.Listen());
-        await using var stream = await medium.AcceptAsync(CancellationToken.None);
+        await using var protocol = StreamProtocol.Of(words);
+        link.Start();
+        link.TellPort(protocol.Listen());
+        await using var stream = await protocol.AcceptAsync(CancellationToken.None);
         var buffer = new byte[1];
         if (words["mode"] == "sync")
         {
@@ -29,12 +29,12 @@ internal static class EchoRoles
         }
     }
 
-    /// <summary>`medium= mode=async|sync port= count=`.</summary>
+    /// <summary>`protocol= mode=async|sync port= count=`.</summary>
     public static async Task PingAsync(PeerLink link, RoleArguments words)
     {
-        await using var medium = Medium.Of(words);
-        link.Obey();
-        await using var stream = await medium.DialAsync(Medium.TargetOf(words));
+        await using var protocol = StreamProtocol.Of(words);
+        link.Start();
+        await using var stream = await protocol.DialAsync(StreamProtocol.TargetOf(words));
         var count = words.Number("count");
         var buffer = new byte[1];
         var times = words["mode"] == "sync"
@@ -45,15 +45,14 @@ internal static class EchoRoles
             })
             : await TimeAsync(stream, count);
         Tell(link, times);
-        medium.Finish(stream);
+        protocol.Finish(stream);
         if (await stream.ReadAsync(buffer) != 0)
         {
-            throw new InvalidDataException("more came back than was sent");
+            throw new InvalidDataException("more bytes came back than were sent");
         }
     }
 
-    /// <summary>Does it so many times, and twice as many times before, in which nothing is timed: the compiler takes a second until it has
-    /// done with what is hot. How long each took.</summary>
+    /// <summary>The times of <paramref name="count"/> round trips, after twice as many that warm up the just-in-time compiler.</summary>
     public static long[] Time(int count, Func<int> exchange)
     {
         var times = new long[count];
@@ -67,7 +66,7 @@ internal static class EchoRoles
         return times;
     }
 
-    /// <summary>Tells what came of it.</summary>
+    /// <summary>Reports the result.</summary>
     public static void Tell(PeerLink link, long[] times)
     {
         var figures = MedianAndTail(times);

@@ -1,24 +1,24 @@
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>Many streams that are open and say nothing: what does each cost? `measure` tells what the process holds, after a full collection
-/// of garbage, and what it held before there were any.</summary>
+/// <summary>Many idle streams. `measure` reports the memory of the process after a full garbage collection, less what it was without
+/// streams.</summary>
 internal static class IdleRoles
 {
     private const int AtOnce = 64;
 
-    /// <summary>`medium= connections=`.</summary>
+    /// <summary>`protocol= connections=`.</summary>
     public static async Task HoldAsync(PeerLink link, RoleArguments words)
     {
-        await using var medium = Medium.Of(words);
-        var port = medium.Listen();
+        await using var protocol = StreamProtocol.Of(words);
+        var port = protocol.Listen();
         var streams = new Stream[words.Number("connections")];
         var before = Memory.Now();
         link.On("measure", () => Tell(link, before));
-        link.Obey();
+        link.Start();
         link.TellPort(port);
         for (var index = 0; index < streams.Length; index++)
         {
-            streams[index] = await medium.AcceptAsync(CancellationToken.None);
+            streams[index] = await protocol.AcceptAsync(CancellationToken.None);
             await streams[index].ReadExactlyAsync(new byte[1]);
         }
 
@@ -27,19 +27,19 @@ internal static class IdleRoles
         GC.KeepAlive(streams);
     }
 
-    /// <summary>`medium= port= connections=`.</summary>
+    /// <summary>`protocol= port= connections=`.</summary>
     public static async Task OpenAsync(PeerLink link, RoleArguments words)
     {
-        var medium = Medium.Of(words);
-        var target = Medium.TargetOf(words);
+        var protocol = StreamProtocol.Of(words);
+        var target = StreamProtocol.TargetOf(words);
         var streams = new Stream[words.Number("connections")];
         var before = Memory.Now();
         link.On("measure", () => Tell(link, before));
-        link.Obey();
+        link.Start();
         await Parallel.ForAsync(0, streams.Length, new ParallelOptions { MaxDegreeOfParallelism = AtOnce }, async (index, _) =>
         {
-            streams[index] = await medium.DialAsync(target);
-            await streams[index].WriteAsync(new byte[1]);
+            streams[index] = await protocol.DialAsync(target);
+            await streams[index].WriteAsync(new byte[1], CancellationToken.None);
         });
         link.Tell("open");
         await Task.Delay(Timeout.Infinite, link.Stopped).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

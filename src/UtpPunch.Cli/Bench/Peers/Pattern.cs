@@ -1,7 +1,7 @@
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>What writers write, over and over, so that a reader can tell at both ends of whatever it reads whether that belongs where it
-/// came. To check every byte would measure the check.</summary>
+/// <summary>The periodic data that writers write. A reader checks both ends of each read; checking every byte would distort the
+/// measurement.</summary>
 internal static class Pattern
 {
     public const int BlockSize = 256 * 1024;
@@ -18,13 +18,13 @@ internal static class Pattern
         var looked = Math.Min(Looked, bytes.Length);
         if (!bytes[..looked].SequenceEqual(At(offset, looked)) || !bytes[^looked..].SequenceEqual(At(offset + bytes.Length - looked, looked)))
         {
-            throw new InvalidDataException($"the {bytes.Length} bytes from {offset} on are not those that were sent");
+            throw new InvalidDataException($"the {bytes.Length} bytes from offset {offset} on differ from those that were sent");
         }
     }
 
     private static ReadOnlySpan<byte> At(long offset, int length) => s_bytes.AsSpan((int)(offset % BlockSize), length);
 
-    // The beginning once more at the end, so that no look wraps.
+    // The beginning is repeated at the end, so that no comparison wraps.
     private static byte[] Create()
     {
         var bytes = new byte[BlockSize + Looked];

@@ -4,33 +4,33 @@ using System.Text.Json;
 namespace UtpPunch.Cli.Bench;
 
 /// <summary>
-/// A playing process as its own role sees it. Orders come as lines on standard input and are carried out on a thread of their own, so that
-/// a busy role does not hold them up; what has happened goes out as lines of JSON. `mark` answers with what was counted so far, the time
-/// and the processor time of the process; `stop` asks the role to come to its end. The process ends with its input.
+/// The worker's side of its connection to the controlling process. Commands are lines on standard input and run on a thread of their own, so
+/// that a busy role does not delay them; events go out as lines of JSON. `mark` answers with the counters, the time and the processor time of
+/// the process; `stop` ends the role. The process ends when its input does.
 /// </summary>
 internal sealed class PeerLink
 {
-    private readonly Dictionary<string, Action> _orders = [];
+    private readonly Dictionary<string, Action> _commands = [];
     private readonly CancellationTokenSource _stopped = new();
     private volatile Func<long[]> _counts = () => [];
 
     public PeerLink()
     {
-        _orders.Add("mark", Mark);
-        _orders.Add("stop", _stopped.Cancel);
+        _commands.Add("mark", Mark);
+        _commands.Add("stop", _stopped.Cancel);
     }
 
     /// <summary>Cancelled by `stop`.</summary>
     public CancellationToken Stopped => _stopped.Token;
 
-    /// <summary>What `mark` tells: one number for each connection, or one for all.</summary>
+    /// <summary>Sets what `mark` reports: one number for each connection, or one for all.</summary>
     public void Count(Func<long[]> counts) => _counts = counts;
 
-    /// <summary>Adds an order. Before <see cref="Obey"/>.</summary>
-    public void On(string order, Action action) => _orders.Add(order, action);
+    /// <summary>Adds a command; call it before <see cref="Start"/>.</summary>
+    public void On(string command, Action action) => _commands.Add(command, action);
 
-    /// <summary>From now on orders are carried out.</summary>
-    public void Obey() => new Thread(Listen) { IsBackground = true, Name = "orders" }.Start();
+    /// <summary>Starts to carry out commands.</summary>
+    public void Start() => new Thread(Listen) { IsBackground = true, Name = "commands" }.Start();
 
     public void Tell(string happened, Action<Utf8JsonWriter>? more = null) => JsonLine.Write(happened, more);
 
@@ -40,13 +40,13 @@ internal sealed class PeerLink
     {
         while (Console.In.ReadLine() is { } line)
         {
-            if (_orders.TryGetValue(line, out var order))
+            if (_commands.TryGetValue(line, out var action))
             {
-                order();
+                action();
             }
         }
 
-        // When the first process is gone, however it went, nobody needs this one.
+        // Standard input ends with the controlling process, even if it is killed.
         Environment.Exit(ExitCodes.Failure);
     }
 

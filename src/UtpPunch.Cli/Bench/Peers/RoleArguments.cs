@@ -2,12 +2,12 @@ using System.Globalization;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>What a role is told when its process starts: words such as `connections=4`. Only this program writes them.</summary>
+/// <summary>The arguments of a role, such as `connections=4`. Only this program writes them.</summary>
 internal sealed class RoleArguments(IEnumerable<string> words)
 {
     private readonly Dictionary<string, string> _values = words
         .Select(word => word.Split('=', 2))
-        .ToDictionary(pair => pair[0], pair => pair[1]);
+        .ToDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
 
     public string this[string name] => _values[name];
 

@@ -1,12 +1,12 @@
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>What a process plays in a contest.</summary>
+/// <summary>What a worker process does.</summary>
 internal delegate Task Role(PeerLink link, RoleArguments words);
 
-/// <summary>The roles that need nothing but this library and the platform, by name.</summary>
+/// <summary>The roles that need this library and the platform only, by name.</summary>
 internal static class Roles
 {
-    public static IReadOnlyDictionary<string, Role> All { get; } = new Dictionary<string, Role>
+    public static IReadOnlyDictionary<string, Role> All { get; } = new Dictionary<string, Role>(StringComparer.Ordinal)
     {
         ["read"] = BulkRoles.ReadAsync,
         ["write"] = BulkRoles.WriteAsync,
@@ -24,8 +24,8 @@ internal static class Roles
         ["open"] = IdleRoles.OpenAsync,
     };
 
-    /// <summary>Plays one in this process, to its end.</summary>
-    public static async Task<int> PlayAsync(IReadOnlyDictionary<string, Role> roles, string name, string[] words)
+    /// <summary>Runs a role in this process to its end.</summary>
+    public static async Task<int> RunAsync(IReadOnlyDictionary<string, Role> roles, string name, string[] words)
     {
         var link = new PeerLink();
         try

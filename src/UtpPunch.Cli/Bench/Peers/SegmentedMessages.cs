@@ -5,8 +5,8 @@ using System.Runtime.InteropServices;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>One buffer of a socket, and the two calls that .NET has no words for: sendmsg with UDP_SEGMENT, recvmsg with UDP_GRO. The layouts
-/// are those of 64-bit Linux.</summary>
+/// <summary>One buffer of a socket, and two calls that .NET does not expose: sendmsg with UDP_SEGMENT, recvmsg with UDP_GRO. The layouts are
+/// those of 64-bit Linux.</summary>
 internal sealed unsafe partial class SegmentedMessages : IDisposable
 {
     private const int SolUdp = 17;
@@ -37,10 +37,10 @@ internal sealed unsafe partial class SegmentedMessages : IDisposable
         _message = new Message { Pieces = _piece, PieceCount = 1, Control = _control };
     }
 
-    /// <summary>What is sent.</summary>
+    /// <summary>The bytes to send.</summary>
     public Span<byte> Bytes => new(_bytes, _capacity);
 
-    /// <summary>Everything that is sent goes there, cut into datagrams of this size.</summary>
+    /// <summary>Sets the destination and the datagram size.</summary>
     public void Aim(IPEndPoint target, int segmentSize)
     {
         var address = target.Serialize();
@@ -54,17 +54,17 @@ internal sealed unsafe partial class SegmentedMessages : IDisposable
         _message.ControlLength = ControlHeader + 8;
     }
 
-    /// <summary>From now on a receive may give many datagrams.</summary>
+    /// <summary>Enables UDP_GRO: a receive may return several datagrams.</summary>
     public void Coalesce() => _socket.SetRawSocketOption(SolUdp, UdpGro, BitConverter.GetBytes(1));
 
-    /// <summary>Sends the whole buffer; how much that was.</summary>
+    /// <summary>Sends the whole buffer; the number of bytes.</summary>
     public int Send()
     {
         var sent = SendMessage((int)_socket.Handle, ref _message, 0);
         return sent >= 0 ? (int)sent : throw new Win32Exception();
     }
 
-    /// <summary>Waits for datagrams, one behind the other; empty when none have come in time.</summary>
+    /// <summary>Receives datagrams, which lie one behind the other; empty after a time-out.</summary>
     public ReadOnlySpan<byte> TryReceive()
     {
         _message.ControlLength = ControlSpace;

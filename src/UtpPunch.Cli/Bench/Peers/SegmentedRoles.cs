@@ -3,8 +3,8 @@ using System.Net;
 namespace UtpPunch.Cli.Bench;
 
 /// <summary>
-/// The limit of Linux' segmentation offload: one system call takes up to 64 KiB of datagrams of the same size, and another one gives as many
-/// (UDP_SEGMENT and UDP_GRO, see udp(7)). Otherwise as <see cref="DatagramRoles"/>.
+/// The limit of Linux' segmentation offload: one system call sends or receives up to 64 KiB of datagrams of equal size (UDP_SEGMENT and
+/// UDP_GRO, see udp(7)). Otherwise as <see cref="DatagramRoles"/>.
 /// </summary>
 internal static class SegmentedRoles
 {
@@ -39,7 +39,7 @@ internal static class SegmentedRoles
     {
         using var socket = DatagramRoles.Create();
         using var messages = new SegmentedMessages(socket, Segments * DatagramRoles.Size);
-        messages.Aim(Medium.TargetOf(words), DatagramRoles.Size);
+        messages.Aim(StreamProtocol.TargetOf(words), DatagramRoles.Size);
         var count = new DatagramRoles.Counter(link);
         link.Tell("started");
         for (var number = 0L; !link.Stopped.IsCancellationRequested;)

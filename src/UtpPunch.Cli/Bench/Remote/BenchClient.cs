@@ -4,7 +4,7 @@ using System.Net;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>`utp bench HOST PORT`: data to the other machine, data from it, and ping-pong, with what the streams have counted.</summary>
+/// <summary>`utp bench HOST PORT`: bulk data to the other machine and from it, and ping-pong, with the statistics of the streams.</summary>
 internal static class BenchClient
 {
     private const string Part = "remote";
@@ -14,7 +14,7 @@ internal static class BenchClient
         new("MB/s", MoreIsBetter: true),
         new("round trip ms", MoreIsBetter: false),
         new("packet B", MoreIsBetter: true),
-        new("sent again", MoreIsBetter: false),
+        new("retransmitted", MoreIsBetter: false),
         new("time-outs", MoreIsBetter: false),
     ];
 
@@ -23,30 +23,30 @@ internal static class BenchClient
     public static async Task<int> RunAsync(EndPoint server, IPEndPoint? bind, BenchSettings settings, bool isJson)
     {
         await using var node = await Nodes.BindAsync(new UtpNodeOptions(), bind);
-        Contest[] contests =
+        BenchGroup[] groups =
         [
-            new Contest(
+            new BenchGroup(
                 Part,
                 $"bulk, one connection to {server} and back, bytes at the reader",
                 s_bulk,
                 [
-                    new Contestant("to the other machine", token => SendAsync(node, server, settings, token)),
-                    new Contestant("from it", token => ReceiveAsync(node, server, settings, token)),
+                    new BenchCase("to the other machine", token => SendAsync(node, server, settings, token)),
+                    new BenchCase("from it", token => ReceiveAsync(node, server, settings, token)),
                 ])
             {
                 Compares = false,
-                Notes = ["What was sent again is known to the sender: from the other machine it is what came twice here."],
+                Notes = ["Retransmissions of the other machine are counted here as duplicates."],
             },
-            new Contest(
+            new BenchGroup(
                 Part,
                 "ping-pong of one byte",
                 s_echo,
-                [new Contestant("async", token => PingAsync(node, server, settings, token))])
+                [new BenchCase("async", token => PingAsync(node, server, settings, token))])
             {
                 Compares = false,
             },
         ];
-        return await LocalBench.RunAsync(settings, contests, isJson);
+        return await LocalBench.RunAsync(settings, groups, isJson);
     }
 
     private static async Task<double[]> SendAsync(UtpNode node, EndPoint server, BenchSettings settings, CancellationToken cancellationToken)
@@ -60,7 +60,7 @@ internal static class BenchClient
         var time = TimeSpan.FromTicks(BinaryPrimitives.ReadInt64BigEndian(answer.AsSpan(8)));
         return read == written
             ? Figures(read, time, seen, seen.Retransmissions)
-            : throw new ContestException($"{written} bytes were written, {read} have arrived");
+            : throw new BenchException($"{written} bytes were written, {read} arrived");
     }
 
     private static async Task<double[]> ReceiveAsync(UtpNode node, EndPoint server, BenchSettings settings, CancellationToken cancellationToken)
@@ -90,7 +90,7 @@ internal static class BenchClient
 
         return times.Count > 0
             ? EchoRoles.MedianAndTail([.. times])
-            : throw new ContestException("the other machine is too far away for so short a time: --seconds makes it longer");
+            : throw new BenchException("no round trip was completed in time: --seconds sets a longer time");
     }
 
     private static async Task<UtpStream> OpenAsync(UtpNode node, EndPoint server, RemoteTask task, CancellationToken cancellationToken)
@@ -100,12 +100,12 @@ internal static class BenchClient
         return stream;
     }
 
-    private static double[] Figures(long bytes, TimeSpan time, UtpStreamStatistics seen, long again) =>
+    private static double[] Figures(long bytes, TimeSpan time, UtpStreamStatistics seen, long retransmitted) =>
     [
         bytes / time.TotalSeconds / 1e6,
         seen.RoundTripTime.TotalMilliseconds,
         seen.MaxPayload,
-        again,
+        retransmitted,
         seen.Timeouts,
     ];
 }

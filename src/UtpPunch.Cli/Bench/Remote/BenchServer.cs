@@ -3,7 +3,7 @@ using System.Net;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>`utp bench --listen`: the other end for whoever dials, one stream for each task.</summary>
+/// <summary>`utp bench --listen`: serves `utp bench HOST PORT`, one stream for each task.</summary>
 internal static class BenchServer
 {
     private static readonly TimeSpan LongestTask = TimeSpan.FromMinutes(2);
@@ -23,7 +23,7 @@ internal static class BenchServer
         }
         catch (OperationCanceledException)
         {
-            // Interrupted, which is how a server ends.
+            // A signal ends the server.
         }
 
         return interruption.ExitCode ?? ExitCodes.Success;
@@ -37,7 +37,7 @@ internal static class BenchServer
         try
         {
             var task = await RemoteTask.ReceiveAsync(stream, timeout.Token);
-            await Console.Error.WriteLineAsync($"{stream.RemoteEndPoint}: {WordsOf(task)}");
+            await Console.Error.WriteLineAsync($"{stream.RemoteEndPoint}: {DescriptionOf(task)}");
             switch (task)
             {
                 case { Kind: 'u' }:
@@ -63,15 +63,15 @@ internal static class BenchServer
         }
     }
 
-    private static string WordsOf(RemoteTask? task) => task?.Kind switch
+    private static string DescriptionOf(RemoteTask? task) => task?.Kind switch
     {
         'u' => "sends",
         'd' => "receives",
         'p' => "plays ping-pong",
-        _ => "speaks something else",
+        _ => "is not a benchmark client",
     };
 
-    /// <summary>The client is told how much arrived in which time.</summary>
+    /// <summary>Answers with the number of bytes and the time that they took.</summary>
     private static async Task ReceiveAsync(UtpStream stream, CancellationToken cancellationToken)
     {
         var (bytes, time) = await RemoteFlow.ReadAsync(stream, cancellationToken);

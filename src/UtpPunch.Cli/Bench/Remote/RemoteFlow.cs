@@ -5,7 +5,7 @@ namespace UtpPunch.Cli.Bench;
 /// <summary>Bulk data of one direction between two machines.</summary>
 internal static class RemoteFlow
 {
-    /// <summary>Writes for so long, and ends the direction.</summary>
+    /// <summary>Writes for this time, then ends the direction.</summary>
     public static async Task<long> WriteAsync(UtpStream stream, TimeSpan time, CancellationToken cancellationToken)
     {
         var started = Stopwatch.GetTimestamp();
@@ -20,7 +20,7 @@ internal static class RemoteFlow
         return written;
     }
 
-    /// <summary>Reads to the end: how much it was, and how long it took from the first byte to the last.</summary>
+    /// <summary>Reads to the end; the number of bytes, and the time from the first byte to the last.</summary>
     public static async Task<(long Bytes, TimeSpan Time)> ReadAsync(UtpStream stream, CancellationToken cancellationToken)
     {
         var buffer = new byte[Pattern.BlockSize];

@@ -2,8 +2,8 @@ using System.Buffers.Binary;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>What a stream between two machines is for. It begins with a mark, a letter and a number of milliseconds, so that a stranger who
-/// dials by mistake is told from a client of this version.</summary>
+/// <summary>The header of a stream between two machines: a magic number, which tells a client of this version from other diallers, a letter,
+/// and a number of milliseconds.</summary>
 /// <param name="Kind">`u`: data to the server; `d`: data to the client; `p`: every byte comes back.</param>
 internal readonly record struct RemoteTask(char Kind, TimeSpan Time)
 {
@@ -19,7 +19,7 @@ internal readonly record struct RemoteTask(char Kind, TimeSpan Time)
         await stream.WriteAsync(bytes, cancellationToken);
     }
 
-    /// <summary>Null when it is no task.</summary>
+    /// <summary>Null if the header is not valid.</summary>
     public static async Task<RemoteTask?> ReceiveAsync(Stream stream, CancellationToken cancellationToken)
     {
         var bytes = new byte[Length];

@@ -7,8 +7,8 @@ using Spectre.Console;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>All that was measured, on which machine and when: as tables for a terminal, as tables of Markdown, or as JSON with all samples.</summary>
-internal sealed class BenchReport(BenchSettings settings, Standing[] standings)
+/// <summary>The results, the machine and the date: as text tables, as Markdown tables, or as JSON with all samples.</summary>
+internal sealed class BenchReport(BenchSettings settings, GroupResult[] results)
 {
     private const int Width = 120;
 
@@ -16,8 +16,8 @@ internal sealed class BenchReport(BenchSettings settings, Standing[] standings)
 
     private readonly DateTimeOffset _at = DateTimeOffset.UtcNow;
 
-    /// <value>Whether every contestant has played every turn.</value>
-    public bool IsWhole => standings.All(standing => standing.Rows.All(row => row.Failure is null));
+    /// <value>Whether no run failed.</value>
+    public bool IsWhole => results.All(result => result.Cases.All(row => row.Failure is null));
 
     public void WriteText(TextWriter target)
     {
@@ -30,44 +30,44 @@ internal sealed class BenchReport(BenchSettings settings, Standing[] standings)
         console.Profile.Width = Width;
         target.WriteLine($"{Machine}.");
         target.WriteLine(Legend);
-        foreach (var standing in standings)
+        foreach (var result in results)
         {
             target.WriteLine();
-            target.WriteLine(standing.Contest.Title);
+            target.WriteLine(result.Group.Title);
             var table = new Table().Border(TableBorder.Simple).AddColumn("");
-            foreach (var heading in Headings(standing.Contest))
+            foreach (var heading in Headings(result.Group))
             {
                 table.AddColumn(new TableColumn(Markup.Escape(heading)).RightAligned());
             }
 
-            foreach (var row in standing.Rows)
+            foreach (var row in result.Cases)
             {
-                table.AddRow([Markup.Escape(row.Contestant.Name), .. Cells(standing, row).Select(Markup.Escape)]);
+                table.AddRow([Markup.Escape(row.Case.Name), .. Cells(result, row).Select(Markup.Escape)]);
             }
 
             console.Write(table);
-            foreach (var note in Notes(standing))
+            foreach (var note in Notes(result))
             {
                 target.WriteLine($"  {note}");
             }
         }
     }
 
-    /// <summary>The tables as they stand in the README.</summary>
+    /// <summary>The tables as in docs/figures.md.</summary>
     public string ToMarkdown()
     {
         var text = new StringBuilder();
         text.Append($"{Machine}. {Legend}\n");
-        foreach (var standing in standings)
+        foreach (var result in results)
         {
-            string[] headings = [.. Headings(standing.Contest)];
-            text.Append($"\n{standing.Contest.Title}:\n\n| | {string.Join(" | ", headings)} |\n|---|{string.Concat(headings.Select(_ => "---:|"))}\n");
-            foreach (var row in standing.Rows)
+            string[] headings = [.. Headings(result.Group)];
+            text.Append($"\n{result.Group.Title}:\n\n| | {string.Join(" | ", headings)} |\n|---|{string.Concat(headings.Select(_ => "---:|"))}\n");
+            foreach (var row in result.Cases)
             {
-                text.Append($"| {row.Contestant.Name} | {string.Join(" | ", Cells(standing, row))} |\n");
+                text.Append($"| {row.Case.Name} | {string.Join(" | ", Cells(result, row))} |\n");
             }
 
-            foreach (var note in Notes(standing))
+            foreach (var note in Notes(result))
             {
                 text.Append($"\n{note}\n");
             }
@@ -92,10 +92,10 @@ internal sealed class BenchReport(BenchSettings settings, Standing[] standings)
             json.WriteEndObject();
             json.WriteNumber("rounds", settings.Rounds);
             json.WriteNumber("seconds", settings.Time.TotalSeconds);
-            json.WriteStartArray("contests");
-            foreach (var standing in standings)
+            json.WriteStartArray("groups");
+            foreach (var result in results)
             {
-                Write(json, standing);
+                Write(json, result);
             }
 
             json.WriteEndArray();
@@ -112,47 +112,47 @@ internal sealed class BenchReport(BenchSettings settings, Standing[] standings)
     private string Legend =>
         $"Medians of {settings.Rounds} interleaved rounds (least to most); x: as a multiple of the first row, round by round.";
 
-    private static IEnumerable<string> Headings(Contest contest) =>
-        contest.Measures.SelectMany(measure => HasRatio(contest, measure) ? new[] { measure.Name, "x" } : [measure.Name]);
+    private static IEnumerable<string> Headings(BenchGroup group) =>
+        group.Measures.SelectMany(measure => HasRatio(group, measure) ? new[] { measure.Name, "x" } : [measure.Name]);
 
-    private static IEnumerable<string> Cells(Standing standing, Standing.Row row) =>
-        standing.Contest.Measures.SelectMany((measure, index) => HasRatio(standing.Contest, measure)
-            ? new[] { Figures.Of(row.Of(index)), row == standing.Rows[0] ? "1" : Figures.Of(row.RatioOf(index)) }
-            : [standing.Contest.Compares ? Figures.OfMedian(row.Of(index)) : Figures.Of(row.Of(index))]);
+    private static IEnumerable<string> Cells(GroupResult result, CaseResult row) =>
+        result.Group.Measures.SelectMany((measure, index) => HasRatio(result.Group, measure)
+            ? new[] { Figures.Of(row.Of(index)), row == result.Baseline ? "1" : Figures.Of(row.RatioOf(index, result.Baseline)) }
+            : [result.Group.Compares ? Figures.OfMedian(row.Of(index)) : Figures.Of(row.Of(index))]);
 
-    private static bool HasRatio(Contest contest, Measure measure) => contest.Compares && measure.HasRatio;
+    private static bool HasRatio(BenchGroup group, Measure measure) => group.Compares && measure.HasRatio;
 
-    private static IEnumerable<string> Notes(Standing standing) =>
-        [.. standing.Contest.Notes, .. standing.Rows.Where(row => row.Failure is not null).Select(row => $"{row.Contestant.Name} failed: {row.Failure}")];
+    private static IEnumerable<string> Notes(GroupResult result) =>
+        [.. result.Group.Notes, .. result.Cases.Where(row => row.Failure is not null).Select(row => $"{row.Case.Name} failed: {row.Failure}")];
 
-    private static void Write(Utf8JsonWriter json, Standing standing)
+    private static void Write(Utf8JsonWriter json, GroupResult result)
     {
         json.WriteStartObject();
-        json.WriteString("part", standing.Contest.Part);
-        json.WriteString("title", standing.Contest.Title);
-        json.WriteStartArray("contestants");
-        foreach (var row in standing.Rows)
+        json.WriteString("part", result.Group.Part);
+        json.WriteString("title", result.Group.Title);
+        json.WriteStartArray("cases");
+        foreach (var row in result.Cases)
         {
             json.WriteStartObject();
-            json.WriteString("name", row.Contestant.Name);
+            json.WriteString("name", row.Case.Name);
             if (row.Failure is not null)
             {
                 json.WriteString("failure", row.Failure);
             }
 
-            for (var index = 0; index < standing.Contest.Measures.Length; index++)
+            for (var index = 0; index < result.Group.Measures.Length; index++)
             {
-                // TCP, for one, does not say what it sent again.
+                // TCP, for example, does not report retransmissions.
                 if (row.Of(index) is not { } spread)
                 {
                     continue;
                 }
 
-                var measure = standing.Contest.Measures[index];
+                var measure = result.Group.Measures[index];
                 json.WriteStartObject(measure.Name);
                 json.WriteString("better", measure.MoreIsBetter ? "more" : "less");
                 Write(json, spread);
-                if (standing.Contest.Compares && row.RatioOf(index) is { } ratio)
+                if (result.Group.Compares && row.RatioOf(index, result.Baseline) is { } ratio)
                 {
                     json.WriteStartObject("ratio");
                     Write(json, ratio);
@@ -167,7 +167,7 @@ internal sealed class BenchReport(BenchSettings settings, Standing[] standings)
 
         json.WriteEndArray();
         json.WriteStartArray("notes");
-        foreach (var note in Notes(standing))
+        foreach (var note in Notes(result))
         {
             json.WriteStringValue(note);
         }

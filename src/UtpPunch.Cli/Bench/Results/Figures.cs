@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>Numbers with as many digits as mean something.</summary>
+/// <summary>Numbers with about three significant digits.</summary>
 internal static class Figures
 {
     public static string Of(double value)
@@ -27,7 +27,7 @@ internal static class Figures
 
     public static string OfMedian(Spread? spread) => spread is null ? "-" : Of(spread.Median);
 
-    /// <summary>The median, and in parentheses the least and the most of several.</summary>
+    /// <summary>The median, with the least and the most in parentheses.</summary>
     public static string Of(Spread? spread) =>
         spread is null ? "-"
         : spread.Samples.Length == 1 ? Of(spread.Median)

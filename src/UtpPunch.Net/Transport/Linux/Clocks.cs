@@ -1,19 +1,19 @@
 namespace UtpPunch;
 
-/// <summary>One moment on two clocks: the kernel stamps by the wall clock; the node counts by one that never jumps.</summary>
+/// <summary>One moment on two clocks: the kernel's time stamps are of the wall clock, the node's times are of the monotonic one.</summary>
 internal readonly record struct Clocks(long Monotonic, long Wall)
 {
-    /// <summary>Now. The wall clock is read first: whoever is held up between the two takes arrivals for later than they were, and the
-    /// least delay that was ever seen, by which congestion control judges, is not spoilt.</summary>
+    /// <summary>Reads both clocks, the wall clock first. If the thread is preempted in between, arrivals seem later than they were, which
+    /// leaves LEDBAT's base delay, a minimum, intact.</summary>
     public static unsafe Clocks Read()
     {
         Libc.Timespec wall;
-        Libc.GetTime(Libc.CLOCK_REALTIME, &wall);
+        _ = Libc.GetTime(Libc.CLOCK_REALTIME, &wall);
         return new Clocks(Clock.Now, wall.Microseconds);
     }
 
-    /// <summary>A stamp of the wall clock. One that seems to lie in the future, or further back than a socket keeps anything, tells of a
-    /// wall clock that was set.</summary>
+    /// <summary>Converts a time stamp of the wall clock. If it lies in the future, or more than a second ago, the wall clock was set
+    /// meanwhile, and the result is the time of the reading.</summary>
     public long ToMonotonic(long wall) =>
         Wall - wall is >= 0 and < Clock.MicrosecondsPerSecond and var age ? Monotonic - age : Monotonic;
 }

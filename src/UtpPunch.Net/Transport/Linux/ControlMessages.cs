@@ -1,6 +1,6 @@
 namespace UtpPunch;
 
-/// <summary>Walks the control messages that the kernel wrote behind a received one.</summary>
+/// <summary>Enumerates the control messages of a received message (cmsg(3)).</summary>
 internal unsafe ref struct ControlMessages(Libc.Message* message)
 {
     private byte* _next = message->Control;
@@ -14,7 +14,7 @@ internal unsafe ref struct ControlMessages(Libc.Message* message)
 
     public int Length { get; private set; }
 
-    /// <summary>Goes to the next one; false when there is none.</summary>
+    /// <summary>Advances to the next control message; <see langword="false"/> if there is none.</summary>
     public bool Next()
     {
         if (_end - _next < sizeof(Libc.ControlHeader))

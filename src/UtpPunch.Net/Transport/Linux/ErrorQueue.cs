@@ -4,26 +4,29 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// What the kernel and ICMP say about datagrams that were sent (IP_RECVERR). Only that one was too long is of use: whatever else ICMP says
-/// may be forged by anybody who guesses an address, so that the protocol's own timers are the judge.
+/// The errors that the kernel and ICMP report about datagrams that were sent (IP_RECVERR). Only "too long" is used: an ICMP packet can be
+/// forged by any host that guesses an address, so that everything else is left to the protocol's own timers.
 /// </summary>
 internal sealed unsafe class ErrorQueue : IDisposable
 {
     private const int NameSize = 32;
     private const int ControlSize = 256;
 
-    // The queue holds some thousands at most, and while one is left it fails sends to others.
+    // The queue holds some thousands at most, and each error that is left fails a send to another peer.
     private const int MaxErrors = 4096;
 
-    // Room for headers of IP and UDP, after which the payload counts.
+    // The headers of IP and UDP, which the reported MTU includes.
     private const int HeadersOfIPv4 = 28;
     private const int HeadersOfIPv6 = 48;
     private const int EMSGSIZE = 90;
 
     private readonly byte* _memory = (byte*)NativeMemory.AllocZeroed(NameSize + ControlSize);
 
-    /// <summary>Empties the queue. Says whether anything was in it, and through <paramref name="tooLong"/> what the path takes.</summary>
-    public bool Drain(SafeHandle socket, Action<Endpoint, int> tooLong)
+    /// <summary>Empties the queue of a socket.</summary>
+    /// <param name="channel">The socket.</param>
+    /// <param name="tooLong">Is told, for each datagram that was too long, its target and the longest payload that the path takes.</param>
+    /// <returns>Whether anything was in the queue.</returns>
+    public bool Drain(UdpChannel channel, Action<Endpoint, int> tooLong)
     {
         var any = false;
         for (var count = 0; count < MaxErrors; count++)
@@ -35,13 +38,13 @@ internal sealed unsafe class ErrorQueue : IDisposable
                 Control = _memory + NameSize,
                 ControlLength = ControlSize,
             };
-            if (Libc.Receive(socket, &message, Libc.MSG_ERRQUEUE | Libc.MSG_DONTWAIT) < 0)
+            if (Libc.Receive(channel.Handle, &message, Libc.MSG_ERRQUEUE | Libc.MSG_DONTWAIT) < 0)
             {
                 break;
             }
 
             any = true;
-            Read(&message, tooLong);
+            Read(&message, channel.Via, tooLong);
         }
 
         return any;
@@ -49,7 +52,7 @@ internal sealed unsafe class ErrorQueue : IDisposable
 
     public void Dispose() => NativeMemory.Free(_memory);
 
-    private static void Read(Libc.Message* message, Action<Endpoint, int> tooLong)
+    private static void Read(Libc.Message* message, ushort via, Action<Endpoint, int> tooLong)
     {
         var controls = new ControlMessages(message);
         while (controls.Next())
@@ -61,7 +64,7 @@ internal sealed unsafe class ErrorQueue : IDisposable
             {
                 var remote = Addresses.Read(new ReadOnlySpan<byte>(message->Name, (int)message->NameLength));
                 var headers = EndpointModule.isIPv4(remote) ? HeadersOfIPv4 : HeadersOfIPv6;
-                tooLong(remote, Math.Max(0, (int)((Libc.ExtendedError*)controls.Data)->Info - headers));
+                tooLong(EndpointModule.via(via, remote), Math.Max(0, (int)((Libc.ExtendedError*)controls.Data)->Info - headers));
             }
         }
     }

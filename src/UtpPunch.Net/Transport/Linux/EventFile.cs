@@ -1,26 +1,26 @@
-using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace UtpPunch;
 
-/// <summary>An eventfd: what one thread counts up makes another one's wait end.</summary>
+/// <summary>An eventfd, by which one thread ends the wait of another.</summary>
 internal sealed unsafe class EventFile : IDisposable
 {
     private readonly SafeFileHandle _file;
 
-    public EventFile()
+    /// <exception cref="IOException">The system has no eventfd for this process.</exception>
+    public EventFile(LinuxCalls calls)
     {
-        _file = Libc.EventFile(0, Libc.EFD_NONBLOCK | Libc.EFD_CLOEXEC);
+        _file = calls.CreateEventFile();
         if (_file.IsInvalid)
         {
-            throw new IOException($"No eventfd is to be had: {Marshal.GetLastPInvokeErrorMessage()}");
+            throw new IOException("The system has no eventfd for this process.");
         }
     }
 
-    /// <summary>For a poll on the thread that disposes of this.</summary>
+    /// <summary>The file descriptor, for a poll on the thread that disposes this object.</summary>
     public int Number => (int)_file.DangerousGetHandle();
 
-    /// <summary>From any thread, at any time.</summary>
+    /// <summary>Makes the file readable. From any thread, at any time.</summary>
     public void Signal()
     {
         try
@@ -30,10 +30,11 @@ internal sealed unsafe class EventFile : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            // Nobody waits any more.
+            // No thread waits any more.
         }
     }
 
+    /// <summary>Makes the file unreadable again.</summary>
     public void Clear()
     {
         ulong count;

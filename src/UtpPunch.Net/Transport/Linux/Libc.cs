@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace UtpPunch;
 
-/// <summary>The system calls that .NET has no words for, as 64-bit Linux lays them out (socket(7), udp(7), ip(7)).</summary>
+/// <summary>System calls for which .NET has no API, with the layouts of 64-bit Linux (socket(7), udp(7), ip(7)).</summary>
 internal static unsafe partial class Libc
 {
     public const int MSG_TRUNC = 0x20;
@@ -56,10 +56,6 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "prctl")]
     public static partial int ControlThread(int option, nuint value, nuint unused3, nuint unused4, nuint unused5);
-
-    /// <summary>Sends without waiting: 0, or an <c>errno</c>.</summary>
-    public static int TrySend(SafeHandle socket, Message* message) =>
-        Send(socket, message, MSG_DONTWAIT) >= 0 ? 0 : Marshal.GetLastPInvokeError();
 
     /// <summary><c>struct timespec</c>.</summary>
     public struct Timespec

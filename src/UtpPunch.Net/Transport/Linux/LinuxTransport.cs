@@ -6,8 +6,8 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// The transport for Linux: waits in <c>ppoll</c>, to the microsecond, and lets one system call receive or send as many datagrams as fit
-/// into 64 KiB. A system that refuses to segment is asked no more. Nothing of it moves payload but the kernel.
+/// The transport for Linux. It waits in <c>ppoll</c>, to the microsecond; one <c>recvmmsg</c> receives what the kernel has coalesced
+/// (UDP_GRO), and one <c>sendmsg</c> sends up to 64 packets (UDP_SEGMENT). A system that does not segment is not asked again.
 /// </summary>
 internal sealed unsafe class LinuxTransport : SocketTransport
 {
@@ -16,57 +16,49 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     private const int BlockedWaitMicroseconds = 10_000;
     private const nuint TimerSlackNanoseconds = 1000;
 
-    private readonly SafeSocketHandle _handle;
-    private readonly SendMessage _send;
+    private readonly LinuxCalls _calls;
     private readonly EventFile _waker;
-    private readonly ReceiveSlots _slots = new();
+    private readonly ReceiveSlots _slots;
     private readonly SegmentedSends _sends = new();
     private readonly ErrorQueue _errors = new();
-    private readonly List<Socket> _others = [];
+
+    // The sockets of the current wait. In _polled, the waker stands first and the sockets follow.
+    private readonly List<UdpChannel> _channels = [];
     private Libc.PollFile[] _polled = new Libc.PollFile[2];
     private bool _segments;
 
-    /// <summary>Hands a message to the system: 0, or an <c>errno</c>.</summary>
-    internal delegate int SendMessage(SafeHandle socket, Libc.Message* message);
-
-    /// <param name="socket">Bound and non-blocking; it belongs to the transport.</param>
-    /// <param name="send">The system's own by default; tests have others, since no loopback device is ever stuck.</param>
-    public LinuxTransport(Socket socket, SendMessage? send = null)
+    /// <param name="socket">Bound and non-blocking. It belongs to the transport.</param>
+    /// <param name="calls">The kernel's by default.</param>
+    public LinuxTransport(Socket socket, LinuxCalls? calls = null)
         : base(socket)
     {
-        _handle = socket.SafeHandle;
-        _send = send ?? Libc.TrySend;
-        _waker = new EventFile();
-        _segments = Try(Libc.SOL_UDP, Libc.UDP_SEGMENT, 0);
-        Try(Libc.SOL_UDP, Libc.UDP_GRO, 1);
-        Try(Libc.SOL_SOCKET, Libc.SO_TIMESTAMPNS, 1);
-        Try(Libc.SOL_IP, Libc.IP_RECVERR, 1);
-        if (socket.AddressFamily == AddressFamily.InterNetworkV6)
-        {
-            Try(Libc.SOL_IPV6, Libc.IPV6_RECVERR, 1);
-        }
+        _calls = calls ?? LinuxCalls.Kernel;
+        _waker = new EventFile(_calls);
+        _slots = new ReceiveSlots(_calls);
+        _segments = Try(socket, Libc.SOL_UDP, Libc.UDP_SEGMENT, 0);
+        Configure(socket);
     }
 
-    /// <summary>Whether this machine can use it.</summary>
+    /// <summary>Whether the transport works on this machine, as far as its architecture is concerned.</summary>
     public static bool IsSupported => OperatingSystem.IsLinux() && Environment.Is64BitProcess && BitConverter.IsLittleEndian;
 
-    // By default the kernel may be 50 µs late, to save power.
-    public override void Adopt() => Libc.ControlThread(Libc.PR_SET_TIMERSLACK, TimerSlackNanoseconds, 0, 0, 0);
+    // By default the kernel may end a wait 50 µs late, to save power.
+    public override void Adopt() => _ = Libc.ControlThread(Libc.PR_SET_TIMERSLACK, TimerSlackNanoseconds, 0, 0, 0);
 
     public override void Prepare()
     {
-        _others.Clear();
-        More.AddTo(_others);
-        if (_polled.Length < _others.Count + 2)
+        _channels.Clear();
+        _channels.Add(Main);
+        AddBirthdayChannels(_channels);
+        if (_polled.Length <= _channels.Count)
         {
-            _polled = new Libc.PollFile[_others.Count + 2];
+            _polled = new Libc.PollFile[_channels.Count + 1];
         }
 
-        _polled[0] = new Libc.PollFile { File = (int)_handle.DangerousGetHandle(), Wanted = Libc.POLLIN };
-        _polled[1] = new Libc.PollFile { File = _waker.Number, Wanted = Libc.POLLIN };
-        for (var index = 0; index < _others.Count; index++)
+        _polled[0] = new Libc.PollFile { File = _waker.Number, Wanted = Libc.POLLIN };
+        for (var index = 0; index < _channels.Count; index++)
         {
-            _polled[index + 2] = new Libc.PollFile { File = (int)_others[index].Handle, Wanted = Libc.POLLIN };
+            _polled[index + 1] = new Libc.PollFile { File = (int)_channels[index].Handle.DangerousGetHandle(), Wanted = Libc.POLLIN };
         }
     }
 
@@ -75,19 +67,20 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         var added = false;
         try
         {
-            // Whoever closes the socket meanwhile must not make us poll somebody else's.
-            _handle.DangerousAddRef(ref added);
+            // If another thread closes the socket meanwhile, its number must not become that of another file.
+            Main.Handle.DangerousAddRef(ref added);
             var timeout = Libc.Timespec.OfMicroseconds(Math.Clamp(microseconds, 0, LongestWait));
             fixed (Libc.PollFile* files = _polled)
             {
-                return Libc.Poll(files, (nuint)(_others.Count + 2), &timeout, null) > 0;
+                var ready = _calls.Poll(files, _channels.Count + 1, &timeout);
+                return LinuxCalls.IsRefusal(-ready) ? throw new SocketException((int)SocketError.AccessDenied) : ready > 0;
             }
         }
         finally
         {
             if (added)
             {
-                _handle.DangerousRelease();
+                Main.Handle.DangerousRelease();
             }
         }
     }
@@ -96,37 +89,18 @@ internal sealed unsafe class LinuxTransport : SocketTransport
 
     public override void Receive(List<Event> received, List<Slab> slabs)
     {
-        if ((_polled[0].Seen & Libc.POLLNVAL) != 0)
-        {
-            throw new SocketException((int)SocketError.NotSocket);
-        }
-
-        if ((_polled[0].Seen & Libc.POLLERR) != 0)
-        {
-            _errors.Drain(_handle, OnTooLong);
-        }
-
-        if (_polled[1].Seen != 0)
+        if (_polled[0].Seen != 0)
         {
             _waker.Clear();
         }
 
-        for (var index = 0; index < _others.Count; index++)
+        for (var index = 0; index < _channels.Count; index++)
         {
-            if (_polled[index + 2].Seen != 0)
+            if (_polled[index + 1].Seen is not 0 and var seen && _channels[index] is { IsOpen: true } channel)
             {
-                More.OnReadable(_others[index]);
+                Receive(channel, seen, received, slabs);
             }
         }
-
-        if ((_polled[0].Seen & (Libc.POLLIN | Libc.POLLERR | Libc.POLLHUP)) != 0)
-        {
-            for (var calls = 0; calls < MaxCalls && _slots.Receive(_handle, received, slabs); calls++)
-            {
-            }
-        }
-
-        More.Receive(received);
     }
 
     public override void Dispose()
@@ -138,18 +112,29 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         _errors.Dispose();
     }
 
-    protected override SocketError TrySend(ReadOnlySpan<byte> datagram, SocketAddress address)
+    protected override void Configure(Socket socket)
+    {
+        Try(socket, Libc.SOL_UDP, Libc.UDP_GRO, 1);
+        Try(socket, Libc.SOL_SOCKET, Libc.SO_TIMESTAMPNS, 1);
+        Try(socket, Libc.SOL_IP, Libc.IP_RECVERR, 1);
+        if (socket.AddressFamily == AddressFamily.InterNetworkV6)
+        {
+            Try(socket, Libc.SOL_IPV6, Libc.IPV6_RECVERR, 1);
+        }
+    }
+
+    protected override SocketError TrySend(UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address)
     {
         fixed (byte* start = datagram)
         fixed (byte* name = address.Buffer.Span)
         {
             var part = new Libc.Part { Start = start, Length = (nuint)datagram.Length };
             var message = new Libc.Message { Name = name, NameLength = (uint)address.Size, Parts = &part, PartCount = 1 };
-            return Send(&message);
+            return Send(channel, &message);
         }
     }
 
-    protected override bool SendTrain(Endpoint remote, SocketAddress address, Train train)
+    protected override bool SendTrain(UdpChannel channel, Endpoint remote, SocketAddress address, Train train)
     {
         var count = train.Count;
         var most = _segments ? SegmentedSends.Limit(train) : 1;
@@ -159,12 +144,13 @@ internal sealed unsafe class LinuxTransport : SocketTransport
             for (var start = 0; start < count;)
             {
                 var taken = Math.Min(most, count - start);
-                var error = Persist(new OneMessage(this, _sends.Prepare(train, start, taken, payload, name, address.Size)));
+                var message = _sends.Prepare(train, start, taken, payload, name, address.Size);
+                var error = Persist(channel, new OneMessage(this, channel, message));
                 if (error != SocketError.Success)
                 {
                     if (taken > 1 && (error.IsTooLong() || error is SocketError.InvalidArgument or SocketError.SocketError))
                     {
-                        return SendUnsegmented(remote, address, train, start, error);
+                        return SendUnsegmented(channel, remote, address, train, start, error);
                     }
 
                     if (error.IsTooLong())
@@ -183,45 +169,62 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         return true;
     }
 
-    protected override void WaitForRoom(SocketError reason)
+    protected override void WaitForRoom(UdpChannel channel, SocketError reason)
     {
         if (reason == SocketError.NoBufferSpaceAvailable)
         {
-            // A full device queue does not show as "not writable".
+            // A socket stays writable while the queue of its device is full.
             var pause = Libc.Timespec.OfMicroseconds(1000);
-            Libc.Poll(null, 0, &pause, null);
+            _calls.Poll(null, 0, &pause);
         }
         else
         {
-            Socket.Poll(BlockedWaitMicroseconds, SelectMode.SelectWrite);
+            channel.Socket.Poll(BlockedWaitMicroseconds, SelectMode.SelectWrite);
         }
     }
 
-    protected override bool MayBeStale(SocketError error, int failures) =>
-        (_errors.Drain(_handle, OnTooLong) && !error.IsTooLong() && failures < MaxStaleErrors)
-        || base.MayBeStale(error, failures);
+    protected override bool MayBeStale(UdpChannel channel, SocketError error, int failures) =>
+        (_errors.Drain(channel, OnTooLong) && !error.IsTooLong() && failures < MaxStaleErrors)
+        || base.MayBeStale(channel, error, failures);
 
-    // Either the segments are longer than the device takes, or there is no way, or this system segments nothing; one by one it shows
-    // which: what is refused together and taken one by one is not for segmenting.
-    private bool SendUnsegmented(Endpoint remote, SocketAddress address, Train train, int start, SocketError error)
+    private void Receive(UdpChannel channel, short seen, List<Event> received, List<Slab> slabs)
+    {
+        if ((seen & Libc.POLLNVAL) != 0)
+        {
+            throw new SocketException((int)SocketError.NotSocket);
+        }
+
+        if ((seen & Libc.POLLERR) != 0)
+        {
+            _errors.Drain(channel, OnTooLong);
+        }
+
+        for (var calls = 0; calls < MaxCalls && _slots.Receive(channel, received, slabs); calls++)
+        {
+        }
+    }
+
+    // Either the segments are longer than the device takes, or there is no route, or this system does not segment. One by one, the packets
+    // show which: if they are taken, they were refused for being segments.
+    private bool SendUnsegmented(UdpChannel channel, Endpoint remote, SocketAddress address, Train train, int start, SocketError error)
     {
         var dropped = Dropped;
-        var hasWay = SendPackets(remote, address, train, start, train.Count - start);
+        var hasWay = SendPackets(channel, remote, address, train, start, train.Count - start);
         _segments &= Dropped > dropped || error is not (SocketError.InvalidArgument or SocketError.SocketError);
         return hasWay;
     }
 
-    private SocketError Send(Libc.Message* message) =>
-        _send(_handle, message) is not 0 and var error ? SocketErrors.OfLinux(error) : SocketError.Success;
+    private SocketError Send(UdpChannel channel, Libc.Message* message) =>
+        _calls.Send(channel.Handle, message) is not 0 and var error ? SocketErrors.OfLinux(error) : SocketError.Success;
 
-    // How long the datagram was it does not say: longer than what passes.
+    // The length of the datagram is not reported: it was longer than what passes.
     private void OnTooLong(Endpoint remote, int limit) => News.Add(Event.NewTooLong(remote, limit + 1, limit));
 
-    private bool Try(int level, int name, int value)
+    private static bool Try(Socket socket, int level, int name, int value)
     {
         try
         {
-            Socket.SetRawSocketOption(level, name, MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in value)));
+            socket.SetRawSocketOption(level, name, MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in value)));
             return true;
         }
         catch (SocketException)
@@ -230,10 +233,10 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         }
     }
 
-    private readonly struct OneMessage(LinuxTransport transport, Libc.Message* message) : IAttempt
+    private readonly struct OneMessage(LinuxTransport transport, UdpChannel channel, Libc.Message* message) : IAttempt
     {
         private readonly Libc.Message* _message = message;
 
-        public SocketError Make() => transport.Send(_message);
+        public SocketError Make() => transport.Send(channel, _message);
     }
 }

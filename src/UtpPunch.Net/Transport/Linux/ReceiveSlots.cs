@@ -1,12 +1,13 @@
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
 /// <summary>
-/// Receives by <c>recvmmsg</c> into slots of 64 KiB, each of which takes a datagram or as many equal ones of one source as the kernel has
-/// coalesced (UDP_GRO), with the time at which they arrived (SO_TIMESTAMPNS). A slot that was filled well is handed on as it is and gets
-/// a fresh slab; what little others hold is packed behind one another.
+/// Receives by <c>recvmmsg</c> into slots of 64 KiB. Each takes one datagram, or datagrams of one source and one size that the kernel has
+/// coalesced (UDP_GRO), with their time of arrival (SO_TIMESTAMPNS). A slab that is well filled is handed on, and its slot gets another
+/// one; short datagrams are copied behind one another. Where <c>recvmmsg</c> is refused, <c>recvmsg</c> fills the slots one by one.
 /// </summary>
 internal sealed unsafe class ReceiveSlots : IDisposable
 {
@@ -24,9 +25,12 @@ internal sealed unsafe class ReceiveSlots : IDisposable
     private readonly Slab?[] _slabs = new Slab?[Count];
     private readonly GCHandle[] _pins = new GCHandle[Count];
     private readonly ReceivedRuns _runs = new();
+    private readonly LinuxCalls _calls;
+    private bool _isRefused;
 
-    public ReceiveSlots()
+    public ReceiveSlots(LinuxCalls calls)
     {
+        _calls = calls;
         _messages = (Libc.MessageOfMany*)NativeMemory.AllocZeroed(Count, (nuint)sizeof(Libc.MessageOfMany));
         _parts = (Libc.Part*)NativeMemory.AllocZeroed(Count, (nuint)sizeof(Libc.Part));
         _names = (byte*)NativeMemory.AllocZeroed(Count, NameSize);
@@ -42,18 +46,20 @@ internal sealed unsafe class ReceiveSlots : IDisposable
         }
     }
 
-    /// <summary>One system call. False when it has found nothing more, or failed.</summary>
-    public bool Receive(SafeHandle socket, List<Event> received, List<Slab> slabs)
+    /// <summary>Receives as many datagrams as there are slots.</summary>
+    /// <returns><see langword="false"/> if no more datagrams were there, or the call has failed.</returns>
+    /// <exception cref="SocketException">The system lets this process receive by neither call.</exception>
+    public bool Receive(UdpChannel channel, List<Event> received, List<Slab> slabs)
     {
-        // Slots that a call may fill have a slab; a node that is never asked for many at once keeps two, so that one call mostly tells
-        // that there is no more.
+        // Slots that a call may fill have a slab. A node that never receives many datagrams at once keeps two, so that mostly one call
+        // tells that there are no more.
         var ready = 0;
         while (ready < Count && (ready < 2 || _slabs[ready] is not null))
         {
             Supply(ready++);
         }
 
-        var count = Libc.ReceiveMany(socket, _messages, (uint)ready, Libc.MSG_DONTWAIT, null);
+        var count = FillSlots(channel.Handle, ready);
         if (count <= 0)
         {
             return false;
@@ -63,7 +69,7 @@ internal sealed unsafe class ReceiveSlots : IDisposable
         _runs.Begin(received);
         for (var slot = 0; slot < count; slot++)
         {
-            Take(slot, clocks, received, slabs);
+            Take(slot, channel.Via, clocks, received, slabs);
             Reset(slot);
         }
 
@@ -93,7 +99,43 @@ internal sealed unsafe class ReceiveSlots : IDisposable
         NativeMemory.Free(_controls);
     }
 
-    private void Take(int slot, Clocks clocks, List<Event> received, List<Slab> slabs)
+    // How many slots were filled, or a negative errno.
+    private int FillSlots(SafeHandle socket, int ready)
+    {
+        if (_isRefused)
+        {
+            return FillOneByOne(socket, ready);
+        }
+
+        var count = _calls.ReceiveMany(socket, _messages, (uint)ready);
+        if (!LinuxCalls.IsRefusal(-count))
+        {
+            return count;
+        }
+
+        // If recvmsg gets the same answer, the reason is not the call. The socket would stay readable, and the node would spin.
+        count = FillOneByOne(socket, ready);
+        _isRefused = !LinuxCalls.IsRefusal(-count);
+        return _isRefused ? count : throw new SocketException((int)SocketErrors.OfLinux(-count));
+    }
+
+    private int FillOneByOne(SafeHandle socket, int ready)
+    {
+        for (var slot = 0; slot < ready; slot++)
+        {
+            var length = _calls.Receive(socket, &_messages[slot].Message);
+            if (length < 0)
+            {
+                return slot > 0 ? slot : length;
+            }
+
+            _messages[slot].Length = (uint)length;
+        }
+
+        return ready;
+    }
+
+    private void Take(int slot, ushort via, Clocks clocks, List<Event> received, List<Slab> slabs)
     {
         var slab = _slabs[slot]!;
         var message = &_messages[slot].Message;
@@ -118,7 +160,7 @@ internal sealed unsafe class ReceiveSlots : IDisposable
             }
         }
 
-        var source = Addresses.Read(new ReadOnlySpan<byte>(message->Name, (int)message->NameLength));
+        var source = EndpointModule.via(via, Addresses.Read(new ReadOnlySpan<byte>(message->Name, (int)message->NameLength)));
         if (length < WorthASlab)
         {
             slab.Bytes.AsSpan(0, length).CopyTo(_runs.Room(length));

@@ -5,8 +5,8 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// Makes one <c>sendmsg</c> of up to 64 packets: their headers, written here, in turns with slices of the payload, where it lies; a
-/// UDP_SEGMENT control message tells the kernel where to cut.
+/// Lays out a <c>sendmsg</c> of up to 64 packets: headers, which are written here, alternate with slices of the payload, which is not
+/// copied. A UDP_SEGMENT control message tells the kernel the size of the packets.
 /// </summary>
 internal sealed unsafe class SegmentedSends : IDisposable
 {
@@ -34,12 +34,12 @@ internal sealed unsafe class SegmentedSends : IDisposable
         segment->Type = Libc.UDP_SEGMENT;
     }
 
-    /// <summary>How many of a train's packets one call takes.</summary>
+    /// <summary>How many packets of a train one call takes.</summary>
     public static int Limit(Train train) => Math.Clamp(65507 / train.LengthOf(0), 1, MaxSegments);
 
     /// <summary>
-    /// Lays out some packets of a train. The message is valid while <paramref name="payload"/>, the start of the train's payload, stays
-    /// pinned, and until the next call.
+    /// Lays out some packets of a train. The message is valid until the next call, and while <paramref name="payload"/>, the start of the
+    /// payload of the train, is pinned.
     /// </summary>
     public Libc.Message* Prepare(Train train, int start, int count, byte* payload, byte* name, int nameLength)
     {

@@ -1,7 +1,5 @@
 namespace UtpPunch.Protocol
 
-open System
-
 [<Struct; RequireQualifiedAccess>]
 type Arrival =
     | InOrder
@@ -11,207 +9,136 @@ type Arrival =
     | Overrun
     | BeyondFin
 
-module private Reorder =
-    [<Literal>]
-    let Window = 1024
-
-/// A packet ahead of its turn.
+/// A packet that was received ahead of a missing one.
 [<Sealed; AllowNullLiteral>]
-type private Held(seqNr: SeqNr, data: Bytes, isFin: bool) =
+type internal HeldPacket(seqNr: SeqNr, data: Owned, isFin: bool) =
     member _.SeqNr = seqNr
     member _.Data = data
     member _.IsFin = isFin
 
-[<Sealed>]
-type Receiver private (capacity: int, start: SeqNr, held: Deque<Held>) =
-    let mutable held = held
-    // The payload that grows while in-order packets of one buffer come in, and those finished before it.
-    let mutable buffer: byte[] = null
-    let mutable offset = 0
-    let mutable stride = 0
-    let mutable size = 0
-    let mutable pieces = 0
-    let mutable lastOffset = 0
-    let mutable lastLength = 0
-    let mutable ready: ResizeArray<Payload> = null
+[<NoComparison; NoEquality>]
+type Receiver =
+    {
+        Capacity: int
+        mutable AckNr: SeqNr
+        /// Bytes delivered and not consumed.
+        mutable Unread: int
+        /// In the order of their numbers.
+        mutable Held: Deque<HeldPacket>
+        mutable HeldBytes: int
+        mutable Fin: SeqNr voption
+        mutable IsComplete: bool
+        mutable Payloads: PayloadBuilder
+    }
 
-    new(capacity, ackNr) = Receiver(capacity, ackNr, Deque<Held>.Empty)
+module Receiver =
+    [<Literal>]
+    let ReorderWindow = 1024
 
-    member val private AckNr = start with get, set
-    member val private Unread = 0 with get, set
-    member val private HeldBytes = 0 with get, set
-    member val private Fin: SeqNr voption = ValueNone with get, set
-    member val private Complete = false with get, set
+    let create capacity (ackNr: SeqNr) =
+        { Capacity = capacity
+          AckNr = ackNr
+          Unread = 0
+          Held = Deque<HeldPacket>.Empty
+          HeldBytes = 0
+          Fin = ValueNone
+          IsComplete = false
+          Payloads = PayloadBuilder() }
 
-    member internal this.Copy() =
-        Receiver(
-            capacity,
-            this.AckNr,
-            held.Copy(),
-            Unread = this.Unread,
-            HeldBytes = this.HeldBytes,
-            Fin = this.Fin,
-            Complete = this.Complete
-        )
+    let copy receiver = { receiver with Held = receiver.Held.Copy() }
 
-    member internal this.LastInOrder = this.AckNr
-    member internal this.Window = capacity - this.Unread
-    member internal _.HasGap = held.Count > 0
-    member internal this.IsComplete = this.Complete
+    let ackNr receiver = receiver.AckNr
+    let window receiver = receiver.Capacity - receiver.Unread
+    let hasGap receiver = receiver.Held.Count > 0
+    let isComplete receiver = receiver.IsComplete
 
-    /// Appends to the current payload when the packet lies one stride behind the last one, as in a buffer full of equal packets.
-    member private this.Append(data: Bytes) =
-        this.Unread <- this.Unread + data.Length
-        let gap = data.Offset - lastOffset
+    let isInRange seqNr receiver =
+        let ahead = seqNr - receiver.AckNr - 1
+        ahead < ReorderWindow && ahead >= -ReorderWindow
 
-        if
-            Object.ReferenceEquals(buffer, data.Array)
-            && data.Length <= size
-            && lastLength = size
-            && (if pieces = 1 then gap >= size else gap = stride)
-        then
-            stride <- gap
-            pieces <- pieces + 1
-        else
-            this.Close()
-            buffer <- data.Array
-            offset <- data.Offset
-            stride <- data.Length
-            size <- data.Length
-            pieces <- 1
+    let private hasRoom (payload: Borrowed) receiver =
+        receiver.Unread + receiver.HeldBytes + payload.Length <= receiver.Capacity
 
-        lastOffset <- data.Offset
-        lastLength <- data.Length
+    let private advance (data: Borrowed) isFin receiver =
+        receiver.AckNr <- receiver.AckNr + 1
 
-    member private _.Current: Payload =
-        { Buffer = buffer
-          Offset = offset
-          Stride = stride
-          Size = size
-          Length = (pieces - 1) * size + lastLength }
+        if not data.IsEmpty then
+            receiver.Unread <- receiver.Unread + data.Length
+            receiver.Payloads.Append data
 
-    member private this.Close() =
-        if pieces > 0 then
-            if isNull ready then ready <- ResizeArray()
+        if isFin then receiver.IsComplete <- true
 
-            ready.Add this.Current
-            pieces <- 0
-            buffer <- null
+    /// Where in the queue this number is or belongs: nearly always at the end.
+    let private placeOf (seqNr: SeqNr) receiver =
+        let mutable place = receiver.Held.Count
 
-    member internal this.Drain(deliver: Payload -> unit) =
-        if isNull ready then
-            if pieces > 0 then
-                deliver this.Current
-                pieces <- 0
-                buffer <- null
-        else
-            this.Close()
-
-            for payload in ready do
-                deliver payload
-
-            ready <- null
-
-    member private this.Advance(data: Bytes, isFin: bool) =
-        this.AckNr <- this.AckNr + 1
-
-        if not data.IsEmpty then this.Append data
-
-        if isFin then this.Complete <- true
-
-    /// The place in the queue at or behind which this number belongs. Nearly always the end.
-    member private _.PlaceOf(seqNr: SeqNr) =
-        let mutable place = held.Count
-
-        while place > 0 && held[place - 1].SeqNr - seqNr >= 0 do
+        while place > 0 && receiver.Held[place - 1].SeqNr - seqNr >= 0 do
             place <- place - 1
 
         place
 
-    member private this.Hold(seqNr: SeqNr, payload: Bytes, isFin: bool) =
-        let place = this.PlaceOf seqNr
+    let private hold seqNr (payload: Borrowed) isFin receiver =
+        let place = placeOf seqNr receiver
 
-        if place < held.Count && held[place].SeqNr = seqNr then
+        if place < receiver.Held.Count && receiver.Held[place].SeqNr = seqNr then
             Arrival.Duplicate
-        elif this.Unread + this.HeldBytes + payload.Length > capacity then
+        elif not (hasRoom payload receiver) then
             Arrival.Overrun
         else
-            // Copied: a packet that waits must not hold the whole buffer that it came in.
-            held.Insert(place, Held(seqNr, Bytes(payload.Span.ToArray()), isFin))
-            this.HeldBytes <- this.HeldBytes + payload.Length
+            receiver.Held.Insert(place, HeldPacket(seqNr, Borrowed.keep payload, isFin))
+            receiver.HeldBytes <- receiver.HeldBytes + payload.Length
+            if isFin then receiver.Fin <- ValueSome seqNr
+
             Arrival.OutOfOrder
 
-    member internal this.IsInRange(seqNr: SeqNr) =
-        let ahead = seqNr - this.AckNr - 1
-        ahead < Reorder.Window && ahead >= -Reorder.Window
+    /// Whether the packet lies behind the FIN, or is a FIN in another place or in front of a packet that is held.
+    let private contradictsFin (seqNr: SeqNr) isFin receiver =
+        match receiver.Fin with
+        | ValueSome fin -> seqNr - fin > 0 || isFin <> (seqNr = fin)
+        | ValueNone -> isFin && hasGap receiver && receiver.Held[receiver.Held.Count - 1].SeqNr - seqNr > 0
 
-    member internal this.Accept(seqNr: SeqNr, payload: Bytes, isFin: bool) =
-        let ahead = seqNr - this.AckNr - 1
+    let accept seqNr (payload: Borrowed) isFin receiver =
+        let ahead = seqNr - receiver.AckNr - 1
 
-        if not (this.IsInRange seqNr) then
+        if not (isInRange seqNr receiver) then
             Arrival.OutOfRange
         elif ahead < 0 then
             Arrival.Duplicate
+        elif contradictsFin seqNr isFin receiver then
+            Arrival.BeyondFin
+        elif ahead > 0 then
+            hold seqNr payload isFin receiver
+        elif not (hasRoom payload receiver) then
+            Arrival.Overrun
         else
-            let contradicts =
-                match this.Fin with
-                | ValueSome fin -> seqNr - fin > 0 || isFin <> (seqNr = fin)
-                // A FIN below what is already held contradicts that.
-                | ValueNone -> isFin && held.Count > 0 && held[held.Count - 1].SeqNr - seqNr > 0
+            if isFin then receiver.Fin <- ValueSome seqNr
 
-            if contradicts then
-                Arrival.BeyondFin
-            elif ahead > 0 then
-                let arrival = this.Hold(seqNr, payload, isFin)
+            advance payload isFin receiver
 
-                if isFin && arrival = Arrival.OutOfOrder then this.Fin <- ValueSome seqNr
+            while hasGap receiver && receiver.Held[0].SeqNr = receiver.AckNr + 1 do
+                let next = receiver.Held.Pop()
+                receiver.HeldBytes <- receiver.HeldBytes - next.Data.Length
+                advance next.Data.AsBorrowed next.IsFin receiver
 
-                arrival
-            elif this.Unread + this.HeldBytes + payload.Length > capacity then
-                Arrival.Overrun
-            else
-                if isFin then this.Fin <- ValueSome seqNr
+            Arrival.InOrder
 
-                this.Advance(payload, isFin)
+    let drain deliver receiver = receiver.Payloads.Drain deliver
 
-                while held.Count > 0 && held[0].SeqNr = this.AckNr + 1 do
-                    let next = held.Pop()
-                    this.HeldBytes <- this.HeldBytes - next.Data.Length
-                    this.Advance(next.Data, next.IsFin)
-
-                Arrival.InOrder
-
-    member internal this.Consume(count: int) =
-        if count < 0 || count > this.Unread then
+    let consume count receiver =
+        if count < 0 || count > receiver.Unread then
             invalidArg (nameof count) "More was consumed than was delivered."
 
-        this.Unread <- this.Unread - count
+        receiver.Unread <- receiver.Unread - count
 
-    member internal this.Sack() =
-        if held.Count = 0 then
-            Bytes.Empty
+    let sack receiver =
+        if not (hasGap receiver) then
+            Owned.Empty
         else
-            let reach = held[held.Count - 1].SeqNr - this.AckNr - 2
+            let reach = receiver.Held[receiver.Held.Count - 1].SeqNr - receiver.AckNr - 2
             let bits = Array.zeroCreate<byte>(4 * (reach / 32 + 1))
 
-            for index in 0 .. held.Count - 1 do
-                let bit = held[index].SeqNr - this.AckNr - 2
+            for index in 0 .. receiver.Held.Count - 1 do
+                let bit = receiver.Held[index].SeqNr - receiver.AckNr - 2
                 bits[bit >>> 3] <- bits[bit >>> 3] ||| (1uy <<< (bit &&& 7))
 
-            Bytes bits
-
-module Receiver =
-    [<Literal>]
-    let ReorderWindow = Reorder.Window
-
-    let create capacity (ackNr: SeqNr) = Receiver(capacity, ackNr)
-    let copy (receiver: Receiver) = receiver.Copy()
-    let ackNr (receiver: Receiver) = receiver.LastInOrder
-    let window (receiver: Receiver) = receiver.Window
-    let hasGap (receiver: Receiver) = receiver.HasGap
-    let isComplete (receiver: Receiver) = receiver.IsComplete
-    let isInRange seqNr (receiver: Receiver) = receiver.IsInRange seqNr
-    let accept seqNr payload isFin (receiver: Receiver) = receiver.Accept(seqNr, payload, isFin)
-    let drain deliver (receiver: Receiver) = receiver.Drain deliver
-    let consume count (receiver: Receiver) = receiver.Consume count
-    let sack (receiver: Receiver) = receiver.Sack()
+            Owned bits

@@ -4,44 +4,45 @@ namespace UtpPunch.Protocol
 [<Struct; RequireQualifiedAccess>]
 type Arrival =
     | InOrder
-    /// Held until its predecessors are here.
+    /// Held until the packets before it have arrived.
     | OutOfOrder
     | Duplicate
-    /// Outside the reorder window: dropped.
+    /// Outside of the reorder window: dropped.
     | OutOfRange
-    /// More than the window that we advertised: dropped.
+    /// Beyond the window that was advertised: dropped.
     | Overrun
-    /// Behind the peer's FIN, or a FIN that contradicts it: dropped.
+    /// Behind the peer's FIN, or a FIN that contradicts what was received: dropped.
     | BeyondFin
 
-/// The receiving half of a stream: puts packets in order, bounded in packets and in bytes, and knows what to acknowledge.
-/// A step works on a `copy`; whoever holds the original never sees a change.
+/// The receiving half of a stream: puts packets in order, bounded in packets and in bytes, and knows what to acknowledge. Changed in
+/// place; a step works on a `copy`.
 [<Sealed>]
 type Receiver
 
 module Receiver =
-    /// Packets that may lie ahead of the next one, as in libutp.
+    /// How many packets ahead of the next one are held at most, as in libutp.
     [<Literal>]
     val ReorderWindow: int = 1024
 
-    /// `ackNr` is the last number before the peer's first data; `capacity` the bytes received and not consumed, at most.
+    /// `ackNr` is the number before the peer's first data; `capacity` limits the bytes that were received and not consumed.
     val create: capacity: int -> ackNr: SeqNr -> Receiver
     val copy: receiver: Receiver -> Receiver
-    /// The last number of the unbroken run received: BEP 29's `ack_nr`.
+    /// The last number received in order: BEP 29's `ack_nr`.
     val ackNr: receiver: Receiver -> SeqNr
-    /// Bytes that may be sent to us now: what the reader has left free.
+    /// The window to advertise (RFC 9293: RCV.WND): the capacity less what was delivered and not consumed.
     val window: receiver: Receiver -> int
-    /// Whether packets wait for a missing one.
+    /// Whether packets are held behind a missing one.
     val hasGap: receiver: Receiver -> bool
-    /// Whether everything up to the peer's FIN is here.
+    /// Whether everything up to the peer's FIN was received.
     val isComplete: receiver: Receiver -> bool
-    /// Whether a packet with this number would be looked at at all.
+    /// Whether this number is within the reorder window.
     val isInRange: seqNr: SeqNr -> receiver: Receiver -> bool
-    /// Takes a DATA or FIN packet.
-    val accept: seqNr: SeqNr -> payload: Bytes -> isFin: bool -> receiver: Receiver -> Arrival
-    /// Hands over what has become deliverable since the last time.
+    /// Takes a DATA or FIN packet. What is in order is not copied and must be drained in the same step; what is held is copied, so that it
+    /// does not keep the buffer it was received in.
+    val accept: seqNr: SeqNr -> payload: Borrowed -> isFin: bool -> receiver: Receiver -> Arrival
+    /// Hands over what was received in order since the last call.
     val drain: deliver: (Payload -> unit) -> receiver: Receiver -> unit
-    /// The reader took that many bytes.
+    /// The reader has taken `count` bytes.
     val consume: count: int -> receiver: Receiver -> unit
     /// The bits of BEP 29's selective acknowledgement: bit 0 is `ack_nr + 2`. Empty when there is no gap.
-    val sack: receiver: Receiver -> Bytes
+    val sack: receiver: Receiver -> Owned

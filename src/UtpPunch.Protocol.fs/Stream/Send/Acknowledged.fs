@@ -10,14 +10,15 @@ type Acknowledged =
         Bytes: int
         /// The packets that carried them.
         Packets: int
-        /// Whether packets are among them that were sent only once: progress, and not just an answer to what was sent again.
+        /// Whether packets among them were sent only once: progress, and not just the answer to a retransmission.
         Fresh: bool
         /// The age of the youngest packet among them that was sent only once (Karn's rule).
         RoundTrip: Duration voption
-        /// How long ago the youngest of those that were sent again went out for the last time; `Time.never` without any.
-        Again: Duration
+        /// The time since the last transmission of the youngest retransmitted packet among them; `Time.never` without one.
+        RetransmitAge: Duration
         /// Packets that were found lost.
         Lost: int
-        /// Packets were found lost, the first since the last congestion was answered. Whether they are one is the congestion control's to say.
+        /// Packets were found lost, for the first time since the last congestion response. Whether they mean congestion is for the
+        /// congestion control to decide.
         Congested: bool
     }

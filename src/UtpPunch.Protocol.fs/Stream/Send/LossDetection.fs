@@ -2,55 +2,55 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// What acknowledgements have told about the packets that they do not name: the ground on which a packet is held for lost.
-/// Works in place; a step has a copy of its own.
-[<Sealed>]
-type internal LossDetection() =
-    /// RFC 5681's three duplicates.
+/// What acknowledgements have told about the packets that they do not name: the evidence by which a packet counts as lost. A field of
+/// the scoreboard, changed in place and copied with it.
+[<Struct; NoComparison; NoEquality>]
+type internal LossDetection =
+    {
+        /// The latest transmission that certainly arrived.
+        mutable ArrivedOrder: int64
+        /// The same among retransmissions, as far as the first transmission cannot have been answered instead. Kept apart: what a
+        /// retransmission overtook was not late, but waited for it.
+        mutable RetransmissionsArrived: int64
+        /// Up to here the last acknowledgement could have named what the peer holds.
+        mutable Named: SeqNr
+        /// The peer has named more than libutp's 32 packets: it names everything that it holds.
+        mutable NamesAll: bool
+        /// How often the same cumulative acknowledgement was repeated (RFC 5681: duplicate acknowledgements).
+        mutable Duplicates: int
+        /// The path reorders: three packets that arrived behind a missing one prove nothing any more (RFC 8985: RACK.reordering_seen).
+        mutable PathReorders: bool
+        /// Transmissions before this one prove nothing about the path's order: all of them were marked lost at once, without evidence.
+        mutable From: int64
+        mutable PeerSacks: bool
+        /// Up to here, packets that were sent once and are still in flight were overtaken by at least three others: the peer holds
+        /// something that lies behind all that its selective acknowledgements can name.
+        mutable OvertakenTo: SeqNr voption
+        /// How many packets have arrived there that the peer cannot name: one more acknowledgement reported each of them.
+        mutable Unnamed: int
+        /// When the age of some packet alone will prove it lost.
+        mutable OverdueAt: Instant
+    }
+
+    /// RFC 5681's three duplicates (RFC 8985: DupThresh).
     static member Threshold = 3
 
-    /// The latest transmission that certainly arrived.
-    member val ArrivedOrder = -1L with get, set
-    /// The same of what was sent again, as far as the first sending cannot have been answered instead. Kept apart: what it
-    /// overtook was not late, it waited for it.
-    member val RetransmissionsArrived = -1L with get, set
-    /// Up to here the last acknowledgement could have named what the peer holds.
-    member val Named = SeqNr 0us with get, set
-    /// The peer has named more than libutp's 32 packets: it names all that it holds.
-    member val NamesAll = false with get, set
-    /// How often the same acknowledgement came again.
-    member val Duplicates = 0 with get, set
-    /// Packets have overtaken each other: three that arrived behind a missing one prove nothing any more.
-    member val PathReorders = false with get, set
-    /// What was sent before that proves nothing about the path's order: it was all held for lost at once, without a sign of it.
-    member val From = 0L with get, set
-    member val PeerSacks = false with get, set
-    /// Up to here, whatever was sent once and is still in flight was overtaken by at least three packets: the peer holds something
-    /// that lies behind all that its selective acknowledgements can name.
-    member val OvertakenTo: SeqNr voption = ValueNone with get, set
-    /// How many packets have arrived there that the peer cannot name: each told of itself by one more acknowledgement.
-    member val Unnamed = 0 with get, set
-    /// When the age of some packet alone will prove it lost.
-    member val OverdueAt = Time.never with get, set
-
-    member this.Copy() =
-        LossDetection(
-            ArrivedOrder = this.ArrivedOrder,
-            RetransmissionsArrived = this.RetransmissionsArrived,
-            Named = this.Named,
-            NamesAll = this.NamesAll,
-            Duplicates = this.Duplicates,
-            PathReorders = this.PathReorders,
-            From = this.From,
-            PeerSacks = this.PeerSacks,
-            OvertakenTo = this.OvertakenTo,
-            Unnamed = this.Unnamed,
-            OverdueAt = this.OverdueAt
-        )
+    static member Initial =
+        { ArrivedOrder = -1L
+          RetransmissionsArrived = -1L
+          Named = SeqNr 0us
+          NamesAll = false
+          Duplicates = 0
+          PathReorders = false
+          From = 0L
+          PeerSacks = false
+          OvertakenTo = ValueNone
+          Unnamed = 0
+          OverdueAt = Time.never }
 
     /// Packets that were sent once are acknowledged for the first time.
     member this.Arrive(part: Run) =
-        // Held for lost, or overtaken by three: it was late.
+        // Marked lost, or overtaken by three: it was late.
         if
             part.Order >= this.From
             && (part.Mark = Mark.Lost || this.ArrivedOrder - part.Order >= int64 LossDetection.Threshold)
@@ -60,14 +60,14 @@ type internal LossDetection() =
         this.Unnamed <- max 0 (this.Unnamed - part.Count)
         this.ArrivedOrder <- max this.ArrivedOrder (part.Order + int64 (part.Count - 1))
 
-    /// Packets that were sent again are acknowledged. Sooner than any round trip it is the first sending that was answered
+    /// Retransmissions are acknowledged. An answer within less than any round trip answers the first transmission
     /// (RFC 8985, 6.2, step 2).
     member this.RetransmissionArrived(part: Run, now: Instant, rtt: Rtt) =
         if Rtt.isKnown rtt && now - part.SentAt >= rtt.Least then
             this.RetransmissionsArrived <- max this.RetransmissionsArrived (part.Order + int64 (part.Count - 1))
 
-    /// How far an acknowledgement reaches: a peer that has nothing to name holds nothing.
-    member this.Reach(ackNr: SeqNr, sack: Bytes, next: SeqNr) =
+    /// How far an acknowledgement reaches: a peer that names nothing though it could holds nothing.
+    member this.Reach(ackNr: SeqNr, sack: Borrowed, next: SeqNr) =
         if not sack.IsEmpty then
             this.PeerSacks <- true
             this.NamesAll <- this.NamesAll || sack.Length > 4
@@ -77,7 +77,7 @@ type internal LossDetection() =
             elif sack.IsEmpty || this.NamesAll then next + -1
             else ackNr + (1 + 8 * sack.Length)
 
-    /// The oldest packet is a later one now.
+    /// The cumulative acknowledgement has advanced to this number.
     member this.Advance(oldest: SeqNr) =
         match this.OvertakenTo with
         | ValueSome last when oldest - last > 0 ->
@@ -85,9 +85,9 @@ type internal LossDetection() =
             this.Unnamed <- 0
         | _ -> ()
 
-    /// libutp names 32 packets at most. Bits that are all zero say that all of these are missing, and that one behind them is not:
-    /// whatever lies three or more packets before it was overtaken. Gives the last of them.
-    member this.SeeZeroes(ackNr: SeqNr, sack: Bytes, next: SeqNr, isRepeated: bool) =
+    /// libutp names 32 packets at most. Bits that are all zero mean that all of these are missing, and that one behind them is not:
+    /// what lies three or more packets before that one was overtaken. Gives the last of them.
+    member this.ReadZeroes(ackNr: SeqNr, sack: Borrowed, next: SeqNr, isRepeated: bool) =
         let bits = 8 * sack.Length
         let beyond = next - (ackNr + 2 + bits)
 
@@ -100,8 +100,8 @@ type internal LossDetection() =
         else
             ValueNone
 
-    /// Whether one packet behind all that it can name is all that the peer holds.
-    member this.IsFirstUnnamed(ackNr: SeqNr, sack: Bytes) =
+    /// Whether the peer holds exactly one packet, and that lies behind all that it can name.
+    member this.IsFirstUnnamed(ackNr: SeqNr, sack: Borrowed) =
         not sack.IsEmpty
         && this.Unnamed <= 1
         && this.OvertakenTo = ValueSome(ackNr + (8 * sack.Length + 2 - LossDetection.Threshold))
@@ -111,7 +111,7 @@ type internal LossDetection() =
         | ValueSome last -> run.Transmissions = 1 && last - run.First >= 0
         | ValueNone -> false
 
-    /// By its age a packet is lost behind which others have arrived (RFC 8985).
+    /// Whether a packet is lost by its age, others behind it having arrived (RFC 8985). If not yet, `OverdueAt` notes when it will be.
     member this.IsOverdue(run: Run, now: Instant, rtt: Rtt) =
         let overdueAt = run.SentAt + Rtt.overdueAfter rtt
         let isOverdue = Rtt.isKnown rtt && now >= overdueAt
@@ -120,7 +120,7 @@ type internal LossDetection() =
 
         isOverdue
 
-    /// Whether a run is lost, given how many packets behind it the peer holds: by number, as long as the path has kept the order
+    /// Whether a run is lost, given how many packets behind it the peer holds: by count, as long as the path has kept the order
     /// (RFC 6675 for a first transmission, the order of sending for a later one), and in any case by age.
     member this.IsLost(run: Run, behind: int, now: Instant, rtt: Rtt) =
         let isOvertaken = this.IsOvertaken run
@@ -143,17 +143,16 @@ type internal LossDetection() =
         elif seen >= int64 LossDetection.Threshold && not this.PathReorders then true
         else this.IsOverdue(run, now, rtt)
 
-    /// Without selective acknowledgements each repeated cumulative one tells of a packet behind the oldest: three of them
+    /// Without selective acknowledgements each duplicate acknowledgement tells of a packet behind the oldest: three of them
     /// (RFC 5681), a partial one in recovery (RFC 6582), or one and the oldest packet's age mean that it is lost.
-    member this.IsHeadLost(head: Run, countsRepetitions: bool, isPartial: bool, now: Instant, rtt: Rtt) =
-        let isRepeated =
-            countsRepetitions && this.Duplicates >= LossDetection.Threshold && not this.PathReorders
+    member this.IsHeadLost(head: Run, countsDuplicates: bool, isPartial: bool, now: Instant, rtt: Rtt) =
+        let isRepeated = countsDuplicates && this.Duplicates >= LossDetection.Threshold && not this.PathReorders
 
         if head.Transmissions = 1 && (isRepeated || isPartial) then true
         elif this.Duplicates > 0 then this.IsOverdue(head, now, rtt)
         else false
 
-    /// Everything counts as lost from now on, without a sign of it from the peer.
+    /// All transmissions before this one are marked lost, without evidence from the peer.
     member this.Reset(order: int64) =
         this.From <- order
         this.Unnamed <- 0

@@ -6,16 +6,16 @@ open System
 [<Struct; RequireQualifiedAccess>]
 type Mark =
     | InFlight
-    /// Selectively acknowledged: not sent again, and not freed before the cumulative acknowledgement passes it.
+    /// Selectively acknowledged: never retransmitted, and freed when the cumulative acknowledgement passes it.
     | Sacked
-    /// Held for lost, waits to be sent again.
+    /// Lost, and to be retransmitted.
     | Lost
 
-/// Consecutive packets of equal size (the last perhaps shorter) that were sent together and have shared their fate since: the
-/// scoreboard holds runs, not packets. Immutable, and so are its bytes: what was sent once under a number is sent again as it was.
+/// Consecutive packets of equal size (the last may be shorter) that were sent together and are in the same state: the scoreboard holds
+/// runs, not packets. Immutable, and so are its bytes: a retransmission under the same number is unchanged.
 [<Sealed; AllowNullLiteral>]
 type Run
-    (first: SeqNr, count: int, size: int, data: Bytes, sentAt: Instant, order: int64, transmissions: int, mark: Mark) =
+    (first: SeqNr, count: int, size: int, data: Owned, sentAt: Instant, order: int64, transmissions: int, mark: Mark) =
     member _.First = first
     member _.Count = count
     /// Payload bytes a packet; 0 for a FIN.
@@ -39,7 +39,7 @@ type Run
 
     member _.Marked(mark: Mark) = Run(first, count, size, data, sentAt, order, transmissions, mark)
 
-    /// Whether the other packets lie right behind these, in number and in memory.
+    /// Whether the other packets follow these directly, in number and in memory.
     member _.IsFollowedBy(other: Run) =
         other.First = first + count
         && other.Size = size
@@ -47,11 +47,11 @@ type Run
         && Object.ReferenceEquals(other.Data.Array, data.Array)
         && other.Data.Offset = data.Offset + data.Length
 
-    /// These packets and those that follow them, whose fate is the same from now on.
+    /// These packets and those that follow them, as one run.
     member this.Joined(other: Run) =
-        let bytes = Bytes(data.Array, data.Offset, data.Length + other.Data.Length)
+        let bytes = Owned(data.Array, data.Offset, data.Length + other.Data.Length)
         Run(first, count + other.Count, size, bytes, max sentAt other.SentAt, order, transmissions, mark)
 
-    /// The same packets, sent again.
+    /// The same packets, retransmitted.
     member _.Retransmitted(now: Instant, order: int64) =
         Run(first, count, size, data, now, order, transmissions + 1, Mark.InFlight)

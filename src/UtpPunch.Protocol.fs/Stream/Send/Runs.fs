@@ -1,8 +1,8 @@
 namespace UtpPunch.Protocol
 
-/// Runs in the order of their numbers, each of them right behind the one before it: how they are cut and put together. In place.
+/// Cuts and joins runs, in place. They are in the order of their numbers, without gaps.
 module internal Runs =
-    /// Splits a run in two, the first of so many packets.
+    /// Splits a run in two; the first part has `count` packets.
     let split index count (runs: byref<Deque<Run>>) =
         let run = runs[index]
 
@@ -10,7 +10,7 @@ module internal Runs =
             runs[index] <- run.Slice(0, count)
             runs.Insert(index + 1, run.Slice(count, run.Count - count))
 
-    /// The last of these packets was overtaken by others, the next was perhaps not.
+    /// Splits the run that holds this packet behind it.
     let splitBehind (last: SeqNr) (runs: byref<Deque<Run>>) =
         let mutable index = 0
 
@@ -20,8 +20,8 @@ module internal Runs =
         if index < runs.Count && last - runs[index].First >= 0 then
             split index (last - runs[index].First + 1) &runs
 
-    /// All packets of a run have arrived. They become one run with those before them where that is possible: a gap that stays open
-    /// for long has only a few runs behind it. Gives the place behind.
+    /// Marks a run as selectively acknowledged, and joins it with the run before it where that is possible: behind a gap that stays
+    /// open for long there are only a few runs. Gives the index behind it.
     let sack index (runs: byref<Deque<Run>>) =
         let run = runs[index].Marked Mark.Sacked
 
@@ -38,8 +38,8 @@ module internal Runs =
             runs[index] <- run
             index + 1
 
-    /// The highest packet in flight, as a run of its own: its answer tells of all before it. A FIN only if there is no other, for
-    /// behind it old clients name nothing any more. Gives its place, or -1.
+    /// Splits off the highest packet in flight: its answer tells of all before it. A FIN only if there is no other, since old clients
+    /// name nothing behind it. Gives its index, or -1.
     let splitHighest (runs: byref<Deque<Run>>) =
         let mutable fin = -1
         let mutable index = runs.Count - 1
@@ -57,7 +57,7 @@ module internal Runs =
             split index (runs[index].Count - 1) &runs
             index + 1
 
-    /// The oldest packet, as a run of its own, if it is in flight. Gives its place, or -1.
+    /// Splits off the oldest packet if it is in flight. Gives its index, or -1.
     let splitOldest (runs: byref<Deque<Run>>) =
         if runs[0].Mark = Mark.InFlight then
             split 0 1 &runs

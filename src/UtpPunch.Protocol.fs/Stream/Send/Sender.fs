@@ -2,146 +2,182 @@ namespace UtpPunch.Protocol
 
 open System
 
-[<Sealed>]
-type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreboard) =
-    let mutable queue = queue
+[<NoComparison; NoEquality>]
+type Sender =
+    {
+        Options: StreamOptions
+        Board: Scoreboard
+        mutable State: SendState
+        mutable Queue: Deque<Owned>
+        /// Bytes in the queue.
+        mutable Queued: int
+        mutable PeerWindow: int64
+        /// The timestamp of the packet that advertised it; meaningless before one did.
+        mutable WindowStamp: uint32
+        mutable WindowKnown: bool
+        /// The last packet that was not full (Minshall's variant of Nagle: only one of them may be under way).
+        mutable ShortPacket: SeqNr voption
+    }
+
+module Sender =
     /// Longer pieces are not joined: each time copies all of them.
-    let joinedAtMost = 2048
+    [<Literal>]
+    let private JoinedAtMost = 2048
 
-    member val Queued = 0 with get, set
-    member val PeerWindow = 0L with get, set
-    member val WindowStamp = 0u with get, set
-    member val WindowKnown = false with get, set
-    /// The last packet that was not full (Minshall's variant of Nagle: only one of them may be under way).
-    member val ShortPacket: SeqNr voption = ValueNone with get, set
-    member val FinWanted = false with get, set
-    member val FinSent = false with get, set
+    let create (options: StreamOptions) (next: SeqNr) =
+        { Options = options
+          Board = Scoreboard.create (options.PacketSize - Packet.HeaderLength) next
+          State = SendState.Open
+          Queue = Deque<Owned>.Empty
+          Queued = 0
+          // Until the peer has advertised a window, one packet is admitted.
+          PeerWindow = int64 options.PacketSize
+          WindowStamp = 0u
+          WindowKnown = false
+          ShortPacket = ValueNone }
 
-    /// What a full packet carries.
-    member _.Payload
-        with get () = board.Payload
-        and set value = board.Payload <- value
+    let copy sender = { sender with Board = Scoreboard.copy sender.Board; Queue = sender.Queue.Copy() }
 
-    member internal _.Board = board
-    member this.Room = options.SendBuffer - this.Queued - board.Outstanding
-    member this.IsFinished = this.FinSent && board.Packets = 0
-    member this.IsFinishing = this.FinSent && board.Packets = 1
+    let board (sender: Sender) = sender.Board
+    let state (sender: Sender) = sender.State
+    let peerWindow (sender: Sender) = sender.PeerWindow
+    let room sender = sender.Options.SendBuffer - sender.Queued - Scoreboard.outstanding sender.Board
+    let hasQueued sender = sender.Queued > 0
 
-    member this.Copy() =
-        Sender(
-            options,
-            queue.Copy(),
-            board.Copy(),
-            Queued = this.Queued,
-            PeerWindow = this.PeerWindow,
-            WindowStamp = this.WindowStamp,
-            WindowKnown = this.WindowKnown,
-            ShortPacket = this.ShortPacket,
-            FinWanted = this.FinWanted,
-            FinSent = this.FinSent
-        )
+    let isOnlyFinOutstanding (sender: Sender) = sender.State = SendState.FinWait && Scoreboard.packets sender.Board = 1
 
-    // ---- What the application says ----
+    let wantsLarger (sender: Sender) =
+        match sender.State with
+        | SendState.Open
+        | SendState.FinQueued -> sender.Queued + Scoreboard.outstanding sender.Board >= Scoreboard.payload sender.Board
+        | SendState.FinWait
+        | SendState.FinAcked
+        | SendState.Finished -> false
 
-    member this.Write(bytes: Bytes) =
-        if this.FinWanted then
+    // ---- What the application asks ----
+
+    let write (bytes: Owned) (sender: Sender) =
+        if sender.State <> SendState.Open then
             invalidOp "The stream was finished; nothing may be written behind its end."
 
-        if bytes.Length > this.Room then
+        if bytes.Length > room sender then
             invalidArg (nameof bytes) "More was written than the send buffer has room for."
 
         if not bytes.IsEmpty then
-            this.Queued <- this.Queued + bytes.Length
-            let last = queue.Count - 1
+            sender.Queued <- sender.Queued + bytes.Length
+            let last = sender.Queue.Count - 1
 
-            // Small writes are joined, so that the queue is never longer than its bytes warrant.
-            if last >= 0 && queue[last].Length + bytes.Length <= min joinedAtMost board.Payload then
-                let joined = Array.zeroCreate (queue[last].Length + bytes.Length)
-                queue[last].Span.CopyTo(Span<byte>(joined))
-                bytes.Span.CopyTo(Span<byte>(joined, queue[last].Length, bytes.Length))
-                queue[last] <- Bytes joined
+            // Small writes are joined, so that the queue has no more pieces than its bytes warrant.
+            if
+                last >= 0
+                && sender.Queue[last].Length + bytes.Length <= min JoinedAtMost (Scoreboard.payload sender.Board)
+            then
+                let before = sender.Queue[last]
+                let joined = Array.zeroCreate (before.Length + bytes.Length)
+                before.Span.CopyTo(Span<byte>(joined))
+                bytes.Span.CopyTo(Span<byte>(joined, before.Length, bytes.Length))
+                sender.Queue[last] <- Owned joined
             else
-                queue.Add bytes
+                sender.Queue.Add bytes
+
+    let finish (sender: Sender) = if sender.State = SendState.Open then sender.State <- SendState.FinQueued
+
+    let setFinished (sender: Sender) = sender.State <- SendState.Finished
 
     // ---- What the peer says ----
 
-    member this.Acknowledge(now: Instant, rtt: Rtt, ackNr: SeqNr, sack: Bytes, isBare: bool) =
-        let acknowledged = board.Acknowledge(now, rtt, ackNr, sack, isBare)
+    let acknowledge now rtt ackNr sack isBare (sender: Sender) =
+        let acknowledged = Recovery.acknowledge now rtt ackNr sack isBare sender.Board
 
-        match this.ShortPacket with
-        | ValueSome short when board.Oldest - short > 0 -> this.ShortPacket <- ValueNone
+        match sender.ShortPacket with
+        | ValueSome short when Scoreboard.oldest sender.Board - short > 0 -> sender.ShortPacket <- ValueNone
         | _ -> ()
+
+        if sender.State = SendState.FinWait && Scoreboard.packets sender.Board = 0 then
+            sender.State <- SendState.FinAcked
 
         acknowledged
 
-    member this.Advertise(window: int64, stamp: uint32, advanced: bool) =
+    let advertise (window: int64) (stamp: uint32) advanced sender =
         // An older packet that was overtaken must not shrink the window again.
         if
             advanced
-            || not this.WindowKnown
-            || window > this.PeerWindow
-            || int32 (stamp - this.WindowStamp) >= 0
+            || not sender.WindowKnown
+            || window > sender.PeerWindow
+            || int32 (stamp - sender.WindowStamp) >= 0
         then
-            let opened = board.Probing && window > 0L
-            this.PeerWindow <- window
-            this.WindowStamp <- stamp
-            this.WindowKnown <- true
+            sender.PeerWindow <- window
+            sender.WindowStamp <- stamp
+            sender.WindowKnown <- true
 
-            if opened then
-                // What was sent against the closed window was dropped there; no sign of congestion.
-                board.Probing <- false
+            if window > 0L then Scoreboard.endWindowProbe sender.Board
 
-                board.LoseAll()
-
-    // ---- What goes out ----
+    // ---- What is sent ----
 
     /// The next `length` bytes of the queue in one piece: a slice where one write covers them, a copy where they straddle two.
-    member private this.Take(length: int) =
-        let head = queue[0]
-        this.Queued <- this.Queued - length
+    let private take length sender =
+        let head = sender.Queue[0]
+        sender.Queued <- sender.Queued - length
 
         if head.Length > length then
-            queue[0] <- head.Skip length
+            sender.Queue[0] <- head.Skip length
             head.Slice(0, length)
         elif head.Length = length then
-            queue.Pop()
+            sender.Queue.Pop()
         else
             let gathered = Array.zeroCreate<byte> length
             let mutable filled = 0
 
             while filled < length do
-                let head = queue[0]
+                let head = sender.Queue[0]
                 let count = min head.Length (length - filled)
                 head.Slice(0, count).Span.CopyTo(Span<byte>(gathered, filled, count))
                 filled <- filled + count
 
-                if count = head.Length then queue.Pop() |> ignore else queue[0] <- head.Skip count
+                if count = head.Length then
+                    sender.Queue.Pop() |> ignore
+                else
+                    sender.Queue[0] <- head.Skip count
 
-            Bytes gathered
+            Owned gathered
 
-    member private this.LaunchShort(length: int, now: Instant) =
-        let run = board.Launch(this.Take length, 1, length, now)
+    let private launch now length count size sender = Scoreboard.launch now (take length sender) count size sender.Board
 
-        if length < board.Payload then this.ShortPacket <- ValueSome run.First
+    let private launchShort now length sender =
+        let run = launch now length 1 length sender
+
+        if length < Scoreboard.payload sender.Board then sender.ShortPacket <- ValueSome run.First
 
         run
 
-    member this.SendNew(now: Instant, window: int) : Run =
-        let places = options.PacketWindow - board.Packets
+    let private sendFin now (sender: Sender) =
+        if sender.State = SendState.FinQueued then
+            sender.State <- SendState.FinWait
+            Scoreboard.launch now Owned.Empty 1 0 sender.Board
+        else
+            null
+
+    /// The bytes that the congestion window and the peer's both admit.
+    let private admitted window sender =
+        int (
+            min
+                (int64 (window - Scoreboard.flight sender.Board))
+                (sender.PeerWindow - int64 (Scoreboard.outstanding sender.Board))
+        )
+
+    let sendNew now window sender : Run =
+        let board = sender.Board
+        let packets = Scoreboard.packets board
+        let places = sender.Options.PacketWindow - packets
 
         if places <= 0 then
             null
-        elif this.Queued = 0 then
-            if this.FinWanted && not this.FinSent then
-                this.FinSent <- true
-                board.Launch(Bytes.Empty, 1, 0, now)
-            else
-                null
+        elif sender.Queued = 0 then
+            sendFin now sender
         else
-            let room = int (min (int64 (window - board.Flight)) (this.PeerWindow - int64 board.Outstanding))
-
-            let payload = board.Payload
-            let head = queue[0]
+            let room = admitted window sender
+            let payload = Scoreboard.payload board
+            let head = sender.Queue[0]
 
             if head.Length >= payload && room >= payload then
                 let count =
@@ -149,68 +185,24 @@ type Sender internal (options: StreamOptions, queue: Deque<Bytes>, board: Scoreb
                         (min places (max 1 (Train.Limit / (payload + Packet.HeaderLength))))
                         (min room head.Length / payload)
 
-                board.Launch(this.Take(count * payload), count, payload, now)
-            elif this.Queued >= payload then
+                launch now (count * payload) count payload sender
+            elif sender.Queued >= payload then
                 // Against silly windows: a full packet, or, with nothing outstanding, what the window takes.
-                if room >= payload then board.Launch(this.Take payload, 1, payload, now)
-                elif room > 0 && board.Packets = 0 then this.LaunchShort(room, now)
+                if room >= payload then launch now payload 1 payload sender
+                elif room > 0 && packets = 0 then launchShort now room sender
                 else null
-            elif room < min this.Queued (if board.Packets = 0 then 1 else this.Queued) then
+            elif room < min sender.Queued (if packets = 0 then 1 else sender.Queued) then
                 null
-            elif options.NoDelay || this.FinWanted || this.ShortPacket.IsNone then
-                this.LaunchShort(min room this.Queued, now)
+            elif sender.Options.NoDelay || sender.State = SendState.FinQueued || sender.ShortPacket.IsNone then
+                launchShort now (min room sender.Queued) sender
             else
                 null
 
-    member this.IsBlocked = board.Packets = 0 && this.Queued > 0 && this.PeerWindow <= 0L
+    let isBlocked sender = Scoreboard.packets sender.Board = 0 && sender.Queued > 0 && sender.PeerWindow <= 0L
 
-    member this.ProbeWindow(now: Instant) : Run =
-        if this.IsBlocked then
-            board.Probing <- true
-            this.LaunchShort(min board.Payload this.Queued, now)
+    let probeWindow now sender : Run =
+        if isBlocked sender then
+            Scoreboard.beginWindowProbe sender.Board
+            launchShort now (min (Scoreboard.payload sender.Board) sender.Queued) sender
         else
             null
-
-module Sender =
-    // Until the peer has said otherwise, one packet is taken to be welcome.
-    let create (options: StreamOptions) (next: SeqNr) =
-        let board = Scoreboard(options.PacketSize - Packet.HeaderLength, next)
-        Sender(options, Deque<Bytes>.Empty, board, PeerWindow = int64 options.PacketSize)
-
-    let copy (sender: Sender) = sender.Copy()
-    let renumber next (sender: Sender) = sender.Board.Renumber next
-    let next (sender: Sender) = sender.Board.Next
-    let oldest (sender: Sender) = sender.Board.Oldest
-    let packets (sender: Sender) = sender.Board.Packets
-    let peakPackets (sender: Sender) = sender.Board.Peak
-    let flight (sender: Sender) = sender.Board.Flight
-    let room (sender: Sender) = sender.Room
-    let hasQueued (sender: Sender) = sender.Queued > 0
-    let hasLost (sender: Sender) = sender.Board.LostPackets > 0
-    let isFinished (sender: Sender) = sender.IsFinished
-    let isFinishing (sender: Sender) = sender.IsFinishing
-    let setPayload payload (sender: Sender) = sender.Payload <- payload
-    let oldestSize (sender: Sender) = sender.Board.OldestSize
-    let longest (sender: Sender) = sender.Board.Longest
-
-    let wantsLarger (sender: Sender) = not sender.FinSent && sender.Queued + sender.Board.Outstanding >= sender.Payload
-
-    let peerWindow (sender: Sender) = sender.PeerWindow
-    let retransmissions (sender: Sender) = sender.Board.Retransmissions
-    let write bytes (sender: Sender) = sender.Write bytes
-    let finish (sender: Sender) = sender.FinWanted <- true
-
-    let acknowledge now rtt ackNr sack isBare (sender: Sender) = sender.Acknowledge(now, rtt, ackNr, sack, isBare)
-
-    let advertise window stamp advanced (sender: Sender) = sender.Advertise(window, stamp, advanced)
-
-    let retransmit now window (sender: Sender) = sender.Board.SendAgain(now, window)
-    let sendNew now window (sender: Sender) = sender.SendNew(now, window)
-    let probeWindow now (sender: Sender) = sender.ProbeWindow now
-    let isBlocked (sender: Sender) = sender.IsBlocked
-    let probeLoss now highest (sender: Sender) = sender.Board.ProbeLoss(now, highest)
-    let overdueAt (sender: Sender) = sender.Board.OverdueAt
-    let isTolerant (sender: Sender) = sender.Board.PeerSacks
-    let tolerate (sender: Sender) = sender.Board.Tolerate()
-    let findOverdue now rtt (sender: Sender) = sender.Board.FindOverdue(now, rtt)
-    let timeOut (sender: Sender) = sender.Board.TimeOut()

@@ -1,0 +1,33 @@
+namespace UtpPunch.Protocol
+
+/// Draws the ids and the sequence numbers of new streams.
+module internal IdAllocator =
+    let private draw (node: Node) =
+        let struct (bits, random) = Random.next node.Random
+        node.Random <- random
+        bits
+
+    /// The number of our first data to a stream that is accepted here.
+    let drawSeqNr node = SeqNr(uint16 (draw node))
+
+    /// An id that no stream to that peer uses, and the SYN's number; none when a hundred draws have found no free id.
+    let tryDraw (node: Node) remote dialect =
+        let rec search tries =
+            let bits = draw node
+            let isn = SeqNr(uint16 (bits >>> 16))
+
+            let id =
+                match dialect with
+                // libutp keeps ids in 32 bits and loses the responder's id 0x10000.
+                | Dialect.Bep29 -> uint16 bits
+                | Dialect.UtpPunch -> uint16 bits &&& 0xFFFEus
+
+            let isFree =
+                (dialect = Dialect.UtpPunch || id <> 0xFFFFus)
+                && (StreamTable.find node remote (Ids.receive dialect false id)).IsNone
+
+            if isFree then ValueSome(struct (id, isn))
+            elif tries = 0 then ValueNone
+            else search (tries - 1)
+
+        search 100

@@ -1,0 +1,99 @@
+namespace UtpPunch.Protocol
+
+/// How a stream closes: `conclude` when both directions have ended, `receiveReset` when the peer aborts, `close` and `closeWithReset`
+/// when this side does. Each way ends with `Effect.Closed`, exactly once, after everything else that the application is told.
+module internal Closing =
+    /// How long an ended stream acknowledges a repeated FIN (RFC 9293: TIME-WAIT): longer than any peer repeats one.
+    let private timeWait = Time.seconds 60
+
+    let private fail context reason (connection: Connection) =
+        connection.State <- StreamState.Closed
+        context.Effects.Add(Effect.Closed(connection.ConnId, reason))
+
+    /// Closes the stream if both directions have ended and the application knows of both, or if ours has and the peer sent bytes that
+    /// the application, which has released the stream, will never read.
+    let conclude context (connection: Connection) =
+        if Sender.state connection.Sender = SendState.Finished then
+            if connection.Receiving = ReceiveState.Ended then
+                context.Effects.Add(Effect.Closed(connection.ConnId, CloseReason.Finished))
+                connection.State <- StreamState.TimeWait
+                connection.Timers <- { Timers.stopped with Expiry = context.Now + timeWait }
+                Farewell.start context connection
+            elif connection.Closing.HasLostBytes then
+                PacketBuilder.reset context connection
+                fail context CloseReason.Released connection
+
+    /// Whether the stream is still open once the application has been told of everything that arrived in this step: what arrived
+    /// ahead of the end counts, also when both came in one receive call.
+    let private isStillOpen context (connection: Connection) =
+        if connection.State = StreamState.Established then
+            Delivery.deliver context connection
+            Delivery.report context connection
+            conclude context connection
+
+        connection.State = StreamState.Established
+
+    /// Closes the stream without a word to the peer.
+    let close context reason (connection: Connection) =
+        match connection.State with
+        | StreamState.TimeWait
+        | StreamState.Closed -> ()
+        | StreamState.SynReceived -> connection.State <- StreamState.Closed
+        | StreamState.SynSent -> fail context reason connection
+        | StreamState.Established -> if isStillOpen context connection then fail context reason connection
+
+    /// Closes the stream, and aborts it at the peer if it was open.
+    let closeWithReset context reason (connection: Connection) =
+        if connection.State <> StreamState.Established then
+            close context reason connection
+        elif isStillOpen context connection then
+            PacketBuilder.reset context connection
+            fail context reason connection
+
+    /// Ends a stream that the application has released and that the peer keeps open. If everything of ours was acknowledged, that is a
+    /// good end for this side.
+    let abandon context (connection: Connection) =
+        let isFinished = Sender.state connection.Sender = SendState.Finished
+        closeWithReset context (if isFinished then CloseReason.Released else CloseReason.Aborted) connection
+
+    /// Ends TIME-WAIT early.
+    let forget (connection: Connection) = connection.State <- StreamState.Closed
+
+    /// Does what is due in TIME-WAIT, also in the step that began it: the last acknowledgement may be due.
+    let settleTimeWait context (connection: Connection) =
+        if context.Now >= connection.Timers.Expiry then
+            forget connection
+        else
+            Farewell.settle context connection
+
+    let receiveReset context (header: Header) (connection: Connection) =
+        let fits =
+            match connection.State, connection.Dialect with
+            | StreamState.SynSent, Dialect.Bep29 -> header.AckNr = connection.Ids.Syn
+            // The npm package's RESETs carry zeros: the id must suffice.
+            | (StreamState.SynSent | StreamState.Established), Dialect.UtpPunch -> true
+            | _ ->
+                // libutp puts the number of the packet that it answers into ack_nr, which for our STATE is the next one.
+                let ahead = header.AckNr - Scoreboard.oldest connection.Board + 1
+                ahead >= -Peer.ackSlack && ahead <= Scoreboard.packets connection.Board + 1
+
+        if not fits then
+            PacketBuilder.note context Rule.ResetOutOfRange connection
+        else
+            PacketBuilder.note context Rule.ResetAccepted connection
+
+            match connection.State with
+            | StreamState.SynSent -> close context CloseReason.Refused connection
+            | StreamState.Established ->
+                if isStillOpen context connection then
+                    // The peer has sent everything, has acknowledged every byte, and has forgotten the stream before our FIN came:
+                    // the npm package and libutp answer a FIN so.
+                    if connection.Receiving = ReceiveState.Ended && Sender.isOnlyFinOutstanding connection.Sender then
+                        Sender.setFinished connection.Sender
+                        context.Effects.Add(Effect.Finished connection.ConnId)
+                        fail context CloseReason.Finished connection
+                    else
+                        fail context CloseReason.Reset connection
+            | StreamState.SynReceived
+            | StreamState.TimeWait
+            | StreamState.Closed -> connection.State <- StreamState.Closed

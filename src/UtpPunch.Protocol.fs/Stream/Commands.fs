@@ -1,0 +1,38 @@
+namespace UtpPunch.Protocol
+
+/// What the application asks of a stream. A command for a stream that has ended meanwhile does nothing.
+module internal Commands =
+    let write bytes (connection: Connection) =
+        if connection.State <> StreamState.TimeWait then Sender.write bytes connection.Sender
+
+    /// The application took that many of the bytes delivered to it.
+    let consume count (connection: Connection) =
+        if connection.State <> StreamState.TimeWait && not connection.Closing.Released then
+            Receiver.consume count connection.Receiver
+
+    /// A FIN follows what was written (RFC 9293, 3.10.4: CLOSE).
+    let finish (connection: Connection) =
+        if connection.State <> StreamState.TimeWait then Sender.finish connection.Sender
+
+    /// RFC 9293, 3.10.5: ABORT.
+    let abort context (connection: Connection) = Closing.closeWithReset context CloseReason.Aborted connection
+
+    /// The application neither reads nor writes any more. What was written is still sent, as long as the peer acknowledges something
+    /// within `timeout`. Bytes that were not consumed, or that still arrive, turn the end into a RESET (RFC 9293, 3.6.1: SHLD-3).
+    let release context timeout (connection: Connection) =
+        match connection.State with
+        | StreamState.SynSent
+        | StreamState.SynReceived -> abort context connection
+        | StreamState.Established ->
+            Delivery.deliver context connection
+            Sender.finish connection.Sender
+            connection.Closing.Released <- true
+            connection.Closing.ReleaseTimeout <- timeout
+            connection.Activity.ProgressAt <- context.Now
+
+            if Receiver.window connection.Receiver < connection.Options.ReceiveBuffer then
+                connection.Closing.HasLostBytes <- true
+        | StreamState.TimeWait
+        | StreamState.Closed -> ()
+
+    let setIdleTimeout duration (connection: Connection) = connection.IdleTimeout <- duration

@@ -1,0 +1,28 @@
+namespace UtpPunch.Protocol
+
+/// What the application is told of an established stream: bytes, the end of either direction, and room to write.
+module internal Delivery =
+    /// Hands over what has become deliverable, then the end if it is reached.
+    let deliver context (connection: Connection) =
+        Receiver.drain
+            (fun payload ->
+                connection.Counters.BytesReceived <- connection.Counters.BytesReceived + int64 payload.Length
+                context.Effects.Add(Effect.Deliver(connection.ConnId, payload)))
+            connection.Receiver
+
+        if connection.Receiving = ReceiveState.FinReceived then
+            connection.Receiving <- ReceiveState.Ended
+            context.Effects.Add(Effect.Ended connection.ConnId)
+
+    /// Tells that the peer has acknowledged everything, and how much more may be written.
+    let report context (connection: Connection) =
+        if Sender.state connection.Sender = SendState.FinAcked then
+            Sender.setFinished connection.Sender
+            context.Effects.Add(Effect.Finished connection.ConnId)
+
+        let room = Sender.room connection.Sender
+
+        if room > connection.ReportedRoom then
+            context.Effects.Add(Effect.Writable(connection.ConnId, room))
+
+        connection.ReportedRoom <- room

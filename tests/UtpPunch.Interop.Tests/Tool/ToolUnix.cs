@@ -1,0 +1,88 @@
+using System.Net;
+using UtpPunch.Tests;
+
+namespace UtpPunch.Interop;
+
+/// <summary>The tool behaves as Unix tools do with pipes, closed descriptors and missing files.</summary>
+public static class ToolUnix
+{
+    private const int Failure = 1;
+    private const int BrokenPipe = 141;
+
+    private static readonly string[] s_withoutOutput = ["sh", "-c", "exec \"$@\" >&-", "sh"];
+
+    [Fact("when the reader of its output has gone, utp ends without a word, code 141")]
+    public static async Task ReaderHasGone()
+    {
+        Skip.Unless(!OperatingSystem.IsWindows(), "a console of Windows does not tell");
+        using var tool = ToolProcess.Start($"trace {TraceFiles.Sample}", gather: false);
+        tool.CloseOutput();
+        Check.Equal(BrokenPipe, await tool.ExitAsync());
+        Check.Equal("", tool.Complaints);
+    }
+
+    [Fact("when the reader of utp cat has gone, the peer sees a reset")]
+    public static async Task CatReaderHasGone()
+    {
+        Skip.Unless(!OperatingSystem.IsWindows(), "a console of Windows does not tell");
+        using var tool = await ToolProcess.ListenAsync(gather: false);
+        await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        await using var stream = await node.ConnectAsync(tool.EndPoint);
+        tool.CloseOutput();
+        await stream.WriteAsync(new byte[1000]);
+        Check.Equal(BrokenPipe, await tool.ExitAsync());
+        Check.Equal("", tool.Complaints);
+        var reset = await Check.ThrowsAsync<UtpException>(() => stream.ReadAsync(new byte[1]).AsTask());
+        Check.Equal(UtpError.ConnectionReset, reset.Error);
+    }
+
+    [Fact("without a standard output text fails, code 1, and so does utp cat when data arrives")]
+    public static async Task NoOutput()
+    {
+        Skip.Unless(!OperatingSystem.IsWindows(), "needs sh");
+        using var help = ToolProcess.StartWithin(s_withoutOutput, "--help");
+        Check.Equal("utp: standard output is closed", await help.FailAsync(Failure));
+        using var trace = ToolProcess.StartWithin(s_withoutOutput, $"trace {TraceFiles.Sample}");
+        Check.Equal("utp: standard output is closed", await trace.FailAsync(Failure));
+
+        using var cat = ToolProcess.StartWithin(s_withoutOutput, "cat --listen --bind 127.0.0.1:0");
+        await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        await using var stream = await node.ConnectAsync(await cat.WhereAsync());
+        await stream.WriteAsync(new byte[1000]);
+        Check.Equal("utp: standard output cannot be written: standard output is closed", await cat.FailAsync(Failure));
+        var reset = await Check.ThrowsAsync<UtpException>(() => stream.ReadAsync(new byte[1]).AsTask());
+        Check.Equal(UtpError.ConnectionReset, reset.Error);
+    }
+
+    [Fact("a missing file is the same line and code 1 with every command")]
+    public static async Task MissingFile()
+    {
+        using var files = new TraceFiles();
+        var file = files.At("none");
+        foreach (var words in new[]
+        {
+            $"trace {file}", $"replay {file}", $"sim --scenario {file}", $"punch --rendezvous h:1 --room x --secret-file {file}",
+        })
+        {
+            using var tool = ToolProcess.Start(words);
+            Check.Equal($"utp: {file} cannot be read: there is no such file", await tool.FailAsync(Failure), words);
+        }
+    }
+
+    [Fact("a rendezvous that introduced one pair says one pair")]
+    public static async Task OnePair()
+    {
+        Skip.Unless(OperatingSystem.IsLinux(), "needs signals");
+        using var server = ToolProcess.Start("rendezvous --bind 127.0.0.1:0");
+        const string Listening = "listening on ";
+        var address = (await server.LineAsync())[Listening.Length..];
+        using var one = ToolProcess.Start($"punch --rendezvous {address} --room den");
+        using var other = ToolProcess.Start($"punch --rendezvous {address} --room den");
+        await one.SucceedAsync();
+        await other.SucceedAsync();
+        server.Terminate();
+        Check.Equal(143, await server.ExitAsync());
+        var text = await server.TextAsync();
+        Check.That(text.EndsWith("introduced 1 pair; 0 peers waiting; 0 datagrams dropped\n", StringComparison.Ordinal), text);
+    }
+}

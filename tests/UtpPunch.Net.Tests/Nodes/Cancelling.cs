@@ -1,0 +1,76 @@
+using System.Net;
+using System.Net.Sockets;
+using UtpPunch.Protocol;
+
+namespace UtpPunch.Tests;
+
+/// <summary>What was cancelled is over in the node as well, not only for the caller.</summary>
+public static class Cancelling
+{
+    // Below it, nothing but the cancellation can have ended anything.
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(3);
+
+    [Fact("a connect that was cancelled leaves no stream in the node, long before its time-out")]
+    public static async Task Connect()
+    {
+        using var mute = Mute();
+        await using var client = await Pair.BindAsync(options => options.ConnectTimeout = TimeSpan.FromMinutes(1));
+        using var source = new CancellationTokenSource();
+        var connecting = client.ConnectAsync(mute.LocalEndPoint!, null, source.Token).AsTask();
+        await Waiting.UntilAsync(() => client.OutgoingConnections == 1);
+        await source.CancelAsync();
+        await Check.ThrowsAsync<OperationCanceledException>(() => connecting.Within());
+        await UntilSoonAsync(() => client.OutgoingConnections == 0);
+    }
+
+    [Fact("when one address of a name has answered, nothing is left of the attempts at the others, long before their time-out")]
+    public static async Task Losers()
+    {
+        using var mute = Mute();
+        await using var server = await Pair.BindAsync();
+        _ = server.Listen();
+        await using var client = await Pair.BindAsync();
+        var remotes = new[] { Addresses.ToEndpoint((IPEndPoint)mute.LocalEndPoint!), Addresses.ToEndpoint(server.LocalEndPoint) };
+        var near = await client.DialAnyAsync(remotes, Dialect.Bep29, TimeSpan.FromMinutes(1), default).Within();
+        Check.Equal(server.LocalEndPoint, near!.RemoteEndPoint);
+        await UntilSoonAsync(() => client.OutgoingConnections == 1);
+        near.Abort();
+    }
+
+    [Fact("a punch that was cancelled sends nothing more")]
+    public static async Task Punch()
+    {
+        using var mute = Mute();
+        await using var node = await Pair.BindAsync();
+        using var source = new CancellationTokenSource();
+        var punching = node.PunchAsync(mute.LocalEndPoint!, attempts: 100, source.Token).AsTask();
+        await Waiting.UntilAsync(() => mute.Available > 0);
+        await source.CancelAsync();
+        await Check.ThrowsAsync<OperationCanceledException>(() => punching.Within());
+
+        // The cancellation is a command to the node: it has come there before this datagram goes out.
+        await node.SendDatagramAsync("last"u8.ToArray(), mute.LocalEndPoint!).Within();
+        var buffer = new byte[100];
+        while (!buffer.AsSpan(0, mute.Receive(buffer)).SequenceEqual("last"u8))
+        {
+        }
+
+        // Two of its intervals, of half a second each.
+        mute.ReceiveTimeout = 1200;
+        Check.Equal(SocketError.TimedOut, Check.Throws<SocketException>(() => mute.Receive(buffer)).SocketErrorCode);
+    }
+
+    private static Socket Mute()
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return socket;
+    }
+
+    private static async Task UntilSoonAsync(Func<bool> condition)
+    {
+        var begun = Clock.Now;
+        await Waiting.UntilAsync(condition);
+        Check.That(Clock.Since(begun) < Soon, $"it took {Clock.Since(begun)}");
+    }
+}

@@ -1,0 +1,176 @@
+namespace UtpPunch.Tests;
+
+/// <summary>Races whose window is made wide: the other party acts within a callback, a result is fetched late, or the path is slow.</summary>
+public static class WideWindows
+{
+    // Far longer than any of these waits takes, and short enough for the hunt of mutants.
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(5);
+
+    [Fact("an accept that is cancelled just as a stream comes leaves the stream to the next accept")]
+    public static async Task AcceptCancelledAsAStreamComes()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var client = await Pair.BindAsync();
+        CancellationTokenSource? cancelled = null;
+        var listener = server.Listen(new UtpListenOptions
+        {
+            Filter = _ =>
+            {
+                // The accept still stands in the queue: what removes it there runs on the pool.
+                cancelled?.Cancel();
+                return true;
+            },
+        });
+        for (var round = 0; round < 20; round++)
+        {
+            using var source = new CancellationTokenSource();
+            var accepting = listener.AcceptAsync(source.Token).AsTask();
+            cancelled = source;
+            var near = await client.ConnectAsync(server.LocalEndPoint).Within();
+            await Check.ThrowsAsync<OperationCanceledException>(() => accepting.Within());
+            cancelled = null;
+            var far = await listener.AcceptAsync().AsTask().WaitAsync(Soon);
+            await near.WriteAsync(new[] { (byte)round }).Within();
+            Check.Equal(round, far.ReadByte());
+            near.Abort();
+            far.Abort();
+        }
+    }
+
+    [Fact("a stream that comes just as its listener is disposed is reset, and the accept that waited fails")]
+    public static async Task ListenerDisposedAsAStreamComes()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var client = await Pair.BindAsync();
+        for (var round = 0; round < 5; round++)
+        {
+            UtpListener? listener = null;
+            listener = server.Listen(new UtpListenOptions
+            {
+                Filter = _ => listener!.DisposeAsync().IsCompleted,
+            });
+            var accepting = listener.AcceptAsync().AsTask();
+            var near = await client.ConnectAsync(server.LocalEndPoint).Within();
+            var error = await Check.ThrowsAsync<UtpException>(() => near.ReadAsync(new byte[1]).AsTask().WaitAsync(Soon));
+            Check.Equal(UtpError.ConnectionReset, error.Error);
+            await Check.ThrowsAsync<ObjectDisposedException>(() => accepting.WaitAsync(Soon));
+            Check.Equal(0, listener.PendingConnections);
+        }
+    }
+
+    [Fact("a read that was cancelled has taken nothing, also when bytes come before its result is fetched")]
+    public static async Task CancelledReadFetchedLate()
+    {
+        await using var pair = await Pair.OpenAsync();
+        for (var round = 0; round < 20; round++)
+        {
+            using var source = new CancellationTokenSource();
+            var buffer = new byte[3];
+            var reading = pair.Far.ReadAsync(buffer, source.Token);
+            await source.CancelAsync();
+            await pair.Near.WriteAsync(new[] { (byte)round, (byte)1, (byte)2 }).Within();
+            await pair.Near.DrainAsync().Within();
+
+            // The bytes are there, and the cancelled read is still to be fetched.
+            await Check.ThrowsAsync<OperationCanceledException>(async () => await reading);
+            Waiting.Same([0, 0, 0], buffer);
+            await pair.Far.ReadExactlyAsync(buffer).AsTask().WaitAsync(Soon);
+            Waiting.Same([(byte)round, 1, 2], buffer);
+        }
+    }
+
+    [Fact("a read that is cancelled in the same moment in which bytes come takes them or leaves them, and never half")]
+    public static async Task ReadCancelledAsBytesCome()
+    {
+        await using var pair = await Pair.OpenAsync();
+        var buffer = new byte[2];
+        for (var round = 0; round < 300; round++)
+        {
+            using var source = new CancellationTokenSource();
+            var reading = pair.Far.ReadAsync(buffer, source.Token).AsTask();
+            var cancelling = round % 2 == 0 ? Task.Run(source.Cancel) : Task.CompletedTask;
+            pair.Near.Write([(byte)round, (byte)~round]);
+            if (round % 2 != 0)
+            {
+                await source.CancelAsync();
+            }
+
+            await cancelling.Within();
+            try
+            {
+                Check.Equal(2, await reading.Within());
+            }
+            catch (OperationCanceledException)
+            {
+                await pair.Far.ReadExactlyAsync(buffer).AsTask().WaitAsync(Soon);
+            }
+
+            Waiting.Same([(byte)round, (byte)~round], buffer);
+        }
+    }
+
+    [Fact("a drain completes when the peer has acknowledged what was written before it, and not before, over a slow path")]
+    public static async Task DrainsOverASlowPath()
+    {
+        const int Part = 60_000;
+        await using var server = await Pair.BindAsync();
+        using var relay = UdpRelay.Symmetric(server.LocalEndPoint, new RelayPath { Delay = TimeSpan.FromMilliseconds(20) });
+        await using var client = await Pair.BindAsync();
+        var accepting = server.Listen().AcceptAsync().AsTask();
+        var near = await client.ConnectAsync(relay.EndPoint).Within();
+        var reading = (await accepting.Within()).ReadToEndAsync();
+        var drains = new List<Task<(long Wanted, long Acknowledged)>>();
+        for (var part = 1; part <= 6; part++)
+        {
+            await near.WriteAsync(new byte[Part]).Within();
+            drains.Add(DrainAsync(part * Part));
+        }
+
+        near.CompleteWrites();
+        foreach (var (wanted, acknowledged) in await Task.WhenAll(drains).Within())
+        {
+            Check.That(acknowledged >= wanted, $"{acknowledged} of {wanted} bytes were acknowledged");
+        }
+
+        Check.Equal(6 * Part, (await reading).Length);
+        client.Dispose(); // It need not wait for the server to end its side.
+
+        async Task<(long, long)> DrainAsync(long wanted)
+        {
+            await near.DrainAsync();
+            return (wanted, near.GetStatistics().BytesAcknowledged);
+        }
+    }
+
+    [Fact("a drain covers what was written before it although the node has not seen those bytes yet")]
+    public static async Task DrainsWhatTheNodeHasNotSeen()
+    {
+        await using var server = await Pair.BindAsync();
+        using var relay = UdpRelay.Symmetric(server.LocalEndPoint, new RelayPath { Delay = TimeSpan.FromMilliseconds(20) });
+        await using var client = await Pair.BindAsync();
+        var accepting = server.Listen().AcceptAsync().AsTask();
+        var near = await client.ConnectAsync(relay.EndPoint).Within();
+        var reading = (await accepting.Within()).ReadToEndAsync();
+        await near.WriteAsync(new byte[1000]).Within();
+        await near.DrainAsync().Within();
+
+        // The node's loop stands still in a callback while a user writes and drains.
+        using var inside = new SemaphoreSlim(0);
+        using var leave = new SemaphoreSlim(0);
+        client.OnDatagram((_, _, _) =>
+        {
+            inside.Release();
+            leave.Wait(Soon);
+        });
+        await server.SendDatagramAsync("not uTP"u8.ToArray(), client.LocalEndPoint).Within();
+        Check.That(await inside.WaitAsync(Soon));
+        await near.WriteAsync(new byte[100_000]).Within();
+        var draining = near.DrainAsync().AsTask();
+        leave.Release();
+        await draining.Within();
+        Check.Equal(101_000L, near.GetStatistics().BytesAcknowledged);
+        near.CompleteWrites();
+        Check.Equal(101_000, (await reading).Length);
+        client.Dispose();
+    }
+}

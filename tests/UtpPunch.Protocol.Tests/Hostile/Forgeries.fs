@@ -1,0 +1,246 @@
+/// What the peers of a room send each other is sealed with the key of the room, and a packet with one changed byte is rejected.
+module UtpPunch.Protocol.Tests.Forgeries
+
+open System
+open System.Security.Cryptography
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Protocol.Tests
+
+let private room = Array.init 32 (fun index -> byte (200 - index))
+let private server = Endpoint.ofIPv4 0x0A000001u 3000us
+let private peer = Endpoint.ofIPv4 0x0A000002u 4000us
+
+/// Eight addresses: an offer of three blocks of ChaCha20.
+let private hosts =
+    Array.init 8 (fun index -> Endpoint.ofIPv4 (0xC0A80001u + uint32 index) (uint16 (5000 + index)))
+
+let private plan =
+    { Server = server
+      Room = Owned room
+      Hosts = hosts
+      Stays = false
+      Timeout = Time.seconds 60
+      PunchTimeout = Time.seconds 10
+      Birthday = false
+      PrimingHops = 0 }
+
+let private number size (value: uint64) = Array.init size (fun index -> byte (value >>> (8 * (size - 1 - index))))
+
+let private written (endpoint: Endpoint) =
+    Array.concat [ number 8 endpoint.High; number 8 endpoint.Low; number 2 (uint64 endpoint.Port) ]
+
+/// What a node does with a datagram: the node afterwards, and the effects.
+let private receive now (from: Endpoint) (datagram: byte[]) node =
+    Node.step now [| Event.Received(from, Datagrams.One(Borrowed datagram, now)) |] node
+
+let private sentTo (remote: Endpoint) (effects: Effect[]) =
+    [ for effect in effects do
+          match effect with
+          | Effect.SendDatagram(target, datagram, _) when target.Equals remote -> datagram.Span.ToArray()
+          | _ -> () ]
+
+/// A node that meets at the server and has its cookie, and the registration with its offer.
+let private registered () =
+    let node = Node.create NodeOptions.standard (Owned(Array.init 32 byte)) 0L<us>
+    let struct (node, effects) = Node.step 0L<us> [| Event.Meet(1, plan) |] node
+    let knock = List.exactlyOne (sentTo server effects)
+    let own = Endpoint.ofIPv4 0x0A000009u 9000us
+
+    let challenge =
+        Array.concat [ "UPN1"B; [| 0x81uy |]; knock[5..12]; knock[61..61]; Array.create 16 7uy; written own; [| 0uy |] ]
+
+    let struct (node, effects) = receive 1L<us> server challenge node
+    struct (node, List.exactlyOne (sentTo server effects))
+
+let private handleOf (registration: byte[]) = registration[5..12]
+let private peerOf (registration: byte[]) = registration[29..44]
+
+let private offerOf (registration: byte[]) =
+    let length = 256 * int registration[63] + int registration[64]
+    registration[65 .. 64 + length]
+
+/// Other than any peer that a node draws, and higher.
+let private peerName = Array.create 16 0xFFuy
+let private peerNonce = Array.init 16 (fun index -> byte (3 * index))
+let private introduction = Array.init 16 (fun index -> byte (100 + index))
+
+let private offerText =
+    Array.concat
+        [ "UPN1"B
+          [| 1uy |]
+          peerNonce
+          [| 0uy; 1uy; 0uy; 0uy |]
+          written peer
+          [| byte hosts.Length |]
+          Array.collect written hosts ]
+
+let private introduce registration (offer: byte[]) =
+    Array.concat
+        [ "UPN1"B
+          [| 0x84uy |]
+          handleOf registration
+          introduction
+          peerName
+          written peer
+          number 2 (uint64 offer.Length)
+          offer ]
+
+let private sealedOffer = Secret.seal room (Array.init 12 byte) offerText
+
+/// The node has been introduced; the key of the punch.
+let private introduced () =
+    let struct (node, registration) = registered ()
+    let ownNonce = (Secret.unseal room (offerOf registration))[5..20]
+    Expect.isLessThan (peerOf registration) peerName "the node is the lower peer"
+    let struct (node, effects) = receive 2L<us> server (introduce registration sealedOffer) node
+    struct (node, effects, Secret.punchKey room introduction ownNonce peerNonce)
+
+/// All but notes, and datagrams that are handed to the application as none of ours.
+let private effective (effects: Effect[]) =
+    effects |> Array.filter (fun effect -> not (effect.IsNoted || effect.IsForeign))
+
+let private hasEffect effects = effective effects <> [||]
+
+let private flipped index (datagram: byte[]) =
+    let copy = Array.copy datagram
+    copy[index] <- copy[index] ^^^ (1uy <<< (index % 8))
+    copy
+
+let private vectors =
+    [ test "the tests' own ChaCha20 is that of RFC 8439, 2.4.2" {
+          let key = Array.init 32 byte
+          let nonce = Convert.FromHexString "000000000000004A00000000"
+
+          let text =
+              "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it."B
+
+          let expected =
+              "6E2E359A2568F98041BA0728DD0D6981E97E7AEC1D4360C20A27AFCCFD9FAE0BF91B65C5524733AB8F593DABCD62B3571639D624E65152AB8F530C359F0861D807CA0DBF500D6A6156A38E088A22B65E52BC514D16CCF806818CE91AB77937365AF90BBF74A35BE6B40B8EEDF2785E42874D"
+
+          Expect.equal (Convert.ToHexString(Secret.chacha20 key 1 nonce text)) expected "the ciphertext"
+      }
+      test "the tests' own ChaCha20 is the platform's, over five blocks" {
+          // Where the platform has none, the RFC's vector alone vouches for it.
+          if ChaCha20Poly1305.IsSupported then
+              let key, nonce = Array.init 32 (fun index -> byte (7 * index)), Array.init 12 byte
+              let text = Array.init 300 (fun index -> byte (index * index))
+              let sealed', code = Array.zeroCreate<byte> text.Length, Array.zeroCreate<byte> 16
+              use cipher = new ChaCha20Poly1305(key)
+              cipher.Encrypt(nonce, text, sealed', code)
+              // RFC 8439, 2.8: block 0 makes the code's key, the text begins with block 1.
+              Expect.equal (Secret.chacha20 key 1 nonce text) sealed' "the ciphertext"
+      } ]
+
+let private offers =
+    [ test "an independent implementation opens the offer that a node seals, in all of its blocks" {
+          let struct (_, registration) = registered ()
+          let text = Secret.unseal room (offerOf registration)
+          Expect.equal text[4] 1uy "the version"
+          Expect.equal text[43] 8uy "how many addresses"
+          Expect.equal text[44..] (Array.collect written hosts) "the addresses"
+          Expect.isGreaterThan text.Length 128 "more than two blocks"
+      }
+      test "a node opens the offer that an independent implementation seals, and its packets are those of the key" {
+          let struct (_, effects, key) = introduced ()
+          let packets = List.collect (fun host -> sentTo host effects) (List.ofArray hosts)
+          Expect.hasLength packets hosts.Length "each address of the offer is tried"
+
+          for packet in packets do
+              let count = uint32 packet[17]
+              Expect.equal packet (Secret.probe key 0 true count 0u (written Endpoint.nowhere)) "the packet"
+      }
+      test "no two offers of a node are sealed under one nonce" {
+          let struct (node, registration) = registered ()
+          let mutable node = node
+          let nonces = ResizeArray [ Array.truncate 12 (offerOf registration) ]
+
+          for second in 1..30 do
+              let struct (next, effects) = Node.step (Time.seconds second) [||] node
+              node <- next
+
+              for datagram in sentTo server effects do
+                  nonces.Add(Array.truncate 12 (offerOf datagram))
+
+          Expect.isGreaterThan nonces.Count 5 "registrations"
+          Expect.equal (nonces |> Seq.distinct |> Seq.length) nonces.Count "nonces"
+      }
+      test "an offer with any one byte changed is rejected" {
+          let struct (node, registration) = registered ()
+
+          for index in 0 .. sealedOffer.Length - 1 do
+              let struct (_, effects) =
+                  receive 2L<us> server (introduce registration (flipped index sealedOffer)) node
+
+              let stages =
+                  effects
+                  |> Array.choose (fun effect ->
+                      match effect with
+                      | Effect.Punched(_, report) -> Some report.Stage
+                      | _ -> None)
+
+              Expect.equal stages [| PunchStage.Rejected |] $"byte {index}"
+              Expect.isEmpty (sentTo hosts[0] effects) $"byte {index}: nothing is tried"
+      } ]
+
+let private packets =
+    [ test "a packet of a peer with any one byte changed is ignored, and the unchanged packet is still accepted" {
+          let struct (node, _, key) = introduced ()
+          let now = Time.milliseconds 2
+          let packet kind number echo = Secret.probe key kind false number echo (written peer)
+          let struct (probing, _) = Node.step (Time.milliseconds 1) [||] node
+          let struct (choosing, _) = receive now peer (packet 1 1u 1u) probing
+
+          // A question and an answer while the node probes; the peer's consent and its refusal once the node has chosen.
+          for state, packet in
+              [ probing, packet 0 1u 0u
+                probing, packet 1 1u 1u
+                choosing, packet 3 2u 0u
+                choosing, packet 4 2u 0u ] do
+              let struct (_, expected) = receive now peer packet state
+              Expect.isTrue (hasEffect expected) $"kind {packet[4]} has an effect"
+
+              for index in 0 .. packet.Length - 1 do
+                  let struct (after, effects) = receive now peer (flipped index packet) state
+                  Expect.isFalse (hasEffect effects) $"kind {packet[4]}, byte {index}"
+                  let struct (_, effects) = receive now peer packet after
+                  Expect.equal (effective effects) (effective expected) $"kind {packet[4]}, after byte {index}"
+      }
+      test "a packet of a peer that was cut or grew by a byte does nothing" {
+          let struct (node, _, key) = introduced ()
+          let packet = Secret.probe key 0 false 1u 0u (written peer)
+
+          for changed in [ packet[.. packet.Length - 2]; Array.append packet [| 0uy |]; packet[1..] ] do
+              let struct (_, effects) = receive (Time.milliseconds 2) peer changed node
+              Expect.isFalse (hasEffect effects) $"{changed.Length} bytes"
+      }
+      test "a packet under the key of another introduction does nothing" {
+          let struct (node, _, _) = introduced ()
+          let other = Secret.punchKey room introduction peerNonce peerNonce
+
+          let struct (_, effects) =
+              receive (Time.milliseconds 2) peer (Secret.probe other 0 false 1u 0u (written peer)) node
+
+          Expect.isFalse (hasEffect effects) "of another key"
+      } ]
+
+let private cookies =
+    [ test "a cookie with any one byte changed neither registers nor removes a client" {
+          let struct (it, server) =
+              Guest.knock 0L<us> (Guest.guest 1 5) (Rendezvous.create Guest.options Guest.seed 0L<us>)
+
+          let struct (waiting, _) = Guest.say 0L<us> (Guest.register it) it server
+          Expect.equal (Rendezvous.statistics waiting).Waiting 1 "the whole cookie registers"
+
+          for index in 0..15 do
+              let forged = { it with Cookie = flipped index it.Cookie }
+              let struct (after, _) = Guest.say 1L<us> (Guest.register forged) it server
+              Expect.equal (Rendezvous.statistics after).Waiting 0 $"byte {index} registers"
+              let struct (after, _) = Guest.say 1L<us> (Guest.leave forged) it waiting
+              Expect.equal (Rendezvous.statistics after).Waiting 1 $"byte {index} removes"
+
+          let struct (after, _) = Guest.say 1L<us> (Guest.leave it) it waiting
+          Expect.equal (Rendezvous.statistics after).Waiting 0 "the whole cookie removes"
+      } ]
+
+let tests = testList "forgeries" (vectors @ offers @ packets @ cookies)

@@ -1,0 +1,6 @@
+module UtpPunch.Tracing.Tests.Program
+
+open Expecto
+
+[<EntryPoint>]
+let main args = testList "trace" [ TraceTexts.tests; Replays.tests ] |> runTestsWithCLIArgs [] args

@@ -1,0 +1,224 @@
+/// Traces of whole conversations, and what comes of them when their steps are taken again.
+module UtpPunch.Tracing.Tests.Replays
+
+open System
+open System.Collections.Generic
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Tracing
+open UtpPunch.Sim
+open UtpPunch.Protocol.Tests.Generators
+
+let private nodeOf (side: Side) = TraceNode(side.Name, side.Endpoint, side.Options, side.Seed, 0L<us>)
+
+/// The lines of a conversation's trace; with `cutAt`, only of the steps from then on, behind snapshots of that moment.
+let private record (payloads: TracePayloads) (cutAt: int) (conversation: Conversation) =
+    let lines = ResizeArray<string>()
+    let writer = TraceWriter(Action<string>(lines.Add), TraceWriter.Core, payloads)
+    let mutable steps = 0
+
+    let prepare (pair: Pair) =
+        let before = Dictionary<string, Node>()
+
+        for side in [ pair.A; pair.B ] do
+            writer.Node(nodeOf side)
+            before[side.Name] <- side.Node
+
+        writer.Comment("scenario", $"seed={conversation.Seed}")
+
+        pair.Watch <-
+            fun side events effects ->
+                steps <- steps + 1
+
+                if steps = cutAt then
+                    for side in [ pair.A; pair.B ] do
+                        writer.Snapshot(side.Name, Snapshot.take (not payloads.IsHash) before[side.Name])
+
+                if steps >= cutAt then
+                    writer.Events(int64 pair.Now, side.Name, pair.Now, events, null)
+                    writer.Effects(int64 pair.Now, side.Name, effects, null)
+
+                before[side.Name] <- side.Node
+
+    Conversation.runWith prepare (Time.seconds 600) conversation |> ignore
+    writer.End()
+    lines.ToArray()
+
+let private synth (conversation: Conversation) =
+    TracePayloads.Synth
+        [| for index, salt in List.indexed [ 0xAAAAUL; 0xBBBBUL ] ->
+               KeyValuePair($"k{index}", Keyed.mix (conversation.Seed ^^^ salt)) |]
+
+let private strictly (trace: Trace) = Replay.run ReplayMode.Strict trace null
+
+let private expectEqual (result: ReplayResult) =
+    if not (isNull (box result.Divergence)) then failtest (result.Divergence.ToString())
+
+let private bad =
+    { Conversation.calm with
+        FromA = 50_000
+        FromB = 30_000
+        Batches = true
+        LinkAB =
+            { Link.perfect with
+                Delay = Time.milliseconds 20
+                Jitter = Time.milliseconds 30
+                Loss = 100
+                Duplication = 50 }
+        LinkBA = { Link.perfect with Delay = Time.milliseconds 20; Loss = 100 } }
+
+let private lines = lazy (record TracePayloads.Full 0 bad)
+
+let private refused message (lines: string[]) =
+    Expect.throwsC (fun () -> Trace.Read lines |> ignore) (fun error ->
+        Expect.isTrue (error :? TraceError) $"a TraceError, not {error}"
+        Expect.stringContains error.Message message "the reason")
+
+let tests =
+    testList
+        "replay"
+        [ testPropertyWithConfig
+              { config with maxTest = 20 }
+              "any conversation replays with equal effects, whatever was kept of its payloads"
+              (fun (conversation: Conversation) ->
+                  for payloads in [ TracePayloads.Full; TracePayloads.Hash; synth conversation ] do
+                      let result = strictly (Trace.Read(record payloads 0 conversation))
+                      expectEqual result
+                      Expect.isGreaterThan result.Lines 3 "lines")
+
+          testPropertyWithConfig
+              { config with maxTest = 20 }
+              "a trace cut off anywhere replays from its snapshots"
+              (fun (conversation: Conversation) (FsCheck.PositiveInt cut) ->
+                  for payloads in [ TracePayloads.Full; TracePayloads.Hash ] do
+                      expectEqual (strictly (Trace.Read(record payloads (1 + cut % 60) conversation))))
+
+          test "a snapshot in the middle of loss, reordering and unread bytes goes on as if nothing had been" {
+              for cut in [ 2; 10; 30; 50; 51; 52; 70; 100 ] do
+                  let whole = record TracePayloads.Full cut bad
+                  Expect.isTrue (Array.exists (fun (line: string) -> line.StartsWith "#snapshot A") whole) "snapshots"
+                  expectEqual (strictly (Trace.Read whole))
+          }
+          test "a line that came out otherwise is shown with what is different and what is around" {
+              let text = Array.copy lines.Value
+
+              let place =
+                  Array.findIndexBack (fun (line: string) -> line.Contains " out pkt" && line.Contains " STATE ") text
+
+              let line = TraceLine.parse text[place]
+              text[place] <- text[place].Replace("ack=" + line.Find "ack", "ack=77")
+              let trace = Trace.Read text[.. text.Length - 2]
+              let divergence = (strictly trace).Divergence
+              Expect.equal divergence.LineNumber (place + 1) "where"
+              Expect.equal divergence.Differences [| "ack: 77 -> " + line.Find "ack" |] "what"
+              Expect.equal (divergence.Recorded.ToString()) text[place] "the line as it was recorded"
+              Expect.contains divergence.Context ("> " + text[place]) "the context"
+              Expect.isGreaterThan divergence.Streams.Length 0 "streams"
+              Expect.stringContains (divergence.ToString()) ("ack: 77 -> " + line.Find "ack") "the report"
+              Expect.isFalse trace.IsComplete "no #end"
+          }
+          test "a missing line and one too many are divergences" {
+              let place = Array.findIndex (fun (line: string) -> line.Contains " out opened") lines.Value
+              let fewer = Array.removeAt place lines.Value[.. lines.Value.Length - 2]
+              let missing = (strictly (Trace.Read fewer)).Divergence
+              Expect.equal missing.Actual.Kind "opened" "what came now"
+              let more = Array.insertAt place lines.Value[place] lines.Value[.. lines.Value.Length - 2]
+              let extra = (strictly (Trace.Read more)).Divergence
+              Expect.equal extra.Recorded.Kind "opened" "what was recorded"
+          }
+          test "the semantic mode does not look at clocks and windows" {
+              let changed =
+                  [| for line in lines.Value[.. lines.Value.Length - 2] ->
+                         if line.Contains " out pkt" then
+                             let parsed = TraceLine.parse line
+
+                             line
+                                 .Replace(" ts=" + parsed.Find "ts", " ts=1")
+                                 .Replace(" wnd=" + parsed.Find "wnd", " wnd=2")
+                         else
+                             line |]
+
+              let trace = Trace.Read changed
+              Expect.isNotNull (box (strictly trace).Divergence) "strictly it differs"
+              expectEqual (Replay.run ReplayMode.Semantic trace null)
+          }
+          test "inputs alone tell what this build does" {
+              let inputs =
+                  [| for line in lines.Value[.. lines.Value.Length - 2] do
+                         if not (line.Contains " out ") then line |]
+
+              let told = ResizeArray<string>()
+
+              let result =
+                  Replay.run
+                      ReplayMode.InputsOnly
+                      (Trace.Read inputs)
+                      (Action<TraceLine>(fun line -> told.Add(line.ToString())))
+
+              expectEqual result
+
+              let body =
+                  [| for line in lines.Value do
+                         if not (line.StartsWith '#') then line |]
+
+              Expect.equal (told.ToArray()) body "the same as was recorded"
+          }
+          test "a step that throws is a line, and throws again" {
+              let thrower = TraceWriter.Core
+              let lines = ResizeArray<string>()
+              let writer = TraceWriter(Action<string>(lines.Add), thrower, TracePayloads.Full)
+
+              writer.Node(
+                  TraceNode("A", Endpoint.ofIPv4 1u 2us, NodeOptions.standard, Owned(Array.zeroCreate 32), 0L<us>)
+              )
+
+              writer.Events(
+                  0L,
+                  "A",
+                  0L<us>,
+                  [| Event.Connect(1, Endpoint.ofIPv4 1u 3us, Dialect.Bep29, 5L<us>) |],
+                  null
+              )
+
+              writer.Line(TraceText.fault 0L "A" (ArgumentException()))
+              writer.End()
+              expectEqual (strictly (Trace.Read lines))
+          }
+          test "a text that is no trace is refused with the line and the reason" {
+              let whole = lines.Value
+              refused "Line 1:" [| "#utrace 1" |]
+              refused "Line 1:" [||]
+              refused "has changed" (Array.removeAt 20 whole)
+              refused "has changed" (Array.updateAt 5 (whole[5] + " ") whole)
+              refused "more behind" (Array.append lines.Value [| "#more" |])
+              // Less its #end, which would be refused first.
+              let whole = whole[.. whole.Length - 2]
+              refused "no whole number" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "maxHalfOpen=x")) whole)
+              refused "has no maxHalfOpen=" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "x=")) whole)
+              let step = Array.findIndex (fun (line: string) -> line.Contains " in  step") whole
+              refused $"Line {step + 1}:" (Array.updateAt step (whole[step].Replace("now=", "then=")) whole)
+
+              refused
+                  "no #node line"
+                  (Array.updateAt step (whole[step].Replace(" A ", " Z ").Replace(" B ", " Z ")) whole)
+
+              let packet = Array.findIndex (fun (line: string) -> line.Contains " in  pkt") whole
+              refused "no recv line" (Array.removeAt (packet - 1) whole)
+              refused "neither a packet type" (Array.updateAt packet "    0.000000 B in  pkt       p=0" whole)
+          }
+          test "a snapshot of another build, or a broken one, is refused" {
+              let node =
+                  NodeOptions.standard |> fun options -> Node.create options (Owned(Array.zeroCreate 32)) 0L<us>
+
+              let whole = Snapshot.take true node
+              Expect.equal (Snapshot.take true (Snapshot.restore whole)) whole "back and forth"
+
+              for length in 0 .. whole.Length - 1 do
+                  Expect.throwsT<FormatException>
+                      (fun () -> Snapshot.restore whole[.. length - 1] |> ignore)
+                      $"{length} bytes"
+
+              Expect.throwsT<FormatException>
+                  (fun () -> Snapshot.restore (Array.append whole [| 0uy |]) |> ignore)
+                  "more"
+          } ]
