@@ -5,10 +5,10 @@ namespace UtpPunch;
 // How an engine ends: asked to, it lets its streams finish until a deadline and resets the rest; broken, it fails them all.
 internal sealed partial class Engine
 {
-    private readonly Lock _closeGate = new();
-    // Behind the last stream's end, its peer may still lack the last acknowledgement. The core waits for at most 8 s and four round trips.
+    // After the end of the last stream its peer may lack the last acknowledgement. The core waits for at most 8 s and four round trips.
     private const long FarewellTimeout = 12_000_000;
 
+    private readonly Lock _closeGate = new();
     private long _closeBy = Time.never;
     private long _exitBy = Time.never;
     private volatile bool _closeRequested;
