@@ -40,10 +40,11 @@ let private checkFormatting () =
 /// A program that is compiled ahead of time needs nothing that the trimmer removes.
 let private checkCanary () =
     match Canary.run () with
-    | Ok figures ->
+    | Canary.Outcome.Passed figures ->
         printfn "passed: the canary, compiled ahead of time: %s" figures
         { none with Passed = 1 }
-    | Error message -> failure message
+    | Canary.Outcome.Failed message -> failure message
+    | Canary.Outcome.Skipped reason -> { none with Skipped = [ $"the canary: {reason}" ] }
 
 // Peers
 

@@ -36,6 +36,7 @@ let main args =
           RendezvousTests.tests
           LegacyStories.tests
           Footprint.tests
+          PublicSurface.tests
           Tidy.tests
           Words.tests ]
     |> runTestsWithCLIArgs [] args

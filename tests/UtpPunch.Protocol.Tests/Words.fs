@@ -73,11 +73,17 @@ let private covered =
       "src/UtpPunch.Cli/Commands"
       "src/UtpPunch.Cli/Parsing"
       "src/UtpPunch.Cli/Simulator"
+      "src/UtpPunch.Net/Punching"
       "src/UtpPunch.Net/Transport"
       "src/UtpPunch.Protocol.fs/Collections"
       "src/UtpPunch.Protocol.fs/Congestion"
       "src/UtpPunch.Protocol.fs/Node"
-      "src/UtpPunch.Protocol.fs/Stream/Send" ]
+      "src/UtpPunch.Protocol.fs/Stream/Send"
+      "tests/AotCanary"
+      "tests/UtpPunch.Net.Tests/Nodes"
+      "tests/UtpPunch.Net.Tests/Punching"
+      "tests/UtpPunch.Net.Tests/Samples"
+      "tests/UtpPunch.Net.Tests/Transport" ]
 
 let private extensions =
     set [ ".fs"; ".fsi"; ".fsx"; ".cs"; ".md"; ".js"; ".html"; ".props"; ".targets"; ".csproj"; ".fsproj" ]

@@ -21,7 +21,7 @@ public sealed class UtpMeetOptions
 
     /// <summary>Gets or sets a value that indicates whether the punch may open 256 sockets, and send 2048 packets to random ports, if the NAT
     /// of one side takes unpredictable ports and no other method can work. Both sides must allow it.</summary>
-    /// <value>The default is <see langword="false"/>, because some routers have little room for so many mappings.</value>
+    /// <value>The default is <see langword="false"/>, because some routers have room for few mappings.</value>
     public bool Birthday { get; set; }
 
     /// <summary>Gets or sets the hop limit of the first packets. They must pass the NATs of this side and expire before those of the

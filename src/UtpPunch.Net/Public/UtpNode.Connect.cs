@@ -160,9 +160,9 @@ public sealed partial class UtpNode
         }
 
         var preferred = EndpointModule.isIPv4(reachable[0]);
-        var turns = reachable.Where(remote => EndpointModule.isIPv4(remote) == preferred).Select((remote, index) => (remote, 2 * index))
+        var ranked = reachable.Where(remote => EndpointModule.isIPv4(remote) == preferred).Select((remote, index) => (remote, 2 * index))
             .Concat(reachable.Where(remote => EndpointModule.isIPv4(remote) != preferred).Select((remote, index) => (remote, (2 * index) + 1)));
-        return turns.OrderBy(turn => turn.Item2).Select(turn => turn.remote).ToList();
+        return ranked.OrderBy(one => one.Item2).Select(one => one.remote).ToList();
     }
 
     private static UtpException NoAnswer(DnsEndPoint name, long started) =>

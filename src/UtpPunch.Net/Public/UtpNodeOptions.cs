@@ -121,7 +121,7 @@ public sealed class UtpNodeOptions
     /// <param name="timeoutMs">In the npm package, the time after which a silent socket emits a time-out, and for which it waits when it
     /// ends, in milliseconds. Here, <see cref="LingerTimeout"/> and <see cref="ConnectTimeout"/>. It does not end a silent stream of the
     /// npm package, so that <see cref="IdleTimeout"/> keeps its default.</param>
-    /// <param name="resendMs">In the npm package, the interval at which everything in flight is sent again, in milliseconds. Here,
+    /// <param name="resendMs">In the npm package, the interval at which everything in flight is retransmitted, in milliseconds. Here,
     /// <see cref="MinRto"/> and <see cref="InitialRto"/>; the time-out adapts to the path.</param>
     /// <param name="keepAliveMs"><see cref="KeepAliveInterval"/>, in milliseconds.</param>
     /// <returns>New options.</returns>

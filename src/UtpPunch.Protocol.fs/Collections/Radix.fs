@@ -20,7 +20,7 @@ type private Branch<'T>(slots: uint32, children: Trie<'T>[]) =
     member _.Children = children
 
 [<Sealed>]
-type Radix<'T> private (root: Trie<'T>, count: int) =
+type internal Radix<'T> private (root: Trie<'T>, count: int) =
     static member val internal Empty = Radix<'T>(null, 0)
     member private _.Root = root
     member internal _.Count = count
@@ -114,7 +114,7 @@ type Radix<'T> private (root: Trie<'T>, count: int) =
 
         visit root
 
-module Radix =
+module internal Radix =
     let empty<'T> = Radix<'T>.Empty
     let count (map: Radix<'T>) = map.Count
     let tryFind key (map: Radix<'T>) = map.TryFind key

@@ -3,9 +3,9 @@ namespace UtpPunch.Protocol
 /// A persistent map from `int`: a 32-way trie on the key's bits, least significant first, each level as wide as it is filled.
 /// Its order of iteration depends on its keys alone, so it may reach an effect.
 [<Sealed>]
-type Radix<'T>
+type internal Radix<'T>
 
-module Radix =
+module internal Radix =
     val empty<'T> : Radix<'T>
     val count: map: Radix<'T> -> int
     val tryFind: key: int -> map: Radix<'T> -> 'T voption

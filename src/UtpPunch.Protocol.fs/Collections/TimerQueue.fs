@@ -9,7 +9,7 @@ type private Heap(at: Instant, key: int, child: Heap, sibling: Heap) =
     member _.Sibling = sibling
 
 [<Sealed>]
-type TimerQueue private (top: Heap, count: int) =
+type internal TimerQueue private (top: Heap, count: int) =
     static member val internal Empty = TimerQueue(null, 0)
     member internal _.Count = count
     member internal _.First = if isNull top then Time.never else top.At
@@ -50,7 +50,7 @@ type TimerQueue private (top: Heap, count: int) =
 
         struct (top.At, top.Key, TimerQueue(rest, count - 1))
 
-module TimerQueue =
+module internal TimerQueue =
     let empty = TimerQueue.Empty
     let count (queue: TimerQueue) = queue.Count
     let first (queue: TimerQueue) = queue.First

@@ -2,9 +2,9 @@ namespace UtpPunch.Protocol
 
 /// A persistent priority queue of instants, each with a key. Equal instants are popped in the order of their keys.
 [<Sealed>]
-type TimerQueue
+type internal TimerQueue
 
-module TimerQueue =
+module internal TimerQueue =
     val empty: TimerQueue
     val count: queue: TimerQueue -> int
     /// The earliest instant, or `Time.never`.

@@ -2,7 +2,7 @@ namespace UtpPunch.Protocol
 
 /// The acknowledgements of one step.
 [<Struct; NoComparison>]
-type Acknowledgement =
+type internal Acknowledgement =
     {
         /// Bytes newly acknowledged, cumulatively or selectively.
         Bytes: int
@@ -20,7 +20,7 @@ type Acknowledgement =
 
 /// A congestion controller. A value: each call gives the next one. Integers only.
 [<AllowNullLiteral>]
-type ICongestion =
+type internal ICongestion =
     /// Bytes that may be in flight. Never less than one packet.
     abstract Window: int
     abstract Acknowledged: Acknowledgement -> ICongestion

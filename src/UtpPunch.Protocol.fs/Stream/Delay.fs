@@ -4,8 +4,8 @@ namespace UtpPunch.Protocol
 /// not synchronised, so only the distance to the least delay of the last ten minutes means anything.
 /// Samples wrap at 32 bits; they are kept as signed distances to the first one.
 [<NoComparison>]
-type Delay =
-    private
+type internal Delay =
+    internal
         {
             Reference: uint32
             /// The least of this minute, and of each of the nine before it, the latest first.
@@ -20,7 +20,7 @@ type Delay =
             R3: int
         }
 
-module Delay =
+module internal Delay =
     let private minute = Time.seconds 60
     let private minutes = 10
 

@@ -2,7 +2,7 @@ namespace UtpPunch.Protocol
 
 /// Round-trip time and the retransmission time-out that follows from it, as in RFC 6298.
 [<Struct; NoComparison>]
-type Rtt =
+type internal Rtt =
     {
         Smoothed: Duration
         Variance: Duration
@@ -14,7 +14,7 @@ type Rtt =
         Backoff: int
     }
 
-module Rtt =
+module internal Rtt =
     let none = { Smoothed = 0L<us>; Variance = 0L<us>; Least = 0L<us>; Latest = 0L<us>; Backoff = 0 }
 
     let isKnown (rtt: Rtt) = rtt.Least > 0L<us>

@@ -4,20 +4,20 @@ open UtpPunch.Protocol
 
 /// What a scenario must come to, and by when: L1, L2 and L7 of docs/simulation.md.
 module Expectation =
-    let private pathsOf scenario = [ scenario.AB; scenario.BA ]
-    let private hostsOf scenario = [ scenario.A; scenario.B ]
+    let private pathsOf (scenario: Scenario) = [ scenario.AB; scenario.BA ]
+    let private hostsOf (scenario: Scenario) = [ scenario.A; scenario.B ]
     let private plansOf (flow: Flow) = [ flow.Dialler; flow.Acceptor ]
 
     /// Bytes may have been changed on the way without UDP's checksum noticing: uTP has none of its own, so nothing is promised
     /// but that nothing throws and everything stays bounded.
-    let isUnprotected scenario =
+    let isUnprotected (scenario: Scenario) =
         pathsOf scenario
         |> List.exists (fun path -> path.Corruption > 0 && path.Harm <> Harm.Noticed && path.Harm <> Harm.Extended)
 
     let private isForGood (cut: Cut) = cut.Until = Time.never
 
     /// Nothing is ever lost, late or changed on the way, but for what is too long.
-    let isUndisturbed scenario =
+    let isUndisturbed (scenario: Scenario) =
         pathsOf scenario
         |> List.forall (fun path -> path = { Path.perfect with Delay = path.Delay; Mtu = path.Mtu })
         && hostsOf scenario
@@ -28,10 +28,10 @@ module Expectation =
     let private longSilence = Time.seconds 20
 
     /// The largest packet that a stream begins with, and that it may come to.
-    let packetSize scenario = max scenario.A.PacketSize scenario.B.PacketSize
-    let private largest scenario = List.max [ packetSize scenario; scenario.A.LargestPacket; scenario.B.LargestPacket ]
+    let packetSize (scenario: Scenario) = max scenario.A.PacketSize scenario.B.PacketSize
+    let private largest (scenario: Scenario) = List.max [ packetSize scenario; scenario.A.LargestPacket; scenario.B.LargestPacket ]
 
-    let private carries scenario (path: Path) =
+    let private carries (scenario: Scenario) (path: Path) =
         let size = packetSize scenario
 
         let takes =
@@ -53,7 +53,7 @@ module Expectation =
         takes && not drops
 
     /// Whether every stream must get through in the end. A clock that goes back by much stands still meanwhile: no bound holds then.
-    let isWhole scenario =
+    let isWhole (scenario: Scenario) =
         not (isUnprotected scenario)
         && pathsOf scenario
            |> List.forall (fun path ->
@@ -103,7 +103,7 @@ module Expectation =
 
     /// A bound for when the last orderly stream has finished: once there is calm, a backed-off time-out, half the rate of the
     /// path, what slow start and a small window take in round trips, and what the applications take themselves.
-    let finishBy scenario : Instant =
+    let finishBy (scenario: Scenario) : Instant =
         let flows = scenario.Flows
         let bytes = flows |> List.sumBy (fun flow -> flow.Dialler.Bytes + flow.Acceptor.Bytes)
         let packets = bytes / 500 + 2 * flows.Length + 10
@@ -179,7 +179,7 @@ module Expectation =
         + Time.seconds 32
 
     /// By then every stream has closed, dead peers and stuck readers included.
-    let closeBy scenario : Instant =
+    let closeBy (scenario: Scenario) : Instant =
         let idle = hostsOf scenario |> List.map (fun host -> host.IdleTimeout) |> List.max
 
         let timeout =

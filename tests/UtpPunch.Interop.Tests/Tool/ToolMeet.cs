@@ -95,7 +95,7 @@ public static class ToolMeet
         using var other = Meet("punch --json --connect-timeout 2", server);
         foreach (var tool in new[] { one, other })
         {
-            Check.That((await tool.FailAsync(3)).Contains("Nobody else came", StringComparison.Ordinal));
+            Check.That((await tool.FailAsync(3)).Contains("No peer entered", StringComparison.Ordinal));
             var end = await tool.EventAsync("punched");
             Check.Equal("registered, punched", string.Join(", ", tool.EventNames));
             Check.That(!end.GetProperty("success").GetBoolean());
@@ -108,7 +108,7 @@ public static class ToolMeet
     {
         using var server = await ToolProcess.IntroduceAsync();
         using var tool = Meet("cat --connect-timeout 1", server);
-        Check.That((await tool.FailAsync(3)).Contains("Nobody else came", StringComparison.Ordinal));
+        Check.That((await tool.FailAsync(3)).Contains("No peer entered", StringComparison.Ordinal));
     }
 
     [Fact("a rendezvous that is silent is code 3, and named as the reason")]
@@ -151,7 +151,7 @@ public static class ToolMeet
         silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         var target = (IPEndPoint)silent.LocalEndPoint!;
         using var tool = ToolProcess.Start($"punch --legacy --attempts 2 127.0.0.1 {target.Port}");
-        Check.That((await tool.FailAsync(4)).Contains($"Nothing of {target} arrived", StringComparison.Ordinal));
+        Check.That((await tool.FailAsync(4)).Contains($"No packet of {target} arrived", StringComparison.Ordinal));
     }
 
     [Fact("SIGTERM and Ctrl-C end a rendezvous, which prints its totals: codes 143 and 130")]

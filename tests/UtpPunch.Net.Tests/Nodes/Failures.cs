@@ -4,7 +4,7 @@ using System.Net.Sockets;
 
 namespace UtpPunch.Tests;
 
-/// <summary>What goes wrong, and that each case says so in its own way.</summary>
+/// <summary>Failures, each of which has its own error.</summary>
 public static class Failures
 {
     [Fact("a port that is taken throws the socket's own exception")]
@@ -43,9 +43,9 @@ public static class Failures
         await using var client = await Pair.BindAsync(options => options.ConnectTimeout = TimeSpan.FromMilliseconds(200));
         var error = await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(mute.LocalEndPoint!).Within());
         Check.Equal(UtpError.ConnectTimeout, error.Error);
-        await using var patient = await Pair.BindAsync();
+        await using var dialler = await Pair.BindAsync();
         error = await Check.ThrowsAsync<UtpException>(
-            () => patient.ConnectAsync(mute.LocalEndPoint!, new UtpConnectOptions { Timeout = TimeSpan.FromMilliseconds(200) }).Within());
+            () => dialler.ConnectAsync(mute.LocalEndPoint!, new UtpConnectOptions { Timeout = TimeSpan.FromMilliseconds(200) }).Within());
         Check.Equal(UtpError.ConnectTimeout, error.Error);
         Check.Equal(SocketError.TimedOut, error.SocketError!.Value);
         Check.Equal(0, client.OutgoingConnections);
@@ -96,7 +96,7 @@ public static class Failures
             () => _ = node.ConnectAsync(node.LocalEndPoint, new UtpConnectOptions { Dialect = (UtpDialect)7 }));
     }
 
-    [Fact("a name without an address says so")]
+    [Fact("a name without an address is an error of its own")]
     public static async Task UnknownName()
     {
         await using var node = await Pair.BindAsync();
@@ -192,7 +192,7 @@ public static class Failures
         Check.Equal(UtpError.IdleTimeout, error.Error);
     }
 
-    [Fact("keep-alives carry a stream on which nobody says anything past its idle time-out")]
+    [Fact("keep-alives keep a stream without data alive beyond its idle time-out")]
     public static async Task KeptAlive()
     {
         const int Count = 20;
@@ -256,7 +256,7 @@ public static class Failures
         var error = await Check.ThrowsAsync<UtpException>(() => far.Closed.Within());
         var elapsed = Stopwatch.GetElapsedTime(started);
         Check.Equal(UtpError.ConnectionTimedOut, error.Error);
-        Check.That(elapsed > 2 * rto, $"it was sent again, and that had time to be answered: {elapsed}");
+        Check.That(elapsed > 2 * rto, $"it was retransmitted, and that had time to be answered: {elapsed}");
         Check.That(elapsed < TimeSpan.FromSeconds(5), $"{elapsed}");
         client.Dispose();
     }
@@ -294,7 +294,7 @@ public static class Failures
         server.Dispose();
     }
 
-    [Fact("a node whose socket is taken away breaks down, and everybody learns it")]
+    [Fact("a node whose socket is taken away fails, and so do all calls")]
     public static async Task SocketTakenAway()
     {
         await using var pair = await Pair.OpenAsync();

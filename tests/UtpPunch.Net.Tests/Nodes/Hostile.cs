@@ -43,7 +43,7 @@ public static class Hostile
         {
             stranger.Send((sent % 3) switch
             {
-                0 => Noise(random),
+                0 => Garbage(random),
                 1 => Mutated(random, Plausible(random, answered)),
                 _ => Misaddressed(random),
             });
@@ -65,7 +65,7 @@ public static class Hostile
         Check.That(seen > Count / 4, $"the noise arrived, but {seen} datagrams");
         Check.That(!server.Completion.IsCompleted);
         Check.That(mostHalfOpen is > 0 and <= 256, $"half-open streams are bounded: {mostHalfOpen}");
-        Check.That(mostIncoming is > 0 and <= 128, $"streams that nobody accepts are bounded: {mostIncoming}");
+        Check.That(mostIncoming is > 0 and <= 128, $"streams that are not accepted are bounded: {mostIncoming}");
         Check.That(growth < 64 << 20, $"memory is bounded: {growth} bytes more");
 
         await using var client = await Pair.BindAsync();
@@ -150,7 +150,7 @@ public static class Hostile
         node.Dispose();
     }
 
-    [Fact("one connect to a port that nobody has bound yet succeeds when the server comes")]
+    [Fact("one connect to a port that is not bound yet succeeds when the server comes")]
     public static async Task ServerComesLate()
     {
         await using var client = await Pair.BindAsync();
@@ -182,7 +182,7 @@ public static class Hostile
 
     // ---- What the stranger sends ----
 
-    private static byte[] Noise(Random random)
+    private static byte[] Garbage(Random random)
     {
         var bytes = new byte[random.Next(1501)];
         random.NextBytes(bytes);

@@ -31,7 +31,7 @@ public static class Lifecycle
         var before = server.GetRuleCounts();
         Check.Equal(FSharpType.GetUnionCases(typeof(Rule), null).Length, before.Count);
         Check.That(before.Values.All(count => count == 0));
-        for (var turn = 0; turn < 3; turn++)
+        for (var round = 0; round < 3; round++)
         {
             await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(server.LocalEndPoint).Within());
         }
@@ -297,7 +297,7 @@ public static class Lifecycle
         await using var right = await Pair.BindAsync();
         var atLeft = left.Listen();
         var atRight = right.Listen();
-        for (var turn = 0; turn < 20; turn++)
+        for (var round = 0; round < 20; round++)
         {
             var toRight = left.ConnectAsync(right.LocalEndPoint).AsTask();
             var toLeft = right.ConnectAsync(left.LocalEndPoint).AsTask();
@@ -331,12 +331,12 @@ public static class Lifecycle
         node.Dispose();
     }
 
-    [Fact("a server that starts to listen late is reached by whoever dials again")]
+    [Fact("a server that starts to listen late is reached by a peer that dials again")]
     public static async Task ListensLate()
     {
         await using var server = await Pair.BindAsync();
         await using var client = await Pair.BindAsync();
-        for (var turn = 0; turn < 3; turn++)
+        for (var round = 0; round < 3; round++)
         {
             await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(server.LocalEndPoint).Within());
         }
@@ -355,17 +355,17 @@ public static class Lifecycle
         await using var client = await Pair.BindAsync();
         var listener = server.Listen();
         var last = (ushort)0;
-        for (var turn = 0; turn < 300; turn++)
+        for (var round = 0; round < 300; round++)
         {
             var near = await client.ConnectAsync(server.LocalEndPoint).Within();
             var far = await listener.AcceptAsync().Within();
-            await near.WriteAsync(new[] { (byte)turn }, completeWrites: true).Within();
-            Check.Equal(turn & 255, far.ReadByte());
+            await near.WriteAsync(new[] { (byte)round }, completeWrites: true).Within();
+            Check.Equal(round & 255, far.ReadByte());
             Check.Equal(-1, far.ReadByte());
             far.Dispose();
             Check.Equal(-1, near.ReadByte());
             near.Dispose();
-            Check.That(turn == 0 || near.ConnectionId != last);
+            Check.That(round == 0 || near.ConnectionId != last);
             last = near.ConnectionId;
         }
 

@@ -22,7 +22,7 @@ public static class Listening
         node.Dispose();
     }
 
-    [Fact("who accepts is served in turn, whether it or the stream came first")]
+    [Fact("accepts are served in their order, whether they or the streams come first")]
     public static async Task InTurn()
     {
         await using var server = await Pair.BindAsync();
@@ -128,7 +128,7 @@ public static class Listening
         await accepting.Within();
     }
 
-    [Fact("accepting all ends quietly when the node is closed, and accepting says so")]
+    [Fact("accepting all ends quietly when the node is closed, and accepting fails")]
     public static async Task NodeClosed()
     {
         await using var pair = await Pair.OpenAsync();

@@ -54,7 +54,7 @@ public static class Discovering
             }
             catch (SocketException) when (tries < 20)
             {
-                // Somebody else was faster; these four cannot be had for the asking.
+                // Another process has taken one of the ports, which the system does not reserve as four.
             }
         }
     }

@@ -4,7 +4,7 @@ using System.Text;
 
 namespace UtpPunch.Tests;
 
-/// <summary>Meeting at a rendezvous, punching, and what comes of it.</summary>
+/// <summary>Meeting at a rendezvous, punching, and the results.</summary>
 public static class Meeting
 {
     private static RendezvousServer Serve(Action<RendezvousServerOptions>? configure = null)
@@ -132,10 +132,10 @@ public static class Meeting
         }
     }
 
-    [Fact("who stays in a room gets a stream with everybody that comes, until it leaves")]
+    [Fact("who stays in a room gets a stream with every peer that comes, until it leaves")]
     public static async Task Stays()
     {
-        const int Guests = 5;
+        const int Peers = 5;
         await using var server = Serve();
         await using var host = await Pair.BindAsync();
         using var leave = new CancellationTokenSource();
@@ -150,17 +150,17 @@ public static class Meeting
                 met.Add(stream);
             }
         });
-        for (var guest = 0; guest < Guests; guest++)
+        for (var index = 0; index < Peers; index++)
         {
             using var node = await Pair.BindAsync(); // Does not wait for the host to end its side.
             await using var stream = await new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("service").Within();
-            await stream.WriteAsync(new[] { (byte)guest }).Within();
-            Check.Equal(guest, stream.ReadByte());
+            await stream.WriteAsync(new[] { (byte)index }).Within();
+            Check.Equal(index, stream.ReadByte());
         }
 
         await leave.CancelAsync();
         await Check.ThrowsAsync<OperationCanceledException>(() => hosting.Within());
-        Check.Equal(Guests, met.Count);
+        Check.Equal(Peers, met.Count);
         await Waiting.UntilAsync(() => server.GetStatistics().Waiting == 0);
         met.ForEach(stream => stream.Abort());
     }
@@ -175,7 +175,7 @@ public static class Meeting
         Check.That(results.All(result => result.Success));
     }
 
-    [Fact("a punch that nobody answers says so, and one that is cancelled ends at once")]
+    [Fact("a punch without an answer tells the reason, and one that is cancelled ends at once")]
     public static async Task LegacyFailure()
     {
         await using var node = await Pair.BindAsync();

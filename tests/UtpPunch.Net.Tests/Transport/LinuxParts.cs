@@ -95,7 +95,7 @@ internal static class LinuxParts
         return EndpointOf(socket);
     }
 
-    /// <summary>So many packets that carry so much each, but the last, which carries one byte.</summary>
+    /// <summary>Packets with <paramref name="payload"/> bytes each; the last one has one byte.</summary>
     public static Train Train(int count, int payload) =>
         new(new Header(), new Owned([]), new Owned(Waiting.Bytes(((count - 1) * payload) + (count == 1 ? payload : 1), count)), payload);
 
@@ -129,7 +129,7 @@ internal static class LinuxParts
         }
     }
 
-    /// <summary>Receives until so many datagrams have come. Their slabs are not released.</summary>
+    /// <summary>Receives until <paramref name="count"/> datagrams have arrived. Their slabs are not released.</summary>
     public static List<Event.Received> Collect(LinuxTransport transport, int count)
     {
         var received = new List<Event>();

@@ -121,7 +121,7 @@ public static class LinuxTransports
             using var system = new Kernel();
             using var raw = Receiver();
             system.Verdict = _ => left-- > 0 ? full : 0;
-            for (var turn = 0; turn < 5; turn++)
+            for (var round = 0; round < 5; round++)
             {
                 left = 7;
                 var train = Train(20, 1380);
@@ -166,11 +166,11 @@ public static class LinuxTransports
         using var raw = Receiver();
         var (closed, live) = (Closed(), EndpointOf(raw));
         var train = Train(3, 1000);
-        for (var turn = 0; turn < 300; turn++)
+        for (var round = 0; round < 300; round++)
         {
             // What the closed port answers is reported by whatever call comes next, once.
             Check.That(transport.Send(closed, new byte[10]) is null, "sending to a closed port tells nothing");
-            if (turn % 3 == 0)
+            if (round % 3 == 0)
             {
                 Check.That(transport.Send(closed, train), "nor does a train");
             }
@@ -191,7 +191,7 @@ public static class LinuxTransports
         using var raw = Receiver();
         var refused = 0;
         var closed = Addresses.Write(Closed(), AddressFamily.InterNetwork)!;
-        for (var turn = 0; turn < 3; turn++)
+        for (var round = 0; round < 3; round++)
         {
             // Past the transport, so that nothing looks at the queue meanwhile.
             for (var count = 0; count < 3000; count++)
@@ -221,7 +221,7 @@ public static class LinuxTransports
         var closed = Closed();
         var received = new List<Event>();
         var waits = 0;
-        for (var turn = 0; turn < 100; turn++)
+        for (var round = 0; round < 100; round++)
         {
             transport.Send(closed, new byte[10]);
             raw.SendTo([7], transport.LocalEndPoint);
@@ -246,14 +246,14 @@ public static class LinuxTransports
         Check.That(Clock.Now - started >= 30_000, "nothing is left to end a wait");
     }
 
-    [Fact("a node under a stream of ICMP errors takes a turn for each, and no more", Over = Only)]
+    [Fact("a node under a stream of ICMP errors takes a step for each, and no more", Over = Only)]
     public static async Task NodeUnderErrors()
     {
         const int Count = 300;
         await using var pair = await Pair.OpenAsync(options => options.Transport = UtpTransport.Linux);
         var closed = Addresses.ToIPEndPoint(Closed());
         var before = pair.Client.Engine.Turns;
-        for (var turn = 0; turn < Count; turn++)
+        for (var round = 0; round < Count; round++)
         {
             await pair.Client.SendDatagramAsync(new byte[10], closed).Within();
         }
@@ -272,7 +272,7 @@ public static class LinuxTransports
         using var transport = Bind();
         using var raw = Receiver();
         var kept = 0;
-        for (var turn = 0; turn < 20; turn++)
+        for (var round = 0; round < 20; round++)
         {
             var before = Clock.Now;
             raw.SendTo(new byte[10], transport.LocalEndPoint);
@@ -283,7 +283,7 @@ public static class LinuxTransports
             Check.That(arrivedAt <= Clock.Now);
             Check.That(arrivedAt >= before - 100, $"{before - arrivedAt} µs before it was sent");
 
-            // Whoever is held up while it reads both clocks takes it for later.
+            // A thread that is preempted while it reads both clocks takes an arrival for later.
             kept += arrivedAt <= after + (Late / 2) ? 1 : 0;
         }
 
@@ -313,7 +313,7 @@ public static class LinuxTransports
         var target = Addresses.ToEndpoint(receiver.LocalEndPoint);
         var random = new System.Random(3);
         var sent = senders.ToDictionary(sender => Addresses.ToEndpoint(sender.LocalEndPoint), _ => new List<byte[]>());
-        for (var turn = 0; turn < 30; turn++)
+        for (var round = 0; round < 30; round++)
         {
             var expected = 0;
             for (var index = random.Next(1, 8); index > 0; index--)

@@ -40,9 +40,9 @@ public static class Simulated
         var (client, server, near, far) = await network.OpenAsync();
         using var _ = client;
         using var __ = server;
-        for (var turn = 0; turn < 50; turn++)
+        for (var round = 0; round < 50; round++)
         {
-            var sent = Waiting.Bytes(100, turn);
+            var sent = Waiting.Bytes(100, round);
             var received = new byte[100];
             near.ReadTimeout = far.ReadTimeout = 20_000;
             near.Write(sent);
@@ -92,8 +92,8 @@ public static class Simulated
         await writing.Within();
     }
 
-    [Fact("a node that nobody answers says so after its time-out")]
-    public static async Task Nobody()
+    [Fact("a connect without an answer fails after its time-out")]
+    public static async Task NoAnswer()
     {
         var network = new SimulatedNetwork(Path(), seed: 11) { IsCut = true };
         var options = new UtpNodeOptions { ConnectTimeout = TimeSpan.FromMilliseconds(200) };

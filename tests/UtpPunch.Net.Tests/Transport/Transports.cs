@@ -132,7 +132,7 @@ public static class Transports
         }
     }
 
-    [Fact("sending where there is no way says so, and where nobody listens does not")]
+    [Fact("sending without a route fails, and sending to a closed port does not")]
     public static void Sending()
     {
         using var transport = Bind(IPAddress.IPv6Loopback);
@@ -206,7 +206,7 @@ public static class Transports
         var random = new System.Random(5);
         var bytes = new ReceivedBytes();
         var (written, read) = (0, 0);
-        for (var turn = 0; turn < 20_000; turn++)
+        for (var round = 0; round < 20_000; round++)
         {
             if (random.Next(3) > 0)
             {
@@ -261,7 +261,7 @@ public static class Transports
         var bytes = new WrittenBytes(Packet, recycles: true);
         var events = new List<Event>();
         var (written, read) = (0, 0);
-        for (var turn = 0; turn < 5000; turn++)
+        for (var round = 0; round < 5000; round++)
         {
             var wanted = random.Next(4) switch { 0 => random.Next(1, 200_000), 1 => random.Next(1, 3000), _ => 1 };
             while (wanted > 0)

@@ -239,7 +239,7 @@ let private schedule (it: Arrivals) =
 
 let private replay (it: Arrivals) =
     let bench = Bench(SeqNr it.First, it.Packets, it.CoreDials)
-    let random = Random(it.Seed + 1)
+    let random = System.Random(it.Seed + 1)
 
     for index, batch in List.indexed (List.chunkBySize it.Batch (schedule it)) do
         // The core looks at 1024 numbers on either side of the next one; the oracle at any.

@@ -1,7 +1,7 @@
 namespace UtpPunch.Protocol
 
 [<Struct; RequireQualifiedAccess>]
-type Arrival =
+type internal Arrival =
     | InOrder
     | OutOfOrder
     | Duplicate
@@ -9,29 +9,8 @@ type Arrival =
     | Overrun
     | BeyondFin
 
-/// A packet that was received ahead of a missing one.
-[<Sealed; AllowNullLiteral>]
-type internal HeldPacket(seqNr: SeqNr, data: Owned, isFin: bool) =
-    member _.SeqNr = seqNr
-    member _.Data = data
-    member _.IsFin = isFin
-
-[<NoComparison; NoEquality>]
-type Receiver =
-    {
-        Capacity: int
-        mutable AckNr: SeqNr
-        /// Bytes delivered and not consumed.
-        mutable Unread: int
-        /// In the order of their numbers.
-        mutable Held: Deque<HeldPacket>
-        mutable HeldBytes: int
-        mutable Fin: SeqNr voption
-        mutable IsComplete: bool
-        mutable Payloads: PayloadBuilder
-    }
-
-module Receiver =
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
+module internal Receiver =
     [<Literal>]
     let ReorderWindow = 1024
 

@@ -2,7 +2,7 @@ namespace UtpPunch.Protocol
 
 /// What became of a packet that carries a sequence number.
 [<Struct; RequireQualifiedAccess>]
-type Arrival =
+type internal Arrival =
     | InOrder
     /// Held until the packets before it have arrived.
     | OutOfOrder
@@ -14,12 +14,8 @@ type Arrival =
     /// Behind the peer's FIN, or a FIN that contradicts what was received: dropped.
     | BeyondFin
 
-/// The receiving half of a stream: puts packets in order, bounded in packets and in bytes, and knows what to acknowledge. Changed in
-/// place; a step works on a `copy`.
-[<Sealed>]
-type Receiver
-
-module Receiver =
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
+module internal Receiver =
     /// How many packets ahead of the next one are held at most, as in libutp.
     [<Literal>]
     val ReorderWindow: int = 1024

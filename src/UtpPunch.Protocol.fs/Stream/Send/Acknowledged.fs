@@ -2,7 +2,7 @@ namespace UtpPunch.Protocol
 
 /// What an acknowledgement changed.
 [<Struct; NoComparison>]
-type Acknowledged =
+type internal Acknowledged =
     {
         /// Packets that the cumulative acknowledgement freed.
         Freed: int

@@ -22,7 +22,7 @@ type internal Arrived =
           RetransmittedAt = Scoreboard.unmeasured }
 
 /// What acknowledgements make of the scoreboard: what has arrived, and what is lost by what they say or by its age.
-module Recovery =
+module internal Recovery =
     open Scoreboard
 
     // ---- What arrives ----

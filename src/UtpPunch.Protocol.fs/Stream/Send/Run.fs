@@ -4,7 +4,7 @@ open System
 
 /// What is known of packets that were sent.
 [<Struct; RequireQualifiedAccess>]
-type Mark =
+type internal Mark =
     | InFlight
     /// Selectively acknowledged: never retransmitted, and freed when the cumulative acknowledgement passes it.
     | Sacked
@@ -14,7 +14,7 @@ type Mark =
 /// Consecutive packets of equal size (the last may be shorter) that were sent together and are in the same state: the scoreboard holds
 /// runs, not packets. Immutable, and so are its bytes: a retransmission under the same number is unchanged.
 [<Sealed; AllowNullLiteral>]
-type Run
+type internal Run
     (first: SeqNr, count: int, size: int, data: Owned, sentAt: Instant, order: int64, transmissions: int, mark: Mark) =
     member _.First = first
     member _.Count = count

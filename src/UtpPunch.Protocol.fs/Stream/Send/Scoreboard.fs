@@ -12,7 +12,7 @@ type internal LossProbe(number: SeqNr, at: Instant, order: int64) =
 /// The packets that were sent and are not acknowledged: in flight, selectively acknowledged, or lost (RFC 6675's scoreboard). Changed in
 /// place; a step works on a `copy`.
 [<NoComparison; NoEquality>]
-type Scoreboard =
+type internal Scoreboard =
     internal
         {
             mutable Payload: int
@@ -46,7 +46,7 @@ type Scoreboard =
             mutable LastRetransmitted: Instant
         }
 
-module Scoreboard =
+module internal Scoreboard =
     /// Earlier than anything was sent.
     let internal unmeasured: Instant = -0x7FFF_FFFF_FFFF_FFFFL<us>
 
