@@ -10,6 +10,7 @@ let main args =
           WireTests.tests
           ReceiverTests.tests
           SenderTests.tests
+          TimersTests.tests
           Congestion.tests
           PathMtuTests.tests
           MtuStories.tests

@@ -67,6 +67,7 @@ let private covered =
       "docs/mutants.md"
       "docs/natlab.md"
       "docs/peers.md"
+      "docs/states.md"
       "docs/tool.md"
       "src/UtpPunch.Cli/Bench"
       "src/UtpPunch.Cli/Commands"
@@ -75,7 +76,8 @@ let private covered =
       "src/UtpPunch.Net/Transport"
       "src/UtpPunch.Protocol.fs/Collections"
       "src/UtpPunch.Protocol.fs/Congestion"
-      "src/UtpPunch.Protocol.fs/Node" ]
+      "src/UtpPunch.Protocol.fs/Node"
+      "src/UtpPunch.Protocol.fs/Stream/Send" ]
 
 let private extensions =
     set [ ".fs"; ".fsi"; ".fsx"; ".cs"; ".md"; ".js"; ".html"; ".props"; ".targets"; ".csproj"; ".fsproj" ]

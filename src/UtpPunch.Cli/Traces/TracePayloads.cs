@@ -63,9 +63,9 @@ internal sealed class TracePayloads
         {
             return Convert.FromHexString(digits);
         }
-        catch (FormatException)
+        catch (FormatException error)
         {
-            throw new FormatException($"{field}= is not pairs of hexadecimal digits");
+            throw new FormatException($"{field}= is not pairs of hexadecimal digits", error);
         }
     }
 

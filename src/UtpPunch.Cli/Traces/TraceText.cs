@@ -100,7 +100,7 @@ internal sealed class TraceText(TraceModel model, TextWriter output)
         return $"{Time(left)} |{(isRight ? body.PadRight(Wide) : body.PadLeft(Wide))}| {Time(right)}";
     }
 
-    private string Note(TraceEvent happened)
+    private static string Note(TraceEvent happened)
     {
         var text = Fitted($"* {happened.Kind} {happened.Text}".TrimEnd());
         return happened.Lane switch

@@ -206,7 +206,7 @@ module Node =
 
         if SocketNumbers.deadline node.NodeTasks.Sockets <= node.Now then
             let used = ResizeArray<int>()
-            Radix.iterate (fun _ (it: Connection) -> used.Add(int it.Remote.Via)) node.Connections
+            Radix.iterate (fun _ (it: Connection.Stored) -> used.Add(int it.Remote.Via)) node.Connections
             node.NodeTasks <- NodeTasks.closeIdleSockets step.Context used.Contains node.NodeTasks
 
     /// Another SYN under other ids.

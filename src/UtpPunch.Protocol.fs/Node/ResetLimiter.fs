@@ -1,30 +1,28 @@
 namespace UtpPunch.Protocol
 
-/// How many RESETs may go to senders that no stream knows: a token bucket, so that forged packets cannot make the node flood a third
-/// party. A burst of 64, then a hundred a second.
+/// How many RESETs may be sent in answer to packets that belong to no stream: a token bucket, so that forged packets cannot make the node
+/// flood a third party. A burst of 64, then a hundred a second.
 [<Struct; NoComparison; NoEquality>]
-type internal ResetLimiter = { Tokens: int; RefilledAt: Instant }
+type internal ResetLimiter =
+    private
+        {
+            /// When the bucket was empty: it has gained one token each 10 ms since.
+            EmptyAt: Instant
+        }
 
 module internal ResetLimiter =
-    let private burst = 64
+    let private burst = 64L
     let private refillEvery = Time.milliseconds 10
 
-    let create now = { Tokens = burst; RefilledAt = now }
-
-    let private refill (now: Instant) limiter =
-        let fresh = (now - limiter.RefilledAt) / refillEvery
-
-        if fresh > 0L then
-            { Tokens = int (min (int64 burst) (int64 limiter.Tokens + fresh))
-              RefilledAt = limiter.RefilledAt + fresh * refillEvery }
-        else
-            limiter
+    /// A full bucket.
+    let create now = { EmptyAt = now - burst * refillEvery }
 
     /// Takes a token if there is one.
-    let tryTake now limiter =
-        let limiter = refill now limiter
+    let tryTake (now: Instant) limiter =
+        let tokens = (now - limiter.EmptyAt) / refillEvery
 
-        if limiter.Tokens = 0 then
+        if tokens = 0L then
             struct (false, limiter)
         else
-            struct (true, { limiter with Tokens = limiter.Tokens - 1 })
+            let surplus = max 0L (tokens - burst)
+            struct (true, { EmptyAt = limiter.EmptyAt + (surplus + 1L) * refillEvery })

@@ -7,7 +7,7 @@ module internal Commands =
 
     /// The application took that many of the bytes delivered to it.
     let consume count (connection: Connection) =
-        if connection.State <> StreamState.TimeWait && connection.Closing.ReleaseTimeout.IsNone then
+        if connection.State <> StreamState.TimeWait && not connection.Closing.Released then
             Receiver.consume count connection.Receiver
 
     /// A FIN follows what was written (RFC 9293, 3.10.4: CLOSE).
@@ -26,7 +26,8 @@ module internal Commands =
         | StreamState.Established ->
             Delivery.deliver context connection
             Sender.finish connection.Sender
-            connection.Closing.ReleaseTimeout <- ValueSome timeout
+            connection.Closing.Released <- true
+            connection.Closing.ReleaseTimeout <- timeout
             connection.Activity.ProgressAt <- context.Now
 
             if Receiver.window connection.Receiver < connection.Options.ReceiveBuffer then

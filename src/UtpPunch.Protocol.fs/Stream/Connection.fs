@@ -44,7 +44,12 @@ module internal Connection =
           Activity = { HeardAt = now; SentAt = now; ProgressAt = now }
           Acks = { LossyUntil = now; Pending = 0; Advertised = options.ReceiveBuffer; Immediate = false }
           Sums = Unchecked.defaultof<Sums>
-          Closing = { ReleaseTimeout = ValueNone; Parting = Parting.None; ActiveClose = false; HasLostBytes = false }
+          Closing =
+            { ReleaseTimeout = 0L<us>
+              Parting = Parting.None
+              Released = false
+              ActiveClose = false
+              HasLostBytes = false }
           Counters = Unchecked.defaultof<Counters>
           IdleTimeout = options.IdleTimeout
           WakeAt = Time.never

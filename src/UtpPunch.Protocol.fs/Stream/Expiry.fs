@@ -34,11 +34,16 @@ module internal Expiry =
     let private idleAt (connection: Connection) = Time.after connection.IdleTimeout connection.Activity.HeardAt
 
     let private releaseAt (connection: Connection) =
-        match connection.Closing.ReleaseTimeout with
-        | ValueSome 0L<us> when Sender.state connection.Sender <> SendState.Finished -> Time.never
-        | ValueSome 0L<us> -> connection.Activity.ProgressAt + Farewell.grace connection
-        | ValueSome timeout -> Time.after timeout connection.Activity.ProgressAt
-        | ValueNone -> Time.never
+        let timeout = connection.Closing.ReleaseTimeout
+
+        if not connection.Closing.Released then
+            Time.never
+        elif timeout > 0L<us> then
+            Time.after timeout connection.Activity.ProgressAt
+        elif Sender.state connection.Sender = SendState.Finished then
+            connection.Activity.ProgressAt + Farewell.grace connection
+        else
+            Time.never
 
     /// When `expire` has something to do.
     let at connection = min (giveUpAt connection) (min (idleAt connection) (releaseAt connection))
@@ -57,10 +62,9 @@ module internal Expiry =
         if idle > 0L<us> then
             connection.Activity.HeardAt <- connection.Activity.HeardAt + idle + min hearing connection.IdleTimeout
 
-        match connection.Closing.ReleaseTimeout with
-        | ValueSome timeout when missed (releaseAt connection) > 0L<us> ->
+        if missed (releaseAt connection) > 0L<us> then
+            let timeout = connection.Closing.ReleaseTimeout
             connection.Activity.ProgressAt <- context.Now - timeout + min hearing timeout
-        | _ -> ()
 
     let expire context (connection: Connection) =
         excuseSleep context connection

@@ -6,18 +6,23 @@ module internal Input =
     let private lossyFor = Time.seconds 10
 
     /// The lesser of two samples that may wrap.
-    let private least (known: uint32 voption) (sample: uint32) =
-        match known with
-        | ValueSome known when int32 (sample - known) >= 0 -> ValueSome known
-        | _ -> ValueSome sample
+    let private least (known: uint32) (sample: uint32) = if int32 (sample - known) >= 0 then known else sample
 
     let private measure (header: Header) (arrivedAt: Instant) (connection: Connection) =
         connection.Delays.Difference <- Time.stamp arrivedAt - header.Timestamp
-        connection.Sums.TheirDifference <- least connection.Sums.TheirDifference connection.Delays.Difference
+
+        connection.Sums.TheirDifference <-
+            match connection.Sums.TheirDifference with
+            | ValueSome known -> ValueSome(least known connection.Delays.Difference)
+            | ValueNone -> ValueSome connection.Delays.Difference
 
         // 0 is no sample, and so is the largest number from old clients.
         if header.TimestampDifference <> 0u && header.TimestampDifference <> 0x7FFFFFFFu then
-            connection.Sums.Difference <- least connection.Sums.Difference header.TimestampDifference
+            connection.Sums.Difference <-
+                if connection.Sums.Difference = 0u then
+                    header.TimestampDifference
+                else
+                    least connection.Sums.Difference header.TimestampDifference
 
     let private advertise context (header: Header) advanced (connection: Connection) =
         let wasClosed = Sender.peerWindow connection.Sender = 0L
@@ -81,7 +86,7 @@ module internal Input =
 
     /// Bytes that will not be read are neither taken nor acknowledged; a RESET follows once ours are (RFC 9293, 3.6.1: SHLD-3).
     let private isUnwanted (packet: inref<Packet>) (connection: Connection) =
-        connection.Closing.ReleaseTimeout.IsSome
+        connection.Closing.Released
         && not packet.Payload.IsEmpty
         && packet.Header.SeqNr - Receiver.ackNr connection.Receiver > 0
 

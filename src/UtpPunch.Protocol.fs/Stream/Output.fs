@@ -9,11 +9,11 @@ module internal Output =
     let private lossProbes = 3
 
     let private foldDelays context (connection: Connection) =
-        match connection.Sums.Difference with
-        | ValueSome sample ->
-            connection.Delays.Ours <- ValueSome(Delay.observe context.Now sample connection.Delays.Ours)
-            connection.Sums.Difference <- ValueNone
-        | ValueNone -> ()
+        if connection.Sums.Difference <> 0u then
+            connection.Delays.Ours <-
+                ValueSome(Delay.observe context.Now connection.Sums.Difference connection.Delays.Ours)
+
+            connection.Sums.Difference <- 0u
 
         match connection.Sums.TheirDifference, connection.Delays.Theirs with
         | ValueSome sample, ValueSome before ->

@@ -83,8 +83,9 @@ type internal Acks =
 [<Struct; NoComparison; NoEquality>]
 type internal Sums =
     {
-        mutable Difference: uint32 voption
+        /// The least delay of the peer's packets, and of ours, on their own scales; 0 for none of ours.
         mutable TheirDifference: uint32 voption
+        mutable Difference: uint32
         mutable Bytes: int
         mutable Packets: int
         /// Bytes in flight before the first of them.
@@ -121,9 +122,11 @@ type internal Parting =
 [<Struct; NoComparison; NoEquality>]
 type internal ClosingState =
     {
-        /// The application has released the stream, and it is aborted without progress for that long.
-        mutable ReleaseTimeout: Duration voption
+        /// Once the application has released the stream, it is aborted without progress for that long.
+        mutable ReleaseTimeout: Duration
         mutable Parting: Parting
+        /// The application neither reads nor writes any more.
+        mutable Released: bool
         /// Our FIN was sent before the peer's had come (RFC 9293: active close): the last acknowledgement will be ours, and may be lost.
         mutable ActiveClose: bool
         /// Bytes arrived that the application, which has released the stream, will never read.

@@ -97,7 +97,7 @@ public static class Races
         await Waiting.UntilAsync(() => client.OutgoingConnections == 0 && server.IncomingConnections == 0);
         client.Dispose();
         server.Dispose();
-        unobserved.Collect();
+        UnobservedExceptions.Collect();
         Check.Equal("", string.Join('\n', unobserved.Seen));
 
         static void Small(UtpNodeOptions options)

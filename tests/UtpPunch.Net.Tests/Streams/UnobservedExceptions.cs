@@ -28,7 +28,7 @@ internal sealed class UnobservedExceptions : IDisposable
     }
 
     /// <summary>Runs the finalizers of all that is unreachable.</summary>
-    public void Collect()
+    public static void Collect()
     {
         for (var pass = 0; pass < 3; pass++)
         {

@@ -66,10 +66,10 @@ let private packetsOf rule packetType (effects: Effect[]) =
 
 let private afterAbsorbing =
     test "one acknowledgement answers all packets of a step, after everything that they change" {
-        let struct (puppet, peer) = accepted ()
+        let struct (scripted, peer) = accepted ()
 
         let effects =
-            puppet.Receive(
+            scripted.Receive(
                 here,
                 peer.Make(PacketType.Data, 0, [| 1uy |]),
                 peer.Make(PacketType.Data, 0, [| 1uy |]),
@@ -85,12 +85,12 @@ let private afterAbsorbing =
 
 let private whileAbsorbing =
     test "an abort sends its RESET at once, and each repeated SYN is answered" {
-        let struct (puppet, peer) = accepted ()
+        let struct (scripted, peer) = accepted ()
 
         let aborted =
-            puppet.Tell(
+            scripted.Tell(
                 Event.Abort 1,
-                Event.Received(here, Datagrams.One(Borrowed(peer.Make(PacketType.Data, 0, [| 1uy |])), puppet.Now))
+                Event.Received(here, Datagrams.One(Borrowed(peer.Make(PacketType.Data, 0, [| 1uy |])), scripted.Now))
             )
 
         let reset = aborted |> Array.findIndex _.IsSend
@@ -98,10 +98,10 @@ let private whileAbsorbing =
         Expect.isLessThan reset unknown "the RESET comes before what the next event causes"
         Expect.equal (packetsOf ValueNone (ValueSome PacketType.Reset) aborted) 1 "RESETs"
 
-        let puppet = ScriptedPeer usual
-        puppet.Tell(Event.Listen 4) |> ignore
-        puppet.Receive(here, syn 100us 7us) |> ignore
-        let repeated = puppet.Receive(here, syn 100us 7us, syn 100us 7us)
+        let scripted = ScriptedPeer usual
+        scripted.Tell(Event.Listen 4) |> ignore
+        scripted.Receive(here, syn 100us 7us) |> ignore
+        let repeated = scripted.Receive(here, syn 100us 7us, syn 100us 7us)
         Expect.equal (packetsOf ValueNone (ValueSome PacketType.State) repeated) 2 "SYN-ACKs"
     }
 

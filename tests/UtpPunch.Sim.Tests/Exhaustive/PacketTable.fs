@@ -10,7 +10,7 @@ open UtpPunch.Sim.Tests.StateTable
 [<NoComparison; NoEquality>]
 type private Arranged =
     {
-        Puppet: ScriptedPeer
+        Scripted: ScriptedPeer
         /// The id of its packets, and that of its SYN.
         Id: uint16
         SynId: uint16
@@ -23,42 +23,48 @@ type private Arranged =
 let private arrange stage =
     match stage with
     | NoStream ->
-        let puppet = ScriptedPeer NodeOptions.standard
-        puppet.Tell(Event.Listen 4) |> ignore
+        let scripted = ScriptedPeer NodeOptions.standard
+        scripted.Tell(Event.Listen 4) |> ignore
 
-        { Puppet = puppet
+        { Scripted = scripted
           Id = 101us
           SynId = 100us
           SynNr = SeqNr 999us
           Next = SeqNr 1000us
           Last = SeqNr 7us }
     | Dialled ->
-        let puppet = ScriptedPeer NodeOptions.standard
-        puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
-        let header = puppet.Head().Header
+        let scripted = ScriptedPeer NodeOptions.standard
+        scripted.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
+        let header = scripted.Head().Header
         let id = header.ConnectionId
 
-        { Puppet = puppet
+        { Scripted = scripted
           Id = id
           SynId = id
           SynNr = SeqNr 999us
           Next = SeqNr 1000us
           Last = header.SeqNr }
     | HalfOpen ->
-        let puppet = ScriptedPeer NodeOptions.standard
-        puppet.Tell(Event.Listen 4) |> ignore
-        puppet.Receive(here, syn 100us 65535us) |> ignore
+        let scripted = ScriptedPeer NodeOptions.standard
+        scripted.Tell(Event.Listen 4) |> ignore
+        scripted.Receive(here, syn 100us 65535us) |> ignore
         // A SYN-ACK takes no number: it carries that of our first data.
-        let last = puppet.Head().Header.SeqNr + -1
-        { Puppet = puppet; Id = 101us; SynId = 100us; SynNr = SeqNr 65535us; Next = SeqNr 0us; Last = last }
+        let last = scripted.Head().Header.SeqNr + -1
+
+        { Scripted = scripted
+          Id = 101us
+          SynId = 100us
+          SynNr = SeqNr 65535us
+          Next = SeqNr 0us
+          Last = last }
     | _ ->
-        let struct (puppet, peer) = acceptedWith NodeOptions.standard 65535us
+        let struct (scripted, peer) = acceptedWith NodeOptions.standard 65535us
         peer.Data(0, [| 1uy |]) |> ignore
-        puppet.Tell(Event.Consumed(1, 1)) |> ignore
-        puppet.Tell(Event.Write(1, Owned [| 2uy |])) |> ignore
+        scripted.Tell(Event.Consumed(1, 1)) |> ignore
+        scripted.Tell(Event.Write(1, Owned [| 2uy |])) |> ignore
 
         let theirs received sent =
-            { Puppet = puppet
+            { Scripted = scripted
               Id = 101us
               SynId = 100us
               SynNr = SeqNr 65535us
@@ -67,10 +73,10 @@ let private arrange stage =
 
         match stage with
         | WeFinished ->
-            puppet.Tell(Event.Finish 1) |> ignore
+            scripted.Tell(Event.Finish 1) |> ignore
             theirs 1 2
         | WeFinishedAcknowledged ->
-            puppet.Tell(Event.Finish 1) |> ignore
+            scripted.Tell(Event.Finish 1) |> ignore
             peer.State(2, 1) |> ignore
             theirs 1 2
         | TheyFinished ->
@@ -78,27 +84,27 @@ let private arrange stage =
             theirs 2 1
         | TheyFinishedThenWe ->
             peer.Fin 1 |> ignore
-            puppet.Tell(Event.Finish 1) |> ignore
+            scripted.Tell(Event.Finish 1) |> ignore
             theirs 2 2
         | BothFinished ->
             peer.Fin 1 |> ignore
-            puppet.Tell(Event.Finish 1) |> ignore
+            scripted.Tell(Event.Finish 1) |> ignore
             peer.State(2, 2) |> ignore
-            Expect.equal (puppet.Closed 1) (Some CloseReason.Finished) "how it closed"
+            Expect.equal (scripted.Closed 1) (Some CloseReason.Finished) "how it closed"
             theirs 2 2
         | Released ->
-            puppet.Tell(Event.Release(1, Time.seconds 5)) |> ignore
+            scripted.Tell(Event.Release(1, Time.seconds 5)) |> ignore
             theirs 1 2
         | Aborted ->
-            puppet.Tell(Event.Abort 1) |> ignore
+            scripted.Tell(Event.Abort 1) |> ignore
             theirs 1 1
         | _ -> theirs 1 1
 
 /// The state of the newest stream of the node: 3 is accepted after 1, and 0 is dialled.
-let private stateIn (puppet: ScriptedPeer) =
+let private stateIn (scripted: ScriptedPeer) =
     [ 3; 1; 0 ]
     |> List.tryPick (fun connId ->
-        match Node.stream connId puppet.Node with
+        match Node.stream connId scripted.Node with
         | ValueSome stream -> Some(stateOf (ValueSome stream))
         | ValueNone -> None)
     |> Option.defaultValue Closed
@@ -106,12 +112,12 @@ let private stateIn (puppet: ScriptedPeer) =
 let private name (packetType: PacketType) = (string packetType).ToUpperInvariant()
 
 /// What the node does within some time of an action: what is told, what is sent, and what is noted.
-let private outcomeOf (puppet: ScriptedPeer) duration (act: unit -> unit) =
-    puppet.Fresh() |> ignore
-    let before = puppet.Effects.Count
+let private outcomeOf (scripted: ScriptedPeer) duration (act: unit -> unit) =
+    scripted.Fresh() |> ignore
+    let before = scripted.Effects.Count
     act ()
-    puppet.Wait duration
-    let effects = puppet.Effects.GetRange(before, puppet.Effects.Count - before)
+    scripted.Wait duration
+    let effects = scripted.Effects.GetRange(before, scripted.Effects.Count - before)
 
     let told =
         [ for effect in effects do
@@ -135,7 +141,7 @@ let private outcomeOf (puppet: ScriptedPeer) duration (act: unit -> unit) =
               | Effect.Discovered _
               | Effect.Noted _ -> () ]
 
-    let sent = [ for seen in puppet.Fresh() -> name seen.Type ]
+    let sent = [ for seen in scripted.Fresh() -> name seen.Type ]
 
     let noted =
         [ for effect in effects do
@@ -160,7 +166,7 @@ let private send (it: Arranged) stage packetType number acknowledgement =
     let packet =
         { Type = packetType
           ConnectionId = if isSyn then it.SynId else it.Id
-          Timestamp = Time.stamp it.Puppet.Now
+          Timestamp = Time.stamp it.Scripted.Now
           TimestampDifference = 0u
           Window = 1u <<< 20
           SeqNr =
@@ -183,11 +189,11 @@ let private send (it: Arranged) stage packetType number acknowledgement =
              | Unsent -> it.Last + 2) }
 
     let payload = if packetType = PacketType.Data then [| 3uy |] else [||]
-    it.Puppet.Receive(here, encoded packet Owned.Empty (Owned payload)) |> ignore
+    it.Scripted.Receive(here, encoded packet Owned.Empty (Owned payload)) |> ignore
 
 /// What differs from the table; empty when all is well.
-let private differences cell (stage: Stage) (puppet: ScriptedPeer) found gives (leads: State voption) =
-    let state = stateIn puppet
+let private differences cell (stage: Stage) (scripted: ScriptedPeer) found gives (leads: State voption) =
+    let state = stateIn scripted
     let expected = leads |> ValueOption.defaultValue stage.State
 
     [ if found <> gives then $"{cell}: '{found}', expected '{gives}'"
@@ -207,19 +213,20 @@ let private packetTests =
                                     && List.contains acknowledgement row.Acknowledging
 
                                 let it = arrange stage
-                                it.Puppet.Wait moment
+                                it.Scripted.Wait moment
                                 let cell = $"{name packetType} {number}, acknowledging {acknowledgement}"
 
-                                if stateIn it.Puppet <> stage.State then $"{cell}: begins in {(stateIn it.Puppet).Name}"
+                                if stateIn it.Scripted <> stage.State then
+                                    $"{cell}: begins in {(stateIn it.Scripted).Name}"
 
                                 let found =
-                                    outcomeOf it.Puppet moment (fun () ->
+                                    outcomeOf it.Scripted moment (fun () ->
                                         send it stage packetType number acknowledgement)
                                     |> text
 
                                 match List.tryFind covers packets with
                                 | None -> $"{cell}: '{found}', and the table has no row"
-                                | Some row -> yield! differences cell stage it.Puppet found row.Gives row.To ]
+                                | Some row -> yield! differences cell stage it.Scripted found row.Gives row.To ]
 
               if not wrong.IsEmpty then failtest (String.concat "\n" wrong)
           } ]
@@ -241,10 +248,10 @@ let private commandTests =
                       // A stream's name is used once.
                       if command <> Connect || stage = NoStream then
                           let it = arrange stage
-                          it.Puppet.Wait moment
+                          it.Scripted.Wait moment
 
                           let found =
-                              outcomeOf it.Puppet moment (fun () -> it.Puppet.Tell(event stage command) |> ignore)
+                              outcomeOf it.Scripted moment (fun () -> it.Scripted.Tell(event stage command) |> ignore)
                               |> text
 
                           let cell = $"{command} in the state {stage}"
@@ -254,8 +261,8 @@ let private commandTests =
                               |> List.tryFind (fun row ->
                                   List.contains stage row.From && List.contains command row.Asks)
                           with
-                          | None -> yield! differences cell stage it.Puppet found "" ValueNone
-                          | Some row -> yield! differences cell stage it.Puppet found row.Does row.Leads ]
+                          | None -> yield! differences cell stage it.Scripted found "" ValueNone
+                          | Some row -> yield! differences cell stage it.Scripted found row.Does row.Leads ]
 
         if not wrong.IsEmpty then failtest (String.concat "\n" wrong)
     }
@@ -265,8 +272,8 @@ let private timeTests =
         let wrong =
             [ for row in time do
                   let it = arrange row.Silent
-                  let struct (told, _, _) = outcomeOf it.Puppet row.For ignore
-                  yield! differences $"{row.Silent}" row.Silent it.Puppet told row.Tells (ValueSome row.Becomes) ]
+                  let struct (told, _, _) = outcomeOf it.Scripted row.For ignore
+                  yield! differences $"{row.Silent}" row.Silent it.Scripted told row.Tells (ValueSome row.Becomes) ]
 
         if not wrong.IsEmpty then failtest (String.concat "\n" wrong)
     }

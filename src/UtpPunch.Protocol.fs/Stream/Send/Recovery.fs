@@ -2,7 +2,7 @@ namespace UtpPunch.Protocol
 
 /// What one acknowledgement says of packets that it acknowledges for the first time.
 [<Struct; NoComparison; NoEquality>]
-type internal Arrivals =
+type internal Arrived =
     {
         Bytes: int
         Packets: int
@@ -28,7 +28,7 @@ module Recovery =
     // ---- What arrives ----
 
     /// Accounts for packets that are acknowledged for the first time.
-    let private arrive (now: Instant) rtt (part: Run) (arrivals: Arrivals) (board: Scoreboard) =
+    let private arrive (now: Instant) rtt (part: Run) (arrivals: Arrived) (board: Scoreboard) =
         match part.Mark with
         | Mark.InFlight ->
             board.Flight <- board.Flight - part.Data.Length
@@ -54,7 +54,7 @@ module Recovery =
     /// Takes the cumulative acknowledgement.
     let private free (now: Instant) rtt (ackNr: SeqNr) (board: Scoreboard) =
         let mutable remaining = ackNr - board.Oldest + 1
-        let mutable arrivals = Arrivals.None
+        let mutable arrivals = Arrived.None
         let mutable retransmittedAt = Scoreboard.unmeasured
 
         while remaining > 0 do
@@ -89,7 +89,7 @@ module Recovery =
             arrivals
 
     /// Takes the selective acknowledgement.
-    let private select (now: Instant) rtt (ackNr: SeqNr) (sack: Borrowed) (arrivals: Arrivals) (board: Scoreboard) =
+    let private select (now: Instant) rtt (ackNr: SeqNr) (sack: Borrowed) (arrivals: Arrived) (board: Scoreboard) =
         let bits = Sack.bits sack
         let mutable arrivals = arrivals
         let mutable index = 0
@@ -230,7 +230,7 @@ module Recovery =
         | ValueSome last when board.Oldest + -1 - last > 0 -> board.Recover <- ValueNone
         | _ -> ()
 
-    let private roundTrip (now: Instant) rtt (arrivals: Arrivals) (board: Scoreboard) =
+    let private roundTrip (now: Instant) rtt (arrivals: Arrived) (board: Scoreboard) =
         let sentAt = arrivals.SentAt
 
         if sentAt = Scoreboard.unmeasured then
@@ -242,9 +242,16 @@ module Recovery =
 
     /// Takes an acknowledgement that is neither older than `oldest - 1` nor covers what was never sent. `isBare` for a packet
     /// without payload, which may count as a duplicate acknowledgement.
-    let acknowledge (now: Instant) (rtt: Rtt) (ackNr: SeqNr) (sack: Borrowed) isBare (board: Scoreboard) : Acknowledged =
+    let acknowledge
+        (now: Instant)
+        (rtt: Rtt)
+        (ackNr: SeqNr)
+        (sack: Borrowed)
+        isBare
+        (board: Scoreboard)
+        : Acknowledged =
         let freed = ackNr - board.Oldest + 1
-        let mutable arrivals = Arrivals.None
+        let mutable arrivals = Arrived.None
         board.Detection.Reach(ackNr, sack, board.Next)
 
         if freed > 0 then
