@@ -2,6 +2,7 @@
 // on a fresh clone too.
 
 #load "build/Processes.fs"
+#load "build/SnapshotGenerator.fs"
 #load "build/Canary.fs"
 #load "build/Testing.fs"
 #load "tests/mutants/Mutants.fs"
@@ -24,6 +25,7 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   natlab               run the tool behind every pair of ten kinds of kernel NAT (Linux, root)
   mutants [MUTANT...]  check that the simulator and the tests find every bug in tests/mutants
   docs                 build the documentation site into artifacts/site/
+  snapshot             write src/UtpPunch.Trace/Snapshot.Generated.fs from the types of the core
   format               format all F# and C#
   pack                 build the NuGet package into artifacts/
   help [TARGET]        print this text, or the options of a target
@@ -149,6 +151,19 @@ let natlab arguments =
     build "src/UtpPunch.Cli"
     buildAndRun "tests/UtpPunch.NatLab" "UtpPunch.NatLab" arguments
 
+/// After a change of the core's state. The tests fail until this was done.
+let snapshot () =
+    build "src/UtpPunch.Protocol.fs"
+
+    let core =
+        Reflection.Assembly.LoadFrom(Path.GetFullPath(outputOf "src/UtpPunch.Protocol.fs" "UtpPunch.Protocol"))
+
+    try
+        File.WriteAllText(SnapshotGenerator.file, SnapshotGenerator.generate core)
+        0
+    with SnapshotGenerator.Unsupported message ->
+        failed message
+
 let format () =
     setUp ()
     dotnet (Testing.fantomas [])
@@ -182,7 +197,7 @@ let rec run arguments =
     | [ word; target ] when isHelp word -> run [ target; "--help" ]
     | [ "test"; word ] when isHelp word -> print testUsage
     | [ "mutants"; word ] when isHelp word -> print mutantsUsage
-    | [ ("docs" | "format" | "pack"); word ] when isHelp word -> print usage
+    | [ ("docs" | "snapshot" | "format" | "pack"); word ] when isHelp word -> print usage
     | [ ("demo" | "bench" | "natlab") as target; word ] when isHelp word && word <> "--help" -> run [ target; "--help" ]
     | "demo" :: rest -> buildAndRun "src/UtpPunch.Cli" "utp" ("demo" :: rest)
     | "test" :: rest -> Testing.test rest
@@ -190,6 +205,7 @@ let rec run arguments =
     | "bench" :: rest -> bench rest
     | "natlab" :: rest -> natlab rest
     | [ "docs" ] -> docs ()
+    | [ "snapshot" ] -> snapshot ()
     | [ "format" ] -> format ()
     | [ "pack" ] -> pack ()
     | [] ->

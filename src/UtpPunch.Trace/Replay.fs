@@ -38,23 +38,35 @@ module private Comparing =
         && (same recorded.Fields actual.Fields
             || same (counted mode isHash recorded) (counted mode isHash actual))
 
-    let private valueOf (fields: string[]) (key: string) =
-        match Array.tryFind (fun field -> keyOf field = key) fields with
-        | Some field when key = "" -> field
-        | Some field -> field.Substring(key.Length + 1)
-        | None -> "nothing"
+    /// The values by their keys, the first of each.
+    let private valuesOf (fields: string[]) =
+        let values = Dictionary<string, string>(StringComparer.Ordinal)
+
+        for field in fields do
+            let key = keyOf field
+            values.TryAdd(key, (if key = "" then field else field.Substring(key.Length + 1))) |> ignore
+
+        values
 
     let differences mode isHash (recorded: TraceLine) (actual: TraceLine) : string[] =
         let before = counted mode isHash recorded
         let after = counted mode isHash actual
+        let was = valuesOf before
+        let is = valuesOf after
+
+        let valueIn (values: Dictionary<string, string>) key =
+            match values.TryGetValue key with
+            | true, value -> value
+            | _ -> "nothing"
 
         [| if recorded.Kind <> actual.Kind then "kind: " + recorded.Kind + " -> " + actual.Kind
 
            for key in Array.distinct (Array.map keyOf (Array.append before after)) do
-               let was = valueOf before key
-               let is = valueOf after key
+               let before = valueIn was key
+               let after = valueIn is key
 
-               if was <> is then (if key = "" then "type" else key) + ": " + was + " -> " + is |]
+               if before <> after then
+                   (if key = "" then "type" else key) + ": " + Values.quote before + " -> " + Values.quote after |]
 
 [<Sealed; NoComparison; NoEquality>]
 type Divergence
@@ -80,17 +92,17 @@ type Divergence
     override _.ToString() =
         let text = StringBuilder()
         let line (words: string) = text.Append(words).Append('\n') |> ignore
-        let shown (line: TraceLine) = if isNull (box line) then "(no such line)" else line.ToString()
+        let shown (line: TraceLine) = if isNull (box line) then "(no such line)" else Values.quote (line.ToString())
 
         line (
             "Step "
-            + TraceWords.number step.Number
+            + Values.number step.Number
             + " (node "
             + step.Node
             + ", now="
-            + TraceWords.number (int64 step.Now)
+            + Values.number (int64 step.Now)
             + "), line "
-            + TraceWords.number lineNumber
+            + Values.number lineNumber
             + ":"
         )
 
@@ -108,12 +120,12 @@ type Divergence
         line "What this step does now:"
 
         for it in outputs do
-            line ("  " + it.ToString())
+            line ("  " + Values.quote (it.ToString()))
 
         line "The streams after it:"
 
         for it in streams do
-            line ("  " + it.ToString())
+            line ("  " + Values.quote (it.ToString()))
 
         text.ToString()
 
@@ -124,12 +136,12 @@ type ReplayResult(steps: int, lines: int, divergence: Divergence) =
     member _.Divergence = divergence
 
 module Replay =
-    /// Lines of the trace to show on either side of a divergence.
+    /// Lines of the trace that are shown on either side of a divergence.
     [<Literal>]
     let private Around = 10
 
-    /// A node of the trace as it is now, and the streams that were ever named.
-    [<Sealed; AllowNullLiteral>]
+    /// A node of the trace as it is now, and every stream that was named.
+    [<Sealed>]
     type private Actor(name: string, start: Node) =
         member _.Name = name
         member val Node = start with get, set
@@ -144,17 +156,17 @@ module Replay =
     let private statistics (actor: Actor) time =
         [| for connId in actor.Streams do
                match Node.stream connId actor.Node with
-               | ValueSome it -> TraceText.stream time actor.Name connId it
+               | ValueSome it -> TraceText.sample time actor.Name (TraceSample.ofStatistics connId it)
                | ValueNone -> () |]
 
     let private context (trace: Trace) index =
         [| for at in max 0 (index - Around) .. min (trace.Lines.Length - 1) (index + Around) ->
-               (if at = index then "> " else "  ") + trace.Lines[at].ToString() |]
+               (if at = index then "> " else "  ") + Values.quote (trace.Lines[at].ToString()) |]
 
-    /// What the step does now; a fault is something that it does.
+    /// What the step does now; a fault is a line, too.
     let private take (trace: Trace) (actor: Actor) (step: TraceStep) : TraceLine[] =
         try
-            let struct (node, effects) = Node.step step.Now step.Events actor.Node
+            let struct (node, effects) = Node.step step.Now (step.Events()) actor.Node
             actor.Node <- node
             let payloads = if trace.Payloads.IsHash then TracePayloads.Unknown else trace.Payloads
             TraceText.effects payloads null step.Time step.Node effects
@@ -208,7 +220,7 @@ module Replay =
 
         while isNull (box divergence) && steps < trace.Steps.Length do
             let step = trace.Steps[steps]
-            let actor = Array.find (fun (actor: Actor) -> actor.Name = step.Node) actors
+            let actor = actors[trace.Header.IndexOf step.Node]
             connIds step.Inputs actor.Streams
             let actual = take trace actor step
             connIds actual actor.Streams

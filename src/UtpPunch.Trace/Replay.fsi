@@ -10,18 +10,18 @@ type ReplayMode =
     | Strict = 0
     /// The same, less the fields `ts`, `td` and `wnd`.
     | Semantic = 1
-    /// Nothing; it tells what this build does with the input.
+    /// Nothing: the sink gets what this build does with the input.
     | InputsOnly = 2
 
-/// The first line that came out otherwise.
+/// The first line that differs.
 [<Sealed; NoComparison; NoEquality>]
 type Divergence =
     member Step: TraceStep
-    /// Where in the text, from 1: the recorded line, or the step that should have had one more or one fewer.
+    /// The place in the text, from 1, of the recorded line, or of the step when it has one line more or fewer now.
     member LineNumber: int
-    /// Null when there is one line more now.
+    /// Null when there is a line more now.
     member Recorded: TraceLine
-    /// Null when there is one line fewer now.
+    /// Null when there is a line fewer now.
     member Actual: TraceLine
     /// Each field that differs, as `key: recorded -> actual`.
     member Differences: string[]
@@ -31,20 +31,20 @@ type Divergence =
     member Outputs: TraceLine[]
     /// What the node's streams measured after the step.
     member Streams: TraceLine[]
-    /// All of that, for a person.
+    /// A report of all of this.
     override ToString: unit -> string
 
 [<Sealed; NoComparison; NoEquality>]
 type ReplayResult =
-    /// Steps taken, and lines of output compared.
+    /// The numbers of steps taken and of lines that came out.
     member Steps: int
     member Lines: int
     /// Null when all was equal.
     member Divergence: Divergence
 
-/// Takes the steps of a trace again, with the core of this build, and compares what comes out. Payloads that the trace has as hashes
-/// are zeroes and not compared, and neither are packet numbers.
+/// Takes the steps of a trace again with the core of this build, and compares the outputs. Payloads of which the trace has hashes are
+/// zeroes and are not compared; packet numbers are not compared either.
 module Replay =
-    /// Stops at the first divergence. `sink` gets every input line, and every output line as it is now; null for none.
+    /// Stops at the first divergence. `sink` gets every input line, and every output line as this build writes it; null for none.
     [<CompiledName "Run">]
     val run: mode: ReplayMode -> trace: Trace -> sink: Action<TraceLine> -> ReplayResult

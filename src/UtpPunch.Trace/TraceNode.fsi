@@ -2,7 +2,7 @@ namespace UtpPunch.Tracing
 
 open UtpPunch.Protocol
 
-/// A node of a trace: all that `Node.create` got, its name and its address.
+/// A node of a trace: its name, its address and the arguments of `Node.create`.
 [<Sealed; NoComparison; NoEquality>]
 type TraceNode =
     new: name: string * endpoint: Endpoint * options: NodeOptions * seed: Owned * now: Instant -> TraceNode
@@ -11,7 +11,7 @@ type TraceNode =
     member Options: NodeOptions
     /// 32 bytes.
     member Seed: Owned
-    /// When it was made.
+    /// The time of its creation.
     member Now: Instant
 
     /// The node before its first step.
@@ -20,5 +20,5 @@ type TraceNode =
     /// The `#node` line.
     override ToString: unit -> string
 
-    /// Reads a `#node` line. Throws `FormatException`.
+    /// Reads a `#node` line. Throws `LineException`.
     static member Parse: line: string -> TraceNode

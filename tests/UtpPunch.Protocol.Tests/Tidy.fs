@@ -167,7 +167,9 @@ let tests =
                   (seq {
                       for path in withExtension [ ".fs"; ".fsi"; ".fsx"; ".cs" ] do
                           let lines = File.ReadAllLines(path).Length
-                          if lines > 450 then $"{relative path}: {lines} lines"
+                          // What is generated is read by nobody but the compiler.
+                          if lines > 450 && not (path.EndsWith ".Generated.fs") then
+                              $"{relative path}: {lines} lines"
                   })
           }
           test "no file names a package registry's host or a path of somebody's machine" {
@@ -252,10 +254,4 @@ let tests =
 
               let cases = set [ for case in FSharpType.GetUnionCases typeof<Effect> -> case.Name ]
               Expect.equal handled cases "the cases of Effect"
-          }
-          test "Describe has a line for every effect, each unlike the others" {
-              let source = File.ReadAllText(Path.Combine(root.Value, "src/UtpPunch.Sim/Support/Describe.fs"))
-
-              for case in FSharpType.GetUnionCases typeof<Effect> do
-                  Expect.isTrue (Regex.IsMatch(source, $@"\| Effect\.{case.Name}\b")) case.Name
           } ]

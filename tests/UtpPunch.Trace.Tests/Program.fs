@@ -3,4 +3,6 @@ module UtpPunch.Tracing.Tests.Program
 open Expecto
 
 [<EntryPoint>]
-let main args = testList "trace" [ TraceTexts.tests; Replays.tests ] |> runTestsWithCLIArgs [] args
+let main args =
+    testList "trace" [ Schemas.tests; TraceTexts.tests; Snapshots.tests; Replays.tests; HostileTraces.tests ]
+    |> runTestsWithCLIArgs [] args

@@ -12,7 +12,7 @@ open UtpPunch.Protocol.Tests.Generators
 let private nodeOf (side: Side) = TraceNode(side.Name, side.Endpoint, side.Options, side.Seed, 0L<us>)
 
 /// The lines of a conversation's trace; with `cutAt`, only of the steps from then on, behind snapshots of that moment.
-let private record (payloads: TracePayloads) (cutAt: int) (conversation: Conversation) =
+let record (payloads: TracePayloads) (cutAt: int) (conversation: Conversation) =
     let lines = ResizeArray<string>()
     let writer = TraceWriter(Action<string>(lines.Add), TraceWriter.Core, payloads)
     let mutable steps = 0
@@ -44,7 +44,7 @@ let private record (payloads: TracePayloads) (cutAt: int) (conversation: Convers
     writer.End()
     lines.ToArray()
 
-let private synth (conversation: Conversation) =
+let synth (conversation: Conversation) =
     TracePayloads.Synth
         [| for index, salt in List.indexed [ 0xAAAAUL; 0xBBBBUL ] ->
                KeyValuePair($"k{index}", Keyed.mix (conversation.Seed ^^^ salt)) |]
@@ -71,7 +71,7 @@ let private lines = lazy (record TracePayloads.Full 0 bad)
 
 let private refused message (lines: string[]) =
     Expect.throwsC (fun () -> Trace.Read lines |> ignore) (fun error ->
-        Expect.isTrue (error :? TraceError) $"a TraceError, not {error}"
+        Expect.isTrue (error :? TraceException) $"a TraceException, not {error}"
         Expect.stringContains error.Message message "the reason")
 
 let tests =
@@ -193,8 +193,8 @@ let tests =
               refused "more behind" (Array.append lines.Value [| "#more" |])
               // Less its #end, which would be refused first.
               let whole = whole[.. whole.Length - 2]
-              refused "no whole number" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "maxHalfOpen=x")) whole)
-              refused "has no maxHalfOpen=" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "x=")) whole)
+              refused "not a whole number" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "maxHalfOpen=x")) whole)
+              refused "There is no maxHalfOpen=" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "x=")) whole)
               let step = Array.findIndex (fun (line: string) -> line.Contains " in  step") whole
               refused $"Line {step + 1}:" (Array.updateAt step (whole[step].Replace("now=", "then=")) whole)
 
@@ -204,21 +204,5 @@ let tests =
 
               let packet = Array.findIndex (fun (line: string) -> line.Contains " in  pkt") whole
               refused "no recv line" (Array.removeAt (packet - 1) whole)
-              refused "neither a packet type" (Array.updateAt packet "    0.000000 B in  pkt       p=0" whole)
-          }
-          test "a snapshot of another build, or a broken one, is refused" {
-              let node =
-                  NodeOptions.standard |> fun options -> Node.create options (Owned(Array.zeroCreate 32)) 0L<us>
-
-              let whole = Snapshot.take true node
-              Expect.equal (Snapshot.take true (Snapshot.restore whole)) whole "back and forth"
-
-              for length in 0 .. whole.Length - 1 do
-                  Expect.throwsT<FormatException>
-                      (fun () -> Snapshot.restore whole[.. length - 1] |> ignore)
-                      $"{length} bytes"
-
-              Expect.throwsT<FormatException>
-                  (fun () -> Snapshot.restore (Array.append whole [| 0uy |]) |> ignore)
-                  "more"
+              refused "neither a packet type" (Array.updateAt packet "    0.000000 B in  pkt       p=0 i=1/1" whole)
           } ]

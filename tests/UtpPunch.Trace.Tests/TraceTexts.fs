@@ -227,7 +227,10 @@ let private property name check = testPropertyWithConfig { FsCheckConfig.default
 
 let private options =
     gen {
-        let! numbers = Gen.listOfLength 6 (Gen.choose (1, 1 <<< 30))
+        let! numbers = Gen.listOfLength 2 (Gen.choose (0, 1 <<< 30))
+        let! sizes = Gen.listOfLength 2 (Gen.choose (21, 65535))
+        let! window = Gen.choose (1, 65535)
+        let! streams = Gen.listOfLength 2 (Gen.choose (0, 1 <<< 24))
         let! times = Gen.listOfLength 8 durations
         let! noDelay = anyOf<bool>
         let! dialect = Gen.elements [ Dialect.Bep29; Dialect.UtpPunch ]
@@ -235,9 +238,9 @@ let private options =
         let stream =
             { SendBuffer = numbers[0]
               ReceiveBuffer = numbers[1]
-              PacketSize = numbers[2]
-              LargestPacket = numbers[2] / 2 + numbers[3]
-              PacketWindow = numbers[3]
+              PacketSize = sizes[0]
+              LargestPacket = sizes[1]
+              PacketWindow = window
               GiveUpAfter = times[0]
               IdleTimeout = times[1]
               KeepAlive = times[2]
@@ -249,8 +252,8 @@ let private options =
 
         return
             { Dialect = dialect
-              MaxConnections = numbers[4]
-              MaxHalfOpen = numbers[5]
+              MaxConnections = streams[0]
+              MaxHalfOpen = streams[1]
               HalfOpenTimeout = times[7]
               Bep29 = stream
               UtpPunch = { stream with NoDelay = not noDelay; SendBuffer = 9 } }
@@ -286,9 +289,9 @@ let tests =
                       (TraceText.events TracePayloads.Full (Func<int64>(fun () -> 42L)) 0L "A" 0L<us> [| event |])[2]
 
                   let packet = TraceText.parsePacket TracePayloads.Full line
-                  Expect.equal packet.Datagram (Owned datagram) "bytes"
+                  Expect.equal (packet.Encode TracePayloads.Full) datagram "bytes"
                   Expect.equal packet.Number 42L "number"
-                  Expect.equal (packet.Packet.IsNone) (not (isNull (line.Find "raw"))) "decoded unless raw"))
+                  Expect.equal packet.IsRaw (not (isNull (line.Find "raw"))) "whether the line has the bytes"))
           test "trains are printed packet by packet, and so read" {
               let content = Array.init 2_500 (fun index -> Keyed.byteAt key (int64 index + 77L))
 
@@ -326,8 +329,8 @@ let tests =
               let packets = lines |> Array.map (TraceText.parsePacket payloads)
 
               Expect.equal
-                  [ for packet in packets -> packet.Datagram ]
-                  [ for it in datagramsOf train -> Owned it ]
+                  [ for packet in packets -> packet.Encode payloads ]
+                  [ for it in datagramsOf train -> it ]
                   "bytes"
           }
           test "every rule, reason and kind of effect has a line of its own" {
@@ -425,14 +428,17 @@ let tests =
               let short = Array.init 96 byte
               Expect.equal (hash short) (Fingerprint.ofBytes (ReadOnlySpan<byte> short)) "all of a short one"
           }
-          property "lines that are no events say so, and name themselves" (fun (words: NonEmptyString list) ->
-              let fields = [| for NonEmptyString word in words -> word.Replace(' ', '_') |]
+          property
+              "lines that are not events are refused with the reason and the line"
+              (fun (words: NonEmptyString list) ->
+                  let fields = [| for NonEmptyString word in words -> word.Replace(' ', '_') |]
 
-              for kind in [ "recv"; "pkt"; "connect"; "write"; "idle"; "consumed"; "nonsense" ] do
-                  let line = TraceLine(0L, "A", "in", kind, fields)
+                  for kind in [ "recv"; "pkt"; "connect"; "write"; "idle"; "consumed"; "nonsense" ] do
+                      let line = TraceLine(0L, "A", "in", kind, fields)
+                      let text = line.ToString()
 
-                  try
-                      TraceText.parseEvents TracePayloads.Full [| line |] |> ignore
-                      failtest "was read"
-                  with :? FormatException as error ->
-                      Expect.stringContains error.Message (line.ToString()) "the line") ]
+                      try
+                          TraceText.parseEvents TracePayloads.Full [| line |] |> ignore
+                          failtest "was read"
+                      with :? LineException as error ->
+                          Expect.stringContains error.Message (text.Substring(0, min 400 text.Length)) "the line") ]

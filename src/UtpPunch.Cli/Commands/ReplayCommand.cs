@@ -1,21 +1,20 @@
 using System.CommandLine;
-using UtpPunch.Protocol;
 using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli;
 
-/// <summary>The command line of `utp replay`; what it does stands in <see cref="TraceReplay"/>.</summary>
+/// <summary>The command line of `utp replay`, which <see cref="TraceReplay"/> runs.</summary>
 internal static class ReplayCommand
 {
     private static readonly Argument<FileInfo> File = new("FILE")
     {
-        Description = "The trace: UTF-8 text that begins with #utrace 2.",
+        Description = "A trace, as the simulator and UtpNode write it (docs/utrace.md).",
     };
 
     private static readonly Option<ReplayMode> Mode = new("--mode", "-m")
     {
-        Description = "What to compare: strict (the default) is every line of what the nodes did, semantic leaves out time stamps and windows,"
-            + " inputs-only compares nothing and prints what this version does.",
+        Description = "strict (default) compares every output line, semantic ignores time stamps and windows,"
+            + " inputs-only prints what this version does and compares nothing.",
         HelpName = "strict|semantic|inputs-only",
         CustomParser = Parsing.ReplayMode,
     };
@@ -24,8 +23,8 @@ internal static class ReplayCommand
     {
         var command = new Command(
             "replay",
-            "Take every step of a trace again, with the protocol of this version, and compare what comes out with what was recorded."
-            + " At the first difference, tell what it is and what is around it, and end with code 1.")
+            "Take the steps of a trace again with this version of the protocol and compare the outputs."
+            + " The first difference is shown and ends with exit code 1.")
         {
             File, Mode,
         };

@@ -3,18 +3,18 @@ using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli.Traces;
 
-/// <summary>What the extension bits of a packet say, in words: docs/mtu.md.</summary>
+/// <summary>The meaning of a packet's extension bits in words (docs/mtu.md).</summary>
 internal static class TraceBits
 {
-    public static string Words(TraceDatagram datagram)
+    public static string Words(TracePacket packet)
     {
-        var size = ExtensionBits.sizeOf(datagram.Bits);
-        return ExtensionBits.kindOf(datagram.Bits) switch
+        var size = ExtensionBits.sizeOf(packet.Bits);
+        return ExtensionBits.kindOf(packet.Bits) switch
         {
             ExtensionBits.Kind.Hello => $"takes {size}",
-            ExtensionBits.Kind.Probe => $"probe {ExtensionBits.idOf(datagram.Bits)} of {size}",
-            ExtensionBits.Kind.Answer => $"answer to probe {ExtensionBits.idOf(datagram.Bits)} of {size}",
-            _ => datagram.Bits == 0 ? "" : $"bits {datagram.Bits:x16}",
+            ExtensionBits.Kind.Probe => $"probe {ExtensionBits.idOf(packet.Bits)} of {size}",
+            ExtensionBits.Kind.Answer => $"answer to probe {ExtensionBits.idOf(packet.Bits)} of {size}",
+            _ => packet.Bits == 0 ? "" : $"bits {packet.Bits:x16}",
         };
     }
 }

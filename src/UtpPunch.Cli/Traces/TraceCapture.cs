@@ -1,10 +1,11 @@
 using System.Net;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli.Traces;
 
 /// <summary>
-/// A trace as Wireshark reads one: an interface for what each node sends and one for what it receives, and one more for what was lost on
-/// the way. What became of a packet stands in its comment. Wireshark must be told that the ports are uTP.
+/// A trace as a capture for Wireshark: two interfaces for each node, one for what it sends and one for what it receives, and one for
+/// packets that were lost. The fate of a packet is in its comment. Wireshark must be told that the ports are uTP.
 /// </summary>
 internal static class TraceCapture
 {
@@ -23,18 +24,20 @@ internal static class TraceCapture
         {
             var packet = model.Packets[happened.Packet];
             var isInbound = happened.Arrival >= 0;
-            var datagram = isInbound ? packet.Arrivals[happened.Arrival].Datagram : packet.Datagram;
+            var (datagram, line) = isInbound
+                ? (packet.Arrivals[happened.Arrival].Packet, packet.Arrivals[happened.Arrival].Line)
+                : (packet.Packet, packet.Line);
             var bytes = UdpPackets.Wrap(
-                EndPoint(packet.FromAddress, datagram),
-                EndPoint(packet.ToAddress, datagram),
-                TraceDatagrams.Encode(datagram, model.Payloads));
+                EndPoint(packet.FromAddress, line),
+                EndPoint(packet.ToAddress, line),
+                Encode(datagram, model.Payloads, line));
             var vantage = happened.Direction == "net" ? vantages : (happened.Lane * 2) + (isInbound ? 1 : 0);
             capture.AddPacket(vantage, Math.Max(0, happened.At), bytes, isInbound, Fate(packet, happened.Arrival));
         }
     }
 
-    /// <summary>What is to be said of a packet, as it is seen when it is sent or when one of its copies arrives.</summary>
-    public static string Fate(TracePacket packet, int arrival)
+    /// <summary>The comment on a packet where it is sent, or where one of its copies arrives.</summary>
+    public static string Fate(Transmission packet, int arrival)
     {
         var words = new List<string>();
         if (packet.Number != 0)
@@ -65,7 +68,19 @@ internal static class TraceCapture
         return string.Join("; ", words);
     }
 
-    private static IPEndPoint EndPoint(string address, TraceDatagram datagram) => IPEndPoint.TryParse(address, out var endPoint)
+    private static byte[] Encode(TracePacket packet, TracePayloads payloads, int line)
+    {
+        try
+        {
+            return packet.Encode(payloads);
+        }
+        catch (FormatException error)
+        {
+            throw new ToolException(ExitCodes.Failure, $"line {line}: {error.Message}", error);
+        }
+    }
+
+    private static IPEndPoint EndPoint(string address, int line) => IPEndPoint.TryParse(address, out var endPoint)
         ? endPoint
-        : throw new ToolException(ExitCodes.Failure, $"line {datagram.Line}: '{address}' is not an IP address and a port");
+        : throw new ToolException(ExitCodes.Failure, $"line {line}: '{address}' is not an IP address and a port");
 }

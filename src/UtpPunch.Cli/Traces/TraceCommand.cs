@@ -7,29 +7,29 @@ internal static class TraceCommand
 {
     private static readonly Argument<string> Source = new("FILE")
     {
-        Description = "A trace, as the simulator and the recorder write them (docs/utrace.md).",
+        Description = "A trace, as the simulator and UtpNode write it (docs/utrace.md).",
     };
 
     private static readonly Option<string?> Html = new("--html")
     {
-        Description = "Write one page for the browser, which needs nothing else: ladder, sequence numbers, windows, delays, all events.",
+        Description = "Write a self-contained web page: ladder, sequence numbers, windows, delays, all events.",
         HelpName = "OUT",
     };
 
     private static readonly Option<string?> Capture = new("--pcapng")
     {
-        Description = "Write a capture for Wireshark, which takes the packets for uTP when it is told so: tshark -d udp.port==5000,bt-utp.",
+        Description = "Write a capture for Wireshark. Decode it as uTP: tshark -d udp.port==5000,bt-utp.",
         HelpName = "OUT",
     };
 
     private static readonly Option<bool> Text = new("--text")
     {
-        Description = "Write a ladder of a hundred columns to standard output. This is also what happens when no file is asked for.",
+        Description = "Write a ladder to standard output, a hundred columns wide (the default without --html and --pcapng).",
     };
 
     public static Command Create()
     {
-        var command = new Command("trace", "Show what a recorded trace tells.") { Source, Html, Capture, Text };
+        var command = new Command("trace", "Show a recorded trace as text, as a web page or as a capture.") { Source, Html, Capture, Text };
         command.SetAction(parsed => Run(
             parsed.GetRequiredValue(Source),
             parsed.GetValue(Html),
@@ -54,13 +54,13 @@ internal static class TraceCommand
         if (text || (html is null && capture is null))
         {
             using var output = new StreamWriter(StandardStreams.OpenOutput());
-            new TraceText(model, output).Write();
+            new TraceLadder(model, output).Write();
         }
 
         return ExitCodes.Success;
     }
 
-    // It is made in memory: a trace that makes no sense leaves no half of a file.
+    // Made in memory first: an invalid trace leaves no part of a file.
     private static void Save(string file, Action<Stream> write)
     {
         using var memory = new MemoryStream();

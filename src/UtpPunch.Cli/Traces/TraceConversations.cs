@@ -4,8 +4,8 @@ using UtpPunch.Tracing;
 namespace UtpPunch.Cli.Traces;
 
 /// <summary>
-/// Which packets belong to one stream. Its two directions differ by one in their ids, and a SYN carries its sender's lower one (BEP 29) or
-/// the one that he keeps (utp-punch).
+/// Assigns packets to streams. The ids of a stream's two directions differ by one; a SYN carries the lower one (BEP 29), or the one that
+/// its sender keeps (utp-punch).
 /// </summary>
 internal sealed class TraceConversations(TraceModel model)
 {
@@ -16,34 +16,36 @@ internal sealed class TraceConversations(TraceModel model)
     private readonly List<(int Lane, long Stream, string From, ushort Id)> _accepted = [];
     private int _count;
 
-    /// <summary>A stream is opened or accepted: its packets are soon to come.</summary>
+    /// <summary>A stream is opened or accepted; its packets follow.</summary>
     public void Hear(TraceLine line, int lane)
     {
-        if (line.Kind == "connect")
+        if (line.Direction == "in" && line.Kind == "connect")
         {
             _dialling[lane] = line.Number("c");
         }
-        else if (line.Kind == "accepted" && line.Find("from") is { } from)
+        else if (line.Direction == "out" && line.Kind == "accepted"
+            && TraceText.ParseEffect(model.Payloads, line) is Effect.Accepted accepted)
         {
-            _accepted.Add((lane, line.Number("c"), Side(model.LaneAt(from), from), (ushort)line.Number("id")));
+            var from = TraceText.Endpoint(accepted.remote);
+            _accepted.Add((lane, accepted.connId, Side(model.LaneAt(from), from), accepted.connectionId));
         }
     }
 
-    /// <summary>A packet goes out, as the next one of the model.</summary>
-    public void Hear(TracePacket packet)
+    /// <summary>A packet is sent: the next one of the model.</summary>
+    public void Hear(Transmission packet)
     {
-        if (packet.Datagram.Type == "SYN" && !packet.IsAgain && _dialling.Remove(packet.From, out var stream))
+        if (packet.Type == "SYN" && !packet.IsAgain && _dialling.Remove(packet.From, out var stream))
         {
             _dialled.Add((packet.From, stream, model.Packets.Count));
         }
     }
 
-    /// <summary>Says of each packet and each sample where it belongs.</summary>
+    /// <summary>Sets the conversation of every packet and sample.</summary>
     public void Assign()
     {
-        var packets = model.Packets.Where(packet => !packet.Datagram.IsRaw).ToList();
+        var packets = model.Packets.Where(packet => !packet.Packet.IsRaw).ToList();
         var known = packets.Select(Flow).ToHashSet();
-        foreach (var packet in packets.Where(packet => packet.Datagram.Type == "SYN"))
+        foreach (var packet in packets.Where(packet => packet.Type == "SYN"))
         {
             Open(Flow(packet), known);
         }
@@ -66,7 +68,7 @@ internal sealed class TraceConversations(TraceModel model)
 
         foreach (var sample in model.Samples)
         {
-            sample.Conversation = _streams.GetValueOrDefault((sample.Lane, sample.Stream), _count == 1 ? 0 : -1);
+            sample.Conversation = _streams.GetValueOrDefault((sample.Lane, sample.Values.Stream), _count == 1 ? 0 : -1);
         }
     }
 
@@ -98,9 +100,9 @@ internal sealed class TraceConversations(TraceModel model)
         return _flows[flow] = _count++;
     }
 
-    private (string From, string To, ushort Id) Flow(TracePacket packet) =>
-        (Side(packet.From, packet.FromAddress), Side(packet.To, packet.ToAddress), packet.Datagram.Header.ConnectionId);
+    private (string From, string To, ushort Id) Flow(Transmission packet) =>
+        (Side(packet.From, packet.FromAddress), Side(packet.To, packet.ToAddress), packet.Packet.Header.ConnectionId);
 
-    // A node is the same behind every address that it is given.
+    // A node has one name, and may have several addresses.
     private string Side(int lane, string address) => lane == model.Outside ? address : model.Nodes[lane].Name;
 }

@@ -4,11 +4,12 @@ using System.Text.Json;
 namespace UtpPunch.Cli.Traces;
 
 /// <summary>
-/// What the page's script reads, as JSON: arrays in the order that data.js names. The writer escapes what a script element must not hold.
+/// The data of the page as JSON: arrays, whose fields data.js names in the same order. The writer escapes what a script element must not
+/// contain.
 /// </summary>
 internal static class TraceData
 {
-    // A browser draws what it sees, but must hold it all.
+    // A browser draws what is visible, but must hold all of it.
     private const int EventLimit = 400_000;
     private const int TextLimit = 400;
 
@@ -61,28 +62,28 @@ internal static class TraceData
         json.WriteEndArray();
     }
 
-    private static void WritePacket(Utf8JsonWriter json, TracePacket packet)
+    private static void WritePacket(Utf8JsonWriter json, Transmission packet)
     {
-        var datagram = packet.Datagram;
+        var datagram = packet.Packet;
         var header = datagram.Header;
         json.WriteNumberValue(packet.Number);
         json.WriteNumberValue(packet.From);
         json.WriteNumberValue(packet.To);
         WriteTime(json, packet.SentAt);
-        json.WriteStringValue(datagram.Type);
+        json.WriteStringValue(packet.Type);
         json.WriteNumberValue(header.ConnectionId);
         json.WriteNumberValue(datagram.IsRaw ? 0 : header.SeqNr.Value);
         json.WriteNumberValue(datagram.IsRaw ? 0 : header.AckNr.Value);
         json.WriteNumberValue(header.Window);
         json.WriteNumberValue(datagram.Length);
-        json.WriteStringValue(datagram.Sack);
+        json.WriteStringValue(Convert.ToHexStringLower(datagram.Sack.Span));
         json.WriteNumberValue((packet.IsAgain ? 1 : 0) | (packet.IsCorrupt ? 2 : 0));
         json.WriteStringValue(packet.Lost);
         WriteTime(json, packet.Queue);
         json.WriteNumberValue(packet.Conversation);
         json.WriteNumberValue(header.Timestamp);
         json.WriteNumberValue(header.TimestampDifference);
-        json.WriteNumberValue(datagram.Line);
+        json.WriteNumberValue(packet.Line);
         json.WriteStartArray();
         foreach (var arrival in packet.Arrivals)
         {
@@ -91,7 +92,7 @@ internal static class TraceData
 
         json.WriteEndArray();
 
-        // What is still under way when the trace ends.
+        // Copies that had not arrived when the trace ended.
         json.WriteStartArray();
         foreach (var time in packet.Promised.Skip(packet.Arrivals.Count))
         {
@@ -102,19 +103,19 @@ internal static class TraceData
         json.WriteStringValue(datagram.MayFragment ? $"{TraceBits.Words(datagram)} may fragment".TrimStart() : TraceBits.Words(datagram));
     }
 
-    private static void WriteSample(Utf8JsonWriter json, TraceSample sample)
+    private static void WriteSample(Utf8JsonWriter json, Measurement sample)
     {
+        var values = sample.Values;
         json.WriteNumberValue(sample.At);
         json.WriteNumberValue(sample.Lane);
         json.WriteNumberValue(sample.Conversation);
-        json.WriteNumberValue(sample.Window);
-        json.WriteNumberValue(sample.Flight);
-        json.WriteNumberValue(sample.PeerWindow);
-        json.WriteNumberValue(sample.Delay);
-        json.WriteNumberValue(sample.Target);
-        json.WriteNumberValue(sample.RoundTrip);
-        json.WriteNumberValue(sample.Timeout);
-        json.WriteNumberValue(sample.Unread);
+        json.WriteNumberValue(values.CongestionWindow);
+        json.WriteNumberValue(values.InFlight);
+        json.WriteNumberValue(values.PeerWindow);
+        json.WriteNumberValue(values.QueueingDelay);
+        json.WriteNumberValue(values.TargetDelay);
+        json.WriteNumberValue(values.RoundTrip);
+        json.WriteNumberValue(values.RetransmitTimeout);
     }
 
     private static void WriteEvent(Utf8JsonWriter json, TraceEvent happened)

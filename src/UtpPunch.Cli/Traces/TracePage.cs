@@ -5,8 +5,8 @@ using System.Text;
 namespace UtpPunch.Cli.Traces;
 
 /// <summary>
-/// A trace as one page for the browser: the template of the folder Page with its style, its scripts and the data put in. Nothing is
-/// fetched from elsewhere. What comes from the file is text wherever it stands.
+/// A trace as one web page: the template of the folder Page with its style, its scripts and the data. The page loads nothing else, and
+/// shows whatever comes from the file as text.
 /// </summary>
 internal static class TracePage
 {
@@ -38,7 +38,7 @@ internal static class TracePage
         }
     }
 
-    // "…{{title}}…{{style}}…": each place, and what follows it.
+    // "…{{title}}…{{style}}…": each place, and the text behind it.
     private static IEnumerable<(string Place, string Tail)> Parts(string template)
     {
         foreach (var part in template.Split("{{"))

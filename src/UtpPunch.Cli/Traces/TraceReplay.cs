@@ -1,10 +1,9 @@
 using System.Globalization;
-using UtpPunch.Protocol;
 using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli;
 
-/// <summary>`utp replay`: the verdict, or the lines, go to standard output.</summary>
+/// <summary>`utp replay`: writes the result, or the lines, to standard output.</summary>
 internal static class TraceReplay
 {
     public static int Run(FileInfo file, ReplayMode mode)
@@ -25,7 +24,7 @@ internal static class TraceReplay
             throw new ToolException(ExitCodes.Failure, $"{file.Name} diverges in line {divergence.LineNumber}, step {divergence.Step.Number} of {trace.Steps.Length}");
         }
 
-        var end = trace.IsComplete ? "" : "; there is no #end, so there may have been more";
+        var end = trace.IsComplete ? "" : "; there is no #end, so the trace may be incomplete";
         output.Write(string.Create(CultureInfo.InvariantCulture, $"equal: {result.Steps} steps, {result.Lines} lines{end}\n"));
         return ExitCodes.Success;
     }
@@ -34,9 +33,13 @@ internal static class TraceReplay
     {
         try
         {
-            return UserFile.Read(file.ToString(), path => Trace.Read(File.ReadLines(path)));
+            return UserFile.Read(file.ToString(), path =>
+            {
+                using var lines = File.OpenText(path);
+                return Trace.Read(lines);
+            });
         }
-        catch (TraceError error)
+        catch (TraceException error)
         {
             throw new ToolException(ExitCodes.Failure, $"{file.Name}: {error.Message}", error);
         }

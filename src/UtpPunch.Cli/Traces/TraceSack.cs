@@ -1,12 +1,14 @@
+using UtpPunch.Tracing;
+
 namespace UtpPunch.Cli.Traces;
 
-/// <summary>What a selective acknowledgement names: bit 0 of its first byte is `ack_nr + 2` (BEP 29).</summary>
+/// <summary>The sequence numbers of a selective acknowledgement: bit 0 of its first byte is `ack_nr + 2` (BEP 29).</summary>
 internal static class TraceSack
 {
-    public static List<int> Numbers(TraceDatagram datagram)
+    public static List<int> Numbers(TracePacket packet)
     {
-        var bits = Convert.FromHexString(datagram.Sack);
-        var first = datagram.IsRaw ? 0 : datagram.Header.AckNr.Value + 2;
+        var bits = packet.Sack.Span.ToArray();
+        var first = packet.Header.AckNr.Value + 2;
         var named = Enumerable.Range(0, bits.Length * 8).Where(bit => (bits[bit / 8] >> (bit % 8) & 1) != 0);
         return [.. named.Select(bit => (first + bit) & 0xFFFF)];
     }

@@ -1,17 +1,16 @@
 using System.Globalization;
-using UtpPunch.Protocol;
 using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli.Traces;
 
-/// <summary>Puts the lines of a trace together: which arrival belongs to which sending, what became of it, and who says it.</summary>
-internal sealed class TraceStory(TraceModel model)
+/// <summary>Combines the lines of a trace: which arrival belongs to which sending, and what the network did with it.</summary>
+internal sealed class TraceStory(TraceModel model, TraceHeader header)
 {
     private readonly Dictionary<long, int> _byNumber = [];
     private readonly HashSet<(int From, string To, ushort Id, ushort Seq, string Type)> _sent = [];
     private readonly TraceConversations _conversations = new(model);
 
-    // The sender of the last `recv` of each lane, which the `pkt` lines after it leave out.
+    // The sender of the last `recv` line of each lane; `pkt` lines do not repeat it.
     private readonly Dictionary<int, string> _source = [];
 
     public void Tell(TraceLine line, int number)
@@ -46,32 +45,34 @@ internal sealed class TraceStory(TraceModel model)
         }
     }
 
-    /// <summary>There are no more lines.</summary>
+    /// <summary>The last line was read.</summary>
     public void End() => _conversations.Assign();
 
     private int LaneOf(TraceLine line)
     {
-        var lane = model.Nodes.FindIndex(node => node.Name == line.Node);
-        return lane >= 0 || line.Node == "." ? lane : throw new FormatException($"there is no #node {line.Node} in the header");
+        var lane = header.IndexOf(line.Node);
+        return lane >= 0 || line.Node == "." ? lane : throw new FormatException($"There is no #node {line.Node} in the header.");
     }
 
     private void Send(TraceLine line, int lane, int number)
     {
-        var datagram = TraceDatagrams.Read(line, number, model.Payloads);
+        Known(line, lane);
+        var sent = TraceText.ParsePacket(model.Payloads, line);
         var to = Needed(line, "to");
-        var packet = new TracePacket
+        var packet = new Transmission
         {
-            Number = line.Number("p"),
+            Number = sent.Number,
             From = lane,
             To = model.LaneAt(to),
             FromAddress = model.Nodes[lane].Address,
             ToAddress = to,
             SentAt = line.Time,
-            Datagram = datagram,
+            Packet = sent,
+            Line = number,
         };
-        var header = datagram.Header;
-        packet.IsAgain = datagram.TakesNumber
-            && !_sent.Add((lane, to, header.ConnectionId, header.SeqNr.Value, datagram.Type == "SYN" ? "SYN" : ""));
+        // These take a sequence number, so that the same one once more is a retransmission.
+        packet.IsAgain = packet.Type is "DATA" or "FIN" or "SYN"
+            && !_sent.Add((lane, to, sent.Header.ConnectionId, sent.Header.SeqNr.Value, packet.Type == "SYN" ? "SYN" : ""));
         if (packet.Number != 0)
         {
             _byNumber[packet.Number] = model.Packets.Count;
@@ -84,28 +85,30 @@ internal sealed class TraceStory(TraceModel model)
 
     private void Receive(TraceLine line, int lane, int number)
     {
-        var datagram = TraceDatagrams.Read(line, number, model.Payloads);
-        if (!_byNumber.TryGetValue(line.Number("p"), out var index))
+        Known(line, lane);
+        var received = TraceText.ParsePacket(model.Payloads, line);
+        if (!_byNumber.TryGetValue(received.Number, out var index))
         {
             index = model.Packets.Count;
-            var from = _source.TryGetValue(lane, out var source) ? source : throw new FormatException("a pkt without a recv before it");
-            model.Packets.Add(new TracePacket
+            var from = _source.TryGetValue(lane, out var source) ? source : throw new FormatException("There is no recv line before this pkt line.");
+            model.Packets.Add(new Transmission
             {
-                Number = line.Number("p"),
+                Number = received.Number,
                 From = model.LaneAt(from),
                 To = lane,
                 FromAddress = from,
                 ToAddress = model.Nodes[lane].Address,
-                Datagram = datagram,
+                Packet = received,
+                Line = number,
             });
-            if (line.Number("p") != 0)
+            if (received.Number != 0)
             {
-                _byNumber[line.Number("p")] = index;
+                _byNumber[received.Number] = index;
             }
         }
 
         var packet = model.Packets[index];
-        packet.Arrivals.Add(new TraceArrival(line.Time, lane, datagram));
+        packet.Arrivals.Add(new Arrival(line.Time, lane, received, number));
         Add(line, lane, "", index, packet.Arrivals.Count - 1);
     }
 
@@ -131,24 +134,8 @@ internal sealed class TraceStory(TraceModel model)
         }
     }
 
-    private void Measure(TraceLine line, int lane)
-    {
-        var stream = line.Number("c");
-        model.Samples.Add(new TraceSample
-        {
-            At = line.Time,
-            Lane = lane,
-            Stream = stream,
-            Window = line.Number("cwnd"),
-            Flight = line.Number("flight"),
-            RoundTrip = line.Number("rtt"),
-            Timeout = line.Number("rto"),
-            Delay = line.Number("delay"),
-            Target = line.Number("target"),
-            PeerWindow = line.Number("peerwnd"),
-            Unread = line.Find("unread") is null ? 0 : line.Number("unread"),
-        });
-    }
+    private void Measure(TraceLine line, int lane) =>
+        model.Samples.Add(new Measurement(line.Time, lane, TraceText.ParseSample(line)));
 
     private void Add(TraceLine line, int lane, string text, int packet = -1, int arrival = -1) =>
         model.Events.Add(new TraceEvent(line.Time, lane, line.Direction, line.Kind, text, packet, arrival));
@@ -157,10 +144,18 @@ internal sealed class TraceStory(TraceModel model)
         .Replace("%20", " ", StringComparison.Ordinal).Replace("%0A", " ", StringComparison.Ordinal)
         .Replace("%0D", " ", StringComparison.Ordinal).Replace("%25", "%", StringComparison.Ordinal);
 
-    private static string Needed(TraceLine line, string key) => line.Find(key) ?? throw new FormatException($"no {key}= in: {line}");
+    private static void Known(TraceLine line, int lane)
+    {
+        if (lane < 0)
+        {
+            throw new FormatException($"A {line.Kind} line belongs to a node.");
+        }
+    }
+
+    private static string Needed(TraceLine line, string key) => line.Find(key) ?? throw new FormatException($"There is no {key}=.");
 
     private static long Seconds(string text) =>
         decimal.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds) && Math.Abs(seconds) < 1_000_000_000_000
             ? (long)(seconds * 1_000_000)
-            : throw new FormatException($"deliver={text} is no time in seconds");
+            : throw new FormatException($"deliver={text} is not a time in seconds.");
 }

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 
 namespace UtpPunch.Cli.Traces;
 
-/// <summary>Puts a datagram into the UDP and IP headers that it had, or might have had.</summary>
+/// <summary>Puts UDP and IP headers before a datagram.</summary>
 internal static class UdpPackets
 {
     private const int UdpHeader = 8;
@@ -26,7 +26,7 @@ internal static class UdpPackets
         BinaryPrimitives.WriteUInt16BigEndian(udp[4..], (ushort)udp.Length);
         datagram.CopyTo(udp[UdpHeader..]);
 
-        // RFC 768: the sum also covers the addresses, the protocol and the length; 0 would mean that there is none.
+        // RFC 768: the checksum also covers the addresses, the protocol and the length; 0 means that there is none.
         var sum = Checksum(Sum(from) + Sum(to) + Udp + udp.Length + Sum(udp));
         BinaryPrimitives.WriteUInt16BigEndian(udp[6..], sum == 0 ? ushort.MaxValue : sum);
         if (isIPv4)
@@ -45,7 +45,7 @@ internal static class UdpPackets
     {
         packet[0] = 0x45;
         BinaryPrimitives.WriteUInt16BigEndian(packet[2..], (ushort)packet.Length);
-        packet[6] = 0x40;                                   // not to be fragmented
+        packet[6] = 0x40;                                   // DF
         packet[8] = HopLimit;
         packet[9] = Udp;
         from.CopyTo(packet[12..]);

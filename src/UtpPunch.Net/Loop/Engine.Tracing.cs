@@ -3,7 +3,7 @@ using UtpPunch.Tracing;
 
 namespace UtpPunch;
 
-// What is recorded, and what becomes of it when the node breaks down.
+// The recording of steps, and the trace that is written when the node fails.
 internal sealed partial class Engine
 {
     private readonly Recorder? _recorder;
@@ -12,8 +12,8 @@ internal sealed partial class Engine
     /// <summary>Null when nothing is recorded.</summary>
     public Recorder? Recorder => _recorder;
 
-    /// <summary>Whether older states are recorded with what streams carry, so that nothing that was written or received may be written over.
-    /// Recorded hashes are all that a trace has of it otherwise, and its states have zeroes there.</summary>
+    /// <summary>Whether older states are recorded with the contents of streams, so that no buffer may be used again. Otherwise a trace has
+    /// hashes of contents only, and its snapshots have zeroes in their place.</summary>
     public bool KeepsContent => Settings.Trace is { Payload: UtpTracePayload.Full };
 
     /// <summary>A copy of the recorder's segments, as a trace of this node.</summary>
@@ -36,7 +36,7 @@ internal sealed partial class Engine
         }
     }
 
-    // Before anybody learns of the fault: who does may look for the file.
+    // Called before the fault is reported: its receiver may look for the file.
     private void WriteTraceOfFault()
     {
         if (_recorder is null || Settings.Trace?.Path is not { } path)
@@ -54,7 +54,7 @@ internal sealed partial class Engine
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
-            // The node has a fault to tell of; that its trace could not be written is not the news.
+            // The fault itself is reported; a trace that cannot be written must not replace it.
         }
     }
 }

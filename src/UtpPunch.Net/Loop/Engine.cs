@@ -19,8 +19,8 @@ internal sealed partial class Engine
     // So many wishes at most before the socket is looked at again.
     private const int MaxCommandsPerStep = 4096;
 
-    private static readonly (string Name, int Tag)[] Rules =
-        [.. typeof(Rule.Tags).GetFields().Select(field => (field.Name, (int)field.GetRawConstantValue()!))];
+    // The index of a rule's name is its tag.
+    private static readonly string[] Rules = TraceNames.Rules.Texts;
 
     private readonly UtpNode _owner;
     private readonly IDatagramTransport _transport;
@@ -82,7 +82,8 @@ internal sealed partial class Engine
     public long Turns => Volatile.Read(ref _steps);
 
     /// <summary>How often each uncommon rule of the protocol has fired, by name.</summary>
-    public Dictionary<string, long> CountRules() => Rules.ToDictionary(rule => rule.Name, rule => Volatile.Read(ref _noted[rule.Tag]), StringComparer.Ordinal);
+    public Dictionary<string, long> CountRules() =>
+        Rules.Index().ToDictionary(rule => rule.Item, rule => Volatile.Read(ref _noted[rule.Index]), StringComparer.Ordinal);
 
     /// <summary>Hands over a wish, and wakes the engine when it may be waiting. Who is in a hurry, and holds no lock, sees to it on the
     /// spot, unless somebody has the turn, who will.</summary>

@@ -1,4 +1,5 @@
 using System.Net;
+using Microsoft.FSharp.Core;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -35,7 +36,10 @@ public sealed record NatDiscovery(
     internal static NatDiscovery Of(StunReport report) => new(
         Addresses.ToIPEndPoint(report.Server),
         Addresses.ToIPEndPoint(report.Mapped),
-        (NatBehavior)report.Mapping.Tag,
-        (NatBehavior)report.Filtering.Tag,
+        report.IsDirect ? NatBehavior.NoNat : Of(report.Mapping),
+        Of(report.Filtering),
         report.RoundTrip.IsNone ? null : Clock.ToTimeSpan(report.RoundTrip.Value));
+
+    private static NatBehavior Of(FSharpValueOption<Protocol.NatBehavior> found) =>
+        found.IsNone ? NatBehavior.Unknown : NatBehavior.EndpointIndependent + found.Value.Tag;
 }

@@ -1,21 +1,22 @@
 using System.Text;
-using UtpPunch.Protocol;
 using UtpPunch.Tracing;
 
 namespace UtpPunch;
 
-/// <summary>A recording that nobody adds to any more, on its way to text.</summary>
+/// <summary>A copy of a recording, which is written as text.</summary>
 internal sealed class Recording(Recorder.Segment[] segments, TraceNode node, bool full)
 {
     private const int ChunkSize = 64 * 1024;
 
-    private readonly Queue<ulong> _hashes = new();
     private readonly StringBuilder _text = new();
 
-    /// <summary>The text, piece by piece.</summary>
+    // The segment that is written: hashes of packets come from it.
+    private TraceRecordingReader? _steps;
+
+    /// <summary>The text in pieces.</summary>
     public IEnumerable<string> Chunks()
     {
-        var payloads = full ? TracePayloads.Full : TracePayloads.Hashed(_hashes.Dequeue);
+        var payloads = full ? TracePayloads.Full : TracePayloads.Hashed(() => _steps!.NextHash());
         var writer = new TraceWriter(line => _text.Append(line).Append('\n'), TraceWriter.Core, payloads);
         writer.Node(node);
         if (!segments[0].IsFirst)
@@ -25,10 +26,10 @@ internal sealed class Recording(Recorder.Segment[] segments, TraceNode node, boo
 
         foreach (var segment in segments)
         {
-            var steps = new RecordedSteps(segment.Bytes, full, _hashes);
-            while (!steps.IsAtEnd)
+            _steps = new TraceRecordingReader(segment.Steps);
+            while (_steps.Read())
             {
-                Write(writer, steps, segment.Fault);
+                Write(writer, _steps, segment.Fault);
                 if (_text.Length >= ChunkSize)
                 {
                     yield return _text.ToString();
@@ -41,17 +42,16 @@ internal sealed class Recording(Recorder.Segment[] segments, TraceNode node, boo
         yield return _text.ToString();
     }
 
-    private void Write(TraceWriter writer, RecordedSteps steps, Exception? fault)
+    private void Write(TraceWriter writer, TraceRecordingReader step, Exception? fault)
     {
-        var now = steps.ReadTime();
-        writer.Events(now, node.Name, now, steps.ReadEvents(), null);
-        if (steps.ReadEffects() is { } effects)
+        writer.Events(step.Now, node.Name, step.Now, step.Events, null);
+        if (step.HasFailed)
         {
-            writer.Effects(now, node.Name, effects, null);
+            writer.Line(TraceText.Fault(step.Now, node.Name, fault!));
         }
         else
         {
-            writer.Line(TraceText.Fault(now, node.Name, fault!));
+            writer.Effects(step.Now, node.Name, step.Effects, null);
         }
     }
 }

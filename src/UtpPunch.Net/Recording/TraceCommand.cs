@@ -2,7 +2,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>Copy the recording. An engine that has stopped adds nothing to it, so then anybody may.</summary>
+/// <summary>Copies the recording. After the engine has stopped nothing is recorded any more, and any thread may copy it.</summary>
 internal sealed class TraceCommand(Recorder recorder) : ICommand
 {
     private readonly TaskCompletionSource<Recorder.Segment[]> _copied = new(TaskCreationOptions.RunContinuationsAsynchronously);

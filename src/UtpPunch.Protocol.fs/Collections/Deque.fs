@@ -2,10 +2,6 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// A queue's items without its type.
-type internal IItems =
-    abstract Items: Array
-
 /// A queue that may be changed in place. `Copy` shares the array, and the copy's first write moves it to an array of its own, so that the
 /// original never changes; popping writes nothing. A struct for a mutable field of its holder, whose copy must replace it by a `Copy`:
 /// two holders of the same value would write to the same array.
@@ -31,9 +27,6 @@ type internal Deque<'T> =
             this.items <- fresh
             this.head <- 0
             this.owned <- true
-
-    interface IItems with
-        member this.Items = Array.sub this.items this.head this.count
 
     member this.Count = this.count
     member this.Copy() = Deque<'T>(this.items, this.head, this.count)

@@ -11,12 +11,21 @@ open Fixed
 /// that makes it longer. Without delay samples (the npm package sends none) it grows and halves like Reno.
 [<Sealed>]
 type Ledbat
-    private
+    internal
     (packet: int, smallest: int, target: Duration, earned: int64, lent: int, threshold: int, tolerance: LossTolerance) =
 
     // RFC 6928: a first window of ten packets.
     new(packet: int, target: Duration) =
         Ledbat(packet, packet, target, int64 (10 * packet) <<< scale, 0, System.Int32.MaxValue, LossTolerance.none)
+
+    // The state, for snapshots.
+    member internal _.Packet = packet
+    member internal _.Smallest = smallest
+    member internal _.Target = target
+    member internal _.Earned = earned
+    member internal _.Lent = lent
+    member internal _.Threshold = threshold
+    member internal _.Tolerance = tolerance
 
     /// The congestion window: what acknowledgements have earned, and at least one packet (RFC 6817, 2.4.2: MIN_CWND), or two (`lent`) after
     /// packets have grown or one was lost. What was not earned is lost when packets become smaller.

@@ -390,8 +390,7 @@ module internal NodeTasks =
 
             Radix.iterate
                 (fun _ (punch: Punch) ->
-                    if Punch.deadline punch <= context.Now then
-                        result <- keep context punch punch result)
+                    if Punch.deadline punch <= context.Now then result <- keep context punch punch result)
                 all.Punches
 
             Radix.iterate

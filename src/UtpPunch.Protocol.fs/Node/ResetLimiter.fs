@@ -4,7 +4,7 @@ namespace UtpPunch.Protocol
 /// flood a third party. A burst of 64, then a hundred a second.
 [<Struct; NoComparison; NoEquality>]
 type internal ResetLimiter =
-    private
+    internal
         {
             /// When the bucket was empty: it has gained one token each 10 ms since.
             EmptyAt: Instant

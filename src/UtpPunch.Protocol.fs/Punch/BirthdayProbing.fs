@@ -26,14 +26,14 @@ module internal BirthdayProbing =
     [<Literal>]
     let Tries = 2048
 
-    /// Ports below this are nobody's choice.
+    /// NATs do not allocate ports below this.
     [<Literal>]
     let private LeastPort = 1024u
 
     [<Literal>]
     let private Ports = 64512u
 
-    /// So many packets at a time, with that pause behind them: 500 a second.
+    /// Packets sent at once, followed by a pause: 500 per second.
     [<Literal>]
     let private Burst = 16
 
@@ -73,7 +73,8 @@ module internal BirthdayProbing =
 
             let targets =
                 Array.append
-                    (Array.init opened (fun index -> Endpoint.via (uint16 (spray.FirstSocket + spray.Opened + index)) peer))
+                    (Array.init opened (fun index ->
+                        Endpoint.via (uint16 (spray.FirstSocket + spray.Opened + index)) peer))
                     (Array.init tried (fun index -> Endpoint.withPort (port spray (spray.Tried + index)) peer))
 
             struct (targets,

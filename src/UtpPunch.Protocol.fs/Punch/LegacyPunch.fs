@@ -2,20 +2,20 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// The punch of the npm package utp-punch: ASCII `PUNCH` every 500 ms, each answered by `PUNCHED`. It is done when one was answered and one
-/// `PUNCHED` came. Unlike the package, we go on answering: a peer whose answers were lost would try in vain for ever.
+/// The punch of the npm package utp-punch: ASCII `PUNCH` every 500 ms, each answered by `PUNCHED`. It succeeds when one was answered and one
+/// `PUNCHED` was received. Unlike the package, this node goes on answering for a while, in case its answers were lost.
 [<NoComparison>]
 type internal LegacyPunch =
     {
         TaskId: TaskId
-        /// Where its packets come from: the address is given, the port may be another one than expected.
+        /// The source of its packets: the address is given, the port may differ from the expected one.
         Remote: Endpoint
         StartedAt: Instant
         Left: int
         NextAt: Instant
         WasAsked: bool
         WasAnswered: bool
-        /// When its end was told; until then it answers on.
+        /// Until when it answers after its end.
         Until: Instant
         IsOver: bool
         Sent: int
@@ -31,7 +31,7 @@ module internal LegacyPunch =
     let private question = text "PUNCH"
     let private answer = text "PUNCHED"
 
-    /// What a datagram says.
+    /// The two messages.
     let isQuestion (datagram: Borrowed) = datagram.Equals question
     let isAnswer (datagram: Borrowed) = datagram.Equals answer
 
@@ -81,8 +81,8 @@ module internal LegacyPunch =
         else
             punch
 
-    /// Nothing proves who sent it, so the address has to be the expected one. The port may differ: behind a NAT that takes another one
-    /// for us, the peer cannot know it.
+    /// The message is not authenticated, so its source address must be the expected one. The port may differ, since a NAT may use another port
+    /// towards this node than the peer knows of.
     let receive (context: StepContext) (from: Endpoint) (datagram: Borrowed) (punch: LegacyPunch) =
         let punch =
             { punch with Remote = (if punch.IsOver then punch.Remote else from); Heard = punch.Heard + 1 }

@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// What a peer tells the other one through the rendezvous: where else it may be found, and what its NAT does.
+/// What a peer sends to the other one through the rendezvous: its further addresses, and its NAT's mapping.
 [<NoComparison>]
 type internal Offer =
     {
@@ -8,7 +8,7 @@ type internal Offer =
         Nonce: Owned
         Birthday: bool
         Mapping: PortPrediction
-        /// Where it was seen last: the ports that come next are counted from here.
+        /// Its last observed endpoint: ports are predicted from here.
         Last: Endpoint
         Hosts: Endpoint[]
     }
@@ -20,16 +20,16 @@ module internal Offer =
     [<Literal>]
     let MaxHosts = 8
 
-    /// So many ports are tried beyond the last one seen.
+    /// How many ports after the last one are predicted.
     [<Literal>]
     let private Ahead = 8
 
-    /// A step that is larger is no order, but chance.
+    /// A larger step is taken for chance.
     [<Literal>]
     let private LargestStep = 64
 
     let write (offer: Offer) : Owned =
-        // A rendezvous message's writer, for its numbers; what stands in front is cut off.
+        // Written as a rendezvous message is, magic number included.
         let writer = PunchWire.Writer Version
         writer.Bytes offer.Nonce.AsBorrowed
         writer.Byte(if offer.Birthday then 1uy else 0uy)
@@ -74,7 +74,7 @@ module internal Offer =
             else
                 ValueNone
 
-    /// What the NAT does, from where different sockets of the rendezvous saw us, in the order in which they were asked.
+    /// The mapping, from the endpoints that different sockets of the rendezvous saw, in the order in which they were asked.
     let mappingOf (views: Endpoint[]) : PortPrediction =
         let steps = Array.pairwise views |> Array.map (fun (a, b) -> int b.Port - int a.Port)
 
@@ -87,7 +87,7 @@ module internal Offer =
         else
             PortPrediction.Dependent 0
 
-    /// The ports that the peer's NAT will probably take for us.
+    /// The ports that the peer's NAT will probably use towards this node.
     let predicted (offer: Offer) : Endpoint[] =
         match offer.Mapping with
         | PortPrediction.Dependent step when step <> 0 ->
@@ -96,8 +96,8 @@ module internal Offer =
                    if port > 0 && port < 65536 then Endpoint.withPort (uint16 port) offer.Last |]
         | _ -> [||]
 
-    /// Where to try, and in which order. Predictions come first: each new destination moves a sequential NAT one port further, so the
-    /// two must count in step. An address of the peer's own network comes before, if that is ours as well.
+    /// The candidates in their order. Predictions come first: each new destination moves a sequential NAT one port further, so both peers must
+    /// count alike. The peer's host addresses precede them if both peers have one public address.
     let candidates (ownObserved: Endpoint) (peerObserved: Endpoint) (offer: Offer) : struct (Endpoint * PathKind)[] =
         let isSane (endpoint: Endpoint) = endpoint.Port <> 0us && (endpoint.Low <> 0UL || endpoint.High <> 0UL)
         let hosts = offer.Hosts |> Array.map (fun host -> struct (host, PathKind.Host))

@@ -1,31 +1,31 @@
 namespace UtpPunch.Protocol
 
-/// What happens to a punch: how it begins, what its packets and its clock do to it, and how it ends.
+/// The state machine of a punch.
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module internal Punch =
-    /// Beyond this, addresses that are learnt are answered, but not tried.
+    /// Further addresses are answered, but not probed.
     [<Literal>]
     let private MaxCandidates = 40
 
     [<Literal>]
     let private MaxAsked = 128
 
-    /// Without word from the rendezvous that both have begun, priming ends after this.
+    /// How long priming lasts if the rendezvous does not report that both peers have begun.
     let private priming = Time.milliseconds 400
 
-    /// A peer that has heard of no choice waits longer than one that could still choose.
+    /// The peer that does not choose waits this much longer than the one that does.
     let private grace = Time.seconds 3
 
-    /// How long the peer is asked to take the path: at least 40 times.
+    /// How long the peer is asked to use the path: at least 40 times.
     let private choosing = Time.seconds 5
     let private chooseEvery = Time.milliseconds 100
 
-    /// How long questions are answered after the end.
+    /// How long probes are answered after the end.
     let private linger = Time.seconds 30
     let private keepAliveEvery = Time.seconds 15
     let private hold = Time.seconds 120
 
-    /// Before it, the ordinary candidates have their chance.
+    /// How long the ordinary candidates are probed before birthday probing begins.
     let private sprayAfter = Time.milliseconds 700
 
     // ---- Begin ----
@@ -288,7 +288,7 @@ module internal Punch =
 
     // ---- Time ----
 
-    /// The pause before the next try: 50 ms at first, half a second at most.
+    /// The pause before the next probe: 50 ms at first, at most half a second.
     let private pauseAfter (tried: int) =
         match tried with
         | 1
@@ -299,8 +299,8 @@ module internal Punch =
         | 6 -> Time.milliseconds 200
         | _ -> Time.milliseconds 500
 
-    /// The first packets towards the outside must open our own NAT, and not reach the peer's before that has opened, too: there, they
-    /// could take the very port that the peer's first packet needs.
+    /// The first packets must open this node's NAT without reaching the peer's before that is open too: there, they could occupy the port that
+    /// the peer's first packet needs.
     let private hopsTo (context: StepContext) (it: Candidate) (punch: Punch) =
         if it.Kind = PathKind.Host || it.WasHeard || context.Now >= punch.GoAt then
             0
@@ -354,12 +354,9 @@ module internal Punch =
             if opens then
                 context.Effects.Add(Effect.OpenSockets(punch.FirstSocket, BirthdayProbing.Sockets))
 
-            let probing =
-                BirthdayProbing.begin' opens punch.FirstSocket searches punch.SprayRandom context.Now
+            let probing = BirthdayProbing.begin' opens punch.FirstSocket searches punch.SprayRandom context.Now
 
-            { punch with
-                BirthdayProbing = ValueSome probing
-                SprayAt = Time.never }
+            { punch with BirthdayProbing = ValueSome probing; SprayAt = Time.never }
         else
             { punch with SprayAt = Time.never }
 
@@ -370,7 +367,7 @@ module internal Punch =
         | ValueSome spray ->
             let struct (targets, spray) = BirthdayProbing.next context.Now punch.PeerObserved spray
 
-            // What is to open our own NAT must not reach the peer's, where it could take the port that the peer needs to come in by.
+            // Packets that only open this node's NAT must not reach the peer's, where they could occupy the port that the peer needs.
             let hopsOf (target: Endpoint) = if target.Via = 0us then 0 else punch.Plan.PrimingHops
 
             Array.fold

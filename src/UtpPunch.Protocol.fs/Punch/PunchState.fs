@@ -1,36 +1,36 @@
 namespace UtpPunch.Protocol
 
-/// An address that may be the peer's.
+/// An address at which the peer may be reached.
 [<NoComparison>]
 type internal Candidate =
     {
         Remote: Endpoint
         Kind: PathKind
-        /// How often it was tried, and when next.
+        /// How many probes were sent to it, and when the next one is due.
         Tried: int
         NextAt: Instant
-        /// Whether a packet came from there: then the peer's NAT is open.
+        /// Whether a packet came from it: then the peer's NAT is open.
         WasHeard: bool
-        /// The last packet that went there, for the round trip.
+        /// The last probe sent to it, for the round-trip time.
         LastNumber: uint32
         LastSentAt: Instant
     }
 
-/// Where a punch stands.
+/// The state of a punch.
 [<RequireQualifiedAccess; NoComparison>]
 type internal PunchPhase =
-    /// Trying addresses.
+    /// Probing the candidates.
     | Probing
-    /// An address has answered; the peer is asked to take it. Only the lower peer asks, so that there is one choice.
+    /// A candidate has answered, and the peer is asked to use it. Only the lower peer asks, so that there is one choice.
     | Choosing of path: Endpoint * kind: PathKind * roundTrip: Duration * until: Instant
-    /// Both have the path: where we send, and whence the peer's packets come, which is not the same where NATs take a port for each
-    /// destination. Questions are answered for a while, and the path is kept open.
+    /// Both peers use the path: the endpoint to send to, and the one that the peer's packets come from, which differ where NATs use a port per
+    /// destination. Probes are answered, and keep-alives sent, until `until`.
     | Open of path: Endpoint * from: Endpoint * until: Instant
-    /// Given up: a peer that still chooses is told.
+    /// Failed: a peer that still asks to use a path is refused.
     | Failed of until: Instant
 
-/// Two peers that a rendezvous has introduced try to reach each other. Whoever hears an authentic packet answers to where it came from,
-/// whatever address that is, and tries that address as well: what counts is not what was advertised, but what arrives (RFC 8445, 7.3.1.3).
+/// Two peers that a rendezvous has introduced try to reach each other. An authentic packet is answered to its source address, which becomes
+/// a candidate too, whether or not it was advertised (RFC 8445, 7.3.1.3: peer-reflexive candidates).
 [<NoComparison>]
 type internal Punch =
     {
@@ -39,28 +39,28 @@ type internal Punch =
         Introduction: Owned
         Key: Owned
         Session: uint64
-        /// The lower peer chooses the path, and opens the stream.
+        /// The lower peer chooses the path and opens the stream.
         IsLower: bool
         Observed: Endpoint
         Mapping: PortPrediction
         PeerObserved: Endpoint
         PeerOffer: Offer
         StartedAt: Instant
-        /// When both were known to have begun: from here on, packets may reach the peer.
+        /// When both peers have begun: from here on, packets may reach the peer.
         GoAt: Instant
         GiveUpAt: Instant
         Phase: PunchPhase
         Candidates: Candidate[]
-        /// Where the last questions went, the newest first: an answer tells which of them arrived, whatever address it comes from.
+        /// The destinations of the last probes, the newest first: an answer names the probe that arrived, whatever its source.
         Asked: struct (uint32 * Endpoint)[]
-        /// Of the last packet sent.
+        /// The number of the last packet sent.
         Number: uint32
-        /// Of the highest packet heard, and which of the 64 up to it were.
+        /// The highest number received, and a bitmap of the 64 numbers up to it.
         Highest: uint32
         Window: uint64
         Sent: int
         Heard: int
-        /// Whether the peer hears us, and as whom.
+        /// The endpoint at which the peer saw this node, once it has answered.
         SeenAs: Endpoint voption
         BirthdayProbing: BirthdayProbing voption
         /// The first of the sockets that are there for it; 0 if there are none.

@@ -3,34 +3,35 @@ namespace UtpPunch.Protocol
 open System
 open System.Buffers.Binary
 
-/// What is said to a rendezvous, and what it says.
+/// The messages between clients and a rendezvous. Their bytes are valid as long as what they were read or made from: a decoded message
+/// refers to its datagram, and must not be kept.
 [<RequireQualifiedAccess; NoComparison>]
 type internal RendezvousMessage =
-    /// I am here. Without a cookie, nothing but a challenge comes of it.
+    /// Registers a client. Without a valid cookie it is answered by a challenge.
     | Register of Registration
-    /// The introduction arrived.
+    /// Acknowledges an introduction.
     | Acknowledge of room: Borrowed * handle: uint64 * cookie: Borrowed * introduction: Borrowed * roundTrip: Duration
-    /// Forget me.
+    /// Ends the registration.
     | Leave of room: Borrowed * handle: uint64 * cookie: Borrowed
-    /// From where do I come?
+    /// Asks for the observed source endpoint.
     | Observe of handle: uint64
-    /// Show that you receive: say this cookie. And: I have these sockets as well.
+    /// A cookie, by which the client proves its address, and the server's other sockets.
     | Challenge of handle: uint64 * attempt: byte * cookie: Borrowed * observed: Endpoint * others: Endpoint[]
     | Registered of handle: uint64 * attempt: byte * observed: Endpoint * lifetime: Duration
     | Observed of handle: uint64 * observed: Endpoint
-    /// Somebody is in the room.
+    /// Introduces another client of the room.
     | Introduce of handle: uint64 * Introduction
-    /// Both know of each other; begin after that long.
+    /// Both clients have acknowledged; the punch begins after `wait`.
     | Go of handle: uint64 * introduction: Borrowed * wait: Duration
-    /// The server has no room for that.
+    /// The server has no capacity.
     | Full of handle: uint64
 
 and [<NoComparison>] internal Registration =
     {
         Room: Borrowed
-        /// Known to the peer and the server only: who names it in an answer has seen the question.
+        /// Drawn by the client and repeated by the server: an answer that names it comes from a host that saw the request.
         Handle: uint64
-        /// Sixteen bytes, by which peers order themselves.
+        /// Sixteen random bytes: the peer with the lower ones chooses the path.
         Peer: Borrowed
         Cookie: Borrowed
         Attempt: byte
@@ -47,18 +48,18 @@ and [<NoComparison>] internal Introduction =
         Offer: Borrowed
     }
 
-/// What peers say to each other. All of these are of the same length: no answer is larger than its question.
+/// The messages between peers. All have one length: no answer is larger than its request.
 [<Struct; RequireQualifiedAccess>]
 type internal ProbeKind =
-    /// Do you hear me?
+    /// Tests whether the peer receives from here.
     | Probe
-    /// I heard that number, from that address.
+    /// Answers a probe: its number and the source it came from.
     | Answer
-    /// Let us take the path on which this arrives.
+    /// Asks the peer to use the path on which this arrives.
     | Choose
-    /// We take it.
+    /// Agrees to the path.
     | Chosen
-    /// I have given up.
+    /// Refuses the path: the punch has failed here.
     | Refuse
 
 [<NoComparison>]
@@ -66,17 +67,17 @@ type internal Probe =
     {
         Kind: ProbeKind
         Session: uint64
-        /// Says who of the two sent it: nobody's own words can be turned against him.
+        /// Which peer sent it, so that a packet cannot be reflected to its sender.
         FromLower: bool
-        /// Each packet of a sender has its own, counting up.
+        /// Increases with every packet of a sender.
         Number: uint32
-        /// Of the packet that this answers.
+        /// The number of the packet that this answers.
         Echo: uint32
-        /// From where that came.
+        /// The source of that packet.
         Observed: Endpoint
     }
 
-/// The bytes of both. All begin with "UPN1", which neither uTP nor STUN does.
+/// The encoding of both. All begin with "UPN1", as neither uTP nor STUN does.
 module internal PunchWire =
     [<Literal>]
     let private Magic = 0x55504E31u
@@ -236,7 +237,7 @@ module internal PunchWire =
     type Reader(bytes: Borrowed) =
         let mutable at = 4
 
-        /// Reading beyond the end gives zeroes, and shows here.
+        /// Whether nothing was read beyond the end, where all bytes are zero.
         member _.IsWithin = at <= bytes.Length
 
         member _.Number(size: int) : uint64 =
@@ -264,7 +265,7 @@ module internal PunchWire =
 
     let isOurs (datagram: Borrowed) = datagram.Length >= 5 && BinaryPrimitives.ReadUInt32BigEndian datagram.Span = Magic
 
-    /// What a packet of peers says under which session; whether it is theirs is for `isAuthentic` to say.
+    /// Decodes a packet of a peer, without authenticating it.
     let decodeProbe (datagram: Borrowed) : Probe voption =
         if not (isOurs datagram) || datagram.Length <> ProbeLength then
             ValueNone
@@ -334,7 +335,7 @@ module internal PunchWire =
                     let room = reader.Bytes TagLength
                     ValueSome(RendezvousMessage.Leave(room, handle, reader.Bytes CookieLength))
                 | 4uy ->
-                    // So long that the answer is no larger.
+                    // Padded so that the answer is not larger.
                     reader.Bytes(LeastObserve - 13) |> ignore
                     ValueSome(RendezvousMessage.Observe handle)
                 | 0x81uy ->

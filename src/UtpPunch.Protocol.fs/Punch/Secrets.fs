@@ -4,8 +4,8 @@ open System
 open System.Buffers.Binary
 open System.Security.Cryptography
 
-/// What two peers who know a room's key derive from it. The server learns the tag and nothing else: it can neither read nor change what
-/// the peers tell each other through it, nor forge what they send each other directly.
+/// What two peers derive from a room's key. The server learns the tag only: it can neither read nor change what the peers send through it,
+/// nor forge what they send to each other.
 module internal Secrets =
     [<Literal>]
     let MacLength = 16
@@ -20,17 +20,17 @@ module internal Secrets =
 
         hash.GetHashAndReset()
 
-    /// Sixteen bytes under which a room is known to the server.
+    /// The sixteen bytes that name a room at the server.
     let tag (room: Owned) : Owned = Owned(labelled room.Span "UtpPunch tag" [], 0, 16)
 
-    /// The key of one introduction: nobody can replay what was said in another one.
+    /// The key of one introduction: packets of another introduction are not authentic under it.
     let punch (room: Owned) (introduction: Borrowed) (lower: Borrowed) (higher: Borrowed) : Owned =
         Owned(labelled room.Span "UtpPunch punch" [ introduction; lower; higher ])
 
-    /// By which the packets of an introduction are told from those of others.
+    /// The number that the packets of an introduction carry.
     let session (key: Owned) : uint64 = BinaryPrimitives.ReadUInt64BigEndian(labelled key.Span "UtpPunch session" [])
 
-    /// Of all that stands before it.
+    /// The authentication code of a message.
     let mac (key: Owned) (label: string) (message: Borrowed) : Owned =
         Owned(labelled key.Span label [ message ], 0, MacLength)
 
@@ -39,7 +39,7 @@ module internal Secrets =
 
     // ---- Sealing ----
 
-    /// ChaCha20 (RFC 8439, 2.4) under a key for this and nothing else.
+    /// ChaCha20 (RFC 8439, 2.4) under a key that is used for nothing else.
     let private stream (room: Owned) (nonce: Borrowed) (text: Borrowed) : byte[] =
         let key = Borrowed(labelled room.Span "UtpPunch seal" [])
 
@@ -61,7 +61,7 @@ module internal Secrets =
     [<Literal>]
     let private NonceLength = 12
 
-    /// A nonce, the text that only the room can read, and a code that tells whether it was changed. A nonce is used once.
+    /// The nonce, the encrypted text, and an authentication code over both. A nonce must be used once only.
     let seal (room: Owned) (nonce: Owned) (text: Owned) : Owned =
         let sealed' = Array.append (nonce.Span.ToArray()) (stream room nonce.AsBorrowed text.AsBorrowed)
         Owned(Array.append sealed' ((mac room "UtpPunch offer" (Borrowed sealed')).Span.ToArray()))

@@ -3,13 +3,13 @@ namespace UtpPunch.Protocol
 open System
 open System.Text
 
-/// The tracker of the npm package's example: `{"name":"SERVER"}` and `{"name":"CLIENT"}` come, and once both are there, each gets the
-/// address of the other, once; then both are forgotten. Nothing is proved and nothing comes twice: that is how its peers speak.
+/// The tracker of the npm package's example: a client sends `{"name":"SERVER"}` or `{"name":"CLIENT"}`. When both were received, each is sent
+/// the other's address, once, and both are forgotten. No address is verified, and nothing is retransmitted, as the package's peers expect.
 [<NoComparison>]
 type internal LegacyTracker = { Server: Endpoint voption; Client: Endpoint voption; ForgetAt: Instant }
 
 module internal LegacyTracker =
-    /// A peer that waits longer for the other one has given up: the example tries for five seconds.
+    /// A peer that has waited longer has given up: the example tries for five seconds.
     let private lifetime = Time.seconds 60
 
     let empty = { Server = ValueNone; Client = ValueNone; ForgetAt = Time.never }

@@ -47,8 +47,8 @@ module Rendezvous =
 
     // ---- Registrants ----
 
-    let private leaveRoom (server: Rendezvous) number (guest: Registrant) =
-        let key = roomKey server guest.Registration.Room.AsBorrowed
+    let private leaveRoom (server: Rendezvous) number (registrant: Registrant) =
+        let key = roomKey server registrant.Registration.Room.AsBorrowed
 
         match Radix.tryFind key server.Rooms with
         | ValueSome known when Array.contains number known ->
@@ -56,28 +56,28 @@ module Rendezvous =
             server.Waiting <- server.Waiting - 1
         | _ -> ()
 
-    let private remove (server: Rendezvous) number (guest: Registrant) =
-        leaveRoom server number guest
-        server.Handles <- without (mixed server guest.Registration.Handle) number server.Handles
+    let private remove (server: Rendezvous) number (registrant: Registrant) =
+        leaveRoom server number registrant
+        server.Handles <- without (mixed server registrant.Registration.Handle) number server.Handles
         server.Registrants <- Radix.remove number server.Registrants
-        countGuest server guest.Remote -1
+        countRegistrant server registrant.Remote -1
 
     let private draw (server: Rendezvous) count : Owned =
         let struct (bytes, random) = Random.words count server.Random
         server.Random <- random
         bytes
 
-    let private side (guest: Registrant) : Side =
-        { Remote = guest.Remote
-          Registration = guest.Registration
+    let private side (registrant: Registrant) : Side =
+        { Remote = registrant.Remote
+          Registration = registrant.Registration
           Acknowledged = false
           RoundTrip = 0L<us> }
 
-    /// Who waits in the room, and fits: not oneself, and not two that both stay.
-    let private partner (server: Rendezvous) (guest: Registrant) : struct (int * Registrant) voption =
-        let own = guest.Registration
+    /// A waiting registrant of the same room: another peer, and not one that stays if this one stays too.
+    let private partner (server: Rendezvous) (registrant: Registrant) : struct (int * Registrant) voption =
+        let own = registrant.Registration
 
-        guestsUnder (roomKey server own.Room.AsBorrowed) server.Rooms server
+        registrantsUnder (roomKey server own.Room.AsBorrowed) server.Rooms server
         |> Array.tryFind (fun (struct (_, other)) ->
             let theirs = other.Registration
 
@@ -93,17 +93,19 @@ module Rendezvous =
         let number = server.Next
         server.Next <- number + 1
         server.Introduced <- server.Introduced + 1L
-        // It begins with the number, under which an acknowledgement finds it.
+        // Begins with the number, by which an acknowledgement finds the introduction.
         let nonce = (draw server 4).Span.ToArray()
         BinaryPrimitives.WriteInt32BigEndian(System.Span<byte> nonce, number)
         server.Pairings <- Radix.add number { Nonce = Owned nonce; A = side a; B = side b; Tries = 0 } server.Pairings
 
         server.TimerQueue <- TimerQueue.add server.Now ~~~number server.TimerQueue
 
-        for number', guest in [ first, a; second, b ] do
-            if not guest.Registration.Stays then
-                leaveRoom server number' guest
-                server.Registrants <- Radix.add number' { guest with Pairing = ValueSome number } server.Registrants
+        for number', registrant in [ first, a; second, b ] do
+            if not registrant.Registration.Stays then
+                leaveRoom server number' registrant
+
+                server.Registrants <-
+                    Radix.add number' { registrant with Pairing = ValueSome number } server.Registrants
 
     // ---- What comes ----
 
@@ -115,25 +117,28 @@ module Rendezvous =
                 RendezvousMessage.Registered(registration.Handle, registration.Attempt, remote, server.Options.Lifetime)
             )
 
-        let enter number (guest: Registrant) =
-            server.Registrants <- Radix.add number guest server.Registrants
+        let enter number (registrant: Registrant) =
+            server.Registrants <- Radix.add number registrant server.Registrants
             answer ()
 
-            if guest.Pairing.IsNone then
-                match partner server guest with
-                | ValueSome other -> pair server other (struct (number, guest))
+            if registrant.Pairing.IsNone then
+                match partner server registrant with
+                | ValueSome other -> pair server other (struct (number, registrant))
                 | ValueNone -> ()
 
-        match findGuest registration.Handle registration.Room server with
-        | ValueSome(struct (_, guest)) when guest.Pairing.IsSome ->
-            if server.Pairings |> Radix.tryFind guest.Pairing.Value |> _.IsSome then answer ()
-        | ValueSome(struct (number, guest)) when guest.Remote.Equals remote ->
-            enter number { guest with Registration = Entry.keep registration; ExpiresAt = expiresAt }
-        | ValueSome(struct (number, guest)) ->
-            // It comes from elsewhere now: its NAT has forgotten it.
-            countGuest server guest.Remote -1
-            countGuest server remote 1
-            enter number { guest with Remote = remote; Registration = Entry.keep registration; ExpiresAt = expiresAt }
+        match findRegistrant registration.Handle registration.Room server with
+        | ValueSome(struct (_, registrant)) when registrant.Pairing.IsSome ->
+            if server.Pairings |> Radix.tryFind registrant.Pairing.Value |> _.IsSome then answer ()
+        | ValueSome(struct (number, registrant)) when registrant.Remote.Equals remote ->
+            enter number { registrant with Registration = Entry.keep registration; ExpiresAt = expiresAt }
+        | ValueSome(struct (number, registrant)) ->
+            // Its address has changed: the NAT has dropped the mapping.
+            countRegistrant server registrant.Remote -1
+            countRegistrant server remote 1
+
+            enter
+                number
+                { registrant with Remote = remote; Registration = Entry.keep registration; ExpiresAt = expiresAt }
         | ValueNone ->
             if
                 Radix.count server.Registrants >= server.Options.MaxRegistrations
@@ -145,7 +150,7 @@ module Rendezvous =
             else
                 let number = server.Next
                 server.Next <- number + 1
-                countGuest server remote 1
+                countRegistrant server remote 1
                 server.Handles <- insert (mixed server registration.Handle) number server.Handles
                 server.Rooms <- insert (roomKey server registration.Room) number server.Rooms
                 server.Waiting <- server.Waiting + 1
@@ -165,7 +170,7 @@ module Rendezvous =
         |> Array.map snd
         |> Array.truncate PunchWire.MaxOthers
 
-    /// Both know of each other: they begin at once, or the nearer one later by half of what it is nearer.
+    /// Both have acknowledged: they begin together. The one with the shorter round trip waits half of the difference.
     let private goBoth (pairing: Pairing) (send: Side -> RendezvousMessage -> unit) =
         if pairing.A.Acknowledged && pairing.B.Acknowledged then
             let later (side: Side) (other: Side) = max 0L<us> (other.RoundTrip - side.RoundTrip) / 2L
@@ -198,7 +203,7 @@ module Rendezvous =
         let tell target message = sent.Add(struct (target, PunchWire.encode message))
         let send = tell remote
 
-        /// To an address that may be anybody's: never more than came from it.
+        /// Sends to an unverified address: never more bytes than it sent.
         let sendUnproven message =
             let answer = PunchWire.encode message
             if answer.Length <= datagram.Length then sent.Add(struct (remote, answer))
@@ -214,8 +219,8 @@ module Rendezvous =
             ->
             acknowledged server remote handle introduction roundTrip (fun side -> tell side.Remote)
         | ValueSome(RendezvousMessage.Leave(room, handle, cookie)) when isCookie server remote handle cookie ->
-            match findGuest handle room server with
-            | ValueSome(struct (number, guest)) -> remove server number guest
+            match findRegistrant handle room server with
+            | ValueSome(struct (number, registrant)) -> remove server number registrant
             | ValueNone -> ()
         | ValueSome(RendezvousMessage.Observe handle) -> sendUnproven (RendezvousMessage.Observed(handle, remote))
         | ValueNone when server.Options.Stun && Stun.looksLike datagram ->
@@ -267,9 +272,9 @@ module Rendezvous =
                 | ValueNone -> ()
             else
                 match Radix.tryFind key server.Registrants with
-                | ValueSome guest when guest.ExpiresAt > server.Now ->
-                    server.TimerQueue <- TimerQueue.add guest.ExpiresAt key server.TimerQueue
-                | ValueSome guest -> remove server key guest
+                | ValueSome registrant when registrant.ExpiresAt > server.Now ->
+                    server.TimerQueue <- TimerQueue.add registrant.ExpiresAt key server.TimerQueue
+                | ValueSome registrant -> remove server key registrant
                 | ValueNone -> ()
 
     [<CompiledName "Step">]

@@ -2,15 +2,15 @@ namespace UtpPunch.Protocol
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Rendezvous =
-    /// One socket, 65536 registrations, 512 and 100 datagrams a second from one source, 60 s.
+    /// One socket, 65536 registrations, 512 registrations and 100 datagrams per second from one source, 60 s.
     val standard: RendezvousOptions
 
     /// The seed is 32 bytes of the caller's entropy.
     [<CompiledName "Create">]
     val create: options: RendezvousOptions -> seed: Owned -> now: Instant -> Rendezvous
 
-    /// Takes in datagrams, each with the address that it came from and, as that one's `Via`, the socket that received it; then does what
-    /// is due. What is to be sent names its socket likewise.
+    /// Takes in datagrams, each with its source, whose `Via` is the socket that received it, then does what is due. The datagrams are not read
+    /// after the step. Those to send name their socket likewise, and never change.
     [<CompiledName "Step">]
     val step:
         now: Instant ->

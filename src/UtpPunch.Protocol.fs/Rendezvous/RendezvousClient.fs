@@ -1,18 +1,19 @@
 namespace UtpPunch.Protocol
 
-/// Where a meeting stands.
+/// The state of a meeting.
 [<RequireQualifiedAccess>]
 type internal RendezvousPhase =
-    /// Asking for a cookie.
+    /// Registering without a cookie, to be given one.
     | Knocking
-    /// Asking the server's other sockets how they see us.
+    /// Asking the server's other sockets for the observed endpoint.
     | Comparing
-    /// Giving our offer, and again from time to time.
+    /// Registering with an offer, and renewing that.
     | Registering
-    /// Introduced, and not registered any more. Introductions that come again are acknowledged again.
+    /// Introduced and no longer registered. Repeated introductions are acknowledged.
     | Left
 
-/// A client of a rendezvous: it proves its address, compares how the server's sockets see it, gives its offer, and waits for a peer.
+/// A client of a rendezvous: it proves its address, compares the endpoints that the server's sockets observe, registers its offer, and waits
+/// for a peer.
 [<NoComparison>]
 type internal RendezvousClient =
     {
@@ -26,9 +27,9 @@ type internal RendezvousClient =
         Cookie: Owned
         Observed: Endpoint
         Others: Endpoint[]
-        /// How each of the other sockets saw us.
+        /// The endpoint that each of the other sockets observed.
         Views: Endpoint voption[]
-        /// Of the last registration; the answer to it measures the round trip.
+        /// The number of the last registration, whose answer gives the round-trip time.
         Attempt: byte
         SentAt: Instant
         Tries: int
@@ -38,24 +39,24 @@ type internal RendezvousClient =
         RoundTrip: Duration
         StartedAt: Instant
         GiveUpAt: Instant
-        /// The last introduction, so that it counts once.
+        /// The last introduction, to recognize its repetitions.
         Introduction: Owned
     }
 
 module internal RendezvousClient =
-    /// The pause before a question is asked again: 250 ms, doubled up to 2 s.
+    /// The retransmission time-out of a request: 250 ms, doubled up to 2 s.
     let private pauseAfter (tries: int) = Time.milliseconds (min 2000 (250 <<< min 3 (tries - 1)))
 
-    /// Registrations are renewed after that long, which also keeps our NAT's mapping.
+    /// How often a registration is renewed, which also keeps the NAT's mapping.
     let private renewEvery = Time.seconds 15
 
-    /// A server that has not answered once by then is not there, however long one would wait for a peer.
+    /// How long to wait for the server's first answer.
     let private silence = Time.seconds 30
 
-    /// So long an introduction that comes again is acknowledged again; the server repeats it for six seconds.
+    /// How long repeated introductions are acknowledged; the server repeats them for six seconds.
     let private linger = Time.seconds 15
 
-    /// So often the other sockets are asked; one that does not answer is left out.
+    /// How often the other sockets are asked; those that do not answer are left out.
     [<Literal>]
     let private Comparisons = 3
 
@@ -82,7 +83,7 @@ module internal RendezvousClient =
           GiveUpAt = now + min silence plan.Timeout
           Introduction = Owned.Empty }
 
-    /// In the order in which they were asked, the server's first socket first.
+    /// The observed endpoints, in the order in which the sockets were asked.
     let private views (meeting: RendezvousClient) : Endpoint[] =
         Array.append [| meeting.Observed |] (meeting.Views |> Array.choose ValueOption.toOption)
 
@@ -91,7 +92,7 @@ module internal RendezvousClient =
     let private tell (context: StepContext) remote message =
         context.Effects.Add(Effect.SendDatagram(remote, PunchWire.encode message, 0))
 
-    /// `iv` is twelve fresh bytes: offers of one meeting differ, and must not be sealed under one nonce.
+    /// `iv` is twelve fresh bytes: two offers must not be sealed with one nonce.
     let private register (context: StepContext) (iv: Owned) (meeting: RendezvousClient) : RendezvousClient =
         let offer =
             if meeting.Phase = RendezvousPhase.Knocking then
@@ -155,7 +156,13 @@ module internal RendezvousClient =
 
     // ---- Receiving ----
 
-    let private challenged (context: StepContext) cookie observed (others: Endpoint[]) (meeting: RendezvousClient) =
+    let private challenged
+        (context: StepContext)
+        (cookie: Borrowed)
+        observed
+        (others: Endpoint[])
+        (meeting: RendezvousClient)
+        =
         let isFirst = meeting.Phase = RendezvousPhase.Knocking
 
         let meeting =
@@ -172,7 +179,7 @@ module internal RendezvousClient =
         | RendezvousPhase.Knocking ->
             let isAny (endpoint: Endpoint) = Endpoint.isSameAddress endpoint { endpoint with High = 0UL; Low = 0UL }
 
-            // A server that is bound to all of its addresses does not know by which of them we came.
+            // A server that is bound to all addresses does not know the one that was used.
             let others =
                 others
                 |> Array.map (fun other ->
@@ -184,7 +191,7 @@ module internal RendezvousClient =
                 Views = Array.create others.Length ValueNone }
         | _ -> meeting
 
-    /// A message of the server, which has named our handle. An introduction is for the caller, who makes a punch of it.
+    /// Takes a message with this client's handle. Introductions are the caller's, who begins the punch.
     let receive
         (context: StepContext)
         (from: Endpoint)
@@ -223,7 +230,7 @@ module internal RendezvousClient =
             { meeting with IsRefused = true; GiveUpAt = context.Now }
         | _ -> meeting
 
-    /// Whether this introduction is one that was not seen yet; it is acknowledged in any case.
+    /// Acknowledges an introduction. The flag is whether it is a new one.
     let introduced
         (context: StepContext)
         (from: Endpoint)
@@ -249,7 +256,7 @@ module internal RendezvousClient =
 
     // ---- Time ----
 
-    /// Tells that nothing comes of it.
+    /// Reports the failure.
     let fail (context: StepContext) stage (meeting: RendezvousClient) =
         context.Effects.Add(
             Effect.Punched(
@@ -270,13 +277,13 @@ module internal RendezvousClient =
             )
         )
 
-    /// Called off before anybody came.
+    /// Cancelled before an introduction.
     let cancel (context: StepContext) (meeting: RendezvousClient) =
         if meeting.Cookie.Equals PunchWire.noCookie |> not then leave context meeting
 
         fail context PunchStage.Cancelled meeting
 
-    /// Does what is due; nothing is left of a meeting whose time is over.
+    /// Does what is due. None when the meeting is over.
     let tick (context: StepContext) (iv: Owned) (meeting: RendezvousClient) : RendezvousClient voption =
         match meeting.Phase with
         | RendezvousPhase.Left -> if context.Now >= meeting.GiveUpAt then ValueNone else ValueSome meeting

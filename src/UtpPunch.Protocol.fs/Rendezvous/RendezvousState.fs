@@ -2,35 +2,35 @@ namespace UtpPunch.Protocol
 
 open System.Buffers.Binary
 
-/// What holds for a rendezvous server.
+/// The options of a rendezvous server.
 [<NoComparison>]
 type RendezvousOptions =
     {
-        /// Its sockets, in the order of `Endpoint.Via`; the first is the one that clients know. One that is bound to all addresses stands
-        /// with none. Clients that can compare how several sockets see them know what their NAT does.
+        /// Its sockets, in the order of `Endpoint.Via`; clients know the first one. A socket that is bound to all addresses has no address here.
+        /// With several sockets, clients can determine their NAT's mapping.
         Sockets: Endpoint[]
-        /// Registrations at most, in all and from one source: an IPv4 address, or the first 64 bits of an IPv6 one.
+        /// The most registrations, in all and from one source: an IPv4 address, or the first 64 bits of an IPv6 one.
         MaxRegistrations: int
         MaxPerSource: int
-        /// Datagrams a second that are looked at, from one source; twice as many at once.
+        /// Datagrams per second that are accepted from one source; the burst is twice as many.
         RatePerSource: int
-        /// How long a registration holds if it is not renewed.
+        /// How long a registration is valid unless it is renewed.
         Lifetime: Duration
-        /// Whether it speaks the JSON of the npm package's tracker, too. Its answers are larger than its questions, and prove nothing.
+        /// Whether it also serves the npm package's tracker protocol (JSON). That amplifies, and verifies no address.
         Legacy: bool
-        /// Whether it answers STUN, too (RFC 8489): the answers are a little larger than the questions. With four sockets, which are the
-        /// two ports of one address and then those of another, clients learn all about their NAT (RFC 5780).
+        /// Whether it also serves STUN (RFC 8489), whose answers are slightly larger than the requests. With four sockets, which are the two
+        /// ports of one address and then those of another, it supports NAT behavior discovery (RFC 5780).
         Stun: bool
     }
 
-/// How much a server has to do.
+/// The load of a server.
 [<Struct; NoComparison>]
 type RendezvousStatistics =
     {
-        /// Peers that wait for somebody, and introductions that are under way.
+        /// Clients that wait for a peer, and introductions in progress.
         Waiting: int
         Introductions: int
-        /// Since the beginning.
+        /// Since the server was created.
         Introduced: int64
         Dropped: int64
     }
@@ -54,7 +54,7 @@ type internal Registrant =
         Remote: Endpoint
         Registration: Entry
         ExpiresAt: Instant
-        /// Its introduction. The guest stays known until that is over, or a registration that comes late would count as a new one.
+        /// Its introduction. The registrant is kept until that is over, so that a late registration is not taken for a new one.
         Pairing: int voption
     }
 
@@ -65,20 +65,20 @@ type internal Side = { Remote: Endpoint; Registration: Entry; Acknowledged: bool
 [<NoComparison>]
 type internal Pairing = { Nonce: Owned; A: Side; B: Side; Tries: int }
 
-/// What a source may still send, and how many guests it has.
+/// The rate limit and the number of registrants of a source.
 [<NoComparison>]
 type internal Source = { Tokens: int; FilledAt: Instant; Registrants: int }
 
-/// A rendezvous server: introduces those who ask for the same room, and never relays. A value like `Node`, with a step of the same shape.
-/// The fields are mutable for the step that made the copy, and for it alone.
+/// A rendezvous server: introduces clients that name the same room, and never relays. A value with a step, as `Node` is. Only the step that
+/// made a copy writes to its fields.
 [<NoComparison; NoEquality>]
 type Rendezvous =
     internal
         {
             Options: RendezvousOptions
-            /// Of the cookies.
+            /// The key of the cookies.
             Key: Owned
-            /// Keys all hashes, so that strangers cannot aim for collisions.
+            /// The key of all hashes, so that senders cannot choose values that collide.
             HashKey: uint64
             mutable Now: Instant
             mutable Random: Random
@@ -98,12 +98,12 @@ type Rendezvous =
             mutable Dropped: int64
         }
 
-/// The tables of a server, as one step sees them: who is there, who has said how much, and who has proved his address.
+/// The tables of a server: registrants, rate limits, and cookies.
 module internal RendezvousState =
-    /// Cookies are good for one to two of these.
+    /// A cookie is valid for one to two of these.
     let private cookieAge = Time.seconds 60
 
-    /// Sources are told apart by so many bits: two that share a place share its rate, and the table is bounded.
+    /// The bits of a source's key, which bound the table. Two sources with the same key share a rate limit.
     [<Literal>]
     let private SourceBits = 0xFFFF
 
@@ -134,19 +134,19 @@ module internal RendezvousState =
             if rest.Length = 0 then Radix.remove key table else Radix.add key rest table
         | ValueNone -> table
 
-    let guestsUnder key table (server: Rendezvous) : struct (int * Registrant)[] =
+    let registrantsUnder key table (server: Rendezvous) : struct (int * Registrant)[] =
         match Radix.tryFind key table with
         | ValueSome numbers ->
             [| for number in numbers do
                    match Radix.tryFind number server.Registrants with
-                   | ValueSome guest -> struct (number, guest)
+                   | ValueSome registrant -> struct (number, registrant)
                    | ValueNone -> () |]
         | ValueNone -> [||]
 
-    let findGuest (handle: uint64) (room: Borrowed) (server: Rendezvous) : struct (int * Registrant) voption =
-        guestsUnder (mixed server handle) server.Handles server
-        |> Array.tryFind (fun (struct (_, guest)) ->
-            guest.Registration.Handle = handle && guest.Registration.Room.Equals room)
+    let findRegistrant (handle: uint64) (room: Borrowed) (server: Rendezvous) : struct (int * Registrant) voption =
+        registrantsUnder (mixed server handle) server.Handles server
+        |> Array.tryFind (fun (struct (_, registrant)) ->
+            registrant.Registration.Handle = handle && registrant.Registration.Room.Equals room)
         |> ValueOption.ofOption
 
     let source (server: Rendezvous) (remote: Endpoint) =
@@ -157,11 +157,11 @@ module internal RendezvousState =
     let setSource (server: Rendezvous) remote source =
         server.Sources <- Radix.add (sourceKey server remote) source server.Sources
 
-    let countGuest (server: Rendezvous) remote change =
+    let countRegistrant (server: Rendezvous) remote change =
         let known = source server remote
         setSource server remote { known with Registrants = known.Registrants + change }
 
-    /// Whether a source has not said too much.
+    /// Takes a token of the source's rate limit, if it has one left.
     let admits (server: Rendezvous) (remote: Endpoint) =
         let rate = server.Options.RatePerSource
         let known = source server remote

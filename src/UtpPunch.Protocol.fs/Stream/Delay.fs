@@ -5,7 +5,7 @@ namespace UtpPunch.Protocol
 /// Samples wrap at 32 bits; they are kept as signed distances to the first one.
 [<NoComparison>]
 type Delay =
-    private
+    internal
         {
             Reference: uint32
             /// The least of this minute, and of each of the nine before it, the latest first.

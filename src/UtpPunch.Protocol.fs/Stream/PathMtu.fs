@@ -1,39 +1,6 @@
 namespace UtpPunch.Protocol
 
-[<Struct; RequireQualifiedAccess>]
-type MtuState =
-    | Base
-    | Searching
-    | Complete
-    | Error
-
-[<NoComparison; NoEquality>]
-type PathMtu =
-    {
-        State: MtuState
-        /// PLPMTU.
-        Size: int
-        /// What the stream began with.
-        Start: int
-        /// Our own MAX_PLPMTU; no more than `Start` when there is no search.
-        Most: int
-        /// MAX_PLPMTU with this peer; 0 if it answers no probes.
-        Largest: int
-        IsIPv4: bool
-        /// Sizes from here on have failed.
-        Ceiling: int
-        /// PROBED_SIZE, 0 for none; `DueAt` is `never` while it waits to be retransmitted.
-        Probed: int
-        ProbeId: byte
-        /// PROBE_COUNT: how often that size was sent.
-        Count: int
-        /// Probes that this search may still send.
-        Left: int
-        DueAt: Instant
-        /// When the next search begins; `never` while it is not known.
-        SearchAt: Instant
-    }
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module PathMtu =
     [<Literal>]
     let MaxProbes = 3

@@ -1,21 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// Where the search stands (RFC 8899, 5.2).
-[<Struct; RequireQualifiedAccess>]
-type MtuState =
-    /// At the size that it began with, or fell to; no search is under way.
-    | Base
-    | Searching
-    /// Nothing larger passes, as far as is known.
-    | Complete
-    /// Not even the base passes.
-    | Error
-
-/// Packetization layer path MTU discovery (RFC 8899) for one stream: how large its packets may be. A value. Sizes are bytes of UDP
-/// payload. It sends nothing: `MtuProbing` does.
-[<Sealed>]
-type PathMtu
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module PathMtu =
     /// RFC 8899, 5.1.2: MAX_PROBES, how often a size is tried.
     [<Literal>]

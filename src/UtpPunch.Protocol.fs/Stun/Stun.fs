@@ -85,7 +85,7 @@ module private StunKind =
     [<Literal>]
     let OtherAddress = 0x802Cus
 
-    /// USERNAME, REALM, NONCE, PASSWORD-ALGORITHM, USERHASH: who asks for no credentials may be told some all the same.
+    /// USERNAME, REALM, NONCE, PASSWORD-ALGORITHM, USERHASH: ignored, since no credentials are asked for.
     let credentials = [| 0x0006us; 0x0014us; 0x0015us; 0x001Dus; 0x001Eus |]
 
 /// The CRC-32 of ITU V.42, which a FINGERPRINT is made of (RFC 8489, 14.7).
@@ -118,7 +118,7 @@ module Stun =
     [<Literal>]
     let private Cookie = 0x2112A442u
 
-    /// RFC 8489, 14.7: so that the CRC of a message that holds another CRC is not the same.
+    /// RFC 8489, 14.7.
     [<Literal>]
     let private FingerprintMask = 0x5354554Eu
 
@@ -141,7 +141,7 @@ module Stun =
 
     let idOf (datagram: Borrowed) = { First = word datagram 8; Middle = word datagram 12; Last = word datagram 16 }
 
-    /// What the X- forms of addresses are exclusive-ored with: the cookie and the id.
+    /// The mask of the XOR- addresses: the cookie and the id.
     let private maskOf id =
         struct (uint64 Cookie <<< 32 ||| uint64 id.First, uint64 id.Middle <<< 32 ||| uint64 id.Last)
 
@@ -247,7 +247,7 @@ module Stun =
         | StunAttribute.Padding length -> StunKind.Padding, Array.zeroCreate length
         | StunAttribute.Other(kind, value) -> kind, value.Span.ToArray()
 
-    /// The message without its last eight bytes, as the FINGERPRINT in them sees it: with its final length.
+    /// The CRC of the message without its last eight bytes, which are the FINGERPRINT itself.
     let private fingerprint (message: ReadOnlySpan<byte>) =
         Crc32.ofBytes (message.Slice(0, message.Length - 8)) ^^^ FingerprintMask
 
@@ -274,7 +274,7 @@ module Stun =
             let mutable isProtected = false
             let mutable position = HeaderLength
 
-            // The length is a multiple of four, so where an attribute begins its head fits, and where it ends its padding does.
+            // The length is a multiple of four, so an attribute's header and its padding are within the datagram.
             while malformed = StunMalformed.None && position < datagram.Length do
                 let kind = short datagram position
                 let length = int (short datagram (position + 2))
@@ -307,7 +307,7 @@ module Stun =
 
             malformed
 
-    /// A header with this type and room for the attributes, which is zero.
+    /// A message with its header, and zeroes for the attributes.
     let private blank (packed: uint16) (id: StunId) length =
         let message: byte[] = Array.zeroCreate (HeaderLength + length)
         BinaryPrimitives.WriteUInt16BigEndian(message.AsSpan 0, packed)
@@ -348,7 +348,7 @@ module Stun =
 
         Owned bytes
 
-    /// The first `length` bytes, and a header that counts `extra` more: what comes behind is not yet there, or does not count.
+    /// The first `length` bytes, with a header whose length includes `extra` further bytes.
     let private upTo length extra (message: ReadOnlySpan<byte>) =
         let bytes: byte[] = Array.zeroCreate (length + extra)
         message.Slice(0, length).CopyTo(bytes.AsSpan())

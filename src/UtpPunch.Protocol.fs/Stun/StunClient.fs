@@ -8,60 +8,7 @@ type StunEffect =
     | Send of remote: Endpoint * datagram: Owned
     | Done of outcome: StunOutcome
 
-/// What became of a request.
-[<NoComparison; RequireQualifiedAccess>]
-type Reply =
-    | Pending
-    | Mapped of mapped: Endpoint * other: Endpoint voption
-    | Refused of code: int * reason: string
-    /// Answered from another place than the one that was asked for.
-    | Misplaced
-    | Silent
-
-/// One request, sent until it is answered or its time is up.
-[<NoComparison>]
-type Ask =
-    {
-        Id: StunId
-        Remote: Endpoint
-        /// Where the answer must come from.
-        Source: Endpoint
-        Datagram: Owned
-        Sends: int
-        LastSentAt: Instant
-        NextAt: Instant
-        GivesUpAt: Instant
-        Reply: Reply
-        /// Something came with its id that says nothing.
-        IsGarbled: bool
-    }
-
-/// What the requests under way are for. The filter comes before the mapping: to learn that, the other address is written to.
-[<Struct; RequireQualifiedAccess>]
-type Stage =
-    | Asking
-    | Filtering
-    | Mapping
-    | Comparing
-    | Over
-
-[<NoEquality; NoComparison>]
-type StunClient =
-    {
-        Options: StunOptions
-        Random: Random
-        Now: Instant
-        Stage: Stage
-        /// Of the servers, the one that is asked.
-        Server: int
-        Asks: Ask[]
-        /// From the first answer on.
-        Report: StunReport voption
-        Other: Endpoint
-        RoundTrip: Duration voption
-        StartedAt: Instant
-    }
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module StunClient =
     // RFC 8489, 6.2.1: the first time-out, how often a request is sent, and for how many time-outs the last one is waited for.
     let private rto = Time.milliseconds 500
@@ -78,7 +25,7 @@ module StunClient =
 
     let private hasOtherAddress (a: Endpoint) (b: Endpoint) = a.High <> b.High || a.Low <> b.Low
 
-    /// Begins a stage with its requests: whom to ask, for which change, from where the answer must come.
+    /// Begins a stage with its requests: the endpoint to ask, the attributes, and the endpoint that must answer.
     let private enter stage timeout (targets: struct (Endpoint * StunAttribute[] * Endpoint)[]) client =
         let asks = ResizeArray<Ask>()
         let mutable random = client.Random
@@ -105,11 +52,11 @@ module StunClient =
 
     let private plain (remote: Endpoint) : struct (Endpoint * StunAttribute[] * Endpoint) = remote, [||], remote
 
-    let private patienceLeft client : Duration = client.StartedAt + client.Options.Timeout - client.Now
+    let private timeLeft client : Duration = client.StartedAt + client.Options.Timeout - client.Now
 
-    /// The next server, with a fair share of the timeout that is left.
+    /// Asks a server, with an equal share of the time that is left.
     let private ask server client =
-        let share = patienceLeft client / int64 (client.Options.Servers.Length - server)
+        let share = timeLeft client / int64 (client.Options.Servers.Length - server)
         enter Stage.Asking share [| plain client.Options.Servers[server] |] { client with Server = server }
 
     [<CompiledName "Start">]
@@ -156,7 +103,7 @@ module StunClient =
 
         refusal
 
-    /// What a datagram with the right id from the right place says, if it says anything.
+    /// The reply in a datagram whose id and source match; none when it is malformed.
     let private replyOf datagram =
         let mutable message = Unchecked.defaultof<StunMessage>
 
@@ -172,14 +119,14 @@ module StunClient =
     let private answer (from: Endpoint) datagram (ask: Ask) =
         let isMisplaced = not (from.Equals ask.Source)
 
-        // A server that does not know CHANGE-REQUEST answers from where it was asked, and so does one that refuses.
+        // A server that does not support CHANGE-REQUEST answers from the endpoint that was asked, as does one that refuses.
         if isMisplaced && not (from.Equals ask.Remote) then
             ask
         else
             match replyOf datagram with
             | ValueSome(Reply.Mapped _) when isMisplaced -> { ask with Reply = Reply.Misplaced }
             | ValueSome reply -> { ask with Reply = reply }
-            // RFC 8489, 6.3: what is malformed is discarded. The right answer may still come.
+            // RFC 8489, 6.3: malformed answers are discarded. The right one may still come.
             | ValueNone -> { ask with IsGarbled = true }
 
     let private isPending (ask: Ask) = ask.Reply.IsPending
@@ -198,7 +145,7 @@ module StunClient =
             let before = client.Asks[index]
             let after = answer from datagram before
 
-            // Karn: of a request that went out twice nobody knows which one was answered.
+            // Karn's algorithm: a request that was retransmitted gives no sample.
             let roundTrip =
                 if isPending after || before.Sends > 1 then
                     client.RoundTrip
@@ -224,29 +171,29 @@ module StunClient =
     /// RFC 5780, 4.4: the first request asked for an answer from another address and port, the second from another port.
     let private filteringOf (asks: Ask[]) =
         match asks[0].Reply, asks[1].Reply with
-        | Reply.Mapped _, _ -> NatBehavior.EndpointIndependent
-        | Reply.Silent, Reply.Mapped _ -> NatBehavior.AddressDependent
-        | Reply.Silent, Reply.Silent -> NatBehavior.AddressAndPortDependent
-        | _ -> NatBehavior.Unknown
+        | Reply.Mapped _, _ -> ValueSome NatBehavior.EndpointIndependent
+        | Reply.Silent, Reply.Mapped _ -> ValueSome NatBehavior.AddressDependent
+        | Reply.Silent, Reply.Silent -> ValueSome NatBehavior.AddressAndPortDependent
+        | _ -> ValueNone
 
     /// RFC 5780, 4.3: the first request went to another address, the second to another address and another port.
     let private mappingOf (mapped: Endpoint) (asks: Ask[]) =
         if Array.exists (sees mapped) asks then
-            NatBehavior.EndpointIndependent
+            ValueSome NatBehavior.EndpointIndependent
         else
             match mappedOf asks[0], mappedOf asks[1] with
-            | ValueSome first, ValueSome second when first = second -> NatBehavior.AddressDependent
-            | ValueSome _, ValueSome _ -> NatBehavior.AddressAndPortDependent
-            | _ -> NatBehavior.Unknown
+            | ValueSome first, ValueSome second when first = second -> ValueSome NatBehavior.AddressDependent
+            | ValueSome _, ValueSome _ -> ValueSome NatBehavior.AddressAndPortDependent
+            | _ -> ValueNone
 
-    /// Two servers that know nothing of each other: the same endpoint for two addresses depends on neither address nor port.
+    /// Two unrelated servers: a mapping that is the same for two addresses depends on neither address nor port.
     let private comparisonOf (report: StunReport) (ask: Ask) =
         match mappedOf ask with
-        | ValueSome mapped when mapped <> report.Mapped -> NatBehavior.AddressAndPortDependent
-        | ValueSome _ when hasOtherAddress ask.Remote report.Server -> NatBehavior.EndpointIndependent
-        | _ -> NatBehavior.Unknown
+        | ValueSome mapped when mapped <> report.Mapped -> ValueSome NatBehavior.AddressAndPortDependent
+        | ValueSome _ when hasOtherAddress ask.Remote report.Server -> ValueSome NatBehavior.EndpointIndependent
+        | _ -> ValueNone
 
-    /// Whether the requests under way have told what they can.
+    /// Whether the outstanding requests can give no further information.
     let private isSettled client =
         match client.Stage, client.Report with
         | Stage.Over, _ -> false
@@ -261,16 +208,13 @@ module StunClient =
         { client with Stage = Stage.Over; Asks = [||] }
 
     let private found (report: StunReport) effects client =
-        // Scope and socket are ours, and do not travel.
+        // Scope and socket are not encoded.
         let isLocal =
             match report.Local with
             | ValueSome local -> { local with Scope = 0u; Via = 0us } = report.Mapped
             | ValueNone -> false
 
-        let report =
-            { report with
-                Mapping = (if isLocal then NatBehavior.NoNat else report.Mapping)
-                RoundTrip = client.RoundTrip }
+        let report = { report with IsDirect = isLocal; RoundTrip = client.RoundTrip }
 
         over (StunOutcome.Found report) effects client
 
@@ -297,7 +241,7 @@ module StunClient =
         let targets = [| plain { client.Other with Port = server.Port }; plain client.Other |]
         enter Stage.Mapping client.Options.TestTimeout targets client
 
-    /// The first answer is here: what does its sender allow to find out?
+    /// Takes the first answer, and begins the tests that its server allows.
     let private learn (mapped: Endpoint) other effects client =
         let server = client.Options.Servers[client.Server]
 
@@ -305,15 +249,16 @@ module StunClient =
             { Server = server
               Mapped = mapped
               Local = client.Options.Local
-              Mapping = NatBehavior.Unknown
-              Filtering = NatBehavior.Unknown
+              IsDirect = false
+              Mapping = ValueNone
+              Filtering = ValueNone
               RoundTrip = ValueNone }
 
         let client = { client with Report = ValueSome report }
 
         match other with
         | _ when not client.Options.Behaviour -> found report effects client
-        // RFC 5780, 7.4: both parts differ. A server that says otherwise cannot answer from elsewhere.
+        // RFC 5780, 7.4: address and port differ, or the server cannot answer from another endpoint.
         | ValueSome(other: Endpoint) when hasOtherAddress other server && other.Port <> server.Port ->
             let other = { other with Scope = server.Scope; Via = server.Via }
             filter other server { client with Other = other }
@@ -330,12 +275,12 @@ module StunClient =
         | Stage.Mapping ->
             let isReached = Array.exists isMapped client.Asks
 
-            // What did not come from an address that does not answer at all was not filtered.
+            // If the other address does not answer at all, a missing answer from it does not show a filter.
             let filtering =
-                if isReached || report.Filtering = NatBehavior.EndpointIndependent then
+                if isReached || report.Filtering = ValueSome NatBehavior.EndpointIndependent then
                     report.Filtering
                 else
-                    NatBehavior.Unknown
+                    ValueNone
 
             found { report with Mapping = mappingOf report.Mapped client.Asks; Filtering = filtering } effects client
         | Stage.Comparing -> found { report with Mapping = comparisonOf report client.Asks[0] } effects client
@@ -346,7 +291,7 @@ module StunClient =
         match client.Report, client.Asks[0].Reply with
         | ValueSome report, _ -> conclude report effects client
         | ValueNone, Reply.Mapped(mapped, other) -> learn mapped other effects client
-        | ValueNone, _ when client.Server + 1 < client.Options.Servers.Length && patienceLeft client > 0L<us> ->
+        | ValueNone, _ when client.Server + 1 < client.Options.Servers.Length && timeLeft client > 0L<us> ->
             ask (client.Server + 1) client
         | ValueNone, _ -> failed client.Asks[0] effects client
 

@@ -9,26 +9,20 @@ type StunEffect =
     /// The last effect.
     | Done of outcome: StunOutcome
 
-/// Asks STUN servers what the way to them looks like (RFC 8489, 6.2.1; RFC 5780, 4.3 and 4.4). It takes in every datagram
-/// of its socket that looks like STUN, and ignores what answers none of its requests.
-///
-/// The socket must be one from which the servers' other address has not been written to lately, or the NAT lets in what it would filter.
-[<Sealed; NoEquality; NoComparison>]
-type StunClient
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module StunClient =
-    /// The RFC's own times, of which 3 s for a test hold three requests.
+    /// The time-outs of RFC 8489. A behavior test of 3 s has time for three requests.
     [<CompiledName "Standard">]
     val standard: servers: Endpoint[] -> StunOptions
 
-    /// Nothing is sent before the first step. Nobody else may draw from this generator: ids must not come twice.
+    /// Nothing is sent before the first step. The generator must not be used elsewhere: ids must be unique.
     [<CompiledName "Start">]
     val start: options: StunOptions -> random: Random -> now: Instant -> StunClient
 
-    /// Takes in what has arrived, then does what is due. A clock that goes back stands still.
+    /// Takes in the events, then does what is due. A clock that goes back stands still.
     [<CompiledName "Step">]
     val step: now: Instant -> events: StunEvent[] -> client: StunClient -> struct (StunClient * StunEffect[])
 
-    /// When to step next if nothing arrives before; never when it is done.
+    /// When to step next if nothing arrives before; `Time.never` when it is done.
     [<CompiledName "Deadline">]
     val deadline: client: StunClient -> Instant

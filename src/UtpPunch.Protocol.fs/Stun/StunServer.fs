@@ -10,29 +10,29 @@ type StunServer(software: StunAttribute[], sockets: Endpoint voption[]) =
 [<Struct; NoComparison>]
 type StunAnswer = { Socket: int; Remote: Endpoint; Datagram: Owned }
 
-/// What a request asks for beyond the endpoint, all of it RFC 5780's.
+/// The options of a request, all of them RFC 5780's.
 [<Struct; NoComparison>]
 type StunRequest =
     {
         /// What to change, as bits of the socket's number.
         Change: int
-        /// Of the source, where the answer shall go.
+        /// The port to answer to.
         Port: uint16 voption
         Padding: int voption
     }
 
     static member Of(request: StunMessage) =
-        let mutable wishes = { Change = 0; Port = ValueNone; Padding = ValueNone }
+        let mutable options = { Change = 0; Port = ValueNone; Padding = ValueNone }
 
         for attribute in request.Attributes do
             match attribute with
             | StunAttribute.ChangeRequest(address, port) ->
-                wishes <- { wishes with Change = (if address then 2 else 0) ||| (if port then 1 else 0) }
-            | StunAttribute.ResponsePort port -> wishes <- { wishes with Port = ValueSome port }
-            | StunAttribute.Padding length -> wishes <- { wishes with Padding = ValueSome length }
+                options <- { options with Change = (if address then 2 else 0) ||| (if port then 1 else 0) }
+            | StunAttribute.ResponsePort port -> options <- { options with Port = ValueSome port }
+            | StunAttribute.Padding length -> options <- { options with Padding = ValueSome length }
             | _ -> ()
 
-        wishes
+        options
 
 module StunServer =
     [<Literal>]
@@ -50,7 +50,7 @@ module StunServer =
     [<Literal>]
     let private ResponsePortKind = 0x0027us
 
-    /// RFC 5780, 7.6 pads up to the MTU. We never pad with more than we were sent: nobody shall get more out of us than he put in.
+    /// RFC 5780, 7.6 pads up to the MTU. The padding is never longer than that of the request, so that the server amplifies nothing.
     [<Literal>]
     let private MostPadding = 1500
 
@@ -70,33 +70,33 @@ module StunServer =
 
     let private isComplete (server: StunServer) = Array.forall (fun number -> (server.Socket number).IsSome) [| 0..3 |]
 
-    /// The attributes that are not for this server. One that lacks the sockets for what it is asked is one that does not know the
-    /// attribute: RFC 8489 itself has none of RFC 5780's.
-    let private unknownOf answering wishes (request: StunMessage) (server: StunServer) =
+    /// The attributes that this server does not support. Without the sockets for it, RFC 5780's attributes are unknown, as they are in RFC
+    /// 8489.
+    let private unknownOf answering options (request: StunMessage) (server: StunServer) =
         [| if (server.Socket answering).IsNone then ChangeRequestKind
-           if wishes.Padding.IsSome && not (isComplete server) then PaddingKind
-           if wishes.Port.IsSome && not (isComplete server) then ResponsePortKind
+           if options.Padding.IsSome && not (isComplete server) then PaddingKind
+           if options.Port.IsSome && not (isComplete server) then ResponsePortKind
            yield! Stun.unknownRequired request |]
 
     /// Why the request is refused, if it is.
-    let private refusalOf answering wishes request server =
-        match unknownOf answering wishes request server with
-        // RFC 5780, 6.1: fragments towards a port that somebody else may have.
-        | [||] when wishes.Padding.IsSome && wishes.Port.IsSome ->
+    let private refusalOf answering options request server =
+        match unknownOf answering options request server with
+        // RFC 5780, 6.1: padding must not be sent to a port that may be another host's.
+        | [||] when options.Padding.IsSome && options.Port.IsSome ->
             ValueSome [| StunAttribute.ErrorCode(400, "Bad Request") |]
         | [||] -> ValueNone
         | kinds ->
             ValueSome [| StunAttribute.ErrorCode(420, "Unknown Attribute"); StunAttribute.UnknownAttributes kinds |]
 
-    let private successOf asked answering wishes from (server: StunServer) =
+    let private successOf asked answering options from (server: StunServer) =
         [| StunAttribute.XorMappedAddress from
 
            if isComplete server then
                StunAttribute.ResponseOrigin (server.Socket answering).Value
-               // RFC 5780, 7.4: what differs in both from the socket that was asked, not from the one that answers.
+               // RFC 5780, 7.4: differs in address and port from the socket that was asked, not from the one that answers.
                StunAttribute.OtherAddress (server.Socket(asked ^^^ OtherAddress ^^^ OtherPort)).Value
 
-           match wishes.Padding with
+           match options.Padding with
            | ValueSome length -> StunAttribute.Padding(min MostPadding length)
            | ValueNone -> () |]
 
@@ -104,7 +104,7 @@ module StunServer =
     let answer socket (from: Endpoint) datagram (server: StunServer) =
         let mutable request = Unchecked.defaultof<StunMessage>
 
-        // Whoever answers answers, or a bad request, can be made to argue with himself.
+        // Only well-formed requests are answered: answering answers or errors could make two servers answer each other without end.
         if
             Stun.decode datagram &request <> StunMalformed.None
             || request.Class <> StunClass.Request
@@ -112,8 +112,8 @@ module StunServer =
         then
             ValueNone
         else
-            let wishes = StunRequest.Of request
-            let answering = socket ^^^ wishes.Change
+            let options = StunRequest.Of request
+            let answering = socket ^^^ options.Change
 
             let told kind attributes =
                 let message =
@@ -121,12 +121,12 @@ module StunServer =
 
                 if Stun.isFingerprinted datagram then Stun.withFingerprint message else message
 
-            match refusalOf answering wishes request server with
+            match refusalOf answering options request server with
             | ValueSome refusal -> ValueSome { Socket = socket; Remote = from; Datagram = told StunClass.Error refusal }
             | ValueNone ->
-                let attributes = successOf socket answering wishes from server
+                let attributes = successOf socket answering options from server
 
                 ValueSome
                     { Socket = answering
-                      Remote = { from with Port = ValueOption.defaultValue from.Port wishes.Port }
+                      Remote = { from with Port = ValueOption.defaultValue from.Port options.Port }
                       Datagram = told StunClass.Success attributes }

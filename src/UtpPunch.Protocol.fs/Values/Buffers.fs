@@ -28,8 +28,8 @@ module private Slice =
 /// events and effects that carry bytes do.
 ///
 /// `Event.Write` gives the core the written array, and the acknowledgement gives it back: from the write on, until `Effect.Writable` or
-/// `Effect.Closed` says that the bytes were acknowledged or dropped, nobody may change them. Everything else that is `Owned` is never
-/// changed.
+/// `Effect.Closed` says that the bytes were acknowledged or dropped, they must not be changed. Everything else that is `Owned` is
+/// never changed.
 [<Struct; CustomEquality; NoComparison>]
 type Owned =
     val Array: byte[]

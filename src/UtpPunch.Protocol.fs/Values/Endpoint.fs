@@ -2,7 +2,7 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// An address and a port, and which of a node's own sockets leads there. Addresses are IPv6; an IPv4 address stands as its mapped form,
+/// An address and a port, and the node's own socket that is used with them. Addresses are IPv6; an IPv4 address has its mapped form,
 /// ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
 [<Struct; CustomEquality; NoComparison>]
 type Endpoint =
@@ -29,7 +29,7 @@ type Endpoint =
 
     override this.GetHashCode() = int (this.Hash 0UL)
 
-    /// A hash that is the same in every process. With a secret key, strangers cannot aim for collisions.
+    /// A hash that is the same in every process. The key is secret, so that senders cannot choose addresses that collide.
     member this.Hash(key: uint64) : uint32 =
         let mutable mixed = (this.Low ^^^ key) * 0x9E3779B97F4A7C15UL
 
@@ -54,7 +54,7 @@ module Endpoint =
 
     let isIPv4 (endpoint: Endpoint) = endpoint.High = 0UL && endpoint.Low >>> 32 = 0x0000_FFFFUL
 
-    /// The same peer by another of our sockets.
+    /// The same address and port, used with another socket of this node.
     let via (socket: uint16) (endpoint: Endpoint) = { endpoint with Via = socket }
 
     /// The same address with another port.
@@ -62,5 +62,5 @@ module Endpoint =
 
     let isSameAddress (a: Endpoint) (b: Endpoint) = a.Low = b.Low && a.High = b.High && a.Scope = b.Scope
 
-    /// Stands where there is no address to tell.
+    /// No address.
     let nowhere = ofIPv4 0u 0us

@@ -3,7 +3,7 @@ namespace UtpPunch.Protocol
 open System.Buffers.Binary
 open System.Numerics
 
-/// Every draw takes a block of its own: draws are rare (a few a connection), and the state stays key and counter.
+/// Each draw takes a block of its own. Draws are rare (a few per stream), and the state is only a key and a counter.
 [<Sealed>]
 type Random(key: uint32[], counter: uint64) =
     member _.Key = key

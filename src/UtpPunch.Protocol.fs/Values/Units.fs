@@ -4,14 +4,14 @@ namespace UtpPunch.Protocol
 [<Measure>]
 type us
 
-/// A point on the clock that the caller passes in. Where zero lies is the caller's business; only differences count.
+/// A point on the clock that the caller passes in. Its zero is arbitrary: only differences are used.
 type Instant = int64<us>
 
 /// A distance between two instants.
 type Duration = int64<us>
 
 module Time =
-    /// Later than any instant: the deadline of whoever waits for nothing.
+    /// Later than any instant: no deadline.
     let never: Instant = 0x7FFF_FFFF_FFFF_FFFFL * 1L<us>
 
     let inline microseconds (count: int64) : Duration = count * 1L<us>

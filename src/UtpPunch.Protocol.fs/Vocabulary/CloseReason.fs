@@ -5,9 +5,9 @@ namespace UtpPunch.Protocol
 type CloseReason =
     /// Both sides finished, every byte of both arrived.
     | Finished
-    /// The application released it, the peer acknowledged everything of ours, and what the peer kept open was reset.
+    /// The application released it, the peer acknowledged everything of this side, and what the peer kept open was reset.
     | Released
-    /// We aborted it.
+    /// The application aborted it.
     | Aborted
     /// The peer never answered the SYN.
     | ConnectTimeout
@@ -15,11 +15,11 @@ type CloseReason =
     | Refused
     /// The peer reset it.
     | Reset
-    /// Data was sent again and again, and nothing was acknowledged.
+    /// Data was outstanding, and nothing was acknowledged for `GiveUpAfter`.
     | TimedOut
-    /// Nothing at all was heard for the idle time-out.
+    /// No packet was received for the idle time-out.
     | IdleTimeout
-    /// The network has no way to the peer.
+    /// The network has no route to the peer.
     | Unreachable
-    /// The node already has as many streams as it may have.
+    /// The node has as many streams as it may have.
     | TooManyConnections

@@ -1,10 +1,10 @@
 namespace UtpPunch.Protocol
 
-/// Names a stream on both sides of the boundary: even when opened here (the caller picks it), odd when accepted, counting up,
-/// never used again.
+/// Names a stream between core and shell: even for a stream that was opened here (the caller chooses it), odd for an accepted one.
+/// Increases, and is never used again.
 type ConnId = int
 
-/// How ids travel. Nothing guesses: a node accepts one dialect, and each connect says which it dials.
+/// How connection ids are chosen. The dialect is never guessed: a node accepts one, and each connect names one.
 [<Struct; RequireQualifiedAccess>]
 type Dialect =
     /// BEP 29 as libutp speaks it.

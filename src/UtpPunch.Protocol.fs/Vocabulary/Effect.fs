@@ -14,11 +14,11 @@ type Effect =
     /// The send buffer has room for `room` bytes. All other bytes of it are not acknowledged yet; the core refers to no written byte before
     /// these.
     | Writable of connId: ConnId * room: int
-    /// From here on a full packet of this stream carries so many bytes.
+    /// From here on a full packet of this stream carries `payload` bytes.
     | PacketSized of connId: ConnId * payload: int
-    /// The peer will send no more; every byte was delivered.
+    /// The peer has finished, and every byte was delivered.
     | Ended of connId: ConnId
-    /// Our end was acknowledged, and with it every byte.
+    /// The peer has acknowledged every byte and the FIN.
     | Finished of connId: ConnId
     /// The last effect that names this stream. The core refers to none of its written bytes any more.
     | Closed of connId: ConnId * reason: CloseReason
@@ -30,13 +30,13 @@ type Effect =
     | OpenSockets of first: int * count: int
     /// Close the sockets of a range, except the one whose `Via` is `keep`; 0 keeps none.
     | CloseSockets of first: int * count: int * keep: int
-    /// The rendezvous has us on its list.
+    /// The rendezvous has registered this node.
     | Registered of taskId: TaskId * observed: Endpoint * mapping: PortPrediction
-    /// A peer is there, and the punch has begun.
+    /// The rendezvous has introduced a peer, and the punch has begun.
     | Introduced of taskId: TaskId * peer: Endpoint
-    /// What came of a punch. The last effect that names this task, unless it stays in its room.
+    /// The result of a punch. The last effect that names this task, unless it stays in its room.
     | Punched of taskId: TaskId * report: PunchReport
-    /// What STUN servers said. The last effect that names this task.
+    /// The result of a discovery. The last effect that names this task.
     | Discovered of taskId: TaskId * outcome: StunOutcome
     /// An uncommon rule fired.
     | Noted of rule: Rule * remote: Endpoint

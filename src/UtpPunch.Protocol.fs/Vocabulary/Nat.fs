@@ -1,12 +1,8 @@
 namespace UtpPunch.Protocol
 
-/// How much of the remote endpoint a NAT's mapping depends on (RFC 4787, 4.1), or its filter, or that of a firewall (RFC 4787, 5).
+/// How much of the remote endpoint a NAT's mapping (RFC 4787, 4.1), or the filter of a NAT or firewall (RFC 4787, 5), depends on.
 [<Struct; RequireQualifiedAccess>]
 type NatBehavior =
-    /// It could not be found out.
-    | Unknown
-    /// A mapping only: there is no NAT, the public endpoint is the local one.
-    | NoNat
     /// Mapping: one public endpoint for all remote endpoints. Filtering: datagrams from any endpoint pass.
     | EndpointIndependent
     /// Mapping: one public endpoint for each remote address. Filtering: only addresses that were sent to.
@@ -14,12 +10,12 @@ type NatBehavior =
     /// Mapping: one public endpoint for each remote address and port. Filtering: only endpoints that were sent to.
     | AddressAndPortDependent
 
-/// What one node sees of its NAT's mapping towards several destinations (RFC 4787, 4.1), with what port prediction needs.
+/// A NAT's mapping towards several destinations (RFC 4787, 4.1), as far as port prediction needs it.
 [<Struct; RequireQualifiedAccess>]
 type PortPrediction =
-    /// There was nothing to compare.
+    /// Fewer than two destinations were compared.
     | Unknown
     /// The same port for all destinations seen.
     | EndpointIndependent
-    /// Another port for each destination; the next one is `step` further, 0 when that is not known.
+    /// Another port for each destination; the next port is `step` further, 0 if it cannot be predicted.
     | Dependent of step: int

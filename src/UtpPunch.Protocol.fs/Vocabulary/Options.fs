@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// What holds for every stream of a node.
+/// The options of a node's streams.
 [<NoComparison>]
 type StreamOptions =
     {
@@ -8,43 +8,43 @@ type StreamOptions =
         SendBuffer: int
         /// Bytes received and not yet consumed, at most: the window that we advertise.
         ReceiveBuffer: int
-        /// What a stream begins with: the largest datagram that it sends, header included, in bytes of UDP payload.
+        /// The initial size of full packets, header included, in bytes of UDP payload (RFC 8899: BASE_PLPMTU).
         PacketSize: int
-        /// What that may grow to when the path carries it and the peer is one of ours (RFC 8899: MAX_PLPMTU). No more than `PacketSize`:
-        /// nothing is searched for.
+        /// The size up to which the path is probed if the peer supports it (RFC 8899: MAX_PLPMTU). If it is `PacketSize`, the path is not
+        /// probed.
         LargestPacket: int
         /// Packets in flight at most. libutp takes 1024 out of order, utp-punch 64.
         PacketWindow: int
-        /// Nothing acknowledged for that long while data is outstanding ends the stream.
+        /// How long data may be outstanding without an acknowledgement before the stream ends.
         GiveUpAfter: Duration
-        /// Nothing heard for that long ends the stream.
+        /// How long no packet may be received before the stream ends.
         IdleTimeout: Duration
-        /// Nothing sent for that long makes us send something, so that NATs keep their mapping.
+        /// After how long without sending a keep-alive is sent, so that NATs keep their mapping.
         KeepAlive: Duration
         /// The first retransmission time-out, before any round trip was measured (RFC 6298, 2.1: 1 s).
         InitialRto: Duration
         /// The least retransmission time-out (BEP 29: 500 ms).
         MinRto: Duration
-        /// What back-off makes of it at most. RFC 6298 asks for 60 s; a stream that gives up sooner must ask more often, or a few
-        /// unlucky packets would end it.
+        /// The limit of the back-off. RFC 6298 asks for 60 s or more; a stream that gives up sooner must retransmit more often, or the loss of a
+        /// few packets would end it.
         MaxRto: Duration
         /// The queueing delay that LEDBAT aims at (RFC 6817: at most 100 ms).
         TargetDelay: Duration
-        /// Sends partly filled packets at once, instead of waiting for the last one of them to be acknowledged.
+        /// Sends partly filled packets at once (no Nagle algorithm).
         NoDelay: bool
     }
 
-/// What holds for a node.
+/// The options of a node.
 [<NoComparison>]
 type NodeOptions =
     {
-        /// The dialect of the streams that it accepts.
+        /// The dialect of accepted streams.
         Dialect: Dialect
-        /// Streams at most, opened and accepted ones together; half-open ones have a cap of their own.
+        /// The most streams, opened and accepted ones together; half-open ones have a limit of their own.
         MaxConnections: int
-        /// Streams at most whose opener has not yet proved that it receives.
+        /// The most accepted streams whose opener has not yet proved its address.
         MaxHalfOpen: int
-        /// How long a half-open stream waits for its proof.
+        /// How long a half-open stream waits for that proof.
         HalfOpenTimeout: Duration
         Bep29: StreamOptions
         UtpPunch: StreamOptions

@@ -1,69 +1,69 @@
 namespace UtpPunch.Protocol
 
-/// Names what was asked of a node that is no stream: a meeting, a punch. The caller picks it and never uses it again.
+/// Names a task of a node that is not a stream: a meeting, a punch, a discovery. The caller chooses it, and never uses it again.
 type TaskId = int
 
-/// How a path was found.
+/// Which candidate became the path (RFC 8445 names host, server-reflexive and peer-reflexive ones).
 [<RequireQualifiedAccess>]
 type PathKind =
     /// The peer's own address: the same network, or no NAT.
     | Host
-    /// The address that the rendezvous saw.
+    /// The address that the rendezvous saw: server-reflexive.
     | Observed
-    /// A port that the peer's NAT was expected to take next.
+    /// A predicted port of the peer's NAT.
     | Predicted
-    /// The address from which the peer's packets came.
+    /// The address that the peer's packets came from: peer-reflexive.
     | Reflexive
-    /// One of many ports, tried at random.
+    /// One of many ports, tried at random (birthday probing).
     | Birthday
 
-/// What a meeting is to do.
+/// The parameters of a meeting.
 [<NoComparison>]
 type MeetPlan =
     {
-        /// The rendezvous. Its other sockets it names itself.
+        /// The rendezvous. It announces its other sockets itself.
         Server: Endpoint
         /// 32 bytes that both peers derive from the room's name and secret.
         Room: Owned
-        /// Our own addresses, with the port that the socket is bound to.
+        /// The node's own addresses, with the port that the socket is bound to.
         Hosts: Endpoint[]
-        /// Stays in the room after an introduction, and is introduced to whoever comes; others leave with the first one.
+        /// Whether the node stays in the room after an introduction, to be introduced to every further peer.
         Stays: bool
         /// How long to wait until a peer comes.
         Timeout: Duration
         /// How long a punch may take from the introduction on.
         PunchTimeout: Duration
-        /// May open many sockets, and try many ports, when nothing else can work.
+        /// Whether birthday probing is allowed: many sockets and many ports, if no other candidate can work.
         Birthday: bool
-        /// The hops that the first packets may take: past our own NATs, but not as far as the peer's.
+        /// The hop limit of the first packets: beyond this node's NATs, but not as far as the peer's.
         PrimingHops: int
     }
 
-/// What came of a punch.
+/// How a punch ended.
 [<RequireQualifiedAccess>]
 type PunchStage =
     /// There is a path.
     | Open
     /// The rendezvous never answered.
     | ServerSilent
-    /// The rendezvous has no room for us.
+    /// The rendezvous has no capacity for this registration.
     | ServerFull
-    /// Nobody came in time.
+    /// No peer came in time.
     | NoPeer
-    /// Not one packet of the peer arrived.
+    /// No packet of the peer arrived.
     | NothingHeard
-    /// Packets of the peer arrived, but it never said that it hears us.
+    /// Packets of the peer arrived, but it did not acknowledge ours.
     | NotHeard
-    /// There was a path, and the two could not agree on it in time.
+    /// There was a path, but the peers did not agree on it in time.
     | NotAgreed
     /// The peer had given up already.
     | PeerGaveUp
-    /// Called off here, or more than a node may do at once.
+    /// Cancelled here, or more tasks than a node may have.
     | Cancelled
     /// The peer's offer was not one of this room's: damaged, or of another version.
     | Rejected
 
-/// What a punch saw.
+/// The result of a punch.
 [<NoComparison>]
 type PunchReport =
     {
@@ -73,15 +73,15 @@ type PunchReport =
         Kind: PathKind
         /// 0 when it was not measured.
         RoundTrip: Duration
-        /// Whether it is for us to open the stream, and for the peer to accept it.
+        /// Whether this node opens the stream, and the peer accepts it.
         Dials: bool
-        /// Where the rendezvous saw us; where the peer did, if it said so.
+        /// The endpoint of this node that the rendezvous saw, and the one that the peer saw, if it told.
         Observed: Endpoint
         SeenAs: Endpoint voption
         Mapping: PortPrediction
         PeerObserved: Endpoint voption
         PeerMapping: PortPrediction
-        /// Packets sent and heard, of this punch.
+        /// Packets of this punch that were sent and received.
         Sent: int
         Heard: int
         /// From the introduction on.

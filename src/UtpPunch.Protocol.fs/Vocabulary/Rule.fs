@@ -1,15 +1,15 @@
 namespace UtpPunch.Protocol
 
-/// What an uncommon packet or moment ran into. Counter, log line and coverage mark in one.
+/// The uncommon rules of the protocol. Each use of one is a counter, a log line and a coverage mark.
 [<RequireQualifiedAccess>]
 type Rule =
     /// The chain of extensions ran over the end of the packet.
     | MalformedExtension
-    /// A packet for no stream of ours.
+    /// A packet for a stream that is not known.
     | UnknownConnection
-    /// A SYN while nobody listens.
+    /// A SYN while the node does not listen.
     | NotListening
-    /// A SYN beyond the total cap.
+    /// A SYN beyond the limit of streams.
     | TooManyConnections
     /// A half-open stream made room for a newer one.
     | HalfOpenEvicted
@@ -17,11 +17,11 @@ type Rule =
     | AcceptQueueFull
     /// A half-open stream was never confirmed.
     | HalfOpenExpired
-    /// A SYN that named the ids of another stream.
+    /// A SYN whose ids are those of another stream.
     | IdCollision
-    /// A SYN came again; it got the same SYN-ACK again.
+    /// A repeated SYN, answered by the same SYN-ACK.
     | RepeatedSyn
-    /// The SYN or SYN-ACK was sent again.
+    /// The SYN or SYN-ACK was retransmitted.
     | HandshakeRetransmit
     /// A packet acknowledged what was never sent, or lay too far back.
     | AckOutOfRange
@@ -29,7 +29,7 @@ type Rule =
     | SeqOutOfRange
     /// A packet that had been received already.
     | Duplicate
-    /// A packet that arrived ahead of its turn.
+    /// A packet that arrived ahead of a missing one.
     | OutOfOrder
     /// The peer sent more than the advertised window.
     | WindowOverrun
@@ -37,37 +37,37 @@ type Rule =
     | BeyondFin
     /// Data for a stream that the application has released.
     | DataAfterRelease
-    /// A packet that makes no sense in the state of its stream.
+    /// A packet that is not valid in the state of its stream.
     | UnexpectedPacket
-    /// A RESET that did not fit the window.
+    /// A RESET whose numbers do not match the stream.
     | ResetOutOfRange
     /// A RESET closed the stream.
     | ResetAccepted
-    /// A RESET that would have been due was not sent: too many already.
+    /// A RESET was suppressed by the rate limit.
     | ResetSuppressed
     /// Packets were declared lost by (selective) acknowledgements.
     | FastRetransmit
-    /// Packets were lost without a queue, and few of many: they are sent again, and the congestion window stays what it is.
+    /// Few packets were lost, without queueing delay: they are retransmitted, and the congestion window is kept.
     | LossTolerated
     /// The retransmission timer fired.
     | RetransmitTimeout
-    /// The oldest packet was sent again ahead of the retransmission timer, to provoke an acknowledgement.
+    /// The oldest packet was retransmitted ahead of the retransmission timer, to elicit an acknowledgement (RFC 8985: tail loss probe).
     | LossProbe
-    /// The peer's window is zero; one packet asks whether it still is.
+    /// The peer's window is zero, and a window probe was sent.
     | WindowProbe
     /// A keep-alive was sent.
     | KeepAlive
-    /// A packet without data asked whether the path carries its size.
+    /// A path MTU probe was sent.
     | PathProbe
-    /// A probe, or an answer to one, from a peer that never said that it knows of them, or that fits nothing that was asked.
+    /// A path MTU probe, or an answer to one, that was not negotiated or does not match.
     | PathProbeIgnored
-    /// What was larger than every path carries vanished time after time: packets are smaller from here on.
+    /// Packets larger than the minimum were lost repeatedly: packets are smaller from here on (RFC 8899: black hole detection).
     | BlackHole
-    /// The system or the path said that packets are too long, and they are smaller from here on.
+    /// The system or a router reported that packets are too long: they are smaller from here on.
     | PathShrunk
-    /// A packet of a punch that its key did not sign, or that had come before.
+    /// A packet of a punch that is not authentic, or was received before.
     | ProbeRejected
-    /// The address of a punch's packet was new: it is tried as well.
+    /// A packet of a punch came from a new address, which becomes a candidate (peer-reflexive).
     | PathLearnt
-    /// An introduction whose offer the room's key did not seal.
+    /// An introduction whose offer is not authentic under the room's key.
     | OfferRejected

@@ -1,28 +1,28 @@
 namespace UtpPunch.Protocol
 
-/// What our own nodes say to each other in BEP 29's extension bits (extension 2, which everybody else skips), see docs/mtu.md:
+/// What nodes of this implementation send in BEP 29's extension bits (extension 2, which other implementations skip), see docs/mtu.md:
 /// 'U' 'P' | kind 1 | id 1 | size 2 | zero 2.
 module ExtensionBits =
     [<RequireQualifiedAccess>]
     type Kind =
-        /// Nothing of ours.
+        /// Not of this implementation.
         | None = 0
-        /// In a SYN, and in the SYN-ACK that answers one: the sender knows of probes, and takes datagrams of `size` bytes.
+        /// In a SYN, and in the SYN-ACK that answers one: the sender supports path MTU probes and accepts datagrams of `size` bytes.
         | Hello = 1
-        /// This datagram has `size` bytes, for the sake of the path.
+        /// This datagram has `size` bytes, to probe the path.
         | Probe = 2
-        /// The probe of that id and size has arrived.
+        /// The probe of that id and size was received.
         | Answer = 3
         /// Both directions have ended here, and the sender waits for a `Farewell` before it exits. It asks again after `size` milliseconds.
         | Enquiry = 4
         /// Both directions have ended here, and the sender knows that they have there.
         | Farewell = 5
 
-    /// IPv4 and IPv6 guarantee that a host takes 576 bytes and more (RFC 791): what no path can refuse, less the headers of IPv4 and UDP.
+    /// Every IPv4 host accepts packets of 576 bytes (RFC 791): these, less the headers of IPv4 and UDP.
     [<Literal>]
     let Least = 548
 
-    /// What one datagram holds over IPv4, which is what we take.
+    /// The largest UDP payload over IPv4, and the largest datagram that is accepted.
     [<Literal>]
     let Most = 65507
 
@@ -40,7 +40,7 @@ module ExtensionBits =
     let idOf (bits: uint64) = byte (bits >>> 32)
     let sizeOf (bits: uint64) = int (uint16 (bits >>> 16))
 
-    /// Anything that is not exactly ours is nothing of ours.
+    /// Bits of any other form are `None`.
     let kindOf (bits: uint64) =
         if bits >>> 48 <> tag || bits &&& 0xFFFFUL <> 0UL then
             Kind.None

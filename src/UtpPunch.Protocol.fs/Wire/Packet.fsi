@@ -39,7 +39,7 @@ type Packet =
 /// Why a datagram is not a packet.
 type Malformed =
     | None = 0
-    /// Shorter than the header, another version, or an unknown type: something else than uTP.
+    /// Shorter than the header, another version, or an unknown type: not uTP.
     | Foreign = 1
     /// The chain of extensions runs over the end.
     | Extension = 2

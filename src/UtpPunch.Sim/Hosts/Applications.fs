@@ -3,6 +3,7 @@ namespace UtpPunch.Sim
 open System
 open System.Collections.Generic
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 
 /// The applications of a world: who has a stream, what it was promised, and what became of it.
 [<Sealed>]
@@ -96,10 +97,10 @@ type Applications(scenario: Scenario, marks: Marks, wake: Action<Actor, App, Ins
             let app = app connId
 
             if isNull app then
-                marks.Hit("connect failed: " + Names.reason reason)
+                marks.Hit("connect failed: " + TraceNames.reasons.Name reason)
                 this.Failed.Add(actor.Dialled[connId], reason)
             else
-                marks.Hit("closed: " + Names.reason reason)
+                marks.Hit("closed: " + TraceNames.reasons.Name reason)
                 app.Closed <- ValueSome reason
                 app.ClosedAt <- now
                 this.Open <- this.Open - 1

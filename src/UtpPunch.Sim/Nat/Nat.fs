@@ -239,7 +239,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
             | ValueSome mapping ->
                 let passes =
                     not isFiltered
-                    || model.Filter = Dependence.Independent
+                    || model.Filter = NatBehavior.EndpointIndependent
                     || (live now id contacts (contactOf mapping source)).IsSome
 
                 if passes then deliver now mapping source else refused DropCause.Filtered

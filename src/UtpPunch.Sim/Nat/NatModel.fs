@@ -2,14 +2,6 @@ namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
 
-/// How much of the remote endpoint something depends on (RFC 4787, 4.1 and 5): which outside port a flow gets, or who may send
-/// to it.
-[<Struct; RequireQualifiedAccess>]
-type Dependence =
-    | Independent
-    | Address
-    | AddressAndPort
-
 /// Whether a filter asks what one mapping has sent to, or what the inside endpoint has sent to by any mapping, as RFC 4787 has it
 /// to the letter.
 [<Struct; RequireQualifiedAccess>]
@@ -49,8 +41,8 @@ type Hairpin =
 /// A NAT, as far as UDP can tell.
 type NatModel =
     {
-        Mapping: Dependence
-        Filter: Dependence
+        Mapping: NatBehavior
+        Filter: NatBehavior
         FilterScope: FilterScope
         Ports: PortAllocation
         /// How long a session lives without an answer from outside, and with one.
@@ -97,11 +89,11 @@ type Translation =
 
 module NatModel =
     /// The part of a remote endpoint that something depends on, the rest zeroed. Mapping and filter both ask this, and nothing else.
-    let key (dependence: Dependence) (remote: Endpoint) : Endpoint =
+    let key (dependence: NatBehavior) (remote: Endpoint) : Endpoint =
         match dependence with
-        | Dependence.Independent -> { High = 0UL; Low = 0UL; Scope = 0u; Port = 0us; Via = 0us }
-        | Dependence.Address -> { remote with Port = 0us }
-        | Dependence.AddressAndPort -> remote
+        | NatBehavior.EndpointIndependent -> { High = 0UL; Low = 0UL; Scope = 0u; Port = 0us; Via = 0us }
+        | NatBehavior.AddressDependent -> { remote with Port = 0us }
+        | NatBehavior.AddressAndPortDependent -> remote
 
     /// The NAT of RFC 4787's taxonomy: ports that tell nothing, and no quirk.
     let rfc mapping filter =
@@ -118,7 +110,10 @@ module NatModel =
           TableSize = 65_536
           RebootAt = Time.never }
 
-    let private dependences = [| Dependence.Independent; Dependence.Address; Dependence.AddressAndPort |]
+    let private dependences =
+        [| NatBehavior.EndpointIndependent
+           NatBehavior.AddressDependent
+           NatBehavior.AddressAndPortDependent |]
 
     /// RFC 4787's nine: mapping by mapping, filter by filter.
     let nine =

@@ -15,7 +15,7 @@ type PunchAlgorithm =
 /// Which NATs let a pair through, said without simulating anything: from RFC 4787's words alone, and as measured between NATs of
 /// a Linux kernel. What the simulator does must agree with both.
 module NatOracle =
-    let private isIndependent (nat: NatModel) = nat.Mapping = Dependence.Independent
+    let private isIndependent (nat: NatModel) = nat.Mapping = NatBehavior.EndpointIndependent
 
     /// The `from`'s probe to the advertised endpoint of the `target` gets in, both having sent to the other's advertised endpoint.
     let private reaches (from: NatModel) (target: NatModel) =
@@ -23,26 +23,28 @@ module NatOracle =
         let hasSent = isIndependent target || target.FilterScope = FilterScope.Endpoint
 
         match target.Filter with
-        | Dependence.Independent -> true
-        | Dependence.Address -> hasSent
-        | Dependence.AddressAndPort -> hasSent && isIndependent from
+        | NatBehavior.EndpointIndependent -> true
+        | NatBehavior.AddressDependent -> hasSent
+        | NatBehavior.AddressAndPortDependent -> hasSent && isIndependent from
 
     /// The `target`'s answer to the source of such a probe gets back.
     let private returns (from: NatModel) (target: NatModel) =
         match from.Filter with
-        | Dependence.Independent
-        | Dependence.Address -> true
+        | NatBehavior.EndpointIndependent
+        | NatBehavior.AddressDependent -> true
         // The mapping that the probe left by has sent to the advertised endpoint, so the answer must leave from there.
-        | Dependence.AddressAndPort -> isIndependent target
+        | NatBehavior.AddressAndPortDependent -> isIndependent target
 
     let private reflexive (a: NatModel) (b: NatModel) = (reaches a b && returns a b) || (reaches b a && returns b a)
 
     /// With its next ports guessed, a dependent mapping is as good as one for everybody, except towards another that takes a port for
     /// each guess: then each has sent from one port further on than the other guesses, and an exact filter never lets it in.
     let private predicting (a: NatModel) (b: NatModel) =
-        let isExact (nat: NatModel) = nat.Filter = Dependence.AddressAndPort && nat.FilterScope = FilterScope.Mapping
+        let isExact (nat: NatModel) =
+            nat.Filter = NatBehavior.AddressAndPortDependent && nat.FilterScope = FilterScope.Mapping
 
-        let bothMove = a.Mapping = Dependence.AddressAndPort && b.Mapping = Dependence.AddressAndPort
+        let bothMove =
+            a.Mapping = NatBehavior.AddressAndPortDependent && b.Mapping = NatBehavior.AddressAndPortDependent
 
         not (bothMove && (isExact a || isExact b))
 
@@ -56,25 +58,25 @@ module NatOracle =
     // ---- The kernel's ----
 
     let private block = PortAllocation.Hashed(40_000, 16_384)
-    let private independent filter = NatModel.conntrack Dependence.Independent filter PortAllocation.Preserving
+    let private independent filter = NatModel.conntrack NatBehavior.EndpointIndependent filter PortAllocation.Preserving
 
-    let private exact mapping ports = NatModel.conntrack mapping Dependence.AddressAndPort ports
+    let private exact mapping ports = NatModel.conntrack mapping NatBehavior.AddressAndPortDependent ports
 
     let private fullyRandom filter =
-        NatModel.conntrack Dependence.AddressAndPort filter (PortAllocation.Random(1024, 64_512))
+        NatModel.conntrack NatBehavior.AddressAndPortDependent filter (PortAllocation.Random(1024, 64_512))
 
     /// Ten NATs that a Linux kernel was made to be, by name. All are conntrack's, with its sessions.
     let kernel: struct (string * NatModel)[] =
-        [| "Home", independent Dependence.AddressAndPort
-           "HomeClash", { independent Dependence.AddressAndPort with InboundCreatesState = true }
-           "FullCone", independent Dependence.Independent
-           "AddrRestricted", independent Dependence.Address
-           "EIM non-preserving", exact Dependence.Independent block
-           "ADM", exact Dependence.Address block
-           "Symmetric sequential", exact Dependence.AddressAndPort (PortAllocation.Sequential(40_000, 64, 1))
-           "Symmetric random", fullyRandom Dependence.AddressAndPort
-           "APDM/EIF", fullyRandom Dependence.Independent
-           "APDM/ADF", fullyRandom Dependence.Address |]
+        [| "Home", independent NatBehavior.AddressAndPortDependent
+           "HomeClash", { independent NatBehavior.AddressAndPortDependent with InboundCreatesState = true }
+           "FullCone", independent NatBehavior.EndpointIndependent
+           "AddrRestricted", independent NatBehavior.AddressDependent
+           "EIM non-preserving", exact NatBehavior.EndpointIndependent block
+           "ADM", exact NatBehavior.AddressDependent block
+           "Symmetric sequential", exact NatBehavior.AddressAndPortDependent (PortAllocation.Sequential(40_000, 64, 1))
+           "Symmetric random", fullyRandom NatBehavior.AddressAndPortDependent
+           "APDM/EIF", fullyRandom NatBehavior.EndpointIndependent
+           "APDM/ADF", fullyRandom NatBehavior.AddressDependent |]
         |> Array.map (fun (name, model) -> struct (name, model))
 
     /// Rows are A, columns are B, `Y` where both sides know that they met.

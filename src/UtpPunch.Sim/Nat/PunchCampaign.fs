@@ -61,7 +61,7 @@ module PunchCampaign =
     /// N5: a stream that says nothing for ten minutes, behind NATs that forget after half a minute and then take other ports.
     let private idle () =
         let forgetful =
-            { NatModel.rfc Dependence.Independent Dependence.AddressAndPort with
+            { NatModel.rfc NatBehavior.EndpointIndependent NatBehavior.AddressAndPortDependent with
                 Unreplied = Time.seconds 30
                 Stream = Time.seconds 30 }
 

@@ -5,7 +5,7 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// Runs as traces (docs/utrace.md): whatever went in and came out, what the network did with it, and what the streams measured.
+/// Runs as traces (docs/utrace.md): events and effects, what the network did with each datagram, and what the streams measured.
 [<Sealed>]
 type private Recorder(scenario: Scenario, machines: IMachine[], sink: Action<string>) =
     let keys =
@@ -13,7 +13,7 @@ type private Recorder(scenario: Scenario, machines: IMachine[], sink: Action<str
                for side in 1..2 -> KeyValuePair($"k{2 * flow + side - 1}", Content.keyOf scenario.Seed flow side) |]
 
     let writer = TraceWriter(sink, TraceWriter.Core, TracePayloads.Synth keys)
-    /// What was last said of each stream that is there.
+    /// The last line of each open stream.
     let streams = [| SortedDictionary<ConnId, string>(); SortedDictionary<ConnId, string>() |]
 
     let seconds (at: Instant) =
@@ -33,7 +33,7 @@ type private Recorder(scenario: Scenario, machines: IMachine[], sink: Action<str
               at, net at "clock" [| name; $"step={sign}{by}" |]
           for at, duration in clock.Freezes -> at, net at "clock" [| name; "freeze=" + seconds duration |] ]
 
-    /// What is known to happen before the run begins.
+    /// What is scheduled before the run begins.
     let announced =
         [ yield! cuts "A>B" scenario.AB
           yield! cuts "B>A" scenario.BA
@@ -79,7 +79,7 @@ type private Recorder(scenario: Scenario, machines: IMachine[], sink: Action<str
             match actor.Machine.Stream connId with
             | ValueNone -> known.Remove connId |> ignore
             | ValueSome statistics ->
-                let line = TraceText.stream (int64 now) actor.Name connId statistics
+                let line = TraceText.sample (int64 now) actor.Name (TraceSample.ofStatistics connId statistics)
                 let text = String.Join(' ', line.Fields)
 
                 if text <> known[connId] then
@@ -132,8 +132,8 @@ type private Recorder(scenario: Scenario, machines: IMachine[], sink: Action<str
         member _.Lost(now, from, datagram, cause) = fate now from datagram [ "lost=" + cause ]
 
 module Recording =
-    /// Runs a scenario with these machines and gives its trace to `sink`, line by line. `finding` is what else was found wrong with the
-    /// scenario, if nothing goes wrong in this run.
+    /// Runs a scenario with these machines and writes its trace to `sink`, line by line. `finding` is a violation that was found otherwise;
+    /// it is written when this run has none.
     let writeOn
         (machines: IMachine[])
         (finding: struct (string * string) voption)

@@ -38,12 +38,12 @@ module Simulation =
         [ for app in world.Apps |> Seq.sortBy (fun app -> app.Flow, app.Name) ->
               let reason =
                   match app.Closed with
-                  | ValueSome reason -> Names.reason reason
+                  | ValueSome reason -> TraceNames.reasons.Name reason
                   | ValueNone -> "open"
 
               $"flow {app.Flow} {app.Name}: wrote {app.Writes.Written}, read {app.Reads.Delivered}, ended {app.Ended}, {reason}"
           for KeyValue(flow, reason) in world.Applications.Failed |> Seq.sortBy (fun pair -> pair.Key) ->
-              $"flow {flow}: not connected, {Names.reason reason}" ]
+              $"flow {flow}: not connected, {TraceNames.reasons.Name reason}" ]
 
     /// L1, L7: whoever ends in order gets everything through.
     let private checkWhole (world: World) =
@@ -69,11 +69,23 @@ module Simulation =
                 if ends.Length <> 2 then
                     Check.fail "L1" $"flow {index} has {ends.Length} ends after {int64 world.Now} us"
 
-    /// L3: once everything has ended, nothing happens any more.
+    /// The counters and instants of a node that has been in use are a few bytes longer in a snapshot than those of a new one. An entry
+    /// that is left in a table takes more.
+    let private longerNumbers = 8
+
+    /// Whether the tables of a node (routes, collisions, timers, streams to take, aliases) are those of a new node.
+    let private checkTables (actor: Actor) (core: CoreMachine) (now: Instant) =
+        let size node = (Snapshot.take false node).Length
+        let used, fresh = size core.Node, size (Node.create core.Options core.Seed now)
+
+        if used > fresh + longerNumbers then
+            Check.fail "L3" $"{actor.Name} has something left of its streams: {used} bytes, a new node {fresh}"
+
+    /// L3: once all streams have ended, nothing happens any more, and nothing is left of them.
     let private checkQuiet (world: World) =
         for actor in world.Actors do
             if actor.Machine.Deadline <> Time.never then
-                Check.fail "L3" $"{actor.Name} still wants to wake when all streams have ended"
+                Check.fail "L3" $"{actor.Name} has a deadline when all streams have ended"
 
             match actor.Machine with
             | :? CoreMachine as core ->
@@ -81,6 +93,8 @@ module Simulation =
 
                 if left.Incoming + left.Outgoing + left.HalfOpen + left.Lingering > 0 then
                     Check.fail "L3" $"{actor.Name} has streams left: {left}"
+
+                checkTables actor core (Scenario.local actor.Host.Clock world.Now)
             | _ -> ()
 
     /// More than any scenario needs; a livelock ends here.
@@ -152,7 +166,7 @@ module Simulation =
         for actor in world.Actors do
             for KeyValue(rule, count) in actor.Rules do
                 for _ in 1 .. min 1 count do
-                    world.Marks.Hit(Names.rule rule)
+                    world.Marks.Hit(TraceNames.rules.Name rule)
 
         { Violation = violation
           Hash = world.Hash

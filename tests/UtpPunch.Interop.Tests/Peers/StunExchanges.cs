@@ -20,8 +20,8 @@ public static class StunExchanges
         var local = StunSockets.EndpointOf(socket);
         var report = await FindAsync(socket, FSharpValueOption<Endpoint>.NewValueSome(local), coturn.Primary);
         Check.Equal(local, report.Mapped);
-        Check.Equal(Protocol.NatBehavior.NoNat, report.Mapping);
-        Check.Equal(Protocol.NatBehavior.EndpointIndependent, report.Filtering);
+        Check.That(report.IsDirect);
+        Check.Equal(Protocol.NatBehavior.EndpointIndependent, report.Filtering.Value);
         Check.That(report.RoundTrip.IsValueNone || report.RoundTrip.Value > 0);
     }
 
@@ -32,8 +32,8 @@ public static class StunExchanges
         using var socket = new UdpClient(new IPEndPoint(IPAddress.Any, 0));
         var report = await FindAsync(socket, FSharpValueOption<Endpoint>.ValueNone, coturn.Primary);
         Check.Equal(StunSockets.EndpointOf(socket).Port, report.Mapped.Port);
-        Check.Equal(Protocol.NatBehavior.EndpointIndependent, report.Filtering);
-        Check.That(!report.Mapping.IsNoNat);
+        Check.Equal(Protocol.NatBehavior.EndpointIndependent, report.Filtering.Value);
+        Check.That(!report.IsDirect);
     }
 
     [Fact("a firewall that lets in whom was written to is told, with coturn's help, from one that lets in their other ports too")]
@@ -110,7 +110,7 @@ public static class StunExchanges
     private static async Task<Protocol.NatBehavior> FilterAsync(Coturn coturn, Func<IPEndPoint, IEnumerable<IPEndPoint>, bool> admits)
     {
         using var socket = new UdpClient(new IPEndPoint(StunSockets.First, 0));
-        return (await FindAsync(socket, FSharpValueOption<Endpoint>.ValueNone, coturn.Primary, admits)).Filtering;
+        return (await FindAsync(socket, FSharpValueOption<Endpoint>.ValueNone, coturn.Primary, admits)).Filtering.Value;
     }
 
     private static StunOptions Options(FSharpValueOption<Endpoint> local, IPEndPoint server)

@@ -57,7 +57,7 @@ public static class Traces
         var trace = Trace.Parse(await TextAsync(node));
         var result = Replay.Run(ReplayMode.Strict, trace, null);
         Check.That(result.Divergence is null, $"{result.Divergence}");
-        Check.That(trace.IsComplete && trace.Snapshot("A") is null, "it is whole");
+        Check.That(trace.IsComplete && !trace.Header.HasSnapshot("A"), "it is whole");
         Check.That(result.Lines > 1000, $"{result.Lines} lines");
     }
 

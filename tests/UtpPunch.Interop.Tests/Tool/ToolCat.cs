@@ -54,7 +54,7 @@ public static class ToolCat
         await listener.SucceedAsync();
     }
 
-    [Fact("short transfers over a path that loses a tenth each way: both processes succeed every time")]
+    [Fact("short transfers over a path that loses a tenth each way: both processes succeed every time", Timeout = 900)]
     public static async Task EndsOverABadPath()
     {
         // More are for the figures of docs/ends.md.

@@ -2,13 +2,13 @@ using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
 
-/// <summary>`utp trace` as text, and what it says of files that it cannot read.</summary>
+/// <summary>`utp trace` as text, and its messages about files that it cannot read.</summary>
 public static class ToolTrace
 {
     private const int Failure = 1;
     private const int Usage = 2;
 
-    [Fact("a trace as text is the ladder that stands beside it, a hundred columns wide")]
+    [Fact("a trace as text is a ladder of a hundred columns, as recorded beside it")]
     public static async Task Text()
     {
         var text = await TraceFiles.ShowAsync(TraceFiles.Sample);
@@ -28,7 +28,7 @@ public static class ToolTrace
         Check.Equal(received, text.Split('\n').Count(line => line.Contains("|<", StringComparison.Ordinal)));
     }
 
-    [Fact("a violation, and a kind of commentary that nobody knows yet, are shown as they stand")]
+    [Fact("a violation, and an unknown kind of commentary, are shown as they are")]
     public static async Task Violation()
     {
         using var files = new TraceFiles();
@@ -40,27 +40,27 @@ public static class ToolTrace
         Check.That((await TraceFiles.ShowAsync(file)).Contains("* eclipse of=the-moon", StringComparison.Ordinal));
     }
 
-    [Fact("a file that is no trace, or breaks the grammar, is code 1 and one line with the number of the line and what is wrong")]
+    [Fact("a file that is not a trace ends with code 1 and one line that names the line and the reason")]
     public static async Task BadFiles()
     {
         using var files = new TraceFiles();
         await FailAsync(files.At("none.utrace"), "there is no such file");
-        await FailAsync(files.Write("empty.utrace", []), "line 1: this is no trace");
-        await FailAsync(files.Write("other.utrace", ["hello"]), "line 1: this is no trace");
-        await FailAsync(files.Write("later.utrace", ["#utrace 3"]), "line 1: '#utrace 3' is a version");
-        string[] head = ["#utrace 2", "#key k0 0x1f", "#node A 10.0.0.1:5000"];
-        await BadAsync("soon A in step now=0", "No time in seconds");
+        await FailAsync(files.Write("empty.utrace", []), "line 1: The text is not a trace");
+        await FailAsync(files.Write("other.utrace", ["hello"]), "line 1: The text is not a trace");
+        await FailAsync(files.Write("later.utrace", ["#utrace 2"]), "line 1: Version 2 of the format is unknown");
+        string[] head = ["#utrace 3", "#key k0 0x1f", "#node A 10.0.0.1:5000"];
+        await BadAsync("soon A in step now=0", "The time is not in seconds");
         await BadAsync("    0.000000 A up  step", "The direction is not");
-        await BadAsync("    0.000000 C in  step", "there is no #node C");
-        await BadAsync(Packet("SYM seq=1", "len=0"), "'SYM' is no type of packet");
-        await BadAsync(Packet("SYN seq=65536", "len=0"), "seq=65536 does not fit");
-        await BadAsync(Packet("SYN seq=many", "len=0"), "seq=many is no whole number");
-        await BadAsync(Packet("SYN", "len=0"), "No seq=");
-        await BadAsync(Packet("DATA seq=1", "len=2 pay=00"), "pay= is not the 2 bytes");
-        await BadAsync(Packet("DATA seq=1", "len=2 pay=~k1:0:2"), "pay=~k1:0:2 names a key");
-        await BadAsync(Packet("DATA seq=1", "len=2 pay=~k0:0"), "pay=~k0:0 is not ~KEY:OFFSET:LENGTH");
-        await BadAsync(Packet("STATE seq=1", "len=0 sack=0102"), "sack=0102 is not a multiple");
-        await BadAsync("    0.000000 A in  pkt       p=0 i=1/1 raw=00", "a pkt without a recv");
+        await BadAsync("    0.000000 C in  step", "There is no #node C");
+        await BadAsync(Packet("SYM seq=1", "len=0"), "'SYM' is not a packet type");
+        await BadAsync(Packet("SYN seq=65536", "len=0"), "seq=: '65536' is not a number from 0 to 65535");
+        await BadAsync(Packet("SYN seq=many", "len=0"), "seq=: 'many' is not a whole number");
+        await BadAsync(Packet("SYN", "len=0"), "There is no seq=");
+        await BadAsync(Packet("DATA seq=1", "len=2 pay=00"), "'00' is not a payload of as many bytes as len= says");
+        await BadAsync(Packet("DATA seq=1", "len=2 pay=~k1:0:2"), "'k1' is not a stream that a #key line names");
+        await BadAsync(Packet("DATA seq=1", "len=2 pay=~k0:0"), "'~k0:0' is not a place in a stream: ~key:offset:length");
+        await BadAsync(Packet("STATE seq=1", "len=0 sack=0102"), "'0102' is not a selective acknowledgement of 4 to 252 bytes");
+        await BadAsync("    0.000000 A in  pkt       p=0 i=1/1 raw=00", "There is no recv line before this pkt line");
 
         static string Packet(string type, string rest) =>
             $"    0.000000 A out pkt       p=1 to=10.0.0.2:6000 i=1/1 {type} id=1 ack=0 wnd=0 ts=0 td=0 {rest}";
@@ -68,7 +68,7 @@ public static class ToolTrace
         Task BadAsync(string line, string what) => FailAsync(files.Write("bad.utrace", [.. head, line]), $"line 4: {what}");
     }
 
-    [Fact("what cannot be written is code 1, what cannot be understood is code 2")]
+    [Fact("a file that cannot be written ends with code 1, a bad argument with code 2")]
     public static async Task BadWords()
     {
         using var files = new TraceFiles();

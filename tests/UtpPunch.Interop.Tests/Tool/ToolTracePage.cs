@@ -55,7 +55,7 @@ public static class ToolTracePage
     public static async Task NoneAndMany()
     {
         using var files = new TraceFiles();
-        await OpenAsync(files.Write("none.utrace", ["#utrace 2", "#node A 10.0.0.1:5000"]));
+        await OpenAsync(files.Write("none.utrace", ["#utrace 3", "#node A 10.0.0.1:5000"]));
         var head = File.ReadLines(TraceFiles.Transfer).Where(line => line[0] == '#');
         var body = File.ReadLines(TraceFiles.Transfer).Where(line => line[0] != '#').ToList();
         var later = Enumerable.Range(0, 80).SelectMany(second => body.Select(line => $"{second,5}{line[5..]}"));

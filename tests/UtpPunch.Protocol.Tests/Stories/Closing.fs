@@ -303,8 +303,7 @@ let private abandoned =
           Expect.isGreaterThanOrEqual (pair.A.Sent - sentBefore) 39 "keep-alives"
       }
       test "a keep-alive on a stream that carried no data is not taken for a repeated SYN-ACK: it draws no answer" {
-          let every duration options =
-              { usual with Bep29 = { options with KeepAlive = duration } }
+          let every duration options = { usual with Bep29 = { options with KeepAlive = duration } }
 
           let slow, fast = every (Time.seconds 25) usual.Bep29, every (Time.seconds 1) usual.Bep29
           let pair = Pair(7UL, slow, fast, Link.perfect, Link.perfect)

@@ -135,7 +135,8 @@ let private released =
 let private isKind kind (datagram: byte[]) =
     let mutable packet = Unchecked.defaultof<Packet>
 
-    Packet.decode (Borrowed datagram) &packet = Malformed.None && ExtensionBits.kindOf packet.Bits = kind
+    Packet.decode (Borrowed datagram) &packet = Malformed.None
+    && ExtensionBits.kindOf packet.Bits = kind
 
 let private isEnquiry = isKind ExtensionBits.Kind.Enquiry
 let private isFarewell = isKind ExtensionBits.Kind.Farewell

@@ -19,19 +19,20 @@ let private addressOf (endpoint: Endpoint) = { endpoint with Port = 0us }
 /// The part of the remote endpoint that a mapping depends on.
 let private mappingKey behaviour (remote: Endpoint) =
     match behaviour with
-    | NatBehavior.AddressDependent -> addressOf remote
-    | NatBehavior.AddressAndPortDependent -> remote
-    | _ -> { remote with High = 0UL; Low = 0UL; Port = 0us }
+    | ValueSome NatBehavior.AddressDependent -> addressOf remote
+    | ValueSome NatBehavior.AddressAndPortDependent -> remote
+    | ValueSome NatBehavior.EndpointIndependent
+    | ValueNone -> { remote with High = 0UL; Low = 0UL; Port = 0us }
 
 let private admits behaviour (contacted: ResizeArray<Endpoint>) (remote: Endpoint) =
     match behaviour with
     | NatBehavior.AddressDependent -> contacted.Exists(fun it -> addressOf it = addressOf remote)
     | NatBehavior.AddressAndPortDependent -> contacted.Contains remote
-    | _ -> true
+    | NatBehavior.EndpointIndependent -> true
 
-/// RFC 4787's two behaviours for one private endpoint.
+/// RFC 4787's two behaviors for one private endpoint; without a mapping there is no NAT, but a firewall.
 [<Sealed>]
-type Nat(mapping: NatBehavior, filtering: NatBehavior) =
+type Nat(mapping: NatBehavior voption, filtering: NatBehavior) =
     let ports = Dictionary<Endpoint, uint16>()
     let contacted = Dictionary<uint16, ResizeArray<Endpoint>>()
 
@@ -39,13 +40,13 @@ type Nat(mapping: NatBehavior, filtering: NatBehavior) =
         let key = mappingKey mapping remote
 
         if not (ports.ContainsKey key) then
-            let port = if mapping = NatBehavior.NoNat then local.Port else uint16 (40_000 + ports.Count)
+            let port = if mapping.IsNone then local.Port else uint16 (40_000 + ports.Count)
             ports[key] <- port
             contacted[port] <- ResizeArray()
 
         contacted[ports[key]].Add remote
 
-        if mapping = NatBehavior.NoNat then local else Endpoint.ofIPv4 publicAddress ports[key]
+        if mapping.IsNone then local else Endpoint.ofIPv4 publicAddress ports[key]
 
     member _.Admits(remote: Endpoint, target: Endpoint) =
         contacted.ContainsKey target.Port && admits filtering contacted[target.Port] remote

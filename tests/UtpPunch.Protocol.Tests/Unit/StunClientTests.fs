@@ -5,20 +5,26 @@ open Expecto
 open UtpPunch.Protocol
 open UtpPunch.Protocol.Tests.StunNat
 
-let private mappings =
-    [ NatBehavior.NoNat
-      NatBehavior.EndpointIndependent
-      NatBehavior.AddressDependent
-      NatBehavior.AddressAndPortDependent ]
-
-let private filterings =
+let private behaviors =
     [ NatBehavior.EndpointIndependent
       NatBehavior.AddressDependent
       NatBehavior.AddressAndPortDependent ]
 
-let private open' () = Nat(NatBehavior.EndpointIndependent, NatBehavior.EndpointIndependent)
+/// Without a NAT, and with each kind of mapping.
+let private mappings = ValueNone :: List.map ValueSome behaviors
 
-let private strict () = Nat(NatBehavior.EndpointIndependent, NatBehavior.AddressAndPortDependent)
+/// Without a NAT all servers see one endpoint.
+let private expectMapping (mapping: NatBehavior voption) (report: StunReport) =
+    Expect.equal report.IsDirect mapping.IsNone $"whether there is a NAT, behind {mapping}"
+
+    Expect.equal
+        report.Mapping
+        (mapping |> ValueOption.orElse (ValueSome NatBehavior.EndpointIndependent))
+        $"the mapping behind {mapping}"
+
+let private open' () = Nat(ValueSome NatBehavior.EndpointIndependent, NatBehavior.EndpointIndependent)
+
+let private strict () = Nat(ValueSome NatBehavior.EndpointIndependent, NatBehavior.AddressAndPortDependent)
 
 let private found (world: World) =
     match world.Run() with
@@ -45,12 +51,12 @@ let tests =
         "stun client"
         [ test "every kind of mapping and of filter is told from every other" {
               for mapping in mappings do
-                  for filtering in filterings do
+                  for filtering in behaviors do
                       let report = found (World(Nat(mapping, filtering), [ full ], asking [| primary |]))
-                      let expected = if mapping = NatBehavior.NoNat then local else mappedFirst
+                      let expected = if mapping.IsNone then local else mappedFirst
                       Expect.equal report.Mapped expected "the public endpoint"
-                      Expect.equal report.Mapping mapping $"the mapping behind %A{mapping}, %A{filtering}"
-                      Expect.equal report.Filtering filtering $"the filter behind %A{mapping}, %A{filtering}"
+                      expectMapping mapping report
+                      Expect.equal report.Filtering (ValueSome filtering) $"the filter behind {mapping}, {filtering}"
                       Expect.equal report.RoundTrip (ValueSome(Time.milliseconds 20)) "two ways of 10 ms"
           }
           test "which of the node's sockets it asks from makes no difference" {
@@ -60,8 +66,8 @@ let tests =
                   let options = { asking [| there primary |] with Local = ValueSome(there local) }
                   let nat = Nat(mapping, NatBehavior.AddressDependent)
                   let report = found (World(nat, [ full ], options, Via = 3us))
-                  Expect.equal report.Mapping mapping "the mapping"
-                  Expect.equal report.Filtering NatBehavior.AddressDependent "the filter"
+                  expectMapping mapping report
+                  Expect.equal report.Filtering (ValueSome NatBehavior.AddressDependent) "the filter"
           }
           test "what a NAT without secrets is like takes three round trips, and each swallowed answer 3 s" {
               let world = World(open' (), [ full ], asking [| primary |])
@@ -85,37 +91,38 @@ let tests =
               let world = World(open' (), [ full ], { asking [| primary |] with Behaviour = false })
               let report = found world
 
-              Expect.equal (report.Mapping, report.Filtering) (NatBehavior.Unknown, NatBehavior.Unknown) "unknown"
+              Expect.equal (report.Mapping, report.Filtering) (ValueNone, ValueNone) "unknown"
 
               Expect.equal (world.Now, world.Sent.Count) (Time.milliseconds 20, 1) "one round trip"
           }
           test "two plain servers tell whether the mapping depends on who is written to" {
               for mapping, expected in
-                  [ NatBehavior.NoNat, NatBehavior.NoNat
-                    NatBehavior.EndpointIndependent, NatBehavior.EndpointIndependent
-                    NatBehavior.AddressDependent, NatBehavior.AddressAndPortDependent
-                    NatBehavior.AddressAndPortDependent, NatBehavior.AddressAndPortDependent ] do
+                  [ ValueNone, ValueNone
+                    ValueSome NatBehavior.EndpointIndependent, ValueSome NatBehavior.EndpointIndependent
+                    ValueSome NatBehavior.AddressDependent, ValueSome NatBehavior.AddressAndPortDependent
+                    ValueSome NatBehavior.AddressAndPortDependent, ValueSome NatBehavior.AddressAndPortDependent ] do
                   let nat = Nat(mapping, NatBehavior.AddressAndPortDependent)
                   let report = found (World(nat, [ only primary; only stranger ], asking [| primary; stranger |]))
-                  Expect.equal report.Mapping expected $"%A{mapping}"
-                  Expect.equal report.Filtering NatBehavior.Unknown "nobody could answer from elsewhere"
+                  expectMapping expected report
+                  Expect.equal report.Filtering ValueNone "no server could answer from elsewhere"
           }
           test "two ports of one address cannot tell that a mapping does not depend on the address" {
               let second = { primary with Port = 3479us }
-              let nat = Nat(NatBehavior.AddressDependent, NatBehavior.EndpointIndependent)
+              let nat = Nat(ValueSome NatBehavior.AddressDependent, NatBehavior.EndpointIndependent)
               let report = found (World(nat, [ only primary; only second ], asking [| primary; second |]))
-              Expect.equal report.Mapping NatBehavior.Unknown "the mapping"
+              Expect.equal report.Mapping ValueNone "the mapping"
           }
           test "one plain server tells the public endpoint, and that there is no NAT" {
               let report = found (World(strict (), [ only primary ], asking [| primary |]))
-              Expect.equal (report.Mapped, report.Mapping) (mappedFirst, NatBehavior.Unknown) "behind a NAT"
-              let nat = Nat(NatBehavior.NoNat, NatBehavior.EndpointIndependent)
+              Expect.equal (report.Mapped, report.IsDirect) (mappedFirst, false) "behind a NAT"
+              let nat = Nat(ValueNone, NatBehavior.EndpointIndependent)
               let report = found (World(nat, [ only primary ], asking [| primary |]))
-              Expect.equal (report.Mapped, report.Mapping) (local, NatBehavior.NoNat) "without one"
+              Expect.equal (report.Mapped, report.IsDirect) (local, true) "without one"
+              Expect.equal report.Mapping ValueNone "nothing was compared"
           }
           test "whatever two datagrams of the first are lost, the outcome is the same" {
               for mapping in mappings do
-                  for filtering in filterings do
+                  for filtering in behaviors do
                       for first in 0..4 do
                           for second in first..4 do
                               for inbound in [ true; false ] do
@@ -126,10 +133,12 @@ let tests =
 
                                   let report = found world
 
+                                  expectMapping mapping report
+
                                   Expect.equal
-                                      (report.Mapping, report.Filtering)
-                                      (mapping, filtering)
-                                      $"{first} and {second} lost, inbound: {inbound}"
+                                      report.Filtering
+                                      (ValueSome filtering)
+                                      $"the filter with {first} and {second} lost, inbound: {inbound}"
           }
           test "a server that never answers is asked seven times in 39.5 s (RFC 8489, 6.2.1)" {
               let world = World(open' (), [], asking [| primary |])
@@ -221,15 +230,15 @@ let tests =
               world.Tamper <- fun from datagram -> [ (if from.Low = primary.Low then primary else from), datagram ]
 
               let report = found world
-              Expect.equal report.Filtering NatBehavior.Unknown "the port was not changed"
-              Expect.equal report.Mapping NatBehavior.EndpointIndependent "the mapping"
+              Expect.equal report.Filtering ValueNone "the port was not changed"
+              Expect.equal report.Mapping (ValueSome NatBehavior.EndpointIndependent) "the mapping"
           }
           test "an other address that answers nobody tells nothing of the filter" {
               let world = World(strict (), [ full ], asking [| primary |])
               world.Tamper <- fun from datagram -> if from.Low = primary.Low then [ from, datagram ] else []
               let report = found world
 
-              Expect.equal (report.Mapping, report.Filtering) (NatBehavior.Unknown, NatBehavior.Unknown) "the behaviour"
+              Expect.equal (report.Mapping, report.Filtering) (ValueNone, ValueNone) "the behaviour"
           }
           test "an other address that is not another one is not believed" {
               let world = World(strict (), [ only primary ], asking [| primary |])
@@ -240,7 +249,7 @@ let tests =
                          StunAttribute.OtherAddress { primary with Port = 3479us } |]
                       StunClass.Success
 
-              Expect.equal (found world).Filtering NatBehavior.Unknown "the filter"
+              Expect.equal (found world).Filtering ValueNone "the filter"
           }
           test "the same seed gives the same requests, another seed others" {
               let first seed =

@@ -46,7 +46,7 @@ let private traces =
               let trace =
                   try
                       Trace.Parse(File.ReadAllText path)
-                  with :? TraceError as error ->
+                  with :? TraceException as error ->
                       failtest $"{name}, line {error.Line}: {error.Message}"
 
               let mode = if name.EndsWith ".strict.utrace" then ReplayMode.Strict else ReplayMode.InputsOnly

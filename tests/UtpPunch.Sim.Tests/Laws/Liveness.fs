@@ -146,7 +146,8 @@ let private quiet =
 
 let private fairLoss =
     [ for dialect in dialects do
-          test $"L4: 100 kB come through 30 %% loss each way, 300 times of 300, half of them in ten seconds, %A{dialect}" {
+          test
+              $"L4: 100 kB come through 30 %% loss each way, 300 times of 300, half of them in ten seconds, %A{dialect}" {
               let lossy = overBoth (fun path -> { path with Loss = Loss.Each 300 })
 
               let took =

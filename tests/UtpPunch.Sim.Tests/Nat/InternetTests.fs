@@ -101,7 +101,9 @@ let tests =
         "imagined internet"
         [ test "a chain of NATs is as good as the worst of them" {
               let chains = [ []; [ home ]; [ home; home ]; [ symmetric; home ]; [ home; symmetric ] ]
-              let isIndependent = List.forall (fun (model: NatModel) -> model.Mapping = Dependence.Independent)
+
+              let isIndependent =
+                  List.forall (fun (model: NatModel) -> model.Mapping = NatBehavior.EndpointIndependent)
 
               for a in chains do
                   for b in chains do

@@ -117,7 +117,7 @@ let tests =
           }
           test "a sequential NAT goes round and round in its block, by its delta" {
               let model =
-                  { NatModel.rfc Dependence.AddressAndPort Dependence.Independent with
+                  { NatModel.rfc NatBehavior.AddressAndPortDependent NatBehavior.EndpointIndependent with
                       Ports = PortAllocation.Sequential(256, 8, 3) }
 
               let nat = Nat(model, Endpoint.ofIPv4 1u 0us, 1UL)
@@ -134,11 +134,11 @@ let tests =
           test "the zeroed key is all that a mapping or a filter knows of a remote" {
               let remote = Endpoint.ofIPv4 9u 99us
               let key dependence = NatModel.key dependence remote
-              Expect.equal (key Dependence.AddressAndPort) remote "all of it"
-              Expect.equal (key Dependence.Address) (Endpoint.ofIPv4 9u 0us) "its address"
+              Expect.equal (key NatBehavior.AddressAndPortDependent) remote "all of it"
+              Expect.equal (key NatBehavior.AddressDependent) (Endpoint.ofIPv4 9u 0us) "its address"
 
               Expect.equal
-                  (key Dependence.Independent)
-                  (NatModel.key Dependence.Independent (Endpoint.ofIPv4 8u 8us))
+                  (key NatBehavior.EndpointIndependent)
+                  (NatModel.key NatBehavior.EndpointIndependent (Endpoint.ofIPv4 8u 8us))
                   "nothing"
           } ]

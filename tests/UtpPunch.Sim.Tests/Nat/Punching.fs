@@ -145,7 +145,8 @@ let tests =
                   Expect.equal host.Punched.Count index "the host learns what came of it"
                   Expect.equal host.Punched[index - 1].Stage PunchStage.Open $"meeting {index}"
           }
-          test "two punches at once that open sockets both succeed, and neither they nor a later one close a path in use" {
+          test
+              "two punches at once that open sockets both succeed, and neither they nor a later one close a path in use" {
               let symmetric, restricted = kernel[7], kernel[0]
               let internet = Internet(11UL, Ground.openInternet, Unchecked.defaultof<IInternetWatcher>)
               let server = Encounter.serve internet 1UL

@@ -5,7 +5,7 @@ const named = (names) => (row) => Object.fromEntries(names.map((name, i) => [nam
 const lanes = raw.lanes.map(named(["name", "address", "isNode"]));
 const packets = raw.packets.map(named(["p", "from", "to", "sent", "type", "id", "seq", "ack", "wnd", "len", "sack", "flags", "lost",
   "queue", "conversation", "ts", "td", "line", "arrivals", "promised", "bits"]));
-const samples = raw.samples.map(named(["t", "lane", "conversation", "cwnd", "flight", "peer", "delay", "target", "rtt", "rto", "unread"]));
+const samples = raw.samples.map(named(["t", "lane", "conversation", "cwnd", "flight", "peer", "delay", "target", "rtt", "rto"]));
 const events = raw.events.map(named(["t", "lane", "dir", "kind", "text", "packet", "arrival"]));
 
 packets.forEach((packet, index) => {

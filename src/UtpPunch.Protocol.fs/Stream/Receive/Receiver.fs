@@ -9,28 +9,7 @@ type Arrival =
     | Overrun
     | BeyondFin
 
-/// A packet that was received ahead of a missing one.
-[<Sealed; AllowNullLiteral>]
-type internal HeldPacket(seqNr: SeqNr, data: Owned, isFin: bool) =
-    member _.SeqNr = seqNr
-    member _.Data = data
-    member _.IsFin = isFin
-
-[<NoComparison; NoEquality>]
-type Receiver =
-    {
-        Capacity: int
-        mutable AckNr: SeqNr
-        /// Bytes delivered and not consumed.
-        mutable Unread: int
-        /// In the order of their numbers.
-        mutable Held: Deque<HeldPacket>
-        mutable HeldBytes: int
-        mutable Fin: SeqNr voption
-        mutable IsComplete: bool
-        mutable Payloads: PayloadBuilder
-    }
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Receiver =
     [<Literal>]
     let ReorderWindow = 1024

@@ -14,11 +14,7 @@ type Arrival =
     /// Behind the peer's FIN, or a FIN that contradicts what was received: dropped.
     | BeyondFin
 
-/// The receiving half of a stream: puts packets in order, bounded in packets and in bytes, and knows what to acknowledge. Changed in
-/// place; a step works on a `copy`.
-[<Sealed>]
-type Receiver
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Receiver =
     /// How many packets ahead of the next one are held at most, as in libutp.
     [<Literal>]

@@ -2,23 +2,7 @@ namespace UtpPunch.Protocol
 
 open System
 
-[<NoComparison; NoEquality>]
-type Sender =
-    {
-        Options: StreamOptions
-        Board: Scoreboard
-        mutable State: SendState
-        mutable Queue: Deque<Owned>
-        /// Bytes in the queue.
-        mutable Queued: int
-        mutable PeerWindow: int64
-        /// The timestamp of the packet that advertised it; meaningless before one did.
-        mutable WindowStamp: uint32
-        mutable WindowKnown: bool
-        /// The last packet that was not full (Minshall's variant of Nagle: only one of them may be under way).
-        mutable ShortPacket: SeqNr voption
-    }
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Sender =
     /// Longer pieces are not joined: each time copies all of them.
     [<Literal>]

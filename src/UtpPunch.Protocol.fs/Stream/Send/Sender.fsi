@@ -1,10 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// The sending half of a stream: what is queued, what the peer's window admits, and the scoreboard of what was sent. Timers are the
-/// caller's. Changed in place; a step works on a `copy`.
-[<Sealed>]
-type Sender
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Sender =
     /// `next` is the number of the first packet.
     val create: options: StreamOptions -> next: SeqNr -> Sender

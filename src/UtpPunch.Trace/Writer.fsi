@@ -3,24 +3,24 @@ namespace UtpPunch.Tracing
 open System
 open UtpPunch.Protocol
 
-/// Writes a trace line by line: the header (`Key`s come of themselves, then `Node`, `Comment` and `Snapshot`), steps and commentary,
-/// and `End`. Counts and hashes what it writes.
+/// Writes a trace line by line: the header (`Node`, `Comment` and `Snapshot`), steps and commentary, and `End`. It counts and hashes what
+/// it writes.
 [<Sealed; NoComparison; NoEquality>]
 type TraceWriter =
-    /// `sink` gets one line after the other, without the line feed; `core` is the name and the version of what is traced.
+    /// `sink` takes one line after the other, without the line feed; `core` is the name and the version of what is traced.
     new: sink: Action<string> * core: string * payloads: TracePayloads -> TraceWriter
 
-    /// What the header says of this build.
+    /// The `core` of this build.
     static member Core: string
 
-    /// Lines so far, and their hash.
+    /// The number of lines written, and their hash.
     member Lines: int64
     member Hash: uint64
 
     member Node: node: TraceNode -> unit
-    /// The state of a node before the first step that the trace has of it, in the bytes of `Snapshot`.
+    /// The state of a node before the first step that the trace has of it: bytes of `Snapshot.take`.
     member Snapshot: name: string * snapshot: byte[] -> unit
-    /// A line of the header: `scenario` and what it was, for example.
+    /// Another line of the header, such as `scenario` and its text.
     member Comment: word: string * text: string -> unit
 
     /// A step and its events, before it is taken. `numbers` gives `p` for one datagram after the other; null stands for zeroes.

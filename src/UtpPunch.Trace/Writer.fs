@@ -6,6 +6,9 @@ open UtpPunch.Protocol
 
 [<Sealed; NoComparison; NoEquality>]
 type TraceWriter(sink: Action<string>, core: string, payloads: TracePayloads) =
+    /// Bytes of a snapshot on one line: a multiple of 3, so that no line is padded but the last.
+    static let chunk = 3 <<< 18
+
     let mutable lines = 0L
     let mutable hash = 0UL
 
@@ -15,14 +18,14 @@ type TraceWriter(sink: Action<string>, core: string, payloads: TracePayloads) =
         sink.Invoke line
 
     do
-        write "#utrace 2"
+        write ("#utrace " + Values.Version)
         write ("#core " + core)
         write ("#pay " + payloads.Name)
 
         for key in payloads.Keys do
             write ("#key " + key.Key + " 0x" + key.Value.ToString "x16")
 
-    /// Less the commit, so that two builds that do the same write the same.
+    /// Without the commit, so that two builds of one version write the same.
     static member Core =
         let kind = typeof<AssemblyInformationalVersionAttribute>
 
@@ -36,7 +39,12 @@ type TraceWriter(sink: Action<string>, core: string, payloads: TracePayloads) =
     member _.Node(node: TraceNode) = write (node.ToString())
 
     member _.Snapshot(name: string, snapshot: byte[]) =
-        write ("#snapshot " + name + " " + Convert.ToBase64String snapshot)
+        let mutable start = 0
+
+        while start < snapshot.Length do
+            let length = min chunk (snapshot.Length - start)
+            write ("#snapshot " + name + " " + Convert.ToBase64String(snapshot, start, length))
+            start <- start + length
 
     member _.Comment(word: string, text: string) = write ("#" + word + " " + text)
     member _.Line(line: TraceLine) = write (line.ToString())
@@ -49,4 +57,4 @@ type TraceWriter(sink: Action<string>, core: string, payloads: TracePayloads) =
         for line in TraceText.effects payloads numbers time node effects do
             write (line.ToString())
 
-    member _.End() = sink.Invoke("#end lines=" + TraceWords.number lines + " hash=" + hash.ToString "x16")
+    member _.End() = sink.Invoke("#end lines=" + Values.number lines + " hash=" + hash.ToString "x16")

@@ -1,6 +1,15 @@
 namespace UtpPunch.Tracing
 
-open UtpPunch.Protocol
+/// A line that cannot be read: the message says why and quotes the line.
+[<Sealed>]
+type LineException =
+    inherit System.FormatException
+    internal new: line: string * message: string * index: int -> LineException
+    internal new: line: string * message: string -> LineException
+    /// The message without the line.
+    member Reason: string
+    /// The place of the line among those that were read together, from 0.
+    member Index: int
 
 /// One line of a trace below its header; docs/utrace.md has the grammar.
 [<Sealed; NoComparison>]
@@ -17,21 +26,21 @@ type TraceLine =
     member Kind: string
     member Fields: string[]
 
-    /// The value of a key, without its escapes; null when it is not there.
+    /// The value of a key, without its escapes; null when the line has no such key.
     member Find: key: string -> string
-    /// The whole number that a key has. Throws `FormatException`, naming the line, when there is none.
+    /// The whole number that a key has. Throws `LineException` when there is none.
     member Number: key: string -> int64
-    /// Whether a bare word is there.
+    /// Whether the line has a bare word.
     member Has: word: string -> bool
 
     /// The canonical text.
     override ToString: unit -> string
 
 module TraceLine =
-    /// `key=value` with what a value may not hold escaped.
+    /// `key=value`, where spaces, line ends and percent signs of the value are escaped.
     [<CompiledName "Field">]
     val field: key: string -> value: string -> string
 
-    /// Reads a line. Throws `FormatException` that says what is wrong.
+    /// Reads a line. Throws `LineException`.
     [<CompiledName "Parse">]
     val parse: line: string -> TraceLine

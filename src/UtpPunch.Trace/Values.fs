@@ -4,13 +4,34 @@ open System
 open System.Text
 open UtpPunch.Protocol
 
-/// How single values stand in a trace.
-module internal TraceWords =
-    let bad (what: string) (text: string) = raise (FormatException("'" + text + "' is no " + what + "."))
+/// A text is not a trace; the message names the line and says why.
+[<Sealed>]
+type TraceException(line: int, message: string, inner: exn) =
+    inherit FormatException("Line " + line.ToString() + ": " + message, inner)
+    new(line, message) = TraceException(line, message, null)
+    /// Counted from 1.
+    member _.Line = line
+
+/// Single values as text. Everything that reads throws `FormatException`, which says what is wrong.
+module internal Values =
+    /// The version of the format, in the first line of a trace.
+    [<Literal>]
+    let Version = "3"
+
+    /// Messages and reports quote at most this many characters of a value or line.
+    [<Literal>]
+    let private Quoted = 400
+
+    let quote (text: string) =
+        if isNull text then ""
+        elif text.Length <= Quoted then text
+        else text.Substring(0, Quoted) + "…"
+
+    let bad (what: string) (text: string) = raise (FormatException("'" + quote text + "' is not a " + what + "."))
 
     // ---- Numbers ----
 
-    // Not every culture writes a minus as we do.
+    // The minus sign of a culture may be another character.
     let number (value: int64) = if value < 0L then "-" + (0UL - uint64 value).ToString() else value.ToString()
 
     let parseNumber (text: string) : int64 =
@@ -20,20 +41,30 @@ module internal TraceWords =
 
     let within (least: int64) (most: int64) (text: string) : int64 =
         let value = parseNumber text
-        if value < least || value > most then bad "number that fits here" text else value
+
+        if value < least || value > most then
+            bad ("number from " + number least + " to " + number most) text
+        else
+            value
+
+    /// The largest time, in microseconds: thousands of years, far enough from the limits of 64 bits that sums of times stay within them.
+    [<Literal>]
+    let MostTime = 0x0FFF_FFFF_FFFF_FFFFL
+
+    let parseTime (text: string) : Instant = Time.microseconds (within -MostTime MostTime text)
 
     let duration (value: Duration) = if value = Time.never then "never" else number (int64 value)
 
     let parseDuration (text: string) : Duration =
-        if text = "never" then Time.never else Time.microseconds (parseNumber text)
+        if text = "never" then Time.never else Time.microseconds (within -MostTime MostTime text)
 
     let hex (bytes: ReadOnlySpan<byte>) = Convert.ToHexStringLower bytes
 
-    let parseHex (text: string) =
+    let parseHex (text: string) : byte[] =
         try
             Convert.FromHexString text
         with :? FormatException ->
-            bad "row of hexadecimal digits" text
+            bad "row of pairs of hexadecimal digits" text
 
     /// 64 bits, as their 8 bytes.
     let bits (value: uint64) = value.ToString "x16"
@@ -43,110 +74,26 @@ module internal TraceWords =
         | true, value when text.Length = 16 && value <> 0UL -> value
         | _ -> bad "row of 8 bytes that are not all zero" text
 
-    // ---- Names ----
+    let parseName (names: Names<'T>) (text: string) : 'T =
+        match Array.IndexOf(names.Texts, text) with
+        | -1 -> bad names.What text
+        | index -> names.Values[index]
 
-    let private nameOf (names: struct (string * 'T)[]) (value: 'T) =
-        let mutable found: string = null
+    // ---- Port predictions ----
 
-        for struct (name, item) in names do
-            if item.Equals value then found <- name
+    let prediction (value: PortPrediction) =
+        match value with
+        | PortPrediction.Unknown -> "unknown"
+        | PortPrediction.EndpointIndependent -> "independent"
+        | PortPrediction.Dependent step -> "dependent:" + number (int64 step)
 
-        if isNull found then
-            raise (ArgumentException "This value has no name in traces.")
-        else
-            found
-
-    let private valueOf (what: string) (names: struct (string * 'T)[]) (text: string) =
-        match Array.tryFindIndex (fun (struct (name: string, _)) -> name = text) names with
-        | Some index ->
-            let struct (_, value) = names[index]
-            value
-        | None -> bad what text
-
-    let private dialects = [| struct ("bep29", Dialect.Bep29); struct ("utp-punch", Dialect.UtpPunch) |]
-    let dialect value = nameOf dialects value
-    let parseDialect text = valueOf "dialect" dialects text
-
-    let private types =
-        [| struct ("DATA", PacketType.Data)
-           struct ("FIN", PacketType.Fin)
-           struct ("STATE", PacketType.State)
-           struct ("RESET", PacketType.Reset)
-           struct ("SYN", PacketType.Syn) |]
-
-    let packetType value = nameOf types value
-    let parsePacketType text = valueOf "packet type" types text
-
-    let reason (reason: CloseReason) =
-        match reason with
-        | CloseReason.Finished -> "Finished"
-        | CloseReason.Released -> "Released"
-        | CloseReason.Aborted -> "Aborted"
-        | CloseReason.ConnectTimeout -> "ConnectTimeout"
-        | CloseReason.Refused -> "Refused"
-        | CloseReason.Reset -> "Reset"
-        | CloseReason.TimedOut -> "TimedOut"
-        | CloseReason.IdleTimeout -> "IdleTimeout"
-        | CloseReason.Unreachable -> "Unreachable"
-        | CloseReason.TooManyConnections -> "TooManyConnections"
-
-    let rule (rule: Rule) =
-        match rule with
-        | Rule.MalformedExtension -> "MalformedExtension"
-        | Rule.UnknownConnection -> "UnknownConnection"
-        | Rule.NotListening -> "NotListening"
-        | Rule.TooManyConnections -> "TooManyConnections"
-        | Rule.HalfOpenEvicted -> "HalfOpenEvicted"
-        | Rule.AcceptQueueFull -> "AcceptQueueFull"
-        | Rule.HalfOpenExpired -> "HalfOpenExpired"
-        | Rule.IdCollision -> "IdCollision"
-        | Rule.RepeatedSyn -> "RepeatedSyn"
-        | Rule.HandshakeRetransmit -> "HandshakeRetransmit"
-        | Rule.AckOutOfRange -> "AckOutOfRange"
-        | Rule.SeqOutOfRange -> "SeqOutOfRange"
-        | Rule.Duplicate -> "Duplicate"
-        | Rule.OutOfOrder -> "OutOfOrder"
-        | Rule.WindowOverrun -> "WindowOverrun"
-        | Rule.BeyondFin -> "BeyondFin"
-        | Rule.DataAfterRelease -> "DataAfterRelease"
-        | Rule.UnexpectedPacket -> "UnexpectedPacket"
-        | Rule.ResetOutOfRange -> "ResetOutOfRange"
-        | Rule.ResetAccepted -> "ResetAccepted"
-        | Rule.ResetSuppressed -> "ResetSuppressed"
-        | Rule.FastRetransmit -> "FastRetransmit"
-        | Rule.LossTolerated -> "LossTolerated"
-        | Rule.RetransmitTimeout -> "RetransmitTimeout"
-        | Rule.LossProbe -> "LossProbe"
-        | Rule.WindowProbe -> "WindowProbe"
-        | Rule.KeepAlive -> "KeepAlive"
-        | Rule.PathProbe -> "PathProbe"
-        | Rule.PathProbeIgnored -> "PathProbeIgnored"
-        | Rule.BlackHole -> "BlackHole"
-        | Rule.PathShrunk -> "PathShrunk"
-        | Rule.ProbeRejected -> "ProbeRejected"
-        | Rule.PathLearnt -> "PathLearnt"
-        | Rule.OfferRejected -> "OfferRejected"
-
-    let stage (stage: PunchStage) =
-        match stage with
-        | PunchStage.Open -> "Open"
-        | PunchStage.ServerSilent -> "ServerSilent"
-        | PunchStage.ServerFull -> "ServerFull"
-        | PunchStage.NoPeer -> "NoPeer"
-        | PunchStage.NothingHeard -> "NothingHeard"
-        | PunchStage.NotHeard -> "NotHeard"
-        | PunchStage.NotAgreed -> "NotAgreed"
-        | PunchStage.PeerGaveUp -> "PeerGaveUp"
-        | PunchStage.Cancelled -> "Cancelled"
-        | PunchStage.Rejected -> "Rejected"
-
-    let pathKind (kind: PathKind) =
-        match kind with
-        | PathKind.Host -> "Host"
-        | PathKind.Observed -> "Observed"
-        | PathKind.Predicted -> "Predicted"
-        | PathKind.Reflexive -> "Reflexive"
-        | PathKind.Birthday -> "Birthday"
+    let parsePrediction (text: string) =
+        match text with
+        | "unknown" -> PortPrediction.Unknown
+        | "independent" -> PortPrediction.EndpointIndependent
+        | _ when text.StartsWith("dependent:", StringComparison.Ordinal) ->
+            PortPrediction.Dependent(int (within (int64 Int32.MinValue) (int64 Int32.MaxValue) (text.Substring 10)))
+        | _ -> bad "port prediction" text
 
     // ---- Endpoints ----
 
@@ -154,7 +101,7 @@ module internal TraceWords =
         let half = if index < 4 then endpoint.High else endpoint.Low
         uint16 (half >>> (48 - 16 * (index &&& 3)))
 
-    /// The longest run of zero groups, two at least (RFC 5952, 4.2).
+    /// The longest run of at least two zero groups (RFC 5952, 4.2).
     let private gap (endpoint: Endpoint) =
         let mutable best = struct (0, 0)
         let mutable start = 0
@@ -169,7 +116,7 @@ module internal TraceWords =
 
         best
 
-    /// 10.0.0.1:5000, [2001:db8::1]:5000, [fe80::1%3]:5000; by another socket than the first, 10.0.0.1:5000/7.
+    /// 10.0.0.1:5000, [2001:db8::1]:5000, [fe80::1%3]:5000; 10.0.0.1:5000/7 when it is reached by another socket than the first.
     let endpoint (value: Endpoint) =
         let text = StringBuilder()
 
@@ -256,3 +203,16 @@ module internal TraceWords =
 
             let value = Array.fold (fun sum part -> (sum <<< 8) ||| uint32 (within 0L 255L part)) 0u parts
             Endpoint.ofIPv4 value port |> Endpoint.via via
+
+    let endpoints (values: Endpoint[]) = String.Join(",", values |> Array.map endpoint)
+
+    let parseEndpoints (text: string) : Endpoint[] =
+        if text = "" then [||] else text.Split ',' |> Array.map parseEndpoint
+
+    let optionalEndpoint (value: Endpoint voption) =
+        match value with
+        | ValueSome value -> endpoint value
+        | ValueNone -> "none"
+
+    let parseOptionalEndpoint (text: string) : Endpoint voption =
+        if text = "none" then ValueNone else ValueSome(parseEndpoint text)

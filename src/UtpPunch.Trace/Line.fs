@@ -2,7 +2,6 @@ namespace UtpPunch.Tracing
 
 open System
 open System.Text
-open UtpPunch.Protocol
 
 module private Columns =
     let escape (value: string) =
@@ -23,6 +22,7 @@ module private Columns =
         let rest = (abs microseconds % 1_000_000L).ToString().PadLeft(6, '0')
         ((if microseconds < 0L then "-" else "") + whole + "." + rest).PadLeft 12
 
+    /// The limits are those of every time in a trace.
     let tryTime (text: string) =
         let point = text.IndexOf '.'
         let negative = text.StartsWith '-'
@@ -31,10 +31,21 @@ module private Columns =
             ValueNone
         else
             match Int64.TryParse(text.Remove(point, 1)) with
-            | true, value when negative = (value < 0L) || value = 0L -> ValueSome value
+            | true, value when
+                (negative = (value < 0L) || value = 0L) && abs (max value -Int64.MaxValue) <= Values.MostTime
+                ->
+                ValueSome value
             | _ -> ValueNone
 
 open Columns
+
+/// A line that cannot be read: the message says why and quotes the line.
+[<Sealed>]
+type LineException(line: string, message: string, index: int) =
+    inherit FormatException(message + " Line: " + Values.quote line)
+    new(line, message) = LineException(line, message, 0)
+    member _.Reason = message
+    member _.Index = index
 
 [<Sealed; NoComparison>]
 type TraceLine(time: int64, node: string, direction: string, kind: string, fields: string[]) =
@@ -60,11 +71,11 @@ type TraceLine(time: int64, node: string, direction: string, kind: string, field
 
     member this.Number(key: string) : int64 =
         match this.Find key with
-        | null -> raise (FormatException("No " + key + "= in: " + this.ToString()))
+        | null -> raise (LineException(this.ToString(), "There is no " + key + "=."))
         | text ->
             match Int64.TryParse text with
             | true, value -> value
-            | _ -> raise (FormatException(key + "=" + text + " is no whole number in: " + this.ToString()))
+            | _ -> raise (LineException(this.ToString(), key + "=" + Values.quote text + " is not a whole number."))
 
     member _.Has(word: string) = Array.IndexOf(fields, word) >= 0
 
@@ -92,18 +103,18 @@ module TraceLine =
         let words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries)
 
         if words.Length < 4 then
-            raise (FormatException("Not a time, a node, a direction and a kind: " + line))
+            raise (LineException(line, "A line has a time, a node, a direction and a kind."))
 
         let time =
             match tryTime words[0] with
             | ValueSome time -> time
-            | ValueNone -> raise (FormatException("No time in seconds with six decimals: " + line))
+            | ValueNone -> raise (LineException(line, "The time is not in seconds with six decimals."))
 
         match words[2] with
         | "in"
         | "out"
         | "net"
         | "chk" -> ()
-        | _ -> raise (FormatException("The direction is not in, out, net or chk: " + line))
+        | _ -> raise (LineException(line, "The direction is not in, out, net or chk."))
 
         TraceLine(time, words[1], words[2], words[3], Array.sub words 4 (words.Length - 4))

@@ -1,12 +1,13 @@
 using System.Globalization;
 using System.Text;
+using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli.Traces;
 
 /// <summary>
-/// A trace as a ladder of a hundred columns of ASCII, for terminals and logs: a line for each packet and for what else happened.
+/// A trace as a ladder of ASCII, a hundred columns wide, for terminals and logs: a line for each packet, event and effect.
 /// </summary>
-internal sealed class TraceText(TraceModel model, TextWriter output)
+internal sealed class TraceLadder(TraceModel model, TextWriter output)
 {
     private const int Columns = 100;
     private const int TimeColumns = 11;
@@ -74,16 +75,16 @@ internal sealed class TraceText(TraceModel model, TextWriter output)
         };
     }
 
-    // Deliveries and the like repeat what the packets say.
+    // These repeat what the packets say.
     private static bool IsNoise(TraceEvent happened) =>
         happened.Kind is "deliver" or "consumed" or "taken" or "writable" or "write"
         || happened.Text.StartsWith("rule=OutOfOrder", StringComparison.Ordinal);
 
-    private string Arrow(TracePacket packet, long? sentAt, long? arrivedAt, string remark)
+    private string Arrow(Transmission packet, long? sentAt, long? arrivedAt, string remark)
     {
         var isRight = packet.From == 0 || (packet.To != 0 && packet.From < packet.To);
         var line = sentAt is null ? '.' : packet.IsAgain ? '=' : '-';
-        var words = new List<string> { Label(packet.Datagram) };
+        var words = new List<string> { Label(packet.Packet) };
         words.AddRange(packet.IsAgain && remark.Length == 0 ? ["again"] : []);
         words.AddRange(remark.Length > 0 ? [remark] : []);
         words.AddRange(model.Nodes.Count > 2 ? [$"({model.NameOf(packet.From)}>{model.NameOf(packet.To)})"] : []);
@@ -113,18 +114,19 @@ internal sealed class TraceText(TraceModel model, TextWriter output)
 
     private string Who(TraceEvent happened) => happened.Lane < 0 ? "violation" : $"violation at {model.NameOf(happened.Lane)}";
 
-    private static string Label(TraceDatagram datagram)
+    private static string Label(TracePacket packet)
     {
-        if (datagram.IsRaw)
+        if (packet.IsRaw)
         {
-            return $"RAW {datagram.Length} bytes";
+            return $"RAW {packet.Length} bytes";
         }
 
-        var label = new StringBuilder($"{datagram.Type} {datagram.Header.SeqNr.Value}/{datagram.Header.AckNr.Value}");
-        label.Append(datagram.Length > 0 ? $" {datagram.Length} B" : "");
-        label.Append(TraceBits.Words(datagram) is { Length: > 0 } bits ? $" {bits}" : "");
-        label.Append(datagram.MayFragment ? " may fragment" : "");
-        var named = TraceSack.Numbers(datagram);
+        var header = packet.Header;
+        var label = new StringBuilder($"{Transmission.TypeOf(packet)} {header.SeqNr.Value}/{header.AckNr.Value}");
+        label.Append(packet.Length > 0 ? $" {packet.Length} B" : "");
+        label.Append(TraceBits.Words(packet) is { Length: > 0 } bits ? $" {bits}" : "");
+        label.Append(packet.MayFragment ? " may fragment" : "");
+        var named = TraceSack.Numbers(packet);
         label.Append(named.Count > 0 ? $" sack {TraceSack.Ranges(named)}" : "");
         return label.ToString();
     }

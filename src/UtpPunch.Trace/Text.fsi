@@ -3,7 +3,8 @@ namespace UtpPunch.Tracing
 open System
 open UtpPunch.Protocol
 
-/// Events and effects as lines of a trace, and back. docs/utrace.md is the grammar.
+/// Events and effects as lines of a trace, and back. docs/utrace.md is the grammar, `Schema` the table. What reads throws
+/// `LineException`, which names the line.
 module TraceText =
     /// 10.0.0.1:5000, [2001:db8::1]:5000, [fe80::1%3]:5000.
     [<CompiledName "Endpoint">]
@@ -39,18 +40,33 @@ module TraceText =
     [<CompiledName "Fault">]
     val fault: time: int64 -> node: string -> error: exn -> TraceLine
 
+    /// The type and the fields of a header, as a `pkt` line has them.
+    [<CompiledName "Header">]
+    val header: header: Header -> string
+
     /// What a stream has measured, as commentary.
-    [<CompiledName "Stream">]
-    val stream: time: int64 -> node: string -> connId: ConnId -> statistics: StreamStatistics -> TraceLine
+    [<CompiledName "Sample">]
+    val sample: time: int64 -> node: string -> sample: TraceSample -> TraceLine
 
     /// The time of a step's line.
     [<CompiledName "ParseStep">]
     val parseStep: line: TraceLine -> Instant
 
-    /// The events of a step, from the lines behind its own. Throws `FormatException` that names the line.
+    /// The events of a step, from the lines behind its own.
     [<CompiledName "ParseEvents">]
     val parseEvents: payloads: TracePayloads -> lines: TraceLine[] -> Event[]
 
-    /// The datagram of a `pkt` line, of either direction. Throws `FormatException` that names the line.
+    /// The same, and how many bytes the lines stand for that they do not hold.
+    val internal readEvents: payloads: TracePayloads -> lines: TraceLine[] -> struct (Event[] * int64)
+
+    /// An effect other than `pkt`, which is one packet of an effect.
+    [<CompiledName "ParseEffect">]
+    val parseEffect: payloads: TracePayloads -> line: TraceLine -> Effect
+
+    /// The packet of a `pkt` line, of either direction.
     [<CompiledName "ParsePacket">]
     val parsePacket: payloads: TracePayloads -> line: TraceLine -> TracePacket
+
+    /// What a `chk stream` line says.
+    [<CompiledName "ParseSample">]
+    val parseSample: line: TraceLine -> TraceSample

@@ -1,0 +1,1220 @@
+// Written by `dotnet fsi build.fsx snapshot` from the types of the core; a test compares it with them.
+/// The state of a node as bytes and back, field by field.
+module internal UtpPunch.Tracing.SnapshotGenerated
+
+open UtpPunch.Protocol
+
+/// Tells builds apart: a hash of all types and fields below.
+[<Literal>]
+let Layout = 0x7BE2F628CAF8FC3DUL
+
+let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
+    match it with
+    | Dialect.Bep29 -> w.Byte 0uy
+    | Dialect.UtpPunch -> w.Byte 1uy
+
+let readDialect (r: SnapshotReader) : Dialect =
+    match r.Byte() with
+    | 0uy -> Dialect.Bep29
+    | 1uy -> Dialect.UtpPunch
+    | _ -> r.Fail "there is no such Dialect"
+
+let writeStreamOptions (w: SnapshotWriter) (it: StreamOptions) : unit =
+    w.Int32 it.SendBuffer
+    w.Int32 it.ReceiveBuffer
+    w.Int32 it.PacketSize
+    w.Int32 it.LargestPacket
+    w.Int32 it.PacketWindow
+    w.Int64 it.GiveUpAfter
+    w.Int64 it.IdleTimeout
+    w.Int64 it.KeepAlive
+    w.Int64 it.InitialRto
+    w.Int64 it.MinRto
+    w.Int64 it.MaxRto
+    w.Int64 it.TargetDelay
+    w.Flag it.NoDelay
+
+let readStreamOptions (r: SnapshotReader) : StreamOptions =
+    { SendBuffer = r.Int32()
+      ReceiveBuffer = r.Int32()
+      PacketSize = r.Int32()
+      LargestPacket = r.Int32()
+      PacketWindow = r.Int32()
+      GiveUpAfter = r.Int64()
+      IdleTimeout = r.Int64()
+      KeepAlive = r.Int64()
+      InitialRto = r.Int64()
+      MinRto = r.Int64()
+      MaxRto = r.Int64()
+      TargetDelay = r.Int64()
+      NoDelay = r.Flag() }
+
+let writeNodeOptions (w: SnapshotWriter) (it: NodeOptions) : unit =
+    writeDialect w it.Dialect
+    w.Int32 it.MaxConnections
+    w.Int32 it.MaxHalfOpen
+    w.Int64 it.HalfOpenTimeout
+    writeStreamOptions w it.Bep29
+    writeStreamOptions w it.UtpPunch
+
+let readNodeOptions (r: SnapshotReader) : NodeOptions =
+    { Dialect = readDialect r
+      MaxConnections = r.Int32()
+      MaxHalfOpen = r.Int32()
+      HalfOpenTimeout = r.Int64()
+      Bep29 = readStreamOptions r
+      UtpPunch = readStreamOptions r }
+
+let writeRandom (w: SnapshotWriter) (it: Random) : unit =
+    w.Array(w.UInt32, it.Key)
+    w.UInt64 it.Counter
+
+let readRandom (r: SnapshotReader) : Random =
+    let fieldKey = r.Array(1, (fun () -> r.UInt32()))
+    let fieldCounter = r.UInt64()
+    Random(fieldKey, fieldCounter)
+
+let writeEndpoint (w: SnapshotWriter) (it: Endpoint) : unit =
+    w.UInt64 it.High
+    w.UInt64 it.Low
+    w.UInt32 it.Scope
+    w.UInt16 it.Port
+    w.UInt16 it.Via
+
+let readEndpoint (r: SnapshotReader) : Endpoint =
+    { High = r.UInt64()
+      Low = r.UInt64()
+      Scope = r.UInt32()
+      Port = r.UInt16()
+      Via = r.UInt16() }
+
+let writeSeqNr (w: SnapshotWriter) (it: SeqNr) : unit =
+    w.UInt16 it.Value
+
+let readSeqNr (r: SnapshotReader) : SeqNr =
+    let fieldValue = r.UInt16()
+    SeqNr(fieldValue)
+
+let writeIds (w: SnapshotWriter) (it: Ids) : unit =
+    w.UInt16 it.Receive
+    w.UInt16 it.Send
+    writeSeqNr w it.Syn
+
+let readIds (r: SnapshotReader) : Ids =
+    { Receive = r.UInt16()
+      Send = r.UInt16()
+      Syn = readSeqNr r }
+
+let writeStreamState (w: SnapshotWriter) (it: StreamState) : unit =
+    match it with
+    | StreamState.SynSent -> w.Byte 0uy
+    | StreamState.SynReceived -> w.Byte 1uy
+    | StreamState.Established -> w.Byte 2uy
+    | StreamState.TimeWait -> w.Byte 3uy
+    | StreamState.Closed -> w.Byte 4uy
+
+let readStreamState (r: SnapshotReader) : StreamState =
+    match r.Byte() with
+    | 0uy -> StreamState.SynSent
+    | 1uy -> StreamState.SynReceived
+    | 2uy -> StreamState.Established
+    | 3uy -> StreamState.TimeWait
+    | 4uy -> StreamState.Closed
+    | _ -> r.Fail "there is no such StreamState"
+
+let writeReceiveState (w: SnapshotWriter) (it: ReceiveState) : unit =
+    match it with
+    | ReceiveState.Open -> w.Byte 0uy
+    | ReceiveState.FinReceived -> w.Byte 1uy
+    | ReceiveState.Ended -> w.Byte 2uy
+
+let readReceiveState (r: SnapshotReader) : ReceiveState =
+    match r.Byte() with
+    | 0uy -> ReceiveState.Open
+    | 1uy -> ReceiveState.FinReceived
+    | 2uy -> ReceiveState.Ended
+    | _ -> r.Fail "there is no such ReceiveState"
+
+let writeMark (w: SnapshotWriter) (it: Mark) : unit =
+    match it with
+    | Mark.InFlight -> w.Byte 0uy
+    | Mark.Sacked -> w.Byte 1uy
+    | Mark.Lost -> w.Byte 2uy
+
+let readMark (r: SnapshotReader) : Mark =
+    match r.Byte() with
+    | 0uy -> Mark.InFlight
+    | 1uy -> Mark.Sacked
+    | 2uy -> Mark.Lost
+    | _ -> r.Fail "there is no such Mark"
+
+let writeRun (w: SnapshotWriter) (it: Run) : unit =
+    writeSeqNr w it.First
+    w.Int32 it.Count
+    w.Int32 it.Size
+    w.Bytes it.Data.Span
+    w.Int64 it.SentAt
+    w.Int64 it.Order
+    w.Int32 it.Transmissions
+    writeMark w it.Mark
+
+let readRun (r: SnapshotReader) : Run =
+    let fieldFirst = readSeqNr r
+    let fieldCount = r.Int32()
+    let fieldSize = r.Int32()
+    let fieldData = r.Bytes()
+    let fieldSentAt = r.Int64()
+    let fieldOrder = r.Int64()
+    let fieldTransmissions = r.Int32()
+    let fieldMark = readMark r
+    Run(fieldFirst, fieldCount, fieldSize, fieldData, fieldSentAt, fieldOrder, fieldTransmissions, fieldMark)
+
+let writeLossDetection (w: SnapshotWriter) (it: LossDetection) : unit =
+    w.Int64 it.ArrivedOrder
+    w.Int64 it.RetransmissionsArrived
+    writeSeqNr w it.Named
+    w.Flag it.NamesAll
+    w.Int32 it.Duplicates
+    w.Flag it.PathReorders
+    w.Int64 it.From
+    w.Flag it.PeerSacks
+    w.Option((writeSeqNr w), it.OvertakenTo)
+    w.Int32 it.Unnamed
+    w.Int64 it.OverdueAt
+
+let readLossDetection (r: SnapshotReader) : LossDetection =
+    { ArrivedOrder = r.Int64()
+      RetransmissionsArrived = r.Int64()
+      Named = readSeqNr r
+      NamesAll = r.Flag()
+      Duplicates = r.Int32()
+      PathReorders = r.Flag()
+      From = r.Int64()
+      PeerSacks = r.Flag()
+      OvertakenTo = r.Option((fun () -> readSeqNr r))
+      Unnamed = r.Int32()
+      OverdueAt = r.Int64() }
+
+let writeLossProbe (w: SnapshotWriter) (it: LossProbe) : unit =
+    writeSeqNr w it.Number
+    w.Int64 it.At
+    w.Int64 it.Order
+
+let readLossProbe (r: SnapshotReader) : LossProbe =
+    let fieldNumber = readSeqNr r
+    let fieldAt = r.Int64()
+    let fieldOrder = r.Int64()
+    LossProbe(fieldNumber, fieldAt, fieldOrder)
+
+let writeScoreboard (w: SnapshotWriter) (it: Scoreboard) : unit =
+    w.Int32 it.Payload
+    w.Deque((fun it -> w.Reference(writeRun w, it)), it.Runs)
+    writeLossDetection w it.Detection
+    writeSeqNr w it.Next
+    writeSeqNr w it.Oldest
+    w.Int32 it.Outstanding
+    w.Int32 it.Flight
+    w.Int32 it.LostPackets
+    w.Int32 it.SackedPackets
+    w.Int32 it.RetransmittedInFlight
+    w.Int32 it.Peak
+    w.Int64 it.NextOrder
+    w.Option((writeSeqNr w), it.RecoveryEnd)
+    w.Option((writeSeqNr w), it.Recover)
+    w.Int32 it.RetransmitLimit
+    w.Flag it.ProbesWindow
+    w.Reference(writeLossProbe w, it.LossProbe)
+    w.Int64 it.Retransmissions
+    w.Int64 it.LastRetransmitted
+
+let readScoreboard (r: SnapshotReader) : Scoreboard =
+    { Payload = r.Int32()
+      Runs = r.Deque(1, (fun () -> r.Reference(fun () -> readRun r)))
+      Detection = readLossDetection r
+      Next = readSeqNr r
+      Oldest = readSeqNr r
+      Outstanding = r.Int32()
+      Flight = r.Int32()
+      LostPackets = r.Int32()
+      SackedPackets = r.Int32()
+      RetransmittedInFlight = r.Int32()
+      Peak = r.Int32()
+      NextOrder = r.Int64()
+      RecoveryEnd = r.Option((fun () -> readSeqNr r))
+      Recover = r.Option((fun () -> readSeqNr r))
+      RetransmitLimit = r.Int32()
+      ProbesWindow = r.Flag()
+      LossProbe = r.Reference(fun () -> readLossProbe r)
+      Retransmissions = r.Int64()
+      LastRetransmitted = r.Int64() }
+
+let writeSendState (w: SnapshotWriter) (it: SendState) : unit =
+    match it with
+    | SendState.Open -> w.Byte 0uy
+    | SendState.FinQueued -> w.Byte 1uy
+    | SendState.FinWait -> w.Byte 2uy
+    | SendState.FinAcked -> w.Byte 3uy
+    | SendState.Finished -> w.Byte 4uy
+
+let readSendState (r: SnapshotReader) : SendState =
+    match r.Byte() with
+    | 0uy -> SendState.Open
+    | 1uy -> SendState.FinQueued
+    | 2uy -> SendState.FinWait
+    | 3uy -> SendState.FinAcked
+    | 4uy -> SendState.Finished
+    | _ -> r.Fail "there is no such SendState"
+
+let writeSender (w: SnapshotWriter) (it: Sender) : unit =
+    writeStreamOptions w it.Options
+    writeScoreboard w it.Board
+    writeSendState w it.State
+    w.Deque((fun (it: Owned) -> w.Bytes it.Span), it.Queue)
+    w.Int32 it.Queued
+    w.Int64 it.PeerWindow
+    w.UInt32 it.WindowStamp
+    w.Flag it.WindowKnown
+    w.Option((writeSeqNr w), it.ShortPacket)
+
+let readSender (r: SnapshotReader) : Sender =
+    { Options = readStreamOptions r
+      Board = readScoreboard r
+      State = readSendState r
+      Queue = r.Deque(1, (fun () -> r.Bytes()))
+      Queued = r.Int32()
+      PeerWindow = r.Int64()
+      WindowStamp = r.UInt32()
+      WindowKnown = r.Flag()
+      ShortPacket = r.Option((fun () -> readSeqNr r)) }
+
+let writeHeldPacket (w: SnapshotWriter) (it: HeldPacket) : unit =
+    writeSeqNr w it.SeqNr
+    w.Bytes it.Data.Span
+    w.Flag it.IsFin
+
+let readHeldPacket (r: SnapshotReader) : HeldPacket =
+    let fieldSeqNr = readSeqNr r
+    let fieldData = r.Bytes()
+    let fieldIsFin = r.Flag()
+    HeldPacket(fieldSeqNr, fieldData, fieldIsFin)
+
+let writePayloadBuilder (w: SnapshotWriter) (it: PayloadBuilder) : unit =
+    ignore w
+    ignore it
+
+let readPayloadBuilder (r: SnapshotReader) : PayloadBuilder =
+    ignore r
+    PayloadBuilder()
+
+let writeReceiver (w: SnapshotWriter) (it: Receiver) : unit =
+    w.Int32 it.Capacity
+    writeSeqNr w it.AckNr
+    w.Int32 it.Unread
+    w.Deque((fun it -> w.Reference(writeHeldPacket w, it)), it.Held)
+    w.Int32 it.HeldBytes
+    w.Option((writeSeqNr w), it.Fin)
+    w.Flag it.IsComplete
+    writePayloadBuilder w it.Payloads
+
+let readReceiver (r: SnapshotReader) : Receiver =
+    { Capacity = r.Int32()
+      AckNr = readSeqNr r
+      Unread = r.Int32()
+      Held = r.Deque(1, (fun () -> r.Reference(fun () -> readHeldPacket r)))
+      HeldBytes = r.Int32()
+      Fin = r.Option((fun () -> readSeqNr r))
+      IsComplete = r.Flag()
+      Payloads = readPayloadBuilder r }
+
+let writeRtt (w: SnapshotWriter) (it: Rtt) : unit =
+    w.Int64 it.Smoothed
+    w.Int64 it.Variance
+    w.Int64 it.Least
+    w.Int64 it.Latest
+    w.Int32 it.Backoff
+
+let readRtt (r: SnapshotReader) : Rtt =
+    { Smoothed = r.Int64()
+      Variance = r.Int64()
+      Least = r.Int64()
+      Latest = r.Int64()
+      Backoff = r.Int32() }
+
+let writeLossTolerance (w: SnapshotWriter) (it: LossTolerance) : unit =
+    w.Int32 it.Share
+    w.Int32 it.Fresh
+    w.Flag it.Scattered
+    w.Flag it.QueueEmpty
+
+let readLossTolerance (r: SnapshotReader) : LossTolerance =
+    { Share = r.Int32()
+      Fresh = r.Int32()
+      Scattered = r.Flag()
+      QueueEmpty = r.Flag() }
+
+let writeLedbat (w: SnapshotWriter) (it: Ledbat) : unit =
+    w.Int32 it.Packet
+    w.Int32 it.Smallest
+    w.Int64 it.Target
+    w.Int64 it.Earned
+    w.Int32 it.Lent
+    w.Int32 it.Threshold
+    writeLossTolerance w it.Tolerance
+
+let readLedbat (r: SnapshotReader) : Ledbat =
+    let fieldPacket = r.Int32()
+    let fieldSmallest = r.Int32()
+    let fieldTarget = r.Int64()
+    let fieldEarned = r.Int64()
+    let fieldLent = r.Int32()
+    let fieldThreshold = r.Int32()
+    let fieldTolerance = readLossTolerance r
+    Ledbat(fieldPacket, fieldSmallest, fieldTarget, fieldEarned, fieldLent, fieldThreshold, fieldTolerance)
+
+let writeICongestion (w: SnapshotWriter) (it: ICongestion) : unit =
+    match it with
+    | :? Ledbat as it ->
+        w.Byte 0uy
+        writeLedbat w it
+    | _ -> invalidOp "This type has no place in a snapshot."
+
+let readICongestion (r: SnapshotReader) : ICongestion =
+    match r.Byte() with
+    | 0uy -> readLedbat r :> ICongestion
+    | _ -> r.Fail "there is no such ICongestion"
+
+let writeMtuState (w: SnapshotWriter) (it: MtuState) : unit =
+    match it with
+    | MtuState.Base -> w.Byte 0uy
+    | MtuState.Searching -> w.Byte 1uy
+    | MtuState.Complete -> w.Byte 2uy
+    | MtuState.Error -> w.Byte 3uy
+
+let readMtuState (r: SnapshotReader) : MtuState =
+    match r.Byte() with
+    | 0uy -> MtuState.Base
+    | 1uy -> MtuState.Searching
+    | 2uy -> MtuState.Complete
+    | 3uy -> MtuState.Error
+    | _ -> r.Fail "there is no such MtuState"
+
+let writePathMtu (w: SnapshotWriter) (it: PathMtu) : unit =
+    writeMtuState w it.State
+    w.Int32 it.Size
+    w.Int32 it.Start
+    w.Int32 it.Most
+    w.Int32 it.Largest
+    w.Flag it.IsIPv4
+    w.Int32 it.Ceiling
+    w.Int32 it.Probed
+    w.Byte it.ProbeId
+    w.Int32 it.Count
+    w.Int32 it.Left
+    w.Int64 it.DueAt
+    w.Int64 it.SearchAt
+
+let readPathMtu (r: SnapshotReader) : PathMtu =
+    { State = readMtuState r
+      Size = r.Int32()
+      Start = r.Int32()
+      Most = r.Int32()
+      Largest = r.Int32()
+      IsIPv4 = r.Flag()
+      Ceiling = r.Int32()
+      Probed = r.Int32()
+      ProbeId = r.Byte()
+      Count = r.Int32()
+      Left = r.Int32()
+      DueAt = r.Int64()
+      SearchAt = r.Int64() }
+
+let writeSizes (w: SnapshotWriter) (it: Sizes) : unit =
+    writePathMtu w it.Mtu
+    w.Flag it.OffersProbes
+    w.Flag it.KnowsProbes
+    w.UInt64 it.ProbeToAnswer
+    w.UInt32 it.LargestWindow
+    w.Int32 it.LargestPayload
+
+let readSizes (r: SnapshotReader) : Sizes =
+    { Mtu = readPathMtu r
+      OffersProbes = r.Flag()
+      KnowsProbes = r.Flag()
+      ProbeToAnswer = r.UInt64()
+      LargestWindow = r.UInt32()
+      LargestPayload = r.Int32() }
+
+let writeDelay (w: SnapshotWriter) (it: Delay) : unit =
+    w.UInt32 it.Reference
+    w.Int32 it.Minute
+    w.Int64 it.MinuteEnds
+    w.Array(w.Int32, it.History)
+    w.Int32 it.Base
+    w.Int32 it.R0
+    w.Int32 it.R1
+    w.Int32 it.R2
+    w.Int32 it.R3
+
+let readDelay (r: SnapshotReader) : Delay =
+    { Reference = r.UInt32()
+      Minute = r.Int32()
+      MinuteEnds = r.Int64()
+      History = r.Array(1, (fun () -> r.Int32()))
+      Base = r.Int32()
+      R0 = r.Int32()
+      R1 = r.Int32()
+      R2 = r.Int32()
+      R3 = r.Int32() }
+
+let writeDelays (w: SnapshotWriter) (it: Delays) : unit =
+    w.Option((writeDelay w), it.Ours)
+    w.Option((writeDelay w), it.Theirs)
+    w.UInt32 it.Difference
+    w.Int32 it.InflatedRtts
+
+let readDelays (r: SnapshotReader) : Delays =
+    { Ours = r.Option((fun () -> readDelay r))
+      Theirs = r.Option((fun () -> readDelay r))
+      Difference = r.UInt32()
+      InflatedRtts = r.Int32() }
+
+let writeTimers (w: SnapshotWriter) (it: Timers) : unit =
+    w.Int64 it.Handshake
+    w.Int64 it.Expiry
+    w.Int64 it.Retransmit
+    w.Int64 it.LossProbe
+    w.Int64 it.WindowProbe
+    w.Int64 it.Ack
+    w.Int64 it.Echo
+
+let readTimers (r: SnapshotReader) : Timers =
+    { Handshake = r.Int64()
+      Expiry = r.Int64()
+      Retransmit = r.Int64()
+      LossProbe = r.Int64()
+      WindowProbe = r.Int64()
+      Ack = r.Int64()
+      Echo = r.Int64() }
+
+let writeAttempts (w: SnapshotWriter) (it: Attempts) : unit =
+    w.Int32 it.Handshake
+    w.Int32 it.Timeouts
+    w.Int32 it.LossProbes
+    w.Int32 it.WindowProbes
+
+let readAttempts (r: SnapshotReader) : Attempts =
+    { Handshake = r.Int32()
+      Timeouts = r.Int32()
+      LossProbes = r.Int32()
+      WindowProbes = r.Int32() }
+
+let writeActivity (w: SnapshotWriter) (it: Activity) : unit =
+    w.Int64 it.HeardAt
+    w.Int64 it.SentAt
+    w.Int64 it.ProgressAt
+
+let readActivity (r: SnapshotReader) : Activity =
+    { HeardAt = r.Int64()
+      SentAt = r.Int64()
+      ProgressAt = r.Int64() }
+
+let writeAcks (w: SnapshotWriter) (it: Acks) : unit =
+    w.Int64 it.LossyUntil
+    w.Int32 it.Pending
+    w.Int32 it.Advertised
+    w.Flag it.Immediate
+
+let readAcks (r: SnapshotReader) : Acks =
+    { LossyUntil = r.Int64()
+      Pending = r.Int32()
+      Advertised = r.Int32()
+      Immediate = r.Flag() }
+
+let writeSums (w: SnapshotWriter) (it: Sums) : unit =
+    w.Option(w.UInt32, it.TheirDifference)
+    w.UInt32 it.Difference
+    w.Int32 it.Bytes
+    w.Int32 it.Packets
+    w.Int32 it.Flight
+    w.Int32 it.Lost
+    w.Flag it.Congested
+
+let readSums (r: SnapshotReader) : Sums =
+    { TheirDifference = r.Option((fun () -> r.UInt32()))
+      Difference = r.UInt32()
+      Bytes = r.Int32()
+      Packets = r.Int32()
+      Flight = r.Int32()
+      Lost = r.Int32()
+      Congested = r.Flag() }
+
+let writeParting (w: SnapshotWriter) (it: Parting) : unit =
+    w.Flag it.PeerEnded
+    w.Flag it.IsAsked
+    w.Int64 it.EnquiresAfter
+    w.Int32 it.Repetitions
+    w.Int64 it.QuietAt
+    w.Flag it.IsQuiet
+
+let readParting (r: SnapshotReader) : Parting =
+    { PeerEnded = r.Flag()
+      IsAsked = r.Flag()
+      EnquiresAfter = r.Int64()
+      Repetitions = r.Int32()
+      QuietAt = r.Int64()
+      IsQuiet = r.Flag() }
+
+let writeClosingState (w: SnapshotWriter) (it: ClosingState) : unit =
+    w.Int64 it.ReleaseTimeout
+    writeParting w it.Parting
+    w.Flag it.Released
+    w.Flag it.ActiveClose
+    w.Flag it.HasLostBytes
+
+let readClosingState (r: SnapshotReader) : ClosingState =
+    { ReleaseTimeout = r.Int64()
+      Parting = readParting r
+      Released = r.Flag()
+      ActiveClose = r.Flag()
+      HasLostBytes = r.Flag() }
+
+let writeCounters (w: SnapshotWriter) (it: Counters) : unit =
+    w.Int64 it.BytesAcknowledged
+    w.Int64 it.BytesReceived
+    w.Int64 it.PacketsSent
+    w.Int64 it.PacketsReceived
+    w.Int64 it.Timeouts
+    w.Int64 it.Duplicates
+
+let readCounters (r: SnapshotReader) : Counters =
+    { BytesAcknowledged = r.Int64()
+      BytesReceived = r.Int64()
+      PacketsSent = r.Int64()
+      PacketsReceived = r.Int64()
+      Timeouts = r.Int64()
+      Duplicates = r.Int64() }
+
+let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
+    w.EnterStream()
+    w.Int32 it.ConnId
+    writeEndpoint w it.Remote
+    writeDialect w it.Dialect
+    writeStreamOptions w it.Options
+    w.Flag it.Incoming
+    w.Int64 it.Generation
+    writeIds w it.Ids
+    writeStreamState w it.State
+    writeReceiveState w it.Receiving
+    writeSender w it.Sender
+    writeReceiver w it.Receiver
+    writeRtt w it.Rtt
+    w.Reference(writeICongestion w, it.Congestion)
+    writeSizes w it.Sizes
+    writeDelays w it.Delays
+    writeTimers w it.Timers
+    writeAttempts w it.Attempts
+    writeActivity w it.Activity
+    writeAcks w it.Acks
+    writeSums w it.Sums
+    writeClosingState w it.Closing
+    writeCounters w it.Counters
+    w.Int64 it.IdleTimeout
+    w.Int64 it.WakeAt
+    w.Int32 it.ReportedRoom
+    w.LeaveStream()
+
+let readConnection (r: SnapshotReader) : Connection =
+    r.EnterStream()
+    let value: Connection = { ConnId = r.Int32()
+                              Remote = readEndpoint r
+                              Dialect = readDialect r
+                              Options = readStreamOptions r
+                              Incoming = r.Flag()
+                              Generation = r.Int64()
+                              Ids = readIds r
+                              State = readStreamState r
+                              Receiving = readReceiveState r
+                              Sender = readSender r
+                              Receiver = readReceiver r
+                              Rtt = readRtt r
+                              Congestion = r.Reference(fun () -> readICongestion r)
+                              Sizes = readSizes r
+                              Delays = readDelays r
+                              Timers = readTimers r
+                              Attempts = readAttempts r
+                              Activity = readActivity r
+                              Acks = readAcks r
+                              Sums = readSums r
+                              Closing = readClosingState r
+                              Counters = readCounters r
+                              IdleTimeout = r.Int64()
+                              WakeAt = r.Int64()
+                              ReportedRoom = r.Int32() }
+    r.LeaveStream()
+    value
+
+let writeStored (w: SnapshotWriter) (it: Connection.Stored) : unit =
+    writeConnection w (Connection.own it.Generation it)
+
+let readStored (r: SnapshotReader) : Connection.Stored =
+    Connection.store (readConnection r)
+
+let writeResetLimiter (w: SnapshotWriter) (it: ResetLimiter) : unit =
+    w.Int64 it.EmptyAt
+
+let readResetLimiter (r: SnapshotReader) : ResetLimiter =
+    { EmptyAt = r.Int64() }
+
+let writeMeetPlan (w: SnapshotWriter) (it: MeetPlan) : unit =
+    writeEndpoint w it.Server
+    w.Bytes it.Room.Span
+    w.Array((writeEndpoint w), it.Hosts)
+    w.Flag it.Stays
+    w.Int64 it.Timeout
+    w.Int64 it.PunchTimeout
+    w.Flag it.Birthday
+    w.Int32 it.PrimingHops
+
+let readMeetPlan (r: SnapshotReader) : MeetPlan =
+    { Server = readEndpoint r
+      Room = r.Bytes()
+      Hosts = r.Array(5, (fun () -> readEndpoint r))
+      Stays = r.Flag()
+      Timeout = r.Int64()
+      PunchTimeout = r.Int64()
+      Birthday = r.Flag()
+      PrimingHops = r.Int32() }
+
+let writeRendezvousPhase (w: SnapshotWriter) (it: RendezvousPhase) : unit =
+    match it with
+    | RendezvousPhase.Knocking -> w.Byte 0uy
+    | RendezvousPhase.Comparing -> w.Byte 1uy
+    | RendezvousPhase.Registering -> w.Byte 2uy
+    | RendezvousPhase.Left -> w.Byte 3uy
+
+let readRendezvousPhase (r: SnapshotReader) : RendezvousPhase =
+    match r.Byte() with
+    | 0uy -> RendezvousPhase.Knocking
+    | 1uy -> RendezvousPhase.Comparing
+    | 2uy -> RendezvousPhase.Registering
+    | 3uy -> RendezvousPhase.Left
+    | _ -> r.Fail "there is no such RendezvousPhase"
+
+let writeRendezvousClient (w: SnapshotWriter) (it: RendezvousClient) : unit =
+    w.Int32 it.TaskId
+    writeMeetPlan w it.Plan
+    w.Bytes it.Room.Span
+    w.UInt64 it.Handle
+    w.Bytes it.Peer.Span
+    w.Bytes it.Nonce.Span
+    writeRendezvousPhase w it.Phase
+    w.Bytes it.Cookie.Span
+    writeEndpoint w it.Observed
+    w.Array((writeEndpoint w), it.Others)
+    w.Array((fun it -> w.Option((writeEndpoint w), it)), it.Views)
+    w.Byte it.Attempt
+    w.Int64 it.SentAt
+    w.Int32 it.Tries
+    w.Int64 it.NextAt
+    w.Flag it.IsRegistered
+    w.Flag it.IsRefused
+    w.Int64 it.RoundTrip
+    w.Int64 it.StartedAt
+    w.Int64 it.GiveUpAt
+    w.Bytes it.Introduction.Span
+
+let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
+    { TaskId = r.Int32()
+      Plan = readMeetPlan r
+      Room = r.Bytes()
+      Handle = r.UInt64()
+      Peer = r.Bytes()
+      Nonce = r.Bytes()
+      Phase = readRendezvousPhase r
+      Cookie = r.Bytes()
+      Observed = readEndpoint r
+      Others = r.Array(5, (fun () -> readEndpoint r))
+      Views = r.Array(1, (fun () -> r.Option((fun () -> readEndpoint r))))
+      Attempt = r.Byte()
+      SentAt = r.Int64()
+      Tries = r.Int32()
+      NextAt = r.Int64()
+      IsRegistered = r.Flag()
+      IsRefused = r.Flag()
+      RoundTrip = r.Int64()
+      StartedAt = r.Int64()
+      GiveUpAt = r.Int64()
+      Introduction = r.Bytes() }
+
+let writePortPrediction (w: SnapshotWriter) (it: PortPrediction) : unit =
+    match it with
+    | PortPrediction.Unknown -> w.Byte 0uy
+    | PortPrediction.EndpointIndependent -> w.Byte 1uy
+    | PortPrediction.Dependent(casestep) ->
+        w.Byte 2uy
+        w.Int32 casestep
+
+let readPortPrediction (r: SnapshotReader) : PortPrediction =
+    match r.Byte() with
+    | 0uy -> PortPrediction.Unknown
+    | 1uy -> PortPrediction.EndpointIndependent
+    | 2uy ->
+        let casestep = r.Int32()
+        PortPrediction.Dependent(casestep)
+    | _ -> r.Fail "there is no such PortPrediction"
+
+let writeOffer (w: SnapshotWriter) (it: Offer) : unit =
+    w.Bytes it.Nonce.Span
+    w.Flag it.Birthday
+    writePortPrediction w it.Mapping
+    writeEndpoint w it.Last
+    w.Array((writeEndpoint w), it.Hosts)
+
+let readOffer (r: SnapshotReader) : Offer =
+    { Nonce = r.Bytes()
+      Birthday = r.Flag()
+      Mapping = readPortPrediction r
+      Last = readEndpoint r
+      Hosts = r.Array(5, (fun () -> readEndpoint r)) }
+
+let writePathKind (w: SnapshotWriter) (it: PathKind) : unit =
+    match it with
+    | PathKind.Host -> w.Byte 0uy
+    | PathKind.Observed -> w.Byte 1uy
+    | PathKind.Predicted -> w.Byte 2uy
+    | PathKind.Reflexive -> w.Byte 3uy
+    | PathKind.Birthday -> w.Byte 4uy
+
+let readPathKind (r: SnapshotReader) : PathKind =
+    match r.Byte() with
+    | 0uy -> PathKind.Host
+    | 1uy -> PathKind.Observed
+    | 2uy -> PathKind.Predicted
+    | 3uy -> PathKind.Reflexive
+    | 4uy -> PathKind.Birthday
+    | _ -> r.Fail "there is no such PathKind"
+
+let writePunchPhase (w: SnapshotWriter) (it: PunchPhase) : unit =
+    match it with
+    | PunchPhase.Probing -> w.Byte 0uy
+    | PunchPhase.Choosing(casepath, casekind, caseroundTrip, caseuntil) ->
+        w.Byte 1uy
+        writeEndpoint w casepath
+        writePathKind w casekind
+        w.Int64 caseroundTrip
+        w.Int64 caseuntil
+    | PunchPhase.Open(casepath, casefrom, caseuntil) ->
+        w.Byte 2uy
+        writeEndpoint w casepath
+        writeEndpoint w casefrom
+        w.Int64 caseuntil
+    | PunchPhase.Failed(caseuntil) ->
+        w.Byte 3uy
+        w.Int64 caseuntil
+
+let readPunchPhase (r: SnapshotReader) : PunchPhase =
+    match r.Byte() with
+    | 0uy -> PunchPhase.Probing
+    | 1uy ->
+        let casepath = readEndpoint r
+        let casekind = readPathKind r
+        let caseroundTrip = r.Int64()
+        let caseuntil = r.Int64()
+        PunchPhase.Choosing(casepath, casekind, caseroundTrip, caseuntil)
+    | 2uy ->
+        let casepath = readEndpoint r
+        let casefrom = readEndpoint r
+        let caseuntil = r.Int64()
+        PunchPhase.Open(casepath, casefrom, caseuntil)
+    | 3uy ->
+        let caseuntil = r.Int64()
+        PunchPhase.Failed(caseuntil)
+    | _ -> r.Fail "there is no such PunchPhase"
+
+let writeCandidate (w: SnapshotWriter) (it: Candidate) : unit =
+    writeEndpoint w it.Remote
+    writePathKind w it.Kind
+    w.Int32 it.Tried
+    w.Int64 it.NextAt
+    w.Flag it.WasHeard
+    w.UInt32 it.LastNumber
+    w.Int64 it.LastSentAt
+
+let readCandidate (r: SnapshotReader) : Candidate =
+    { Remote = readEndpoint r
+      Kind = readPathKind r
+      Tried = r.Int32()
+      NextAt = r.Int64()
+      WasHeard = r.Flag()
+      LastNumber = r.UInt32()
+      LastSentAt = r.Int64() }
+
+let writeBirthdayProbing (w: SnapshotWriter) (it: BirthdayProbing) : unit =
+    w.Flag it.Opens
+    w.Int32 it.FirstSocket
+    w.Flag it.Searches
+    w.UInt32 it.First
+    w.UInt32 it.Stride
+    w.Int32 it.Opened
+    w.Int32 it.Tried
+    w.Int64 it.NextAt
+
+let readBirthdayProbing (r: SnapshotReader) : BirthdayProbing =
+    { Opens = r.Flag()
+      FirstSocket = r.Int32()
+      Searches = r.Flag()
+      First = r.UInt32()
+      Stride = r.UInt32()
+      Opened = r.Int32()
+      Tried = r.Int32()
+      NextAt = r.Int64() }
+
+let writePunch (w: SnapshotWriter) (it: Punch) : unit =
+    w.Int32 it.TaskId
+    writeMeetPlan w it.Plan
+    w.Bytes it.Introduction.Span
+    w.Bytes it.Key.Span
+    w.UInt64 it.Session
+    w.Flag it.IsLower
+    writeEndpoint w it.Observed
+    writePortPrediction w it.Mapping
+    writeEndpoint w it.PeerObserved
+    writeOffer w it.PeerOffer
+    w.Int64 it.StartedAt
+    w.Int64 it.GoAt
+    w.Int64 it.GiveUpAt
+    writePunchPhase w it.Phase
+    w.Array((writeCandidate w), it.Candidates)
+    w.Array((fun (struct (part1, part2)) -> w.UInt32 part1; writeEndpoint w part2), it.Asked)
+    w.UInt32 it.Number
+    w.UInt32 it.Highest
+    w.UInt64 it.Window
+    w.Int32 it.Sent
+    w.Int32 it.Heard
+    w.Option((writeEndpoint w), it.SeenAs)
+    w.Option((writeBirthdayProbing w), it.BirthdayProbing)
+    w.Int32 it.FirstSocket
+    w.Int64 it.SprayAt
+    w.UInt32 it.SprayRandom
+    w.Int64 it.KeepAliveAt
+
+let readPunch (r: SnapshotReader) : Punch =
+    { TaskId = r.Int32()
+      Plan = readMeetPlan r
+      Introduction = r.Bytes()
+      Key = r.Bytes()
+      Session = r.UInt64()
+      IsLower = r.Flag()
+      Observed = readEndpoint r
+      Mapping = readPortPrediction r
+      PeerObserved = readEndpoint r
+      PeerOffer = readOffer r
+      StartedAt = r.Int64()
+      GoAt = r.Int64()
+      GiveUpAt = r.Int64()
+      Phase = readPunchPhase r
+      Candidates = r.Array(11, (fun () -> readCandidate r))
+      Asked = r.Array(6, (fun () -> struct (r.UInt32(), readEndpoint r)))
+      Number = r.UInt32()
+      Highest = r.UInt32()
+      Window = r.UInt64()
+      Sent = r.Int32()
+      Heard = r.Int32()
+      SeenAs = r.Option((fun () -> readEndpoint r))
+      BirthdayProbing = r.Option((fun () -> readBirthdayProbing r))
+      FirstSocket = r.Int32()
+      SprayAt = r.Int64()
+      SprayRandom = r.UInt32()
+      KeepAliveAt = r.Int64() }
+
+let writeLegacyPunch (w: SnapshotWriter) (it: LegacyPunch) : unit =
+    w.Int32 it.TaskId
+    writeEndpoint w it.Remote
+    w.Int64 it.StartedAt
+    w.Int32 it.Left
+    w.Int64 it.NextAt
+    w.Flag it.WasAsked
+    w.Flag it.WasAnswered
+    w.Int64 it.Until
+    w.Flag it.IsOver
+    w.Int32 it.Sent
+    w.Int32 it.Heard
+    w.Int64 it.LastSentAt
+    w.Int64 it.RoundTrip
+
+let readLegacyPunch (r: SnapshotReader) : LegacyPunch =
+    { TaskId = r.Int32()
+      Remote = readEndpoint r
+      StartedAt = r.Int64()
+      Left = r.Int32()
+      NextAt = r.Int64()
+      WasAsked = r.Flag()
+      WasAnswered = r.Flag()
+      Until = r.Int64()
+      IsOver = r.Flag()
+      Sent = r.Int32()
+      Heard = r.Int32()
+      LastSentAt = r.Int64()
+      RoundTrip = r.Int64() }
+
+let writeStunOptions (w: SnapshotWriter) (it: StunOptions) : unit =
+    w.Array((writeEndpoint w), it.Servers)
+    w.Option((writeEndpoint w), it.Local)
+    w.Int64 it.Timeout
+    w.Int64 it.TestTimeout
+    w.Flag it.Behaviour
+
+let readStunOptions (r: SnapshotReader) : StunOptions =
+    { Servers = r.Array(5, (fun () -> readEndpoint r))
+      Local = r.Option((fun () -> readEndpoint r))
+      Timeout = r.Int64()
+      TestTimeout = r.Int64()
+      Behaviour = r.Flag() }
+
+let writeStage (w: SnapshotWriter) (it: Stage) : unit =
+    match it with
+    | Stage.Asking -> w.Byte 0uy
+    | Stage.Filtering -> w.Byte 1uy
+    | Stage.Mapping -> w.Byte 2uy
+    | Stage.Comparing -> w.Byte 3uy
+    | Stage.Over -> w.Byte 4uy
+
+let readStage (r: SnapshotReader) : Stage =
+    match r.Byte() with
+    | 0uy -> Stage.Asking
+    | 1uy -> Stage.Filtering
+    | 2uy -> Stage.Mapping
+    | 3uy -> Stage.Comparing
+    | 4uy -> Stage.Over
+    | _ -> r.Fail "there is no such Stage"
+
+let writeStunId (w: SnapshotWriter) (it: StunId) : unit =
+    w.UInt32 it.First
+    w.UInt32 it.Middle
+    w.UInt32 it.Last
+
+let readStunId (r: SnapshotReader) : StunId =
+    { First = r.UInt32()
+      Middle = r.UInt32()
+      Last = r.UInt32() }
+
+let writeReply (w: SnapshotWriter) (it: Reply) : unit =
+    match it with
+    | Reply.Pending -> w.Byte 0uy
+    | Reply.Mapped(casemapped, caseother) ->
+        w.Byte 1uy
+        writeEndpoint w casemapped
+        w.Option((writeEndpoint w), caseother)
+    | Reply.Refused(casecode, casereason) ->
+        w.Byte 2uy
+        w.Int32 casecode
+        w.Text casereason
+    | Reply.Misplaced -> w.Byte 3uy
+    | Reply.Silent -> w.Byte 4uy
+
+let readReply (r: SnapshotReader) : Reply =
+    match r.Byte() with
+    | 0uy -> Reply.Pending
+    | 1uy ->
+        let casemapped = readEndpoint r
+        let caseother = r.Option((fun () -> readEndpoint r))
+        Reply.Mapped(casemapped, caseother)
+    | 2uy ->
+        let casecode = r.Int32()
+        let casereason = r.Text()
+        Reply.Refused(casecode, casereason)
+    | 3uy -> Reply.Misplaced
+    | 4uy -> Reply.Silent
+    | _ -> r.Fail "there is no such Reply"
+
+let writeAsk (w: SnapshotWriter) (it: Ask) : unit =
+    writeStunId w it.Id
+    writeEndpoint w it.Remote
+    writeEndpoint w it.Source
+    w.Bytes it.Datagram.Span
+    w.Int32 it.Sends
+    w.Int64 it.LastSentAt
+    w.Int64 it.NextAt
+    w.Int64 it.GivesUpAt
+    writeReply w it.Reply
+    w.Flag it.IsGarbled
+
+let readAsk (r: SnapshotReader) : Ask =
+    { Id = readStunId r
+      Remote = readEndpoint r
+      Source = readEndpoint r
+      Datagram = r.Bytes()
+      Sends = r.Int32()
+      LastSentAt = r.Int64()
+      NextAt = r.Int64()
+      GivesUpAt = r.Int64()
+      Reply = readReply r
+      IsGarbled = r.Flag() }
+
+let writeNatBehavior (w: SnapshotWriter) (it: NatBehavior) : unit =
+    match it with
+    | NatBehavior.EndpointIndependent -> w.Byte 0uy
+    | NatBehavior.AddressDependent -> w.Byte 1uy
+    | NatBehavior.AddressAndPortDependent -> w.Byte 2uy
+
+let readNatBehavior (r: SnapshotReader) : NatBehavior =
+    match r.Byte() with
+    | 0uy -> NatBehavior.EndpointIndependent
+    | 1uy -> NatBehavior.AddressDependent
+    | 2uy -> NatBehavior.AddressAndPortDependent
+    | _ -> r.Fail "there is no such NatBehavior"
+
+let writeStunReport (w: SnapshotWriter) (it: StunReport) : unit =
+    writeEndpoint w it.Server
+    writeEndpoint w it.Mapped
+    w.Option((writeEndpoint w), it.Local)
+    w.Flag it.IsDirect
+    w.Option((writeNatBehavior w), it.Mapping)
+    w.Option((writeNatBehavior w), it.Filtering)
+    w.Option(w.Int64, it.RoundTrip)
+
+let readStunReport (r: SnapshotReader) : StunReport =
+    { Server = readEndpoint r
+      Mapped = readEndpoint r
+      Local = r.Option((fun () -> readEndpoint r))
+      IsDirect = r.Flag()
+      Mapping = r.Option((fun () -> readNatBehavior r))
+      Filtering = r.Option((fun () -> readNatBehavior r))
+      RoundTrip = r.Option((fun () -> r.Int64())) }
+
+let writeStunClient (w: SnapshotWriter) (it: StunClient) : unit =
+    writeStunOptions w it.Options
+    writeRandom w it.Random
+    w.Int64 it.Now
+    writeStage w it.Stage
+    w.Int32 it.Server
+    w.Array((writeAsk w), it.Asks)
+    w.Option((writeStunReport w), it.Report)
+    writeEndpoint w it.Other
+    w.Option(w.Int64, it.RoundTrip)
+    w.Int64 it.StartedAt
+
+let readStunClient (r: SnapshotReader) : StunClient =
+    { Options = readStunOptions r
+      Random = readRandom r
+      Now = r.Int64()
+      Stage = readStage r
+      Server = r.Int32()
+      Asks = r.Array(20, (fun () -> readAsk r))
+      Report = r.Option((fun () -> readStunReport r))
+      Other = readEndpoint r
+      RoundTrip = r.Option((fun () -> r.Int64()))
+      StartedAt = r.Int64() }
+
+let writeExpected (w: SnapshotWriter) (it: Expected) : unit =
+    writeEndpoint w it.Remote
+    w.Int64 it.Until
+
+let readExpected (r: SnapshotReader) : Expected =
+    { Remote = readEndpoint r
+      Until = r.Int64() }
+
+let writeAlias (w: SnapshotWriter) (it: Alias) : unit =
+    writeEndpoint w it.From
+    writeEndpoint w it.Path
+
+let readAlias (r: SnapshotReader) : Alias =
+    { From = readEndpoint r
+      Path = readEndpoint r }
+
+let writeSocketUse (w: SnapshotWriter) (it: SocketUse) : unit =
+    match it with
+    | SocketUse.Probing -> w.Byte 0uy
+    | SocketUse.Path(caseuntil) ->
+        w.Byte 1uy
+        w.Int64 caseuntil
+    | SocketUse.Closed(caseuntil) ->
+        w.Byte 2uy
+        w.Int64 caseuntil
+
+let readSocketUse (r: SnapshotReader) : SocketUse =
+    match r.Byte() with
+    | 0uy -> SocketUse.Probing
+    | 1uy ->
+        let caseuntil = r.Int64()
+        SocketUse.Path(caseuntil)
+    | 2uy ->
+        let caseuntil = r.Int64()
+        SocketUse.Closed(caseuntil)
+    | _ -> r.Fail "there is no such SocketUse"
+
+let writeSocketRange (w: SnapshotWriter) (it: SocketRange) : unit =
+    w.Int32 it.First
+    w.Int32 it.Count
+    writeSocketUse w it.Use
+
+let readSocketRange (r: SnapshotReader) : SocketRange =
+    { First = r.Int32()
+      Count = r.Int32()
+      Use = readSocketUse r }
+
+let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
+    w.Radix((writeRendezvousClient w), it.Meetings)
+    w.Radix((writePunch w), it.Punches)
+    w.Radix((writeLegacyPunch w), it.Legacy)
+    w.Radix((writeStunClient w), it.Discoveries)
+    w.Array((writeExpected w), it.Expected)
+    w.Array((writeAlias w), it.Aliases)
+    w.Array((writeSocketRange w), it.Sockets)
+    w.Int64 it.DueAt
+
+let readNodeTasks (r: SnapshotReader) : NodeTasks =
+    { Meetings = r.Radix(36, (fun () -> readRendezvousClient r))
+      Punches = r.Radix(59, (fun () -> readPunch r))
+      Legacy = r.Radix(17, (fun () -> readLegacyPunch r))
+      Discoveries = r.Radix(19, (fun () -> readStunClient r))
+      Expected = r.Array(6, (fun () -> readExpected r))
+      Aliases = r.Array(10, (fun () -> readAlias r))
+      Sockets = r.Array(3, (fun () -> readSocketRange r))
+      DueAt = r.Int64() }
+
+let writeNode (w: SnapshotWriter) (it: Node) : unit =
+    writeNodeOptions w it.Options
+    w.UInt64 it.HashKey
+    w.Int64 it.Now
+    w.Int64 it.Generation
+    writeRandom w it.Random
+    w.Radix((writeStored w), it.Connections)
+    w.Radix(w.Int32, it.Routes)
+    w.Radix((fun it -> w.Array(w.Int32, it)), it.Collisions)
+    w.TimerQueue it.TimerQueue
+    w.Option(w.Int32, it.Backlog)
+    w.Radix(ignore, it.Waiting)
+    w.Int32 it.LastOpened
+    w.Int32 it.NextAccepted
+    w.Int32 it.OldestHalfOpen
+    w.Int32 it.Incoming
+    w.Int32 it.Outgoing
+    w.Int32 it.HalfOpen
+    w.Int32 it.Lingering
+    w.Int32 it.Parting
+    writeResetLimiter w it.ResetLimiter
+    writeNodeTasks w it.NodeTasks
+
+let readNode (r: SnapshotReader) : Node =
+    { Options = readNodeOptions r
+      HashKey = r.UInt64()
+      Now = r.Int64()
+      Generation = r.Int64()
+      Random = readRandom r
+      Connections = r.Radix(155, (fun () -> readStored r))
+      Routes = r.Radix(1, (fun () -> r.Int32()))
+      Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
+      TimerQueue = r.TimerQueue()
+      Backlog = r.Option((fun () -> r.Int32()))
+      Waiting = r.Radix(0, (fun () -> ()))
+      LastOpened = r.Int32()
+      NextAccepted = r.Int32()
+      OldestHalfOpen = r.Int32()
+      Incoming = r.Int32()
+      Outgoing = r.Int32()
+      HalfOpen = r.Int32()
+      Lingering = r.Int32()
+      Parting = r.Int32()
+      ResetLimiter = readResetLimiter r
+      NodeTasks = readNodeTasks r }

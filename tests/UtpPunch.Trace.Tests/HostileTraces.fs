@@ -1,0 +1,176 @@
+/// Traces of a stranger: whatever is wrong with one, reading it, replaying it and showing it end with a result or with a typed error that
+/// names the line, within bounds of time and memory.
+module UtpPunch.Tracing.Tests.HostileTraces
+
+open System
+open System.Collections.Generic
+open System.Diagnostics
+open System.IO
+open System.Threading
+open Expecto
+open UtpPunch.Cli
+open UtpPunch.Cli.Traces
+open UtpPunch.Protocol
+open UtpPunch.Sim
+open UtpPunch.Tracing
+
+[<Literal>]
+let private Cases = 10_000
+
+[<Literal>]
+let private MostBytes = 256_000_000L
+
+let private mostTime = TimeSpan.FromSeconds 5.0
+
+/// The trace of a node that meets, punches and asks STUN servers, alone.
+let private tasks (cutAt: int) : string[] =
+    let lines = ResizeArray<string>()
+    let writer = TraceWriter(Action<string>(lines.Add), TraceWriter.Core, TracePayloads.Full)
+    let remote = Endpoint.ofIPv4 0x0A000009u 3478us
+    let seed = Owned(Array.init 32 byte)
+    let traced = TraceNode("A", Endpoint.ofIPv4 0x0A000001u 5000us, NodeOptions.standard, seed, 0L<us>)
+    writer.Node traced
+    let mutable node = traced.Create()
+    let mutable now = 0L<us>
+
+    let plan: MeetPlan =
+        { Server = remote
+          Room = Owned(Array.init 32 byte)
+          Hosts = [| remote |]
+          Stays = true
+          Timeout = Time.seconds 60
+          PunchTimeout = Time.seconds 10
+          Birthday = true
+          PrimingHops = 4 }
+
+    let first =
+        [| Event.Meet(1, plan)
+           Event.PunchLegacy(2, remote, 5)
+           Event.Discover(3, StunClient.standard [| remote |])
+           Event.Connect(2, remote, Dialect.Bep29, Time.seconds 20) |]
+
+    for step in 0..25 do
+        let events = if step = 0 then first else [||]
+
+        if step = cutAt then writer.Snapshot("A", Snapshot.take true node)
+
+        let struct (after, effects) = Node.step now events node
+
+        if step >= cutAt then
+            writer.Events(int64 now, "A", now, events, null)
+            writer.Effects(int64 now, "A", effects, null)
+
+        node <- after
+        now <- Node.deadline node
+
+    writer.End()
+    lines.ToArray()
+
+let private conversation =
+    { Conversation.calm with
+        FromA = 9_000
+        FromB = 4_000
+        Batches = true
+        LinkAB =
+            { Link.perfect with
+                Delay = Time.milliseconds 20
+                Jitter = Time.milliseconds 30
+                Loss = 150
+                Duplication = 50 }
+        LinkBA = { Link.perfect with Delay = Time.milliseconds 20; Loss = 150 } }
+
+/// Without `#end`, which would refuse nearly every change.
+let private bases =
+    lazy
+        [| for lines in
+               [ Replays.record TracePayloads.Full 0 conversation
+                 Replays.record (Replays.synth conversation) 0 conversation
+                 Replays.record TracePayloads.Full 14 conversation
+                 Replays.record TracePayloads.Hash 20 conversation
+                 tasks 0
+                 tasks 12 ] -> lines[.. lines.Length - 2] |]
+
+/// What the tool shows of a trace, in all three forms.
+let private show (text: string) (isPage: bool) =
+    let model = TraceReader.Read(new StringReader(text), "hostile.utrace")
+    TraceLadder(model, TextWriter.Null).Write()
+
+    if isPage then TracePage.Write(model, Stream.Null)
+
+    TraceCapture.Write(model, Stream.Null)
+
+/// Null when the call ended as it may.
+let private outcome (call: unit -> unit) : string =
+    try
+        call ()
+        null
+    with
+    | :? TraceException as error when error.Line > 0 -> null
+    | :? ToolException as error when error.Message.StartsWith "line " -> null
+    | error -> error.ToString()
+
+let private replay (text: string) =
+    let trace = Trace.Parse text
+    let result = Replay.run ReplayMode.Strict trace null
+    if not (isNull (box result.Divergence)) then result.Divergence.ToString() |> ignore
+
+/// What is wrong with a case; null for nothing.
+let private run (case: int) : string =
+    let bases = bases.Value
+    let lines = Mutations.apply (uint64 case + 1UL) bases[case % bases.Length]
+    let text = String.Join('\n', lines) + "\n"
+    let before = GC.GetAllocatedBytesForCurrentThread()
+    let clock = Stopwatch.StartNew()
+
+    let problems = [ outcome (fun () -> replay text); outcome (fun () -> show text (case % 10 = 0)) ]
+
+    let allocated = GC.GetAllocatedBytesForCurrentThread() - before
+
+    match List.tryFind (isNull >> not) problems with
+    | Some problem -> problem
+    | None when clock.Elapsed > mostTime -> $"{clock.Elapsed.TotalSeconds} s"
+    | None when allocated > MostBytes -> $"{allocated} bytes"
+    | None -> null
+
+/// Runs the cases on a thread of their own: one that never ends must not keep the tests from ending.
+let private runAll () : string list =
+    let problems = ResizeArray<string>()
+    let mutable current = 0
+    let mutable since = Stopwatch.GetTimestamp()
+
+    let work () =
+        while Volatile.Read &current < Cases do
+            let problem = run current
+
+            if not (isNull problem) then
+                lock problems (fun () -> problems.Add $"case {current}: {problem}")
+
+            Volatile.Write(&since, Stopwatch.GetTimestamp())
+            Volatile.Write(&current, current + 1)
+
+    let thread = Thread(work, IsBackground = true)
+    thread.Start()
+    let isLate () = Stopwatch.GetElapsedTime(Volatile.Read &since) > 12.0 * mostTime
+
+    while thread.IsAlive && not (isLate ()) do
+        thread.Join 100 |> ignore
+
+    if thread.IsAlive then problems.Add $"case {Volatile.Read &current} does not end"
+    List.ofSeq problems
+
+let tests =
+    testList
+        "hostile traces"
+        [ test "the traces that are changed replay as they are" {
+              for lines in bases.Value do
+                  let result = Replay.run ReplayMode.Strict (Trace.Read lines) null
+                  Expect.isNull (box result.Divergence) "the same outputs"
+                  Expect.isGreaterThan result.Lines 20 "lines"
+          }
+          test "10 000 changed traces end with a result or a typed error, within 5 s and 256 MB each" {
+              let problems = runAll ()
+
+              if not problems.IsEmpty then
+                  let shown = String.Join("\n", List.truncate 5 problems)
+                  failtest $"{problems.Length} cases:\n{shown}"
+          } ]
