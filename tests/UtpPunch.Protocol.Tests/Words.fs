@@ -73,11 +73,16 @@ let private covered =
       "src/UtpPunch.Cli/Commands"
       "src/UtpPunch.Cli/Parsing"
       "src/UtpPunch.Cli/Simulator"
+      "src/UtpPunch.Net/Recording"
       "src/UtpPunch.Net/Transport"
       "src/UtpPunch.Protocol.fs/Collections"
       "src/UtpPunch.Protocol.fs/Congestion"
       "src/UtpPunch.Protocol.fs/Node"
-      "src/UtpPunch.Protocol.fs/Stream/Send" ]
+      "src/UtpPunch.Protocol.fs/Punch"
+      "src/UtpPunch.Protocol.fs/Stream/Send"
+      "src/UtpPunch.Protocol.fs/Values"
+      "src/UtpPunch.Protocol.fs/Wire"
+      "src/UtpPunch.Sim/Support" ]
 
 let private extensions =
     set [ ".fs"; ".fsi"; ".fsx"; ".cs"; ".md"; ".js"; ".html"; ".props"; ".targets"; ".csproj"; ".fsproj" ]
