@@ -38,7 +38,9 @@ let private hasLinker () = not (OperatingSystem.IsLinux()) || isInstalled "clang
 
 /// Publishes the canary, where a warning of the compiler or of the trimmer is an error, runs it, and replays the trace that it has written.
 let run () =
-    let program = Path.Combine(folder, (if OperatingSystem.IsWindows() then "AotCanary.exe" else "AotCanary"))
+    let program =
+        Path.Combine(folder, (if OperatingSystem.IsWindows() then "AotCanary.exe" else "AotCanary"))
+
     let trace = Path.Combine(folder, "canary.utrace")
 
     if not (hasLinker ()) then

@@ -166,11 +166,7 @@ let private runAll filters =
     build "UtpPunch.sln"
     installPeers ()
 
-    let checks =
-        if List.isEmpty filters then
-            checkFormatting () ++ checkCanary ()
-        else
-            none
+    let checks = if List.isEmpty filters then checkFormatting () ++ checkCanary () else none
 
     let results = stages |> List.collect (runStage filters)
     printfn ""

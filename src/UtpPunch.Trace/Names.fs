@@ -52,6 +52,7 @@ module TraceNames =
         Names<CloseReason>(
             "reason",
             [| struct ("Finished", CloseReason.Finished)
+               struct ("Released", CloseReason.Released)
                struct ("Aborted", CloseReason.Aborted)
                struct ("ConnectTimeout", CloseReason.ConnectTimeout)
                struct ("Refused", CloseReason.Refused)
@@ -82,6 +83,7 @@ module TraceNames =
                struct ("OutOfOrder", Rule.OutOfOrder)
                struct ("WindowOverrun", Rule.WindowOverrun)
                struct ("BeyondFin", Rule.BeyondFin)
+               struct ("DataAfterRelease", Rule.DataAfterRelease)
                struct ("UnexpectedPacket", Rule.UnexpectedPacket)
                struct ("ResetOutOfRange", Rule.ResetOutOfRange)
                struct ("ResetAccepted", Rule.ResetAccepted)

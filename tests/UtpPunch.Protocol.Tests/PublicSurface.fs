@@ -12,10 +12,7 @@ open UtpPunch.Protocol
 let private file = Path.Combine(Sources.root.Value, "src", "UtpPunch.Protocol.fs", "PublicSurface.txt")
 
 let private declared =
-    BindingFlags.Public
-    ||| BindingFlags.Static
-    ||| BindingFlags.Instance
-    ||| BindingFlags.DeclaredOnly
+    BindingFlags.Public ||| BindingFlags.Static ||| BindingFlags.Instance ||| BindingFlags.DeclaredOnly
 
 /// A type without the namespaces that every reader knows.
 let rec private nameOf (it: Type) : string =
@@ -28,7 +25,8 @@ let rec private nameOf (it: Type) : string =
     else
         let name = (if it.IsNested then nameOf it.DeclaringType + "." else "") + it.Name.Split('`')[0]
 
-        if it.IsGenericType && not (it.Name.Contains '`') then name
+        if it.IsGenericType && not (it.Name.Contains '`') then
+            name
         elif it.IsGenericType then
             let arguments = it.GetGenericArguments() |> Array.map nameOf
             name + "<" + String.Join(", ", arguments) + ">"
@@ -49,7 +47,9 @@ let private parametersOf (method: MethodBase) =
 /// What the compiler adds to every record and union is left out: equality, and a test for each case.
 let private isGenerated (it: MemberInfo) =
     it.IsDefined(typeof<CompilerGeneratedAttribute>, false)
-    || (it :? PropertyInfo && (it :?> PropertyInfo).GetMethod.IsDefined(typeof<CompilerGeneratedAttribute>, false) && it.Name.StartsWith "Is")
+    || (it :? PropertyInfo
+        && (it :?> PropertyInfo).GetMethod.IsDefined(typeof<CompilerGeneratedAttribute>, false)
+        && it.Name.StartsWith "Is")
     || List.contains it.Name [ "Equals"; "GetHashCode"; "ToString"; "CompareTo" ]
 
 let private lineOf (owner: Type) (it: MemberInfo) =
@@ -57,7 +57,8 @@ let private lineOf (owner: Type) (it: MemberInfo) =
 
     match it with
     | :? ConstructorInfo as it -> [ nameOf owner + parametersOf it ]
-    | :? FieldInfo as it when it.IsLiteral -> [ name + ": " + nameOf it.FieldType + " = " + string (it.GetRawConstantValue()) ]
+    | :? FieldInfo as it when it.IsLiteral ->
+        [ name + ": " + nameOf it.FieldType + " = " + string (it.GetRawConstantValue()) ]
     | :? FieldInfo as it -> [ name + ": " + nameOf it.FieldType ]
     | :? PropertyInfo as it ->
         let index = it.GetIndexParameters() |> Array.map (fun it -> nameOf it.ParameterType)

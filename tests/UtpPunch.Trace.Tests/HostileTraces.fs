@@ -165,7 +165,7 @@ let tests =
               for lines in bases.Value do
                   let result = Replay.run ReplayMode.Strict (Trace.Read lines) null
                   Expect.isNull (box result.Divergence) "the same outputs"
-                  Expect.isGreaterThan result.Lines 20 "lines"
+                  Expect.isGreaterThan result.Lines 15 "lines"
           }
           test "10 000 changed traces end with a result or a typed error, within 5 s and 256 MB each" {
               let problems = runAll ()

@@ -97,9 +97,12 @@ let private mutateBytes (draws: Draws) (bytes: byte[]) =
 
 /// Changes the bytes of a snapshot; the line of anything else is flipped.
 let private mutateSnapshot (draws: Draws) (line: string) =
+    let decoded = Array.zeroCreate<byte> line.Length
+    let mutable length = 0
+
     match line.Split ' ' with
-    | [| "#snapshot"; name; text |] ->
-        let mutable bytes = Convert.FromBase64String text
+    | [| "#snapshot"; name; text |] when Convert.TryFromBase64String(text, Span<byte> decoded, &length) ->
+        let mutable bytes = decoded[.. length - 1]
 
         for _ in 0 .. draws.Below 3 do
             if bytes.Length > 0 then bytes <- mutateBytes draws bytes

@@ -29,7 +29,9 @@ module Expectation =
 
     /// The largest packet that a stream begins with, and that it may come to.
     let packetSize (scenario: Scenario) = max scenario.A.PacketSize scenario.B.PacketSize
-    let private largest (scenario: Scenario) = List.max [ packetSize scenario; scenario.A.LargestPacket; scenario.B.LargestPacket ]
+
+    let private largest (scenario: Scenario) =
+        List.max [ packetSize scenario; scenario.A.LargestPacket; scenario.B.LargestPacket ]
 
     let private carries (scenario: Scenario) (path: Path) =
         let size = packetSize scenario

@@ -82,7 +82,7 @@ internal sealed class Scenario(string name, params ModelThread[] others)
             OnCommand = (work, _) => work.Set(Cell.IsOver, 1),
         },
         new("a synchronous reader that is interrupted", Interruptible(0), Arrives(), Posts(0, inline: true)) { OnDatagrams = Ready(0), Interrupts = 1 },
-        new("two synchronous readers, of which one is interrupted", Interruptible(0), Reads(1))
+        new("two synchronous readers, of which one is interrupted", Interruptible(0), Interruptible(1))
         {
             OnDatagrams = Ready(0, 1),
             HasDatagrams = true,
