@@ -83,12 +83,14 @@ let tests =
               isWhole TraceNames.rules
               isWhole TraceNames.stages
               isWhole TraceNames.pathKinds
-              isWhole TraceNames.natBehaviors
               inCaseNames TraceNames.reasons
               inCaseNames TraceNames.rules
               inCaseNames TraceNames.stages
               inCaseNames TraceNames.pathKinds
-              inCaseNames TraceNames.natBehaviors
+              Expect.equal
+                  (List.ofArray TraceNames.natBehaviors.Texts)
+                  ("Unknown" :: cases typeof<NatBehavior>)
+                  "NAT behaviors"
               Expect.equal TraceNames.packetTypes.Values (Enum.GetValues<PacketType>()) "packet types"
           }
           test "every effect is read back from its line" {

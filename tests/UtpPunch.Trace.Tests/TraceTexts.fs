@@ -357,7 +357,7 @@ let tests =
               for index in 0 .. reasons.Length - 1 do
                   Expect.equal
                       (lines[rules.Length + index].Find "reason")
-                      (string reasons[index])
+                      (TraceNames.reasons.Texts[index])
                       "a reason by its name"
           }
           property "endpoints come back as they were" (fun () ->

@@ -56,7 +56,8 @@ module internal Expiry =
 
     /// A machine that slept has not listened: it gets the time to hear of its peers, but at most as much as they were given.
     let private excuseSleep context (connection: Connection) =
-        let missed at = if context.Now - at >= overslept then context.Now - at else 0L<us>
+        // `Time.never` is not missed: the difference to a negative time would overflow.
+        let missed at = if at < context.Now && context.Now - at >= overslept then context.Now - at else 0L<us>
         let idle = missed (idleAt connection)
 
         if idle > 0L<us> then
