@@ -37,4 +37,8 @@ internal static class Clock
     /// <summary><paramref name="instant"/> and so much more, without running over.</summary>
     public static long After(long instant, long duration) =>
         duration >= Time.never - Math.Max(0, instant) ? Time.never : instant + duration;
+
+    /// <summary>The milliseconds until an instant, rounded up, as time-outs of the system take them.</summary>
+    public static int MillisecondsUntil(long instant) =>
+        instant == Time.never ? Timeout.Infinite : (int)Math.Clamp((instant - Now + 999) / 1000, 0, int.MaxValue);
 }

@@ -1,57 +1,69 @@
 using System.Collections.Concurrent;
+using System.Runtime.ExceptionServices;
 using UtpPunch.Protocol;
 using UtpPunch.Tracing;
 
 namespace UtpPunch;
 
 /// <summary>
-/// Serves one node: waits for datagrams, for wishes of users or for the deadline, makes one batch of all that has happened, lets the core
-/// take one step, and does what the core says. The state is a value, so any thread may read the last one.
+/// Runs one node: waits for datagrams, commands and the deadline, gathers what has happened into one batch of events, lets the core take
+/// one step, and performs the effects. The node is a value, so any thread may read the last one.
 /// </summary>
 /// <remarks>
-/// One such round is a turn, and one thread at a time has it; what is said to belong to the engine belongs to the turn. A thread of the
-/// engine's own waits and takes turns for ever. A user's thread that has written something takes one itself if nobody has it (<see cref="StepInline"/>), and one
-/// that waits may serve the node meanwhile (<see cref="RunUntil"/>): so neither has to wake a thread and to be woken again. Continuations
-/// of users never run in a turn; the few callbacks that do say so.
+/// <see cref="NodeLoop{TPlatform, TWork}"/> decides which thread does so: a thread of the engine's own, or a caller's thread that has posted a
+/// command or waits. Continuations of users never run under the loop lock; the few callbacks that do are documented so.
 /// </remarks>
-internal sealed partial class Engine
+[System.Diagnostics.CodeAnalysis.SuppressMessage(
+    "Reliability", "CA1001", Justification = "The hook of the process's exit is removed when the loop ends.")]
+internal sealed class Engine : ILoopWork
 {
-    // So many wishes at most before the socket is looked at again.
+    // After this many commands the socket is looked at again.
     private const int MaxCommandsPerStep = 4096;
-
-    // The index of a rule's name is its tag.
-    private static readonly string[] Rules = TraceNames.Rules.Texts;
 
     private readonly UtpNode _owner;
     private readonly IDatagramTransport _transport;
     private readonly ConcurrentQueue<ICommand> _commands = new();
-    private readonly Dictionary<int, UtpStream> _streams = [];
+    private readonly NodeLoop<SystemPlatform, Engine> _loop;
+    private readonly StreamTable _streams = new();
+    private readonly NodeTasks _tasks;
+    private readonly NodeClosing _closing = new();
+    private readonly NodeTracing _tracing;
+    private readonly RuleCounters _rules = new();
+    private readonly CallerWait _callerWait;
+    private readonly Thread _thread;
+    private ExitReset? _exitReset;
+
+    // Under the loop lock.
     private readonly List<Event> _events = [];
     private readonly List<Event> _received = [];
     private readonly List<Slab> _slabs = [];
     private readonly List<Endpoint> _unreachable = [];
-    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Thread _thread;
-    private readonly long[] _noted = new long[Rules.Length];
+    private readonly Action _stopListening;
     private Node _node;
     private Node? _previous;
     private UtpListener? _listener;
-    private int _nextConnId = 2;
-    private readonly Lock _loopLock = new();
     private Failure? _broken;
-    private long _waitingUntil = long.MinValue;
-    private int _asleep;
+    private bool _isDone;
+    private bool _expectsCaller;
+    private bool _hasMoreCommands;
     private long _steps;
+
+    // The leader's.
+    private Exception? _waitError;
 
     public Engine(UtpNode owner, IDatagramTransport transport, Settings settings, byte[] seed)
     {
         _owner = owner;
         _transport = transport;
+        _stopListening = StopListening;
         Settings = settings;
         var now = Clock.Now;
         _node = NodeModule.Create(settings.Node, new Owned(seed), now);
-        _traced = new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Owned(seed), now);
-        _recorder = settings.Trace is { } trace ? new Recorder(trace.Capacity, KeepsContent, _node) : null;
+        _tracing = new NodeTracing(
+            settings.Trace, new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Owned(seed), now), _node);
+        _tasks = new NodeTasks(transport);
+        _callerWait = new CallerWait(transport);
+        _loop = new NodeLoop<SystemPlatform, Engine>(new SystemPlatform(transport), this);
         _thread = new Thread(Run) { IsBackground = true, Name = $"utp {transport.LocalEndPoint}" };
     }
 
@@ -59,198 +71,248 @@ internal sealed partial class Engine
 
     public IDatagramTransport Transport => _transport;
 
+    public NodeTracing Tracing => _tracing;
+
     /// <summary>The state after the last step.</summary>
     public Node Node => Volatile.Read(ref _node);
 
+    /// <summary>How many steps there were.</summary>
+    public long Steps => Volatile.Read(ref _steps);
+
+    public bool IsAlive => _thread.IsAlive;
+
+    /// <summary>Whether a caller's thread is the leader.</summary>
+    public bool IsCallerDriven => _loop.IsCallerDriven;
+
+    /// <summary>Whether the calling thread holds the loop lock: what it waits for must not need another step.</summary>
+    public bool HoldsLoopLock => _loop.HoldsLoopLock;
+
+    /// <summary>Completes when the socket is closed; fails when the node broke down.</summary>
+    public Task Completion => _closing.Completion;
+
+    /// <summary>Why the node broke down; null when it did not.</summary>
+    public Failure? Fault => _closing.Fault;
+
+    public bool IsClosing => _closing.IsRequested;
+
+    /// <summary>The listener that is offered streams; null for none. Under the loop lock.</summary>
+    public UtpListener? Listener
+    {
+        get => _listener;
+        set => _listener = value;
+    }
+
+    /// <summary>Whether nothing is stepped any more: the last datagrams were sent.</summary>
+    public bool IsOver => _loop.IsOver;
+
+    public void Start()
+    {
+        _exitReset = new ExitReset(this);
+        _thread.Start();
+    }
+
+    public void Join() => _thread.Join();
+
     /// <summary>
-    /// What a stream has measured; nothing when it is unknown. A stream that the last step has closed is found in the state before, until
+    /// What a stream has measured; null when it is unknown. A stream that the last step has closed is found in the state before, until
     /// it learns that it is closed.
     /// </summary>
     public UtpStreamStatistics? StatisticsOf(int connId) =>
         UtpStreamStatistics.Of(connId, Node) ?? (Volatile.Read(ref _previous) is { } previous ? UtpStreamStatistics.Of(connId, previous) : null);
 
-    /// <summary>Whether the calling thread has the turn: whatever it waits for must not be another one.</summary>
-    public bool HoldsLoopLock => _loopLock.IsHeldByCurrentThread;
-
-    public bool IsAlive => _thread.IsAlive;
-
-    public void Start() => _thread.Start();
-
-    public void Join() => _thread.Join();
-
-    /// <summary>How many steps there were.</summary>
-    public long Turns => Volatile.Read(ref _steps);
-
     /// <summary>How often each uncommon rule of the protocol has fired, by name.</summary>
-    public Dictionary<string, long> CountRules() =>
-        Rules.Index().ToDictionary(rule => rule.Item, rule => Volatile.Read(ref _noted[rule.Index]), StringComparer.Ordinal);
+    public Dictionary<string, long> CountRules() => _rules.ByName();
 
-    /// <summary>Hands over a wish, and wakes the engine when it may be waiting. Who is in a hurry, and holds no lock, sees to it on the
-    /// spot, unless somebody has the turn, who will.</summary>
-    public void Post(ICommand work, bool inline = false)
+    /// <summary>Hands over a command, and wakes the leader if it sleeps.</summary>
+    /// <param name="command">What the next step gathers.</param>
+    /// <param name="inline">Whether the calling thread, which then holds no lock, is to step itself if no other thread does.</param>
+    public void Post(ICommand command, bool inline = false)
     {
-        _commands.Enqueue(work);
-        Interlocked.MemoryBarrier(); // The engine looks at the queue after it has said that it sleeps; we the other way round.
-        if (_stopped)
+        _commands.Enqueue(command);
+        _loop.OnPosted(inline);
+    }
+
+    /// <summary>
+    /// Lets all streams finish, for at most that long. The socket stays open until the node says that no peer lacks an acknowledgement,
+    /// within the same time, or for somewhat longer if <paramref name="awaitsFarewell"/>. Asked twice, the earlier deadlines hold.
+    /// </summary>
+    public Task Close(TimeSpan timeout, bool awaitsFarewell = false, bool inline = false)
+    {
+        _closing.Request(timeout, awaitsFarewell);
+        _loop.OnPosted(inline);
+        return Completion;
+    }
+
+    /// <summary>Names a stream that is dialled now. Under the loop lock.</summary>
+    public int Enlist(UtpStream stream) => _streams.Add(stream);
+
+    /// <summary>Names a task that begins now. Under the loop lock.</summary>
+    public int Enlist(INodeTask task) => _tasks.Add(task);
+
+    /// <summary>Looks at the socket once if no thread waits for it. Says whether it did.</summary>
+    public bool TryPollOnce() => _loop.TryPollOnce();
+
+    /// <summary>Waits on the calling thread until a side is ready, or until a time on the clock. Says whether it is ready.</summary>
+    public bool WaitFor(StreamSide side, long until) => _loop.WaitFor(side, until);
+
+    /// <summary>A side in which another thread waits may be ready. Under the side's lock.</summary>
+    public void Wake(StreamSide side) => _loop.Wake(side);
+
+    /// <summary>An asynchronous read or write begins to wait.</summary>
+    public void BeginWaiting() => _loop.BeginWaiting();
+
+    /// <summary>It no longer waits.</summary>
+    public void EndWaiting() => _loop.EndWaiting();
+
+    /// <summary>A caller was woken for so much that it will soon look for more itself. Under the loop lock.</summary>
+    public void ExpectCaller() => _expectsCaller = true;
+
+    /// <summary>A callback must not wait for what needs another step: the loop lock is its own thread's.</summary>
+    public void ThrowIfHoldsLoopLock()
+    {
+        if (HoldsLoopLock)
         {
-            AbandonCommands();
-        }
-        else if (inline)
-        {
-            StepInline();
-        }
-        else
-        {
-            WakeIfAsleep();
+            throw new InvalidOperationException("A callback runs on the thread that serves the node: it must not wait for a stream.");
         }
     }
 
-    /// <summary>A name for a stream that is dialled now. On the engine's thread, since names count up in the order of the connects.</summary>
-    public int Enlist(UtpStream stream)
+    long ILoopWork.Now => Clock.Now;
+
+    long ILoopWork.PrepareWait()
     {
-        var connId = _nextConnId;
-        _nextConnId += 2;
-        _streams.Add(connId, stream);
-        return connId;
+        try
+        {
+            _transport.Prepare();
+        }
+        catch (Exception error)
+        {
+            Break(error);
+        }
+
+        return Deadline;
     }
 
-    /// <summary>Offers accepted streams to this listener from now on; null to none. On the engine's thread.</summary>
-    public void Serve(UtpListener? listener) => _listener = listener;
-
-    /// <summary>The listener that is offered streams. On the engine's thread.</summary>
-    public UtpListener? Served => _listener;
-
-    private void WakeIfAsleep()
+    void ILoopWork.Wait(long microseconds, bool isCaller)
     {
-        if (Volatile.Read(ref _asleep) == 1 && Interlocked.Exchange(ref _asleep, 0) == 1)
+        try
         {
-            _transport.Wake();
+            if (isCaller)
+            {
+                _callerWait.Wait(microseconds);
+            }
+            else
+            {
+                _transport.Wait(microseconds);
+            }
+        }
+        catch (ThreadInterruptedException) when (HoldsLoopLock)
+        {
+            Thread.CurrentThread.Interrupt(); // The interrupt is the caller's, not the node's: let it strike where the lock is not held.
+        }
+        catch (Exception error) when (error is not ThreadInterruptedException)
+        {
+            _waitError = error;
         }
     }
+
+    StepResult ILoopWork.Step(bool receives)
+    {
+        _expectsCaller = false;
+        if (!HasEnded)
+        {
+            try
+            {
+                Gather(receives);
+                Step();
+            }
+            catch (Exception error)
+            {
+                Break(error);
+            }
+        }
+
+        var hasMore = _hasMoreCommands || _unreachable.Count > 0 || _transport.News.Count > 0;
+        return new StepResult(Deadline, hasMore, HasEnded, _expectsCaller);
+    }
+
+    void ILoopWork.End()
+    {
+        _exitReset?.Dispose();
+        _closing.Stop(_broken);
+        var failure = _broken ?? Failure.NodeClosed();
+        _listener?.OnStopped(failure);
+        foreach (var stream in _streams.All)
+        {
+            stream.OnLost(_broken);
+        }
+
+        _streams.Clear();
+        _tasks.Abandon(failure);
+        ((ILoopWork)this).AbandonCommands();
+        try
+        {
+            _transport.Dispose();
+        }
+        finally
+        {
+            _closing.Complete();
+        }
+    }
+
+    void ILoopWork.AbandonCommands()
+    {
+        while (_commands.TryDequeue(out var command))
+        {
+            command.Abandon(Fault ?? Failure.NodeClosed());
+        }
+    }
+
+    private bool HasEnded => _isDone || _broken is not null;
+
+    private long Deadline => _closing.Deadline(_node);
 
     private void Run()
     {
         _transport.Adopt();
-        while (!IsOver)
+        while (_loop.RunOnce())
         {
-            if (!StandBy())
-            {
-                lock (_leadership)
-                {
-                    PollAndStep(Time.never, isCaller: false);
-                    if (_expectsCaller)
-                    {
-                        _expectsCaller = false;
-                        Volatile.Write(ref _callerLeft, Clock.Now);
-                    }
-                }
-            }
-        }
-
-        // Whoever else served the node leaves now.
-        lock (_leadership)
-        {
-            lock (_loopLock)
-            {
-                Stop(_broken);
-            }
-        }
-    }
-
-    private bool IsOver => Volatile.Read(ref _done) || Volatile.Read(ref _broken) is not null;
-
-    // Waits, and takes the turn for what has come. Only for who has the wheel.
-    private void PollAndStep(long until, bool isCaller)
-    {
-        try
-        {
-            long wait;
-            lock (_loopLock)
-            {
-                if (IsOver)
-                {
-                    return;
-                }
-
-                _waitingUntil = Math.Min(Deadline, until);
-                Interlocked.Exchange(ref _asleep, 1);
-                wait = HasCommands ? 0 : _waitingUntil - Clock.Now;
-                _transport.Prepare();
-            }
-
-            if (isCaller)
-            {
-                WaitAsCaller(Math.Max(0, wait));
-            }
-            else
-            {
-                _transport.Wait(Math.Max(0, wait));
-            }
-
-            lock (_loopLock)
-            {
-                Volatile.Write(ref _asleep, 0);
-                _waitingUntil = long.MinValue;
-                if (!IsOver)
-                {
-                    GatherAndStep(receives: true);
-                }
-            }
-        }
-        catch (ThreadInterruptedException) when (!HoldsLoopLock)
-        {
-            // A guest was interrupted while it waited for the turn: that is its own affair, and the node's next servant goes on.
-            throw;
-        }
-        catch (Exception error)
-        {
-            Break(error);
-        }
-    }
-
-    private void GatherAndStep(bool receives)
-    {
-        try
-        {
-            Gather(receives);
-            Step();
-        }
-        catch (Exception error)
-        {
-            Break(error);
         }
     }
 
     private void Break(Exception error)
     {
-        lock (_loopLock)
+        if (_broken is null)
         {
-            if (_broken is null)
-            {
-                WriteTraceOfFault();
-                Volatile.Write(ref _broken, Failure.Fault(error));
-            }
+            _tracing.WriteFault();
+            _broken = Failure.Fault(error);
         }
     }
 
-    private bool HasCommands => !_commands.IsEmpty || _unreachable.Count > 0 || _transport.News.Count > 0 || _closeChanged;
-
-    // Wishes are looked at after the socket, but come first: what a user said before a packet was sent counts when it is received.
+    // Commands are looked at after the socket, but come first: what a user said before a packet was sent counts when it is received.
     private void Gather(bool receives)
     {
         _events.Clear();
         _received.Clear();
         if (receives)
         {
+            if (_waitError is { } error)
+            {
+                ExceptionDispatchInfo.Throw(error);
+            }
+
             _transport.Receive(_received, _slabs);
         }
 
-        for (var count = 0; count < MaxCommandsPerStep && _commands.TryDequeue(out var work); count++)
+        var count = 0;
+        while (count < MaxCommandsPerStep && _commands.TryDequeue(out var command))
         {
-            work.Collect(this, _events);
+            command.Collect(this, _events);
+            count++;
         }
 
-        GatherClosing();
+        _hasMoreCommands = count == MaxCommandsPerStep;
+
+        _closing.Gather(_events, _streams, _stopListening);
         foreach (var remote in _unreachable)
         {
             _events.Add(Event.NewUnreachable(remote));
@@ -265,18 +327,7 @@ internal sealed partial class Engine
     private void Step()
     {
         var now = Clock.Now;
-        var events = _events.ToArray();
-        Node node;
-        Effect[] effects;
-        if (_recorder is { } recorder)
-        {
-            effects = StepRecorded(recorder, now, events, out node);
-        }
-        else
-        {
-            (node, effects) = NodeModule.Step(now, events, _node);
-        }
-
+        var effects = _tracing.Step(now, _events.ToArray(), _node, out var node);
         Volatile.Write(ref _previous, _node);
         Volatile.Write(ref _node, node);
         _steps++;
@@ -286,7 +337,7 @@ internal sealed partial class Engine
         }
 
         ReleaseSlabs();
-        SeeWhetherClosed(now);
+        _isDone = _closing.IsDone(now, node, _streams);
     }
 
     private void Perform(Effect effect)
@@ -301,52 +352,48 @@ internal sealed partial class Engine
 
                 break;
             case Effect.Deliver deliver:
-                Find(deliver.connId)?.OnDeliver(deliver.payload, SlabOf(deliver.payload));
+                _streams.Find(deliver.connId)?.OnDeliver(deliver.payload, SlabOf(deliver.payload));
                 break;
             case Effect.Writable writable:
-                Find(writable.connId)?.OnWritable(writable.room);
+                _streams.Find(writable.connId)?.OnWritable(writable.room);
                 break;
             case Effect.PacketSized sized:
-                Find(sized.connId)?.OnSized(sized.payload);
+                _streams.Find(sized.connId)?.OnSized(sized.payload);
                 break;
             case Effect.Accepted accepted:
                 Accept(accepted);
                 break;
             case Effect.Opened opened:
-                Find(opened.connId)?.OnOpened(opened.connectionId);
+                _streams.Find(opened.connId)?.OnOpened(opened.connectionId);
                 break;
             case Effect.Ended ended:
-                Find(ended.connId)?.OnEnded();
+                _streams.Find(ended.connId)?.OnEnded();
                 break;
             case Effect.Finished finished:
-                Find(finished.connId)?.OnFinished();
+                _streams.Find(finished.connId)?.OnFinished();
                 break;
             case Effect.Closed closed:
-                if (_streams.Remove(closed.connId, out var stream))
-                {
-                    stream.OnClosed(closed.reason, StatisticsOf(closed.connId) ?? default);
-                }
-
+                _streams.Remove(closed.connId)?.OnClosed(closed.reason, StatisticsOf(closed.connId) ?? default);
                 break;
             case Effect.Foreign foreign:
                 _owner.OnForeign(foreign.from, foreign.datagram);
                 break;
             case Effect.Noted noted:
-                _noted[noted.rule.Tag]++;
+                _rules.Count(noted.rule);
                 break;
             case Effect.SendDatagram datagram:
                 _transport.Send(datagram.remote, datagram.datagram.Span, datagram.hops);
                 break;
             default:
-                PerformOfTask(effect);
+                _tasks.Perform(effect);
                 break;
         }
     }
 
-    // What was received in this turn and has not been kept by a reader is free again.
+    // What was received for this step and has not been kept by a reader is free again.
     private void ReleaseSlabs()
     {
-        if (!KeepsContent)
+        if (!_tracing.KeepsContent)
         {
             foreach (var slab in _slabs)
             {
@@ -370,20 +417,24 @@ internal sealed partial class Engine
         return null;
     }
 
-    private UtpStream? Find(int connId) => _streams.GetValueOrDefault(connId);
-
     private void Accept(Effect.Accepted accepted)
     {
         var stream = UtpStream.Accepted(this, accepted.connId, accepted.remote, accepted.connectionId);
-        _streams.Add(accepted.connId, stream);
-        if (_awaited.Remove(accepted.remote, out var path))
-        {
-            stream.OnTaken();
-            path.SetResult(stream);
-        }
-        else if (_closing || _listener is null || !_listener.Offer(stream))
+        _streams.AddAccepted(accepted.connId, stream);
+        if (!_tasks.TryTake(accepted.remote, stream)
+            && (_closing.IsUnderWay || _listener is null || !_listener.Offer(stream)))
         {
             stream.Abort();
+        }
+    }
+
+    private void StopListening()
+    {
+        if (_listener is { } listener)
+        {
+            _listener = null;
+            _events.Add(Event.Unlisten);
+            listener.OnStopped(Failure.NodeClosed());
         }
     }
 }

@@ -60,7 +60,7 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
     public static Failure Unreachable(IPEndPoint remote) =>
         new(UtpError.NetworkUnreachable, $"The network has no way to {remote}.", remote, System.Net.Sockets.SocketError.NetworkUnreachable);
 
-    /// <summary>Why the system would not send a datagram of so many bytes.</summary>
+    /// <summary>Why the system did not send a datagram.</summary>
     public static Failure NotSent(IPEndPoint remote, int length, SocketException cause)
     {
         var why = cause.SocketErrorCode;
@@ -96,7 +96,7 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
         return new Failure(UtpError.DiscoveryFailed, message, server as IPEndPoint);
     }
 
-    /// <summary>The peer, whose turn it was, opened no stream.</summary>
+    /// <summary>The peer, which was to open the stream, did not.</summary>
     public static Failure NotOpened(IPEndPoint remote, TimeSpan age) => new(
         UtpError.ConnectTimeout,
         $"{remote} opened no stream over the punched path in {InWords(age)}.",

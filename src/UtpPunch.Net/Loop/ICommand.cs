@@ -2,12 +2,12 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>Something that a user wants and the engine has not seen yet.</summary>
+/// <summary>Something that a user wants and that no step has gathered yet.</summary>
 internal interface ICommand
 {
-    /// <summary>Says it in the words of the core. On the engine's thread.</summary>
+    /// <summary>Adds the events that say it to the core. Under the loop lock.</summary>
     void Collect(Engine engine, List<Event> events);
 
-    /// <summary>The engine has stopped and will never get to it. On any thread.</summary>
+    /// <summary>The node has ended and will not step it. On any thread.</summary>
     void Abandon(Failure failure);
 }

@@ -3,7 +3,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>Accept streams, and offer them to this listener.</summary>
+/// <summary>Accepts streams, and offers them to a listener.</summary>
 internal sealed class ListenCommand(UtpListener listener, int backlog) : ICommand
 {
     public void Collect(Engine engine, List<Event> events)
@@ -14,21 +14,21 @@ internal sealed class ListenCommand(UtpListener listener, int backlog) : IComman
             return;
         }
 
-        engine.Serve(listener);
+        engine.Listener = listener;
         events.Add(Event.NewListen(backlog));
     }
 
     public void Abandon(Failure failure) => listener.OnStopped(failure);
 }
 
-/// <summary>Accept no more for this listener.</summary>
+/// <summary>Accepts no more streams for a listener.</summary>
 internal sealed class UnlistenCommand(UtpListener listener) : ICommand
 {
     public void Collect(Engine engine, List<Event> events)
     {
-        if (ReferenceEquals(engine.Served, listener))
+        if (ReferenceEquals(engine.Listener, listener))
         {
-            engine.Serve(null);
+            engine.Listener = null;
             events.Add(Event.Unlisten);
         }
     }
@@ -38,7 +38,7 @@ internal sealed class UnlistenCommand(UtpListener listener) : ICommand
     }
 }
 
-/// <summary>Send a datagram that is not uTP.</summary>
+/// <summary>Sends a datagram that is not uTP.</summary>
 internal sealed class DatagramWork(Endpoint remote, ReadOnlyMemory<byte> datagram) : ICommand
 {
     private readonly TaskCompletionSource<SocketException?> _sent = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -47,7 +47,7 @@ internal sealed class DatagramWork(Endpoint remote, ReadOnlyMemory<byte> datagra
 
     public void Collect(Engine engine, List<Event> events)
     {
-        // The memory is the caller's, and so is what it throws.
+        // The memory is the caller's, and so are its exceptions.
         try
         {
             _sent.SetResult(engine.Transport.Send(remote, datagram.Span));

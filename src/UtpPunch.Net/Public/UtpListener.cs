@@ -93,8 +93,8 @@ public sealed class UtpListener : IAsyncDisposable
     }
 
     /// <summary>
-    /// Stops to listen: accepts that wait end with <see cref="ObjectDisposedException"/>, streams that nobody took are reset. Accepted
-    /// streams live on, and the node may listen again.
+    /// Stops listening: accepts that wait end with <see cref="ObjectDisposedException"/>, streams that were not accepted are reset. Accepted
+    /// streams stay open, and the node may listen again.
     /// </summary>
     public ValueTask DisposeAsync()
     {
@@ -113,7 +113,7 @@ public sealed class UtpListener : IAsyncDisposable
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>A peer has opened a stream; false when it may not come in. On the engine's thread.</summary>
+    /// <summary>A peer has opened a stream; false when it is refused. Under the loop lock.</summary>
     internal bool Offer(UtpStream stream)
     {
         if (_filter is not null && !IsWelcome(_filter, stream.RemoteEndPoint))
@@ -166,7 +166,7 @@ public sealed class UtpListener : IAsyncDisposable
         }
         catch (Exception)
         {
-            return false; // As documented: the filter is the user's, and the thread serves others.
+            return false; // As documented: a filter that throws refuses.
         }
     }
 
@@ -193,7 +193,7 @@ public sealed class UtpListener : IAsyncDisposable
         }
     }
 
-    // Nothing but a failure ends a stream that nobody has taken: as with TCP, it is not worth accepting then.
+    // Only a failure ends a stream that was not accepted yet. As with TCP, it is not offered any more.
     private void DropGone()
     {
         for (var next = _streams.First; next is not null;)

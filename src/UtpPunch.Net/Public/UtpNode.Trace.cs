@@ -17,12 +17,12 @@ public sealed partial class UtpNode
     public async ValueTask WriteTraceAsync(Stream destination, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(destination);
-        var recorder = _engine.Recorder
+        var recorder = _engine.Tracing.Recorder
             ?? throw new InvalidOperationException($"The node records nothing: it was created without {nameof(UtpNodeOptions)}.{nameof(UtpNodeOptions.Trace)}.");
         var work = new TraceCommand(recorder);
         _engine.Post(work);
         var segments = await work.Copied.WaitAsync(cancellationToken).ConfigureAwait(false);
-        foreach (var chunk in _engine.Record(segments).Chunks())
+        foreach (var chunk in _engine.Tracing.Record(segments).Chunks())
         {
             await destination.WriteAsync(Encoding.UTF8.GetBytes(chunk), cancellationToken).ConfigureAwait(false);
         }

@@ -162,8 +162,11 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>Closes the node as <see cref="CloseAsync"/> does, within <see cref="UtpNodeOptions.ShutdownTimeout"/>. It
-    /// does not throw.</summary>
+    /// <summary>
+    /// Closes the node as <see cref="CloseAsync"/> does. The streams have <see cref="UtpNodeOptions.ShutdownTimeout"/> to finish. Then the
+    /// socket stays open until no peer can lack the acknowledgement of its end: a round trip as a rule, at most 12 s if the path loses
+    /// packets. It does not throw.
+    /// </summary>
     public async ValueTask DisposeAsync() =>
         await _engine.Close(_settings.ShutdownTimeout, awaitsFarewell: _settings.ShutdownTimeout != TimeSpan.Zero).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 

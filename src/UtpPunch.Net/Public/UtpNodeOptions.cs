@@ -73,7 +73,8 @@ public sealed class UtpNodeOptions
     /// <value>The default is 5 s. Zero resets a stream as soon as it is disposed. It may be infinite.</value>
     public TimeSpan LingerTimeout { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Gets or sets the time that <see cref="UtpNode.DisposeAsync"/> gives the streams to finish.</summary>
+    /// <summary>Gets or sets the time that <see cref="UtpNode.DisposeAsync"/> gives the streams to finish. A stream whose peer has
+    /// acknowledged everything, but keeps its own direction open, is reset after a few round trips.</summary>
     /// <value>The default is 10 s. It may be zero or infinite.</value>
     public TimeSpan ShutdownTimeout { get; set; } = TimeSpan.FromSeconds(10);
 

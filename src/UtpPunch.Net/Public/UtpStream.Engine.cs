@@ -3,8 +3,8 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-// How a stream talks with the engine. The wishes of its users gather here until the engine collects them, all at once and in an order that
-// the core understands; so a thousand small writes cost the engine one look.
+// The stream as a command: what its users ask for is kept here until a step collects it, all at once and in the order that the core expects.
+// A thousand small writes cost one command.
 public sealed partial class UtpStream : ICommand
 {
     private int _posted;
@@ -31,8 +31,8 @@ public sealed partial class UtpStream : ICommand
         Post();
     }
 
-    /// <summary>There is something that the engine should collect; by the calling thread, which holds no lock then, if it is in a
-    /// hurry.</summary>
+    /// <summary>There is something to collect.</summary>
+    /// <param name="inline">Whether the calling thread, which then holds no lock, may step.</param>
     internal void Post(bool inline = false)
     {
         if (Interlocked.Exchange(ref _posted, 1) == 0)
@@ -45,7 +45,7 @@ public sealed partial class UtpStream : ICommand
 
     void ICommand.Collect(Engine engine, List<Event> events)
     {
-        Interlocked.Exchange(ref _posted, 0); // Whatever comes from here on needs another look.
+        Interlocked.Exchange(ref _posted, 0); // What is asked for from here on is posted again.
         if (_connId < 0 && !Dial(events))
         {
             return;
@@ -65,9 +65,23 @@ public sealed partial class UtpStream : ICommand
         _opening.Reach();
     }
 
-    internal void OnDeliver(Payload payload, Slab? slab) => _read.Deliver(payload, slab);
+    internal void OnDeliver(Payload payload, Slab? slab)
+    {
+        if (_read.Deliver(payload, slab))
+        {
+            return;
+        }
 
-    /// <summary>A full packet carries so many bytes from here on.</summary>
+        // As with TCP, the peer must learn that its bytes are lost.
+        lock (Gate)
+        {
+            _abortWanted = true;
+        }
+
+        Post();
+    }
+
+    /// <summary>How much a full packet carries has changed.</summary>
     internal void OnSized(int payload)
     {
         _maxPayload = payload;
@@ -119,8 +133,8 @@ public sealed partial class UtpStream : ICommand
     internal void OnLost(Failure? fault) => Finish(fault ?? Failure.NodeClosed(RemoteEndPoint));
 
     /// <summary>
-    /// The node is asked to close: nobody reads or writes any more, but what was written is still sent. Bytes that nobody has read are
-    /// lost, and as when a stream is disposed, the peer learns that by a reset.
+    /// The node is asked to close: reads and writes fail, but what was written is still sent. Unread bytes are lost, and the peer learns that
+    /// by a reset, as when the stream is disposed.
     /// </summary>
     internal void OnNodeClosing(List<Event> events)
     {
@@ -159,7 +173,7 @@ public sealed partial class UtpStream : ICommand
             if (!_abortWanted && !_gone)
             {
                 _connId = _engine.Enlist(this);
-                events.Add(Event.NewConnect(_connId, _remote, _dialect, Clock.ToMicroseconds(_patience)));
+                events.Add(Event.NewConnect(_connId, _remote, _dialect, Clock.ToMicroseconds(_connectTimeout)));
                 return true;
             }
         }
@@ -168,7 +182,7 @@ public sealed partial class UtpStream : ICommand
         return false;
     }
 
-    // Under the lock, on the engine's thread.
+    // Under the lock and the loop lock.
     private void Gather(List<Event> events)
     {
         if (_gone || _aborted)

@@ -10,7 +10,7 @@ public sealed partial class UtpStream
     private readonly Engine _engine;
     private readonly Endpoint _remote;
     private readonly Dialect _dialect;
-    private readonly TimeSpan _patience;
+    private readonly TimeSpan _connectTimeout;
     private readonly ReadSide _read;
     private readonly WriteSide _write;
     private readonly long _born = Clock.Now;
@@ -29,7 +29,7 @@ public sealed partial class UtpStream
         _engine = engine;
         _remote = remote;
         _dialect = dialect;
-        _patience = timeout;
+        _connectTimeout = timeout;
         _idleTimeout = Clock.ToTimeSpan(options.IdleTimeout);
         IsIncoming = isIncoming;
         _maxPayload = options.PacketSize - PacketModule.HeaderLength;
@@ -37,7 +37,7 @@ public sealed partial class UtpStream
         _write = new WriteSide(this, options.SendBuffer, _maxPayload);
     }
 
-    /// <summary>A stream that is about to be dialled: the engine sends the SYN when it collects it.</summary>
+    /// <summary>A stream that is about to be dialled: the step that collects it sends the SYN.</summary>
     internal static UtpStream Dialled(Engine engine, Endpoint remote, Dialect dialect, TimeSpan timeout) =>
         new(engine, remote, dialect, timeout, isIncoming: false);
 
@@ -99,7 +99,7 @@ public sealed partial class UtpStream
         }
     }
 
-    // One lock is enough for the stream and its read side: who holds it asks for no other but the write side's.
+    // The stream and its read side share a lock. A thread that holds it takes no other lock but the write side's.
     private object Gate => _read;
 
     private bool IsDisposed => Volatile.Read(ref _disposed) != 0;
@@ -113,8 +113,8 @@ public sealed partial class UtpStream
     public void CompleteWrites() => _write.Seal();
 
     /// <summary>
-    /// Completes when the peer has acknowledged everything that was written up to now. That says that the bytes have arrived at the
-    /// peer's node, not that anybody has read them.
+    /// Completes when the peer has acknowledged everything that was written up to now: the bytes have arrived at the peer's node. They need
+    /// not have been read.
     /// </summary>
     /// <exception cref="UtpException">The stream broke off before.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
@@ -155,7 +155,7 @@ public sealed partial class UtpStream
 
     /// <summary>
     /// Disposes the stream, and waits until the peer has acknowledged the last byte and the end, or the stream was given up
-    /// (<see cref="UtpNodeOptions.LingerTimeout"/>). Never throws; ask <see cref="WritesClosed"/> how it went.
+    /// (<see cref="UtpNodeOptions.LingerTimeout"/>). Never throws; <see cref="WritesClosed"/> has the outcome.
     /// </summary>
     public override async ValueTask DisposeAsync()
     {

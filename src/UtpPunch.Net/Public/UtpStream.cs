@@ -30,9 +30,8 @@ public sealed partial class UtpStream : Stream
     /// <summary>The connection id of the stream on the wire, as BEP 29 calls it.</summary>
     public ushort ConnectionId { get; private set; }
 
-    /// <summary>The most bytes of the stream that one packet carries. It changes: the node looks for the largest packets that the path
-    /// carries when the peer is such a node as well, and makes them smaller when they vanish. A write of a multiple of it fills its
-    /// packets, but any other is as good.</summary>
+    /// <summary>The most bytes of the stream that one packet carries. It changes: between two nodes of this library path MTU discovery makes
+    /// packets as large as the path carries. A write of a multiple of it fills its packets; other sizes work as well.</summary>
     public int MaxPayload => _maxPayload;
 
     /// <summary>
@@ -169,8 +168,8 @@ public sealed partial class UtpStream : Stream
 
     /// <summary>Writes all bytes: completes when the send buffer has taken them.</summary>
     /// <param name="buffer">The bytes, which are copied; they must not change until the write has completed.</param>
-    /// <param name="cancellationToken">Ends the wait for room. What was accepted by then is sent, and nobody learns how much that
-    /// was: after a cancelled write a stream is mostly good for nothing but being aborted.</param>
+    /// <param name="cancellationToken">Ends the wait for room. What was accepted by then is sent; how much that
+    /// was is not known, so a stream is mostly aborted after a cancelled write.</param>
     /// <exception cref="UtpException">The stream broke off.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
     /// <exception cref="InvalidOperationException">Another write is under way, or the writes were completed.</exception>

@@ -3,7 +3,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>Starts a discovery by STUN, and completes with its outcome.</summary>
-internal sealed class DiscoverCommand(StunOptions options) : ICommand, Engine.ITask
+internal sealed class DiscoverCommand(StunOptions options) : ICommand, INodeTask
 {
     private readonly TaskCompletionSource<StunOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
 

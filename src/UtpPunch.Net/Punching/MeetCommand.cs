@@ -3,7 +3,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>Starts a meeting, or a punch by the npm package's protocol, and completes with its result.</summary>
-internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<MeetProgress>? onNews = null) : ICommand, Engine.ITask
+internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<MeetProgress>? onNews = null) : ICommand, INodeTask
 {
     private readonly TaskCompletionSource<PunchResult> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();

@@ -4,7 +4,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>Stays in a room. The results of the punches with all peers that enter are read in the order in which the punches end.</summary>
-internal sealed class StayCommand(MeetPlan plan) : ICommand, Engine.ITask
+internal sealed class StayCommand(MeetPlan plan) : ICommand, INodeTask
 {
     // Further results are dropped until some were read; those peers give up.
     private const int MaxWaiting = 128;

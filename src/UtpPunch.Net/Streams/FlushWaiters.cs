@@ -1,6 +1,6 @@
 namespace UtpPunch;
 
-/// <summary>Those who wait until the peer has acknowledged the bytes up to some position. Not thread-safe; the write side guards it.</summary>
+/// <summary>Calls that wait until the peer has acknowledged the bytes up to some position. Not thread-safe; the write side guards it.</summary>
 internal sealed class FlushWaiters
 {
     private readonly List<(long At, TaskCompletionSource Done)> _waiting = [];
@@ -12,7 +12,7 @@ internal sealed class FlushWaiters
         return done.Task;
     }
 
-    /// <summary>The peer has acknowledged so many bytes. Says whether nobody waits any more.</summary>
+    /// <summary>The peer has acknowledged the bytes up to a position. Says whether no call waits any more.</summary>
     public bool Complete(long acknowledged)
     {
         for (var index = _waiting.Count - 1; index >= 0; index--)
@@ -32,7 +32,7 @@ internal sealed class FlushWaiters
         foreach (var (_, done) in _waiting)
         {
             done.TrySetException(error);
-            _ = done.Task.Exception; // Nobody may be waiting any more.
+            _ = done.Task.Exception; // The exception need not be observed.
         }
 
         _waiting.Clear();

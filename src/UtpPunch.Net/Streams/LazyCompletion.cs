@@ -1,14 +1,14 @@
 namespace UtpPunch;
 
 /// <summary>
-/// Something that happens once, or fails. It is one word; the task is made when somebody asks for it, which few do of each stream. All
+/// Something that happens once, or fails. It is one word; the task is made when it is asked for, since few tasks of a stream are. All
 /// members may be called from any thread.
 /// </summary>
 internal struct LazyCompletion
 {
     private static readonly object s_reached = new();
 
-    // Null as long as nothing has happened and nobody has asked; then whichever came first: what has happened, or the promise of it.
+    // Null until it has happened, or the task was asked for; then the outcome, or the source of the task.
     private object? _state;
 
     /// <summary>Whether it has happened.</summary>
@@ -51,7 +51,7 @@ internal struct LazyCompletion
     {
         if (Interlocked.CompareExchange(ref _state, s_reached, null) is TaskCompletionSource promise && promise.TrySetResult())
         {
-            Volatile.Write(ref _state, s_reached); // Who asks later need not have that very task.
+            Volatile.Write(ref _state, s_reached); // Later calls need not get the same task.
         }
     }
 
@@ -64,7 +64,7 @@ internal struct LazyCompletion
         }
     }
 
-    // Nobody need look at the task: looking here keeps the runtime from reporting an unobserved exception.
+    // The task need not be observed: reading the exception here keeps the runtime from reporting it.
     private static void Fail(TaskCompletionSource promise, Failure failure)
     {
         if (promise.TrySetException(failure.ToException()))

@@ -4,41 +4,29 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// One direction of a stream, from the engine to the reader. A read that has to wait is one reused value task source. The engine only says
-/// that there is something; the bytes are taken by the reader's own thread when it fetches its result, so a read that was cancelled before
-/// has taken nothing. The result is fetched once, and until then no other read may begin.
+/// The side of a stream that is read. A read that has to wait is one reused value task source. The engine only completes it; the reader's
+/// own thread takes the bytes when it fetches the result, so a read that was cancelled before has taken nothing. The result must be fetched
+/// once, and until then no other read may begin.
 /// </summary>
-/// <remarks>It is its own lock, and the stream's: nobody else has the object.</remarks>
-internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
+/// <remarks>The object is its own lock, and the stream's.</remarks>
+internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream)
 {
-    // So much at once comes in bulk: there is more behind it.
-    private const int Much = 32 * 1024;
+    // A payload of this size is bulk data: more follows.
+    private const int Bulk = 32 * 1024;
 
-    // A window that is smaller by an eighth stalls nobody, and telling the engine of every read would cost more than the reads.
+    // A window that is smaller by an eighth does not stall the peer; to post every read would cost more than the reads.
     private readonly int _reportAt = Math.Max(1, buffer / 8);
     private ReceivedBytes _bytes;
-    private Wait? _wait;
+    private PendingRead? _pending;
     private Failure? _failure;
     private int _unreported;
     private bool _reading;
     private bool _waiting;
-    private SyncWaiter _standstill;
     private bool _ended;
     private bool _disposed;
     private bool _deaf;
 
-    bool Engine.IReadiness.IsReady
-    {
-        get
-        {
-            lock (this)
-            {
-                return IsReady;
-            }
-        }
-    }
-
-    private bool IsReady => _bytes.Length > 0 || _ended || _disposed || _failure is not null;
+    protected override bool IsReady => _bytes.Length > 0 || _ended || _disposed || _failure is not null;
 
     public int Read(Span<byte> target, int timeoutMs)
     {
@@ -49,7 +37,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
 
         try
         {
-            _standstill.Wait(this, stream, Clock.Now, timeoutMs, "read");
+            Wait(Clock.Now, timeoutMs, "read");
             return Take(target);
         }
         finally
@@ -72,24 +60,24 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
             ready = IsReady;
         }
 
-        Wait? wait = null;
+        PendingRead? pending = null;
         if (!ready)
         {
-            stream.Engine.TryPollOnce();
+            Engine.TryPollOnce();
             lock (this)
             {
                 if (!IsReady)
                 {
-                    wait = _wait ??= new Wait(this);
+                    pending = _pending ??= new PendingRead(this);
                     _waiting = true;
-                    stream.Engine.BeginWaiting();
+                    Engine.BeginWaiting();
                 }
             }
         }
 
-        if (wait is not null)
+        if (pending is not null)
         {
-            return wait.Begin(target, cancellationToken);
+            return pending.Begin(target, cancellationToken);
         }
 
         try
@@ -106,26 +94,28 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
         }
     }
 
-    /// <summary>The engine has bytes for the reader, perhaps in a slab that is to be released when they are read.</summary>
-    public void Deliver(Payload payload, Slab? slab)
+    /// <summary>The engine has bytes for the reader, perhaps in a slab that is to be released when they are read. False when they will never
+    /// be read.</summary>
+    public bool Deliver(Payload payload, Slab? slab)
     {
         bool awake;
         lock (this)
         {
             if (_deaf)
             {
-                return;
+                return payload.Length == 0;
             }
 
             _bytes.Add(payload, slab);
             awake = Awaken();
-            if (awake && payload.Length >= Much)
+            if (awake && payload.Length >= Bulk)
             {
-                stream.Engine.ExpectCaller();
+                Engine.ExpectCaller();
             }
         }
 
         Complete(awake);
+        return true;
     }
 
     /// <summary>The peer will send no more.</summary>
@@ -168,7 +158,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
         return unread;
     }
 
-    /// <summary>The reader is gone. Says whether it has left bytes unread.</summary>
+    /// <summary>The reader has disposed the stream. Says whether it has left bytes unread.</summary>
     public bool Dispose()
     {
         bool awake;
@@ -186,7 +176,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
         return unread;
     }
 
-    /// <summary>How much the reader has taken since this was asked last.</summary>
+    /// <summary>How much the reader has taken since the last call.</summary>
     public int TakeReport()
     {
         lock (this)
@@ -199,7 +189,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
 
     private void Begin()
     {
-        ObjectDisposedException.ThrowIf(_disposed, stream);
+        ObjectDisposedException.ThrowIf(_disposed, Stream);
         if (_reading)
         {
             throw new InvalidOperationException("Another read of this stream has not completed yet.");
@@ -216,7 +206,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
         }
     }
 
-    // Payloads are copied outside the lock: the engine only ever adds behind them.
+    // Payloads are copied outside the lock: the engine only appends.
     private int Take(Span<byte> target)
     {
         var total = 0;
@@ -244,7 +234,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
             total += count;
             lock (this)
             {
-                if (_bytes.Length > 0) // Otherwise they were thrown away meanwhile.
+                if (_bytes.Length > 0) // Otherwise they were discarded meanwhile.
                 {
                     _bytes.Advance(count);
                     _unreported += count;
@@ -255,7 +245,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
 
         if (report)
         {
-            stream.Post(inline: true);
+            Stream.Post(inline: true);
         }
 
         return total;
@@ -263,14 +253,14 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
 
     private void ThrowIfBroken()
     {
-        ObjectDisposedException.ThrowIf(_disposed, stream);
+        ObjectDisposedException.ThrowIf(_disposed, Stream);
         if (_bytes.Length == 0 && !_ended && _failure is not null)
         {
             throw _failure.ToException();
         }
     }
 
-    // Whether a read still waits; if so, it is the caller's to complete.
+    // Whether a read still waits; if so, the caller must complete it.
     private bool Withdraw()
     {
         lock (this)
@@ -293,17 +283,17 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
         return Awaken();
     }
 
-    // Under the lock. True says that the waiting task is ours to complete, once the lock is released.
+    // Under the lock. When it is true, the caller must complete the waiting read after it has released the lock.
     private bool Awaken()
     {
-        _standstill.Wake(this, stream.Engine);
+        WakeWaiter();
         if (!_waiting)
         {
             return false;
         }
 
         _waiting = false;
-        stream.Engine.EndWaiting();
+        Engine.EndWaiting();
         return true;
     }
 
@@ -311,22 +301,22 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : Engine.IReadiness
     {
         if (awake)
         {
-            _wait!.Complete();
+            _pending!.Complete();
         }
     }
 
-    /// <summary>A read that waits. Made for the first that has to, and used again by those after it.</summary>
-    private sealed class Wait(ReadSide side) : IValueTaskSource<int>
+    /// <summary>A read that waits. The first that has to wait makes it; later ones use it again.</summary>
+    private sealed class PendingRead(ReadSide side) : IValueTaskSource<int>
     {
         private ManualResetValueTaskSourceCore<bool> _source = new() { RunContinuationsAsynchronously = true };
         private CancellationTokenRegistration _cancellation;
         private Memory<byte> _target;
 
-        // It may have been completed already, but nobody fetches the result before he has the task.
+        // It may have been completed already, but the result cannot be fetched before this returns.
         public ValueTask<int> Begin(Memory<byte> target, CancellationToken cancellationToken)
         {
             _target = target;
-            _cancellation = cancellationToken.UnsafeRegister(static (self, token) => ((Wait)self!).Cancel(token), this);
+            _cancellation = cancellationToken.UnsafeRegister(static (self, token) => ((PendingRead)self!).Cancel(token), this);
             return new ValueTask<int>(this, _source.Version);
         }
 

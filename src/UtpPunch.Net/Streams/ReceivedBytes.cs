@@ -47,7 +47,7 @@ internal struct ReceivedBytes
         return _first!.Payload;
     }
 
-    /// <summary>So many bytes of the first payload have been read.</summary>
+    /// <summary>Some bytes of the first payload have been read.</summary>
     public void Advance(int count)
     {
         Length -= count;
@@ -64,7 +64,7 @@ internal struct ReceivedBytes
         }
     }
 
-    /// <summary>Throws everything away. Somebody may be copying from a slab, so that none is released.</summary>
+    /// <summary>Discards everything. A reader may be copying from a slab, so none is released.</summary>
     public void Clear() => this = default;
 
     private void AddCopy(Payload payload)

@@ -5,27 +5,15 @@ namespace UtpPunch;
 // A write that waits for room: an asynchronous one in a reused value task source, a synchronous one on its own thread.
 internal sealed partial class WriteSide
 {
-    private Wait? _wait;
-    private SyncWaiter _standstill;
+    private PendingWrite? _pending;
     private int _blockedFor;
 
-    bool Engine.IReadiness.IsReady
-    {
-        get
-        {
-            lock (this)
-            {
-                return IsUnblocked;
-            }
-        }
-    }
+    protected override bool IsReady => IsBroken || Acceptable(_blockedFor) > 0;
 
-    private bool IsUnblocked => IsBroken || Acceptable(_blockedFor) > 0;
-
-    // Acknowledgements may have come that nobody has looked at: then there is room after all. Gives what is left.
-    private ReadOnlyMemory<byte> AcceptAtAGlance(ReadOnlyMemory<byte> rest)
+    // Acknowledgements may wait in the socket while the loop has no leader. Returns the rest.
+    private ReadOnlyMemory<byte> AcceptPolling(ReadOnlyMemory<byte> rest)
     {
-        while (!rest.IsEmpty && _stream.Engine.TryPollOnce() && Accept(rest.Span) is > 0 and var count)
+        while (!rest.IsEmpty && Engine.TryPollOnce() && Accept(rest.Span) is > 0 and var count)
         {
             rest = rest[count..];
         }
@@ -33,40 +21,40 @@ internal sealed partial class WriteSide
         return rest;
     }
 
-    // The waiting write may go on or must fail: the pool sees to it, once.
-    private void GoOn()
+    // The waiting write may go on or must fail: queues it to the thread pool, once.
+    private void Resume()
     {
-        Wait wait;
+        PendingWrite pending;
         lock (this)
         {
-            if (_wait is null || !_wait.TryGoOn())
+            if (_pending is null || !_pending.TryResume())
             {
                 return;
             }
 
-            wait = _wait;
+            pending = _pending;
         }
 
-        if (_stream.Engine.HoldsLoopLock)
+        if (Engine.HoldsLoopLock)
         {
-            _stream.Engine.ExpectCaller();
+            Engine.ExpectCaller();
         }
 
-        ThreadPool.UnsafeQueueUserWorkItem(wait, preferLocal: false);
+        ThreadPool.UnsafeQueueUserWorkItem(pending, preferLocal: false);
     }
 
-    private void WaitBlocking(int wanted, long started, int timeoutMs)
+    private void WaitForRoom(int wanted, long started, int timeoutMs)
     {
         lock (this)
         {
             _blockedFor = wanted;
         }
 
-        _standstill.Wait(this, _stream, started, timeoutMs, "write");
+        Wait(started, timeoutMs, "write");
     }
 
-    /// <summary>A write that waits. Made for the first that has to, and used again by those after it.</summary>
-    private sealed class Wait(WriteSide side) : IValueTaskSource, IThreadPoolWorkItem
+    /// <summary>A write that waits. The first that has to wait makes it; later ones use it again.</summary>
+    private sealed class PendingWrite(WriteSide side) : IValueTaskSource, IThreadPoolWorkItem
     {
         private ManualResetValueTaskSourceCore<bool> _source = new() { RunContinuationsAsynchronously = true };
         private CancellationTokenRegistration _cancellation;
@@ -92,21 +80,21 @@ internal sealed partial class WriteSide
 
         public ValueTask Begin(CancellationToken cancellationToken)
         {
-            _cancellation = cancellationToken.UnsafeRegister(static (self, token) => ((Wait)self!).Cancel(token), this);
-            side.GoOn(); // Room may have come, or the stream may have broken, before we waited.
+            _cancellation = cancellationToken.UnsafeRegister(static (self, token) => ((PendingWrite)self!).Cancel(token), this);
+            side.Resume(); // Room may have come, or the stream may have broken, before we waited.
             return new ValueTask(this, _source.Version);
         }
 
         // Under the lock.
-        public bool TryGoOn()
+        public bool TryResume()
         {
-            if (_state != State.Waiting || !CanGoOn)
+            if (_state != State.Waiting || !CanResume)
             {
                 return false;
             }
 
             _state = State.Copying;
-            side._stream.Engine.EndWaiting();
+            side.Engine.EndWaiting();
             return true;
         }
 
@@ -117,7 +105,7 @@ internal sealed partial class WriteSide
             {
                 try
                 {
-                    _rest = side.AcceptAtAGlance(_rest[side.Accept(_rest.Span)..]);
+                    _rest = side.AcceptPolling(_rest[side.Accept(_rest.Span)..]);
                 }
                 catch (Exception caught)
                 {
@@ -128,7 +116,7 @@ internal sealed partial class WriteSide
                 {
                     if (error is null && !_rest.IsEmpty)
                     {
-                        if (!CanGoOn)
+                        if (!CanResume)
                         {
                             BeginWaiting();
                             return;
@@ -178,13 +166,13 @@ internal sealed partial class WriteSide
             Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
             _source.OnCompleted(continuation, state, token, flags);
 
-        private bool CanGoOn => side.IsBroken || _cancelled.IsCancellationRequested || side.Acceptable(_rest.Length) > 0;
+        private bool CanResume => side.IsBroken || _cancelled.IsCancellationRequested || side.Acceptable(_rest.Length) > 0;
 
         // Under the lock.
         private void BeginWaiting()
         {
             _state = State.Waiting;
-            side._stream.Engine.BeginWaiting();
+            side.Engine.BeginWaiting();
         }
 
         private void Cancel(CancellationToken cancellationToken)
@@ -194,7 +182,7 @@ internal sealed partial class WriteSide
                 _cancelled = cancellationToken;
             }
 
-            side.GoOn();
+            side.Resume();
         }
 
         private void Complete(Exception? error)

@@ -3,16 +3,15 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// One direction of a stream, from the writer to the engine. A write completes when the send buffer has taken all of it. One that has to
-/// wait for room is one reused value task source; when there is room, a thread of the pool copies the next part, never the engine's.
+/// The side of a stream that is written. A write completes when the send buffer has taken all of it. One that has to wait for room is one
+/// reused value task source; when there is room, a thread of the pool copies the next part.
 /// </summary>
-/// <remarks>It is its own lock: nobody else has the object.</remarks>
-internal sealed partial class WriteSide : Engine.IReadiness
+/// <remarks>The object is its own lock.</remarks>
+internal sealed partial class WriteSide : StreamSide
 {
-    // Of a large write.
+    // How much of a large write is copied before it is posted.
     private const int SentAtOnce = 256 * 1024;
 
-    private readonly UtpStream _stream;
     private readonly int _buffer;
     private int _maxPayload;
     private int _least;
@@ -31,11 +30,11 @@ internal sealed partial class WriteSide : Engine.IReadiness
     private bool _disposed;
 
     public WriteSide(UtpStream stream, int buffer, int maxPayload)
+        : base(stream)
     {
-        _stream = stream;
         _buffer = buffer;
         _maxPayload = maxPayload;
-        _bytes = new WrittenBytes(maxPayload, !stream.Engine.KeepsContent);
+        _bytes = new WrittenBytes(maxPayload, !Engine.Tracing.KeepsContent);
 
         _least = LeastRoom();
         _limit = buffer;
@@ -44,7 +43,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
     // A large write goes on when there is room for a good part, rather than for every acknowledged packet.
     private int LeastRoom() => Math.Max(1, Math.Min(_buffer / 4, _bytes.MaxChunk));
 
-    /// <summary>Whether nothing may be written any more by the writer's own decision.</summary>
+    /// <summary>Whether the writer has completed the writes.</summary>
     public bool IsSealed
     {
         get
@@ -70,7 +69,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
                     return;
                 }
 
-                WaitBlocking(source.Length, started, timeoutMs);
+                WaitForRoom(source.Length, started, timeoutMs);
             }
         }
         finally
@@ -90,7 +89,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         Begin();
         try
         {
-            source = AcceptAtAGlance(source[Accept(source.Span)..]);
+            source = AcceptPolling(source[Accept(source.Span)..]);
             if (source.IsEmpty)
             {
                 EndAccepting(thenSeal);
@@ -105,14 +104,14 @@ internal sealed partial class WriteSide : Engine.IReadiness
             return ValueTask.FromException(error);
         }
 
-        Wait wait;
+        PendingWrite pending;
         lock (this)
         {
-            wait = _wait ??= new Wait(this);
-            wait.Prepare(source, thenSeal);
+            pending = _pending ??= new PendingWrite(this);
+            pending.Prepare(source, thenSeal);
         }
 
-        return wait.Begin(cancellationToken);
+        return pending.Begin(cancellationToken);
     }
 
     /// <summary>Nothing more will be written; a write under way may still complete.</summary>
@@ -120,11 +119,11 @@ internal sealed partial class WriteSide : Engine.IReadiness
     {
         lock (this)
         {
-            ObjectDisposedException.ThrowIf(_disposed, _stream);
+            ObjectDisposedException.ThrowIf(_disposed, Stream);
             _sealed = true;
         }
 
-        _stream.Post();
+        Stream.Post();
     }
 
     /// <summary>Completes when the peer has acknowledged all that was written up to now.</summary>
@@ -132,7 +131,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
     {
         lock (this)
         {
-            ObjectDisposedException.ThrowIf(_disposed, _stream);
+            ObjectDisposedException.ThrowIf(_disposed, Stream);
             if (Acknowledged >= _accepted)
             {
                 return Task.CompletedTask;
@@ -147,7 +146,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         }
     }
 
-    /// <summary>Hands to the core what was written, and the end when it has come. On the engine's thread.</summary>
+    /// <summary>Adds what was written, and the end when it has come, to the events of a step. Under the loop lock.</summary>
     public void Collect(int connId, List<Event> events)
     {
         lock (this)
@@ -162,7 +161,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         }
     }
 
-    /// <summary>A packet carries so many bytes from here on: what is written is cut accordingly. On the engine's thread.</summary>
+    /// <summary>How much a packet carries has changed: later writes are cut accordingly. Under the loop lock.</summary>
     public void OnSized(int maxPayload)
     {
         lock (this)
@@ -173,7 +172,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
         }
     }
 
-    /// <summary>The core's send buffer has so much room after all that it has seen. On the engine's thread.</summary>
+    /// <summary>The core has room for more bytes than it has been told of. Under the loop lock.</summary>
     public void OnWritable(int room)
     {
         lock (this)
@@ -181,10 +180,10 @@ internal sealed partial class WriteSide : Engine.IReadiness
             _limit = _entered + room;
             _bytes.Recycle(Acknowledged);
             CompleteDrains(Acknowledged);
-            _standstill.Wake(this, _stream.Engine);
+            WakeWaiter();
         }
 
-        GoOn();
+        Resume();
     }
 
     /// <summary>The peer has acknowledged the end.</summary>
@@ -204,13 +203,13 @@ internal sealed partial class WriteSide : Engine.IReadiness
         {
             _failure ??= failure;
             _drains?.Fail(_failure.ToException());
-            _standstill.Wake(this, _stream.Engine);
+            WakeWaiter();
         }
 
-        GoOn();
+        Resume();
     }
 
-    /// <summary>The writer is gone; what it has written is still sent.</summary>
+    /// <summary>The writer has disposed the stream; what it has written is still sent.</summary>
     public void Dispose()
     {
         lock (this)
@@ -218,10 +217,10 @@ internal sealed partial class WriteSide : Engine.IReadiness
             _disposed = true;
             _sealed = true;
             _drains?.Fail(new ObjectDisposedException(typeof(UtpStream).FullName));
-            _standstill.Wake(this, _stream.Engine);
+            WakeWaiter();
         }
 
-        GoOn();
+        Resume();
     }
 
     private long Acknowledged => _limit - _buffer;
@@ -232,7 +231,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
     {
         lock (this)
         {
-            ObjectDisposedException.ThrowIf(_disposed, _stream);
+            ObjectDisposedException.ThrowIf(_disposed, Stream);
             if (_sealed)
             {
                 throw new InvalidOperationException("The writes of this stream were completed.");
@@ -269,11 +268,11 @@ internal sealed partial class WriteSide : Engine.IReadiness
 
         if (post)
         {
-            _stream.Post();
+            Stream.Post();
         }
     }
 
-    // Takes as much as there is room for. The bytes are copied outside the lock: nobody else places any.
+    // Takes as much as there is room for. The bytes are copied outside the lock, since only one write at a time places any.
     private int Accept(ReadOnlySpan<byte> source)
     {
         var taken = 0;
@@ -286,7 +285,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
             {
                 ThrowIfBroken();
 
-                // What is little waits for company while something is under way: the engine's thread will see to all of it at once.
+                // A small write with data in flight is not stepped at once: small writes that follow share its step and its packets (Nagle).
                 inline |= taken == 0 && Acknowledged >= _accepted;
                 var count = Acceptable(source.Length - taken);
                 if (count == 0)
@@ -306,17 +305,17 @@ internal sealed partial class WriteSide : Engine.IReadiness
                 _accepted += place.Length;
             }
 
-            // What was copied just now is still in the cache when it is sent.
+            // Sent while it is still in the processor's cache.
             if (taken - posted >= SentAtOnce)
             {
                 posted = taken;
-                _stream.Post(inline);
+                Stream.Post(inline);
             }
         }
 
         if (taken > posted)
         {
-            _stream.Post(inline);
+            Stream.Post(inline);
         }
 
         return taken;
@@ -349,7 +348,7 @@ internal sealed partial class WriteSide : Engine.IReadiness
 
     private void ThrowIfBroken()
     {
-        ObjectDisposedException.ThrowIf(_disposed, _stream);
+        ObjectDisposedException.ThrowIf(_disposed, Stream);
         if (_failure is not null)
         {
             throw _failure.ToException();

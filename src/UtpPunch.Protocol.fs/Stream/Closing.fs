@@ -71,7 +71,7 @@ module internal Closing =
             match connection.State, connection.Dialect with
             | StreamState.SynSent, Dialect.Bep29 -> header.AckNr = connection.Ids.Syn
             // The npm package's RESETs carry zeros: the id must suffice.
-            | (StreamState.SynSent | StreamState.Established), Dialect.UtpPunch -> true
+            | (StreamState.SynSent | StreamState.Established | StreamState.TimeWait), Dialect.UtpPunch -> true
             | _ ->
                 // libutp puts the number of the packet that it answers into ack_nr, which for our STATE is the next one.
                 let ahead = header.AckNr - Scoreboard.oldest connection.Board + 1

@@ -18,6 +18,8 @@ module internal Farewell =
         Scoreboard.retransmissions connection.Board = 0L
         && connection.Counters.Duplicates = 0L
         && Rtt.isKnown connection.Rtt
+        // Otherwise the SYN was sent three times.
+        && (connection.Dialect = Dialect.UtpPunch || connection.Sizes.OffersProbes)
 
     let private interval (connection: Connection) =
         let rtt = connection.Rtt

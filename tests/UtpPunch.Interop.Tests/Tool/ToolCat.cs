@@ -24,7 +24,7 @@ public static class ToolCat
         await listener.SucceedAsync();
     }
 
-    [Fact("sixty thousand bytes, written and ended at once, arrive whole through ten kilobytes a second, and both succeed")]
+    [Fact("sixty thousand bytes, written and ended at once, arrive whole through ten kilobytes a second, and both succeed", Parallel = true)]
     public static async Task ThroughABottleneck()
     {
         var path = new RelayPath { BytesPerSecond = 10_000, QueueBytes = 20_000 };

@@ -129,7 +129,7 @@ public static class ToolMeet
         Check.Equal("HostNotFound", (await tool.EventAsync("punched")).GetProperty("stage").GetString());
     }
 
-    [Fact("utp punch --legacy finds a node that punches as the npm package does, though it expected another port: code 0")]
+    [Fact("utp punch --legacy finds a node that punches as the npm package does, though it expected another port: code 0", Parallel = true)]
     public static async Task Legacy()
     {
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);

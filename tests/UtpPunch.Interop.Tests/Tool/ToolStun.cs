@@ -76,7 +76,7 @@ public static class ToolStun
         Check.That(output.Contains("RFC 5780 response 3", StringComparison.Ordinal), output);
     }
 
-    [Fact("a STUN server that is silent is code 1, named on standard error, and the reason in the line of JSON")]
+    [Fact("a STUN server that is silent is code 1, named on standard error, and the reason in the line of JSON", Parallel = true)]
     public static async Task Silence()
     {
         using var silent = Silent();
@@ -89,7 +89,7 @@ public static class ToolStun
         Check.Equal("DiscoveryFailed", end.GetProperty("stage").GetString());
     }
 
-    [Fact("a silent server is named as it was given")]
+    [Fact("a silent server is named as it was given", Parallel = true)]
     public static async Task SilentName()
     {
         using var silent = Silent();
@@ -99,7 +99,7 @@ public static class ToolStun
         Check.That(complaint.StartsWith($"utp: The STUN server localhost:{port} did not answer", StringComparison.Ordinal), complaint);
     }
 
-    [Fact("a rendezvous answers no STUN unless it is told to")]
+    [Fact("a rendezvous answers no STUN unless it is told to", Parallel = true)]
     public static async Task NotByDefault()
     {
         using var server = await ToolProcess.IntroduceAsync();

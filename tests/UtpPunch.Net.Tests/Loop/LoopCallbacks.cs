@@ -1,13 +1,13 @@
 using System.Net;
 using System.Net.Sockets;
-using static UtpPunch.Tests.Turns;
+using static UtpPunch.Tests.LoopSharing;
 
 namespace UtpPunch.Tests;
 
-/// <summary>What users do within a turn, and what becomes of a node when a turn on a user's thread goes wrong.</summary>
-public static class TurnsOfUsers
+/// <summary>What callbacks do that run under the loop lock, and a fault in a step on a caller's thread.</summary>
+public static class LoopCallbacks
 {
-    [Fact("callbacks may do with the node whatever does not wait; they are not called within each other, and nothing hangs")]
+    [Fact("callbacks may call all members of the node that do not wait; they are not called within each other, and nothing hangs")]
     public static async Task Callbacks()
     {
         await using var pair = await Pair.OpenAsync();
@@ -47,9 +47,9 @@ public static class TurnsOfUsers
             }
         });
 
-        // Served by the node's own thread, and by one that waits for a stream.
+        // On the node's own thread, and on one that waits for a stream.
         var buffer = new byte[20];
-        for (var turn = 0; turn < 20; turn++)
+        for (var round = 0; round < 20; round++)
         {
             await pair.Client.SendDatagramAsync("hello"u8.ToArray(), pair.Server.LocalEndPoint).Within();
             Check.That(await done.WaitAsync(TimeSpan.FromSeconds(20)));
@@ -70,7 +70,7 @@ public static class TurnsOfUsers
         await reading.Within();
     }
 
-    [Fact("a filter may write, send, and even close the node that asks it")]
+    [Fact("a filter may write, send, and close its node")]
     public static async Task Filter()
     {
         await using var server = await Pair.BindAsync();
@@ -96,7 +96,7 @@ public static class TurnsOfUsers
         var near = await client.ConnectAsync(server.LocalEndPoint).Within();
         first = await accepting.Within();
 
-        // It serves the node, and the filter is asked on its thread.
+        // It leads, and the filter is called on its thread.
         var reading = Block(() => Check.Throws<UtpException>(() => first.ReadByte()));
         await client.ConnectAsync(server.LocalEndPoint).Within();
         var buffer = new byte[11];
@@ -108,8 +108,30 @@ public static class TurnsOfUsers
         Check.Equal(3, asked);
     }
 
-    [Fact("a fault in a turn that a user's thread takes breaks the node as any other: all fail, and the trace is there")]
-    public static async Task FaultOfAGuest()
+    [Fact("bytes that are delivered to a stream that was disposed in the same step reset it: their writer must learn that they are lost")]
+    public static async Task DeliveredToDisposed()
+    {
+        await using var pair = await Pair.OpenAsync();
+        pair.Server.OnDatagram((datagram, _, node) =>
+        {
+            if (datagram.SequenceEqual("begin"u8))
+            {
+                // While this runs, the server receives nothing: it finds both in its socket, and takes them into one step.
+                pair.Client.SendDatagramAsync("dispose"u8.ToArray(), node.LocalEndPoint).AsTask().Within().GetAwaiter().GetResult();
+                pair.Near.Write("lost"u8);
+            }
+            else
+            {
+                pair.Far.Dispose();
+            }
+        });
+        var reading = pair.Near.ReadAsync(new byte[1]).AsTask();
+        await pair.Client.SendDatagramAsync("begin"u8.ToArray(), pair.Server.LocalEndPoint).Within();
+        Check.Equal(UtpError.ConnectionReset, (await Check.ThrowsAsync<UtpException>(() => reading.Within())).Error);
+    }
+
+    [Fact("a fault in a step on a caller's thread breaks the node as any other: all calls fail, and the trace is there")]
+    public static async Task FaultOnACallersThread()
     {
         foreach (var waits in new[] { false, true })
         {
@@ -141,7 +163,7 @@ public static class TurnsOfUsers
                 Volatile.Write(ref breaks, true);
                 if (waits)
                 {
-                    // The acknowledgement of this is the reader's to send.
+                    // The reader sends the acknowledgement of this.
                     await streams[1].Far.WriteAsync(new byte[1]).Within();
                     Check.Equal(UtpError.InternalError, (await Check.ThrowsAsync<UtpException>(() => reading!.Within())).Error);
                 }

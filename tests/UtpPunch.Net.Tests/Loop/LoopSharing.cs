@@ -2,10 +2,10 @@ using System.Net.Sockets;
 
 namespace UtpPunch.Tests;
 
-/// <summary>Who serves a node when: its own thread, threads that write, and threads that wait. Nobody waits in vain.</summary>
-public static class Turns
+/// <summary>The threads that run a node's loop: its own, those that write, and those that wait. None waits in vain.</summary>
+public static class LoopSharing
 {
-    [Fact("an asynchronous read that finds nothing does not hold up its caller, least of all behind bulk")]
+    [Fact("an asynchronous read that finds nothing does not hold up its caller, also after bulk data")]
     public static async Task ReadsDoNotBlock()
     {
         await using var pair = await Pair.OpenAsync();
@@ -19,7 +19,7 @@ public static class Turns
                 var read = await first;
                 await pair.Far.ReadExactlyAsync(buffer.AsMemory(read));
 
-                // Nobody writes before this returns.
+                // Nothing is written before this returns.
                 first = pair.Far.ReadAsync(buffer);
             }
 
@@ -54,7 +54,7 @@ public static class Turns
         var random = new Random(1);
         for (var round = 0; round < Rounds; round++)
         {
-            // One of them, or several at once; each round is over when all who were written to have heard it.
+            // One of them, or several at once; a round is over when each that was written to has read it.
             var mask = random.Next(1, 8);
             var expected = 0;
             for (var index = 0; index < 3; index++)
@@ -89,8 +89,8 @@ public static class Turns
         }
     }
 
-    [Fact("a thread that has waited for any time and leaves leaves nobody waiting", Timeout = 180)]
-    public static async Task GuestLeaves()
+    [Fact("a caller that has led for any time and leaves hands the loop over", Timeout = 180)]
+    public static async Task CallerLeaves()
     {
         await using var pair = await Pair.OpenAsync();
         using var stranger = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
@@ -109,7 +109,7 @@ public static class Turns
         });
         for (var round = 0; round < rounds; round++)
         {
-            // Around the time for which the node's own thread stands back in any case.
+            // Around the time for which the node's own thread stands by in any case.
             asks.Release();
             var begun = Clock.Now;
             var pause = round % 40 * 50;
@@ -117,16 +117,16 @@ public static class Turns
             await pair.Far.WriteAsync(new[] { (byte)round }).Within();
             Check.Equal(1, pair.Far.ReadByte());
 
-            // Nobody of this node reads now; what comes is for its own thread.
+            // No thread reads from this node now: its own must receive this.
             stranger.SendTo("not uTP"u8, pair.Client.LocalEndPoint);
-            Check.That(await heard.WaitAsync(TimeSpan.FromSeconds(20)), $"round {round}: the node was served");
+            Check.That(await heard.WaitAsync(TimeSpan.FromSeconds(20)), $"round {round}: the node receives");
         }
 
         await reader.Within();
     }
 
-    [Fact("a thread that has come and gone thousands of times, and comes no more, leaves the node served", Timeout = 180)]
-    public static async Task GuestsCeaseToCome()
+    [Fact("after callers that led thousands of times have gone, the node's own thread leads", Timeout = 180)]
+    public static async Task CallersCease()
     {
         await using var pair = await Pair.OpenAsync();
         using var stranger = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
@@ -157,7 +157,7 @@ public static class Turns
             stranger.SendTo("not uTP"u8, pair.Server.LocalEndPoint);
             for (var node = 0; node < 2; node++)
             {
-                Check.That(await heard.WaitAsync(TimeSpan.FromSeconds(20)), $"both nodes are served after exchange {exchange}");
+                Check.That(await heard.WaitAsync(TimeSpan.FromSeconds(20)), $"both nodes receive after exchange {exchange}");
             }
         }
     }
@@ -181,14 +181,14 @@ public static class Turns
         static async Task EndsBy<TException>(Action<Pair> action, UtpError? error = null, int readTimeout = Timeout.Infinite)
             where TException : Exception
         {
-            for (var turn = 0; turn < 4; turn++)
+            for (var round = 0; round < 4; round++)
             {
                 await using var pair = await Pair.OpenAsync();
                 pair.Near.ReadTimeout = readTimeout;
-                var other = turn % 2 == 0 ? null : await OpenAsync(pair);
+                var other = round % 2 == 0 ? null : await OpenAsync(pair);
                 using var begun = new ManualResetEventSlim();
 
-                // Half of the time it is another read that serves the node.
+                // Half of the time another read leads.
                 var otherReading = other is null ? null : Block(() => Quietly(() => other.ReadByte()));
                 var reading = Block(() =>
                 {
@@ -196,7 +196,7 @@ public static class Turns
                     pair.Near.ReadByte();
                 });
                 begun.Wait();
-                if (turn < 2)
+                if (round < 2)
                 {
                     await Waiting.UntilAsync(() => pair.Client.Engine.IsCallerDriven);
                 }
@@ -236,14 +236,14 @@ public static class Turns
         await sending.Within();
     }
 
-    [Fact("a blocked read ends although the word of it is taken along by a writer of the same stream", Timeout = 120)]
-    public static async Task EndedByAnothersTurn()
+    [Fact("a blocked read ends although a writer of the same stream steps the command that ends it", Timeout = 120)]
+    public static async Task EndedByAnothersStep()
     {
         await using var server = await Pair.BindAsync();
         await using var client = await Pair.BindAsync();
         foreach (var (near, _) in await OpenAsync(client, server, 150))
         {
-            // The writer posts the stream and takes the turn on its own thread; the read serves the node, and waits on the socket.
+            // The writer posts the stream and steps on its own thread; the read leads, and waits on the socket.
             var reading = Block(() => near.ReadByte());
             var writing = Block(() => Quietly(() =>
             {
@@ -295,11 +295,11 @@ public static class Turns
         }
     }
 
-    [Fact("a thread that is interrupted while it serves the node takes only itself out")]
+    [Fact("a caller that is interrupted while it leads does not break the node")]
     public static async Task Interrupted()
     {
         await using var pair = await Pair.OpenAsync();
-        for (var turn = 0; turn < 20; turn++)
+        for (var round = 0; round < 20; round++)
         {
             Exception? thrown = null;
             using var begun = new ManualResetEventSlim();
@@ -310,7 +310,7 @@ public static class Turns
                 {
                     pair.Near.ReadByte();
 
-                    // The read may have ended before the interrupt, which then strikes here.
+                    // The read may have ended before the interrupt.
                     Thread.Sleep(Timeout.Infinite);
                 }
                 catch (Exception error)
@@ -326,7 +326,7 @@ public static class Turns
             Check.That(thrown is ThreadInterruptedException, $"{thrown}");
             Check.That(!pair.Client.Completion.IsCompleted);
 
-            // It was read then, or it is there now; the stream goes on either way.
+            // It was read then, or can be read now; the stream goes on either way.
             await pair.Far.WriteAsync(new byte[] { 6 }).Within();
             while (pair.Near.ReadByte() != 6)
             {
@@ -358,7 +358,7 @@ public static class Turns
         return near;
     }
 
-    /// <summary>Does something on a thread of its own, as who calls synchronously does.</summary>
+    /// <summary>Does something on a thread of its own, as a synchronous call needs.</summary>
     internal static Task Block(Action action) =>
         Task.Factory.StartNew(action, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 

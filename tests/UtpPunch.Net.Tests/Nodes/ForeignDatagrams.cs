@@ -127,8 +127,8 @@ public static class ForeignDatagrams
         }
 
         await Waiting.UntilAsync(() => Volatile.Read(ref count) == 1000);
-        var before = node.Engine.Turns;
+        var before = node.Engine.Steps;
         await Task.Delay(200);
-        Check.That(node.Engine.Turns - before < 10);
+        Check.That(node.Engine.Steps - before < 10);
     }
 }

@@ -149,6 +149,34 @@ public static class Lifecycle
         }
     }
 
+    [Fact("closing waits until the peer has the last acknowledgement, also when that is lost")]
+    public static async Task CloseRepeatsTheLastAcknowledgement()
+    {
+        const int State = 2;
+        const int Fin = 1;
+        var finsOfServer = 0;
+        var lost = 0;
+        await using var server = await Pair.BindAsync();
+        using var relay = new UdpRelay(server.LocalEndPoint, drop: (direction, _, datagram) =>
+        {
+            var type = datagram.Span[0] >> 4;
+            finsOfServer += direction == RelayDirection.ToClient && type == Fin ? 1 : 0;
+            return direction == RelayDirection.ToTarget && type == State && finsOfServer > 0 && lost++ < 2;
+        });
+        var client = await Pair.BindAsync();
+        var accepting = server.Listen().AcceptAsync().AsTask();
+        var near = await client.ConnectAsync(relay.EndPoint).Within();
+        var far = await accepting.Within();
+        near.CompleteWrites();
+        await far.ReadsClosed.Within();
+        await near.WritesClosed.Within();
+        far.CompleteWrites();
+        await near.Closed.Within();
+        await client.DisposeAsync().Within();
+        await far.Closed.Within();
+        Check.That(lost >= 2, $"{lost} acknowledgements were to be lost");
+    }
+
     [Fact("closing with no time resets what is left")]
     public static async Task CloseResets()
     {

@@ -198,7 +198,7 @@ public static class Traces
         await Task.WhenAll(MoveAsync(pair.Near, pair.Far, 10_000_000), MoveAsync(pair.Far, pair.Near, 3_000_000));
         foreach (var node in new[] { pair.Client, pair.Server })
         {
-            var recorded = node.Engine.Recorder!.Copy().Sum(segment => segment.Steps.Length);
+            var recorded = node.Engine.Tracing.Recorder!.Copy().Sum(segment => segment.Steps.Length);
             var trace = Equal(await TextAsync(node));
             Check.That(trace.Header.HasSnapshot("A"), "there is a snapshot");
 

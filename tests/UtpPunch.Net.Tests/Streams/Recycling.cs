@@ -3,7 +3,7 @@ using System.Buffers;
 namespace UtpPunch.Tests;
 
 /// <summary>
-/// Slabs and written arrays are used again, for other streams and by whoever else rents from the pool. Nobody may ever see that: every
+/// Slabs and written arrays are used again, for other streams and by others that rent from the pool. That must never show: every
 /// byte of these streams is that of its place.
 /// </summary>
 public static class Recycling

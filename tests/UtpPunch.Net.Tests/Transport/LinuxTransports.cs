@@ -252,7 +252,7 @@ public static class LinuxTransports
         const int Count = 300;
         await using var pair = await Pair.OpenAsync(options => options.Transport = UtpTransport.Linux);
         var closed = Addresses.ToIPEndPoint(Closed());
-        var before = pair.Client.Engine.Turns;
+        var before = pair.Client.Engine.Steps;
         for (var round = 0; round < Count; round++)
         {
             await pair.Client.SendDatagramAsync(new byte[10], closed).Within();
@@ -260,7 +260,7 @@ public static class LinuxTransports
 
         await pair.Near.WriteAsync("still here"u8.ToArray(), completeWrites: true).Within();
         Waiting.Same("still here"u8.ToArray(), await pair.Far.ReadToEndAsync());
-        var turns = pair.Client.Engine.Turns - before;
+        var turns = pair.Client.Engine.Steps - before;
         Check.That(turns < (3 * Count) + 100, $"{Count} datagrams and their errors took {turns} turns");
         Check.Equal(0L, pair.Client.GetStatistics().DatagramsDropped);
     }

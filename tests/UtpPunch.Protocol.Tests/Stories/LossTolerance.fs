@@ -68,7 +68,7 @@ let private verdicts =
           Expect.isFalse (((losing 10 2_000 true).Lost()).Missed 1).Tolerates "one in ten"
       }
       test "any numbers: no exception, and the window is not moved by counting" {
-          let random = Random 5
+          let random = System.Random 5
           let mutable congestion = fresh ()
 
           for _ in 1..2_000 do

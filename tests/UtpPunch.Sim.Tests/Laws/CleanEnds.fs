@@ -72,7 +72,8 @@ let private outages =
               drawn 0 2_000 (fun case ->
                   { case with
                       RoundTrip = Time.milliseconds 40
-                      LostSyns = 0
+                      // An acceptor takes a dialler whose third SYN arrives for a stranger.
+                      LostSyns = min 1 case.LostSyns
                       Outage = Time.seconds 5
                       OutageAfter = Time.milliseconds (Keyed.below 100 case.Seed 99 0L) })
 

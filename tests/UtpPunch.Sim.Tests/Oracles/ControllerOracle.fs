@@ -63,7 +63,7 @@ let private choices (life: Life) bytes flight queueing (twin: Twin) =
 
 /// Both live it, and are compared all the way.
 let private live (life: Life) =
-    let random = Random life.Seed
+    let random = System.Random life.Seed
     let mutable core: ICongestion = Ledbat(life.Packet, Time.milliseconds life.TargetMs)
     // All that the twin may be. Branches that rounding leaves open are followed until the core has shown which it took.
     let mutable twins = [ { Window = 10.0 * float life.Packet; Threshold = infinity } ]

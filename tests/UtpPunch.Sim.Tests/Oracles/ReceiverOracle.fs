@@ -215,7 +215,7 @@ let private config =
 
 /// Every packet is sent until it has come through; each time it may be lost, doubled and overtaken.
 let private schedule (it: Arrivals) =
-    let random = Random it.Seed
+    let random = System.Random it.Seed
 
     let rec rounds (missing: int list) =
         [ if not missing.IsEmpty then

@@ -1,0 +1,24 @@
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>Something that a user waits for and that is no stream: a meeting, a punch, a discovery. All members run under the loop lock.</summary>
+internal interface INodeTask
+{
+    /// <summary>Whether either peer may open the streams, as in the npm package.</summary>
+    bool IsLegacy { get; }
+
+    void OnRegistered(Endpoint observed, PortPrediction mapping);
+
+    void OnIntroduced(Endpoint peer);
+
+    /// <summary>False when the task needs no further events.</summary>
+    bool OnPunched(PunchReport report, Task<UtpStream>? opened);
+
+    void OnLost(Failure failure);
+
+    /// <summary>What STUN servers answered; the last event.</summary>
+    void OnDiscovered(StunOutcome outcome)
+    {
+    }
+}

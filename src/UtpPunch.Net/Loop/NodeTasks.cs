@@ -1,0 +1,111 @@
+using System.Runtime.CompilerServices;
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>Meetings, punches and discoveries, and the streams that peers are to open over the paths that they found. Under the loop lock.</summary>
+internal sealed class NodeTasks(IDatagramTransport transport)
+{
+    // Paths over which no stream was opened; the oldest are forgotten.
+    private const int MaxAwaited = 64;
+
+    private readonly Dictionary<int, INodeTask> _tasks = [];
+    private readonly Dictionary<Endpoint, TaskCompletionSource<UtpStream>> _awaited = [];
+    private int _nextTaskId = 1;
+
+    /// <summary>Adds a task, and names it.</summary>
+    public int Add(INodeTask task)
+    {
+        _tasks.Add(_nextTaskId, task);
+        return _nextTaskId++;
+    }
+
+    /// <summary>A peer has opened a stream; true when a task awaits it.</summary>
+    public bool TryTake(Endpoint remote, UtpStream stream)
+    {
+        if (!_awaited.Remove(remote, out var path))
+        {
+            return false;
+        }
+
+        stream.OnTaken();
+        path.SetResult(stream);
+        return true;
+    }
+
+    public void Perform(Effect effect)
+    {
+        switch (effect)
+        {
+            case Effect.OpenSockets open:
+                transport.OpenSockets(open.first, open.count);
+                break;
+            case Effect.CloseSockets close:
+                transport.CloseSockets(close.first, close.count, close.keep);
+                break;
+            case Effect.Registered registered:
+                _tasks.GetValueOrDefault(registered.taskId)?.OnRegistered(registered.observed, registered.mapping);
+                break;
+            case Effect.Introduced introduced:
+                _tasks.GetValueOrDefault(introduced.taskId)?.OnIntroduced(introduced.peer);
+                break;
+            case Effect.Punched punched:
+                OnPunched(punched.taskId, punched.report);
+                break;
+            case Effect.Discovered discovered:
+                if (_tasks.Remove(discovered.taskId, out var task))
+                {
+                    task.OnDiscovered(discovered.outcome);
+                }
+
+                break;
+            default:
+                throw new SwitchExpressionException(effect);
+        }
+    }
+
+    /// <summary>The node has ended.</summary>
+    public void Abandon(Failure failure)
+    {
+        foreach (var task in _tasks.Values)
+        {
+            task.OnLost(failure);
+        }
+
+        foreach (var promise in _awaited.Values)
+        {
+            promise.TrySetException(failure.ToException());
+            _ = promise.Task.Exception;
+        }
+
+        _tasks.Clear();
+        _awaited.Clear();
+    }
+
+    private void OnPunched(int taskId, PunchReport report)
+    {
+        if (_tasks.TryGetValue(taskId, out var task))
+        {
+            // Expected from now on: the peer may open a stream before the application learns of the path.
+            var opened = report.Stage.IsOpen && !report.Dials && !task.IsLegacy ? Expect(report.Remote) : null;
+            if (!task.OnPunched(report, opened))
+            {
+                _tasks.Remove(taskId);
+            }
+        }
+    }
+
+    private Task<UtpStream> Expect(Endpoint remote)
+    {
+        if (_awaited.Count >= MaxAwaited)
+        {
+            var oldest = _awaited.First();
+            _awaited.Remove(oldest.Key);
+            oldest.Value.TrySetCanceled();
+        }
+
+        var promise = new TaskCompletionSource<UtpStream>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _awaited[remote] = promise;
+        return promise.Task;
+    }
+}
