@@ -82,7 +82,7 @@ public static class ToolTraceCapture
         using var files = new TraceFiles();
         string[] lines =
         [
-            "#utrace 3", "#node A 10.0.0.1:5000",
+            "#utrace 3", "#pay hash", "#node A 10.0.0.1:5000",
             "    0.000000 A out pkt       p=0 to=10.0.0.2:6000 i=1/1 raw=48656c6c6f",
             "    0.000001 A out pkt       p=0 to=10.0.0.2:6000 i=1/1 DATA id=1 seq=2 ack=3 wnd=4 ts=5 td=6 len=3 pay=#0123456789abcdef",
             "    0.000002 A out pkt       p=0 to=10.0.0.2:6000 i=1/1 DATA id=1 seq=3 ack=3 wnd=4 ts=5 td=6 len=3 pay=313233",
