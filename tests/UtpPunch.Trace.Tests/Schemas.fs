@@ -87,10 +87,12 @@ let tests =
               inCaseNames TraceNames.rules
               inCaseNames TraceNames.stages
               inCaseNames TraceNames.pathKinds
+
               Expect.equal
                   (List.ofArray TraceNames.natBehaviors.Texts)
                   ("Unknown" :: cases typeof<NatBehavior>)
                   "NAT behaviors"
+
               Expect.equal TraceNames.packetTypes.Values (Enum.GetValues<PacketType>()) "packet types"
           }
           test "every effect is read back from its line" {
