@@ -8,7 +8,7 @@ module internal Input =
     /// The lesser of two samples that may wrap.
     let private least (known: uint32) (sample: uint32) = if int32 (sample - known) >= 0 then known else sample
 
-    let private measure (header: Header) (arrivedAt: Instant) (connection: Connection) =
+    let private measure (header: inref<Header>) (arrivedAt: Instant) (connection: Connection) =
         connection.Delays.Difference <- Time.stamp arrivedAt - header.Timestamp
 
         connection.Sums.TheirDifference <-
@@ -24,7 +24,7 @@ module internal Input =
                 else
                     least connection.Sums.Difference header.TimestampDifference
 
-    let private advertise context (header: Header) advanced (connection: Connection) =
+    let private advertise context (header: inref<Header>) advanced (connection: Connection) =
         let wasClosed = Sender.peerWindow connection.Sender = 0L
         Sender.advertise (int64 header.Window) header.Timestamp advanced connection.Sender
 
@@ -35,12 +35,12 @@ module internal Input =
         if wasClosed && header.Window > 0u then connection.Activity.ProgressAt <- context.Now
 
     let private acknowledge context (packet: inref<Packet>) (connection: Connection) =
-        let header = packet.Header
+        let header = &packet.Header
         let freed = header.AckNr - Scoreboard.oldest connection.Board + 1
 
         if freed = 0 && header.Type <> PacketType.State && packet.Sack.IsEmpty then
             // Data that acknowledges nothing new: the common case of a stream that flows one way.
-            advertise context header false connection
+            advertise context &header false connection
         elif freed >= 0 then
             let flight = Scoreboard.flight connection.Board
 
@@ -54,7 +54,7 @@ module internal Input =
             let acknowledged =
                 Sender.acknowledge context.Now connection.Rtt header.AckNr packet.Sack isBare connection.Sender
 
-            advertise context header (freed > 0) connection
+            advertise context &header (freed > 0) connection
 
             if acknowledged.Bytes > 0 then
                 if connection.Sums.Bytes = 0 then connection.Sums.Flight <- flight
@@ -125,7 +125,7 @@ module internal Input =
         | Arrival.OutOfRange -> PacketBuilder.note context Rule.SeqOutOfRange connection
 
     let receive context arrivedAt (packet: inref<Packet>) (connection: Connection) =
-        let header = packet.Header
+        let header = &packet.Header
         let carries = header.Type <> PacketType.State
 
         match connection.State with
@@ -156,7 +156,7 @@ module internal Input =
 
                 // A path probe is longer than other packets: its delay is no measure of the queue.
                 if packet.Bits = 0UL || ExtensionBits.kindOf packet.Bits <> ExtensionBits.Kind.Probe then
-                    measure header arrivedAt connection
+                    measure &header arrivedAt connection
 
                 acknowledge context &packet connection
 
