@@ -19,7 +19,8 @@ namespace UtpPunch;
 ///                 CallerCame                                    StandsBy, - CallerCame                 park for a moment; again
 ///                 CallerLeads, no CallerCame                    Dozes                                  park until unparked; again
 /// YieldAsOwn      OwnLeads, CallerWaits                         CallerLeads, CallerCame, - CallerWaits unpark the caller
-///                 OwnLeads, caller expected, no call waits      no leader, CallerCame
+///                 OwnLeads, CallerCame or caller expected,      no leader, CallerCame
+///                 no call waits, not over
 /// Lock            lock free                                     held, - LeaderWaits (after a wait:     park until free
 ///                                                               - Asleep, - Pending, - Recheck)
 /// TrySleep        held; nothing Pending, Recheck, CallerWaits   free, Asleep
@@ -159,14 +160,15 @@ internal sealed class LoopOwnership<TPlatform>(TPlatform platform)
         }
     }
 
-    /// <summary>The node's own thread, which leads, makes room for a caller that waits or is expected.</summary>
+    /// <summary>The node's own thread, which leads, makes room for a caller that waits, is expected, or led a moment ago.</summary>
     public void YieldAsOwn(bool expectsCaller)
     {
         while (true)
         {
             var before = _platform.Read();
             var waits = before.HasAny(LoopFlags.CallerWaits);
-            if (!waits && (!expectsCaller || before.Waiters > 0 || before.HasAny(LoopFlags.Over)))
+            var comesBack = expectsCaller || before.HasAny(LoopFlags.CallerCame);
+            if (!waits && (!comesBack || before.Waiters > 0 || before.HasAny(LoopFlags.Over)))
             {
                 return;
             }
