@@ -35,9 +35,11 @@ internal sealed class Explorer
         }))];
     }
 
-    public static Exploration Explore(Scenario scenario, Mutation mutation) => new Explorer(scenario, mutation).Explore();
+    /// <summary>Looks at all states, or at so many.</summary>
+    public static Exploration Explore(Scenario scenario, Mutation mutation, int states = int.MaxValue) =>
+        new Explorer(scenario, mutation).Explore(states);
 
-    private Exploration Explore()
+    private Exploration Explore(int states)
     {
         var cells = new long[Cell.FirstSide + (2 * Cell.SideSize)];
         cells[Cell.Deadline] = long.MaxValue;
@@ -49,7 +51,7 @@ internal sealed class Explorer
         }
 
         Enter(new Frame(cells, [.. _programs.Select(_ => ThreadState.Beginning)], "the beginning"));
-        while (_path.Count > 0)
+        while (_path.Count > 0 && _seen.Count < states)
         {
             var frame = _path[^1];
             if (frame.Thread == _programs.Length)
