@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x7BE2F628CAF8FC3DUL
+let Layout = 0x963020129F66BA70UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -777,6 +777,32 @@ let readOffer (r: SnapshotReader) : Offer =
       Last = readEndpoint r
       Hosts = r.Array(5, (fun () -> readEndpoint r)) }
 
+let writePunchSetup (w: SnapshotWriter) (it: PunchSetup) : unit =
+    w.Int32 it.TaskId
+    writeMeetPlan w it.Plan
+    w.Bytes it.Introduction.Span
+    w.Bytes it.Key.Span
+    w.UInt64 it.Session
+    w.Flag it.IsLower
+    writeEndpoint w it.Observed
+    writePortPrediction w it.Mapping
+    writeEndpoint w it.PeerObserved
+    writeOffer w it.PeerOffer
+    w.UInt32 it.Random
+
+let readPunchSetup (r: SnapshotReader) : PunchSetup =
+    { TaskId = r.Int32()
+      Plan = readMeetPlan r
+      Introduction = r.Bytes()
+      Key = r.Bytes()
+      Session = r.UInt64()
+      IsLower = r.Flag()
+      Observed = readEndpoint r
+      Mapping = readPortPrediction r
+      PeerObserved = readEndpoint r
+      PeerOffer = readOffer r
+      Random = r.UInt32() }
+
 let writePathKind (w: SnapshotWriter) (it: PathKind) : unit =
     match it with
     | PathKind.Host -> w.Byte 0uy
@@ -870,16 +896,7 @@ let readBirthdayProbing (r: SnapshotReader) : BirthdayProbing =
       NextAt = r.Int64() }
 
 let writePunch (w: SnapshotWriter) (it: Punch) : unit =
-    w.Int32 it.TaskId
-    writeMeetPlan w it.Plan
-    w.Bytes it.Introduction.Span
-    w.Bytes it.Key.Span
-    w.UInt64 it.Session
-    w.Flag it.IsLower
-    writeEndpoint w it.Observed
-    writePortPrediction w it.Mapping
-    writeEndpoint w it.PeerObserved
-    writeOffer w it.PeerOffer
+    writePunchSetup w it.Setup
     w.Int64 it.StartedAt
     w.Int64 it.GoAt
     w.Int64 it.GiveUpAt
@@ -894,21 +911,11 @@ let writePunch (w: SnapshotWriter) (it: Punch) : unit =
     w.Option((writeEndpoint w), it.SeenAs)
     w.Option((writeBirthdayProbing w), it.BirthdayProbing)
     w.Int32 it.FirstSocket
-    w.Int64 it.SprayAt
-    w.UInt32 it.SprayRandom
+    w.Int64 it.BirthdayAt
     w.Int64 it.KeepAliveAt
 
 let readPunch (r: SnapshotReader) : Punch =
-    { TaskId = r.Int32()
-      Plan = readMeetPlan r
-      Introduction = r.Bytes()
-      Key = r.Bytes()
-      Session = r.UInt64()
-      IsLower = r.Flag()
-      Observed = readEndpoint r
-      Mapping = readPortPrediction r
-      PeerObserved = readEndpoint r
-      PeerOffer = readOffer r
+    { Setup = readPunchSetup r
       StartedAt = r.Int64()
       GoAt = r.Int64()
       GiveUpAt = r.Int64()
@@ -923,8 +930,7 @@ let readPunch (r: SnapshotReader) : Punch =
       SeenAs = r.Option((fun () -> readEndpoint r))
       BirthdayProbing = r.Option((fun () -> readBirthdayProbing r))
       FirstSocket = r.Int32()
-      SprayAt = r.Int64()
-      SprayRandom = r.UInt32()
+      BirthdayAt = r.Int64()
       KeepAliveAt = r.Int64() }
 
 let writeLegacyPunch (w: SnapshotWriter) (it: LegacyPunch) : unit =

@@ -20,7 +20,7 @@ let private banned =
       @"\bDrains\b", "FlushWaiters"
       @"\bAgenda\b", "TimerQueue"
       @"\bCrowds\b", "Collisions"
-      @"\bSpray\b", "BirthdayProbing"
+      @"(?i)\bspray\w*", "BirthdayProbing"
       @"\bLobby\b", "RendezvousState"
       @"\bCargo\b", "payload"
       @"\bComplaints?\b", "ErrorOutput"

@@ -103,7 +103,7 @@ module internal NodeTasks =
     /// Keeps a punch to which something has happened.
     let private keep (context: StepContext) (before: Punch) (changed: Punch) (all: NodeTasks) =
         let struct (after, all) = tickPunch context changed all
-        let key = int after.Session
+        let key = int after.Setup.Session
 
         let all =
             if after.FirstSocket > 0 && Punch.isOver after && not (Punch.isOver before) then
@@ -124,7 +124,7 @@ module internal NodeTasks =
                 let kept = if others.Length >= MaxAliases then Array.tail others else others
                 let own = if from.Equals path then [||] else [| { From = from; Path = path } |]
                 let all = { all with Aliases = Array.append kept own }
-                if after.IsLower then all else expect context path all
+                if after.Setup.IsLower then all else expect context path all
             | _ -> all
 
     let private keepLegacy (context: StepContext) (after: LegacyPunch) (all: NodeTasks) =
@@ -196,7 +196,7 @@ module internal NodeTasks =
 
         Radix.iterate
             (fun _ (punch: Punch) ->
-                if punch.TaskId = taskId && not (Punch.isOver punch) then
+                if punch.Setup.TaskId = taskId && not (Punch.isOver punch) then
                     result <- keep context punch (Punch.fail context PunchStage.Cancelled punch) result)
             all.Punches
 
@@ -236,20 +236,21 @@ module internal NodeTasks =
 
             let punch =
                 Punch.create
-                    meeting.TaskId
-                    meeting.Plan
-                    (Borrowed.keep it.Nonce)
-                    key
-                    lower
-                    meeting.Observed
-                    (RendezvousClient.mapping meeting)
-                    it.Observed
-                    offer
-                    draw
+                    { TaskId = meeting.TaskId
+                      Plan = meeting.Plan
+                      Introduction = Borrowed.keep it.Nonce
+                      Key = key
+                      Session = Secrets.session key
+                      IsLower = lower
+                      Observed = meeting.Observed
+                      Mapping = RendezvousClient.mapping meeting
+                      PeerObserved = it.Observed
+                      PeerOffer = offer
+                      Random = draw }
                     context.Now
 
-            match Radix.tryFind (int punch.Session) all.Punches with
-            | ValueSome known when known.Introduction.Equals it.Nonce -> all
+            match Radix.tryFind (int punch.Setup.Session) all.Punches with
+            | ValueSome known when known.Setup.Introduction.Equals it.Nonce -> all
             | known when known.IsSome || Radix.count all.Punches >= Limit ->
                 Punch.fail context PunchStage.Cancelled punch |> ignore
                 all
@@ -262,7 +263,7 @@ module internal NodeTasks =
 
         Radix.iterate
             (fun _ (punch: Punch) ->
-                if punch.Introduction.Equals introduction then
+                if punch.Setup.Introduction.Equals introduction then
                     result <- keep context punch (Punch.go start punch) result)
             all.Punches
 
@@ -344,7 +345,7 @@ module internal NodeTasks =
                 match PunchWire.decodeProbe datagram with
                 | ValueSome probe ->
                     match Radix.tryFind (int probe.Session) all.Punches with
-                    | ValueSome punch when punch.Session = probe.Session ->
+                    | ValueSome punch when punch.Setup.Session = probe.Session ->
                         ValueSome(keep context punch (Punch.receive context from probe datagram punch) all)
                     | _ -> ValueNone
                 | ValueNone ->

@@ -55,27 +55,30 @@ module internal BirthdayProbing =
           Tried = 0
           NextAt = now }
 
-    let private port (spray: BirthdayProbing) (index: int) : uint16 =
-        uint16 (LeastPort + uint32 ((uint64 spray.First + uint64 index * uint64 spray.Stride) % uint64 Ports))
+    let private port (probing: BirthdayProbing) (index: int) : uint16 =
+        uint16 (LeastPort + uint32 ((uint64 probing.First + uint64 index * uint64 probing.Stride) % uint64 Ports))
 
-    let isOver (spray: BirthdayProbing) =
-        (not spray.Opens || spray.Opened >= Sockets) && (not spray.Searches || spray.Tried >= Tries)
+    let isOver (probing: BirthdayProbing) =
+        (not probing.Opens || probing.Opened >= Sockets) && (not probing.Searches || probing.Tried >= Tries)
 
-    let deadline (spray: BirthdayProbing) = if isOver spray then Time.never else spray.NextAt
+    let deadline (probing: BirthdayProbing) = if isOver probing then Time.never else probing.NextAt
 
     /// Where the next packets go: from each socket to the peer's known address, or from the first one to its possible ports.
-    let next (now: Instant) (peer: Endpoint) (spray: BirthdayProbing) : struct (Endpoint[] * BirthdayProbing) =
-        if now < deadline spray then
-            struct ([||], spray)
+    let next (now: Instant) (peer: Endpoint) (probing: BirthdayProbing) : struct (Endpoint[] * BirthdayProbing) =
+        if now < deadline probing then
+            struct ([||], probing)
         else
-            let opened = if spray.Opens then min Burst (Sockets - spray.Opened) else 0
-            let tried = if spray.Searches then min Burst (Tries - spray.Tried) else 0
+            let opened = if probing.Opens then min Burst (Sockets - probing.Opened) else 0
+            let tried = if probing.Searches then min Burst (Tries - probing.Tried) else 0
 
             let targets =
                 Array.append
                     (Array.init opened (fun index ->
-                        Endpoint.via (uint16 (spray.FirstSocket + spray.Opened + index)) peer))
-                    (Array.init tried (fun index -> Endpoint.withPort (port spray (spray.Tried + index)) peer))
+                        Endpoint.via (uint16 (probing.FirstSocket + probing.Opened + index)) peer))
+                    (Array.init tried (fun index -> Endpoint.withPort (port probing (probing.Tried + index)) peer))
 
             struct (targets,
-                    { spray with Opened = spray.Opened + opened; Tried = spray.Tried + tried; NextAt = now + pause })
+                    { probing with
+                        Opened = probing.Opened + opened
+                        Tried = probing.Tried + tried
+                        NextAt = now + pause })

@@ -26,7 +26,7 @@ module internal Punch =
     let private hold = Time.seconds 120
 
     /// How long the ordinary candidates are probed before birthday probing begins.
-    let private sprayAfter = Time.milliseconds 700
+    let private birthdayAfter = Time.milliseconds 700
 
     // ---- Begin ----
 
@@ -39,24 +39,15 @@ module internal Punch =
           LastNumber = 0u
           LastSentAt = now }
 
-    let create taskId plan introduction key isLower observed mapping peerObserved offer random now =
+    let create (setup: PunchSetup) now =
         let candidates =
-            Offer.candidates observed peerObserved offer
+            Offer.candidates setup.Observed setup.PeerObserved setup.PeerOffer
             |> Array.map (fun (struct (remote, kind)) -> candidate now remote kind)
 
-        { TaskId = taskId
-          Plan = plan
-          Introduction = introduction
-          Key = key
-          Session = Secrets.session key
-          IsLower = isLower
-          Observed = observed
-          Mapping = mapping
-          PeerObserved = peerObserved
-          PeerOffer = offer
+        { Setup = setup
           StartedAt = now
           GoAt = now + priming
-          GiveUpAt = now + plan.PunchTimeout + (if isLower then 0L<us> else grace)
+          GiveUpAt = now + setup.Plan.PunchTimeout + (if setup.IsLower then 0L<us> else grace)
           Phase = PunchPhase.Probing
           Candidates = candidates
           Asked = [||]
@@ -68,8 +59,7 @@ module internal Punch =
           SeenAs = ValueNone
           BirthdayProbing = ValueNone
           FirstSocket = 0
-          SprayAt = now + sprayAfter
-          SprayRandom = random
+          BirthdayAt = now + birthdayAfter
           KeepAliveAt = Time.never }
 
     /// The rendezvous says that both have begun.
@@ -88,10 +78,10 @@ module internal Punch =
 
         let packet =
             PunchWire.encodeProbe
-                punch.Key
+                punch.Setup.Key
                 { Kind = kind
-                  Session = punch.Session
-                  FromLower = punch.IsLower
+                  Session = punch.Setup.Session
+                  FromLower = punch.Setup.IsLower
                   Number = number
                   Echo = echo
                   Observed = observed }
@@ -113,26 +103,28 @@ module internal Punch =
           Remote = path
           Kind = kind
           RoundTrip = roundTrip
-          Dials = punch.IsLower
-          Observed = punch.Observed
+          Dials = punch.Setup.IsLower
+          Observed = punch.Setup.Observed
           SeenAs = punch.SeenAs
-          Mapping = punch.Mapping
-          PeerObserved = ValueSome punch.PeerObserved
-          PeerMapping = punch.PeerOffer.Mapping
+          Mapping = punch.Setup.Mapping
+          PeerObserved = ValueSome punch.Setup.PeerObserved
+          PeerMapping = punch.Setup.PeerOffer.Mapping
           Sent = punch.Sent
           Heard = punch.Heard
           Elapsed = now - punch.StartedAt }
 
     let private closeSockets (context: StepContext) (keep: uint16) (punch: Punch) =
         match punch.BirthdayProbing with
-        | ValueSome spray when spray.Opens ->
-            context.Effects.Add(Effect.CloseSockets(spray.FirstSocket, BirthdayProbing.Sockets, int keep))
+        | ValueSome probing when probing.Opens ->
+            context.Effects.Add(Effect.CloseSockets(probing.FirstSocket, BirthdayProbing.Sockets, int keep))
         | _ -> ()
 
     let private succeed (context: StepContext) (path: Endpoint) from kind roundTrip (punch: Punch) : Punch =
         closeSockets context path.Via punch
 
-        context.Effects.Add(Effect.Punched(punch.TaskId, report PunchStage.Open path kind roundTrip context.Now punch))
+        context.Effects.Add(
+            Effect.Punched(punch.Setup.TaskId, report PunchStage.Open path kind roundTrip context.Now punch)
+        )
 
         { punch with
             Phase = PunchPhase.Open(path, from, context.Now + hold)
@@ -143,7 +135,7 @@ module internal Punch =
         closeSockets context 0us punch
 
         context.Effects.Add(
-            Effect.Punched(punch.TaskId, report stage Endpoint.nowhere PathKind.Host 0L<us> context.Now punch)
+            Effect.Punched(punch.Setup.TaskId, report stage Endpoint.nowhere PathKind.Host 0L<us> context.Now punch)
         )
 
         { punch with Phase = PunchPhase.Failed(context.Now + linger); BirthdayProbing = ValueNone }
@@ -231,7 +223,7 @@ module internal Punch =
         let punch = { punch with SeenAs = ValueSome probe.Observed }
 
         match punch.Phase with
-        | PunchPhase.Probing when punch.IsLower ->
+        | PunchPhase.Probing when punch.Setup.IsLower ->
             let path =
                 match punch.Asked |> Array.tryFind (fun (struct (number, _)) -> number = probe.Echo) with
                 | Some(struct (_, remote)) -> remote
@@ -250,19 +242,19 @@ module internal Punch =
         let agree kind = send context kind from probe.Number from 0
 
         match punch.Phase with
-        | PunchPhase.Probing when not punch.IsLower ->
+        | PunchPhase.Probing when not punch.Setup.IsLower ->
             let roundTrip =
                 match punch.Candidates |> Array.tryFind (fun it -> it.Remote.Equals from) with
                 | Some it when it.Tried > 0 -> context.Now - it.LastSentAt
                 | _ -> 0L<us>
 
             agree ProbeKind.Chosen punch |> succeed context from from (kindOf from punch) roundTrip
-        | PunchPhase.Open _ when not punch.IsLower -> agree ProbeKind.Chosen punch
+        | PunchPhase.Open _ when not punch.Setup.IsLower -> agree ProbeKind.Chosen punch
         | PunchPhase.Failed _ -> agree ProbeKind.Refuse punch
         | _ -> punch
 
     let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Borrowed) (punch: Punch) : Punch =
-        if probe.FromLower = punch.IsLower || not (PunchWire.isAuthentic punch.Key datagram) then
+        if probe.FromLower = punch.Setup.IsLower || not (PunchWire.isAuthentic punch.Setup.Key datagram) then
             note context Rule.ProbeRejected from
             punch
         else
@@ -305,7 +297,7 @@ module internal Punch =
         if it.Kind = PathKind.Host || it.WasHeard || context.Now >= punch.GoAt then
             0
         else
-            punch.Plan.PrimingHops
+            punch.Setup.Plan.PrimingHops
 
     let private probeAll (context: StepContext) (punch: Punch) : Punch =
         let mutable punch = punch
@@ -338,41 +330,41 @@ module internal Punch =
 
     /// Whether the next `tick` begins birthday probing with sockets of our own: `FirstSocket` must name them by then.
     let wantsSockets (now: Instant) (punch: Punch) =
-        punch.SprayAt <= now
+        punch.BirthdayAt <= now
         && punch.Phase = PunchPhase.Probing
-        && punch.Plan.Birthday
-        && punch.PeerOffer.Birthday
-        && isDependent punch.Mapping
+        && punch.Setup.Plan.Birthday
+        && punch.Setup.PeerOffer.Birthday
+        && isDependent punch.Setup.Mapping
 
     /// Decides which part each side has in birthday probing. There is none if it cannot help, if a side does not allow it, or if there
     /// are no sockets left.
     let private beginBirthdayProbing (context: StepContext) (punch: Punch) : Punch =
-        let opens = isDependent punch.Mapping && punch.FirstSocket > 0
-        let searches = isDependent punch.PeerOffer.Mapping
+        let opens = isDependent punch.Setup.Mapping && punch.FirstSocket > 0
+        let searches = isDependent punch.Setup.PeerOffer.Mapping
 
-        if punch.Plan.Birthday && punch.PeerOffer.Birthday && (opens || searches) then
+        if punch.Setup.Plan.Birthday && punch.Setup.PeerOffer.Birthday && (opens || searches) then
             if opens then
                 context.Effects.Add(Effect.OpenSockets(punch.FirstSocket, BirthdayProbing.Sockets))
 
-            let probing = BirthdayProbing.begin' opens punch.FirstSocket searches punch.SprayRandom context.Now
+            let probing = BirthdayProbing.begin' opens punch.FirstSocket searches punch.Setup.Random context.Now
 
-            { punch with BirthdayProbing = ValueSome probing; SprayAt = Time.never }
+            { punch with BirthdayProbing = ValueSome probing; BirthdayAt = Time.never }
         else
-            { punch with SprayAt = Time.never }
+            { punch with BirthdayAt = Time.never }
 
-    let private spray (context: StepContext) (punch: Punch) : Punch =
-        let punch = if punch.SprayAt <= context.Now then beginBirthdayProbing context punch else punch
+    let private birthdayProbe (context: StepContext) (punch: Punch) : Punch =
+        let punch = if punch.BirthdayAt <= context.Now then beginBirthdayProbing context punch else punch
 
         match punch.BirthdayProbing with
-        | ValueSome spray ->
-            let struct (targets, spray) = BirthdayProbing.next context.Now punch.PeerObserved spray
+        | ValueSome probing ->
+            let struct (targets, probing) = BirthdayProbing.next context.Now punch.Setup.PeerObserved probing
 
             // Packets that only open this node's NAT must not reach the peer's, where they could occupy the port that the peer needs.
-            let hopsOf (target: Endpoint) = if target.Via = 0us then 0 else punch.Plan.PrimingHops
+            let hopsOf (target: Endpoint) = if target.Via = 0us then 0 else punch.Setup.Plan.PrimingHops
 
             Array.fold
                 (fun punch target -> ask context ProbeKind.Probe target (hopsOf target) punch)
-                { punch with BirthdayProbing = ValueSome spray }
+                { punch with BirthdayProbing = ValueSome probing }
                 targets
         | ValueNone -> punch
 
@@ -386,7 +378,7 @@ module internal Punch =
                 else PunchStage.NotAgreed
 
             fail context stage punch
-        | PunchPhase.Probing -> punch |> probeAll context |> spray context
+        | PunchPhase.Probing -> punch |> probeAll context |> birthdayProbe context
         | PunchPhase.Choosing(_, _, _, until) when context.Now >= until -> fail context PunchStage.NotAgreed punch
         | PunchPhase.Choosing(path, _, _, _) when context.Now >= punch.KeepAliveAt -> choose context path punch
         | PunchPhase.Open(path, _, _) when context.Now >= punch.KeepAliveAt ->
@@ -400,12 +392,12 @@ module internal Punch =
         | PunchPhase.Probing ->
             let next = punch.Candidates |> Array.fold (fun least it -> min least it.NextAt) Time.never
 
-            let spray =
+            let probing =
                 match punch.BirthdayProbing with
-                | ValueSome spray -> BirthdayProbing.deadline spray
-                | ValueNone -> punch.SprayAt
+                | ValueSome probing -> BirthdayProbing.deadline probing
+                | ValueNone -> punch.BirthdayAt
 
-            min (min next spray) punch.GiveUpAt
+            min (min next probing) punch.GiveUpAt
         | PunchPhase.Choosing(_, _, _, until) -> min until punch.KeepAliveAt
         | PunchPhase.Open(_, _, until) -> min until punch.KeepAliveAt
         | PunchPhase.Failed until -> until

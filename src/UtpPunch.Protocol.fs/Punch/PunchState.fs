@@ -29,13 +29,13 @@ type internal PunchPhase =
     /// Failed: a peer that still asks to use a path is refused.
     | Failed of until: Instant
 
-/// Two peers that a rendezvous has introduced try to reach each other. An authentic packet is answered to its source address, which becomes
-/// a candidate too, whether or not it was advertised (RFC 8445, 7.3.1.3: peer-reflexive candidates).
+/// What a punch begins with: what the rendezvous and the peer's offer say, and the keys from them.
 [<NoComparison>]
-type internal Punch =
+type internal PunchSetup =
     {
         TaskId: TaskId
         Plan: MeetPlan
+        /// The rendezvous's nonce, which names the introduction.
         Introduction: Owned
         Key: Owned
         Session: uint64
@@ -45,6 +45,16 @@ type internal Punch =
         Mapping: PortPrediction
         PeerObserved: Endpoint
         PeerOffer: Offer
+        /// What birthday probing draws its ports from.
+        Random: uint32
+    }
+
+/// Two peers that a rendezvous has introduced try to reach each other. An authentic packet is answered to its source address, which becomes
+/// a candidate too, whether or not it was advertised (RFC 8445, 7.3.1.3: peer-reflexive candidates).
+[<NoComparison>]
+type internal Punch =
+    {
+        Setup: PunchSetup
         StartedAt: Instant
         /// When both peers have begun: from here on, packets may reach the peer.
         GoAt: Instant
@@ -65,7 +75,7 @@ type internal Punch =
         BirthdayProbing: BirthdayProbing voption
         /// The first of the sockets that are there for it; 0 if there are none.
         FirstSocket: int
-        SprayAt: Instant
-        SprayRandom: uint32
+        /// When birthday probing begins, if the ordinary candidates do not answer before.
+        BirthdayAt: Instant
         KeepAliveAt: Instant
     }

@@ -28,14 +28,6 @@ type Malformed =
     | Foreign = 1
     | Extension = 2
 
-module Sack =
-    let bits (sack: Borrowed) = 8 * sack.Length
-
-    let names bit (sack: Borrowed) =
-        bit >= 0
-        && bit < bits sack
-        && sack.Array[sack.Offset + (bit >>> 3)] &&& (1uy <<< (bit &&& 7)) <> 0uy
-
 // type and version 1 | extension 1 | connection id 2 | timestamp 4 | difference 4 | window 4 | seq_nr 2 | ack_nr 2
 module Packet =
     [<Literal>]

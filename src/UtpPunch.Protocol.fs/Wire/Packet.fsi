@@ -44,12 +44,6 @@ type Malformed =
     /// The chain of extensions runs over the end.
     | Extension = 2
 
-/// What a selective acknowledgement names. Bit 0 is `ack_nr + 2`; a byte's least significant bit is its first packet.
-module Sack =
-    val bits: sack: Borrowed -> int
-    /// Whether it names the packet of a bit, which may lie outside of it.
-    val names: bit: int -> sack: Borrowed -> bool
-
 module Packet =
     /// The length of the fixed header, in bytes.
     [<Literal>]
