@@ -25,7 +25,7 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   natlab               run the tool behind every pair of ten kinds of kernel NAT (Linux, root)
   mutants [MUTANT...]  check that the simulator and the tests find every bug in tests/mutants
   docs                 build the documentation site into artifacts/site/
-  snapshot             write src/UtpPunch.Trace/Snapshot.Generated.fs from the types of the core
+  snapshot             write src/UtpPunch.Trace/Snapshots/Snapshot.Generated.fs from the types of the core
   format               format all F# and C#
   pack                 build the NuGet package into artifacts/
   help [TARGET]        print this text, or the options of a target

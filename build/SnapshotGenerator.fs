@@ -11,7 +11,7 @@ open System.Reflection
 open Microsoft.FSharp.Reflection
 
 /// Where the generated file is.
-let file = "src/UtpPunch.Trace/Snapshot.Generated.fs"
+let file = "src/UtpPunch.Trace/Snapshots/Snapshot.Generated.fs"
 
 exception Unsupported of string
 

@@ -42,7 +42,7 @@ type TraceHeader internal () =
 
     let room (count: int) (word: string) =
         if count >= most then
-            fail ("There are more than " + Values.number (int64 most) + " lines " + word + ".")
+            fail ("There are more than " + ValueText.number (int64 most) + " lines " + word + ".")
 
     let setPayloads () =
         payloads <-
@@ -57,7 +57,7 @@ type TraceHeader internal () =
 
         match UInt64.TryParse(digits, Globalization.NumberStyles.AllowHexSpecifier, null) with
         | true, value -> keys.Add(KeyValuePair(name, value))
-        | _ -> Values.bad "key of 64 bits" key
+        | _ -> ValueText.bad "key of 64 bits" key
 
         setPayloads ()
 
@@ -65,7 +65,7 @@ type TraceHeader internal () =
         room nodes.Count "#node"
 
         if not (byName.TryAdd(name, nodes.Count)) then
-            fail ("There is another #node " + Values.quote name + ".")
+            fail ("There is another #node " + ValueText.quote name + ".")
 
         nodes.Add(TraceNodeLine(name, address, line, number))
 
@@ -81,12 +81,12 @@ type TraceHeader internal () =
     let setVersion (version: string) =
         if hasBegun then fail "The version is given twice."
 
-        if version <> Values.Version then
+        if version <> ValueText.Version then
             fail (
                 "Version "
-                + Values.quote version
+                + ValueText.quote version
                 + " of the format is unknown; this build reads #utrace "
-                + Values.Version
+                + ValueText.Version
                 + "."
             )
 
@@ -122,7 +122,7 @@ type TraceHeader internal () =
         | [| "#utrace"; version |] -> setVersion version
         | words when words[0] = "#" -> if title = "" then title <- line.Substring(1).Trim()
         | _ when not hasBegun ->
-            fail ("The text is not a trace: it does not begin with #utrace " + Values.Version + ".")
+            fail ("The text is not a trace: it does not begin with #utrace " + ValueText.Version + ".")
         | words ->
             match words[0] with
             | "#utrace" -> fail "#utrace needs a version, and nothing else."

@@ -13,7 +13,7 @@ type TraceException(line: int, message: string, inner: exn) =
     member _.Line = line
 
 /// Single values as text. Everything that reads throws `FormatException`, which says what is wrong.
-module internal Values =
+module internal ValueText =
     /// The version of the format, in the first line of a trace.
     [<Literal>]
     let Version = "3"

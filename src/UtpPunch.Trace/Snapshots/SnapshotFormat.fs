@@ -152,7 +152,7 @@ type internal SnapshotReader(bytes: byte[]) =
             let length = this.Count 1
             if length = 0 then Owned.Empty else Owned(this.Take length)
         else
-            Zeroes.bytes (int (this.Within(uint64 Zeroes.Most, "length")))
+            ZeroPayload.bytes (int (this.Within(uint64 ZeroPayload.Most, "length")))
 
     member this.Option(read: unit -> 'T) : 'T voption = if this.Flag() then ValueSome(read ()) else ValueNone
 

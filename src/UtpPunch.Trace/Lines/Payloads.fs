@@ -25,9 +25,9 @@ type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], 
                 let offset = Keyed.find key.Value bytes
 
                 if offset >= 0L then
-                    found <- "~" + key.Key + ":" + Values.number offset + ":" + Values.number bytes.Length
+                    found <- "~" + key.Key + ":" + ValueText.number offset + ":" + ValueText.number bytes.Length
 
-        if isNull found then Values.hex bytes else found
+        if isNull found then ValueText.hex bytes else found
 
     let write (bytes: ReadOnlySpan<byte>) =
         let text (hash: uint64) = "#" + hash.ToString "x16"
@@ -58,42 +58,42 @@ type TracePayloads private (name: string, keys: KeyValuePair<string, uint64>[], 
     member private _.Place(text: string, length: int) : struct (uint64 * int64) =
         let parts = text.Substring(1).Split(':', 4)
 
-        if parts.Length <> 3 then Values.bad "place in a stream: ~key:offset:length" text
+        if parts.Length <> 3 then ValueText.bad "place in a stream: ~key:offset:length" text
 
         match Array.tryFindIndex (fun (key: KeyValuePair<string, uint64>) -> key.Key = parts[0]) keys with
         | Some index ->
-            if Values.parseNumber parts[2] <> int64 length then
-                Values.bad "payload of as many bytes as len= says" text
+            if ValueText.parseNumber parts[2] <> int64 length then
+                ValueText.bad "payload of as many bytes as len= says" text
 
-            struct (keys[index].Value, Values.within 0L (Int64.MaxValue - int64 Zeroes.Most) parts[1])
-        | None -> Values.bad "stream that a #key line names" parts[0]
+            struct (keys[index].Value, ValueText.within 0L (Int64.MaxValue - int64 ZeroPayload.Most) parts[1])
+        | None -> ValueText.bad "stream that a #key line names" parts[0]
 
     member this.Check(text: string, length: int) : unit =
-        if length > Zeroes.Most then
-            Values.bad
-                ("length of at most " + Values.number (int64 Zeroes.Most) + " bytes")
-                (Values.number (int64 length))
+        if length > ZeroPayload.Most then
+            ValueText.bad
+                ("length of at most " + ValueText.number (int64 ZeroPayload.Most) + " bytes")
+                (ValueText.number (int64 length))
 
         if isNull text then
             if length > 0 && not this.IsHash then
                 raise (FormatException "There is no pay=, and len= is not 0.")
         elif text.StartsWith '#' then
             if not this.IsHash then
-                Values.bad "payload: a hash stands for its bytes under #pay hash only" text
+                ValueText.bad "payload: a hash stands for its bytes under #pay hash only" text
         elif text.StartsWith '~' then
             this.Place(text, length) |> ignore
         elif text.Length <> 2 * length then
-            Values.bad "payload of as many bytes as len= says" text
+            ValueText.bad "payload of as many bytes as len= says" text
 
     member this.Read(text: string, length: int) : Owned =
         this.Check(text, length)
 
         if isNull text || text.StartsWith '#' then
-            Zeroes.bytes length
+            ZeroPayload.bytes length
         elif text.StartsWith '~' then
             let struct (key, offset) = this.Place(text, length)
             let bytes = Array.zeroCreate<byte> length
             Keyed.fill key offset (Span<byte> bytes)
             Owned bytes
         else
-            Owned(Values.parseHex text)
+            Owned(ValueText.parseHex text)

@@ -32,7 +32,7 @@ module private Columns =
         else
             match Int64.TryParse(text.Remove(point, 1)) with
             | true, value when
-                (negative = (value < 0L) || value = 0L) && abs (max value -Int64.MaxValue) <= Values.MostTime
+                (negative = (value < 0L) || value = 0L) && abs (max value -Int64.MaxValue) <= ValueText.MostTime
                 ->
                 ValueSome value
             | _ -> ValueNone
@@ -42,7 +42,7 @@ open Columns
 /// A line that cannot be read: the message says why and quotes the line.
 [<Sealed>]
 type LineException(line: string, message: string, index: int) =
-    inherit FormatException(message + " Line: " + Values.quote line)
+    inherit FormatException(message + " Line: " + ValueText.quote line)
     new(line, message) = LineException(line, message, 0)
     member _.Reason = message
     member _.Index = index
@@ -75,7 +75,7 @@ type TraceLine(time: int64, node: string, direction: string, kind: string, field
         | text ->
             match Int64.TryParse text with
             | true, value -> value
-            | _ -> raise (LineException(this.ToString(), key + "=" + Values.quote text + " is not a whole number."))
+            | _ -> raise (LineException(this.ToString(), key + "=" + ValueText.quote text + " is not a whole number."))
 
     member _.Has(word: string) = Array.IndexOf(fields, word) >= 0
 

@@ -38,7 +38,7 @@ module private Steps =
             | true, draft -> draft
             | _ ->
                 raise (
-                    TraceException(numbers[at], "The node " + Values.quote lines[at].Node + " has made no step yet.")
+                    TraceException(numbers[at], "The node " + ValueText.quote lines[at].Node + " has made no step yet.")
                 )
 
         for at in 0 .. lines.Length - 1 do
@@ -47,7 +47,7 @@ module private Steps =
             match line.Direction with
             | "in" when line.Kind = "step" ->
                 if header.IndexOf line.Node < 0 then
-                    raise (TraceException(numbers[at], "There is no #node line for " + Values.quote line.Node + "."))
+                    raise (TraceException(numbers[at], "There is no #node line for " + ValueText.quote line.Node + "."))
 
                 let draft = { Index = at; Inputs = ResizeArray [ at ]; Outputs = ResizeArray() }
                 latest[line.Node] <- draft

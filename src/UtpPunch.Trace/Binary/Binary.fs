@@ -277,7 +277,7 @@ type internal BinaryReader(source: GrowingBytes, full: bool, hashes: System.Coll
 
     override this.Written _ =
         let length = int (this.Number())
-        if full then Owned((this.Take length).ToArray()) else Zeroes.bytes length
+        if full then Owned((this.Take length).ToArray()) else ZeroPayload.bytes length
 
     override this.Delivered _ =
         let bytes = this.Written Owned.Empty
@@ -326,7 +326,7 @@ type internal BinaryReader(source: GrowingBytes, full: bool, hashes: System.Coll
         let mayFragment = this.Byte() = 1uy
         let packetSize = int (this.Number())
         let length = int (this.Number())
-        let payload = if full then Owned((this.Take length).ToArray()) else Zeroes.bytes length
+        let payload = if full then Owned((this.Take length).ToArray()) else ZeroPayload.bytes length
 
         let train =
             Train(packet.Header, Borrowed.keep packet.Sack, packet.Bits, payload, packetSize, mayFragment)

@@ -3,7 +3,7 @@ namespace UtpPunch.Tracing
 open UtpPunch.Protocol
 
 /// Contents that a trace does not have. They are never written to, so all of them lie in one array, which grows as needed.
-module internal Zeroes =
+module internal ZeroPayload =
     /// What one line may stand for, in bytes.
     [<Literal>]
     let Most = 16777216

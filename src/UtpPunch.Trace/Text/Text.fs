@@ -15,10 +15,10 @@ module TraceText =
             raise (LineException(lines[index].ToString(), error.Message, index))
 
     [<CompiledName "Endpoint">]
-    let endpoint endpoint = Values.endpoint endpoint
+    let endpoint endpoint = ValueText.endpoint endpoint
 
     [<CompiledName "ParseEndpoint">]
-    let parseEndpoint text = Values.parseEndpoint text
+    let parseEndpoint text = ValueText.parseEndpoint text
 
     [<CompiledName "Events">]
     let events payloads numbers time node (now: Instant) (events: Event[]) =
@@ -81,7 +81,7 @@ module TraceText =
         read payloads line (fun reader ->
             match TemplateIndex.effects.OfLine line with
             | ValueSome template -> Schema.effect reader template
-            | ValueNone -> Values.bad "kind of effect" line.Kind)
+            | ValueNone -> ValueText.bad "kind of effect" line.Kind)
 
     let readEvents (payloads: TracePayloads) (lines: TraceLine[]) : struct (Event[] * int64) =
         let events = ResizeArray<Event>()
@@ -98,7 +98,7 @@ module TraceText =
                     events.Add(Schema.event reader template)
                 | ValueNone when line.Kind = "pkt" ->
                     raise (FormatException "There is no recv line that this datagram belongs to.")
-                | ValueNone -> Values.bad "kind of event" line.Kind
+                | ValueNone -> ValueText.bad "kind of event" line.Kind
 
                 reader.At <- reader.At + 1)
 

@@ -18,7 +18,7 @@ type TraceWriter(sink: Action<string>, core: string, payloads: TracePayloads) =
         sink.Invoke line
 
     do
-        write ("#utrace " + Values.Version)
+        write ("#utrace " + ValueText.Version)
         write ("#core " + core)
         write ("#pay " + payloads.Name)
 
@@ -57,4 +57,4 @@ type TraceWriter(sink: Action<string>, core: string, payloads: TracePayloads) =
         for line in TraceText.effects payloads numbers time node effects do
             write (line.ToString())
 
-    member _.End() = sink.Invoke("#end lines=" + Values.number lines + " hash=" + hash.ToString "x16")
+    member _.End() = sink.Invoke("#end lines=" + ValueText.number lines + " hash=" + hash.ToString "x16")

@@ -57,7 +57,7 @@ type TraceScanner(lines: IEnumerable<string>, checksEnd: bool) =
     let fail message = raise (TraceException(number, message))
 
     let finish (text: string) =
-        let expected = "#end lines=" + Values.number (int64 number - 1L) + " hash=" + hash.ToString "x16"
+        let expected = "#end lines=" + ValueText.number (int64 number - 1L) + " hash=" + hash.ToString "x16"
 
         if checksEnd && text.Trim() <> expected then
             fail ("The text has changed since it was written; it should end with: " + expected)
@@ -79,7 +79,7 @@ type TraceScanner(lines: IEnumerable<string>, checksEnd: bool) =
                 header.Add(text, number)
                 false
             elif not header.HasBegun then
-                fail ("The text is not a trace: it does not begin with #utrace " + Values.Version + ".")
+                fail ("The text is not a trace: it does not begin with #utrace " + ValueText.Version + ".")
             elif text = "" then
                 false
             else
@@ -118,6 +118,6 @@ type TraceScanner(lines: IEnumerable<string>, checksEnd: bool) =
 
         if not found && not header.HasBegun then
             number <- max 1 number
-            fail ("The text is not a trace: it does not begin with #utrace " + Values.Version + ".")
+            fail ("The text is not a trace: it does not begin with #utrace " + ValueText.Version + ".")
 
         found

@@ -46,13 +46,13 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
     /// A line for one datagram of several begins.
     let packet (place: string) (target: string) =
         start "pkt"
-        add "p" (if isNull numbers then "0" else Values.number (numbers.Invoke()))
+        add "p" (if isNull numbers then "0" else ValueText.number (numbers.Invoke()))
 
         if not (isNull target) then add "to" target
 
         add "i" place
 
-    let position index count = Values.number (int64 index + 1L) + "/" + Values.number (int64 count)
+    let position index count = ValueText.number (int64 index + 1L) + "/" + ValueText.number (int64 count)
 
     member _.Lines =
         flush ()
@@ -68,9 +68,9 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
         Schema.header this header |> ignore
         Schema.length this payload.Length |> ignore
 
-        if not sack.IsEmpty then add "sack" (Values.hex sack)
+        if not sack.IsEmpty then add "sack" (ValueText.hex sack)
 
-        if bits <> 0UL then add "bits" (Values.bits bits)
+        if bits <> 0UL then add "bits" (ValueText.bits bits)
 
         pay (payloads.OfPacket payload)
 
@@ -81,15 +81,15 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
             previous <- Unchecked.defaultof<Datagrams>
 
     override _.Number(name, _, value) =
-        add name (Values.number value)
+        add name (ValueText.number value)
         value
 
     override _.Time(name, value) =
-        add name (Values.number (int64 value))
+        add name (ValueText.number (int64 value))
         value
 
     override _.Duration(name, value) =
-        add name (Values.duration value)
+        add name (ValueText.duration value)
         value
 
     override _.Name(name, texts, index) =
@@ -99,31 +99,31 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
     override _.Word word = fields.Add word
 
     override _.Endpoint(name, value) =
-        add name (Values.endpoint value)
+        add name (ValueText.endpoint value)
         value
 
     override _.Endpoints(name, value) =
-        add name (Values.endpoints value)
+        add name (ValueText.endpoints value)
         value
 
     override _.OptionalEndpoint(name, value) =
-        add name (Values.optionalEndpoint value)
+        add name (ValueText.optionalEndpoint value)
         value
 
     override _.Prediction(name, value) =
-        add name (Values.prediction value)
+        add name (ValueText.prediction value)
         value
 
     override _.Bytes(name, value) =
-        add name (Values.hex value.Span)
+        add name (ValueText.hex value.Span)
         value
 
     override _.Datagram(name, value) =
-        add name (Values.hex value.Span)
+        add name (ValueText.hex value.Span)
         value
 
     override _.Written value =
-        add "len" (Values.number (int64 value.Length))
+        add "len" (ValueText.number (int64 value.Length))
         pay (payloads.OfBytes value.Span)
         value
 
@@ -149,7 +149,7 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
 
         if not (isNull (box before)) && Object.ReferenceEquals(before.Buffer, datagrams.Buffer) then
             let behind = datagrams.Offset - before.Offset
-            if behind >= before.Length then add "off" (Values.number (int64 behind))
+            if behind >= before.Length then add "off" (ValueText.number (int64 behind))
 
         for index in 0 .. datagrams.Count - 1 do
             let datagram = datagrams[index]
@@ -159,14 +159,14 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
             | ValueSome it ->
                 let header = it.Header
                 this.Fields(&header, it.Sack.Span, it.Bits, it.Payload.Span)
-            | ValueNone -> add "raw" (Values.hex datagram.Span)
+            | ValueNone -> add "raw" (ValueText.hex datagram.Span)
 
         struct (from, datagrams)
 
     override this.Sent(remote, train) =
         // The line that has begun is replaced by those of the packets.
         word <- null
-        let target = Values.endpoint remote
+        let target = ValueText.endpoint remote
 
         for index in 0 .. train.Count - 1 do
             packet (position index train.Count) target

@@ -19,7 +19,7 @@ type TraceNode(name: string, endpoint: Endpoint, options: NodeOptions, seed: Own
         fields.Time("now", now) |> ignore
         fields.Bytes("seed", seed) |> ignore
         Schema.nodeOptions fields options |> ignore
-        "#node " + name + " " + Values.endpoint endpoint + " " + String.Join(" ", writer.Lines[0].Fields)
+        "#node " + name + " " + ValueText.endpoint endpoint + " " + String.Join(" ", writer.Lines[0].Fields)
 
     static member Parse(line: string) =
         let words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries)
@@ -33,11 +33,11 @@ type TraceNode(name: string, endpoint: Endpoint, options: NodeOptions, seed: Own
 
             let seed = fields.Bytes("seed", Owned.Empty)
 
-            if seed.Length <> 32 then Values.bad "seed of 32 bytes" (Values.hex seed.Span)
+            if seed.Length <> 32 then ValueText.bad "seed of 32 bytes" (ValueText.hex seed.Span)
 
             TraceNode(
                 words[1],
-                Values.parseEndpoint words[2],
+                ValueText.parseEndpoint words[2],
                 Schema.nodeOptions fields Templates.options,
                 seed,
                 fields.Time("now", 0L<us>)

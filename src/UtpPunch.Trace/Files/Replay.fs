@@ -66,7 +66,7 @@ module private Comparing =
                let after = valueIn is key
 
                if before <> after then
-                   (if key = "" then "type" else key) + ": " + Values.quote before + " -> " + Values.quote after |]
+                   (if key = "" then "type" else key) + ": " + ValueText.quote before + " -> " + ValueText.quote after |]
 
 [<Sealed; NoComparison; NoEquality>]
 type Divergence
@@ -92,17 +92,17 @@ type Divergence
     override _.ToString() =
         let text = StringBuilder()
         let line (words: string) = text.Append(words).Append('\n') |> ignore
-        let shown (line: TraceLine) = if isNull (box line) then "(no such line)" else Values.quote (line.ToString())
+        let shown (line: TraceLine) = if isNull (box line) then "(no such line)" else ValueText.quote (line.ToString())
 
         line (
             "Step "
-            + Values.number step.Number
+            + ValueText.number step.Number
             + " (node "
             + step.Node
             + ", now="
-            + Values.number (int64 step.Now)
+            + ValueText.number (int64 step.Now)
             + "), line "
-            + Values.number lineNumber
+            + ValueText.number lineNumber
             + ":"
         )
 
@@ -120,12 +120,12 @@ type Divergence
         line "What this step does now:"
 
         for it in outputs do
-            line ("  " + Values.quote (it.ToString()))
+            line ("  " + ValueText.quote (it.ToString()))
 
         line "The streams after it:"
 
         for it in streams do
-            line ("  " + Values.quote (it.ToString()))
+            line ("  " + ValueText.quote (it.ToString()))
 
         text.ToString()
 
@@ -161,7 +161,7 @@ module Replay =
 
     let private context (trace: Trace) index =
         [| for at in max 0 (index - Around) .. min (trace.Lines.Length - 1) (index + Around) ->
-               (if at = index then "> " else "  ") + Values.quote (trace.Lines[at].ToString()) |]
+               (if at = index then "> " else "  ") + ValueText.quote (trace.Lines[at].ToString()) |]
 
     /// What the step does now; a fault is a line, too.
     let private take (trace: Trace) (actor: Actor) (step: TraceStep) : TraceLine[] =

@@ -36,7 +36,7 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
     let behind (line: TraceLine) =
         match line.Find "off" with
         | null -> ValueNone
-        | text -> ValueSome(int (Values.within 0L (int64 mostBuffer) text))
+        | text -> ValueSome(int (ValueText.within 0L (int64 mostBuffer) text))
 
     /// Counts contents that are made and not in the line.
     let generate (text: string) (length: int) =
@@ -58,10 +58,10 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
                 match behind lines[next] with
                 | ValueSome off ->
                     first <- first + off
-                    until <- first + int (Values.within 0L (int64 mostBuffer) (lines[next].Find "len"))
+                    until <- first + int (ValueText.within 0L (int64 mostBuffer) (lines[next].Find "len"))
 
                     if until > mostBuffer then
-                        Values.bad "place within a buffer of 1 MiB" (Values.number (int64 first))
+                        ValueText.bad "place within a buffer of 1 MiB" (ValueText.number (int64 first))
                 | ValueNone -> going <- false
             elif lines[next].Kind <> "pkt" then
                 going <- false
@@ -86,7 +86,7 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
         | None -> raise (FormatException "There is neither a packet type nor raw=.")
         | Some word ->
             let template =
-                { Type = Values.parseName TraceNames.packetTypes word
+                { Type = ValueText.parseName TraceNames.packetTypes word
                   ConnectionId = 0us
                   Timestamp = 0u
                   TimestampDifference = 0u
@@ -97,10 +97,10 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
             Schema.header this template
 
     member private _.Raw() : Owned =
-        let raw = Owned(read "raw" Values.parseHex)
+        let raw = Owned(read "raw" ValueText.parseHex)
 
         if raw.Length > 65535 then
-            Values.bad "datagram of at most 65535 bytes" (Values.number (int64 raw.Length))
+            ValueText.bad "datagram of at most 65535 bytes" (ValueText.number (int64 raw.Length))
 
         raw
 
@@ -109,7 +109,7 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
         let line = lines[at]
         let parts = (find "i").Split('/', 3)
 
-        if parts.Length <> 2 then Values.bad "place among several: i=k/n" (find "i")
+        if parts.Length <> 2 then ValueText.bad "place among several: i=k/n" (find "i")
 
         let isRaw = not (isNull (line.Find "raw"))
         let raw = if isRaw then this.Raw() else Owned.Empty
@@ -118,10 +118,10 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
             if isRaw || isNull (line.Find "sack") then
                 Owned.Empty
             else
-                Owned(read "sack" Values.parseHex)
+                Owned(read "sack" ValueText.parseHex)
 
         if sack.Length > 252 || sack.Length % 4 <> 0 then
-            Values.bad "selective acknowledgement of 4 to 252 bytes" (Values.hex sack.Span)
+            ValueText.bad "selective acknowledgement of 4 to 252 bytes" (ValueText.hex sack.Span)
 
         let packet =
             { Number = line.Number "p"
@@ -130,13 +130,13 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
                     ValueNone
                 else
                     ValueSome(this.Endpoint("to", Unchecked.defaultof<_>))
-              Index = int (Values.within 1L 65536L parts[0])
-              Count = int (Values.within 1L 65536L parts[1])
+              Index = int (ValueText.within 1L 65536L parts[0])
+              Count = int (ValueText.within 1L 65536L parts[1])
               IsRaw = isRaw
               Raw = raw
               Header = if isRaw then Unchecked.defaultof<Header> else this.Header()
               Sack = sack
-              Bits = if isRaw || isNull (line.Find "bits") then 0UL else read "bits" Values.parseBits
+              Bits = if isRaw || isNull (line.Find "bits") then 0UL else read "bits" ValueText.parseBits
               Length = if isRaw then raw.Length else Schema.length this 0
               Payload = line.Find "pay"
               MayFragment = line.Has "frag=1" }
@@ -148,25 +148,25 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
         packet
 
     override _.Begin _ = ()
-    override _.Number(name, kind, _) = read name (Values.within kind.Least kind.Most)
-    override _.Time(name, _) = read name Values.parseTime
-    override _.Duration(name, _) = read name Values.parseDuration
+    override _.Number(name, kind, _) = read name (ValueText.within kind.Least kind.Most)
+    override _.Time(name, _) = read name ValueText.parseTime
+    override _.Duration(name, _) = read name ValueText.parseDuration
 
     override _.Name(name, texts, _) =
         match Array.IndexOf(texts, find name) with
-        | -1 -> Values.bad ("value of " + name + "=, which are " + String.Join(", ", texts)) (find name)
+        | -1 -> ValueText.bad ("value of " + name + "=, which are " + String.Join(", ", texts)) (find name)
         | index -> index
 
     override _.Word _ = ()
-    override _.Endpoint(name, _) = read name Values.parseEndpoint
-    override _.Endpoints(name, _) = read name Values.parseEndpoints
-    override _.OptionalEndpoint(name, _) = read name Values.parseOptionalEndpoint
-    override _.Prediction(name, _) = read name Values.parsePrediction
-    override _.Bytes(name, _) = Owned(read name Values.parseHex)
-    override _.Datagram(name, _) = Borrowed(read name Values.parseHex)
+    override _.Endpoint(name, _) = read name ValueText.parseEndpoint
+    override _.Endpoints(name, _) = read name ValueText.parseEndpoints
+    override _.OptionalEndpoint(name, _) = read name ValueText.parseOptionalEndpoint
+    override _.Prediction(name, _) = read name ValueText.parsePrediction
+    override _.Bytes(name, _) = Owned(read name ValueText.parseHex)
+    override _.Datagram(name, _) = Borrowed(read name ValueText.parseHex)
 
     override _.Written _ =
-        let length = int (read "len" (Values.within 0L (int64 Int32.MaxValue)))
+        let length = int (read "len" (ValueText.within 0L (int64 Int32.MaxValue)))
         let pay = lines[at].Find "pay"
         // Unknown contents share one array.
         if not payloads.IsHash then generate pay length
@@ -192,7 +192,7 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
         match off with
         | ValueSome off when not (isNull buffer) ->
             if off < length then
-                Values.bad "place behind the run before it" (Values.number (int64 off))
+                ValueText.bad "place behind the run before it" (ValueText.number (int64 off))
 
             start <- start + off
             length <- run.Length
@@ -210,7 +210,7 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
             at <- first + index
 
             if lines[at].Kind <> "pkt" then
-                Values.bad "pkt line, of which the recv line before has more" lines[at].Kind
+                ValueText.bad "pkt line, of which the recv line before has more" lines[at].Kind
 
             let datagram = this.Packet().Encode payloads
 
