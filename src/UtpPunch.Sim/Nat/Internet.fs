@@ -6,24 +6,24 @@ open UtpPunch.Protocol
 open UtpPunch.Tracing
 
 [<RequireQualifiedAccess; NoComparison; ReferenceEquality>]
-type private Moment =
-    | Arrive of Target * Parcel
-    | Timer of Resident
+type private ScheduledEvent =
+    | Arrive of Target * TransitDatagram
+    | Timer of AttachedHost
 
 [<Sealed>]
-type private Sooner() =
+type private EarlierFirst() =
     interface IComparer<struct (int64 * int64)> with
         member _.Compare(struct (at, order), struct (otherAt, otherOrder)) =
             if at <> otherAt then compare at otherAt else compare order otherOrder
 
-/// An internet with NATs in it, a clock that jumps from one happening to the next, and hosts that step when something arrives or
-/// their deadline comes. A parcel crosses one network after the other. In each it pays the link and the hops; every NAT takes one
-/// hop before it looks at the parcel, so that what dies there leaves no trace. What a seed and the hosts do not decide is not decided.
+/// A simulated internet with NATs: a clock that advances from event to event, and hosts that step when a datagram arrives or their
+/// deadline is due. A datagram crosses one network after another; each applies its link model and its hop count. A NAT decrements the
+/// TTL before it translates, so an expired datagram creates no NAT state. Everything follows from the seed and the hosts.
 [<Sealed>]
-type Internet(seed: uint64, ground: Ground, watcher: IInternetWatcher) =
-    let queue = PriorityQueue<Moment, struct (int64 * int64)>(Sooner())
-    let residents = List<Resident>()
-    let top = Realm(ground, 0)
+type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
+    let queue = PriorityQueue<ScheduledEvent, struct (int64 * int64)>(EarlierFirst())
+    let attachedHosts = List<AttachedHost>()
+    let top = AddressRealm(config, 0)
     let mutable realms = 1
     let mutable now: Instant = 0L<us>
     let mutable placed = 0L
@@ -31,103 +31,103 @@ type Internet(seed: uint64, ground: Ground, watcher: IInternetWatcher) =
     let mutable hash = 0xCBF29CE484222325UL
     let watch = not (isNull (box watcher))
 
-    let place (at: Instant) moment =
+    let place (at: Instant) event =
         placed <- placed + 1L
-        queue.Enqueue(moment, struct (int64 at, placed))
+        queue.Enqueue(event, struct (int64 at, placed))
 
     let digest (value: uint64) = hash <- Keyed.mix (hash ^^^ value)
 
     let codeOf what =
         match what with
-        | Happening.Sent -> 1UL
-        | Happening.WentOut -> 2UL
-        | Happening.CameIn -> 3UL
-        | Happening.Hairpinned -> 4UL
-        | Happening.Delivered -> 5UL
-        | Happening.Dropped DropCause.NoMapping -> 16UL
-        | Happening.Dropped DropCause.Filtered -> 17UL
-        | Happening.Dropped DropCause.TakenByNat -> 18UL
-        | Happening.Dropped DropCause.TableFull -> 19UL
-        | Happening.Dropped DropCause.NoPortLeft -> 20UL
-        | Happening.Dropped DropCause.NoHairpin -> 21UL
-        | Happening.Dropped DropCause.Expired -> 22UL
-        | Happening.Dropped DropCause.NoRoute -> 23UL
-        | Happening.Dropped DropCause.NoSocket -> 24UL
-        | Happening.Dropped DropCause.Lost -> 25UL
+        | DatagramEvent.Sent -> 1UL
+        | DatagramEvent.WentOut -> 2UL
+        | DatagramEvent.CameIn -> 3UL
+        | DatagramEvent.Hairpinned -> 4UL
+        | DatagramEvent.Delivered -> 5UL
+        | DatagramEvent.Dropped DropCause.NoMapping -> 16UL
+        | DatagramEvent.Dropped DropCause.Filtered -> 17UL
+        | DatagramEvent.Dropped DropCause.TakenByNat -> 18UL
+        | DatagramEvent.Dropped DropCause.TableFull -> 19UL
+        | DatagramEvent.Dropped DropCause.NoPortLeft -> 20UL
+        | DatagramEvent.Dropped DropCause.NoHairpin -> 21UL
+        | DatagramEvent.Dropped DropCause.Expired -> 22UL
+        | DatagramEvent.Dropped DropCause.NoRoute -> 23UL
+        | DatagramEvent.Dropped DropCause.NoSocket -> 24UL
+        | DatagramEvent.Dropped DropCause.Lost -> 25UL
 
-    /// Everything that happens passes here.
-    let note (realm: Realm) (parcel: Parcel) what =
+    /// Records an event of a datagram: every event passes through here.
+    let note (realm: AddressRealm) (datagram: TransitDatagram) what =
         digest (uint64 now)
-        digest (uint64 parcel.Number <<< 16 ||| uint64 realm.Index <<< 8 ||| codeOf what)
-        digest (uint64 (parcel.Source.Hash 0UL) <<< 32 ||| uint64 (parcel.Destination.Hash 0UL))
+        digest (uint64 datagram.Number <<< 16 ||| uint64 realm.Index <<< 8 ||| codeOf what)
+        digest (uint64 (datagram.Source.Hash 0UL) <<< 32 ||| uint64 (datagram.Destination.Hash 0UL))
 
-        if watch then watcher.Saw(now, realm.Ground.Name, parcel, what)
+        if watch then watcher.Saw(now, realm.Config.Name, datagram, what)
 
-    let drop realm parcel cause = note realm parcel (Happening.Dropped cause)
+    let drop realm datagram cause = note realm datagram (DatagramEvent.Dropped cause)
 
-    /// On from a place in a network.
-    let enter (realm: Realm) (parcel: Parcel) =
-        match realm.Find parcel.Destination with
-        | ValueNone -> drop realm parcel DropCause.NoRoute
-        | ValueSome _ when parcel.Ttl <= realm.Ground.Hops -> drop realm parcel DropCause.Expired
+    /// Routes a datagram from a network to its next hop.
+    let enter (realm: AddressRealm) (datagram: TransitDatagram) =
+        match realm.Find datagram.Destination with
+        | ValueNone -> drop realm datagram DropCause.NoRoute
+        | ValueSome _ when datagram.Ttl <= realm.Config.Hops -> drop realm datagram DropCause.Expired
         | ValueSome target ->
-            let parcel = { parcel with Ttl = parcel.Ttl - realm.Ground.Hops }
+            let datagram = { datagram with Ttl = datagram.Ttl - realm.Config.Hops }
             let key = Keyed.mix (seed + uint64 realm.Index)
             let ordinal = realm.Carried
             realm.Carried <- ordinal + 1L
 
             let struct (fate, busyUntil) =
-                Link.carry key ordinal now realm.BusyUntil parcel.Bytes.Length realm.Ground.Link
+                Link.carry key ordinal now realm.BusyUntil datagram.Bytes.Length realm.Config.Link
 
             realm.BusyUntil <- busyUntil
 
-            if fate.Arrivals.IsEmpty then drop realm parcel DropCause.Lost
+            if fate.Arrivals.IsEmpty then drop realm datagram DropCause.Lost
 
             for at in fate.Arrivals do
-                let bytes = Array.copy parcel.Bytes
+                let bytes = Array.copy datagram.Bytes
 
                 if fate.Corrupted then Link.corrupt key ordinal bytes
 
-                place at (Moment.Arrive(target, { parcel with Bytes = bytes }))
+                place at (ScheduledEvent.Arrive(target, { datagram with Bytes = bytes }))
 
-    /// Through a NAT, which takes a hop.
+    /// Passes a datagram through a NAT, which decrements the TTL.
     let translate
-        (from: Realm)
-        (into: Realm)
-        (parcel: Parcel)
+        (from: AddressRealm)
+        (into: AddressRealm)
+        (datagram: TransitDatagram)
         what
         (nat: Instant * Endpoint * Endpoint -> Translation)
         =
-        if parcel.Ttl <= 1 then
-            drop from parcel DropCause.Expired
+        if datagram.Ttl <= 1 then
+            drop from datagram DropCause.Expired
         else
-            match nat (now, parcel.Source, parcel.Destination) with
-            | Translation.Dropped cause -> drop from parcel cause
+            match nat (now, datagram.Source, datagram.Destination) with
+            | Translation.Dropped cause -> drop from datagram cause
             | Translation.Passed(source, destination) ->
-                let parcel = { parcel with Source = source; Destination = destination; Ttl = parcel.Ttl - 1 }
+                let datagram = { datagram with Source = source; Destination = destination; Ttl = datagram.Ttl - 1 }
 
-                note into parcel what
-                enter into parcel
+                note into datagram what
+                enter into datagram
 
-    let schedule (resident: Resident) =
-        let due = resident.Host.Deadline
+    let schedule (attached: AttachedHost) =
+        let due = attached.Host.Deadline
 
         if due <= now then
             Check.fail "S12" $"after its step at {int64 now} a host wants to wake at {int64 due}"
 
-        if due <> resident.TimerAt then
-            resident.TimerAt <- due
+        if due <> attached.TimerAt then
+            attached.TimerAt <- due
 
-            if due <> Time.never then place due (Moment.Timer resident)
+            if due <> Time.never then place due (ScheduledEvent.Timer attached)
 
-    let step (resident: Resident) (arrived: ToHost[]) =
-        for departure in resident.Host.Step(now, arrived) do
-            if not (resident.IsAt departure.Socket) then
+    let step (attached: AttachedHost) (arrived: ToHost[]) =
+        for departure in attached.Host.Step(now, arrived) do
+            if not (attached.IsAt departure.Socket) then
                 invalidOp $"a host sends from {Describe.endpoint departure.Socket}, which is not its own"
 
             number <- number + 1L
 
-            let parcel =
+            let datagram =
                 { Number = number
                   Source = departure.Socket
                   Destination = departure.To
@@ -135,45 +135,45 @@ type Internet(seed: uint64, ground: Ground, watcher: IInternetWatcher) =
                   Bytes = departure.Bytes }
 
             digest (Fingerprint.ofBytes (ReadOnlySpan departure.Bytes))
-            note resident.Realm parcel Happening.Sent
-            enter resident.Realm parcel
+            note attached.Realm datagram DatagramEvent.Sent
+            enter attached.Realm datagram
 
-        schedule resident
+        schedule attached
 
-    /// What arrives at a host at one instant arrives in one step.
-    let arrive (resident: Resident) (first: Parcel) =
+    /// Delivers all datagrams that arrive at a host at one instant in one step.
+    let arrive (attached: AttachedHost) (first: TransitDatagram) =
         let arrived = List<ToHost>()
 
-        let take (parcel: Parcel) =
-            if resident.Host.IsOpen parcel.Destination then
-                note resident.Realm parcel Happening.Delivered
-                arrived.Add { Socket = parcel.Destination; From = parcel.Source; Bytes = parcel.Bytes }
+        let take (datagram: TransitDatagram) =
+            if attached.Host.IsOpen datagram.Destination then
+                note attached.Realm datagram DatagramEvent.Delivered
+                arrived.Add { Socket = datagram.Destination; From = datagram.Source; Bytes = datagram.Bytes }
             else
-                drop resident.Realm parcel DropCause.NoSocket
+                drop attached.Realm datagram DropCause.NoSocket
 
         take first
         let mutable more = true
 
         while more do
             match queue.TryPeek() with
-            | true, Moment.Arrive(Target.Host other, parcel), struct (at, _) when
-                at = int64 now && Object.ReferenceEquals(other, resident)
+            | true, ScheduledEvent.Arrive(Target.Host other, datagram), struct (at, _) when
+                at = int64 now && Object.ReferenceEquals(other, attached)
                 ->
                 queue.Dequeue() |> ignore
-                take parcel
+                take datagram
             | _ -> more <- false
 
-        if arrived.Count > 0 then step resident (arrived.ToArray())
+        if arrived.Count > 0 then step attached (arrived.ToArray())
 
     /// The open internet.
     member _.Open = top
     member _.Now = now
-    /// Of everything that happened: the same seed, networks and hosts give the same.
+    /// A hash of all events: equal seeds, networks and hosts give equal hashes.
     member _.Hash = hash
 
-    /// A network behind a NAT that stands in `outer`. Also gives the NAT.
-    member _.Behind(outer: Realm, model: NatModel, ground: Ground) : struct (Realm * Nat) =
-        let inner = Realm(ground, realms)
+    /// Adds a NAT with an outside address in `outer`, and returns the network behind it and the NAT.
+    member _.Behind(outer: AddressRealm, model: NatModel, config: NetworkConfig) : struct (AddressRealm * Nat) =
+        let inner = AddressRealm(config, realms)
         let nat = Nat(model, outer.NewAddress(), Keyed.mix (seed ^^^ Keyed.mix (uint64 realms)))
         realms <- realms + 1
         let gateway = Gateway(nat, inner, outer)
@@ -181,49 +181,49 @@ type Internet(seed: uint64, ground: Ground, watcher: IInternetWatcher) =
         outer.Place(nat.Outside, Target.Inward gateway)
         struct (inner, nat)
 
-    /// Puts a host into a network, at addresses that the network gave out.
-    member _.Settle(realm: Realm, addresses: Endpoint[], host: IInternetHost) =
-        let resident =
-            Resident(host, realm, addresses |> Array.map (fun address -> { address with Port = 0us }))
+    /// Attaches a host to a network at addresses that the network has allocated.
+    member _.AddHost(realm: AddressRealm, addresses: Endpoint[], host: IInternetHost) =
+        let attached =
+            AttachedHost(host, realm, addresses |> Array.map (fun address -> { address with Port = 0us }))
 
-        residents.Add resident
+        attachedHosts.Add attached
 
         for address in addresses do
-            realm.Place(address, Target.Host resident)
+            realm.Place(address, Target.Host attached)
 
-        schedule resident
+        schedule attached
 
-    /// A step without arrivals, for a host that was told something from elsewhere.
+    /// Steps a host without arrivals, to process events that it was given directly.
     member _.Wake(host: IInternetHost) =
-        for resident in residents.ToArray() do
-            if Object.ReferenceEquals(resident.Host, host) then step resident [||]
+        for attached in attachedHosts.ToArray() do
+            if Object.ReferenceEquals(attached.Host, host) then step attached [||]
 
-    /// Goes to the next happening; false when there is none, or none before `limit`.
+    /// Advances to the next event; false when there is none until `limit`.
     member _.Advance(limit: Instant) =
         match queue.TryPeek() with
-        | true, moment, struct (at, _) when at <= int64 limit ->
+        | true, event, struct (at, _) when at <= int64 limit ->
             queue.Dequeue() |> ignore
             now <- Time.microseconds at
 
-            match moment with
-            | Moment.Arrive(Target.Host resident, parcel) -> arrive resident parcel
-            | Moment.Arrive(Target.Inward gateway, parcel) ->
-                translate gateway.Outer gateway.Inner parcel Happening.CameIn gateway.Nat.Inbound
-            | Moment.Arrive(Target.Outward gateway, parcel) ->
-                if gateway.Nat.IsOutside parcel.Destination then
-                    translate gateway.Inner gateway.Inner parcel Happening.Hairpinned gateway.Nat.Hairpin
+            match event with
+            | ScheduledEvent.Arrive(Target.Host attached, datagram) -> arrive attached datagram
+            | ScheduledEvent.Arrive(Target.Inward gateway, datagram) ->
+                translate gateway.Outer gateway.Inner datagram DatagramEvent.CameIn gateway.Nat.Inbound
+            | ScheduledEvent.Arrive(Target.Outward gateway, datagram) ->
+                if gateway.Nat.IsOutside datagram.Destination then
+                    translate gateway.Inner gateway.Inner datagram DatagramEvent.Hairpinned gateway.Nat.Hairpin
                 else
-                    translate gateway.Inner gateway.Outer parcel Happening.WentOut gateway.Nat.Outbound
-            | Moment.Timer resident ->
-                // A timer that was put off since is not its own any more.
-                if resident.TimerAt = now then
-                    resident.TimerAt <- Time.never
-                    step resident [||]
+                    translate gateway.Inner gateway.Outer datagram DatagramEvent.WentOut gateway.Nat.Outbound
+            | ScheduledEvent.Timer attached ->
+                // The timer was rescheduled since.
+                if attached.TimerAt = now then
+                    attached.TimerAt <- Time.never
+                    step attached [||]
 
             true
         | _ -> false
 
-    /// Everything up to an instant, which it is then.
+    /// Runs all events up to an instant, and advances the clock to it.
     member this.RunUntil(limit: Instant) =
         while this.Advance limit do
             ()

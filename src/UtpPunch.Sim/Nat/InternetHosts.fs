@@ -5,7 +5,7 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// A node on the imagined internet. Beside the socket that it is bound to it has those that it opens for birthday probing.
+/// A node on the simulated internet, with the sockets that it opens for birthday probing.
 [<Sealed>]
 type NodeHost(socket: Endpoint, seed: uint64) =
     let mutable node =
@@ -23,29 +23,29 @@ type NodeHost(socket: Endpoint, seed: uint64) =
 
     static let ordinaryTtl = 64
 
-    /// The further sockets' ports lie above the first one's.
+    /// The ports of further sockets follow that of the first.
     let socketOf (via: uint16) = Endpoint.withPort (socket.Port + via) socket
 
     member _.Socket = socket
     member _.Node = node
-    /// What came of its punches, in order.
+    /// The results of its punches, in order.
     member _.Punched = punched
-    /// Streams over punched paths that are open.
+    /// The number of open streams over punched paths.
     member _.Opened = opened
     member _.Sent = sent
     member val PunchedAt = Time.never with get, set
     member val OpenedAt = Time.never with get, set
-    /// Bytes that its streams have delivered, and streams that have closed.
+    /// Bytes that its streams have delivered, and the number of closed streams.
     member _.Delivered = delivered
     member _.Closed = closed
-    /// Whether the laws of the node are checked after every step, which takes several times as long.
+    /// Whether to check the node's laws after every step, which takes several times as long.
     member val IsChecked = false with get, set
 
     member this.Tell(internet: Internet, event: Event) =
         told.Add event
         internet.Wake this
 
-    /// The laws of the node, for a step that was taken; what goes on is the node that the snapshot gives.
+    /// Checks the node's laws for a step, and returns the node as its snapshot restores it.
     member private _.Check(now: Instant, events: Event[], before: Node, effects: Effect[], after: Node) =
         let stepped at events node =
             let struct (_, effects) = Node.step at events node
@@ -69,7 +69,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
 
     member private this.Perform(now: Instant, out: List<FromHost>, again: List<Event>, effect: Effect) =
         let emit (remote: Endpoint) ttl (bytes: byte[]) =
-            // What a socket that is closed again should have sent is lost.
+            // Datagrams of a socket that was closed are dropped.
             if remote.Via = 0us || more.Contains remote.Via then
                 sent <- sent + 1L
                 out.Add { Socket = socketOf remote.Via; To = Endpoint.via 0us remote; Ttl = ttl; Bytes = bytes }
@@ -144,7 +144,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
             Endpoint.isSameAddress other socket
             && (other.Port = socket.Port || (other.Port > socket.Port && more.Contains(other.Port - socket.Port)))
 
-/// A rendezvous server on the imagined internet.
+/// A rendezvous server on the simulated internet.
 [<Sealed>]
 type RendezvousHost(sockets: Endpoint[], seed: uint64) =
     let mutable server =

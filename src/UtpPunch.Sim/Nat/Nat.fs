@@ -5,14 +5,14 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// An outside port that belongs to an inside endpoint.
+/// A mapping from an inside endpoint to an outside port.
 [<Sealed; AllowNullLiteral>]
 type private Mapping(inside: Endpoint, outside: Endpoint) =
     member _.Inside = inside
     member _.Outside = outside
     member val Expires: Instant = 0L<us> with get, set
 
-/// A flow. `Seen` is the remote as it looks from inside; the NAT's own have no inside.
+/// A session (flow). `Seen` is the remote endpoint as the inside host sees it. Sessions of the NAT itself have no inside endpoint.
 [<Sealed; AllowNullLiteral>]
 type private Session
     (inside: Endpoint voption, seen: Endpoint, outside: Endpoint, remote: Endpoint, began: Instant, beganInside: bool) =
@@ -35,21 +35,21 @@ module private Purpose =
 [<Sealed>]
 type Nat(model: NatModel, address: Endpoint, seed: uint64) =
     let outside = { address with Port = 0us }
-    /// By inside endpoint and the part of the remote that the mapping depends on, and by outside port.
+    /// Mappings by inside endpoint and key of the remote endpoint, and by outside port.
     let mappings = Dictionary<struct (Endpoint * Endpoint), Mapping>()
     let byPort = Dictionary<uint16, Mapping>()
-    /// By inside endpoint and remote, and by outside endpoint and remote.
+    /// Sessions by inside endpoint and remote, and by outside endpoint and remote.
     let fromInside = Dictionary<struct (Endpoint * Endpoint), Session>()
     let fromOutside = Dictionary<struct (Endpoint * Endpoint), Session>()
-    /// Until when a filter's key lets in to an outside endpoint, or to an inside one where that is the scope.
+    /// The expiry of each filter entry, by the outside endpoint of the mapping, or by the inside endpoint if that is the filter's scope.
     let contacts = Dictionary<struct (Endpoint * Endpoint), Instant>()
     let mutable seed = seed
     let mutable rebooted = false
     let mutable drawn = 0L
-    /// No session ends before.
+    /// A lower bound of the expiry of all sessions.
     let mutable soonest = Time.never
 
-    /// What a table has under a key, as long as it lives.
+    /// The entry of a table for a key, unless it has expired.
     let live (now: Instant) (expires: 'T -> Instant) (table: Dictionary<'K, 'T>) key : 'T voption =
         match table.TryGetValue key with
         | true, found when expires found > now -> ValueSome found
@@ -77,7 +77,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
 
         struct (scope, NatModel.key model.Filter remote)
 
-    // ---- Life ----
+    // ---- Expiry ----
 
     let sweep now =
         let forget (expires: 'T -> Instant) (table: Dictionary<'K, 'T>) =
@@ -99,7 +99,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
 
         fromOutside.Count < model.TableSize
 
-    /// A datagram of a session passed, in either direction.
+    /// Refreshes a session when a datagram passes in either direction.
     let prolong now isOutbound (session: Session) =
         if isOutbound <> session.BeganInside then session.IsReplied <- true
 
@@ -112,11 +112,11 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
 
         match byPort.TryGetValue session.Outside.Port with
         | true, mapping when session.Inside = ValueSome mapping.Inside ->
-            // A stranger's flow keeps nothing that only its owner may keep.
+            // A flow from outside extends the mapping only if inbound traffic refreshes it.
             if session.BeganInside || isOutbound || model.Refresh = Refresh.Both then
                 mapping.Expires <- max mapping.Expires session.Expires
 
-                // Only what goes out tells the filter whom to let in, but what comes in may keep it so.
+                // Only outbound datagrams add a filter entry; inbound datagrams may extend one.
                 let contact = contactOf mapping session.Remote
 
                 match contacts.TryGetValue contact with
@@ -136,11 +136,11 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
         prolong now isOutbound session
         soonest <- min soonest session.Expires
 
-    // ---- Ports ----
+    // ---- Port allocation ----
 
     let isFree now (port: int) = port > 0 && port < 65_536 && (liveMapping now byPort (uint16 port)).IsNone
 
-    /// The first that is free from `start` on, round a block.
+    /// The first free port from `start` on, wrapping around in a block; -1 if there is none.
     let firstFree now first count start =
         let mutable found = -1
         let mutable turn = 0
@@ -166,7 +166,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
         | PortAllocation.Preserving ->
             if isFree now (int inside.Port) then int inside.Port else elsewhere now inside key
         | PortAllocation.Sequential(first, count, delta) ->
-            // It begins at the block's first; after a reboot, anywhere.
+            // The first allocation takes the block's first port; after a reboot, a random one.
             let start = if rebooted then Keyed.below count seed Purpose.firstInTurn 0L else 0
             let mutable port = -1
             let mutable turn = 0
@@ -192,7 +192,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
         byPort[uint16 port] <- mapping
         mapping
 
-    /// The remote under a port with which the inside endpoint has nothing to do yet.
+    /// The remote endpoint as the inside host sees it: with another port if the inside endpoint has a session with the real one already.
     let shown now inside (remote: Endpoint) =
         let mutable seen = remote
         let mutable turn = 0L
@@ -271,7 +271,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
                 if isNull mapping || (liveSession now fromOutside (struct (mapping.Outside, destination))).IsNone then
                     mapping
                 else
-                    // Somebody has that port towards that remote, so this flow gets another one, and it alone.
+                    // That port has a session with this remote already: only this flow gets another port.
                     match elsewhere now source destination with
                     | -1 -> null
                     | port -> map source destination port

@@ -2,100 +2,100 @@ namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
 
-/// Whether a filter asks what one mapping has sent to, or what the inside endpoint has sent to by any mapping, as RFC 4787 has it
-/// to the letter.
+/// The scope of a filter: the remote endpoints that one mapping has sent to, or those that the inside endpoint has sent to through any
+/// mapping (RFC 4787, 5, taken literally).
 [<Struct; RequireQualifiedAccess>]
 type FilterScope =
     | Mapping
     | Endpoint
 
-/// Which outside port a new mapping gets; what is taken is passed over.
+/// How the outside port of a new mapping is allocated; ports in use are skipped.
 [<RequireQualifiedAccess>]
 type PortAllocation =
-    /// The inside port; where that is taken, one of the upper half.
+    /// The inside port; if it is in use, a port of the upper half.
     | Preserving
-    /// One after the other, `delta` apart, round and round in a block.
+    /// Sequential, `delta` apart, wrapping around in a block.
     | Sequential of first: int * count: int * delta: int
-    /// Drawn from a block for each mapping.
+    /// A random port of a block.
     | Random of first: int * count: int
-    /// From a block, by what the mapping depends on: the same again after it was forgotten.
+    /// A port of a block, by a hash of the mapping's key: the same port again after the mapping has expired.
     | Hashed of first: int * count: int
 
-/// What makes a session live longer.
+/// Which datagrams refresh a session (RFC 4787, 4.3).
 [<Struct; RequireQualifiedAccess>]
 type Refresh =
     | Outbound
     | Both
-    /// Nothing: it ends at a fixed time after it began.
+    /// None: the session expires a fixed time after its first datagram.
     | Never
 
-/// What becomes of a datagram from the inside to the NAT's own outside address (RFC 4787, 6).
+/// How a datagram from the inside to the NAT's own outside address is treated (RFC 4787, 6).
 [<Struct; RequireQualifiedAccess>]
 type Hairpin =
     | Never
-    /// It comes back in with the sender's private endpoint, and nothing is filtered, since nothing came from outside.
+    /// Forwarded with the sender's private endpoint, and not filtered, since it did not come from outside.
     | InternalSource
-    /// It comes back in as if it had been outside.
+    /// Forwarded with the sender's outside endpoint, and filtered as if it had come from outside.
     | ExternalSource
 
-/// A NAT, as far as UDP can tell.
+/// The behavior of a NAT for UDP.
 type NatModel =
     {
         Mapping: NatBehavior
         Filter: NatBehavior
         FilterScope: FilterScope
         Ports: PortAllocation
-        /// How long a session lives without an answer from outside, and with one.
+        /// The timeouts of sessions without and with an answer from outside.
         Unreplied: Duration
         Stream: Duration
         Refresh: Refresh
         Hairpin: Hairpin
-        /// The clash: what comes from outside unasked is taken to be for the NAT itself. It occupies the outside port towards that remote,
-        /// so a later flow from that port to that remote leaves by another one. Linux does so unless it drops or rejects such input.
+        /// Unsolicited inbound datagrams create a session of the NAT itself. It occupies the outside port towards that remote endpoint, so a
+        /// later flow from that port to that endpoint gets another one (a collision). Linux does so unless it drops or rejects such input.
         InboundCreatesState: bool
-        /// A flow that began outside is answered from the port that it came to, though the mapping is dependent: conntrack.
+        /// A flow that began outside is answered from the port that it arrived at, even if the mapping depends on the remote (conntrack).
         InboundPinsMapping: bool
-        /// How many sessions it has room for.
+        /// The most sessions.
         TableSize: int
-        /// When it forgets everything and comes up with other ports; `Time.never` for not.
+        /// When the NAT reboots: it loses all state and allocates other ports. `Time.never` for never.
         RebootAt: Instant
     }
 
-/// Why a datagram did not get through.
+/// Why a datagram was dropped.
 [<RequireQualifiedAccess>]
 type DropCause =
     /// No mapping has that outside port.
     | NoMapping
-    /// The mapping has not sent to whoever the filter asks about.
+    /// The filter has no entry for the source.
     | Filtered
-    /// The NAT itself has the session: the clash.
+    /// The session belongs to the NAT itself (see `InboundCreatesState`).
     | TakenByNat
     | TableFull
     | NoPortLeft
     | NoHairpin
-    /// Its time to live was over.
+    /// The TTL has expired.
     | Expired
-    /// Nobody has that address here, and nothing leads on.
+    /// No host in this network has that address, and there is no gateway.
     | NoRoute
     /// The host has no such socket.
     | NoSocket
     | Lost
 
-/// Which endpoints a datagram goes on with.
+/// The endpoints of a translated datagram.
 [<Struct; RequireQualifiedAccess; NoComparison>]
 type Translation =
     | Passed of source: Endpoint * destination: Endpoint
     | Dropped of cause: DropCause
 
 module NatModel =
-    /// The part of a remote endpoint that something depends on, the rest zeroed. Mapping and filter both ask this, and nothing else.
+    /// The part of a remote endpoint that a mapping or filter depends on, with the rest zeroed. Mappings and filters use nothing else.
     let key (dependence: NatBehavior) (remote: Endpoint) : Endpoint =
         match dependence with
         | NatBehavior.EndpointIndependent -> { High = 0UL; Low = 0UL; Scope = 0u; Port = 0us; Via = 0us }
         | NatBehavior.AddressDependent -> { remote with Port = 0us }
         | NatBehavior.AddressAndPortDependent -> remote
 
-    /// The NAT of RFC 4787's taxonomy: ports that tell nothing, and no quirk.
+    /// A NAT in the terms of RFC 4787: random ports, and no quirks.
     let rfc mapping filter =
         { Mapping = mapping
           Filter = filter
@@ -115,12 +115,12 @@ module NatModel =
            NatBehavior.AddressDependent
            NatBehavior.AddressAndPortDependent |]
 
-    /// RFC 4787's nine: mapping by mapping, filter by filter.
+    /// The nine combinations of RFC 4787's mapping and filtering behaviors.
     let nine =
         [| for mapping in dependences do
                for filter in dependences -> rfc mapping filter |]
 
-    /// Linux' connection tracking, which is what most homes have: everything is a session, and a session pins its ports.
+    /// Linux connection tracking, the most common home NAT: all state is in sessions, and a session pins its port.
     let conntrack mapping filter ports =
         { rfc mapping filter with
             Ports = ports

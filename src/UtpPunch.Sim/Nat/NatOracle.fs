@@ -2,24 +2,24 @@ namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
 
-/// How a pair punches.
+/// How two peers punch.
 [<RequireQualifiedAccess>]
 type PunchAlgorithm =
-    /// The npm package: sends to the advertised endpoint, and listens to no other.
+    /// The npm package: sends to the advertised endpoint, and accepts packets from it only.
     | Advertised
-    /// Accepts a probe from any source, answers there and sends there as well: peer-reflexive candidates.
+    /// Peer-reflexive candidates: accepts a probe from any source, answers it, and probes that source as well.
     | Reflexive
-    /// The same, and the next few ports above the advertised one besides; good against sequential allocation.
+    /// Like `Reflexive`, and probes the next few ports above the advertised one; works against sequential allocation.
     | Predicting
 
-/// Which NATs let a pair through, said without simulating anything: from RFC 4787's words alone, and as measured between NATs of
-/// a Linux kernel. What the simulator does must agree with both.
+/// Which pairs of NATs can be punched, without simulation: in closed form from RFC 4787, and as measured between NATs of a Linux
+/// kernel. The simulator must agree with both.
 module NatOracle =
     let private isIndependent (nat: NatModel) = nat.Mapping = NatBehavior.EndpointIndependent
 
-    /// The `from`'s probe to the advertised endpoint of the `target` gets in, both having sent to the other's advertised endpoint.
+    /// Whether the probe of `from` to the advertised endpoint of `target` passes, once both have sent to the other's advertised endpoint.
     let private reaches (from: NatModel) (target: NatModel) =
-        // By the mapping's scope, the mapping that the probe comes to has sent to the peer only if that is the one for everybody.
+        // With a filter per mapping, the mapping of the advertised endpoint has sent to the peer only if it serves all remote endpoints.
         let hasSent = isIndependent target || target.FilterScope = FilterScope.Endpoint
 
         match target.Filter with
@@ -27,18 +27,18 @@ module NatOracle =
         | NatBehavior.AddressDependent -> hasSent
         | NatBehavior.AddressAndPortDependent -> hasSent && isIndependent from
 
-    /// The `target`'s answer to the source of such a probe gets back.
+    /// Whether the answer of `target` to the source of such a probe passes.
     let private returns (from: NatModel) (target: NatModel) =
         match from.Filter with
         | NatBehavior.EndpointIndependent
         | NatBehavior.AddressDependent -> true
-        // The mapping that the probe left by has sent to the advertised endpoint, so the answer must leave from there.
+        // The mapping of the probe has sent to the advertised endpoint only, so the answer must come from there.
         | NatBehavior.AddressAndPortDependent -> isIndependent target
 
     let private reflexive (a: NatModel) (b: NatModel) = (reaches a b && returns a b) || (reaches b a && returns b a)
 
-    /// With its next ports guessed, a dependent mapping is as good as one for everybody, except towards another that takes a port for
-    /// each guess: then each has sent from one port further on than the other guesses, and an exact filter never lets it in.
+    /// With predicted ports, a dependent mapping is as good as an independent one, unless both peers take a new port for each guess: then
+    /// each sends from the port after the one that the other predicts, and a filter by address and port rejects it.
     let private predicting (a: NatModel) (b: NatModel) =
         let isExact (nat: NatModel) =
             nat.Filter = NatBehavior.AddressAndPortDependent && nat.FilterScope = FilterScope.Mapping
@@ -48,14 +48,14 @@ module NatOracle =
 
         not (bothMove && (isExact a || isExact b))
 
-    /// Whether two hosts behind such NATs meet, when both begin at once and nothing is lost. For NATs without quirks.
+    /// Whether two hosts behind such NATs connect if both begin at once and nothing is lost. For NATs without quirks.
     let canPunch (algorithm: PunchAlgorithm) (a: NatModel) (b: NatModel) : bool =
         match algorithm with
         | PunchAlgorithm.Advertised -> isIndependent a && isIndependent b
         | PunchAlgorithm.Reflexive -> reflexive a b
         | PunchAlgorithm.Predicting -> predicting a b
 
-    // ---- The kernel's ----
+    // ---- Measured with the kernel ----
 
     let private block = PortAllocation.Hashed(40_000, 16_384)
     let private independent filter = NatModel.conntrack NatBehavior.EndpointIndependent filter PortAllocation.Preserving
@@ -65,7 +65,7 @@ module NatOracle =
     let private fullyRandom filter =
         NatModel.conntrack NatBehavior.AddressAndPortDependent filter (PortAllocation.Random(1024, 64_512))
 
-    /// Ten NATs that a Linux kernel was made to be, by name. All are conntrack's, with its sessions.
+    /// The ten NATs that were configured in a Linux kernel, by name. All have conntrack's sessions.
     let kernel: struct (string * NatModel)[] =
         [| "Home", independent NatBehavior.AddressAndPortDependent
            "HomeClash", { independent NatBehavior.AddressAndPortDependent with InboundCreatesState = true }
@@ -79,21 +79,21 @@ module NatOracle =
            "APDM/ADF", fullyRandom NatBehavior.AddressDependent |]
         |> Array.map (fun (name, model) -> struct (name, model))
 
-    /// Rows are A, columns are B, `Y` where both sides know that they met.
+    /// Rows are A, columns are B; `Y` where both peers report success.
     let private tableOf (rows: string) =
         rows.Split('\n')
         |> Array.map (fun row -> row.Trim().Replace(" ", ""))
         |> Array.filter (fun row -> row <> "")
         |> Array.map (fun row -> [| for cell in row -> cell = 'Y' |])
 
-    /// The npm package's algorithm, both at once: where neither mapping depends on anything.
+    /// The npm package's algorithm, both at once: connects where both mappings are endpoint-independent.
     let kernelAdvertised = Array.init 10 (fun a -> Array.init 10 (fun b -> a < 5 && b < 5))
 
-    /// The same, B 60 ms late: A's probe comes first. It clashes in column 1, and pins the mapping in column 8.
+    /// The same with B 60 ms late: A's probe arrives first. It collides in column 1, and pins the mapping in column 8.
     let kernelAdvertisedLate =
         Array.init 10 (fun a -> Array.init 10 (fun b -> a < 5 && (b < 5 || b = 8) && b <> 1))
 
-    /// Reflexive, both at once.
+    /// `Reflexive`, both at once.
     let kernelReflexive =
         tableOf
             """
@@ -109,7 +109,7 @@ module NatOracle =
             . . Y Y . . . . Y .
             """
 
-    /// Reflexive, B 60 ms late: only the clash makes a difference.
+    /// `Reflexive`, B 60 ms late: only the collision makes a difference.
     let kernelReflexiveLate =
         tableOf
             """

@@ -1,4 +1,4 @@
-/// Laws of every NAT, over random traffic, and a twin that keeps nothing but a list of what went out.
+/// Laws of every NAT over random traffic, and a reference model that keeps only a list of outbound datagrams.
 module UtpPunch.Sim.Tests.NatLaws
 
 open System.Collections.Generic
@@ -9,11 +9,11 @@ open UtpPunch.Protocol
 open UtpPunch.Sim
 open UtpPunch.Sim.Tests.Punchers
 
-/// Something that passes by a NAT; numbers are taken modulo what there is.
+/// A datagram or a pause; numbers are taken modulo the number of hosts, endpoints or known mappings.
 [<RequireQualifiedAccess>]
 type Passing =
     | Out of inside: int * remote: int
-    /// To an outside endpoint that was given before, or to any port.
+    /// To an outside endpoint that was allocated before, or to any port.
     | In of remote: int * outside: int
     | Wait of seconds: int
 
@@ -70,7 +70,7 @@ let private remotes =
     [| for host in 8u .. 10u do
            for number in 1..2 -> port number (Endpoint.ofIPv4 host 0us) |]
 
-/// Plays traffic to a NAT, and tells what each datagram was and what became of it.
+/// Passes traffic through a NAT; returns each datagram with its translation.
 let private play (traffic: Traffic) outbound inbound =
     let nat = Nat(traffic.Model, Endpoint.ofIPv4 100u 0us, 1UL)
     let given = List<Endpoint>()
@@ -96,7 +96,7 @@ let private config = { FsCheckConfig.defaultConfig with maxTest = 400 }
 let private law name isQuirky check =
     testPropertyWithConfig config name (Prop.forAll (Arb.fromGenShrink (traffic isQuirky, shrunk)) check)
 
-/// What went out: from where, to where, and by which outside endpoint.
+/// Outbound datagrams: the source, the destination and the outside endpoint.
 let private twin (traffic: Traffic) =
     let model = traffic.Model
     let facts = List<struct (Endpoint * Endpoint * Endpoint)>()
@@ -139,12 +139,12 @@ let private twin (traffic: Traffic) =
 
     play traffic outbound inbound
 
-/// Waits for longer than anything lives, then knocks everywhere.
+/// Waits until everything has expired, then sends from every remote endpoint to every outside endpoint.
 let private isForgotten (traffic: Traffic) =
-    let knocks =
+    let unsolicited =
         [ for remote in 0..5 do
               for outside in 0..30 -> Passing.In(remote, outside) ]
-    // Whoever knocks may leave a session of the NAT's own, but finds none.
+    // The inbound datagram may create a session of the NAT itself, but must not find one.
     let mutable knocked = false
     let mutable idle: Instant = 0L<us>
 
@@ -152,7 +152,7 @@ let private isForgotten (traffic: Traffic) =
         if now >= idle then
             if not knocked then
                 knocked <- true
-                Expect.isTrue (nat.Sessions now <= 1) "what is left is the knock's"
+                Expect.isTrue (nat.Sessions now <= 1) "at most the session of the inbound datagram"
 
             match translation with
             | Translation.Dropped DropCause.NoMapping
@@ -166,9 +166,9 @@ let private isForgotten (traffic: Traffic) =
 
     idle <- idle + Time.seconds 91
 
-    play { traffic with Passings = traffic.Passings @ [ Passing.Wait 91 ] @ knocks } (fun _ _ _ _ _ -> ()) inbound
+    play { traffic with Passings = traffic.Passings @ [ Passing.Wait 91 ] @ unsolicited } (fun _ _ _ _ _ -> ()) inbound
 
-/// The opposite of a translation that was just made.
+/// The reverse of a translation that was just made.
 let private isAnswered (traffic: Traffic) =
     let outbound (nat: Nat) now inside remote translation =
         match translation with
@@ -192,9 +192,9 @@ let private isAnswered (traffic: Traffic) =
 let tests =
     testList
         "NAT laws"
-        [ law "a NAT without quirks is a list of what went out, and two keys" false twin
-          law "what was idle for longer than anything lives is forgotten" true isForgotten
+        [ law "a NAT without quirks is described by its outbound datagrams and the two keys" false twin
+          law "state that was idle for longer than every timeout has expired" true isForgotten
           law
-              "what went out can be answered at once, and what came in too where that pins, in any NAT at any time"
+              "an outbound datagram can be answered at once, and so can an inbound one if the NAT pins mappings"
               true
               isAnswered ]

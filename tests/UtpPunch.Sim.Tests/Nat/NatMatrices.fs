@@ -1,4 +1,4 @@
-/// Every pair of NATs, with naive punchers behind them: what gets through is what theory says, and what a kernel's NATs let through.
+/// Minimal punchers behind every pair of NATs: the simulation agrees with the closed form and with measurements of a kernel's NATs.
 module UtpPunch.Sim.Tests.NatMatrices
 
 open Expecto
@@ -17,7 +17,7 @@ let private print (table: bool[][]) =
     |> Array.map (fun row -> System.String [| for cell in row -> if cell then 'Y' else '.' |])
     |> String.concat "\n"
 
-/// Compared as text, so that a difference shows as one.
+/// Compared as text, so that a failure shows both matrices.
 let private same (claim: string) (expected: bool[][]) (simulated: bool[][]) =
     Expect.equal (print simulated) (print expected) claim
 
@@ -29,7 +29,7 @@ let private closed algorithm models = matrixOf models (fun _ _ a b -> NatOracle.
 let private perEndpoint =
     NatModel.nine |> Array.map (fun model -> { model with FilterScope = FilterScope.Endpoint })
 
-/// Written down from an RFC 4787 model that had nothing to do with this one.
+/// From an independent model of RFC 4787.
 let private reflexiveNine =
     "YYYYYYYYY\nYYYYYYYYY\nYYY......\nYY.YY.YY.\nYY.Y..Y..\nYY.......\nYY.YY.YY.\nYY.Y..Y..\nYY......."
 
@@ -46,36 +46,38 @@ let tests =
               Expect.equal (count (closed PunchAlgorithm.Predicting NatModel.nine)) 76 "predicting"
               Expect.equal (count (closed PunchAlgorithm.Predicting perEndpoint)) 81 "predicting, per endpoint"
           }
-          test "who hears only the advertised endpoint meets in 9 of RFC 4787's 81 pairs" {
+          test "peers that accept only the advertised endpoint connect in 9 of RFC 4787's 81 pairs" {
               let table = simulated NatModel.nine naive 0L<us>
               same "the closed form" (closed PunchAlgorithm.Advertised NatModel.nine) table
               same "per endpoint too" table (simulated perEndpoint naive 0L<us>)
               Expect.equal (count table) 9 "pairs"
           }
-          test "who hears any source meets in 45 of RFC 4787's 81 pairs" {
+          test "peers that accept any source connect in 45 of RFC 4787's 81 pairs" {
               let table = simulated NatModel.nine reflexive 0L<us>
               same "the closed form" (closed PunchAlgorithm.Reflexive NatModel.nine) table
               Expect.equal (count table) 45 "pairs"
           }
-          test "with a filter per endpoint, who hears any source meets in 49 of RFC 4787's 81 pairs" {
+          test "with a filter per endpoint, peers that accept any source connect in 49 of RFC 4787's 81 pairs" {
               let table = simulated perEndpoint reflexive 0L<us>
               same "the closed form" (closed PunchAlgorithm.Reflexive perEndpoint) table
               Expect.equal (count table) 49 "pairs"
           }
-          test "between a kernel's ten, who hears only the advertised endpoint meets in 25 of 100 pairs" {
+          test
+              "between the ten measured NATs, peers that accept only the advertised endpoint connect in 25 of 100 pairs" {
               let table = simulated kernel naive 0L<us>
               same "as measured" NatOracle.kernelAdvertised table
               Expect.equal (count table) 25 "pairs"
           }
-          test "between a kernel's ten, a peer 60 ms late clashes in HomeClash and is pinned in APDM/EIF" {
+          test "between the ten measured NATs, a peer 60 ms late collides in HomeClash and is pinned in APDM/EIF" {
               same "as measured" NatOracle.kernelAdvertisedLate (simulated kernel naive (Time.milliseconds 60))
           }
-          test "between a kernel's ten, who hears any source meets in 60 of 100 pairs" {
+          test "between the ten measured NATs, peers that accept any source connect in 60 of 100 pairs" {
               let table = simulated kernel reflexive 0L<us>
               same "as measured" NatOracle.kernelReflexive table
               Expect.equal (count table) 60 "pairs"
           }
-          test "between a kernel's ten, who hears any source and whose peer is 60 ms late meets in 57 of 100 pairs" {
+          test
+              "between the ten measured NATs, peers that accept any source connect in 57 of 100 pairs if one is 60 ms late" {
               let table = simulated kernel reflexive (Time.milliseconds 60)
               same "as measured" NatOracle.kernelReflexiveLate table
               Expect.equal (count table) 57 "pairs"

@@ -1,4 +1,4 @@
-/// What NATs do besides mapping and filtering: forget, collide, clash, turn back, start anew.
+/// What NATs do besides mapping and filtering: expiry, port collisions, sessions of their own, hairpinning, reboots.
 module UtpPunch.Sim.Tests.NatQuirks
 
 open Expecto
@@ -17,15 +17,15 @@ let private fullCone = kernel 2
 let private symmetric = kernel 7
 
 let private hostAt (world: Probed) number =
-    let struct (host, address) = toldIn world.Internet world.Home
+    let struct (host, address) = manualHostIn world.Internet world.Home
     struct (host, port number address)
 
 let private idle (world: Probed) (time: Duration) = world.Internet.RunUntil(world.Internet.Now + time)
 
 let private forgetful model = { model with Unreplied = Time.seconds 2; Stream = Time.seconds 2 }
 
-/// Whether the mapping lives for two minutes when only that side sends, every ten seconds; it was answered once. Opened anew, it
-/// would have another port.
+/// Whether the mapping survives two minutes in which only that side sends, every ten seconds, after one answer. A new mapping would
+/// have another port.
 let private livesBy refresh outbound inbound =
     let world =
         probed { symmetric with Refresh = refresh; Unreplied = Time.seconds 30; Stream = Time.seconds 60 }
@@ -40,11 +40,11 @@ let private livesBy refresh outbound inbound =
 
         if inbound then world.Server.Send(world.Internet, world.Places[0], outside)
 
-        settle world.Internet
+        runBriefly world.Internet
 
     comesIn world host world.Places[0] outside
 
-/// Two NATs that clash, the second side `late`: whether the pair meets though its first probes are primed.
+/// Two NATs that collide, with the second side `late`: whether the pair connects with primed first probes.
 let private meetsPrimed probing primed late =
     punch 3UL { probing with Interval = Time.milliseconds 50; Primed = primed } (Time.milliseconds late) clash clash
 
@@ -52,7 +52,7 @@ let tests =
     testList
         "NAT quirks"
         [ test
-              "an idle mapping is closed from outside; opened anew it has the same port at home and another behind a symmetric NAT" {
+              "an expired mapping admits nothing; a new one has the same port behind a home NAT and another behind a symmetric NAT" {
               for model, keeps in [ home, true; symmetric, false ] do
                   let world = probed (forgetful model)
                   let struct (host, socket) = hostAt world 6001
@@ -65,28 +65,28 @@ let tests =
           }
           test "an answered session lives longer than one that is not" {
               let world = probed { home with Unreplied = Time.seconds 30; Stream = Time.seconds 120 }
-              let quiet = Told false
+              let quiet = ManualHost false
               let deaf = world.Internet.Open.NewAddress()
-              world.Internet.Settle(world.Internet.Open, [| deaf |], quiet)
+              world.Internet.AddHost(world.Internet.Open, [| deaf |], quiet)
               let struct (host, socket) = hostAt world 6001
               let outside = (seenAt world host socket world.Places[0]).Value
               host.Send(world.Internet, socket, port 1 deaf)
-              settle world.Internet
+              runBriefly world.Internet
               idle world (Time.seconds 40)
-              Expect.isTrue (comesIn world host world.Places[0] outside) "the server answered"
+              Expect.isTrue (comesIn world host world.Places[0] outside) "the session with an answer"
               quiet.Send(world.Internet, port 1 deaf, outside)
               let before = host.Inbox.Count
-              settle world.Internet
-              Expect.equal host.Inbox.Count before "the other did not"
+              runBriefly world.Internet
+              Expect.equal host.Inbox.Count before "the session without an answer"
           }
-          test "a mapping is kept by what its refresh says, and by nothing else" {
+          test "a mapping is refreshed only by the directions of its refresh behavior" {
               Expect.equal
                   [ for refresh in [ Refresh.Outbound; Refresh.Both; Refresh.Never ] ->
                         [ livesBy refresh true false; livesBy refresh false true ] ]
                   [ [ true; false ]; [ true; true ]; [ false; false ] ]
                   "by outbound, by inbound"
           }
-          test "strangers that come in keep no mapping that only its owner may keep" {
+          test "inbound datagrams do not refresh a mapping that only outbound ones refresh" {
               for refresh, lives in [ Refresh.Outbound, false; Refresh.Both, true ] do
                   let life = Time.seconds 30
                   let world = probed { kernel 8 with Refresh = refresh; Unreplied = life; Stream = life }
@@ -96,11 +96,11 @@ let tests =
                   for turn in 1..8 do
                       idle world (Time.seconds 8)
                       world.Server.Send(world.Internet, world.Places[1 + turn % 2], outside)
-                      settle world.Internet
+                      runBriefly world.Internet
 
                   Expect.equal (comesIn world host world.Places[1] outside) lives $"{refresh}"
           }
-          test "an unanswered flow does not take from a filter what an answered one to the same address gave it" {
+          test "an unanswered flow does not shorten the filter entry of an answered flow to the same address" {
               let nat =
                   Nat(
                       { kernel 3 with Unreplied = Time.seconds 30; Stream = Time.seconds 120 },
@@ -121,7 +121,8 @@ let tests =
                   | Translation.Passed(_, target) -> Expect.equal (enters, target) (true, inside) $"after {seconds} s"
                   | Translation.Dropped _ -> Expect.isFalse enters $"after {seconds} s"
           }
-          test "two hosts with the same port: the second is given another, and the same for all" {
+          test
+              "of two hosts with the same port, the second gets another outside port, the same towards all remote endpoints" {
               let world = probed home
               let struct (one, first) = hostAt world 6001
               let struct (two, second) = hostAt world 6001
@@ -131,12 +132,12 @@ let tests =
               Expect.equal (List.distinct others).Length 1 "the second: one port"
               Expect.notEqual others.Head 6001us "the second: not the first's"
           }
-          test "an unasked packet takes the port towards its sender, if the NAT takes it for its own" {
+          test "an unsolicited packet occupies the port towards its sender if the NAT accepts such packets as its own" {
               for model, isTaken in [ clash, true; home, false ] do
                   let world = probed model
                   let struct (host, socket) = hostAt world 5002
                   let outside = (seenAt world host socket world.Places[0]).Value
-                  Expect.isFalse (comesIn world host world.Places[2] outside) "nobody asked for it"
+                  Expect.isFalse (comesIn world host world.Places[2] outside) "an unsolicited packet is dropped"
                   let towards = (seenAt world host socket world.Places[2]).Value
                   Expect.equal (towards.Port <> 5002us) isTaken "towards its sender"
                   Expect.equal (seenAt world host socket world.Places[1]).Value.Port 5002us "towards others"
@@ -144,7 +145,7 @@ let tests =
                   Expect.isTrue (comesIn world host world.Places[2] towards) "by the new one"
           }
           test
-              "a flow from outside is answered from the port that it came to, if the NAT pins it, though the mapping depends on the remote" {
+              "a flow from outside is answered from the port that it arrived at if the NAT pins mappings, even if the mapping depends on the remote" {
               for pins in [ true; false ] do
                   let world = probed { kernel 8 with InboundPinsMapping = pins }
                   let struct (host, socket) = hostAt world 6001
@@ -152,7 +153,8 @@ let tests =
                   Expect.isTrue (comesIn world host world.Places[2] outside) "it comes in"
                   Expect.equal ((seenAt world host socket world.Places[2]).Value = outside) pins "the answer's port"
           }
-          test "a flow from outside that would look like another is shown under another port, and answered all the same" {
+          test
+              "a flow from outside that the host could not tell from another one gets another source port, and can be answered" {
               let world = probed (kernel 8)
               let struct (host, socket) = hostAt world 6001
               let outside = (seenAt world host socket world.Places[0]).Value
@@ -163,16 +165,16 @@ let tests =
               Expect.notEqual shown.Port world.Places[2].Port "shown"
               Expect.equal (seenAt world host socket shown) (ValueSome outside) "the answer"
           }
-          test "a full table lets nothing new out, until what is in it has expired" {
+          test "a full table admits no new flow until an entry has expired" {
               let world = probed { home with TableSize = 2 }
               let struct (host, socket) = hostAt world 6001
               let passes place = (seenAt world host socket world.Places[place]).IsSome
-              Expect.equal [ for place in 0..2 -> passes place ] [ true; true; false ] "two of three"
-              Expect.isTrue (passes 0) "what is in it passes"
+              Expect.equal [ for place in 0..2 -> passes place ] [ true; true; false ] "the third flow does not fit"
+              Expect.isTrue (passes 0) "an existing flow passes"
               idle world (Time.seconds 130)
               Expect.isTrue (passes 2) "later"
           }
-          test "a NAT that reboots forgets everything and comes up with other ports" {
+          test "a reboot of the NAT drops all state and changes the ports" {
               for model in [ kernel 4; kernel 6; symmetric ] do
                   let world = probed { model with RebootAt = Time.seconds 20 }
                   let struct (host, socket) = hostAt world 6001
@@ -183,7 +185,7 @@ let tests =
                   Expect.notEqual (seenAt world host socket world.Places[0]).Value outside "its port"
           }
           test
-              "two hosts behind one NAT: a hairpin shows the private or the public endpoint, and without one nothing comes back" {
+              "two hosts behind one NAT: hairpinning shows the private or the public endpoint, and without it nothing is forwarded" {
               for hairpin in [ Hairpin.Never; Hairpin.InternalSource; Hairpin.ExternalSource ] do
                   let world = probed { fullCone with Hairpin = hairpin }
                   let struct (one, first) = hostAt world 6001
@@ -191,7 +193,7 @@ let tests =
                   let outside = [ seenAt world one first world.Places[0]; seenAt world two second world.Places[0] ]
                   let before = two.Inbox.Count
                   one.Send(world.Internet, first, outside[1].Value)
-                  settle world.Internet
+                  runBriefly world.Internet
 
                   let expected =
                       match hairpin with
@@ -202,7 +204,8 @@ let tests =
                   let came = [ for index in before .. two.Inbox.Count - 1 -> two.Inbox[index].From ]
                   Expect.equal came expected $"{hairpin}"
           }
-          test "an exact filter stands in a hairpin's way, from an external source, until both have sent" {
+          test
+              "with an external source, a filter by address and port rejects hairpinned datagrams until both hosts have sent" {
               let world = probed { home with Hairpin = Hairpin.ExternalSource }
               let struct (one, first) = hostAt world 6001
               let struct (two, second) = hostAt world 7002
@@ -211,14 +214,14 @@ let tests =
               let counts () = one.Inbox.Count, two.Inbox.Count
               let before = counts ()
               one.Send(world.Internet, first, other)
-              settle world.Internet
+              runBriefly world.Internet
               Expect.equal (counts ()) before "the first is filtered"
               two.Send(world.Internet, second, outside)
-              settle world.Internet
+              runBriefly world.Internet
               Expect.equal (counts ()) (fst before + 1, snd before) "the second's answer is let in"
           }
           test
-              "without priming a clash parts a pair whose second side is late; k primed probes bridge k intervals and a one-way delay" {
+              "without priming a collision prevents the connection if the second peer is late; k primed probes allow k intervals and a one-way delay" {
               for probing in [ naive; reflexive ] do
                   for primed in [ 0; 1; 3; 5 ] do
                       for late in [ 0; 60; 120; 200 ] do

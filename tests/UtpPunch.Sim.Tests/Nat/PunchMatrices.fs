@@ -1,4 +1,4 @@
-/// Every pair of NATs, with our own nodes behind them.
+/// The library's own nodes behind every pair of NATs.
 module UtpPunch.Sim.Tests.PunchMatrices
 
 open Expecto
@@ -10,31 +10,31 @@ let private kernel = NatOracle.kernel |> Array.map (fun struct (_, model) -> mod
 let private outcomes (models: NatModel[]) change =
     [| for row, a in Array.indexed models ->
            [| for column, b in Array.indexed models ->
-                  { Encounter.between [ a ] [ b ] with Seed = uint64 (1000 + row * 100 + column) }
+                  { PunchScenario.between [ a ] [ b ] with Seed = uint64 (1000 + row * 100 + column) }
                   |> change
-                  |> Encounter.run |] |]
+                  |> PunchScenario.run |] |]
 
-let private print (cells: Meeting[][]) =
+let private print (cells: PunchOutcome[][]) =
     cells
     |> Array.map (fun row ->
         System.String
             [| for cell in row ->
-                   if Meeting.isOneSided cell then '1'
-                   elif Meeting.isMet cell && cell.IsUsable then 'Y'
-                   elif Meeting.isMet cell then 'u'
+                   if PunchOutcome.isOneSided cell then '1'
+                   elif PunchOutcome.isMet cell && cell.IsUsable then 'Y'
+                   elif PunchOutcome.isMet cell then 'u'
                    else '.' |])
     |> String.concat "\n"
 
-let private count (cells: Meeting[][]) =
+let private count (cells: PunchOutcome[][]) =
     cells
-    |> Array.sumBy (fun row -> row |> Array.sumBy (fun cell -> if Meeting.isMet cell then 1 else 0))
+    |> Array.sumBy (fun row -> row |> Array.sumBy (fun cell -> if PunchOutcome.isMet cell then 1 else 0))
 
 let private show (table: bool[][]) =
     table
     |> Array.map (fun row -> System.String [| for cell in row -> if cell then 'Y' else '.' |])
     |> String.concat "\n"
 
-/// What the kernel's ten let through, and what the sequential allocator adds when its next ports are guessed.
+/// What the ten measured NATs permit, and what port prediction adds for sequential allocation.
 let private predicted =
     [| for row in 0..9 ->
            [| for column in 0..9 ->
@@ -45,12 +45,12 @@ let private predicted =
 let tests =
     testList
         "punch matrices"
-        [ test "between a kernel's ten, 67 of 100 pairs meet" {
+        [ test "between the ten measured NATs, 67 of 100 pairs connect" {
               let cells = outcomes kernel id
               Expect.equal (print cells) (show predicted) "the matrix"
               Expect.equal (count cells) 67 "pairs"
           }
-          test "RFC 4787's nine meet as the closed form has it" {
+          test "RFC 4787's nine NATs connect as the closed form says" {
               let cells = outcomes NatModel.nine id
 
               let closed =

@@ -1,5 +1,5 @@
-/// Hosts for an imagined internet: a server that tells what it sees, a host that does as it is told, and two punchers so naive that
-/// one can say by heart what they get through.
+/// Hosts of a simulated internet: a server that reports the source of a request, a host that a test controls, and two minimal punchers
+/// whose results are known in closed form.
 module UtpPunch.Sim.Tests.Punchers
 
 open System
@@ -11,7 +11,7 @@ open UtpPunch.Sim
 
 let port (number: int) (address: Endpoint) : Endpoint = { address with Port = uint16 number }
 
-/// An endpoint as the servers here write it.
+/// An endpoint as these servers encode it.
 let private written (endpoint: Endpoint) =
     let bytes = Array.zeroCreate<byte> 18
     BinaryPrimitives.WriteUInt64BigEndian(Span(bytes, 0, 8), endpoint.High)
@@ -28,9 +28,9 @@ let readEndpoint (bytes: byte[]) : Endpoint =
 
 let private ordinaryTtl = 64
 
-/// Sends what it is told to, and keeps what it gets. A server also tells whoever asks from where the question came.
+/// Sends what a test tells it to, and keeps what it receives. A server also answers each request with its source endpoint.
 [<Sealed>]
-type Told(isServer: bool) =
+type ManualHost(isServer: bool) =
     let outbox = Queue<FromHost>()
     let inbox = List<ToHost>()
 
@@ -69,17 +69,17 @@ type Told(isServer: bool) =
 [<NoComparison>]
 type Probing =
     {
-        /// Accepts a probe from anywhere, answers there and probes there too; else it hears nobody but the advertised endpoint.
+        /// Accepts a probe from any source, answers it, and probes the source as well; otherwise accepts only the advertised endpoint.
         IsReflexive: bool
         Interval: Duration
         Count: int
-        /// The first of them go so far that they open the own NAT, and die before they come to the other.
+        /// The first probes have a TTL that opens the sender's NAT and expires before the peer's.
         Primed: int
-        /// So many ports above the advertised one are probed as well.
+        /// The number of ports above the advertised one that are probed as well.
         Predicted: int
     }
 
-/// Ten probes in five seconds, as the npm package does it.
+/// Ten probes in five seconds, as the npm package sends them.
 let naive =
     { IsReflexive = false; Interval = Time.milliseconds 500; Count = 10; Primed = 0; Predicted = 0 }
 
@@ -89,8 +89,8 @@ let private probe = Encoding.ASCII.GetBytes "PUNCH"
 let private answer = Encoding.ASCII.GetBytes "PUNCHED"
 let private primingTtl = 4
 
-/// Asks a server for its outside endpoint. When it is told to, probes the peer's: a probe is answered, and whoever has answered one and
-/// got an answer has met the peer.
+/// Asks a server for its outside endpoint, and probes the peer's when told to. It answers each probe. It has succeeded when it has
+/// answered a probe and received an answer.
 [<Sealed>]
 type Puncher(probing: Probing, socket: Endpoint, server: Endpoint) =
     let targets = List<Endpoint>()
@@ -105,7 +105,7 @@ type Puncher(probing: Probing, socket: Endpoint, server: Endpoint) =
     member _.Socket = socket
     member _.Outside: Endpoint voption = outside
     member _.HasMet = answered && confirmed
-    /// Everybody that it heard of.
+    /// The sources of all packets that it has accepted.
     member _.Sources = sources
 
     member this.Begin(internet: Internet, at: Instant, peer: Endpoint) =
@@ -124,7 +124,7 @@ type Puncher(probing: Probing, socket: Endpoint, server: Endpoint) =
                 if incoming.From = server then
                     outside <- ValueSome(readEndpoint incoming.Bytes)
                 elif
-                    // Before its first probe it does not listen.
+                    // It does not listen before its first probe.
                     (sent > 0 || (targets.Count > 0 && nextAt <= now))
                     && (probing.IsReflexive || incoming.From = targets[0])
                 then
@@ -156,27 +156,34 @@ type Puncher(probing: Probing, socket: Endpoint, server: Endpoint) =
         member _.Deadline = nextAt
         member _.IsOpen other = other = socket
 
-/// A server on the open internet with as many addresses.
-let serverAt (internet: Internet) count : struct (Told * Endpoint[]) =
-    let server = Told true
+/// A server on the open internet with `count` addresses.
+let serverAt (internet: Internet) count : struct (ManualHost * Endpoint[]) =
+    let server = ManualHost true
     let addresses = Array.init count (fun _ -> internet.Open.NewAddress())
-    internet.Settle(internet.Open, addresses, server)
+    internet.AddHost(internet.Open, addresses, server)
     struct (server, addresses)
 
 /// A host in a network.
-let toldIn (internet: Internet) (realm: Realm) : struct (Told * Endpoint) =
-    let host = Told false
+let manualHostIn (internet: Internet) (realm: AddressRealm) : struct (ManualHost * Endpoint) =
+    let host = ManualHost false
     let address = realm.NewAddress()
-    internet.Settle(realm, [| address |], host)
+    internet.AddHost(realm, [| address |], host)
     struct (host, address)
 
-/// Two punchers in two networks, each told of the other's endpoint as the server sees it; the second begins later. Whether both know
-/// that they have met.
-let punchBy (internet: Internet) (server: Endpoint) probing (late: Duration) (a: Realm) (b: Realm) : bool =
-    let settled number (realm: Realm) =
+/// Two punchers in two networks. Each is told the other's endpoint as the server sees it; the second begins later. Whether both
+/// succeed.
+let punchBy
+    (internet: Internet)
+    (server: Endpoint)
+    probing
+    (late: Duration)
+    (a: AddressRealm)
+    (b: AddressRealm)
+    : bool =
+    let settled number (realm: AddressRealm) =
         let address = realm.NewAddress()
         let puncher = Puncher(probing, port number address, server)
-        internet.Settle(realm, [| address |], puncher)
+        internet.AddHost(realm, [| address |], puncher)
         puncher
 
     let a = settled 6001 a
@@ -187,13 +194,13 @@ let punchBy (internet: Internet) (server: Endpoint) probing (late: Duration) (a:
     internet.RunUntil(Time.seconds 10)
     a.HasMet && b.HasMet
 
-/// An internet that nobody watches.
-let unwatched seed = Internet(seed, Ground.openInternet, Unchecked.defaultof<IInternetWatcher>)
+/// An internet without a watcher.
+let unwatched seed = Internet(seed, NetworkConfig.openInternet, Unchecked.defaultof<IInternetWatcher>)
 
-/// The same behind a NAT of its own each.
+/// The same, each behind its own NAT.
 let punch (seed: uint64) (probing: Probing) (late: Duration) (a: NatModel) (b: NatModel) : bool =
     let internet = unwatched seed
     let struct (_, servers) = serverAt internet 1
-    let struct (homeA, _) = internet.Behind(internet.Open, a, Ground.home 1)
-    let struct (homeB, _) = internet.Behind(internet.Open, b, Ground.home 2)
+    let struct (homeA, _) = internet.Behind(internet.Open, a, NetworkConfig.home 1)
+    let struct (homeB, _) = internet.Behind(internet.Open, b, NetworkConfig.home 2)
     punchBy internet (port 3478 servers[0]) probing late homeA homeB

@@ -4,14 +4,14 @@ open System
 open System.Collections.Generic
 open UtpPunch.Protocol
 
-/// A third party that sees every datagram of an encounter once it has arrived, and says it all again from its own address: as it was,
-/// with changes that would serve it, and to the wrong one of the two.
+/// An attacker that sees every datagram of a punch once it has arrived, and sends it to both peers from its own address: unchanged,
+/// and with changes that an attacker would try.
 [<Sealed>]
-type Stranger(socket: Endpoint, victims: Endpoint[]) =
+type Attacker(socket: Endpoint, victims: Endpoint[]) =
     let pending = Queue<struct (Endpoint * byte[])>()
     let mutable dueAt: Instant = Time.milliseconds 5
     let mutable sent = 0L
-    let mutable drawn = 0L
+    let mutable received = 0L
 
     let isPeers (bytes: byte[]) = bytes.Length = 56 && bytes[4] >= 0x40uy && bytes[4] <= 0x44uy
     let isServers (bytes: byte[]) = bytes.Length > 5 && bytes[4] >= 0x81uy && bytes[4] <= 0x86uy
@@ -21,7 +21,7 @@ type Stranger(socket: Endpoint, victims: Endpoint[]) =
         copy[place] <- value
         copy
 
-    /// Kind, who, number and code of a probe stand at 4, 13, 14 to 17, and 40 to 55.
+    /// The kind, the sender's role, the number and the code of a probe are at offsets 4, 13, 14 to 17, and 40 to 55.
     let variants (bytes: byte[]) : byte[] list =
         if isPeers bytes then
             let later = changed 16 (bytes[16] + 1uy) bytes
@@ -37,19 +37,19 @@ type Stranger(socket: Endpoint, victims: Endpoint[]) =
             []
 
     member _.Socket = socket
-    /// Bytes that it sent, and that came to it.
+    /// Bytes that it has sent, and bytes that it has received.
     member _.Sent = sent
-    member _.Drawn = drawn
+    member _.Received = received
 
     interface IInternetWatcher with
-        member _.Saw(_, _, parcel, what) =
+        member _.Saw(_, _, datagram, what) =
             match what with
-            | Happening.Delivered when
-                not (Endpoint.isSameAddress parcel.Source socket)
-                && not (Endpoint.isSameAddress parcel.Destination socket)
+            | DatagramEvent.Delivered when
+                not (Endpoint.isSameAddress datagram.Source socket)
+                && not (Endpoint.isSameAddress datagram.Destination socket)
                 && pending.Count < 4096
                 ->
-                for bytes in variants parcel.Bytes do
+                for bytes in variants datagram.Bytes do
                     for victim in victims do
                         pending.Enqueue(struct (victim, bytes))
             | _ -> ()
@@ -57,7 +57,7 @@ type Stranger(socket: Endpoint, victims: Endpoint[]) =
     interface IInternetHost with
         member _.Step(now, arrived) =
             for incoming in arrived do
-                drawn <- drawn + int64 incoming.Bytes.Length
+                received <- received + int64 incoming.Bytes.Length
 
             if now < dueAt then
                 [||]

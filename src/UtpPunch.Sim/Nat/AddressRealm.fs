@@ -3,7 +3,7 @@ namespace UtpPunch.Sim
 open System.Collections.Generic
 open UtpPunch.Protocol
 
-/// A datagram that came to one of a host's sockets.
+/// A datagram that arrived at one of a host's sockets.
 [<Struct; NoComparison; NoEquality>]
 type ToHost = { Socket: Endpoint; From: Endpoint; Bytes: byte[] }
 
@@ -11,22 +11,21 @@ type ToHost = { Socket: Endpoint; From: Endpoint; Bytes: byte[] }
 [<Struct; NoComparison; NoEquality>]
 type FromHost = { Socket: Endpoint; To: Endpoint; Ttl: int; Bytes: byte[] }
 
-/// What lives at one or several addresses. It has a socket at each endpoint that it says is open, as many as it likes, and may open
-/// and close them in any step.
+/// A host with one or more addresses. It may open and close any number of sockets in any step.
 type IInternetHost =
-    /// What it is told, all at one instant, and what it sends. Nothing arrived: its deadline came, or somebody woke it.
+    /// Processes the datagrams that arrived at one instant, and returns those to send. No arrivals: the deadline is due, or it was woken.
     abstract Step: now: Instant * arrived: ToHost[] -> FromHost[]
-    /// When it wants its next step without being told anything: later than the step before, `Time.never` for not.
+    /// When the next step is due without arrivals: later than the last step, or `Time.never`.
     abstract Deadline: Instant
     abstract IsOpen: socket: Endpoint -> bool
 
-/// A datagram under way, with the endpoints that it has where it is.
+/// A datagram in transit, with its endpoints in the current network.
 [<Struct; NoComparison; NoEquality>]
-type Parcel = { Number: int64; Source: Endpoint; Destination: Endpoint; Ttl: int; Bytes: byte[] }
+type TransitDatagram = { Number: int64; Source: Endpoint; Destination: Endpoint; Ttl: int; Bytes: byte[] }
 
-/// What happened to a parcel. A NAT that lets it pass shows it as it is behind the NAT.
+/// An event of a datagram. When a NAT forwards it, the datagram is shown as translated.
 [<Struct; RequireQualifiedAccess>]
-type Happening =
+type DatagramEvent =
     | Sent
     | WentOut
     | CameIn
@@ -34,16 +33,15 @@ type Happening =
     | Delivered
     | Dropped of cause: DropCause
 
-/// Sees everything that happens to datagrams, and where: the name of a network.
+/// Observes the events of all datagrams; `place` is the name of the network.
 type IInternetWatcher =
-    abstract Saw: now: Instant * place: string * parcel: Parcel * what: Happening -> unit
+    abstract Saw: now: Instant * place: string * datagram: TransitDatagram * what: DatagramEvent -> unit
 
-/// One network's terms: its addresses from the first on, the link that carries from any place in it to any other, and how many
-/// routers stand between.
+/// The parameters of a network: its first address, the link between any two places in it, and its number of hops.
 [<NoComparison>]
-type Ground = { Name: string; First: uint32; Link: Link; Hops: int }
+type NetworkConfig = { Name: string; First: uint32; Link: Link; Hops: int }
 
-module Ground =
+module NetworkConfig =
     /// The open internet: 20 ms one way and eight hops.
     let openInternet =
         { Name = "internet"
@@ -51,47 +49,47 @@ module Ground =
           Link = { Link.perfect with Delay = Time.milliseconds 20 }
           Hops = 8 }
 
-    /// A carrier's network, with addresses of RFC 6598.
+    /// A carrier's network with addresses of RFC 6598.
     let carrier (number: int) =
         { Name = $"carrier {number}"
           First = 0x64400001u + (uint32 number <<< 8) // 100.64.number.1
           Link = { Link.perfect with Delay = Time.milliseconds 2 }
           Hops = 1 }
 
-    /// A home's network, one cable long.
+    /// A home network.
     let home (number: int) =
         { Name = $"home {number}"
           First = 0xC0A80002u + (uint32 number <<< 8) // 192.168.number.2
           Link = { Link.perfect with Delay = Time.microseconds 100L }
           Hops = 0 }
 
-/// A host where it stands.
+/// A host in a network.
 [<Sealed; AllowNullLiteral>]
-type internal Resident(host: IInternetHost, realm: Realm, addresses: Endpoint[]) =
+type internal AttachedHost(host: IInternetHost, realm: AddressRealm, addresses: Endpoint[]) =
     member _.Host = host
     member _.Realm = realm
     member _.IsAt(endpoint: Endpoint) = Array.contains { endpoint with Port = 0us } addresses
     member val TimerAt = Time.never with get, set
 
-/// A NAT, between the network behind it and the one before it.
-and [<Sealed; AllowNullLiteral>] internal Gateway(nat: Nat, inner: Realm, outer: Realm) =
+/// A NAT between an inner and an outer network.
+and [<Sealed; AllowNullLiteral>] internal Gateway(nat: Nat, inner: AddressRealm, outer: AddressRealm) =
     member _.Nat = nat
     member _.Inner = inner
     member _.Outer = outer
 
-/// Where a parcel goes from a place in a network: to a host, or into or out of what lies behind a NAT.
+/// The next hop of a datagram: a host, or a NAT in either direction.
 and [<RequireQualifiedAccess; NoComparison; ReferenceEquality>] internal Target =
-    | Host of Resident
+    | Host of AttachedHost
     | Inward of Gateway
     | Outward of Gateway
 
-/// A network: the open internet, or what lies behind a NAT. Its addresses mean nothing elsewhere.
-and [<Sealed; AllowNullLiteral>] Realm internal (ground: Ground, index: int) =
+/// An address realm (RFC 2663): the open internet, or the network behind a NAT. Its addresses are valid only within it.
+and [<Sealed; AllowNullLiteral>] AddressRealm internal (config: NetworkConfig, index: int) =
     let places = Dictionary<Endpoint, Target>()
     let mutable given = 0u
-    member _.Ground = ground
+    member _.Config = config
     member internal _.Index = index
-    /// The way out; the open internet has none.
+    /// The NAT towards the outer network; null for the open internet.
     member val internal Exit: Gateway = null with get, set
     member val internal Carried = 0L with get, set
     member val internal BusyUntil: Instant = 0L<us> with get, set
@@ -103,7 +101,7 @@ and [<Sealed; AllowNullLiteral>] Realm internal (ground: Ground, index: int) =
         | _ when isNull this.Exit -> ValueNone
         | _ -> ValueSome(Target.Outward this.Exit)
 
-    /// An address that nobody has yet, with port 0.
+    /// Allocates an address; its port is 0.
     member _.NewAddress() =
         given <- given + 1u
-        Endpoint.ofIPv4 (ground.First + given - 1u) 0us
+        Endpoint.ofIPv4 (config.First + given - 1u) 0us

@@ -1,0 +1,158 @@
+namespace UtpPunch.Sim
+
+open UtpPunch.Protocol
+open UtpPunch.Tracing
+
+/// Two peers that meet at a rendezvous, each behind a chain of NATs, as a value: running the same scenario gives the same result.
+[<NoComparison>]
+type PunchScenario =
+    {
+        Seed: uint64
+        /// The NATs, the outermost first: a carrier's, then a home's. Empty for a host on the open internet.
+        A: NatModel list
+        B: NatModel list
+        /// The link model of the open internet: delay, loss, duplication.
+        Link: Link
+        /// How much later than A the peer B registers.
+        Late: Duration
+        Birthday: bool
+        Timeout: Duration
+        /// The hop limit of the first packets.
+        PrimingHops: int
+    }
+
+/// The result of a scenario.
+[<NoComparison>]
+type PunchOutcome =
+    {
+        A: PunchReport voption
+        B: PunchReport voption
+        /// Whether a stream is open at both ends.
+        IsUsable: bool
+        /// The time from the first introduction until the stream is open at both ends.
+        Took: Duration
+        Sent: int64
+        Hash: uint64
+    }
+
+module PunchOutcome =
+    let private isOpen (report: PunchReport voption) =
+        match report with
+        | ValueSome report -> report.Stage = PunchStage.Open
+        | ValueNone -> false
+
+    let isMet (outcome: PunchOutcome) = isOpen outcome.A && isOpen outcome.B
+    let isOneSided (outcome: PunchOutcome) = isOpen outcome.A <> isOpen outcome.B
+
+module PunchScenario =
+    let between a b : PunchScenario =
+        { Seed = 1UL
+          A = a
+          B = b
+          Link = NetworkConfig.openInternet.Link
+          Late = 0L<us>
+          Birthday = false
+          Timeout = Time.seconds 10
+          PrimingHops = 4 }
+
+    let plan (scenario: PunchScenario) server (hosts: Endpoint[]) : MeetPlan =
+        { Server = server
+          Room = Owned(Array.create 32 7uy)
+          Hosts = hosts
+          Stays = false
+          Timeout = Time.seconds 60
+          PunchTimeout = scenario.Timeout
+          Birthday = scenario.Birthday
+          PrimingHops = scenario.PrimingHops }
+
+    /// Creates a chain of NATs and returns the innermost network.
+    let private home (internet: Internet) number (chain: NatModel list) : AddressRealm =
+        let mutable realm = internet.Open
+        let last = chain.Length - 1
+
+        for index, model in List.indexed chain do
+            let config = if index = last then NetworkConfig.home number else NetworkConfig.carrier number
+            let struct (inner, _) = internet.Behind(realm, model, config)
+            realm <- inner
+
+        realm
+
+    let addHost (internet: Internet) (realm: AddressRealm) port seed =
+        let address = realm.NewAddress()
+        let host = NodeHost(Endpoint.withPort port address, seed)
+        internet.AddHost(realm, [| address |], host)
+        host
+
+    let addServer (internet: Internet) seed =
+        let first = internet.Open.NewAddress()
+        let second = internet.Open.NewAddress()
+
+        let sockets =
+            [| Endpoint.withPort 3000us first
+               Endpoint.withPort 3001us first
+               Endpoint.withPort 3000us second |]
+
+        let server = RendezvousHost(sockets, seed)
+        internet.AddHost(internet.Open, [| first; second |], server)
+        server
+
+    /// Lets two hosts meet at a server, and runs until both have a result.
+    let meet
+        (internet: Internet)
+        (server: RendezvousHost)
+        (scenario: PunchScenario)
+        (a: NodeHost)
+        (b: NodeHost)
+        : PunchOutcome =
+        let ask (host: NodeHost) = host.Tell(internet, Event.Meet(1, plan scenario server.Sockets[0] [| host.Socket |]))
+
+        ask a
+        internet.RunUntil(internet.Now + scenario.Late)
+        ask b
+        let limit = internet.Now + Time.seconds 65 + scenario.Timeout + Time.seconds 40
+
+        let isDone () =
+            a.Punched.Count > 0
+            && b.Punched.Count > 0
+            && ((a.Opened > 0 && b.Opened > 0)
+                || a.Punched[0].Stage <> PunchStage.Open
+                || b.Punched[0].Stage <> PunchStage.Open)
+
+        while not (isDone ()) && internet.Advance limit do
+            ()
+
+        let report (host: NodeHost) = if host.Punched.Count > 0 then ValueSome host.Punched[0] else ValueNone
+
+        let began =
+            match report a with
+            | ValueSome it when it.Stage = PunchStage.Open -> a.PunchedAt - it.Elapsed
+            | _ -> Time.never
+
+        { A = report a
+          B = report b
+          IsUsable = a.Opened > 0 && b.Opened > 0
+          Took = (if began = Time.never then 0L<us> else max a.OpenedAt b.OpenedAt - began)
+          Sent = a.Sent + b.Sent
+          Hash = internet.Hash }
+
+    let addPeers (internet: Internet) (scenario: PunchScenario) : struct (NodeHost * NodeHost) =
+        let a = addHost internet (home internet 1 scenario.A) 6001us (Keyed.mix (scenario.Seed + 2UL))
+        let b = addHost internet (home internet 2 scenario.B) 7002us (Keyed.mix (scenario.Seed + 3UL))
+        struct (a, b)
+
+    let private runWith isChecked (watcher: IInternetWatcher) (scenario: PunchScenario) : PunchOutcome =
+        let internet =
+            Internet(scenario.Seed, { NetworkConfig.openInternet with Link = scenario.Link }, watcher)
+
+        let server = addServer internet (Keyed.mix (scenario.Seed + 1UL))
+        let struct (a, b) = addPeers internet scenario
+        a.IsChecked <- isChecked
+        b.IsChecked <- isChecked
+        meet internet server scenario a b
+
+    let runWatched (watcher: IInternetWatcher) (scenario: PunchScenario) : PunchOutcome = runWith false watcher scenario
+    let run (scenario: PunchScenario) : PunchOutcome = runWatched Unchecked.defaultof<IInternetWatcher> scenario
+
+    /// Like `run`, but checks the node's laws after every step and replaces every node by what its snapshot restores.
+    let runChecked (scenario: PunchScenario) : PunchOutcome =
+        runWith true Unchecked.defaultof<IInternetWatcher> scenario
