@@ -4,59 +4,59 @@ open System
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// Who ends first.
+/// Which side ends first.
 [<RequireQualifiedAccess>]
 type EndOrder =
     | Dialler
     | Acceptor
     | AtOnce
-    /// The dialler ends first, and the acceptor long after that.
+    /// The dialler ends first, and the acceptor that long afterwards.
     | HalfClosed of Duration
 
-/// A transfer both of whose processes exit as soon as their nodes say that they may.
+/// A transfer between two processes that exit as soon as their nodes allow.
 [<NoComparison>]
 type EndsCase =
     {
         Seed: uint64
         Dialect: Dialect
-        /// Whether neither node finds out that the other is one of ours.
-        Strangers: bool
-        /// In thousandths, each way.
+        /// Whether each node takes the other for a foreign implementation.
+        ForeignPeers: bool
+        /// Loss in thousandths, each way.
         Loss: int
         RoundTrip: Duration
         FromDialler: int
         FromAcceptor: int
         Order: EndOrder
-        /// Nothing passes for that long, from so long after the second side's first FIN on.
+        /// An outage of that duration, from that time after the second side's first FIN on.
         OutageAfter: Duration
         Outage: Duration
-        /// Whether the host of a process that has exited sends ICMP messages.
+        /// Whether the host of an exited process sends ICMP messages.
         Refuses: bool
-        /// How many SYNs are lost: after one no round trip of the handshake is measured, and the third SYN says no hello.
+        /// How many SYNs are lost. After one, the handshake gives no round-trip time; the third SYN has no hello.
         LostSyns: int
-        /// Drops the n-th datagram that is sent from the first FIN on, counting both sides, if its bit is set.
+        /// A bit for each datagram from the first FIN on, in both directions: it is dropped if the bit is set.
         Drops: uint64
     }
 
-/// What became of it.
+/// The result of a transfer.
 [<NoComparison>]
 type EndsOutcome =
     {
         /// What failed; empty when both streams ended in order.
-        Trouble: string
-        /// From the moment when both applications had written and ended to the exit of the first process, and of the last one.
+        Failure: string
+        /// The times from the end of both applications' writes until the first and the last process have exited.
         FirstExit: Duration
         LastExit: Duration
-        /// Datagrams sent from that moment on.
+        /// Datagrams sent from then on.
         Datagrams: int
     }
 
-/// Ends of streams over paths that lose packets, with processes that vanish as soon as they may (L7).
+/// Ends of streams over lossy paths, with processes that exit as soon as they may (L7).
 module EndsCampaign =
     let calm =
         { Seed = 1UL
           Dialect = Dialect.Bep29
-          Strangers = false
+          ForeignPeers = false
           Loss = 0
           RoundTrip = Time.milliseconds 40
           FromDialler = 0
@@ -68,7 +68,7 @@ module EndsCampaign =
           LostSyns = 0
           Drops = 0UL }
 
-    /// A transfer that a seed stands for, at that loss: short ones most of the time.
+    /// The transfer of a seed at that loss rate; most are short.
     let drawn loss (seed: uint64) =
         let below limit purpose = Keyed.below limit seed purpose 0L
 
@@ -98,7 +98,7 @@ module EndsCampaign =
             Refuses = below 3 5 = 0
             LostSyns = (if below 4 6 = 0 then below 3 7 else 0) }
 
-    /// An application that writes what it has and then ends, when it is its turn.
+    /// An application that writes its bytes, and ends once it may.
     [<Sealed>]
     type private Application(pair: Pair, side: Side, total: int) =
         let content = Array.zeroCreate<byte> 4_000
@@ -107,7 +107,7 @@ module EndsCampaign =
         member val HasEnded = false with get, set
         member _.IsWritten = written = total
 
-        /// Whether anything has happened.
+        /// Takes the next action; false when there is none.
         member this.Act mayEnd =
             if isNull this.Stream || this.Stream.Closed.IsSome || this.HasEnded || not this.Stream.Opened then
                 false
@@ -124,13 +124,14 @@ module EndsCampaign =
             else
                 false
 
-    /// No transfer that works takes longer.
+    /// No correct transfer takes longer.
     let private limit = Time.seconds 400
 
     let private isFin (datagram: byte[]) = datagram[0] >>> 4 = byte PacketType.Fin
 
-    /// Extension bits in front get a tag that is not ours.
-    let private makeStrange (datagram: byte[]) = if datagram.Length >= 30 && datagram[1] = 2uy then datagram[22] <- 0uy
+    /// Replaces the tag of the extension bits, so that they are not recognized.
+    let private hideExtensionTag (datagram: byte[]) =
+        if datagram.Length >= 30 && datagram[1] = 2uy then datagram[22] <- 0uy
 
     let private isSyn (datagram: byte[]) = datagram[0] >>> 4 = byte PacketType.Syn
 
@@ -147,7 +148,7 @@ module EndsCampaign =
 
         pair.Filter <-
             Func<_, _, _>(fun side datagram ->
-                if case.Strangers then makeStrange datagram
+                if case.ForeignPeers then hideExtensionTag datagram
 
                 if isFin datagram then
                     if isNull (box firstFin) then
@@ -207,7 +208,7 @@ module EndsCampaign =
             if pair.A.IsGone && pair.B.IsGone || pair.Now > limit then isOver <- true
             elif not (pair.AdvanceUntil dueAt) then isOver <- true
 
-        let trouble (name: string) (side: Side) (application: Application) =
+        let failure (name: string) (side: Side) (application: Application) =
             if isNull application.Stream then
                 $"{name} has no stream; "
             elif application.Stream.Closed <> ValueSome CloseReason.Finished then
@@ -215,11 +216,11 @@ module EndsCampaign =
             elif not application.Stream.Ended then
                 $"{name} closed without the end; "
             elif not side.IsGone then
-                $"{name} never exits; "
+                $"{name} does not exit; "
             else
                 ""
 
-        { Trouble = trouble "the dialler" pair.A dialler + trouble "the acceptor" pair.B acceptor
+        { Failure = failure "the dialler" pair.A dialler + failure "the acceptor" pair.B acceptor
           FirstExit = min pair.A.GoneAt pair.B.GoneAt - doneAt
           LastExit = max pair.A.GoneAt pair.B.GoneAt - doneAt
           Datagrams = pair.A.Sent + pair.B.Sent - before }

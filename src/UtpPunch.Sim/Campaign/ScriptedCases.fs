@@ -4,19 +4,19 @@ open System
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// What a campaign begins with: short scenes with a peer that says by hand what random worlds say rarely or never. Each raises a
-/// `Violation` when the core does what it must not.
+/// The first part of every campaign: short cases with a scripted peer, which sends what random scenarios send rarely or never. A case
+/// raises a `Violation` when the core misbehaves.
 module ScriptedCases =
     let private fail property why = Check.fail property why
 
-    let private openedBy (puppet: ScriptedPeer) =
-        puppet.Connect()
-        puppet.Answer()
-        puppet
+    let private openedBy (peer: ScriptedPeer) =
+        peer.Connect()
+        peer.Answer()
+        peer
 
     let private opened () = openedBy (ScriptedPeer 1UL)
 
-    /// S9: any bytes are a packet or none, and a packet is the same bytes again.
+    /// S9: any bytes decode to a packet or to an error, and a packet encodes to the same bytes.
     let private decoder () =
         for run in 0..1999 do
             let bits = Keyed.bits 1UL 7 (int64 run)
@@ -31,7 +31,7 @@ module ScriptedCases =
                 let head = TraceDatagram.headLength (ReadOnlySpan<byte> bytes)
 
                 if bytes[1] = 0uy && not (packet.Payload.Equals(Borrowed(bytes, 20, bytes.Length - 20))) then
-                    fail "S9" "a payload is read as another"
+                    fail "S9" "the payload is decoded wrongly"
 
                 if head >= 0 then
                     let again = Array.zeroCreate<byte> bytes.Length
@@ -42,94 +42,96 @@ module ScriptedCases =
                         Packet.encode &header sack packet.Bits payload (Span<byte> again) <> bytes.Length
                         || again <> bytes
                     then
-                        fail "S9" "a packet that was read is written otherwise"
+                        fail "S9" "a decoded packet is encoded differently"
 
-    /// S9: extensions that nobody knows are skipped, before a selective acknowledgement and behind it.
+    /// S9: unknown extensions are skipped, before and after a selective acknowledgement.
     let private extensions () =
-        let puppet = opened ()
+        let peer = opened ()
         let payload = [| 1uy; 2uy; 3uy |]
 
         let header =
             { Type = PacketType.Data
-              ConnectionId = puppet.Id
-              Timestamp = Time.stamp puppet.Now
+              ConnectionId = peer.Id
+              Timestamp = Time.stamp peer.Now
               TimestampDifference = 1u
               Window = 100_000u
-              SeqNr = puppet.Next
-              AckNr = puppet.First + -1 }
+              SeqNr = peer.Next
+              AckNr = peer.First + -1 }
 
         let plain = Array.zeroCreate<byte> 20
         Packet.encode &header Owned.Empty 0UL Owned.Empty (Span<byte> plain) |> ignore
         plain[1] <- 77uy
         let chain = [| 1uy; 2uy; 9uy; 9uy; 200uy; 4uy; 0uy; 0uy; 0uy; 0uy; 0uy; 1uy; 9uy |]
-        puppet.SayBytes(Array.concat [ plain; chain; payload ])
+        peer.SayBytes(Array.concat [ plain; chain; payload ])
 
-        if puppet.Delivered <> payload then
-            fail "S9" $"%A{puppet.Delivered} was delivered of a packet with extensions whose payload is 1, 2, 3"
+        if peer.Delivered <> payload then
+            fail "S9" $"%A{peer.Delivered} was delivered of a packet with extensions whose payload is 1, 2, 3"
 
-    /// S10: a RESET under an id that is none of the stream's, though a neighbour's, and with a number that fits.
+    /// S10: a RESET with an id that is adjacent to the stream's ids, and with a valid number.
     let private neighbours () =
-        let puppet = opened ()
-        puppet.Write 100
+        let peer = opened ()
+        peer.Write 100
 
-        for id in [ puppet.Id - 1us; puppet.Id + 2us; puppet.Id + 3us ] do
-            puppet.Say(PacketType.Reset, id, SeqNr 0us, puppet.First, [||], [||])
+        for id in [ peer.Id - 1us; peer.Id + 2us; peer.Id + 3us ] do
+            peer.Say(PacketType.Reset, id, SeqNr 0us, peer.First, [||], [||])
 
-        if puppet.Closed.IsSome then
-            fail "S10" "a RESET under a neighbouring id closes the stream"
+        if peer.Closed.IsSome then fail "S10" "a RESET with an adjacent id closes the stream"
 
-    /// S10: an acknowledgement of what was never sent.
+    /// S10: an acknowledgement of data that was never sent.
     let private unsent () =
-        let puppet = opened ()
-        puppet.Write 100
-        puppet.Acknowledge 30
+        let peer = opened ()
+        peer.Write 100
+        peer.Acknowledge 30
 
-        if puppet.Stream.BytesAcknowledged > 0L then
-            fail "S10" "what was never sent counts as acknowledged"
+        if peer.Stream.BytesAcknowledged > 0L then
+            fail "S10" "data that was never sent counts as acknowledged"
 
-        puppet.Acknowledge 1
+        peer.Acknowledge 1
 
-        if puppet.Stream.BytesAcknowledged <> 100L then fail "S10" "an acknowledgement is lost"
+        if peer.Stream.BytesAcknowledged <> 100L then
+            fail "S10" "a valid acknowledgement is ignored"
 
-    /// S22: what comes ahead of the SYN-ACK is not it, and the first data is not taken for received.
+    /// S22: a packet ahead of the SYN-ACK does not open the stream, and its data is not taken for received.
     let private hasty () =
-        let puppet = ScriptedPeer 2UL
-        puppet.Connect()
-        puppet.SayData(puppet.Next + 1, [| 2uy |])
-        puppet.Say(PacketType.State, puppet.Id, puppet.Next + 2, puppet.First + -2, [||], [||])
+        let peer = ScriptedPeer 2UL
+        peer.Connect()
+        peer.SayData(peer.Next + 1, [| 2uy |])
+        peer.Say(PacketType.State, peer.Id, peer.Next + 2, peer.First + -2, [||], [||])
 
-        if puppet.IsOpen then fail "S22" "a stream is opened by what is no SYN-ACK"
+        if peer.IsOpen then fail "S22" "a stream is opened by a packet other than the SYN-ACK"
 
-        puppet.Answer()
-        puppet.SayData(puppet.Next, [| 1uy |])
-        puppet.SayData(puppet.Next + 1, [| 2uy |])
+        peer.Answer()
+        peer.SayData(peer.Next, [| 1uy |])
+        peer.SayData(peer.Next + 1, [| 2uy |])
 
-        if puppet.Delivered <> [| 1uy; 2uy |] then
-            fail "S22" $"%A{puppet.Delivered} was delivered of 1, 2, which were sent ahead of the SYN-ACK and again"
+        if peer.Delivered <> [| 1uy; 2uy |] then
+            fail
+                "S22"
+                $"%A{peer.Delivered} was delivered instead of 1, 2, which were sent ahead of the SYN-ACK and retransmitted"
 
-    /// S15: a SYN that comes again is the same stream; another one under its ids is none.
+    /// S15: a repeated SYN belongs to the same stream; a different SYN with its ids is ignored.
     let private twins () =
-        let puppet = ScriptedPeer 3UL
-        puppet.Step [| Event.Listen 10 |]
-        let say seqNr = puppet.Say(PacketType.Syn, 500us, SeqNr seqNr, SeqNr 0us, [||], [||])
+        let peer = ScriptedPeer 3UL
+        peer.Step [| Event.Listen 10 |]
+        let say seqNr = peer.Say(PacketType.Syn, 500us, SeqNr seqNr, SeqNr 0us, [||], [||])
         say 7us
         say 7us
-        let synAcks = [ for packet in puppet.Heard -> packet.Header.SeqNr.Value ]
+        let synAcks = [ for packet in peer.Heard -> packet.Header.SeqNr.Value ]
 
-        if (Node.statistics puppet.Node).HalfOpen <> 1 then
-            fail "S15" "a SYN twice is two streams"
+        if (Node.statistics peer.Node).HalfOpen <> 1 then
+            fail "S15" "a repeated SYN opens a second stream"
 
         if List.distinct synAcks <> [ synAcks.Head ] then
-            fail "S15" $"a SYN twice is answered with numbers %A{synAcks}"
+            fail "S15" $"a repeated SYN is answered with different numbers %A{synAcks}"
 
         say 8us
 
-        if (Node.statistics puppet.Node).HalfOpen <> 1 || (puppet.Times(Rule.IdCollision, 0L<us>)).IsEmpty then
+        if (Node.statistics peer.Node).HalfOpen <> 1 || (peer.Times(Rule.IdCollision, 0L<us>)).IsEmpty then
             fail "S15" "two streams have the same ids"
 
-    /// S15: the id whose partner would need 17 bits is not drawn, whatever the generator says.
+    /// S15: the id 65535, whose other id would need 17 bits, is not used, whatever the generator draws.
     let private lastId () =
-        // The third draw of this seed, the first for a stream, ends in sixteen ones. It was searched for.
+        // The third draw of this seed, the first for a stream, ends in sixteen ones; the seed was searched for.
         let seed = Owned(Array.init 32 (fun i -> Keyed.byteAt 14775UL (int64 i)))
         let mutable random = Random.create seed
         let mutable drawn = 0u
@@ -139,72 +141,72 @@ module ScriptedCases =
             drawn <- bits
             random <- next
 
-        let puppet = ScriptedPeer seed
-        puppet.Connect()
+        let peer = ScriptedPeer seed
+        peer.Connect()
         let struct (following, _) = Random.next random
 
-        if uint16 drawn <> 0xFFFFus || puppet.Heard[0].Header.SeqNr.Value <> uint16 (following >>> 16) then
-            if puppet.Id = 0xFFFFus then
-                fail "S15" "a SYN has the id 65535; its partner's would be 65536"
+        if uint16 drawn <> 0xFFFFus || peer.Heard[0].Header.SeqNr.Value <> uint16 (following >>> 16) then
+            if peer.Id = 0xFFFFus then
+                fail "S15" "a SYN has the id 65535; the stream's other id would be 65536"
             else
-                fail "M5" "nodes draw their ids otherwise than the search for this seed thought"
+                fail "M5" "nodes draw their ids differently since this seed was searched for"
 
-    /// S17: old packets and acknowledgements, told from new ones where numbers run over.
+    /// S17: old packets and acknowledgements are told from new ones where sequence numbers wrap.
     let private runOver () =
         // Its third draw begins with 65531; it was searched for.
-        let puppet = ScriptedPeer 15952UL
-        puppet.Connect()
-        puppet.Answer()
+        let peer = ScriptedPeer 15952UL
+        peer.Connect()
+        peer.Answer()
 
         for seqNr, octet in [ 0xFFFEus, 1uy; 0xFFFFus, 2uy; 0xFFFEus, 9uy; 0us, 3uy; 0xFFFFus, 9uy; 1us, 4uy ] do
-            puppet.SayData(SeqNr seqNr, [| octet |])
+            peer.SayData(SeqNr seqNr, [| octet |])
 
-        if puppet.Delivered <> [| 1uy; 2uy; 3uy; 4uy |] then
-            fail "S17" $"%A{puppet.Delivered} was delivered of 1, 2, 3, 4, whose numbers run over"
+        if peer.Delivered <> [| 1uy; 2uy; 3uy; 4uy |] then
+            fail "S17" $"%A{peer.Delivered} was delivered of 1, 2, 3, 4, whose numbers wrap"
 
-        puppet.Write 13_800
+        peer.Write 13_800
 
-        if puppet.First.Value < 65_520us then
-            fail "M5" "nodes draw their numbers otherwise than the search for this seed thought"
+        if peer.First.Value < 65_520us then
+            fail "M5" "nodes draw their numbers differently since this seed was searched for"
 
-        puppet.Next <- SeqNr 2us
+        peer.Next <- SeqNr 2us
 
         for packets in 1..10 do
-            puppet.Acknowledge packets
-            let bytes = puppet.Stream.BytesAcknowledged
+            peer.Acknowledge packets
+            let bytes = peer.Stream.BytesAcknowledged
 
             if bytes <> 1380L * int64 packets then
-                fail "S17" $"{bytes} bytes are acknowledged of {packets} packets, whose numbers run over"
+                fail "S17" $"{bytes} bytes are acknowledged of {packets} packets, whose numbers wrap"
 
-    /// L5: who has something to say to a closed window asks, and before the peer's keep-alive would tell.
+    /// L5: a node with data for a closed window sends window probes, before the peer's keep-alive would report the window.
     let private closedWindow () =
-        let puppet = ScriptedPeer 4UL
-        puppet.Window <- 0u
-        puppet.Connect()
-        puppet.Answer()
-        let before = puppet.Heard.Count
-        puppet.Write 5_000
-        puppet.Wait(Time.seconds 16)
+        let peer = ScriptedPeer 4UL
+        peer.Window <- 0u
+        peer.Connect()
+        peer.Answer()
+        let before = peer.Heard.Count
+        peer.Write 5_000
+        peer.Wait(Time.seconds 16)
 
-        if puppet.BytesSince before = 0 then
-            fail "L5" "nobody asks for 16 s whether a closed window is still closed"
+        if peer.BytesSince before = 0 then
+            fail "L5" "no window probe is sent to a closed window for 16 s"
 
-        puppet.Window <- 100_000u
-        puppet.Acknowledge 0
-        puppet.Wait(Time.seconds 1)
+        peer.Window <- 100_000u
+        peer.Acknowledge 0
+        peer.Wait(Time.seconds 1)
 
-        if puppet.Stream.InFlight = 0 then fail "L5" "an open window is not used"
+        if peer.Stream.InFlight = 0 then fail "L5" "an open window is not used"
 
-    /// S7: no byte beyond the peer's window, and a window of 4 GiB is one.
+    /// S7: no byte is sent beyond the peer's window, and a window of 4 GiB is valid.
     let private windows () =
-        let puppet = ScriptedPeer 5UL
-        puppet.Window <- 3_000u
-        puppet.Connect()
-        puppet.Answer()
-        puppet.Write 50_000
+        let peer = ScriptedPeer 5UL
+        peer.Window <- 3_000u
+        peer.Connect()
+        peer.Answer()
+        peer.Write 50_000
 
-        if puppet.BytesSince 0 > 3_000 then
-            fail "S7" $"{puppet.BytesSince 0} bytes for a window of 3000"
+        if peer.BytesSince 0 > 3_000 then
+            fail "S7" $"{peer.BytesSince 0} bytes for a window of 3000"
 
         let wide = ScriptedPeer 6UL
         wide.Window <- 0xFFFFFFF0u
@@ -217,113 +219,113 @@ module ScriptedCases =
         if wide.BytesSince 0 < 20_000 then
             fail "L1" $"{wide.BytesSince 0} bytes for a window of 4 GiB"
 
-    /// L1: the retransmission timer runs for what follows the acknowledgement of everything.
+    /// L1: the retransmission timer runs for data that is sent after everything was acknowledged.
     let private secondWrite () =
-        let puppet = opened ()
-        puppet.Write 1
-        puppet.Wait(Time.milliseconds 20)
-        puppet.Acknowledge 1
-        puppet.Wait(Time.milliseconds 20)
-        let since = puppet.Now
-        puppet.Write 1
-        puppet.Wait(Time.seconds 12)
+        let peer = opened ()
+        peer.Write 1
+        peer.Wait(Time.milliseconds 20)
+        peer.Acknowledge 1
+        peer.Wait(Time.milliseconds 20)
+        let since = peer.Now
+        peer.Write 1
+        peer.Wait(Time.seconds 12)
 
-        if (puppet.Times(Rule.RetransmitTimeout, since)).Length < 2 then
-            fail "L1" "a packet stays unanswered for 12 s, and the time-out does not come twice"
+        if (peer.Times(Rule.RetransmitTimeout, since)).Length < 2 then
+            fail "L1" "a packet is not acknowledged for 12 s, and the retransmission timer does not fire twice"
 
-    /// L1: time-outs in a row double their distance up to the cap, and a clean sample takes that back.
+    /// L1: successive time-outs double up to the limit, and a valid sample resets the back-off.
     let private backOff () =
-        let puppet = opened ()
-        puppet.Write 100
-        puppet.Wait(Time.seconds 40)
-        let times = puppet.Times(Rule.RetransmitTimeout, 0L<us>)
+        let peer = opened ()
+        peer.Write 100
+        peer.Wait(Time.seconds 40)
+        let times = peer.Times(Rule.RetransmitTimeout, 0L<us>)
         let distances = List.pairwise times |> List.map (fun (one, next) -> next - one)
         let least (before: Duration) = min (2L * before) StreamOptions.bep29.MaxRto - Time.milliseconds 1
 
         if times.Length < 5 || List.exists (fun (one, next) -> next < least one) (List.pairwise distances) then
             fail "L1" $"time-outs in a row come after {distances}"
 
-        puppet.Acknowledge 1
-        puppet.Write 100
-        puppet.Wait(Time.milliseconds 20)
-        puppet.Acknowledge 2
-        let timeout = puppet.Stream.RetransmitTimeout
+        peer.Acknowledge 1
+        peer.Write 100
+        peer.Wait(Time.milliseconds 20)
+        peer.Acknowledge 2
+        let timeout = peer.Stream.RetransmitTimeout
 
         if timeout > Time.milliseconds 600 then
             fail "L1" $"the time-out is {timeout} us after a round trip of 20 ms"
 
-    /// S18: the base delay, where the differences of the clocks run through zero.
+    /// S18: the base delay where the timestamp differences wrap through zero.
     let private baseDelay () =
-        let puppet = opened ()
+        let peer = opened ()
 
         let roundTrip index (milliseconds: int) =
-            puppet.Write 1380
-            puppet.Wait(Time.milliseconds milliseconds)
-            puppet.Difference <- uint32 (milliseconds * 1000 - 40_000)
-            puppet.Acknowledge index
+            peer.Write 1380
+            peer.Wait(Time.milliseconds milliseconds)
+            peer.Difference <- uint32 (milliseconds * 1000 - 40_000)
+            peer.Acknowledge index
 
         roundTrip 1 20
 
         for index in 2..8 do
             roundTrip index 70
 
-        let queueing = puppet.Stream.QueueingDelay
+        let queueing = peer.Stream.QueueingDelay
 
         if abs (queueing - Time.milliseconds 50) > Time.milliseconds 2 then
-            fail "S18" $"the queueing delay is {queueing} us, not 50 ms, where the differences of the clocks wrap"
+            fail "S18" $"the queueing delay is {queueing} us, not 50 ms, where the timestamp differences wrap"
 
-    /// P: the same acknowledgement again makes the window no larger.
+    /// P1: duplicate acknowledgements do not increase the window.
     let private repeated () =
-        let puppet = opened ()
-        puppet.Write 60_000
-        puppet.Wait(Time.milliseconds 20)
-        let before = puppet.Stream.CongestionWindow
+        let peer = opened ()
+        peer.Write 60_000
+        peer.Wait(Time.milliseconds 20)
+        let before = peer.Stream.CongestionWindow
 
         for _ in 1..2 do
-            puppet.Acknowledge 0
+            peer.Acknowledge 0
 
-        if puppet.Stream.CongestionWindow > before then
-            fail "P1" $"acknowledgements that acknowledge nothing raise cwnd from {before}"
+        if peer.Stream.CongestionWindow > before then
+            fail "P1" $"duplicate acknowledgements increase cwnd from {before}"
 
-    /// P3: two losses of one round trip are one congestion, where no delay is measured that could show that there is none. And what a
-    /// selective acknowledgement named is not sent again.
+    /// P3: two losses in one round trip are one congestion event if no delay is measured. And a packet that was selectively acknowledged
+    /// is not retransmitted.
     let private twoLosses () =
-        let puppet = openedBy (ScriptedPeer(1UL, Difference = 0u))
-        puppet.Write 60_000
-        puppet.Wait(Time.milliseconds 20)
-        let before = puppet.Stream.CongestionWindow
-        let sent = puppet.Heard.Count
+        let peer = openedBy (ScriptedPeer(1UL, Difference = 0u))
+        peer.Write 60_000
+        peer.Wait(Time.milliseconds 20)
+        let before = peer.Stream.CongestionWindow
+        let sent = peer.Heard.Count
         // 1 is missing, then 5 as well.
-        puppet.Acknowledge(0, 0b0000_0111uy, 0uy, 0uy, 0uy)
-        let once = puppet.Stream.CongestionWindow
-        puppet.Wait(Time.milliseconds 1)
-        puppet.Acknowledge(0, 0b0111_0111uy, 0uy, 0uy, 0uy)
-        let twice = puppet.Stream.CongestionWindow
+        peer.Acknowledge(0, 0b0000_0111uy, 0uy, 0uy, 0uy)
+        let once = peer.Stream.CongestionWindow
+        peer.Wait(Time.milliseconds 1)
+        peer.Acknowledge(0, 0b0111_0111uy, 0uy, 0uy, 0uy)
+        let twice = peer.Stream.CongestionWindow
 
-        if once >= before then fail "P3" "a loss is no congestion"
+        if once >= before then fail "P3" "a loss does not reduce cwnd"
 
         if twice < once * 9 / 10 then
             fail "P3" $"two losses of one round trip take cwnd from {before} to {once} and {twice}"
 
-        puppet.Wait(Time.milliseconds 300)
-        puppet.Acknowledge(0, 0b0111_0111uy, 0uy, 0uy, 0uy)
-        puppet.Wait(Time.seconds 3)
+        peer.Wait(Time.milliseconds 300)
+        peer.Acknowledge(0, 0b0111_0111uy, 0uy, 0uy, 0uy)
+        peer.Wait(Time.seconds 3)
 
-        for packet in Seq.skip sent puppet.Heard do
-            let index = packet.Header.SeqNr - puppet.First + 1
+        for packet in Seq.skip sent peer.Heard do
+            let index = packet.Header.SeqNr - peer.First + 1
 
             if packet.Length > 0 && index <> 1 && index <> 5 && index > 0 && index <= 8 then
-                fail "S6" $"the packet with the index {index} is sent again, though it was acknowledged selectively"
+                fail "S6" $"the packet with the index {index} is retransmitted, though it was selectively acknowledged"
 
-    /// L10: a process that exits as soon as its node says that it may leaves its peer with a good end, whatever is lost; on a path that
-    /// loses nothing both exit within a few round trips.
+    /// L10: a process that exits as soon as its node allows leaves its peer with an orderly end, whatever is lost. Without loss, both
+    /// processes exit within a few round trips.
     let private ends () =
         let run loss count =
             for seed in 1..count do
                 let case = EndsCampaign.drawn loss (Keyed.mix (uint64 seed))
                 let outcome = EndsCampaign.run case
 
-                if outcome.Trouble <> "" then fail "L10" $"{outcome.Trouble}%A{case}"
+                if outcome.Failure <> "" then fail "L10" $"{outcome.Failure}%A{case}"
 
                 if loss = 0 && case.LostSyns = 0 && outcome.LastExit > 4L * case.RoundTrip + Time.milliseconds 100 then
                     fail "L10" $"it takes {int64 outcome.LastExit} us until both have exited: %A{case}"
@@ -332,7 +334,7 @@ module ScriptedCases =
         run 100 300
         run 250 300
 
-    /// S25: bytes that nobody will read are not acknowledged, and draw a RESET as soon as everything of ours was acknowledged.
+    /// S25: bytes for a released stream are not acknowledged, and draw a RESET once everything of this side was acknowledged.
     let private unread () =
         let peer = opened ()
         peer.Write 100
@@ -346,37 +348,37 @@ module ScriptedCases =
         if
             peer.Heard.Exists(fun packet -> packet.Header.Type = PacketType.State && packet.Header.AckNr = peer.Next)
         then
-            fail "S25" "bytes that nobody reads are acknowledged"
+            fail "S25" "bytes for a released stream are acknowledged"
 
         peer.Acknowledge 2
 
         if peer.Heard[peer.Heard.Count - 1].Header.Type <> PacketType.Reset then
-            fail "S25" "bytes that nobody reads draw no RESET"
+            fail "S25" "bytes for a released stream draw no RESET"
 
         if peer.Closed <> ValueSome CloseReason.Released then
             fail "S25" $"the stream closed with {peer.Closed}"
 
-    /// By name.
+    /// All cases, by name.
     let all: struct (string * (unit -> unit)) list =
         [ struct ("the decoder takes any bytes", decoder)
           struct ("unknown extensions are skipped", extensions)
-          struct ("RESETs under neighbouring ids", neighbours)
+          struct ("RESETs under adjacent ids", neighbours)
           struct ("acknowledgements of unsent data", unsent)
           struct ("data ahead of the SYN-ACK", hasty)
           struct ("a SYN twice", twins)
           struct ("the last id", lastId)
-          struct ("numbers run over", runOver)
+          struct ("sequence numbers that wrap", runOver)
           struct ("a closed window", closedWindow)
           struct ("narrow and wide windows", windows)
           struct ("a second write", secondWrite)
           struct ("back-off", backOff)
-          struct ("clocks around zero", baseDelay)
+          struct ("timestamp differences around zero", baseDelay)
           struct ("repeated acknowledgements", repeated)
           struct ("two losses in one round trip", twoLosses)
           struct ("ends of processes", ends)
           struct ("bytes for a released stream", unread) ]
 
-    /// What goes wrong in a drill, if anything does.
+    /// Runs a case; returns the violated property and the reason, if any.
     let check (action: unit -> unit) : struct (string * string) voption =
         try
             action ()

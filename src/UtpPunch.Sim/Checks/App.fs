@@ -5,8 +5,8 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// One direction of a stream: what was written and what was delivered. S1, S2 and S15 hold here, unless the path changes bytes and
-/// UDP's checksum does not notice (`isTrusted` is false): uTP has no checksum of its own.
+/// One direction of a stream: bytes written and bytes delivered. Checks S1, S2 and S15, unless the path changes bytes and UDP's
+/// checksum does not detect it (`isTrusted` is false): uTP has no checksum of its own.
 [<Sealed>]
 type Ledger(key: uint64, isTrusted: bool) =
     member _.Key = key
@@ -15,7 +15,7 @@ type Ledger(key: uint64, isTrusted: bool) =
     member val Delivered = 0L with get, set
     member val Ended = false with get, set
 
-    /// What a reader is given must be what was written, in order.
+    /// Delivered bytes must be the written ones, in order.
     member this.Deliver(name: string, payload: Payload) =
         let mutable rest = payload.Length
         let mutable at = payload.Offset
@@ -36,7 +36,7 @@ type Ledger(key: uint64, isTrusted: bool) =
         if this.Delivered > this.Written && isTrusted then
             Check.fail "S1" $"{name}: {this.Delivered} bytes delivered of {this.Written} written"
 
-        if this.Ended then Check.fail "S2" $"{name}: bytes behind the end"
+        if this.Ended then Check.fail "S2" $"{name}: bytes after the end"
 
     member this.End(name: string) =
         this.Ended <- true
@@ -44,7 +44,7 @@ type Ledger(key: uint64, isTrusted: bool) =
         if isTrusted && (not this.Finished || this.Delivered <> this.Written) then
             Check.fail "S2" $"{name}: the end after {this.Delivered} of {this.Written} bytes"
 
-/// The application at one end of a stream: it follows its plan.
+/// The application at one end of a stream, which follows its plan.
 [<Sealed; AllowNullLiteral>]
 type App(name: string, connId: ConnId, flow: int, plan: Plan, writes: Ledger, reads: Ledger, room: int) =
     let mutable unread = 0
@@ -60,10 +60,10 @@ type App(name: string, connId: ConnId, flow: int, plan: Plan, writes: Ledger, re
     member _.Plan = plan
     member _.Writes = writes
     member _.Reads = reads
-    /// From when on it reads.
+    /// The time of its next read.
     member _.ReadAt = readAt
     member val Room = room with get, set
-    /// When a wake-up is scheduled; `Time.never` for none.
+    /// The time of its scheduled wake-up; `Time.never` for none.
     member val WakeAt = Time.never with get, set
     member val Closed: CloseReason voption = ValueNone with get, set
     member val ClosedAt = 0L<us> with get, set
@@ -123,7 +123,7 @@ type App(name: string, connId: ConnId, flow: int, plan: Plan, writes: Ledger, re
             | Ending.Release timeout ->
                 over <- true
                 writes.Finished <- true
-                // What still comes is thrown away.
+                // Bytes that still arrive are discarded.
                 this.Released <- true
                 events.Add(Event.Release(connId, timeout))
             | Ending.Abort _ ->
@@ -131,13 +131,13 @@ type App(name: string, connId: ConnId, flow: int, plan: Plan, writes: Ledger, re
                 events.Add(Event.Abort connId)
             | Ending.Stay -> ()
 
-    /// What the application does now.
+    /// Takes the actions that are due.
     member this.Act(now: Instant, events: ResizeArray<Event>) =
         if this.Closed.IsNone then
             this.Read(now, events)
             this.Write(now, events)
 
-    /// When it wants to be woken again; `Time.never` if only an effect can change something.
+    /// When it must be called again; `Time.never` if only an effect can change something.
     member this.NextAt(now: Instant) =
         if this.Closed.IsSome then
             Time.never

@@ -2,21 +2,21 @@ namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
 
-/// Watches how the congestion window and the retransmission time-out of one stream change from step to step: P1, P3 and L1 of
+/// Checks how the congestion window and the retransmission time-out of a stream change from step to step: P1, P3 and L1 of
 /// docs/simulation.md.
 [<Sealed>]
 type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
     let mutable before: StreamStatistics voption = ValueNone
-    /// Losses of what was sent before this belong to a congestion that has been answered.
+    /// Losses of packets sent before this belong to a congestion event that was already answered.
     let mutable answered: SeqNr voption = ValueNone
     let mutable timeoutsInARow = 0
-    /// Nothing but probes of the path's size was ever lost.
+    /// Whether nothing but path MTU probes was ever lost.
     let mutable isIntact = false
 
     let fail property why = Check.fail property $"{name}, stream {connId}: {why}"
 
     let checkTimeout (was: StreamStatistics) (is: StreamStatistics) =
-        // RFC 6298, 2.2 and 2.3; ours has a granularity of 50 ms, for the acknowledgements that the peer delays, and a limit.
+        // RFC 6298, 2.2 and 2.3; the core has a granularity of 50 ms, for delayed acknowledgements, and a limit.
         let granularity = Time.milliseconds 50
 
         let basis =
@@ -45,13 +45,13 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
     let checkWindow (was: StreamStatistics) (is: StreamStatistics) oldest nextBefore =
         let window = is.CongestionWindow
 
-        // Two packets are left after a loss, also where a time-out had left one.
+        // After a loss two packets remain, also where a time-out had left one.
         if
             window > was.CongestionWindow
             && is.BytesAcknowledged = was.BytesAcknowledged
             && window > 2 * is.MaxPayload
         then
-            fail "P1" $"cwnd grows from {was.CongestionWindow} to {window}, and nothing was acknowledged"
+            fail "P1" $"cwnd grows from {was.CongestionWindow} to {window}, though nothing was acknowledged"
 
         match answered with
         | ValueSome until when oldest - until >= 0 -> answered <- ValueNone
@@ -62,13 +62,13 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
         elif window < was.CongestionWindow && is.QueueingDelay > is.TargetDelay then
             marks.Hit "cwnd yields to delay"
         elif is.MaxPayload < was.MaxPayload then
-            // What was lent for larger packets goes with them, and that answers no loss.
+            // The part of the window that was granted for larger packets is taken back with them: that is no answer to a loss.
             ()
         elif window < was.CongestionWindow / 4 * 3 then
             marks.Hit "cwnd yields to loss"
 
             if isIntact then
-                fail "P4" $"cwnd falls from {was.CongestionWindow} to {window}, and nothing but probes was lost"
+                fail "P4" $"cwnd falls from {was.CongestionWindow} to {window}, though nothing but probes was lost"
 
             if answered.IsSome then
                 fail "P3" $"cwnd falls from {was.CongestionWindow} to {window}, a second time within one round trip"
@@ -79,13 +79,13 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
         with get () = isIntact
         and set value = isIntact <- value
 
-    /// What the stream was told is not known for certain: begin anew.
+    /// The state of the stream is not certain: starts over.
     member _.Forget() =
         before <- ValueNone
         answered <- ValueNone
         timeoutsInARow <- 0
 
-    /// The oldest packet that is outstanding, and the number of the next one as it was when the step began.
+    /// The number of the oldest outstanding packet, and of the next new one when the step began.
     member _.Step(is: StreamStatistics, oldest: SeqNr, nextBefore: SeqNr) =
         match before with
         | ValueSome was ->

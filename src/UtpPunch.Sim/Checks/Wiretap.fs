@@ -5,21 +5,21 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// What goes out under a number must stay what it was.
+/// A packet that was sent: a retransmission must be equal.
 [<Struct; NoComparison>]
 type private Numbered =
     {
         Type: PacketType
         Hash: uint64
-        /// The stream offset behind it.
+        /// The stream offset after its payload.
         End: int64
     }
 
-/// Sits at one host's end of one stream, sees every packet that the core was given and every one that it sent, and knows from these
-/// alone what each packet must say: S3 to S8, S16 and L6 of docs/simulation.md.
+/// Observes one stream at one host: every packet that the core received and every packet that it sent. From these alone it derives
+/// what each packet must contain: S3 to S8, S16 and L6 of docs/simulation.md.
 [<Sealed>]
 type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
-    // What this side was given: a bit for each number that lies ahead of what is contiguous.
+    // Packets received: a bit for each number ahead of the contiguous ones.
     let ahead = Array.zeroCreate<uint64> 1024
     let mutable aheadCount = 0
     let mutable contiguous: SeqNr voption = ValueNone
@@ -27,25 +27,25 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     let mutable mustAnswer = false
     let mutable difference = 0u
     let mutable differenceKnown = true
-    // What it sent.
+    // Packets sent.
     let sent = Dictionary<uint16, Numbered>()
     let mutable next: SeqNr voption = ValueNone
     let mutable oldest = SeqNr 0us
     let mutable offset = 0L
     let mutable acknowledged = 0L
     let mutable edge = 0L
-    /// Whether every acknowledgement up to the last was looked at: what came together with a refused packet is not.
+    /// Whether all acknowledgements were checked: one that came in the same step as a rejected packet is not.
     let mutable edgeKnown = true
     let mutable finished = false
     let mutable lastAck: SeqNr voption = ValueNone
     let mutable timestamp = 0u
-    /// A bit for each outstanding number that a selective acknowledgement has named.
+    /// A bit for each outstanding number that was selectively acknowledged.
     let named = Array.zeroCreate<uint64> 1024
     let mutable nextBefore = SeqNr 0us
     let mutable peersEnd: SeqNr voption = ValueNone
     let mutable clocksApart = false
     let pace = Pace(name, connId, options, marks)
-    /// The size of the last probe, how often it was sent in a row, and when for the last time.
+    /// The size of the last probe, how often it was sent in a row, and when it was sent last.
     let mutable probed = 0
     let mutable probes = 0
     let mutable probedAt = 0u
@@ -57,21 +57,21 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     let fail property why = Check.fail property $"{name}, stream {connId}: {why}"
 
     member _.ConnId = connId
-    /// The core has refused a packet: what it has may be less than what it was given, until the two are seen to agree again.
+    /// The core has rejected a packet: it may have less than this observer assumes, until the two agree again.
     member val Loose = false with get, set
-    /// Nobody changes packets on the way.
+    /// Whether packets reach the core unchanged.
     member val Trusted = true with get, set
-    /// It did so in this step.
+    /// Whether it rejected one in this step.
     member val Refused = false with get, set
     member val Closed = false with get, set
-    /// New data went out in this step.
+    /// Whether new data was sent in this step.
     member val Fresh = false with get, set
-    /// A packet came or went in this step.
+    /// Whether a packet was received or sent in this step.
     member val Touched = false with get, set
-    /// The id by which the handshake knows the stream: the one in the SYN.
+    /// The id of the stream's SYN, which identifies it during the handshake.
     member val SynId = 0us with get, set
 
-    /// Nothing but probes of the path's size was ever lost in this world.
+    /// Whether nothing but path MTU probes was ever lost in this world.
     member _.IsIntact
         with get () = pace.IsIntact
         and set value = pace.IsIntact <- value
@@ -81,7 +81,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     member val FirstSent = SeqNr 0us with get, set
     member val FirstReceived = SeqNr 0us with get, set
 
-    /// The number before the first that the peer's packets will have.
+    /// The number before the peer's first packet.
     member this.ReceiveFrom(seqNr: SeqNr) =
         contiguous <- ValueSome seqNr
         this.FirstReceived <- seqNr
@@ -137,7 +137,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
 
                 if (at + -1).Value < last.Value then marks.Hit "ack wrap"
 
-    /// The core is given a packet of this stream.
+    /// The core has received a packet of this stream.
     member this.Receive(header: Header, sack: Borrowed, isProbe: bool, arrivedAt: Instant) =
         this.Touched <- true
 
@@ -163,7 +163,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
         match contiguous with
         | ValueSome last ->
             if header.AckNr - last > 0 || (header.AckNr <> last && not this.Loose) then
-                fail "S3" $"ack_nr is {header.AckNr.Value}, and it was given everything up to {last.Value}"
+                fail "S3" $"ack_nr is {header.AckNr.Value}, but everything up to {last.Value} was received"
 
             match lastAck with
             | ValueSome before when header.AckNr - before < 0 ->
@@ -200,14 +200,14 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
 
         if header.Type = PacketType.State then
             if not isNew && not this.Loose then
-                fail "S8" $"a STATE carries {header.SeqNr.Value}, the next number is {next.Value.Value}"
+                fail "S8" $"a STATE carries {header.SeqNr.Value}, but the next number is {next.Value.Value}"
 
             if next.IsNone then
                 next <- ValueSome header.SeqNr
                 oldest <- header.SeqNr
                 this.FirstSent <- header.SeqNr
         elif isNew then
-            if finished then fail "S14" $"new data, number {header.SeqNr.Value}, behind the FIN"
+            if finished then fail "S14" $"new data, number {header.SeqNr.Value}, after the FIN"
 
             if next.IsNone then
                 oldest <- header.SeqNr
@@ -223,7 +223,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 && edgeKnown
                 && not this.Loose
             then
-                fail "S7" $"bytes up to {offset + int64 payload.Length}, the peer takes {edge}"
+                fail "S7" $"bytes up to {offset + int64 payload.Length}, but the peer's window ends at {edge}"
 
             finished <- header.Type = PacketType.Fin
             offset <- offset + int64 payload.Length
@@ -240,15 +240,15 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
 
             match sent.TryGetValue header.SeqNr.Value with
             | true, _ when isNamed header.SeqNr && not this.Loose ->
-                fail "S6" $"number {header.SeqNr.Value} is sent again, which was selectively acknowledged"
+                fail "S6" $"number {header.SeqNr.Value} is retransmitted, though it was selectively acknowledged"
             | true, first ->
                 if first.Type <> header.Type || first.Hash <> hash then
-                    fail "S6" $"number {header.SeqNr.Value} was a {first.Type}, and is sent again otherwise"
+                    fail "S6" $"number {header.SeqNr.Value} was a {first.Type}, and its retransmission differs"
             | _ ->
                 if not this.Loose then
                     fail "S6" $"number {header.SeqNr.Value} is sent, which is neither new nor outstanding"
 
-    /// The core asks whether the path carries that size: no more than three times in one search, and searches are far apart.
+    /// The core sends a path MTU probe: at most three times per size in one search, and searches are far apart.
     member _.Probe(size: int, stamp: uint32) =
         let isAgain = size = probed && stamp - probedAt < 9_000_000u
         probes <- if isAgain then probes + 1 else 1
@@ -257,10 +257,10 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
 
         if probes > 3 then fail "S24" $"{size} bytes are tried {probes} times in a row"
 
-    /// It is told that a size passes: a hint may bring it to ask again.
+    /// A report that a datagram was too long: the core may probe that size again.
     member _.Answer(size: int) = if size = probed then probes <- 0
 
-    /// Whether a packet goes out under a number that it has had already.
+    /// Whether a number was used before.
     member _.IsAgain(seqNr: SeqNr) = sent.ContainsKey seqNr.Value
 
     /// The core sends a packet of this stream.
@@ -273,7 +273,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
 
             this.CheckNumber(header, payload)
 
-            // A SYN-ACK never changes, also when it answers a SYN that came again in front of the first data.
+            // A SYN-ACK never changes, also when it answers a SYN that was repeated ahead of the first data.
             let isSynAck =
                 header.Type = PacketType.State
                 && header.AckNr = this.FirstReceived
@@ -285,7 +285,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 if header.TimestampDifference <> difference && differenceKnown && this.Trusted then
                     fail
                         "S16"
-                        $"timestamp_difference is {header.TimestampDifference}, the last packet took {difference}"
+                        $"timestamp_difference is {header.TimestampDifference}, but the delay of the last packet was {difference}"
 
             if header.Timestamp < timestamp && timestamp - header.Timestamp > 0x80000000u then
                 marks.Hit "ts wrap"
@@ -294,14 +294,14 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
             mustAnswer <- false
             unansweredSince <- Time.never
 
-    /// What the core says of the stream when a step is over.
+    /// The state of the stream in the core after a step.
     member this.Measure(stream: StreamStatistics) =
         if this.Loose || this.Refused then
             pace.Forget()
         else
             pace.Step(stream, oldest, nextBefore)
 
-    /// The step is over; `slack` is how late the host's timers may be.
+    /// Checks a step at its end; `slack` is how late the host's timers may be.
     member this.EndStep(now: Instant, slack: Duration) =
         if not this.Closed then
             if mustAnswer && not this.Loose then

@@ -5,7 +5,7 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// The applications of a world: who has a stream, what it was promised, and what became of it.
+/// The applications of a world: their streams, and the results.
 [<Sealed>]
 type Applications(scenario: Scenario, marks: Marks, wake: Action<Actor, App, Instant>) =
     let dialect = Scenario.dialectOf scenario
@@ -13,7 +13,7 @@ type Applications(scenario: Scenario, marks: Marks, wake: Action<Actor, App, Ins
     let apps = ResizeArray<App>()
 
     member _.All = apps
-    /// Connects that never opened, by flow, and why.
+    /// Connects that failed, by flow, with the reason.
     member val Failed = Dictionary<int, CloseReason>() with get
     /// Streams that were dialled and opened, and ends that have not closed.
     member val Opened = 0 with get, set
@@ -53,7 +53,7 @@ type Applications(scenario: Scenario, marks: Marks, wake: Action<Actor, App, Ins
             this.Ledgers[flow] <- pair
             pair
 
-    /// What the core says of a stream.
+    /// The state of a stream in the core.
     member this.Tell(actor: Actor, effect: Effect, now: Instant) =
         let app connId : App = actor.Apps.GetValueOrDefault connId
 

@@ -3,13 +3,13 @@ namespace UtpPunch.Sim
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// What runs on a host: the core, or an oracle in its place. Both speak the core's vocabulary.
+/// What runs on a host: the core, or an oracle. Both use the core's events and effects.
 type IMachine =
     abstract Step: now: Instant * events: Event[] -> Effect[]
     abstract Deadline: Instant
     abstract Stream: ConnId -> StreamStatistics voption
 
-/// The core itself. Keeps the state before the last step, for whoever wants to take that step again.
+/// The core. Keeps the state before the last step, so that the step can be repeated.
 [<Sealed>]
 type CoreMachine(options: NodeOptions, seed: uint64, now: Instant) =
     let seedBytes = Owned(Array.init 32 (fun i -> Keyed.byteAt seed (int64 i)))
@@ -19,7 +19,7 @@ type CoreMachine(options: NodeOptions, seed: uint64, now: Instant) =
     member _.Node = node
     member _.Before = before
     member _.Options = options
-    /// What `Node.create` was given.
+    /// The arguments of `Node.create`.
     member _.Seed = seedBytes
     member _.CreatedAt = now
 

@@ -4,10 +4,10 @@ open System
 open System.Buffers.Binary
 open UtpPunch.Protocol
 
-/// What someone makes who sees packets but does not know everything.
+/// Packets of an attacker who sees packets but does not know everything.
 module Forged =
-    /// A packet that must not count: under an id of no stream, with a number far out of range, or acknowledging what was never sent.
-    /// A RESET's number may fit, as long as its id is only next to those that are the target's own.
+    /// A packet that must be ignored: with the id of no stream, with a number far out of range, or acknowledging what was never sent.
+    /// A RESET's number may be valid as long as its id is only adjacent to those of the target.
     let spoil (dialect: Dialect) (isOwn: uint16 -> bool) (bits: uint64) (original: byte[]) : byte[] =
         let bytes = Array.copy original
 
@@ -17,7 +17,7 @@ module Forged =
                 let value = BinaryPrimitives.ReadUInt16BigEndian(Span.op_Implicit place)
                 BinaryPrimitives.WriteUInt16BigEndian(place, uint16 (int value + distance))
 
-            // Far from everything that is outstanding or may arrive.
+            // Far from all packets that are outstanding or may arrive.
             let far = 5_000 + int (bits >>> 8 &&& 0x3FFFUL)
 
             let id = BinaryPrimitives.ReadUInt16BigEndian(ReadOnlySpan<byte>(bytes, 2, 2))
@@ -32,7 +32,7 @@ module Forged =
             | kind, _ ->
 
                 match kind with
-                // The npm package's RESETs carry zeros: there the id has to do.
+                // The npm package's RESETs carry zeros: only the id can be checked.
                 | _ when dialect = Dialect.UtpPunch && bytes[0] >>> 4 = 3uy -> put 2 100
                 | 2
                 | 3 when dialect = Dialect.UtpPunch -> put 18 far
@@ -40,7 +40,7 @@ module Forged =
                 | 1 -> put 18 far
                 | 2 when int bytes[0] >>> 4 < 2 -> put 16 far
                 | _ ->
-                    // A RESET that does not fit.
+                    // A RESET with an invalid number.
                     bytes[0] <- 0x31uy
                     put 18 far
 

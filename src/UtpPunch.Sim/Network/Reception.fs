@@ -3,9 +3,9 @@ namespace UtpPunch.Sim
 open System
 open UtpPunch.Protocol
 
-/// What one receive call gives.
+/// The result of one receive call.
 module Reception =
-    /// Neighbours of one size are in one buffer, as a receive call with offload gives them; the last may be shorter. The buffers are new.
+    /// Adjacent datagrams of one size are in one buffer, as receive offload returns them; the last may be shorter. The buffers are new.
     let events (datagrams: Datagram[]) (arrivedAt: Instant) : Event[] =
         let count = datagrams.Length
         let batch = ResizeArray<Event> count

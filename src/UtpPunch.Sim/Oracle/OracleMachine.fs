@@ -4,15 +4,15 @@ open System
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// What an oracle does its own way.
+/// The options of an oracle.
 [<NoComparison>]
 type OracleOptions =
     {
         /// The dialect of the streams that it accepts.
         Dialect: Dialect
-        /// Packets in flight, at most.
+        /// The most packets in flight.
         Window: int
-        /// Bytes of payload in a packet, at most.
+        /// The most bytes of payload in a packet.
         PayloadSize: int
         Timeout: Duration
         Sacks: bool
@@ -22,7 +22,7 @@ module OracleOptions =
     let standard =
         { Dialect = Dialect.Bep29; Window = 8; PayloadSize = 1000; Timeout = Time.seconds 1; Sacks = true }
 
-/// One stream of an oracle: the ids, and the two halves.
+/// One stream of an oracle: its ids, its sender and its receiver.
 [<Sealed; AllowNullLiteral>]
 type private OracleStream
     (
@@ -48,11 +48,11 @@ type private OracleStream
     member val HasToldEnd = false with get, set
     member val HasToldFinished = false with get, set
     member val Difference = 0u with get, set
-    /// When the SYN goes out (again).
+    /// When the SYN is due, first or repeated.
     member val SynAt = Time.never with get, set
 
-/// A whole endpoint as naive as can be, written from BEP 29 and from how libutp and utp-punch number things, not from the core:
-/// what it and the core say to each other must carry every byte. It never forgets a stream, and never gives one up.
+/// A whole endpoint in its simplest form, written from BEP 29 and from the numbering of libutp and utp-punch, not from the core: a
+/// conversation between it and the core must carry every byte. It never forgets a stream, and never gives one up.
 [<Sealed>]
 type OracleMachine(options: OracleOptions, seed: uint64) =
     let streams = ResizeArray<OracleStream>()
@@ -145,7 +145,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
             else
                 known
 
-        // The same SYN-ACK for every copy of the SYN: its number is that of our first data.
+        // The same SYN-ACK for every copy of the SYN: its number is that of the first data.
         if not stream.IsOpen && not stream.IsClosed then state effects now stream
 
     let close (effects: ResizeArray<Effect>) reason (stream: OracleStream) =
@@ -182,7 +182,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
 
                 state effects now stream
             elif not stream.IsIncoming && header.AckNr = stream.SynNr && header.SeqNr = receiver.AckNr + 1 then
-                // Its SYN-ACK once more: it has not heard from us.
+                // Repeats the SYN-ACK: the peer has not received it.
                 state effects now stream
 
     let receive (effects: ResizeArray<Effect>) now remote (datagram: Borrowed) =
@@ -203,11 +203,11 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
                 elif stream.IsIncoming then streams.Remove stream |> ignore
                 else close effects CloseReason.Refused stream
             | _ when isNull stream ->
-                // The last acknowledgement may have been lost: whoever has closed still answers.
+                // The last acknowledgement may have been lost: a closed stream still answers.
                 if not (isNull closed) && header.Type <> PacketType.State then state effects now closed
             | _ when stream.Receiver.IsNone ->
                 if header.Type = PacketType.State && header.AckNr = stream.SynNr then
-                    // The SYN-ACK's number is not used up by it.
+                    // The SYN-ACK does not use up its number.
                     stream.Receiver <- ValueSome(OracleReceiver(header.SeqNr + -1, options.Sacks))
                     stream.IsOpen <- true
                     stream.SynAt <- Time.never

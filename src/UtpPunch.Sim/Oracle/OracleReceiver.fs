@@ -2,8 +2,8 @@ namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
 
-/// BEP 29's receiver in its plainest form: a map from place to packet, and how far it has no hole. It keeps everything, has room
-/// for everything, and forgets nothing. The core's receiver is judged by it.
+/// BEP 29's receiver in its simplest form: a map from place to packet, and the length of its contiguous part. It has unlimited room,
+/// and forgets nothing. The core's receiver is compared with it.
 [<Sealed>]
 type OracleReceiver(before: SeqNr, sacks: bool) =
     // Places count packets from 1 on and do not wrap.
@@ -13,16 +13,16 @@ type OracleReceiver(before: SeqNr, sacks: bool) =
     /// BEP 29: "ack_nr … the sequence number the sender of the packet last received in the other direction", in order.
     member _.AckNr = before + unbroken
 
-    /// Whether everything up to the FIN is here.
+    /// Whether everything up to the FIN was received.
     member _.HasEnded =
         match received.TryFind unbroken with
         | Some(struct (_, isFin)) -> isFin
         | None -> false
 
-    /// Whether packets wait for one that is missing.
+    /// Whether packets are held behind a missing one.
     member _.HasGap = received.Count > unbroken
 
-    /// Takes a packet, and gives the payloads whose turn has come.
+    /// Takes a packet, and returns the payloads that have become contiguous.
     member this.Take(seqNr: SeqNr, payload: byte[], isFin: bool) : byte[] list =
         let place = unbroken + (seqNr - this.AckNr)
 
@@ -40,7 +40,7 @@ type OracleReceiver(before: SeqNr, sacks: bool) =
         let bits =
             [ for place in received.Keys do
                   if place > unbroken then place - unbroken - 2 ]
-            // One byte tells the length of an extension.
+            // The length of an extension is one byte.
             |> List.filter (fun bit -> bit < 252 * 8)
 
         if not sacks || bits.IsEmpty then

@@ -3,18 +3,18 @@ namespace UtpPunch.Sim
 open System
 open UtpPunch.Protocol
 
-/// A packet that a sender wants on its way.
+/// A packet that is due.
 [<Struct; NoComparison>]
 type Outgoing = { SeqNr: SeqNr; Payload: byte[]; IsFin: bool }
 
-/// Go-back-N: a fixed window of packets, a constant time-out, and after it everything again from the first packet that was not
-/// acknowledged. No congestion control, no fast retransmission, no selective acknowledgement.
+/// Go-back-N: a fixed window of packets and a constant time-out, after which everything from the first unacknowledged packet on is
+/// retransmitted. No congestion control, no fast retransmission, no selective acknowledgement.
 [<Sealed>]
 type OracleSender(first: SeqNr, window: int, packetSize: int, timeout: Duration) =
     // Every packet ever written; the FIN is the last one.
     let packets = ResizeArray<byte[]>()
     let mutable finAt = -1
-    // How many of them were acknowledged, were sent since it last went back, and were ever sent.
+    // How many of them were acknowledged, were sent since the last time-out, and were ever sent.
     let mutable acknowledged = 0
     let mutable sent = 0
     let mutable everSent = 0
@@ -23,7 +23,7 @@ type OracleSender(first: SeqNr, window: int, packetSize: int, timeout: Duration)
     /// How many packets an `ack_nr` acknowledges in all.
     let countOf (ackNr: SeqNr) = acknowledged + (ackNr - (first + (acknowledged - 1)))
 
-    /// What a STATE carries: the number of the next new packet.
+    /// The number of a STATE: that of the next new packet.
     member _.Next = first + everSent
     member _.Deadline = timer
     member _.IsFinished = finAt >= 0 && acknowledged = packets.Count
@@ -39,7 +39,7 @@ type OracleSender(first: SeqNr, window: int, packetSize: int, timeout: Duration)
         finAt <- packets.Count
         packets.Add(Array.empty)
 
-    /// Whether the number acknowledges nothing that was never sent.
+    /// Whether the number acknowledges only what was sent.
     member _.Accepts(ackNr: SeqNr) = countOf ackNr <= everSent
 
     member _.Acknowledge(now: Instant, ackNr: SeqNr) =
@@ -50,7 +50,7 @@ type OracleSender(first: SeqNr, window: int, packetSize: int, timeout: Duration)
             sent <- max sent count
             timer <- if sent = acknowledged then Time.never else now + timeout
 
-    /// What is due now.
+    /// The packets that are due now.
     member _.Send(now: Instant) : Outgoing list =
         if now >= timer then
             sent <- acknowledged

@@ -2,8 +2,8 @@ namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
 
-/// Scenarios that every campaign runs ahead of those that it draws, and the marks that each is there to hit: what random worlds meet
-/// too rarely to count on.
+/// Scenarios that every campaign runs before the random ones, each with the coverage marks that it must hit: situations that are too
+/// rare in random scenarios.
 module Directed =
     let private path = { Path.perfect with Delay = Time.milliseconds 20 }
     let private calm = { Scenario.calm with AB = path; BA = path; HealAt = Time.seconds 40 }
@@ -12,7 +12,7 @@ module Directed =
     let private withFlow change scenario = { scenario with Flows = List.map change scenario.Flows }
 
     let private wraps =
-        // A's numbers run over after a few dozen packets, and both clocks after a tenth of a second.
+        // A's sequence numbers wrap after a few dozen packets, and both clocks after a tenth of a second.
         let clock = { Scenario.clock with Offset = 0x1_0000_0000L - 100_000L }
         let host = { Scenario.host with Clock = clock }
         let flow = Scenario.flow 400_000
@@ -25,7 +25,7 @@ module Directed =
             AB = { path with Rate = Rate.Constant rate; Queue = limit }
             Flows = [ Scenario.flow 600_000 ] }
 
-    /// The reader stands still for 30 s, and what tells that it reads again is lost.
+    /// The reader stops for 30 s, and the window update is lost.
     let private stall =
         let host = { Scenario.host with ReceiveBuffer = 20_000 }
         let cut = { From = Time.seconds 29; Until = Time.seconds 32 }
@@ -41,7 +41,7 @@ module Directed =
             let slow = { flow.Dialler with Bytes = 3_000; Chunk = 1_000; Pause = Time.seconds 28 }
             { flow with Dialler = slow; Acceptor = { flow.Acceptor with Bytes = 0 } })
 
-    /// Nothing passes for a while in the middle of the data.
+    /// All packets are lost for a while in the middle of the data.
     let private silence =
         let cut = { From = ms 150; Until = Time.seconds 8 }
         let host = { Scenario.host with SendBuffer = 65_536 }
@@ -63,12 +63,12 @@ module Directed =
             BA = { path with Mtu = mtu }
             Flows = [ Scenario.flow 1_000_000 ] }
 
-    /// Nothing is ever lost but probes.
+    /// Nothing but probes is lost.
     let private wide = over [ Path.narrow 8_972 ]
     let private strict = over [ Path.narrow 1_200 ]
     let private told = over [ { Path.narrow 1_464 with Telling = Telling.System } ]
 
-    /// L8: from one moment on less passes than a stream begins with, and nobody says so.
+    /// L8: from an instant on the path carries less than a stream's initial packet size, and does not report it.
     let private narrows size telling =
         over [ { Path.narrow size with From = ms 150; Telling = telling; Fragments = true } ]
 
@@ -76,24 +76,24 @@ module Directed =
         let socket = { Scenario.socket with ReceiveBuffer = 8_000; Wake = ms 5; Batch = 1 }
         { calm with B = { Scenario.host with Socket = socket } }
 
-    /// With what each must hit.
+    /// With the marks that each must hit.
     let all: struct (string * Scenario * string list) list =
-        [ struct ("numbers and clocks run over", wraps, [ "lost: loss"; "seq wrap"; "ack wrap"; "ts wrap" ])
+        [ struct ("numbers and clocks that wrap", wraps, [ "lost: loss"; "seq wrap"; "ack wrap"; "ts wrap" ])
           struct ("a short queue", queue (Queue.Tail 6_000) 100_000, [ "lost: queue"; "cwnd yields to loss" ])
           struct ("a long queue", queue (Queue.Tail 500_000) 100_000, [ "delay > target"; "cwnd yields to delay" ])
           struct ("CoDel", queue (Queue.CoDel 200_000) 50_000, [ "lost: codel" ])
-          struct ("a reader that stands still", stall, [ "zero window"; "WindowProbe" ])
+          struct ("a reader that stops", stall, [ "zero window"; "WindowProbe" ])
           struct ("long pauses", pauses, [ "KeepAlive" ])
-          struct ("a silence", silence, [ "three time-outs in a row"; "cwnd at minimum"; "send buffer full" ])
+          struct ("an outage", silence, [ "three time-outs in a row"; "cwnd at minimum"; "send buffer full" ])
           struct ("EMSGSIZE", refused, [ "lost: emsgsize"; "closed: TimedOut" ])
           struct ("a black hole", blackHole, [ "lost: mtu" ])
           struct ("a wide path", wide, [ "probe"; "probe lost"; "packets have grown" ])
-          struct ("a path that carries the base", strict, [ "probe lost" ])
-          struct ("a path that the system knows", told, [ "probe lost"; "lost: emsgsize"; "packets have grown" ])
-          struct ("a path that narrows in silence",
+          struct ("a path of the initial packet size", strict, [ "probe lost" ])
+          struct ("a limit that the system reports", told, [ "probe lost"; "lost: emsgsize"; "packets have grown" ])
+          struct ("a path that narrows, unreported",
                   narrows 1_100 Telling.Nobody,
                   [ "BlackHole"; "may fragment"; "lost: mtu"; "closed: Finished" ])
-          struct ("a path that narrows, and says so",
+          struct ("a path that narrows, reported",
                   narrows 1_400 Telling.Router,
                   [ "PathShrunk"; "may fragment"; "lost: mtu"; "closed: Finished" ])
           struct ("a small socket buffer", smallSocket, [ "lost: socket" ]) ]

@@ -2,21 +2,21 @@ namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
 
-/// What a scenario must come to, and by when: L1, L2 and L7 of docs/simulation.md.
+/// The result that a scenario must have, and by when: L1, L2 and L7 of docs/simulation.md.
 module Expectation =
     let private pathsOf (scenario: Scenario) = [ scenario.AB; scenario.BA ]
     let private hostsOf (scenario: Scenario) = [ scenario.A; scenario.B ]
     let private plansOf (flow: Flow) = [ flow.Dialler; flow.Acceptor ]
 
-    /// Bytes may have been changed on the way without UDP's checksum noticing: uTP has none of its own, so nothing is promised
-    /// but that nothing throws and everything stays bounded.
+    /// Whether bytes may be changed on the path without a checksum error: uTP has no checksum of its own, so the only properties are
+    /// that nothing throws and that everything stays bounded.
     let isUnprotected (scenario: Scenario) =
         pathsOf scenario
         |> List.exists (fun path -> path.Corruption > 0 && path.Harm <> Harm.Noticed && path.Harm <> Harm.Extended)
 
     let private isForGood (cut: Cut) = cut.Until = Time.never
 
-    /// Nothing is ever lost, late or changed on the way, but for what is too long.
+    /// Whether nothing is ever lost, late or changed on the path, apart from datagrams that are too long.
     let isUndisturbed (scenario: Scenario) =
         pathsOf scenario
         |> List.forall (fun path -> path = { Path.perfect with Delay = path.Delay; Mtu = path.Mtu })
@@ -24,10 +24,10 @@ module Expectation =
            |> List.forall (fun host -> host.Clock = Scenario.clock && host.Socket = Scenario.socket)
         && scenario.Forgery = Scenario.calm.Forgery
 
-    /// So long a silence may end a stream.
+    /// Whether a silence of that length may close a stream.
     let private longSilence = Time.seconds 20
 
-    /// The largest packet that a stream begins with, and that it may come to.
+    /// The initial packet size of a stream, and the largest that it may reach.
     let packetSize (scenario: Scenario) = max scenario.A.PacketSize scenario.B.PacketSize
 
     let private largest (scenario: Scenario) =
@@ -39,7 +39,7 @@ module Expectation =
         let takes =
             path.Mtu
             |> List.forall (fun narrow ->
-                // What has its number cannot be cut any more: it passes in fragments, or never.
+                // A packet that has its number cannot be cut any more: it passes in fragments, or not at all.
                 narrow.Size >= largest scenario
                 || (narrow.Size >= size && narrow.From = 0L<us>)
                 || (narrow.Fragments && narrow.Size >= 548))
@@ -54,7 +54,7 @@ module Expectation =
 
         takes && not drops
 
-    /// Whether every stream must get through in the end. A clock that goes back by much stands still meanwhile: no bound holds then.
+    /// Whether every stream must finish. While a clock that was set back by much stands still, no bound holds.
     let isWhole (scenario: Scenario) =
         not (isUnprotected scenario)
         && pathsOf scenario
@@ -69,7 +69,7 @@ module Expectation =
 
     let private isStuck (plan: Plan) = plan.StallFor = Time.never && plan.StallAt < System.Int32.MaxValue
 
-    /// Whether both applications of a flow end it in order, with a reader at both ends.
+    /// Whether both applications of a flow end it in order, and both read.
     let ends (flow: Flow) =
         let isOrderly (plan: Plan) =
             match plan.Ending with
@@ -83,7 +83,7 @@ module Expectation =
         && isOrderly flow.Acceptor
         && not (flow.Dialler.Ending = Ending.FinishLast && flow.Acceptor.Ending = Ending.FinishLast)
 
-    /// How long applications keep themselves busy.
+    /// How long the applications are busy by themselves.
     let private ownTime (plan: Plan) otherBytes : Duration =
         let pauses = Time.microseconds (int64 plan.Pause * int64 (plan.Bytes / max 1 plan.Chunk + 1))
 
@@ -103,8 +103,8 @@ module Expectation =
 
     let private rootOf value = Fixed.sqrt (int64 value)
 
-    /// A bound for when the last orderly stream has finished: once there is calm, a backed-off time-out, half the rate of the
-    /// path, what slow start and a small window take in round trips, and what the applications take themselves.
+    /// A bound for when the last orderly stream has finished: after the end of the faults, a backed-off time-out, half the rate of the
+    /// path, the round trips of slow start and of a small window, and the time of the applications.
     let finishBy (scenario: Scenario) : Instant =
         let flows = scenario.Flows
         let bytes = flows |> List.sumBy (fun flow -> flow.Dialler.Bytes + flow.Acceptor.Bytes)
@@ -139,7 +139,7 @@ module Expectation =
 
         let trips = 30L + 3L * rootOf packets + int64 (2 * bytes / max 1000 window)
 
-        // Where a queue takes a packet or two, every burst loses what is behind them.
+        // With a queue of a packet or two, every burst loses its last packets.
         let isTiny =
             pathsOf scenario
             |> List.exists (fun path ->
@@ -147,7 +147,7 @@ module Expectation =
                 | Queue.TailPackets packets -> packets < 4 && Path.slowest path > 0
                 | _ -> false)
 
-        // Clocks that run apart this fast look like a queue that grows: LEDBAT may sit at its floor of one packet.
+        // Clock skew of this size looks like a growing queue: LEDBAT may stay at its minimum of one packet.
         let floor =
             if isTiny || hostsOf scenario |> List.exists (fun host -> abs host.Clock.Skew > 1_000) then
                 int64 (bytes / (min scenario.A.PacketSize scenario.B.PacketSize - Packet.HeaderLength))
@@ -173,14 +173,14 @@ module Expectation =
             |> List.filter (isForGood >> not)
             |> List.fold (fun latest cut -> max latest cut.Until) 0L<us>
 
-        // RTO_now at most 6 s twice over, a window probe at most 15 s, five seconds on top.
+        // Twice a time-out of at most 6 s, a window probe after at most 15 s, and five seconds of tolerance.
         max scenario.HealAt (max cuts frozen)
         + own
         + wire
         + (trips + small + floor) * roundTrip
         + Time.seconds 32
 
-    /// By then every stream has closed, dead peers and stuck readers included.
+    /// The instant at which every stream has closed, including those with dead peers and stalled readers.
     let closeBy (scenario: Scenario) : Instant =
         let idle = hostsOf scenario |> List.map (fun host -> host.IdleTimeout) |> List.max
 

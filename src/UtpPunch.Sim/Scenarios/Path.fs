@@ -6,90 +6,90 @@ open UtpPunch.Protocol
 [<RequireQualifiedAccess>]
 type Loss =
     | Never
-    /// Each with the same chance (Bernoulli).
+    /// Each with the same probability (Bernoulli).
     | Each of share: int
-    /// Gilbert and Elliott's two states, looked at every 10 ms: chances to enter and to leave the bad one, and of loss in each.
+    /// Gilbert-Elliott: two states, which may change every 10 ms: the probabilities to enter and to leave the bad one, and of loss in each.
     | Gilbert of enter: int * leave: int * inBad: int * inGood: int
     /// One in `count`.
     | Every of count: int
     /// The first `length` of every `period`.
     | Burst of length: int * period: int
 
-/// How much longer than the delay a datagram takes.
+/// The additional delay of a datagram.
 [<RequireQualifiedAccess>]
 type Lateness =
     | Never
     | Uniform of most: Duration
     | Exponential of mean: Duration
-    /// Held back and let go together at every full period, as radio links do.
+    /// Datagrams are held back and released together at every multiple of the period, as by radio links.
     | Release of period: Duration
 
-/// Bytes a second.
+/// The rate in bytes per second.
 [<RequireQualifiedAccess>]
 type Rate =
     | Unlimited
     | Constant of rate: int
-    /// One for a period, the other for the next.
+    /// One rate for a period, the other for the next.
     | Alternating of rate: int * other: int * period: Duration
 
-/// Who is dropped when more arrives than the rate carries.
+/// Which packet is dropped when the queue is full.
 [<RequireQualifiedAccess>]
 type Queue =
-    /// The newcomer, when so many bytes wait.
+    /// Drop tail, with a limit in bytes.
     | Tail of bytes: int
-    /// The newcomer, when so many packets wait.
+    /// Drop tail, with a limit in packets.
     | TailPackets of packets: int
-    /// The oldest, when so many bytes wait.
+    /// Drop head, with a limit in bytes.
     | Head of bytes: int
     /// RFC 8289, with a hard limit.
     | CoDel of bytes: int
-    /// Random early detection: from none at `least` bytes to all at `most`.
+    /// Random early detection: the probability rises from 0 at `least` bytes to 1 at `most`.
     | Red of least: int * most: int
 
-/// Who tells the sender that a datagram is too long.
+/// What reports to the sender that a datagram is too long.
 [<RequireQualifiedAccess>]
 type Telling =
-    /// Nobody: it vanishes in a black hole.
+    /// Nothing reports it: the path is a black hole.
     | Nobody
-    /// The sender's own system, at once, and not how long it may be (EMSGSIZE).
+    /// The sender's own system, at once and without the limit (EMSGSIZE).
     | System
-    /// A router on the way (ICMP), and how long it may be.
+    /// A router on the path (ICMP), with the limit.
     | Router
 
-/// Datagrams of more than `Size` bytes of UDP payload do not pass, from one instant to another.
+/// During this time, datagrams of more than `Size` bytes of UDP payload are dropped.
 type Narrow =
     {
         Size: int
         From: Duration
         Until: Duration
         Telling: Telling
-        /// Those without DF do: they are fragmented, and the fragments pass.
+        /// Whether datagrams without DF pass in fragments.
         Fragments: bool
     }
 
-/// What is done to a corrupted datagram.
+/// How a corrupted datagram is changed.
 [<RequireQualifiedAccess>]
 type Harm =
-    /// UDP's checksum finds it: it is dropped.
+    /// The UDP checksum is wrong: the datagram is dropped.
     | Noticed
     | Anywhere
     | Header
     | Truncation
-    /// Garbage where extensions would be.
+    /// The place of the extensions is overwritten with random bytes.
     | Extension
-    /// None: an extension that nobody knows stands in front of the others, as the BEP has it.
+    /// The datagram stays valid: an unknown extension is inserted before the others, which BEP 29 permits.
     | Extended
 
-/// Single datagrams that are dropped, calm or not.
+/// Single datagrams that are dropped, also after the end of the faults.
 [<RequireQualifiedAccess>]
 type Drop =
-    /// The n-th that enters the path, from 0.
+    /// The n-th datagram on the path, from 0.
     | Nth of ordinal: int
-    /// The n-th of a type (BEP 29's number), from 0.
+    /// The n-th packet of a type (BEP 29's number), from 0.
     | Typed of packetType: int * ordinal: int
     | LongerThan of bytes: int
 
-/// Nothing passes from one instant to another; `Time.never` for good.
+/// Everything is dropped from one instant to another; `Time.never` for ever.
 [<Struct>]
 type Cut = { From: Duration; Until: Duration }
 
@@ -102,10 +102,10 @@ type Path =
         Queue: Queue
         Loss: Loss
         Drops: Drop list
-        /// The share that is held back by up to `ReorderBy` while others pass.
+        /// The share that is delayed by up to `ReorderBy` while others pass.
         Reorder: int
         ReorderBy: Duration
-        /// The share of which `Copies` more arrive, each up to `CopiesLate` later.
+        /// The share that is duplicated: `Copies` more arrive, each up to `CopiesLate` later.
         Duplication: int
         Copies: int
         CopiesLate: Duration
@@ -145,7 +145,7 @@ module Path =
         | Rate.Constant rate -> rate
         | Rate.Alternating(rate, other, _) -> min rate other
 
-    /// What keeps a datagram of that length back now.
+    /// The restriction that drops a datagram of that length now, if any.
     let tooLong (now: Instant) (length: int) (mayFragment: bool) (path: Path) =
         path.Mtu
         |> List.tryFind (fun narrow ->
@@ -154,7 +154,7 @@ module Path =
             && now < narrow.Until
             && not (mayFragment && narrow.Fragments))
 
-    /// Of so many bytes, always, and nobody tells.
+    /// A permanent restriction to `size` bytes that is not reported.
     let narrow size = { Size = size; From = 0L<us>; Until = Time.never; Telling = Telling.Nobody; Fragments = false }
 
     let isCut (now: Instant) (path: Path) =

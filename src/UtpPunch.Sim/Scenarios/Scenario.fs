@@ -2,18 +2,18 @@ namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
 
-/// A host's clock, by the world's.
+/// A host's clock, relative to the world's.
 type Clock =
     {
-        /// What it shows at the beginning.
+        /// Its time at the beginning.
         Offset: int64
-        /// How much faster it runs, in millionths.
+        /// How much faster it runs, in parts per million.
         Skew: int
-        /// Jumps: when, and by how much.
+        /// Steps: when, and by how much.
         Steps: (Duration * int64) list
-        /// The whole host stands still: from when, for how long.
+        /// Times in which the whole host is suspended: the beginning and the duration.
         Freezes: (Duration * Duration) list
-        /// Timers fire at full multiples of this.
+        /// Timers fire at multiples of this.
         Granularity: Duration
         /// Timers fire up to this much late.
         Late: Duration
@@ -22,11 +22,11 @@ type Clock =
 /// A host's UDP socket.
 type Socket =
     {
-        /// Bytes that wait for a receive call; what comes on top is dropped.
+        /// The most bytes that wait for a receive call; more are dropped.
         ReceiveBuffer: int
-        /// Datagrams that one receive call gives, at most.
+        /// The most datagrams of one receive call.
         Batch: int
-        /// How long the host takes to wake up for a datagram; meanwhile others join it.
+        /// The time from the arrival of a datagram until the host receives it, with others that arrived meanwhile.
         Wake: Duration
         /// The share of datagrams, in thousandths, that the system refuses to send (EAGAIN, ENOBUFS).
         Refusals: int
@@ -35,28 +35,28 @@ type Socket =
 /// How an application ends its stream.
 [<RequireQualifiedAccess>]
 type Ending =
-    /// Once everything is written.
+    /// Finishes after its last write.
     | Finish
-    /// Once everything is written and the peer's end was seen.
+    /// Finishes after its last write and the peer's end.
     | FinishLast
-    /// Lets go once everything is written.
+    /// Releases the stream after its last write.
     | Release of timeout: Duration
-    /// Resets it once so many bytes are written.
+    /// Aborts the stream once `written` bytes are written.
     | Abort of written: int
-    /// Never.
+    /// Never ends the stream.
     | Stay
 
 /// What an application does with a stream.
 type Plan =
     {
         Bytes: int
-        /// So much at once, with a pause behind it.
+        /// Bytes of each write, with a pause after it.
         Chunk: int
         Pause: Duration
-        /// So much at once, all for 0, with a pause behind it.
+        /// Bytes of each read, or 0 for all there are, with a pause after it.
         ReadSize: int
         ReadPause: Duration
-        /// Once so many bytes were read, the reader stands still for that long; `Time.never` for good.
+        /// After that many bytes the reader stops for `StallFor`; `Time.never` for ever.
         StallAt: int
         StallFor: Duration
         Ending: Ending
@@ -77,28 +77,28 @@ type Host =
 type Flow =
     {
         At: Duration
-        /// Host 0 dials host 1, or the other way round.
+        /// Whether host 1 dials host 0, instead of 0 dialling 1.
         FromB: bool
         Dialler: Plan
         Acceptor: Plan
     }
 
-/// Packets that a third party forges while streams run; in thousandths of those that are sent.
+/// Packets that an attacker forges while streams run, per thousand packets sent.
 type Forgery =
     {
-        /// Copies of real packets under another address.
+        /// Copies of real packets from another address.
         Strange: int
-        /// Under the peer's address: a wrong id, a number that is out of range, an acknowledgement of what was never sent.
+        /// From the peer's address: a wrong id, a number out of range, or an acknowledgement of what was never sent.
         Spoofed: int
-        /// Hints to the sender that its packets are too long.
+        /// Forged reports that packets are too long.
         Hints: int
     }
 
-/// Everything that happens in a world, as a value: the same scenario gives the same trace.
+/// A complete simulation run as a value: equal scenarios give equal traces.
 type Scenario =
     {
         Seed: uint64
-        /// Where the nodes get their ids and first numbers from.
+        /// The seed of the nodes' ids and first numbers.
         NodeSeed: uint64
         Dialect: string
         A: Host
@@ -107,9 +107,9 @@ type Scenario =
         BA: Path
         Flows: Flow list
         Forgery: Forgery
-        /// Chaos ends here, and calm begins.
+        /// The end of all random faults.
         HealAt: Duration
-        /// Events of one instant happen in a drawn order.
+        /// Whether events of one instant happen in a random order.
         PermuteTies: bool
     }
 
@@ -123,7 +123,7 @@ module Scenario =
           Socket = socket
           SendBuffer = StreamOptions.bep29.SendBuffer
           ReceiveBuffer = StreamOptions.bep29.ReceiveBuffer
-          // Nothing is searched for unless a scenario is about that.
+          // The path is probed only if a scenario is about that.
           PacketSize = 1400
           LargestPacket = 1400
           NoDelay = true
@@ -171,7 +171,7 @@ module Scenario =
             Bep29 = adapt NodeOptions.standard.Bep29
             UtpPunch = adapt NodeOptions.standard.UtpPunch }
 
-    /// What a host's clock shows.
+    /// The time of a host's clock.
     let local (clock: Clock) (now: Instant) : Instant =
         let mutable shown = int64 now + clock.Offset + int64 now / 1000L * int64 clock.Skew / 1000L
 
@@ -180,14 +180,14 @@ module Scenario =
 
         Time.microseconds shown
 
-    /// The first instant of the world at which the clock shows at least that, if it does not jump before.
+    /// The first instant of the world at which the clock shows at least that time, unless it is set before.
     let whenLocal (clock: Clock) (now: Instant) (shown: Instant) : Instant =
         let ahead = int64 (shown - local clock now)
 
         if ahead <= 0L then
             now
         else
-            // Skew is small: two corrections find it, and what is left is looked at again when it is due.
+            // Skew is small: two corrections are nearly exact, and the rest is corrected when the instant is due.
             let guess = ahead * 1_000_000L / (1_000_000L + int64 clock.Skew)
             let mutable at = now + Time.microseconds guess
 
@@ -196,7 +196,7 @@ module Scenario =
 
             at
 
-    /// Why nothing can run like that; null when it can.
+    /// Why a scenario is invalid; null when it is valid.
     let mistake (scenario: Scenario) : string =
         let paths = [ scenario.AB; scenario.BA ]
         let hosts = [ scenario.A; scenario.B ]

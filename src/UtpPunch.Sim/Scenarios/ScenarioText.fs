@@ -5,7 +5,7 @@ open System.Collections
 open System.Text
 open Microsoft.FSharp.Reflection
 
-/// Scenarios as text, on one line, and back: `{Seed 7 A {Clock {Offset 0 …} …} …}`. Records are in braces with their fields by name,
+/// Scenarios as text on one line, and back: `{Seed 7 A {Clock {Offset 0 …} …} …}`. Records are in braces with their fields by name,
 /// cases with values in parentheses, lists in brackets; times are in microseconds.
 module ScenarioText =
     let private isRecord (kind: Type) = FSharpType.IsRecord kind
@@ -82,7 +82,7 @@ module ScenarioText =
 
         spaced.ToString().Split([| ' '; '\n'; '\r'; '\t' |], StringSplitOptions.RemoveEmptyEntries)
 
-    /// Reads the words from a place on.
+    /// Reads the words from an index on.
     [<Sealed>]
     type private Reader(words: string[]) =
         let mutable at = 0
@@ -162,12 +162,11 @@ module ScenarioText =
 
                 FSharpValue.MakeUnion(case, fields)
 
-    /// Throws `FormatException` that says what is wrong.
+    /// Throws `FormatException` with the reason.
     let parse (text: string) : Scenario =
         let reader = Reader(wordsOf text)
         let scenario = read reader typeof<Scenario> :?> Scenario
 
-        if not reader.IsOver then
-            raise (FormatException $"'{reader.Peek}' stands behind the scenario.")
+        if not reader.IsOver then raise (FormatException $"'{reader.Peek}' follows the scenario.")
 
         scenario

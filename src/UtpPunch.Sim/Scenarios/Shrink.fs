@@ -2,7 +2,7 @@ namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
 
-/// Smaller scenarios than one that fails: the least that still fails says most about why.
+/// Shrinks a failing scenario: the smallest one that still fails explains most.
 module Shrink =
     // ---- In time ----
 
@@ -12,7 +12,7 @@ module Shrink =
 
     // ---- Whole families of faults ----
 
-    /// Changes of one path, and what they change it to.
+    /// Simplifications of one path.
     let private pathFaults: (Path -> Path) list =
         let none = Path.perfect
 
@@ -37,7 +37,7 @@ module Shrink =
           onClock (fun clock -> { clock with Offset = 0L })
           fun host -> { host with Socket = Scenario.socket } ]
 
-    /// A change of both sides at once, then of either.
+    /// A change of both directions at once, then of either.
     let private both (change: 'a -> 'a) (get: Scenario -> 'a) set (get': Scenario -> 'a) set' (scenario: Scenario) =
         let one = set (change (get scenario)) scenario
         let other = set' (change (get' scenario)) scenario
@@ -140,7 +140,7 @@ module Shrink =
 
     let private presets = [ 0L; 1_000L; 10_000L; 100_000L; 1_000_000L ]
 
-    /// Rounder durations that are no longer.
+    /// Shorter, rounder durations.
     let private rounder (duration: Duration) =
         [ for preset in presets do
               if preset < int64 duration then Time.microseconds preset ]
@@ -188,7 +188,7 @@ module Shrink =
               yield { scenario with BA = path }
           yield { scenario with NodeSeed = 1UL } ]
 
-    /// Smaller scenarios, those that take most away first. None of them is the scenario itself.
+    /// Smaller scenarios, the largest reductions first. None of them is the scenario itself.
     let candidates (scenario: Scenario) : Scenario seq =
         seq {
             for stage in [ earlier; families; without; payloads; habits; hosts; numbers ] do
@@ -197,8 +197,8 @@ module Shrink =
         }
         |> Seq.distinct
 
-    /// Takes away what can be taken away while `fails` still holds, until nothing more can or `budget` runs were made of it. Whoever
-    /// wants the same property to fail asks for it in `fails`.
+    /// Reduces the scenario while `fails` holds, until no candidate fails or `budget` runs were made. If the same property must fail,
+    /// `fails` has to check that.
     let minimise (fails: Scenario -> bool) (budget: int) (scenario: Scenario) : Scenario =
         let mutable least = scenario
         let mutable left = budget

@@ -3,7 +3,7 @@ namespace UtpPunch.Sim
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// Numbers in turn from one seed.
+/// A sequence of random numbers from a seed.
 [<Sealed>]
 type private Drawer(seed: uint64) =
     let mutable drawn = 0L
@@ -14,16 +14,16 @@ type private Drawer(seed: uint64) =
 
     member this.Between(least: int, most: int) = least + this.Below(most - least + 1)
     member this.OneOf(items: 'a list) = items[this.Below items.Length]
-    /// So many in a thousand.
+    /// True with a probability of `share` in a thousand.
     member this.Hits share = this.Below 1000 < share
 
-    /// Small numbers as often as large ones: uniform in the number of digits.
+    /// Uniform in the number of bits, so that small numbers are as frequent as large ones.
     member this.Wide(least: int, most: int) =
         let bits value = 32 - System.Numerics.BitOperations.LeadingZeroCount(uint32 value)
         let size = this.Between(bits least, bits most)
         max least (min most (this.Between((1 <<< size) >>> 1, (1 <<< size) - 1)))
 
-/// Scenarios drawn from a seed. Each kind of fault is off in about half of them, so that some worlds have few faults and others many.
+/// Random scenarios. Each kind of fault is off in about half of them, so that some have few faults and others many (swarm testing).
 module Swarm =
     let private ms (value: int) = Time.milliseconds value
 
@@ -34,7 +34,7 @@ module Swarm =
         | 2 -> Rate.Alternating(it.Wide(20_000, 5_000_000), it.Wide(20_000, 5_000_000), ms (it.Wide(50, 5_000)))
         | _ -> Rate.Unlimited
 
-    /// At most eight seconds' worth: behind more than that a handshake takes longer than anybody waits.
+    /// At most eight seconds' worth of bytes: with a longer queue a handshake takes longer than its timeout.
     let private bounded rate queue =
         let cap bytes = if rate = 0 then bytes else min bytes (max 3_000 (8 * rate))
 
@@ -87,7 +87,7 @@ module Swarm =
               From = from
               Until = until
               Telling = it.OneOf [ Telling.Nobody; Telling.System; Telling.Router ]
-              // What does not pass in fragments never passes, once it has its number.
+              // A packet that does not pass in fragments never passes, once it has its number.
               Fragments = it.Hits 800 }
 
         let size () =
@@ -151,7 +151,7 @@ module Swarm =
         { Offset =
             (match it.Below 5 with
              | 0 -> 0L
-             // Just before 32 bits of microseconds run over.
+             // Just before 32 bits of microseconds wrap.
              | 1 -> 0x1_0000_0000L - int64 (it.Wide(1, 20_000_000))
              | 2 -> int64 (it.Between(0, 0x7FFFFFFF)) * 2L
              | _ -> int64 (it.Wide(1, 0x7FFFFFFE)))
@@ -235,7 +235,7 @@ module Swarm =
           Dialler = (if last = 0 then { dialler with Ending = Ending.FinishLast } else dialler)
           Acceptor = (if last = 1 then { acceptor with Ending = Ending.FinishLast } else acceptor) }
 
-    /// Slow paths carry little, so that a run does not last for hours.
+    /// Limits the bytes of slow paths, so that a run does not last for hours.
     let private tame (scenario: Scenario) =
         let slowest =
             [ scenario.AB; scenario.BA ] |> List.map Path.slowest |> List.filter (fun rate -> rate > 0)
@@ -255,7 +255,7 @@ module Swarm =
         let limit = if size < 500 then min limit 60_000 else limit
         let cap (plan: Plan) = { plan with Bytes = min plan.Bytes limit }
 
-        // A queue of a packet or two, shared, may starve whoever comes late.
+        // A shared queue of a packet or two may starve a stream that starts late.
         let isTiny (path: Path) =
             match path.Rate, path.Queue with
             | Rate.Unlimited, _ -> false
@@ -274,10 +274,10 @@ module Swarm =
                 flows
                 |> List.map (fun flow -> { flow with Dialler = cap flow.Dialler; Acceptor = cap flow.Acceptor }) }
 
-    /// The scenario that a seed stands for.
+    /// The scenario of a seed.
     let scenario (seed: uint64) : Scenario =
         let it = Drawer(Keyed.mix seed)
-        // Calm comes before half-open streams expire, which they may, in chaos.
+        // Faults end before half-open streams expire; during faults they may.
         let healAt = ms (it.OneOf [ 1_000; 5_000; 20_000; 25_000 ])
         let undetected = it.Hits 60
         let count = it.OneOf [ 1; 1; 1; 1; 2; 3; 8 ]

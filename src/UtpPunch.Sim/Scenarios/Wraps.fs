@@ -4,7 +4,7 @@ open System
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// Seeds whose nodes begin to count just before 65535.
+/// Seeds of nodes whose first sequence numbers are just below 65535.
 module Wraps =
     let private firstNumber (seed: uint64) side =
         let key = Keyed.mix (seed + uint64 side)
@@ -21,7 +21,7 @@ module Wraps =
             | Effect.Send(_, train) -> Some train.Header.SeqNr.Value
             | _ -> None)
 
-    /// Another seed for the nodes of a scenario: the first stream that A dials wraps within a few dozen packets.
+    /// Another node seed for a scenario, with which the first stream that A dials wraps within a few dozen packets.
     let seedNear (scenario: Scenario) =
         let mutable seed = Keyed.mix (scenario.NodeSeed + 1UL)
         let mutable tries = 0

@@ -5,16 +5,16 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// A packet that a node sent to a puppet.
+/// A packet that the node sent to the scripted peer.
 [<Struct; NoComparison>]
 type Heard = { At: Instant; Header: Header; Length: int }
 
-/// One node, and a peer whose every packet is written by hand: it says what no node of ours ever would.
+/// One node, and a peer whose packets are written by a test, including ones that the core would never send.
 [<Sealed>]
 type ScriptedPeer(seed: Owned) =
     let peer = Endpoint.ofIPv4 0x0A000002u 6000us
     let mutable now = Time.seconds 5
-    // What a drill counts are packets of 1400 bytes.
+    // Cases count packets of 1400 bytes.
     let options =
         { NodeOptions.standard with
             Bep29 = { NodeOptions.standard.Bep29 with PacketSize = 1400; LargestPacket = 1400 } }
@@ -49,20 +49,20 @@ type ScriptedPeer(seed: Owned) =
 
     member _.Now = now
     member _.Node = node
-    /// All that the node sent.
+    /// All packets that the node has sent.
     member _.Heard = heard
     member _.Rules = rules
-    /// All bytes that the node delivered.
+    /// All bytes that the node has delivered.
     member _.Delivered = delivered.ToArray()
     member val IsOpen = false with get, set
     member val Closed: CloseReason voption = ValueNone with get, set
-    /// What the puppet advertises and says of the delay of the node's packets.
+    /// The window that the peer advertises, and the delay that it reports of the node's packets.
     member val Window = 1_000_000u with get, set
     member val Difference = 10_000u with get, set
-    /// The id under which the node receives, and the number of its first data.
+    /// The node's receive id, and the number of its first data.
     member val Id = 0us with get, set
     member val First = SeqNr 0us with get, set
-    /// The number of the puppet's next data.
+    /// The number of the peer's next data.
     member val Next = SeqNr 0xFFFEus with get, set
 
     member this.Step(events: Event[]) =
@@ -78,7 +78,7 @@ type ScriptedPeer(seed: Owned) =
 
         lent.Stepped(events, effects)
 
-    /// Nothing comes for so long.
+    /// Advances the time, without packets from the peer.
     member this.Wait(duration: Duration) =
         let until = now + duration
 
@@ -91,7 +91,7 @@ type ScriptedPeer(seed: Owned) =
     member this.SayBytes(bytes: byte[]) =
         this.Step [| Event.Received(peer, Datagrams.One(Borrowed(Array.copy bytes), now)) |]
 
-    /// The puppet sends a packet.
+    /// Sends a packet from the peer.
     member this.Say(kind: PacketType, id: uint16, seqNr: SeqNr, ackNr: SeqNr, sack: byte[], payload: byte[]) =
         received <- received + 1
 
@@ -108,7 +108,7 @@ type ScriptedPeer(seed: Owned) =
         Packet.encode &header (Owned sack) 0UL (Owned payload) (Span<byte> bytes) |> ignore
         this.SayBytes bytes
 
-    /// It acknowledges everything up to the n-th data packet of the node, and those beyond that the bits name.
+    /// Acknowledges everything up to the n-th data packet of the node, and the packets after it that the bits name.
     member this.Acknowledge(packets: int, [<ParamArray>] sack: byte[]) =
         this.Say(PacketType.State, this.Id, this.Next, this.First + (packets - 1), sack, [||])
 
@@ -121,12 +121,12 @@ type ScriptedPeer(seed: Owned) =
         this.Id <- syn.ConnectionId
         this.First <- syn.SeqNr + 1
 
-    /// The SYN-ACK of `Connect`, a round trip of 20 ms later.
+    /// The SYN-ACK for `Connect`, a round trip of 20 ms later.
     member this.Answer() =
         this.Wait(Time.milliseconds 20)
         this.Acknowledge 0
 
-        if not this.IsOpen then Check.fail "L1" "a SYN-ACK opens nothing"
+        if not this.IsOpen then Check.fail "L1" "a SYN-ACK does not open the stream"
 
     member this.Write(count: int) = this.Step [| Event.Write(0, Owned(Array.zeroCreate<byte> count)) |]
 
@@ -135,10 +135,10 @@ type ScriptedPeer(seed: Owned) =
         | ValueSome stream -> stream
         | ValueNone -> raise (Violation("S14", "the stream is gone"))
 
-    /// Bytes of data that were sent, again or not, from a packet on.
+    /// Bytes of data packets from an index on, retransmissions included.
     member _.BytesSince(index: int) = Seq.sumBy (fun packet -> packet.Length) (Seq.skip index heard)
 
-    /// When a rule fired since.
+    /// The times at which a rule has fired since an instant.
     member _.Times(rule: Rule, since: Instant) =
         [ for struct (at, fired) in rules do
               if fired = rule && at >= since then at ]

@@ -5,14 +5,14 @@ open System.Buffers.Binary
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// What applications send: byte `offset` of the endless stream that a key names. Nothing needs to be kept to be checked.
+/// The contents that applications send: byte `offset` of the endless stream of a key. It can be checked without being stored.
 module Content =
-    /// The key of what a side of a flow writes: 1 is who dials, 2 who accepts.
+    /// The key of what a side of a flow writes: 1 for the dialler, 2 for the acceptor.
     let keyOf (seed: uint64) (flow: int) (side: int) = Keyed.mix (seed ^^^ (uint64 flow <<< 8) ^^^ uint64 side)
 
     let private word key (offset: int64) = Keyed.mix (key ^^^ uint64 (offset >>> 3))
 
-    /// The first place where the bytes are not the stream's from `offset` on; -1 when there is none.
+    /// The first place at which the bytes differ from the stream at `offset`; -1 for none.
     let firstWrong (key: uint64) (offset: int64) (bytes: ReadOnlySpan<byte>) =
         let mutable at = 0
         let mutable wrong = -1

@@ -4,8 +4,7 @@ open System
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// Effects as text, so that two runs can be compared and a person can read one: the lines of a trace without time and node, and with a
-/// hash of every byte that a stream carries.
+/// Effects as text, to compare and read runs: the lines of a trace without time and node, with a hash of all bytes of a stream.
 module Describe =
     let endpoint (value: Endpoint) = TraceText.endpoint value
 

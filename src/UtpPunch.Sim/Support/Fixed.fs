@@ -1,6 +1,6 @@
 namespace UtpPunch.Sim
 
-/// Integer arithmetic where others would use a maths library, whose last digits differ from machine to machine.
+/// Integer arithmetic in place of a maths library, whose last digits differ between machines.
 module Fixed =
     /// -log2(x / 2^32) in units of 2^-16, for x from 1 to 2^32.
     let minusLog2 (x: uint64) : int64 =

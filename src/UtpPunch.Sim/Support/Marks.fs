@@ -2,7 +2,7 @@ namespace UtpPunch.Sim
 
 open System.Collections.Generic
 
-/// What was seen to happen, by name and how often: a campaign that never meets what it claims to test is red.
+/// Coverage marks: what happened, by name, and how often. A campaign that does not meet what it claims to test fails.
 [<Sealed>]
 type Marks() =
     let counts = Dictionary<string, int64>()
@@ -22,7 +22,7 @@ type Marks() =
             add name count
 
 module Marks =
-    /// What a campaign of 200 runs must meet: docs/simulation.md, M5.
+    /// The marks that a campaign of 200 runs must hit: docs/simulation.md, M5.
     let required =
         [ "SYN lost"
           "SYN-ACK lost"

@@ -1,6 +1,6 @@
 namespace UtpPunch.Sim
 
-/// A property that did not hold: its name in docs/simulation.md, and what was seen.
+/// A violated property: its name in docs/simulation.md, and the reason.
 exception Violation of property: string * why: string
 
 module Check =

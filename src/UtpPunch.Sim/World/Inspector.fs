@@ -4,8 +4,8 @@ open System
 open System.Collections.Generic
 open UtpPunch.Protocol
 
-/// Looks at every step of every host: what the core was given, what it sent, and whether that is right. It knows nothing of the
-/// core but what passes through its door.
+/// Checks every step of every host: the events that the core received and the effects that it returned. It uses nothing but these and
+/// the core's public functions.
 [<Sealed>]
 type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
     let dialect = Scenario.dialectOf scenario
@@ -16,7 +16,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
     let isUndisturbed = Expectation.isUndisturbed scenario
     let mutable isIntact = isUndisturbed
 
-    /// BEP 29's extension bits of a datagram that this or another node of ours sent.
+    /// BEP 29's extension bits of a datagram that one of our nodes sent.
     let kindOf (bytes: byte[]) =
         let mutable packet = Unchecked.defaultof<Packet>
 
@@ -25,14 +25,14 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
         else
             ExtensionBits.Kind.None
 
-    /// Who has said hello, by the id of the SYN.
+    /// The ids of SYNs whose sender has announced support for probes.
     let greet isForged (greeted: HashSet<uint16>) (header: Header) bits =
         if ExtensionBits.kindOf bits = ExtensionBits.Kind.Hello then
             greeted.Add header.ConnectionId |> ignore
         elif header.Type = PacketType.Syn && not isForged then
             greeted.Remove header.ConnectionId |> ignore
 
-    /// What the path never carries in one piece; 0 when it carries everything now or then.
+    /// The size that the path never exceeds; 0 if it is unlimited at some time.
     let everNarrow (actor: Actor) =
         let path = if actor.Index = 0 then scenario.AB else scenario.BA
 
@@ -40,8 +40,8 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
         |> List.filter (fun narrow -> narrow.From = 0L<us> && narrow.Until = Time.never)
         |> List.fold (fun least narrow -> if least = 0 then narrow.Size else min least narrow.Size) 0
 
-    /// S23: strangers get nothing larger than what a stream begins with; nobody gets more than it takes; and what carries data and must
-    /// not be fragmented is never larger than the path, if that was always as narrow, and no less than what the stream begins with.
+    /// S23: foreign peers get no packet larger than the initial size, and no peer one larger than its limit. Data with DF is never larger
+    /// than the path, if that always had the same limit, nor smaller than the initial size.
     let checkSize (actor: Actor) (tap: Wiretap) (train: Train) (seqNr: SeqNr) (length: int) =
         let fail why = Check.fail "S23" $"{actor.Name}, stream {tap.ConnId}: {why}"
         let own = options actor
@@ -51,10 +51,10 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
         if kind = ExtensionBits.Kind.Probe then
             marks.Hit "probe"
 
-            if not isMet then fail "a probe to a stranger"
+            if not isMet then fail "a probe to a foreign peer"
 
             if ExtensionBits.sizeOf train.Bits <> length then
-                fail $"a probe of {length} bytes says {ExtensionBits.sizeOf train.Bits}"
+                fail $"a probe of {length} bytes announces {ExtensionBits.sizeOf train.Bits}"
 
             tap.Probe(length, train.Header.Timestamp)
         elif kind = ExtensionBits.Kind.Answer && length > 200 then
@@ -78,9 +78,9 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
             let narrow = everNarrow actor
 
             if narrow > 0 && length > narrow then
-                fail $"{length} bytes with DF, on a path that never took more than {narrow}"
+                fail $"{length} bytes with DF, on a path that never carried more than {narrow}"
 
-    /// Whether the step that is looked at is about a forged packet.
+    /// Whether the step being checked has a forged packet.
     member val Forging = false with get, set
 
     /// A stream has opened.
@@ -102,7 +102,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
             | true, seqNr -> tap.ReceiveFrom seqNr
             | _ -> tap.Loose <- true
 
-    /// A rule fired: after some of them the core may have less than it was given.
+    /// A rule fired: after some rules the core may have less than it was given.
     member this.Note(actor: Actor, rule: Rule, remote: Endpoint) =
         actor.Count rule
 
@@ -119,7 +119,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
                 tap.Refused <- true
         | _ -> ()
 
-    /// What the core was given in a step.
+    /// The events of a step.
     member this.Given(actor: Actor, events: Event[]) =
         for event in events do
             match event with
@@ -130,7 +130,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
                     if Packet.decode datagrams[index] &packet = Malformed.None then
                         let header = packet.Header
 
-                        // A forged SYN may open the stream, and say what it likes.
+                        // A forged SYN may open the stream, with any contents.
                         greet this.Forging actor.HeardHello header packet.Bits
 
                         if header.Type = PacketType.Syn then
@@ -164,10 +164,10 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
                 if tap.Fresh && stream.QueueingDelay > stream.TargetDelay then marks.Hit "delay > target"
             | ValueNone -> ()
 
-    /// A datagram is lost. Chance takes none once there is calm.
+    /// A datagram is lost. After the end of the faults there is no random loss.
     member _.Lost(from: Actor, datagram: Datagram, cause: string, now: Instant) =
         if (cause = "loss" || cause = "checksum") && now >= scenario.HealAt then
-            Check.fail "M5" $"chance takes a datagram {now - scenario.HealAt} us after the path has healed"
+            Check.fail "M5" $"a datagram is lost at random {now - scenario.HealAt} us after the end of the faults"
 
         marks.Hit("lost: " + cause)
 
@@ -190,7 +190,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
             | 2 when not (from.BySendId.ContainsKey id) -> marks.Hit "SYN-ACK lost"
             | _ -> ()
 
-    /// A packet that the core sent. Its numbers relative to the first ones, for runs that differ in these alone; and its length.
+    /// A packet that the core sent: its hash with numbers relative to the first ones, for runs that differ only in these, and its length.
     member _.Sent(actor: Actor, remote: Endpoint, train: Train, index: int, bytes: byte[]) : uint64 =
         let tap = actor.BySendId.GetValueOrDefault train.Header.ConnectionId
 
@@ -207,12 +207,12 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
                 else
                     min train.PacketSize (train.Payload.Length - index * train.PacketSize)
 
-            // Where bytes are changed on the way, a hello may be heard that nobody has said.
+            // Where bytes are corrupted on the path, an announcement may be received that was not sent.
             if isTrusted then checkSize actor tap train header.SeqNr bytes.Length
 
             tap.Send(header, train.Sack.AsBorrowed, ReadOnlySpan<byte>(bytes, bytes.Length - size, size))
 
-            // RESETs carry numbers of their own.
+            // RESETs have numbers of their own.
             if header.Type = PacketType.Reset then
                 uint64 bytes.Length
             else
@@ -220,7 +220,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
                 ||| (uint64 (uint16 (header.AckNr - tap.FirstReceived)) <<< 16)
                 ||| (uint64 bytes.Length <<< 32)
 
-    /// A step is over.
+    /// Checks a step at its end.
     member this.Stepped(actor: Actor, local: Instant, batch: Event[], effects: Effect[]) =
         let clock = actor.Host.Clock
 
@@ -234,16 +234,16 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
             this.CheckWindows(actor, tap.ConnId, tap)
             tap.EndStep(local, slack)
 
-        // Each half-open stream may repeat its SYN-ACK, and say so.
+        // Each half-open stream may repeat its SYN-ACK and note it.
         let halfOpen = 2 * NodeOptions.standard.MaxHalfOpen
 
         if effects.Length > 64 + halfOpen + 64 * batch.Length + 1_100 * actor.ByConnId.Count then
             Check.fail "S13" $"{actor.Name}: {effects.Length} effects of {batch.Length} events"
 
         if actor.StrangeOut > 3L * actor.StrangeIn then
-            Check.fail "S13" $"{actor.Name}: {actor.StrangeOut} bytes to strangers that sent {actor.StrangeIn}"
+            Check.fail "S13" $"{actor.Name}: {actor.StrangeOut} bytes to unknown addresses that sent {actor.StrangeIn}"
 
-    /// What a forged packet must not change (S10): compare before and after.
+    /// The state that a forged packet must not change (S10): compared before and after.
     member _.Streams(actor: Actor) =
         [| for connId in actor.ByConnId.Keys -> struct (connId, actor.Machine.Stream connId) |]
 
@@ -257,6 +257,6 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
                     || was.CongestionWindow <> is.CongestionWindow
                     || was.PacketsReceived <> is.PacketsReceived
                 then
-                    Check.fail "S10" $"{actor.Name}: a forged packet changed stream {connId}"
-            | ValueSome _, ValueNone -> Check.fail "S10" $"{actor.Name}: a forged packet ended stream {connId}"
+                    Check.fail "S10" $"{actor.Name}: a forged packet changes stream {connId}"
+            | ValueSome _, ValueNone -> Check.fail "S10" $"{actor.Name}: a forged packet closes stream {connId}"
             | ValueNone, _ -> ()

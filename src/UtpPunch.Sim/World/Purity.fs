@@ -2,7 +2,7 @@ namespace UtpPunch.Sim
 
 open UtpPunch.Protocol
 
-/// S12: the same step from the same state, once more, has the same effects, whatever was done in between.
+/// S12: repeating a step from the same state gives the same effects, whatever was done meanwhile.
 module Purity =
     let private sameTrain (one: Train) (other: Train) =
         let a, b = one.Header, other.Header
@@ -38,5 +38,5 @@ module Purity =
             let struct (_, again) = Node.step now events core.Before
 
             if again.Length <> effects.Length || not (Array.forall2 same again effects) then
-                Check.fail "S12" $"{actor.Name}: the same step had other effects"
+                Check.fail "S12" $"{actor.Name}: the repeated step has other effects"
         | _ -> ()

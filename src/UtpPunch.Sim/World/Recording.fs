@@ -5,7 +5,7 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// Runs as traces (docs/utrace.md): events and effects, what the network did with each datagram, and what the streams measured.
+/// Runs as traces (docs/utrace.md): events and effects, the fate of each datagram, and the measurements of streams.
 [<Sealed>]
 type private Recorder(scenario: Scenario, machines: IMachine[], sink: Action<string>) =
     let keys =
@@ -33,7 +33,7 @@ type private Recorder(scenario: Scenario, machines: IMachine[], sink: Action<str
               at, net at "clock" [| name; $"step={sign}{by}" |]
           for at, duration in clock.Freezes -> at, net at "clock" [| name; "freeze=" + seconds duration |] ]
 
-    /// What is scheduled before the run begins.
+    /// What the scenario schedules.
     let announced =
         [ yield! cuts "A>B" scenario.AB
           yield! cuts "B>A" scenario.BA
@@ -53,7 +53,7 @@ type private Recorder(scenario: Scenario, machines: IMachine[], sink: Action<str
         let corrupt = if datagram.IsCorrupt then [ "corrupt" ] else []
         writer.Line(net now "fate" (Array.ofList ($"p={datagram.Number}" :: way :: fields @ corrupt)))
 
-    /// A packet that a third party forged has no number.
+    /// A forged packet has no number.
     let counted (numbers: int64[]) =
         let mutable next = 0
 
@@ -132,8 +132,8 @@ type private Recorder(scenario: Scenario, machines: IMachine[], sink: Action<str
         member _.Lost(now, from, datagram, cause) = fate now from datagram [ "lost=" + cause ]
 
 module Recording =
-    /// Runs a scenario with these machines and writes its trace to `sink`, line by line. `finding` is a violation that was found otherwise;
-    /// it is written when this run has none.
+    /// Runs a scenario with these machines and writes its trace to `sink`, line by line. `finding` is a violation that was found by other
+    /// means; it is written when this run has none.
     let writeOn
         (machines: IMachine[])
         (finding: struct (string * string) voption)

@@ -4,17 +4,17 @@ open System
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// How a scenario went.
+/// The result of a run.
 [<NoComparison; NoEquality>]
 type Outcome =
     {
-        /// The property that did not hold, and what was seen.
+        /// The violated property, and the reason.
         Violation: struct (string * string) voption
-        /// Of every packet and when it was sent.
+        /// Of every packet and its time.
         Hash: uint64
         /// The same without ids, first numbers and clocks.
         Shape: uint64
-        /// What applications saw, a line a stream.
+        /// The results of the applications, one line per stream.
         Streams: string list
         Events: int64
         Took: Duration
@@ -45,7 +45,7 @@ module Simulation =
           for KeyValue(flow, reason) in world.Applications.Failed |> Seq.sortBy (fun pair -> pair.Key) ->
               $"flow {flow}: not connected, {TraceNames.reasons.Name reason}" ]
 
-    /// L1, L7: whoever ends in order gets everything through.
+    /// L1, L7: a stream that both applications end in order delivers everything.
     let private checkWhole (world: World) =
         for index in 0 .. world.Flows.Length - 1 do
             if Expectation.ends world.Flows[index] then
@@ -69,23 +69,23 @@ module Simulation =
                 if ends.Length <> 2 then
                     Check.fail "L1" $"flow {index} has {ends.Length} ends after {int64 world.Now} us"
 
-    /// The counters and instants of a node that has been in use are a few bytes longer in a snapshot than those of a new one. An entry
-    /// that is left in a table takes more.
+    /// After use, the counters and instants of a node take a few more bytes in a snapshot than those of a new node. A leftover entry of a
+    /// table takes more.
     let private longerNumbers = 8
 
-    /// Whether the tables of a node (routes, collisions, timers, streams to take, aliases) are those of a new node.
+    /// Whether the tables of a node (routes, collisions, timers, streams to take, aliases) are empty, as in a new node.
     let private checkTables (actor: Actor) (core: CoreMachine) (now: Instant) =
         let size node = (Snapshot.take false node).Length
         let used, fresh = size core.Node, size (Node.create core.Options core.Seed now)
 
         if used > fresh + longerNumbers then
-            Check.fail "L3" $"{actor.Name} has something left of its streams: {used} bytes, a new node {fresh}"
+            Check.fail "L3" $"{actor.Name} has state left of its streams: {used} bytes, a new node {fresh}"
 
-    /// L3: once all streams have ended, nothing happens any more, and nothing is left of them.
+    /// L3: once all streams have closed, nothing is due, and no state of them is left.
     let private checkQuiet (world: World) =
         for actor in world.Actors do
             if actor.Machine.Deadline <> Time.never then
-                Check.fail "L3" $"{actor.Name} has a deadline when all streams have ended"
+                Check.fail "L3" $"{actor.Name} has a deadline after all streams have closed"
 
             match actor.Machine with
             | :? CoreMachine as core ->
@@ -97,7 +97,7 @@ module Simulation =
                 checkTables actor core (Scenario.local actor.Host.Clock world.Now)
             | _ -> ()
 
-    /// More than any scenario needs; a livelock ends here.
+    /// More events than any scenario needs; a livelock ends here.
     let private eventLimit = 20_000_000L
 
     let private drive (world: World) =
@@ -109,7 +109,7 @@ module Simulation =
 
         let run until =
             while not (isDone world) && world.Advance until do
-                if world.Events > eventLimit then Check.fail "S13" $"{world.Events} events, and no end"
+                if world.Events > eventLimit then Check.fail "S13" $"{world.Events} events without an end"
 
         run finishBy
 
@@ -139,11 +139,11 @@ module Simulation =
 
         if isWhole then checkWhole world
 
-        // Lingering streams go on answering for a minute; half-open ones expire.
+        // Lingering streams answer for a minute more; half-open ones expire.
         let quietBy = world.Now + Time.seconds 400
 
         while world.Advance quietBy do
-            if world.Events > eventLimit then Check.fail "S13" $"{world.Events} events, and no end"
+            if world.Events > eventLimit then Check.fail "S13" $"{world.Events} events without an end"
 
         checkQuiet world
 

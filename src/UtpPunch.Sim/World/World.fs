@@ -5,8 +5,8 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// Two hosts, the paths between them and a clock that jumps from event to event. Every property that can be seen while it runs is
-/// checked after every event; the first that does not hold ends the run with a `Violation`.
+/// Two hosts, the paths between them, and a clock that advances from event to event. Every property that can be checked during the run
+/// is checked after every event; the first violation ends the run with a `Violation`.
 [<Sealed>]
 type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this =
     let queue = PriorityQueue<Item, struct (int64 * uint64)>(Earliest())
@@ -57,9 +57,9 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
     member _.Applications = applications
     member _.Marks = marks
     member _.Flows = flows
-    /// Everything that was done to the machines: steps, datagrams sent, their fates.
+    /// All operations of the machines: steps, datagrams sent, and their fates.
     member _.Events = events
-    /// Of every packet sent and when: the same scenario gives the same.
+    /// A hash of all packets and their times: equal for equal scenarios.
     member _.Hash = hash
     /// The same without ids, first numbers and clocks.
     member _.Shape = shape
@@ -82,7 +82,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
         if watch then watcher.Lost(now, from, datagram, cause)
 
-    /// A router that drops what is too long says so, unless it is one of those that do not.
+    /// Whether a router reports a datagram that is too long.
     member private _.TellFromAfar(from: Actor, datagram: Datagram) =
         let path = if from.Index = 0 then scenario.AB else scenario.BA
 
@@ -125,7 +125,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
             this.Forge(actor, datagram)
 
-    /// A third party that sees a packet and sends one like it.
+    /// An attacker that sees a packet and sends a similar one.
     member private _.Forge(actor: Actor, datagram: Datagram) =
         let forgery = scenario.Forgery
 
@@ -143,7 +143,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                 else
                     actor.Endpoint, null
 
-            // Whoever has seen a packet can say that it was too long.
+            // An attacker who has seen a packet can report that it was too long.
             if Keyed.below 1000 scenario.Seed 73 number < forgery.Hints then
                 let limit = Keyed.below 70_000 scenario.Seed 74 number
                 let limit = if limit < 10_000 then limit / 10 else limit &&& 2047
@@ -181,7 +181,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
             app.WakeAt <- at
             place at (Item.Act(actor, app))
 
-    /// What the effects say of streams, before packets are looked at: who is there, and how strictly it may be judged.
+    /// Processes effects that concern streams, before packets are checked: which streams exist, and how strictly they can be checked.
     member private this.Register(actor: Actor, effects: Effect[]) =
         for effect in effects do
             match effect with
@@ -202,7 +202,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                 match actors[1 - actor.Index].Opened.TryGetValue dialled with
                 | true, flow when remote.Equals actors[1 - actor.Index].Endpoint ->
                     applications.Start(actor, connId, flow, flows[flow].Acceptor, false, now)
-                | _ -> Check.fail "S15" $"{actor.Name} accepted a stream with the id {id} that nobody opened"
+                | _ -> Check.fail "S15" $"{actor.Name} accepted a stream with the id {id} that no peer opened"
             | _ -> ()
 
     member private this.Transmit(actor: Actor, effect: Effect) =
@@ -215,7 +215,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                 let bytes = GC.AllocateUninitializedArray<byte> length
 
                 if train.Write(index, Span<byte> bytes) <> length then
-                    Check.fail "S9" $"{actor.Name}: a packet of {length} bytes was written shorter"
+                    Check.fail "S9" $"{actor.Name}: a packet of {length} bytes was encoded to fewer bytes"
 
                 let relative = inspector.Sent(actor, remote, train, index, bytes)
                 shape <- (shape ^^^ relative) * 0x9E3779B97F4A7C15UL ^^^ uint64 now
@@ -230,7 +230,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                 this.Emit(actor, remote, bytes, train.MayFragment)
         | _ -> ()
 
-    /// One step of a host: what it is told, what it does, and whether that is right.
+    /// One step of a host, with all checks.
     member private this.Step(actor: Actor, batch: Event[], numbers: int64[]) =
         events <- events + 1L
         let local = Scenario.local actor.Host.Clock now
@@ -274,7 +274,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
     member private this.StepForged(actor: Actor, datagram: Datagram) =
         let local = Scenario.local actor.Host.Clock now
         marks.Hit "forged"
-        this.Step(actor, [||], [||]) // What was due anyway.
+        this.Step(actor, [||], [||]) // What is due without it.
         let isStrange = not (datagram.From.Equals actors[1 - actor.Index].Endpoint)
 
         if isStrange then actor.StrangeIn <- actor.StrangeIn + int64 datagram.Bytes.Length
@@ -353,7 +353,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
             if next <> Time.never then this.Wake(actor, app, next)
 
-    /// The system, a router or somebody else says that a datagram was too long.
+    /// The system, a router or an attacker reports that a datagram was too long.
     member private this.Hint(actor: Actor, remote: Endpoint, size: int, limit: int) =
         let frozen = actor.FrozenUntil now
 
@@ -371,7 +371,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
         let target = actors[1 - from.Index].Endpoint
         this.Step(from, [| Event.Connect(connId, target, dialect, Time.seconds 120) |], [||])
 
-    /// Everyone lets go: what is still open is aborted.
+    /// All applications stop: streams that are still open are aborted.
     member this.CloseAll() =
         for actor in actors do
             let open' =
@@ -387,7 +387,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
         for index in 0 .. flows.Length - 1 do
             place flows[index].At (Item.Dial index)
 
-    /// Goes to the next thing that happens; false when nothing ever will, or not before `limit`.
+    /// Advances to the next event; false when there is none, or none until `limit`.
     member this.Advance(limit: Instant) =
         match queue.TryPeek() with
         | true, item, struct (at, _) when at <= int64 limit ->

@@ -1,5 +1,5 @@
-/// tests/corpus: scenarios that failed once, minimised, each with a first line that says why; and traces. `open/` holds those that
-/// still fail, and is not run.
+/// tests/corpus: minimised scenarios that once failed, each with a first line that says why; and traces. `open/` holds scenarios that
+/// still fail; they are not run.
 module UtpPunch.Sim.Tests.Corpus
 
 open System
@@ -11,7 +11,7 @@ open UtpPunch.Sim
 
 let private folder = Path.Combine(AppContext.BaseDirectory, "corpus")
 
-/// What a scenario file says; throws `FormatException` with the file's name.
+/// Parses a scenario file; throws `FormatException` with the file's name.
 let parse (name: string) (lines: string[]) : struct (string * Scenario) =
     let malformed why = raise (FormatException $"{name}: {why}")
     let content = lines |> Array.filter (fun line -> line.Trim() <> "")
@@ -66,7 +66,7 @@ let private malformed what (lines: string list) =
             with :? FormatException as error ->
                 error
 
-        Expect.isNotNull error "it was taken"
+        Expect.isNotNull error "a malformed file is refused"
         Expect.stringStarts error.Message "odd.scenario: " "the message"
     }
 

@@ -1,4 +1,4 @@
-/// Scenarios drawn from seeds, each with everything that can be checked of it.
+/// Scenarios generated from seeds, with all checks.
 module UtpPunch.Sim.Tests.RandomScenarios
 
 open Expecto
@@ -7,7 +7,7 @@ open FsCheck.FSharp
 open UtpPunch.Sim
 open UtpPunch.Sim.Tests.Worlds
 
-/// FsCheck prints what fails: as a scenario file has it.
+/// FsCheck prints a failing scenario as a scenario file has it.
 [<CustomEquality; NoComparison>]
 type Drawn =
     { Scenario: Scenario }
@@ -43,7 +43,7 @@ let private check (scenario: Scenario) =
     | ValueSome(struct (property, why)) -> broken scenario property why
     | ValueNone -> ()
 
-/// A scenario without one kind of its faults, for each kind.
+/// The scenario without one kind of faults, for each kind.
 let private milder (scenario: Scenario) =
     [ "loss", overBoth (fun path -> { path with Loss = Loss.Never }) scenario
       "drops", overBoth (fun path -> { path with Drops = [] }) scenario
@@ -58,7 +58,7 @@ let private milder (scenario: Scenario) =
 let tests =
     testList
         "random scenarios"
-        [ test "a campaign of 200 runs, as mutants are hunted with, finds nothing" {
+        [ test "a campaign of 200 runs, as it is used to hunt mutants, finds nothing" {
               match Campaign.run 1UL 200 with
               | ValueNone -> ()
               | ValueSome failure -> broken failure.Scenario failure.Property $"run {failure.Run}: {failure.Why}"
@@ -79,10 +79,10 @@ let tests =
                   let one = Simulation.run scenario
                   let other = Simulation.run scenario
 
-                  require scenario "M1" (one.Hash = other.Hash && one.Streams = other.Streams) "went another way"
+                  require scenario "M1" (one.Hash = other.Hash && one.Streams = other.Streams) "the second run differs"
           }
 
-          test "S21: taking one kind of faults away makes nothing fail" {
+          test "S21: no scenario fails with one kind of faults removed" {
               for scenario in swarm 11_000UL 25 (fun _ -> true) do
                   for fault, changed in milder scenario do
                       match (Simulation.run changed).Violation with

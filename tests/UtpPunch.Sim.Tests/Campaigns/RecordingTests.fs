@@ -1,4 +1,4 @@
-/// Runs as traces, and scenarios made smaller.
+/// Recording of runs as traces, and shrinking of scenarios.
 module UtpPunch.Sim.Tests.RecordingTests
 
 open System
@@ -14,7 +14,7 @@ let private record scenario =
 
 let private swarm run = Swarm.scenario (Campaign.seedOf 1UL run)
 
-/// Everything that can be wrong with a path and a host at once.
+/// All faults of a path and of a host at once.
 let private adverse =
     let path =
         { Path.perfect with
@@ -56,18 +56,18 @@ let private tellsOfTheNetwork () =
           " chk stream " ] do
         Expect.isTrue (isThere text) $"'{text}' is in the trace"
 
-    Expect.equal outcome.Violation ValueNone "nothing went wrong"
-    Expect.isFalse (isThere "violation") "nor does the trace say so"
+    Expect.equal outcome.Violation ValueNone "no violation"
+    Expect.isFalse (isThere "violation") "no violation in the trace"
 
 let private isStrict () =
     for run in 0..29 do
         let lines, outcome = record (swarm run)
         Expect.equal outcome.Violation ValueNone $"run {run} keeps all properties"
         let trace = Trace.Read lines
-        Expect.isTrue trace.IsComplete $"the trace of run {run} has its end"
+        Expect.isTrue trace.IsComplete $"the trace of run {run} is complete"
         let result = Replay.run ReplayMode.Strict trace null
         Expect.isTrue (isNull (box result.Divergence)) $"run {run}: {result.Divergence}"
-        Expect.isGreaterThan result.Lines 10 $"run {run} says something"
+        Expect.isGreaterThan result.Lines 10 $"run {run} has lines"
 
 let private tellsViolations () =
     let lines = ResizeArray<string>()
@@ -78,7 +78,7 @@ let private tellsViolations () =
     Expect.equal line.Fields [| "S99"; "a"; "byte"; "is"; "wrong" |] "says what is wrong"
     Trace.Read lines |> ignore
 
-/// A core that breaks down after a while.
+/// A core that throws after a while.
 let private faultIsTold () =
     let scenario = Scenario.calm
     let lines = ResizeArray<string>()
@@ -96,8 +96,12 @@ let private faultIsTold () =
 
     let outcome = Recording.writeOn [| broken; machines[1] |] ValueNone scenario (Action<string>(lines.Add))
     Expect.isTrue outcome.Violation.IsSome "the run fails"
-    Expect.isTrue (lines |> Seq.exists (fun line -> line.Contains " A out fault")) "the last step is there"
-    Expect.stringContains lines[lines.Count - 2] " . chk violation S12 InvalidOperationException" "and why it was"
+    Expect.isTrue (lines |> Seq.exists (fun line -> line.Contains " A out fault")) "the last step is in the trace"
+
+    Expect.stringContains
+        lines[lines.Count - 2]
+        " . chk violation S12 InvalidOperationException"
+        "the reason is in the trace"
 
 let private shrinksFaults () =
     let fails (scenario: Scenario) =
@@ -109,12 +113,12 @@ let private shrinksFaults () =
 
     let small = Shrink.minimise fails 2_000 big
     Expect.isTrue (fails small) "it still fails"
-    Expect.equal small.Flows.Length 1 "one stream is enough"
-    Expect.isLessThan small.Flows[0].Dialler.Bytes 2000 "and little of it"
-    Expect.equal small.BA { Path.perfect with Delay = 0L<us> } "the other direction does not matter"
-    Expect.equal { small.AB with Loss = Loss.Never } { Path.perfect with Delay = 0L<us> } "nor other faults"
-    Expect.equal small.A Scenario.host "nor the host"
-    Expect.equal small.HealAt 0L<us> "nor time"
+    Expect.equal small.Flows.Length 1 "one stream is left"
+    Expect.isLessThan small.Flows[0].Dialler.Bytes 2000 "bytes that are left"
+    Expect.equal small.BA { Path.perfect with Delay = 0L<us> } "the other direction has no faults"
+    Expect.equal { small.AB with Loss = Loss.Never } { Path.perfect with Delay = 0L<us> } "no other faults are left"
+    Expect.equal small.A Scenario.host "the host has no faults"
+    Expect.equal small.HealAt 0L<us> "no time of chaos is left"
 
 let private shrinksWithin () =
     let mutable runs = 0
@@ -132,19 +136,19 @@ let private candidatesAreSound () =
 
         for candidate in Shrink.candidates scenario do
             Expect.notEqual candidate scenario "another scenario"
-            Expect.isGreaterThan candidate.Flows.Length 0 "with a stream in it"
-            Expect.equal (ScenarioText.parse (ScenarioText.print candidate)) candidate "that can be written down"
+            Expect.isGreaterThan candidate.Flows.Length 0 "it has a stream"
+            Expect.equal (ScenarioText.parse (ScenarioText.print candidate)) candidate "it can be printed and parsed"
 
-/// What is always true ends at the least of all scenarios, and what never is changes nothing.
+/// A property that always fails shrinks to the smallest scenario; one that never fails leaves the scenario unchanged.
 let private shrinksToTheEnd () =
     let least = Shrink.minimise (fun _ -> true) 100_000 (swarm 5)
-    Expect.isEmpty (Shrink.candidates least) "nothing is left to take away"
-    Expect.equal (Shrink.minimise (fun _ -> false) 100_000 (swarm 5)) (swarm 5) "nothing is taken away"
+    Expect.isEmpty (Shrink.candidates least) "the smallest scenario has no candidates"
+    Expect.equal (Shrink.minimise (fun _ -> false) 100_000 (swarm 5)) (swarm 5) "the scenario is unchanged"
 
 let tests =
     testList
         "recording"
-        [ testCase "a trace tells of cuts, clocks, losses, copies and harm" tellsOfTheNetwork
+        [ testCase "a trace records cuts, clocks, losses, copies and corruption" tellsOfTheNetwork
           testCase "every run that is recorded replays strictly" isStrict
           testCase "the same scenario gives the same trace" (fun () ->
               Expect.sequenceEqual (fst (record adverse)) (fst (record adverse)) "line by line")
@@ -153,9 +157,9 @@ let tests =
                   (snd (record adverse)).Hash
                   (Simulation.run adverse).Hash
                   "the same packets at the same times")
-          testCase "a violation stands at the end of the trace" tellsViolations
-          testCase "a step that throws stands in the trace" faultIsTold
+          testCase "a violation is at the end of the trace" tellsViolations
+          testCase "a step that throws is in the trace" faultIsTold
           testCase "a failure shrinks to the fault that causes it" shrinksFaults
-          testCase "shrinking takes no more runs than it may" shrinksWithin
-          testCase "smaller scenarios are scenarios, and others" candidatesAreSound
+          testCase "shrinking takes no more runs than allowed" shrinksWithin
+          testCase "candidates are valid scenarios and differ from the original" candidatesAreSound
           testCase "shrinking ends" shrinksToTheEnd ]

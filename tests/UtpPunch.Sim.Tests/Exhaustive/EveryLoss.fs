@@ -1,4 +1,4 @@
-/// Small worlds in which everything is tried: each set of losses among the first datagrams of an exchange, whoever sends them.
+/// Exhaustive losses in small exchanges: each set of losses among the first datagrams, in both directions.
 module UtpPunch.Sim.Tests.EveryLoss
 
 open System
@@ -8,8 +8,8 @@ open UtpPunch.Protocol
 open UtpPunch.Sim
 open UtpPunch.Sim.Tests.Worlds
 
-/// Tries each set of losses among the first `among` datagrams in the order of their sending; returns how many there were. A run
-/// goes as the one with one loss fewer did up to the last loss, so that one tells who sends what: no set is tried twice.
+/// Tries each set of losses among the first `among` datagrams in the order of sending, and returns the number of sets. Up to its last
+/// loss, a run equals the run without that loss, which shows which host sends each datagram: no set is tried twice.
 let tryAll among (check: Scenario -> Outcome -> unit) (exchange: Scenario) : int =
     let mutable tried = 0
 
@@ -36,12 +36,12 @@ let tryAll among (check: Scenario -> Outcome -> unit) (exchange: Scenario) : int
     try
         explore [] 0
     with :? AggregateException as failures ->
-        // The first that was found, not the levels at which it was found.
+        // The original exception, not those of the levels above it.
         raise (failures.Flatten().InnerExceptions[0])
 
     tried
 
-/// What was promised to both applications.
+/// What both applications must have seen.
 let private allFinished (scenario: Scenario) (outcome: Outcome) =
     let flow = List.head scenario.Flows
     require scenario "L1" (outcome.Streams.Length = 2) $"{outcome.Streams}"
@@ -60,10 +60,10 @@ let private chaos = Time.seconds 100
 let private everyLoss name among dialler acceptor =
     [ for dialect in dialects ->
           test
-              $"every set of losses among the first {among} datagrams of {name}, %A{dialect}: all arrives, both ends are true, then silence" {
+              $"every set of losses among the first {among} datagrams of {name}, %A{dialect}: all bytes arrive, both ends are orderly, then nothing is sent" {
               let exchange = { streamOf chaos dialler acceptor with Dialect = dialect }
               let tried = tryAll among allFinished exchange
-              // Without losses some exchanges are shorter than that.
+              // Without losses some exchanges have fewer datagrams than that.
               Expect.isGreaterThan tried (1 <<< (among - 3)) "sets of losses"
               Expect.isLessThanOrEqual tried (1 <<< among) "sets of losses"
           } ]
@@ -74,6 +74,6 @@ let tests =
     testList
         "every loss"
         [ yield! everyLoss "connect, one byte, close" 12 (Scenario.plan 1) (Scenario.plan 0)
-          // S22: an initiator that skipped what it has not seen would lose the first bytes.
+          // S22: an initiator that skips packets which arrive ahead of the SYN-ACK would lose the first bytes.
           yield! everyLoss "connect, and the acceptor writes first" 9 (reader 0) (Scenario.plan 5_000)
           yield! everyLoss "connect, and both write first" 9 (reader 1) (Scenario.plan 5_000) ]

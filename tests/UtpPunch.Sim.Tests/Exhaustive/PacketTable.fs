@@ -1,4 +1,4 @@
-/// Every packet and every command in every state, and what time does: what really happens is what `StateTable` says.
+/// Compares what the core does with `StateTable`: every packet and every command in every state, and time-outs.
 module UtpPunch.Sim.Tests.PacketTable
 
 open Expecto
@@ -111,7 +111,7 @@ let private stateIn (scripted: ScriptedPeer) =
 
 let private name (packetType: PacketType) = (string packetType).ToUpperInvariant()
 
-/// What the node does within some time of an action: what is told, what is sent, and what is noted.
+/// What the node does after an action within a time: effects for the application, packets, and rules.
 let private outcomeOf (scripted: ScriptedPeer) duration (act: unit -> unit) =
     scripted.Fresh() |> ignore
     let before = scripted.Effects.Count
@@ -191,7 +191,7 @@ let private send (it: Arranged) stage packetType number acknowledgement =
     let payload = if packetType = PacketType.Data then [| 3uy |] else [||]
     it.Scripted.Receive(here, encoded packet Owned.Empty (Owned payload)) |> ignore
 
-/// What differs from the table; empty when all is well.
+/// The differences from the table; empty when there are none.
 let private differences cell (stage: Stage) (scripted: ScriptedPeer) found gives (leads: State voption) =
     let state = stateIn scripted
     let expected = leads |> ValueOption.defaultValue stage.State

@@ -1,4 +1,4 @@
-/// Six datagrams under way at once, in every order in which they may arrive.
+/// Six datagrams in transit at once, in every order of arrival.
 module UtpPunch.Sim.Tests.Permutations
 
 open System
@@ -15,7 +15,7 @@ let rec private permutations (items: 'a list) : 'a list list =
               for rest in permutations (List.removeAt index items) do
                   items[index] :: rest ]
 
-/// One end: collects what it sends and what its application is told.
+/// One end of the stream: collects its packets, and the effects for its application.
 [<Sealed>]
 type private End(options: NodeOptions, seed: uint64, address: uint32) =
     let machine: IMachine = CoreMachine(options, seed, 0L<us>)
@@ -48,7 +48,7 @@ type private End(options: NodeOptions, seed: uint64, address: uint32) =
             | Effect.Closed(_, reason) -> this.Closed.Add reason
             | _ -> ()
 
-    /// What it has sent since the last time.
+    /// The datagrams since the last call.
     member _.Out() =
         let sent = out.ToArray()
         out.Clear()
@@ -59,7 +59,7 @@ type private End(options: NodeOptions, seed: uint64, address: uint32) =
     member this.Receive(from: End, datagram: byte[]) =
         this.Tell(Event.Received(from.Endpoint, Datagrams.One(Borrowed datagram, this.Now)))
 
-/// Each millisecond everything under way arrives, in the order that the permutation gives.
+/// Every millisecond all datagrams in transit arrive, in the order of the permutation.
 let private exchange dialect (isEven: bool) (order: int list) =
     let options = { NodeOptions.standard with Dialect = dialect }
     let a = End(options, 5UL, 1u)
@@ -94,7 +94,7 @@ let private exchange dialect (isEven: bool) (order: int list) =
 
     b.Tell(Event.Taken b.ConnId)
 
-    // Four packets and the FIN make five; the other side's first data, or its FIN, cross them.
+    // Four packets and the FIN make five; the sixth is the other side's first data, or its FIN.
     for index in 0..4 do
         a.Tell(Event.Write(0, Owned message[4 * index .. 4 * index + 3]))
 
@@ -130,5 +130,5 @@ let tests =
 
                       let atOnce = orders |> List.toArray |> Array.Parallel.map (exchange dialect isEven)
 
-                      Expect.allEqual atOnce 6 "datagrams under way at once"
+                      Expect.allEqual atOnce 6 "datagrams in transit at once"
                   } ]

@@ -1,4 +1,4 @@
-/// docs/states.md, made of `StateTable`: a test fails when the file differs. `UTP_WRITE_STATES=1` makes that test write it.
+/// Generates docs/states.md from `StateTable`: a test fails when the file differs. With `UTP_WRITE_STATES=1` that test writes it.
 module UtpPunch.Sim.Tests.StateDocument
 
 open System
@@ -10,7 +10,7 @@ open UtpPunch.Sim.Tests.StateTable
 let private name (packetType: PacketType) = (string packetType).ToUpperInvariant()
 let private joined (parts: string list) = String.concat ", " parts
 
-/// One arrow for all that leads from one state to another.
+/// One arrow for all transitions from one state to another.
 let private arrows =
     [ for row in packets do
           match row.To with

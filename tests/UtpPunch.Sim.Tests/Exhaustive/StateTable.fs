@@ -1,10 +1,10 @@
-/// The states of a stream and what moves it from one to another, as data: what BEP 29 and ARCHITECTURE.md ("Intentional differences",
-/// "Choices") ask for. `PacketTable` compares the tables with what really happens, `StateDocument` makes docs/states.md of them.
+/// The states of a stream and their transitions, as data: what BEP 29 and ARCHITECTURE.md ("Intentional differences",
+/// "Choices") require. `PacketTable` compares the tables with the core, `StateDocument` generates docs/states.md from them.
 module UtpPunch.Sim.Tests.StateTable
 
 open UtpPunch.Protocol
 
-/// RFC 9293, 3.3.2. CLOSING is LAST-ACK here: the two differ in who waits in the end, not in what happens.
+/// RFC 9293, 3.3.2. CLOSING is LAST-ACK here: the two differ only in which side waits at the end.
 type State =
     | Closed
     | SynSent
@@ -31,7 +31,7 @@ type State =
 let states =
     [ Closed; SynSent; SynReceived; Established; FinWait1; FinWait2; CloseWait; LastAck; TimeWait ]
 
-/// Where a stream stands, by what the node says of it.
+/// The state of a stream, from the node's statistics.
 let stateOf (stream: StreamStatistics voption) =
     match stream with
     | ValueNone -> Closed
@@ -48,11 +48,11 @@ let stateOf (stream: StreamStatistics voption) =
         | StreamState.Established, _, _ -> LastAck
 
 /// How a test brings a stream into a state. In those from `Open` on, the peer has sent a packet, and one of ours is not acknowledged,
-/// unless it says otherwise.
+/// unless stated otherwise.
 type Stage =
-    /// The node listens, and knows no stream.
+    /// The node listens, and has no stream.
     | NoStream
-    /// It does not listen here.
+    /// The node does not listen.
     | Dialled
     | HalfOpen
     | Open
@@ -94,19 +94,19 @@ let stages =
       Released
       Aborted ]
 
-/// A packet's number, by the number that comes next in order.
+/// The sequence number of a packet, relative to the next one in order.
 type Number =
     | Next
-    /// That of a packet that is here already; in a SYN, that of the stream's own SYN.
+    /// The number of a packet that was received before; of a SYN, that of the stream's own SYN.
     | Old
     | Ahead
     /// Outside the reorder window.
     | Far
 
-/// What a packet acknowledges, by the last number that we sent.
+/// The acknowledgement number of a packet, relative to the last number that we sent.
 type Acknowledgement =
     | All
-    /// The packet before the first that is outstanding.
+    /// The packet before the first outstanding one.
     | Before
     /// A packet a thousand numbers back.
     | Ancient
@@ -115,20 +115,20 @@ type Acknowledgement =
 let numbers = [ Next; Old; Ahead; Far ]
 let acknowledgements = [ All; Before; Ancient; Unsent ]
 
-/// One row for all cells of its kinds; an earlier row takes precedence.
+/// A row for all cells of its kinds; an earlier row takes precedence.
 type Row =
     {
         In: Stage list
         On: PacketType list
         Of: Number list
         Acknowledging: Acknowledgement list
-        /// What happens within 30 ms, in this order: what the application is told, what is sent, and in brackets what is noted.
+        /// The observations within 30 ms, in this order: effects for the application, packets, and in brackets the rules noted.
         Gives: string
-        /// The state that follows; none when it stays the same.
+        /// The next state; none when the state stays the same.
         To: State voption
     }
 
-/// What the application asks.
+/// A command of the application.
 type Command =
     | Connect
     | Finish
@@ -137,7 +137,7 @@ type Command =
 
 type CommandRow = { From: Stage list; Asks: Command list; Does: string; Leads: State voption }
 
-/// What time alone does to a peer that is silent: what the application is told, and the state that follows.
+/// The effect of time on a stream with a silent peer: effects for the application, and the next state.
 type TimeRow = { Silent: Stage; For: Duration; Tells: string; Becomes: State }
 
 let private carriers = [ PacketType.Data; PacketType.Fin ]

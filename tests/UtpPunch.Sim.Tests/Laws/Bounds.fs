@@ -1,4 +1,4 @@
-/// Many streams, strangers, and nodes that are put away and taken out again.
+/// Many streams, attackers, and nodes that are restored from snapshots.
 module UtpPunch.Sim.Tests.Bounds
 
 open System.Collections.Generic
@@ -8,7 +8,7 @@ open UtpPunch.Tracing
 open UtpPunch.Sim
 open UtpPunch.Sim.Tests.Worlds
 
-/// The core, put into a snapshot and taken out of it again after some steps.
+/// The core, replaced by its restored snapshot after some steps.
 [<Sealed>]
 type private Restored(core: CoreMachine, isDue: int -> bool) =
     let mutable node = core.Node
@@ -37,12 +37,12 @@ let private counted (rule: Rule) (outcome: Outcome) =
 let tests =
     testList
         "bounds"
-        [ test "M3: a node put into a snapshot and taken out at any step goes on as it would have" {
+        [ test "M3: a node that is restored from a snapshot at any step behaves as before" {
               for scenario in swarm 30_000UL 30 (fun _ -> true) do
                   let machines =
                       Simulation.machines scenario
                       |> Array.mapi (fun side machine ->
-                          // Early steps are where handshakes are, so each power of two has its drawn step.
+                          // Handshakes are in early steps, so one random step is drawn for each power of two.
                           let isDue step =
                               let octave = System.Numerics.BitOperations.Log2(uint32 step)
                               step = (1 <<< octave) + Keyed.below (1 <<< octave) scenario.Seed (900 + side) octave
@@ -64,7 +64,8 @@ let tests =
           }
 
           for dialect in dialects do
-              test $"S15: sixteen streams at once in both directions keep apart, and no two have one id, %A{dialect}" {
+              test
+                  $"S15: sixteen streams at once in both directions have different ids and their own bytes, %A{dialect}" {
                   for seed in 1UL .. 10UL do
                       let plan bytes = { Scenario.plan bytes with Chunk = 1_000; Pause = Time.milliseconds 3 }
 
@@ -95,7 +96,7 @@ let tests =
               }
 
           test
-              "S13: a third party that copies and forges every other packet changes nothing, and gets less than it sends" {
+              "S13: a third party that copies and forges every other packet changes nothing, and receives less than it sends" {
               for seed in 1UL .. 20UL do
                   let scenario =
                       { streamOf (Time.seconds 60) (Scenario.plan 60_000) (Scenario.plan 60_000) with
@@ -107,20 +108,24 @@ let tests =
                   Expect.isTrue (outcome.Marks.Counts.ContainsKey "forged") "forged packets"
 
                   for actor in outcome.World.Actors do
-                      // Copies of SYNs are answered by SYN-ACKs, three at most; everything else by less than it was.
-                      require scenario "S13" (actor.StrangeIn > 0L) "nothing came from strangers"
+                      // Copies of SYNs are answered by at most three SYN-ACKs; all other packets by fewer bytes than they have.
+                      require scenario "S13" (actor.StrangeIn > 0L) "no forged packet arrived"
 
                       require
                           scenario
                           "S13"
                           (actor.StrangeOut <= actor.StrangeIn + 3L * 26L)
-                          $"{actor.StrangeOut} bytes to strangers that sent {actor.StrangeIn}"
+                          $"{actor.StrangeOut} bytes to addresses that sent {actor.StrangeIn}"
 
-                  require scenario "S13" (counted Rule.UnknownConnection outcome > 0) "no packet was a stranger's"
+                  require
+                      scenario
+                      "S13"
+                      (counted Rule.UnknownConnection outcome > 0)
+                      "no packet had an unknown connection"
           }
 
-          test "S14: every stream that opens closes once, whatever happens to it" {
-              // That nothing follows the close is checked while a run goes on; here every way to close is met.
+          test "S14: every stream that opens closes exactly once" {
+              // Every run checks that nothing follows the close; here every close reason must occur.
               let seen = HashSet<string>()
 
               for scenario in swarm 31_000UL 150 (fun it -> not (isOrderly it)) do
@@ -139,5 +144,5 @@ let tests =
                     CloseReason.Reset
                     CloseReason.TimedOut
                     CloseReason.ConnectTimeout ] do
-                  Expect.contains seen (string reason) "ways to close"
+                  Expect.contains seen (string reason) "close reasons"
           } ]

@@ -1,5 +1,5 @@
-/// L10: processes that exit as soon as their nodes say that they may leave their peers with good ends. Over paths that lose packets at
-/// random, for every loss around the end, over links that are down for a moment, and with peers that repeat their FIN as libutp does.
+/// L10: a process that exits as soon as its node allows leaves its peer with an orderly end. Over paths with random loss, for every loss
+/// around the end, over links with an outage, and with peers that retransmit their FIN as libutp does.
 module UtpPunch.Sim.Tests.CleanEnds
 
 open System
@@ -8,7 +8,7 @@ open UtpPunch.Protocol
 open UtpPunch.Tracing
 open UtpPunch.Sim
 
-/// How many transfers the campaigns make of each kind: 20 000 for the figures of docs/ends.md.
+/// The number of transfers of each kind; the figures of docs/ends.md need 20 000.
 let private transfers =
     match Environment.GetEnvironmentVariable "UTP_ENDS" with
     | null -> 4_000
@@ -17,21 +17,21 @@ let private transfers =
 let private failures (cases: EndsCase[]) : (EndsCase * EndsOutcome)[] =
     cases
     |> Array.Parallel.map (fun case -> case, EndsCampaign.run case)
-    |> Array.filter (fun (_, outcome) -> outcome.Trouble <> "")
+    |> Array.filter (fun (_, outcome) -> outcome.Failure <> "")
 
 let private expectAtMost limit cases =
     let failed = failures cases
 
     if failed.Length > limit then
         let case, outcome = failed[0]
-        failtest $"{failed.Length} of {cases.Length} ends failed, the first one: {outcome.Trouble}\n%A{case}"
+        failtest $"{failed.Length} of {cases.Length} ends failed, the first one: {outcome.Failure}\n%A{case}"
 
 let private drawn loss count change =
     [| for seed in 1..count -> change (EndsCampaign.drawn loss (Keyed.mix (uint64 seed))) |]
 
 let private kinds =
     [ "our own nodes", id
-      "strangers", (fun case -> { case with Strangers = true })
+      "foreign peers", (fun case -> { case with ForeignPeers = true })
       "the npm dialect", (fun case -> { case with Dialect = Dialect.UtpPunch }) ]
 
 let private campaigns =
@@ -42,7 +42,7 @@ let private campaigns =
                   expectAtMost (count / perFailure) (drawn loss count change)
               } ]
 
-/// The first datagrams from the first FIN on: every set of losses among them.
+/// Every set of losses among the first datagrams from the first FIN on.
 let private among = 8
 
 let private orders =
@@ -67,12 +67,12 @@ let private everyLoss =
           } ]
 
 let private outages =
-    [ test "a link that is down for 5 s just as a transfer ends: both sides end well, and within 10 s after that" {
+    [ test "a link that is down for 5 s just as a transfer ends: both sides end in order, within 10 s after the outage" {
           let cases =
               drawn 0 2_000 (fun case ->
                   { case with
                       RoundTrip = Time.milliseconds 40
-                      // An acceptor takes a dialler whose third SYN arrives for a stranger.
+                      // To an acceptor, a dialler whose third SYN arrives is not one of our own nodes.
                       LostSyns = min 1 case.LostSyns
                       Outage = Time.seconds 5
                       OutageAfter = Time.milliseconds (Keyed.below 100 case.Seed 99 0L) })
@@ -84,8 +84,8 @@ let private outages =
               Expect.isLessThanOrEqual outcome.LastExit (Time.seconds 15) $"%A{case}"
       } ]
 
-/// A peer that repeats its FIN after 1, 2, 4 and 8 s, as libutp does, and then gives up; whether it answers what comes afterwards by a
-/// RESET. Gives whether it heard of the acknowledgement, if the node has its FIN, and how long the node stayed.
+/// A peer that retransmits its FIN after 1, 2, 4 and 8 s, as libutp does, and then gives up; whether it answers later packets by a
+/// RESET. Returns whether it received the acknowledgement, if the node has its FIN, and how long the node stayed.
 let private againstLibutp loss (answers: bool) (seed: uint64) : struct (bool * Duration) =
     let draws = ref 0L
 
@@ -141,7 +141,7 @@ let private libutp =
     [ for answers in [ true; false ] do
           for loss, perFailure in [ 0, Int32.MaxValue; 100, 10_000; 250, 1_000 ] do
               test
-                  $"a peer with libutp's time-outs that answers a forgotten stream: {answers}, {loss} of 1000 lost: at most one in {perFailure} misses the end" {
+                  $"a peer with libutp's time-outs that resets unknown streams: {answers}, {loss} of 1000 lost: at most one in {perFailure} misses the end" {
                   let count = transfers / 2
                   let ends = Array.Parallel.map (uint64 >> againstLibutp loss answers) [| 1..count |]
                   let missed = ends |> Array.filter (fun (struct (isAcknowledged, _)) -> not isAcknowledged)

@@ -1,4 +1,4 @@
-/// What must happen in the end, and by when: the L of SIMULATION's properties that no single event can show.
+/// Liveness: what must happen in the end, and by when (the properties L of docs/simulation.md that no single event can show).
 module UtpPunch.Sim.Tests.Liveness
 
 open Expecto
@@ -15,7 +15,7 @@ let private drop drops (path: Path) = { path with Drops = drops }
 
 let private ends (outcome: Outcome) = outcome.World.Apps |> Seq.map (fun app -> app.Name[0], app) |> Map.ofSeq
 
-/// How a host's end closed, within these bounds.
+/// How a host's end of the stream closed, and when.
 let private closes (scenario: Scenario) (outcome: Outcome) host reason (least: Duration) (most: Duration) =
     match (ends outcome).TryFind host with
     | None -> broken scenario "L2" $"{host} has no stream"
@@ -30,7 +30,7 @@ let private closes (scenario: Scenario) (outcome: Outcome) host reason (least: D
 
 // ---- L2 ----
 
-/// A sends a megabyte at 200 kB/s to B; from the first second on a direction is cut for good, or both are.
+/// A sends a megabyte to B at 200 kB/s; after the first second one direction or both are cut for good.
 let private dead name cutAB cutBA check =
     [ for dialect in dialects ->
           test $"L2: {name}, %A{dialect}" {
@@ -44,12 +44,12 @@ let private dead name cutAB cutBA check =
                       AB = (if cutAB then broken whole.AB else whole.AB)
                       BA = (if cutBA then broken whole.BA else whole.BA) }
 
-              // The run itself sees that nothing is left of the streams (L3).
+              // The run itself checks that nothing is left of the streams (L3).
               check scenario (outcomeOf scenario)
           } ]
 
 let private giveUp = seconds 46
-/// Forty-five seconds without progress, and the last time-out is given its time.
+/// Forty-five seconds without progress, and the time of the last time-out.
 let private giveUpAtMost = seconds 60
 let private idleAtMost = seconds 182
 
@@ -59,15 +59,19 @@ let private deadPeers =
               closes scenario outcome 'A' CloseReason.TimedOut giveUp giveUpAtMost
               closes scenario outcome 'B' CloseReason.IdleTimeout (seconds 180) idleAtMost)
       yield!
-          dead "we are not heard: the sender times out" true false (fun scenario outcome ->
+          dead "the direction to the receiver is cut: the sender times out" true false (fun scenario outcome ->
               closes scenario outcome 'A' CloseReason.TimedOut giveUp giveUpAtMost
-              // Neither does our RESET arrive.
+              // The RESET does not arrive either.
               closes scenario outcome 'B' CloseReason.IdleTimeout (seconds 180) idleAtMost)
       yield!
-          dead "we are heard and hear nothing: we time out, and the RESET says so" false true (fun scenario outcome ->
-              closes scenario outcome 'A' CloseReason.TimedOut giveUp giveUpAtMost
-              closes scenario outcome 'B' CloseReason.Reset giveUp (giveUpAtMost + seconds 1))
-      for name, sides in [ "nobody answers", (true, true); "we are heard and hear nothing", (false, true) ] do
+          dead
+              "the direction to the sender is cut: the sender times out, and its RESET arrives"
+              false
+              true
+              (fun scenario outcome ->
+                  closes scenario outcome 'A' CloseReason.TimedOut giveUp giveUpAtMost
+                  closes scenario outcome 'B' CloseReason.Reset giveUp (giveUpAtMost + seconds 1))
+      for name, sides in [ "no peer answers", (true, true); "only the direction to the peer works", (false, true) ] do
           test $"L2: {name} from the beginning: the connect ends when its timeout does" {
               let scenario = streamOf 0L<us> (Scenario.plan 10) (Scenario.plan 0)
               let broken path = cut 0L<us> Time.never path
@@ -81,7 +85,7 @@ let private deadPeers =
               Expect.equal outcome.World.Applications.Failed[0] CloseReason.ConnectTimeout "why"
               Expect.isEmpty outcome.World.Apps "applications"
           }
-      test "L2: two ends that say nothing and lose each other are idle" {
+      test "L2: two idle ends that lose each other close with the idle time-out" {
           let scenario = overBoth (cut (seconds 1) Time.never) (streamOf 0L<us> (stay 10) (stay 0))
 
           let outcome = outcomeOf scenario
@@ -96,10 +100,10 @@ let private quiet =
     [ for dialect in dialects do
           test $"L3: a stream that is idle for an hour sends at the rate of its keep-alives, %A{dialect}" {
               let scenario = { streamOf 0L<us> (stay 10) (stay 10) with Dialect = dialect }
-              let patient = { scenario.A with IdleTimeout = seconds 3_600 }
-              let scenario = { scenario with A = patient; B = patient }
+              let withLongIdle = { scenario.A with IdleTimeout = seconds 3_600 }
+              let scenario = { scenario with A = withLongIdle; B = withLongIdle }
               let struct (outcome, sendings) = watched scenario
-              Expect.isGreaterThan outcome.Took (seconds 3_600) "how long it lasted"
+              Expect.isGreaterThan outcome.Took (seconds 3_600) "how long the stream was open"
 
               for host in 0..1 do
                   let sent =
@@ -107,12 +111,12 @@ let private quiet =
                       |> Seq.filter (fun (struct (at, from, _)) -> from = host && at > seconds 1 && at < seconds 3_600)
                       |> Seq.length
 
-                  // One each 25 s, and an answer to each of the other side's.
-                  Expect.isGreaterThan sent (3_600 / 30) "datagrams: it must be heard of"
+                  // One every 25 s, and an answer to each of the other side's.
+                  Expect.isGreaterThan sent (3_600 / 30) "datagrams: keep-alives must be sent"
                   Expect.isLessThanOrEqual sent (2 * 3_600 / 25) "datagrams"
           }
 
-          test $"L3: an abort in the middle of much that is under way: no RESET answers a RESET, %A{dialect}" {
+          test $"L3: an abort with many packets in flight: no RESET answers a RESET, %A{dialect}" {
               let abort = { Scenario.plan 300_000 with Ending = Ending.Abort 100_000 }
               let scenario = { streamOf (seconds 20) abort (Scenario.plan 300_000) with Dialect = dialect }
 
@@ -135,7 +139,7 @@ let private quiet =
 
               for host in 0..1 do
                   let answered = Seq.length (resets host sendings.Order)
-                  // Each of the other side's packets may arrive four times over.
+                  // Each of the other side's packets may arrive four times.
                   Expect.isLessThanOrEqual answered (1 + 4 * Seq.length (others (1 - host) sendings.Order)) "RESETs"
 
               let struct (last, _, _) = sendings.Order[sendings.Order.Count - 1]
@@ -147,7 +151,7 @@ let private quiet =
 let private fairLoss =
     [ for dialect in dialects do
           test
-              $"L4: 100 kB come through 30 %% loss each way, 300 times of 300, half of them in ten seconds, %A{dialect}" {
+              $"L4: 100 kB arrive over 30 %% loss each way in 300 of 300 runs, in half of them within ten seconds, %A{dialect}" {
               let lossy = overBoth (fun path -> { path with Loss = Loss.Each 300 })
 
               let took =
@@ -166,27 +170,28 @@ let private fairLoss =
                       | ValueNone -> outcome.World.Apps |> Seq.map _.ClosedAt |> Seq.max)
 
               let median = (Array.sort took)[150]
-              Expect.isLessThan median (seconds 10) "how long half of them took"
+              Expect.isLessThan median (seconds 10) "the median of the times"
           } ]
 
 // ---- L5 ----
 
 let private stalls =
     [ for stall in [ 1; 3; 8; 20; 60 ] do
-          test $"L5: a reader stands still for {stall} s and its window update is lost: it goes on after the next probe" {
+          test
+              $"L5: a reader stops for {stall} s and its window update is lost: the transfer continues after the next probe" {
               let reader = { Scenario.plan 0 with StallAt = 1; StallFor = seconds stall }
               let scenario = streamOf 0L<us> (Scenario.plan 100_000) reader
 
               let scenario =
                   { scenario with
                       B = { scenario.B with ReceiveBuffer = 20_000 }
-                      // What it says when it reads on, a tenth of a second after the beginning.
+                      // The window update, when the reader continues, a tenth of a second after the beginning.
                       BA = cut (seconds stall - ms 200) (seconds stall + ms 400) scenario.BA }
 
               let outcome = outcomeOf scenario
               Expect.isTrue (outcome.Marks.Counts.ContainsKey "zero window") "the window closed"
               Expect.isTrue (outcome.Marks.Counts.ContainsKey "lost: cut") "something was lost"
-              // Probes come at most 15 s apart, one may have been lost as well, and 80 kB are four windows.
+              // Probes are at most 15 s apart, one of them may be lost as well, and 80 kB are four windows.
               let limit = seconds stall + seconds 15 + seconds 2
 
               for app in outcome.World.Apps do
@@ -226,7 +231,7 @@ let private closing =
 
       yield!
           bothFinish
-              "the FIN arrives, the data in front of it does not"
+              "the FIN arrives before data that precedes it"
               (seconds 3)
               (overBoth
                   (drop [ Drop.Typed(0, 0); Drop.Typed(0, 1); Drop.Typed(0, 2) ])
@@ -234,7 +239,7 @@ let private closing =
 
       yield!
           bothFinish
-              "everything overtakes everything"
+              "all packets are reordered"
               (seconds 20)
               (overBoth
                   (fun path -> { path with Reorder = 500; ReorderBy = ms 200 })
@@ -242,13 +247,13 @@ let private closing =
 
       yield!
           bothFinish
-              "both close at the same instant, nothing written"
+              "both close at the same instant, without data"
               (seconds 1)
               (streamOf 0L<us> (Scenario.plan 0) (Scenario.plan 0))
 
       yield!
           bothFinish
-              "both close at once, and every acknowledgement of the first second is lost"
+              "both close at once, and all acknowledgements of the first second are lost"
               (seconds 5)
               (let scenario = streamOf 0L<us> (Scenario.plan 500) (Scenario.plan 500)
                { scenario with BA = cut (ms 30) (seconds 1) scenario.BA })
@@ -270,7 +275,7 @@ let private closing =
 // ---- L9 ----
 
 let private frozen name freezeA freezeB dialler acceptor =
-    test $"L9: {name}: nobody dies, and at most two time-outs" {
+    test $"L9: {name}: no stream closes, and there are at most two time-outs" {
         let scenario = streamOf 0L<us> dialler acceptor
         let slow (path: Path) = { path with Rate = Rate.Constant 200_000; Queue = Queue.Tail 20_000 }
         let freeze (host: Host) = { host with Clock = { host.Clock with Freezes = [ seconds 2, seconds 60 ] } }
@@ -284,7 +289,7 @@ let private frozen name freezeA freezeB dialler acceptor =
 
         for app in outcome.World.Apps do
             require scenario "L9" (app.Closed = ValueSome CloseReason.Finished) $"{outcome.Streams}"
-            require scenario "L9" (app.ClosedAt > seconds 62) "it was over before the host stood still"
+            require scenario "L9" (app.ClosedAt > seconds 62) "the transfer ended before the pause"
 
         for actor in outcome.World.Actors do
             match actor.Rules.TryGetValue Rule.RetransmitTimeout with
@@ -293,10 +298,10 @@ let private frozen name freezeA freezeB dialler acceptor =
     }
 
 let private freezes =
-    [ frozen "the sender stands still for a minute" true false (Scenario.plan 1_000_000) (Scenario.plan 0)
-      frozen "both do" true true (Scenario.plan 1_000_000) (Scenario.plan 1_000_000)
+    [ frozen "the sender is suspended for a minute" true false (Scenario.plan 1_000_000) (Scenario.plan 0)
+      frozen "both are suspended for a minute" true true (Scenario.plan 1_000_000) (Scenario.plan 1_000_000)
       frozen
-          "the peer of a quiet stream does"
+          "the peer of an idle stream is suspended for a minute"
           false
           true
           { Scenario.plan 2_000 with Chunk = 1_000; Pause = seconds 70 }
@@ -306,7 +311,7 @@ let private freezes =
 
 let private searching = { Scenario.host with PacketSize = 1_200; LargestPacket = 65_507 }
 
-/// A megabyte over a path that takes so much, from an instant on, and says so or not; before, it takes everything.
+/// A megabyte over a path whose MTU shrinks to `size` at an instant, reported or not.
 let private over size from telling (largest: int) =
     let narrow = { Path.narrow size with From = from; Telling = telling; Fragments = true }
     let host = { searching with LargestPacket = largest }
@@ -318,14 +323,15 @@ let private over size from telling (largest: int) =
 
 let private narrowPaths =
     [ for telling in [ Telling.Nobody; Telling.System; Telling.Router ] do
-          test $"L8: a path of any size, from the beginning or in mid-stream, {telling} tells: the stream finishes" {
+          test
+              $"L8: a path of any size, from the beginning or in mid-stream, reported by {telling}: the stream finishes" {
               for size in
                   [ 548; 576; 800; 1_000; 1_199; 1_200; 1_201; 1_300; 1_400; 1_464; 1_472; 4_000; 8_972; 65_507 ] do
                   for from in [ 0L<us>; ms 30; ms 300 ] do
                       for largest in [ 1_200; 65_507 ] do
                           outcomeOf (over size from telling largest) |> ignore
           }
-      test "L8: without fragments, too, when no more was ever needed than the path has always taken" {
+      test "L8: without fragmentation, if no packet was ever larger than the path has always carried" {
           for size in [ 1_200; 1_400; 1_472; 8_972 ] do
               let scenario = over size 0L<us> Telling.Nobody 65_507
               let strict (path: Path) = { path with Mtu = [ { path.Mtu.Head with Fragments = false } ] }
@@ -340,7 +346,7 @@ let private narrowPaths =
           let scenario = overBoth change (streamOf 0L<us> (Scenario.plan 1_000_000) (Scenario.plan 0))
           outcomeOf { scenario with A = searching; B = searching } |> ignore
       }
-      test "L8: the dialect of the npm package has no search, and survives a black hole" {
+      test "L8: the npm package's dialect does not probe the path, and survives a black hole" {
           let scenario = { over 600 (ms 200) Telling.Nobody 1_200 with Dialect = "utp-punch" }
           outcomeOf scenario |> ignore
       } ]

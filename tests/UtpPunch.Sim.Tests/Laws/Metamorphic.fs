@@ -1,4 +1,4 @@
-/// Runs that differ in what must not matter, and go the same way.
+/// Metamorphic tests: runs that differ only in what must not matter behave equally.
 module UtpPunch.Sim.Tests.Metamorphic
 
 open Expecto
@@ -10,7 +10,7 @@ open UtpPunch.Sim.Tests.Worlds
 let private isTrusted (scenario: Scenario) = not (Expectation.isUnprotected scenario)
 let private isUnforged (scenario: Scenario) = scenario.Forgery = { Strange = 0; Spoofed = 0; Hints = 0 }
 
-/// The other run's packets go at the same times and say the same, less ids, first numbers and clocks.
+/// The other run's packets are equal and are sent at the same times, apart from ids, first numbers and clocks.
 let private sameShape property (scenario: Scenario) (changed: Scenario) =
     let one = outcomeOf scenario
     let other = outcomeOf changed
@@ -31,7 +31,7 @@ let private lossy seed =
 
 // ---- S20 ----
 
-/// Without what is drawn for a direction or a host.
+/// Without random faults of a direction or a host.
 let private undrawn (scenario: Scenario) =
     let path path =
         { path with
@@ -75,7 +75,7 @@ let tests =
         [ test "S11: each datagram twice, at the same instant: the applications see the same" {
               for scenario in swarm 20_000UL 40 isOrderly do
                   let twice path = { path with Duplication = 1000; Copies = 1; CopiesLate = 0L<us> }
-                  // Copies end with chaos, which must be over before streams give up.
+                  // Copies end with the faulty period, which must be over before streams time out.
                   let changed = overBoth twice { scenario with HealAt = max scenario.HealAt (Time.seconds 25) }
                   let one = outcomeOf scenario
                   let other = outcomeOf changed
@@ -83,7 +83,7 @@ let tests =
                   require changed "S11" (ends false one = ends false other) $"{one.Streams}, then {other.Streams}"
           }
 
-          test "S17: numbers that run over after any packet change nothing" {
+          test "S17: sequence numbers that wrap after any packet change nothing" {
               [| 1UL .. 120UL |]
               |> Array.Parallel.iter (fun seed ->
                   let scenario = lossy seed
@@ -95,14 +95,14 @@ let tests =
                   sameShape "S17" scenario { scenario with NodeSeed = Keyed.mix scenario.NodeSeed }
           }
 
-          test "S18: it does not matter what one host's clock shows" {
+          test "S18: the offset of one host's clock changes nothing" {
               for by, seed in [ 1L, 22_000UL; 0x8000_0000L, 22_100UL; 0xFFFF_FFFFL, 22_200UL; 1L <<< 45, 22_300UL ] do
                   for scenario in swarm seed 6 isTrusted do
                       sameShape "S18" scenario { scenario with B = ahead by scenario.B }
                       sameShape "S18" scenario { scenario with A = ahead by scenario.A }
           }
 
-          test "S19: nor when everything begins" {
+          test "S19: the time of the start changes nothing" {
               for by, seed in [ 0x7FFF_0000L, 23_000UL; 0xFFFF_FFFFL, 23_100UL; 0x1_0000_0000L, 23_200UL ] do
                   for scenario in swarm seed 6 isTrusted do
                       sameShape "S19" scenario { scenario with A = ahead by scenario.A; B = ahead by scenario.B }

@@ -1,4 +1,4 @@
-/// M1 across processes: the same seeds give the same packets whoever collects garbage, and however the code was compiled.
+/// M1 across processes: equal seeds give equal packets with any garbage collector and compilation mode.
 module UtpPunch.Sim.Tests.SameHashes
 
 open System
@@ -7,10 +7,10 @@ open System.IO
 open Expecto
 open UtpPunch.Sim
 
-/// What the test executable is asked to print instead of running tests.
+/// The argument with which the test executable prints hashes instead of running tests.
 let argument = "--hashes"
 
-/// One line a scenario.
+/// One line for each scenario.
 let lines () =
     [| for seed in 40_000UL .. 40_049UL -> $"{seed} {(Simulation.run (Swarm.scenario seed)).Hash:x16}" |]
 
@@ -41,9 +41,9 @@ let private project =
 let tests =
     testList
         "same hashes"
-        [ child "as it comes" []
+        [ child "with default settings" []
           child "with the server's garbage collector" [ "DOTNET_gcServer", "1" ]
-          child "with garbage collected all the time" [ "DOTNET_GCgen0size", "40000" ]
+          child "with frequent garbage collections" [ "DOTNET_GCgen0size", "40000" ]
           child "without tiered compilation" [ "DOTNET_TieredCompilation", "0" ]
           test "M1: the same hashes in a Debug build" {
               // It takes a minute.

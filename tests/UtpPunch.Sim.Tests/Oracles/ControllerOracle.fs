@@ -1,4 +1,4 @@
-/// RFC 6817 and slow start in floating point beside the core's controller in integers, over whatever a path may do.
+/// Compares the core's integer congestion controller with RFC 6817 and slow start in floating point, over random paths.
 module UtpPunch.Sim.Tests.ControllerOracle
 
 open System
@@ -11,7 +11,7 @@ open UtpPunch.Protocol
 [<NoComparison>]
 type private Twin = { Window: float; Threshold: float }
 
-/// A path and what it did.
+/// A path, and its events.
 [<NoComparison>]
 type Life =
     {
@@ -19,10 +19,10 @@ type Life =
         TargetMs: int
         /// The npm package sends no delays.
         Measured: bool
-        /// Events in a thousand.
+        /// Events per thousand.
         Losses: int
         TimeOuts: int
-        /// How much of the window the application uses, in per cent, at least.
+        /// The least share of the window that the application uses, in per cent.
         Use: int
         Acknowledgements: int
         Seed: int
@@ -47,11 +47,11 @@ let private acknowledged (life: Life) slowly bytes flight queueing (twin: Twin) 
         { Window = max (float life.Packet) (min grown allowed)
           Threshold = min twin.Threshold (max twin.Window (float life.Packet)) }
 
-/// The core tells whole bytes and divides by them. While the window falls, what that makes of a byte grows as the window shrinks,
-/// so the last few packets have the leeway of four.
+/// The core computes in whole bytes. While the window falls, a rounding error of a byte grows as the window shrinks, so the last few
+/// packets have the tolerance of four.
 let private leeway (life: Life) twin = 1.0 + 0.01 * max twin.Window (4.0 * float life.Packet)
 
-/// All that the twin may become. Where window and threshold are as close as rounding brings them, either branch is right.
+/// The possible states of the reference. Where window and threshold are as close as rounding errors, either branch is right.
 let private choices (life: Life) bytes flight queueing (twin: Twin) =
     let isNear = abs (twin.Window - twin.Threshold) < leeway life twin
     let isCalm = queueing < 900.0 * float life.TargetMs
@@ -61,11 +61,11 @@ let private choices (life: Life) bytes flight queueing (twin: Twin) =
       if not isCalm || isNear || twin.Window >= twin.Threshold then
           acknowledged life false bytes flight queueing twin ]
 
-/// Both live it, and are compared all the way.
+/// Feeds both with the same events, and compares them after each.
 let private live (life: Life) =
     let random = System.Random life.Seed
     let mutable core: ICongestion = Ledbat(life.Packet, Time.milliseconds life.TargetMs)
-    // All that the twin may be. Branches that rounding leaves open are followed until the core has shown which it took.
+    // The possible states of the reference. Branches that rounding leaves open are followed until the core shows which one it took.
     let mutable twins = [ { Window = 10.0 * float life.Packet; Threshold = infinity } ]
     let mutable queueing = 0
     let apart twin = abs (float core.Window - twin.Window)
@@ -80,7 +80,7 @@ let private live (life: Life) =
             let halves = [ for twin in twins -> { twin with Window = max least (twin.Window / 2.0) } ]
 
             // A loss leaves whole bytes. While the window falls, RFC 6817's formula makes a difference of one byte larger the
-            // smaller the window is, so both go on from the same byte; from one loss to the next nothing is put right.
+            // smaller the window is, so both continue from the same byte; between losses nothing is corrected.
             if halves |> List.forall (fun twin -> apart twin > leeway life twin) then
                 failtest $"step {index}: a loss leaves {core.Window}, not {halves}"
 
@@ -124,7 +124,7 @@ let private live (life: Life) =
 
 let private life =
     gen {
-        // With less than what IPv4 always carries, the whole bytes that the core divides by would be rough.
+        // With a smaller packet than IPv4 always carries, the core's rounding errors would be too large.
         let! packet = Gen.elements [ 548; 1000; 1380 ]
         let! targetMs = Gen.elements [ 25; 60; 100 ]
         let! measured = Gen.frequency [ 3, Gen.constant true; 1, Gen.constant false ]

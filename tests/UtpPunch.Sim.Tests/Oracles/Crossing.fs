@@ -1,4 +1,4 @@
-/// Two machines of any kind that talk over two links: whatever one of them says, the other must understand.
+/// A stream between two machines of any kind (core or oracle) over two links: each must understand the other.
 module UtpPunch.Sim.Tests.Crossing
 
 open System
@@ -7,13 +7,13 @@ open UtpPunch.Protocol
 open UtpPunch.Tracing
 open UtpPunch.Sim
 
-/// Who is at an end.
+/// The machine at an end.
 type Kind =
     | Core
-    /// With that many packets in flight, with selective acknowledgements or without.
+    /// The oracle with that many packets in flight, with or without selective acknowledgements.
     | Oracle of window: int * sacks: bool
 
-/// What is to be carried, and over what.
+/// The bytes to transfer, and the links.
 [<NoComparison>]
 type Crossing =
     {
@@ -23,11 +23,11 @@ type Crossing =
         Acceptor: Kind
         FromDialler: int
         FromAcceptor: int
-        /// Bytes that an application writes at once, at most.
+        /// The most bytes that an application writes at once.
         WriteSize: int
         LinkAB: Link
         LinkBA: Link
-        /// Whether the numbers begin so late that a few dozen packets wrap them.
+        /// Whether the sequence numbers wrap within a few dozen packets.
         Wraps: bool
     }
 
@@ -63,7 +63,7 @@ let private syn =
     Packet.encode &header Owned.Empty 0UL Owned.Empty (Span<byte>(datagram)) |> ignore
     Owned datagram
 
-/// The number in the first packet of a fresh machine, which dials or is dialled.
+/// The number in the first packet of a new machine, which dials or accepts.
 let private firstNumber (crossing: Crossing) dials (machine: IMachine) =
     let elsewhere = Endpoint.ofIPv4 3u 5000us
 
@@ -79,17 +79,17 @@ let private firstNumber (crossing: Crossing) dials (machine: IMachine) =
         | Effect.Send(_, train) -> Some train.Header.SeqNr.Value
         | _ -> None)
 
-/// Where numbers begin is the machine's own business, so it takes a seed with which they begin where they are wanted.
+/// The first number follows from the machine's seed, so a seed is searched that gives the wanted number.
 let private machineOf (crossing: Crossing) dials seed kind : IMachine =
     let suits seed = not crossing.Wraps || firstNumber crossing dials (made crossing seed kind) >= 0xFFC0us
     let seeds = Seq.initInfinite (fun index -> Keyed.mix (seed + uint64 index))
     made crossing (Seq.find suits seeds) kind
 
-/// A machine, and the one stream that its application has. It writes a stream that `writes` names, and expects `reads`.
+/// A machine, and the one stream of its application, which writes the stream of the key `writes` and expects that of `reads`.
 [<Sealed; AllowNullLiteral>]
 type private Party
     (name: string, machine: IMachine, endpoint: Endpoint, writes: uint64, size: int, reads: uint64, expected: int) =
-    let trouble = ResizeArray<string>()
+    let failures = ResizeArray<string>()
     let mutable connId = -1
     let mutable room = 0
     let mutable written = 0
@@ -105,43 +105,43 @@ type private Party
     member val Sent = 0L with get, set
     member _.IsDone = closed.IsSome
 
-    /// What the application makes of an effect.
+    /// Processes an effect as the application.
     member _.Notice(effect: Effect, answers: ResizeArray<Event>) =
         if closed.IsSome && (Describe.connIdOf effect).IsSome then
-            trouble.Add $"{name}: {Describe.effect effect} after it closed"
+            failures.Add $"{name}: {Describe.effect effect} after it closed"
 
         match effect with
         | Effect.Accepted(id, _, _)
         | Effect.Opened(id, _) ->
-            if connId >= 0 then trouble.Add $"{name} opened twice"
+            if connId >= 0 then failures.Add $"{name} opened twice"
 
             connId <- id
             room <- 1 <<< 20
             if id &&& 1 = 1 then answers.Add(Event.Taken id)
         | Effect.Deliver(id, payload) ->
             for value in Describe.flatten payload do
-                if trouble.Count = 0 && value <> Keyed.byteAt reads (int64 read) then
-                    trouble.Add $"{name} received a wrong byte at {read}"
+                if failures.Count = 0 && value <> Keyed.byteAt reads (int64 read) then
+                    failures.Add $"{name} received a wrong byte at {read}"
 
                 read <- read + 1
 
-            if ended then trouble.Add $"{name} received bytes behind the end"
+            if ended then failures.Add $"{name} received bytes behind the end"
 
             answers.Add(Event.Consumed(id, payload.Length))
         | Effect.Writable(_, free) -> room <- free
         | Effect.Ended _ ->
-            if ended then trouble.Add $"{name} saw the end twice"
+            if ended then failures.Add $"{name} saw the end twice"
 
             if read <> expected then
-                trouble.Add $"{name} saw the end after {read} of {expected} bytes"
+                failures.Add $"{name} saw the end after {read} of {expected} bytes"
 
             ended <- true
         | Effect.Finished _ ->
-            if not finishing then trouble.Add $"{name} finished without being asked"
+            if not finishing then failures.Add $"{name} finished without being asked"
 
             finished <- true
         | Effect.Closed(_, reason) -> closed <- ValueSome reason
-        | Effect.Foreign _ -> trouble.Add $"{name} received something foreign"
+        | Effect.Foreign _ -> failures.Add $"{name} received something foreign"
         | Effect.PacketSized _
         | Effect.Send _
         | Effect.SendDatagram _
@@ -153,7 +153,7 @@ type private Party
         | Effect.Discovered _
         | Effect.Noted _ -> ()
 
-    /// The next thing that the application does, if there is one.
+    /// The application's next action, if there is one.
     member _.Act(writeSize: int) : Event voption =
         if connId < 0 || closed.IsSome || finishing then
             ValueNone
@@ -171,17 +171,17 @@ type private Party
                 room <- room - length
                 ValueSome(Event.Write(connId, Owned chunk))
 
-    /// What did not go as it should.
-    member _.Trouble =
-        [ yield! trouble
+    /// What failed.
+    member _.Failures =
+        [ yield! failures
 
           match closed with
           | ValueSome CloseReason.Finished -> if not (ended && finished) then $"{name} closed without an end"
           | ValueSome reason -> $"{name} closed with %A{reason}"
           | ValueNone -> $"{name} never closed: received {read} of {expected}, wrote {written} of {size}" ]
 
-/// Runs until both ends have closed or the time is over, then lets what is still under way arrive. Gives what went wrong, and
-/// when it was over.
+/// Runs until both ends have closed or the time is over, then lets everything in transit arrive. Returns the failures, and the time
+/// of the end.
 let run (limit: Duration) (crossing: Crossing) : struct (string list * Instant) =
     let keyA = Keyed.mix (crossing.Seed ^^^ 0xAAAAUL)
     let keyB = Keyed.mix (crossing.Seed ^^^ 0xBBBBUL)
@@ -257,4 +257,4 @@ let run (limit: Duration) (crossing: Crossing) : struct (string list * Instant) 
 
                 if b.Machine.Deadline <= now then tell b [||]
 
-    struct (a.Trouble @ b.Trouble, now)
+    struct (a.Failures @ b.Failures, now)

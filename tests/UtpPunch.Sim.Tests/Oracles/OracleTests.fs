@@ -1,4 +1,4 @@
-/// The core and the oracle in every combination. What fails in one combination only says which half is to blame.
+/// The core and the oracle in every combination. A failure in only one combination shows which half is at fault.
 module UtpPunch.Sim.Tests.OracleTests
 
 open Expecto
@@ -54,7 +54,7 @@ let private crossing =
               Acceptor = Oracle(window, sacks)
               FromDialler = fromDialler
               FromAcceptor = fromAcceptor
-              // Little packets by the thousand, one at a time, say nothing new.
+              // Thousands of small packets, one at a time, test nothing more.
               WriteSize = if fromDialler + fromAcceptor > 20_000 then max 1000 writeSize else writeSize
               LinkAB = linkAB
               LinkBA = linkBA
@@ -101,18 +101,18 @@ type Arbitraries =
 let private config =
     { FsCheckConfig.defaultConfig with arbitrary = [ typeof<Arbitraries> ]; maxTest = 200 }
 
-/// One packet in flight over 200 ms and a timer of a second: 200 kB take a while.
+/// One packet in flight over 200 ms and a time-out of a second: 200 kB take a while.
 let private timeout = Time.seconds 1200
 
 let private carries name (cast: Crossing -> Crossing) =
-    testPropertyWithConfig config $"{name}: all bytes, the true end, and both close" (fun crossing ->
+    testPropertyWithConfig config $"{name}: all bytes and the end arrive, and both close" (fun crossing ->
         let struct (trouble, took) = run timeout (cast crossing)
 
         if not trouble.IsEmpty then
             let trouble = String.concat "; " trouble
             failtest $"{trouble}; at {int64 took} us")
 
-/// What a run adds to the random ones: it can be read.
+/// A readable case besides the random ones.
 let private calm =
     { Seed = 3UL
       Dialect = Dialect.Bep29
@@ -132,13 +132,13 @@ let tests =
           carries "the core dials the oracle" (fun it -> { it with Dialler = Core })
           carries "the oracle dials the core" (fun it -> { it with Acceptor = Core })
           carries "the core dials the core" (fun it -> { it with Dialler = Core; Acceptor = Core })
-          test "a loop that lost everything would be noticed" {
+          test "a network that drops everything is noticed" {
               let struct (trouble, _) =
                   run (Time.seconds 300) { calm with LinkBA = { Link.perfect with Loss = 1000 } }
 
               Expect.isNonEmpty trouble "trouble"
           }
-          test "go-back-N carries eight packets a round trip, and one at a time an eighth of it" {
+          test "go-back-N sends eight packets per round trip, and stop-and-wait an eighth of that" {
               let took window =
                   let oracle = Oracle(window, false)
 

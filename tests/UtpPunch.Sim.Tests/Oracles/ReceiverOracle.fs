@@ -1,5 +1,5 @@
-/// The same arrivals for the core's receiving side and for the oracle's: at every packet that the core sends, both acknowledge
-/// the same, to the bit.
+/// Gives the same packets to the core's receiver and to the oracle's: at every packet that the core sends, both acknowledge the same, to
+/// the bit.
 module UtpPunch.Sim.Tests.ReceiverOracle
 
 open System
@@ -11,7 +11,7 @@ open UtpPunch.Sim
 
 let private peer = Endpoint.ofIPv4 0x0A000009u 9000us
 
-/// A core whose peer is made by hand, and the oracle beside it. Places count the peer's packets from 1 on; the last is its FIN.
+/// A core with a scripted peer, and the oracle beside it. Places count the peer's packets from 1; the last is its FIN.
 [<Sealed>]
 type private Bench(first: SeqNr, fin: int, coreDials: bool) =
     let machine: IMachine = CoreMachine(NodeOptions.standard, uint64 first.Value, 0L<us>)
@@ -19,7 +19,7 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
     let mutable now: Instant = 0L<us>
     let mutable sendId = 101us
     let mutable connId = 1
-    /// The last number that the core used, which is what its peer acknowledges.
+    /// The last number that the core used, which its peer acknowledges.
     let mutable theirs = SeqNr 0us
     let mutable states = 0
     let delivered = ResizeArray<byte>()
@@ -42,7 +42,7 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
         Packet.encode &header Owned.Empty 0UL (Owned payload) (Span<byte>(packet)) |> ignore
         Event.Received(peer, Datagrams.One(Borrowed packet, now))
 
-    /// Steps the core; gives how many packets it sent that acknowledge, each of them compared.
+    /// Steps the core; returns the number of acknowledging packets, after comparing each.
     let step events =
         let mutable acknowledging = 0
         let answers = ResizeArray<Event>()
@@ -63,7 +63,7 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
                         (Convert.ToHexString oracle.Sack.Span)
                         $"bits of {Describe.effect effect}"
                 else
-                    Expect.isTrue train.Sack.IsEmpty "only a STATE tells of a gap"
+                    Expect.isTrue train.Sack.IsEmpty "only a STATE carries a selective acknowledgement"
 
                 acknowledging <- acknowledging + 1
             | Effect.Deliver(_, payload) ->
@@ -71,14 +71,14 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
                 answers.Add(Event.Consumed(connId, payload.Length))
             | Effect.Ended _ -> hasEnded <- true
             | Effect.Noted(rule, _) when rule = Rule.AckOutOfRange || rule = Rule.SeqOutOfRange ->
-                failtest $"%A{rule}: this bench is wrong"
+                failtest $"%A{rule}: the test itself is wrong"
             | _ -> ()
 
         if answers.Count > 0 then machine.Step(now, answers.ToArray()) |> ignore
 
         acknowledging
 
-    /// Both open the stream; SYN and SYN-ACK are not what is compared here.
+    /// Opens the stream on both sides; SYN and SYN-ACK are not compared here.
     do
         let sent (effects: Effect[]) =
             effects
@@ -115,7 +115,7 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
     member _.Write() = step [| Event.Write(connId, Owned [| 1uy; 2uy; 3uy |]) |] |> ignore
     member _.Finish() = step [| Event.Finish connId |] |> ignore
 
-    /// How far a packet lies ahead of the next one.
+    /// How far a packet is ahead of the next one in order.
     member _.Ahead(place: int) = (first + (place - 1)) - oracle.AckNr - 1
 
     /// These arrive in one batch.
@@ -130,7 +130,7 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
                    for piece in oracle.Take(first + (place - 1), payloadOf place, (place = fin)) do
                        expected.AddRange piece
 
-                   // RFC 5681, 4.2: out of order, again, or into a gap.
+                   // RFC 5681, 4.2: out of order, duplicate, or filling a gap.
                    if ahead <> 0 || hadGap || place = fin then atOnce <- true
 
                    let kind = if place = fin then PacketType.Fin else PacketType.Data
@@ -139,25 +139,25 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
         let acknowledging = step events
         if atOnce then Expect.isGreaterThan acknowledging 0 $"acknowledgements of {places}"
 
-    /// The delayed acknowledgement is out: nothing is left to be told.
+    /// The delayed acknowledgement was sent: all bytes and the end must have been delivered.
     member this.Conclude() =
         this.Wait(Time.milliseconds 200)
         Expect.equal (delivered.ToArray()) (expected.ToArray()) "bytes delivered"
         Expect.equal hasEnded oracle.HasEnded "the end"
 
-/// A receiver's day: what arrives when, and what its own application does meanwhile.
-type Arrivals =
+/// What a receiver gets and when, and what its own application does meanwhile.
+type PacketStream =
     {
         First: uint16
         CoreDials: bool
         /// The peer's packets, its FIN included.
         Packets: int
-        /// How far packets overtake each other.
+        /// How far packets are reordered.
         Shuffling: int
         Loss: int
         Duplication: int
         Batch: int
-        /// Every how many batches the application writes; never with 0.
+        /// The application writes every that many batches; never with 0.
         Writes: int
         /// At which batch it finishes.
         FinishesAt: int
@@ -190,7 +190,7 @@ let private arrivals =
               Seed = seed }
     }
 
-let private shrink (it: Arrivals) =
+let private shrink (it: PacketStream) =
     seq {
         if it.Packets > 1 then { it with Packets = it.Packets / 2 }
 
@@ -208,13 +208,13 @@ let private shrink (it: Arrivals) =
     }
 
 type Arbitraries =
-    static member Arrivals() : Arbitrary<Arrivals> = Arb.fromGenShrink (arrivals, shrink)
+    static member PacketStream() : Arbitrary<PacketStream> = Arb.fromGenShrink (arrivals, shrink)
 
 let private config =
     { FsCheckConfig.defaultConfig with arbitrary = [ typeof<Arbitraries> ]; maxTest = 100 }
 
-/// Every packet is sent until it has come through; each time it may be lost, doubled and overtaken.
-let private schedule (it: Arrivals) =
+/// Every packet is sent until it has arrived; each time it may be lost, duplicated and reordered.
+let private schedule (it: PacketStream) =
     let random = System.Random it.Seed
 
     let rec rounds (missing: int list) =
@@ -237,12 +237,12 @@ let private schedule (it: Arrivals) =
 
     rounds [ 1 .. it.Packets ]
 
-let private replay (it: Arrivals) =
+let private replay (it: PacketStream) =
     let bench = Bench(SeqNr it.First, it.Packets, it.CoreDials)
     let random = System.Random(it.Seed + 1)
 
     for index, batch in List.indexed (List.chunkBySize it.Batch (schedule it)) do
-        // The core looks at 1024 numbers on either side of the next one; the oracle at any.
+        // The core accepts 1024 numbers on either side of the next one; the oracle accepts any.
         let near = batch |> List.filter (fun place -> abs (bench.Ahead place) < 1000)
         if not near.IsEmpty then bench.Arrive near
 
@@ -268,9 +268,9 @@ let tests =
         "receiver"
         [ testPropertyWithConfig
               config
-              "the core acknowledges what the oracle does, to the bit, whatever arrives"
+              "the core acknowledges what the oracle does, to the bit, for any packets"
               (fun it -> replay it |> ignore)
-          test "and so in all 720 orders of five packets and a FIN, from every place at which numbers wrap" {
+          test "the same in all 720 orders of five packets and a FIN, from every number at which they wrap" {
               for index, order in List.indexed (permutations [ 1..6 ]) do
                   let bench = Bench(SeqNr(uint16 (0xFFF9 + index % 8)), 6, index % 2 = 0)
 
@@ -279,11 +279,11 @@ let tests =
 
                   bench.Conclude()
           }
-          test "a gap of 1 to 999 packets is told in bits that reach just as far" {
+          test "a gap of 1 to 999 packets gives a selective acknowledgement of just that length" {
               for ahead in 1..999 do
                   let bench = Bench(SeqNr 65_000us, 2_000, true)
                   bench.Arrive [ 1 + ahead ]
                   bench.Arrive [ 1 ]
                   bench.Conclude()
-                  Expect.isGreaterThanOrEqual bench.States 2 "states that were compared"
+                  Expect.isGreaterThanOrEqual bench.States 2 "compared STATE packets"
           } ]

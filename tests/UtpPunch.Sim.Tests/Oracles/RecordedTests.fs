@@ -1,5 +1,5 @@
-/// Conversations of npm's implementations with themselves, recorded by tests/peers/record.js: what their dialler sent arrives at
-/// the core instead of their acceptor, when it did then. The core must make of it what they made of it.
+/// Conversations of npm's implementations with themselves, recorded by tests/peers/record.js. The core takes the acceptor's place: it
+/// receives the dialler's packets at the recorded times, and must acknowledge them as the recorded acceptor did.
 module UtpPunch.Sim.Tests.RecordedTests
 
 open System
@@ -21,7 +21,7 @@ type private Line =
         Packet: Packet
     }
 
-/// Byte i of every recording's content, as record.js has it.
+/// Byte i of every recording's content, as record.js defines it.
 let private content (index: int) = byte (((uint32 (index >>> 2) + 1u) * 2654435761u) >>> (8 * (index &&& 3)))
 
 let private parse (line: string) =
@@ -38,7 +38,7 @@ let private parse (line: string) =
     let datagram = Array.append header payload
     let mutable packet = Unchecked.defaultof<Packet>
     Expect.equal (Packet.decode (Borrowed datagram) &packet) Malformed.None line
-    Expect.equal packet.Payload.Length payload.Length "the header ends where it did for the recorder"
+    Expect.equal packet.Payload.Length payload.Length "the recorded header length"
 
     { At = Time.microseconds (Int64.Parse(words[0], CultureInfo.InvariantCulture))
       What = words[1]
@@ -55,13 +55,13 @@ let private load (name: string) =
 
     struct (int (size[1].Split(' ')[0]), recorded)
 
-/// What an acknowledgement says.
+/// The content of an acknowledgement.
 type private Said = { AckNr: uint16; Sack: string }
 
 let private saidOf (ackNr: SeqNr) (sack: Owned) = { AckNr = ackNr.Value; Sack = Convert.ToHexString sack.Span }
 
-/// libutp looks at 16 numbers while its buffer is small, and at 30 at most; utp-punch at none. What it names we must name, and
-/// of what it looks at we name no more. To it, the bits of the one behind them are zeroes.
+/// libutp reports 16 numbers while its buffer is small, and at most 30; utp-punch none. Each packet that the recorded acceptor
+/// reports must be reported by the core, and no other of those it covers. To libutp, the bits after a missing packet are zeroes.
 let private agrees (dialect: Dialect) (ours: Said) (theirs: Said) =
     let mask (said: Said) = Convert.FromHexString(said.Sack.PadRight(8, '0').Substring(0, 8))
     let fit a b = a &&& b = a
@@ -78,11 +78,11 @@ type private Replay(dialect: Dialect, synAck: Packet) =
     let machine: IMachine = CoreMachine({ NodeOptions.standard with Dialect = dialect }, 11UL, 0L<us>)
     let received = ResizeArray<byte>()
     let states = ResizeArray<Said>()
-    /// What to add to the numbers that acknowledge our packets: we begin elsewhere than the acceptor did.
+    /// The offset of the numbers that acknowledge our packets: our first number is not the acceptor's.
     let mutable shift: int voption = ValueNone
 
     member _.Received = received
-    /// What the core said with the STATEs of the last step.
+    /// What the core acknowledged in the STATEs of the last step.
     member _.States = states
     member val HasEnded = false with get, set
     member val HasFinished = false with get, set
@@ -96,7 +96,7 @@ type private Replay(dialect: Dialect, synAck: Packet) =
             match effect with
             | Effect.Send(_, train) ->
                 this.Sent.Add train.Header
-                // The SYN-ACK tells where our packets begin.
+                // The SYN-ACK has the number of our first packet.
                 if shift.IsNone then
                     shift <- ValueSome(train.Header.SeqNr - synAck.Header.SeqNr)
                 elif train.Header.Type = PacketType.State then
@@ -116,7 +116,7 @@ type private Replay(dialect: Dialect, synAck: Packet) =
 
     member this.Start() = this.Step(0L<us>, [| Event.Listen 1 |])
 
-    /// Lets time pass up to then.
+    /// Advances the time.
     member this.Wait(until: Instant) =
         states.Clear()
 
@@ -144,7 +144,7 @@ let private replayed dialect name =
 
         let replay = Replay(dialect, synAck)
         let oracle = OracleReceiver(syn.Packet.Header.SeqNr, true)
-        // What is to be said after each arrival, and what the core did say.
+        // What must be acknowledged after each arrival, and what the core acknowledged.
         let expected = ResizeArray [ saidOf oracle.AckNr oracle.Sack ]
         let said = ResizeArray<Said list> [ [] ]
         replay.Start()
@@ -155,7 +155,7 @@ let private replayed dialect name =
         for line in lines do
             match line.What with
             | "r>" ->
-                // What is said while nothing arrives is said of what is here already.
+                // An acknowledgement between arrivals is one of what has arrived before.
                 replay.Wait line.At
 
                 for ours in replay.States do
@@ -179,7 +179,7 @@ let private replayed dialect name =
                 said.Add(List.ofSeq replay.States)
             | "s<"
             | "x<" when isType PacketType.State line ->
-                // The recorded acceptor spoke of what it had read: all that had left the relay, or a little less.
+                // The recorded acceptor acknowledged what it had read: all that had left the relay, or a little less.
                 let theirs = saidOf line.Packet.Header.AckNr (Borrowed.keep line.Packet.Sack)
 
                 while place < expected.Count && not (agrees dialect expected[place] theirs) do
@@ -199,9 +199,9 @@ let private replayed dialect name =
         Expect.isTrue replay.HasFinished "our end was acknowledged"
         Expect.equal replay.Closed (ValueSome CloseReason.Finished) "closed"
         Expect.equal expected[place].AckNr expected[expected.Count - 1].AckNr "in the end both acknowledge the same"
-        // Whoever delays its acknowledgements says less; this much the two must have said of the same arrivals.
-        Expect.isGreaterThan told (expected.Count / 2) "what the core said"
-        Expect.isGreaterThan both (expected.Count / 5) "what both said"
+        // A delayed acknowledgement covers several arrivals; this many must have been acknowledged by both after the same arrival.
+        Expect.isGreaterThan told (expected.Count / 2) "acknowledgements of the core"
+        Expect.isGreaterThan both (expected.Count / 5) "acknowledgements of both"
     }
 
 let tests =

@@ -1,4 +1,4 @@
-/// What the tests over whole scenarios have in common.
+/// Shared by the tests over whole scenarios.
 module UtpPunch.Sim.Tests.Worlds
 
 open System.Collections.Generic
@@ -6,11 +6,11 @@ open Expecto
 open UtpPunch.Protocol
 open UtpPunch.Sim
 
-/// Fails with all that is needed to see it again.
+/// Fails with the scenario's text, so that the failure can be repeated.
 let broken (scenario: Scenario) (property: string) (why: string) =
     failtest $"{property}: {why}\n{ScenarioText.print scenario}"
 
-/// Runs a scenario that must keep everything that is checked while it runs.
+/// Runs a scenario that must keep all properties.
 let outcomeOf (scenario: Scenario) : Outcome =
     let outcome = Simulation.run scenario
 
@@ -20,19 +20,19 @@ let outcomeOf (scenario: Scenario) : Outcome =
 
 let require (scenario: Scenario) property condition why = if not condition then broken scenario property why
 
-/// The first so many scenarios from a seed on for which a condition holds.
+/// The first `count` scenarios from a seed on for which a condition holds.
 let swarm (seed: uint64) count (condition: Scenario -> bool) =
     Seq.initInfinite (fun index -> Swarm.scenario (seed + uint64 index))
     |> Seq.filter condition
     |> Seq.take count
     |> Seq.toArray
 
-/// Every stream ends in order, and nothing keeps it from that.
+/// Whether every stream must end in order.
 let isOrderly (scenario: Scenario) = Expectation.isWhole scenario && scenario.Flows |> List.forall Expectation.ends
 
 let flowOf dialler acceptor = { Scenario.flow 0 with Dialler = dialler; Acceptor = acceptor }
 
-/// One stream over good paths; `chaos` is how long faults last that heal.
+/// One stream over good paths; `chaos` is how long faults last.
 let streamOf chaos dialler acceptor = { Scenario.calm with Flows = [ flowOf dialler acceptor ]; HealAt = chaos }
 
 /// The same for both directions.
@@ -40,7 +40,7 @@ let overBoth change (scenario: Scenario) = { scenario with AB = change scenario.
 
 let dialects = [ "bep29"; "utp-punch" ]
 
-/// Hosts 0 and 1 in the order of their datagrams, each counted once whatever becomes of it.
+/// The senders, 0 or 1, of the datagrams in their order, each counted once whether it arrives or not.
 [<Sealed>]
 type Sendings() =
     let seen = HashSet<int64>()
