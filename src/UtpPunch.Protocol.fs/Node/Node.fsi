@@ -6,8 +6,8 @@ module Node =
     [<CompiledName "Create">]
     val create: options: NodeOptions -> seed: Owned -> now: Instant -> Node
 
-    /// Takes in everything that has happened, then does what is due. An empty batch is a tick.
-    /// A clock that goes back stands still. A caller's mistake (an unknown or reused stream name in `Connect`, a write after
+    /// Takes in everything that has happened, then does what is due. An empty batch is a tick. A time before that of the last step
+    /// counts as that of the last step. An invalid event (an unknown or reused stream name in `Connect`, a write after
     /// `Finish`, consuming more than was delivered) throws; events for a stream that has closed meanwhile are ignored.
     [<CompiledName "Step">]
     val step: now: Instant -> events: Event[] -> node: Node -> struct (Node * Effect[])

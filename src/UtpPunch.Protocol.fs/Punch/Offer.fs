@@ -29,7 +29,8 @@ module internal Offer =
     let private LargestStep = 64
 
     let write (offer: Offer) : Owned =
-        // Written as a rendezvous message is, magic number included.
+        // The text begins with "UPN1", as every message does. The version follows in the place of a message's kind; there is no handle.
+        // `read` does not check the prefix: the code of the seal has authenticated the text.
         let writer = PunchWire.Writer Version
         writer.Bytes offer.Nonce.AsBorrowed
         writer.Byte(if offer.Birthday then 1uy else 0uy)

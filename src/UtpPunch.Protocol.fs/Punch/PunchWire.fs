@@ -77,7 +77,7 @@ type internal Probe =
         Observed: Endpoint
     }
 
-/// The encoding of both. All begin with "UPN1", as neither uTP nor STUN does.
+/// The encoding of both. Every datagram begins with "UPN1", with which no uTP packet and no STUN message begins.
 module internal PunchWire =
     [<Literal>]
     let private Magic = 0x55504E31u

@@ -15,7 +15,7 @@ module Rendezvous =
           Legacy = false
           Stun = false }
 
-    /// Introductions are repeated after 100 ms, twice that and so on, and forgotten behind the sixth.
+    /// How often an introduction is sent: again after 100 ms, then after twice the time before; after the sixth it is forgotten.
     [<Literal>]
     let private Repetitions = 6
 
@@ -93,7 +93,7 @@ module Rendezvous =
         let number = server.Next
         server.Next <- number + 1
         server.Introduced <- server.Introduced + 1L
-        // Begins with the number, by which an acknowledgement finds the introduction.
+        // The nonce begins with the number by which an acknowledgement finds the introduction.
         let nonce = (draw server 4).Span.ToArray()
         BinaryPrimitives.WriteInt32BigEndian(System.Span<byte> nonce, number)
         server.Pairings <- Radix.add number { Nonce = Owned nonce; A = side a; B = side b; Tries = 0 } server.Pairings
@@ -107,7 +107,7 @@ module Rendezvous =
                 server.Registrants <-
                     Radix.add number' { registrant with Pairing = ValueSome number } server.Registrants
 
-    // ---- What comes ----
+    // ---- Received messages ----
 
     let private register (server: Rendezvous) (remote: Endpoint) (registration: Registration) send =
         let expiresAt = server.Now + server.Options.Lifetime
@@ -233,7 +233,7 @@ module Rendezvous =
             sent.AddRange answers
         | _ -> server.Dropped <- server.Dropped + 1L
 
-    // ---- What is due ----
+    // ---- Timers ----
 
     let private introduce
         (server: Rendezvous)

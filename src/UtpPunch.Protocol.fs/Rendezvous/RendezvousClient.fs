@@ -39,7 +39,7 @@ type internal RendezvousClient =
         RoundTrip: Duration
         StartedAt: Instant
         GiveUpAt: Instant
-        /// The last introduction, to recognize its repetitions.
+        /// The last introduction, to recognize repetitions.
         Introduction: Owned
     }
 
@@ -191,7 +191,7 @@ module internal RendezvousClient =
                 Views = Array.create others.Length ValueNone }
         | _ -> meeting
 
-    /// Takes a message with this client's handle. Introductions are the caller's, who begins the punch.
+    /// Takes a message with this client's handle. An introduction is handled by the caller, who begins the punch.
     let receive
         (context: StepContext)
         (from: Endpoint)

@@ -84,12 +84,12 @@ type Rendezvous =
             mutable Random: Random
             mutable Next: int
             mutable Registrants: Radix<Registrant>
-            /// Who has a handle, and who waits in a room, by hash.
+            /// Registrants by the hash of their handle, and waiting registrants by the hash of their room.
             mutable Handles: Radix<int[]>
             mutable Rooms: Radix<int[]>
             mutable Pairings: Radix<Pairing>
             mutable Sources: Radix<Source>
-            /// Registrants under their own number, pairings under the complement of theirs.
+            /// The timers: a registrant's under its number, a pairing's under the complement of its number.
             mutable TimerQueue: TimerQueue
             mutable Tracker: LegacyTracker
             Stun: StunServer

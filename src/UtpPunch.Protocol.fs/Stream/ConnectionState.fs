@@ -34,7 +34,7 @@ type internal Sizes =
         LargestPayload: int
     }
 
-/// How long packets are under way.
+/// The delays of packets.
 [<Struct; NoComparison; NoEquality>]
 type internal Delays =
     {
@@ -65,7 +65,7 @@ type internal Attempts =
       mutable LossProbes: int
       mutable WindowProbes: int }
 
-/// What is to be acknowledged.
+/// The acknowledgement that is due.
 [<Struct; NoComparison; NoEquality>]
 type internal Acks =
     {
@@ -79,7 +79,7 @@ type internal Acks =
         mutable Immediate: bool
     }
 
-/// What the packets of this step add up to: delay and congestion are looked at once for all of them.
+/// What the packets of this step add up to: delay and congestion are evaluated once for all of them.
 [<Struct; NoComparison; NoEquality>]
 type internal Sums =
     {
@@ -98,9 +98,9 @@ type internal Sums =
 [<NoComparison; NoEquality>]
 type internal Parting =
     {
-        /// The peer has said that both directions have ended there, too.
+        /// The peer has announced that both directions have ended there, too.
         PeerEnded: bool
-        /// It waits for the same word from us, and asks again after that long.
+        /// It waits for the same announcement from us, and asks again after that long.
         IsAsked: bool
         EnquiresAfter: Duration
         /// How often our last acknowledgement was sent. `Timers.Echo` repeats it.
@@ -182,7 +182,7 @@ type internal Connection =
 
     member connection.Board = Sender.board connection.Sender
 
-/// What must be allowed for in any peer.
+/// Margins for the behavior of any peer.
 module internal Peer =
     /// Its delayed acknowledgement.
     let delayedAck = Time.milliseconds 25

@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// What the application is told of an established stream: bytes, the end of either direction, and room to write.
+/// The effects that tell the application about an established stream: bytes, the end of either direction, and room to write.
 module internal Delivery =
     /// Hands over what has become deliverable, then the end if it is reached.
     let deliver context (connection: Connection) =

@@ -1,8 +1,8 @@
 namespace UtpPunch.Protocol
 
-/// How a stream in TIME-WAIT parts from its peer, and from when on the process may exit (docs/ends.md). The side that closed actively
-/// acknowledges last, and that acknowledgement may be lost: it is repeated until the peer is known to have it. One of our own nodes
-/// answers; of any other peer only silence or a RESET tells.
+/// How a stream in TIME-WAIT ends, and from when on the process may exit (docs/ends.md). The side that closed actively acknowledges
+/// last, and that acknowledgement may be lost: it is repeated until the peer is known to have it. One of our own nodes answers; from
+/// any other peer only silence or a RESET shows it.
 module internal Farewell =
     /// How long to go on without an answer: longer than a link is down for a moment, and longer than the first three time-outs of
     /// libutp (1, 2 and 4 s) or one of ours (at most 6 s).
@@ -59,8 +59,8 @@ module internal Farewell =
 
             least + 4L * connection.Rtt.Smoothed
 
-    /// How long the side that answers stays for an enquiry that is repeated because the answer was lost. The next one is due after what
-    /// the enquiry says; on a path that loses packets, the side stays for two of them.
+    /// How long the answering side stays for an enquiry that is repeated because the answer was lost. The next enquiry is due after the
+    /// time that the enquiry states; on a path that loses packets, the side stays for two of them.
     let private courtesy (connection: Connection) =
         let every = connection.Closing.Parting.EnquiresAfter
         (if isClean connection then every else 3L * every) + every / 4L + Time.milliseconds 5
@@ -69,7 +69,7 @@ module internal Farewell =
     let private isUnconfirmed (connection: Connection) =
         connection.Closing.ActiveClose && not connection.Closing.Parting.PeerEnded
 
-    /// Says that both directions have ended here, and repeats the acknowledgement of the peer's FIN.
+    /// Announces that both directions have ended here, and repeats the acknowledgement of the peer's FIN.
     let private enquire context (connection: Connection) =
         let repetition = connection.Closing.Parting.Repetitions
         let next = interval connection
@@ -77,7 +77,7 @@ module internal Farewell =
         let bits =
             match connection.Dialect with
             | Dialect.UtpPunch -> 0UL
-            // In case another peer chokes on the bits, every other acknowledgement has none.
+            // A peer may not cope with the bits: every other acknowledgement has none.
             | Dialect.Bep29 when not connection.Sizes.KnowsProbes && repetition % 2 = 1 -> 0UL
             | Dialect.Bep29 -> ExtensionBits.enquiry (int (min 60_000L (next / Time.milliseconds 1)))
 
@@ -85,7 +85,7 @@ module internal Farewell =
         connection.Timers.Echo <- context.Now + next
         connection.Closing.Parting <- { connection.Closing.Parting with Repetitions = repetition + 1 }
 
-    /// Both directions have ended. What is to be said is said in the same step: `settle`.
+    /// Both directions have ended. What is due is sent in the same step: `settle`.
     let start context (connection: Connection) =
         if isUnconfirmed connection then
             connection.Closing.Parting <-
@@ -95,7 +95,7 @@ module internal Farewell =
             connection.Timers.Echo <-
                 context.Now + (if connection.Sizes.KnowsProbes then 0L<us> else interval connection)
 
-    /// The peer says that both directions have ended there as well.
+    /// The peer announces that both directions have ended there as well.
     let receive context (packet: inref<Packet>) (connection: Connection) =
         let parting = { connection.Closing.Parting with PeerEnded = true }
 

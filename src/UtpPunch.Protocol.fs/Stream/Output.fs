@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// What an established stream does once the events of a step are absorbed: everything that is due, and nothing before it is due.
+/// Sends everything that is due in an established stream, once the events of a step are absorbed, and nothing before it is due.
 module internal Output =
     /// Acknowledge at least every second packet, and none later than this (RFC 5681, 4.2 allows 500 ms).
     let private delayedAck = Time.milliseconds 25
@@ -100,8 +100,8 @@ module internal Output =
 
             if context.Now >= connection.Timers.LossProbe then
                 connection.Timers.LossProbe <- Time.never
-                // RFC 8985, 7.3: the highest packet, whose answer tells of all before it; the next time the oldest. The npm package never
-                // names what it holds, but acknowledges from what it waits for: always the oldest.
+                // RFC 8985, 7.3: the highest packet, whose acknowledgement covers all before it; the next time the oldest. The npm
+                // package sends no selective acknowledgements: always the oldest.
                 let highest = connection.Dialect = Dialect.Bep29 && connection.Attempts.LossProbes % 2 = 0
                 connection.Attempts.LossProbes <- connection.Attempts.LossProbes + 1
 

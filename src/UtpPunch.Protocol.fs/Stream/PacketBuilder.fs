@@ -43,7 +43,7 @@ module internal PacketBuilder =
 
         connection.Acks.Pending <- 0
         connection.Timers.Ack <- Time.never
-        // Only a STATE tells of a gap.
+        // Only a STATE carries a selective acknowledgement.
         connection.Acks.Immediate <- connection.Acks.Immediate && Receiver.hasGap connection.Receiver
 
     let private ordinary context packetType seqNr (connection: Connection) =

@@ -24,10 +24,10 @@ module internal PathMtu =
     /// The size that is being tried, and under which id; 0 for none (RFC 8899: PROBED_SIZE).
     val probed: it: PathMtu -> int
     val probeId: it: PathMtu -> byte
-    /// When the probe under way counts as lost; `Time.never` without one.
+    /// When the outstanding probe counts as lost; `Time.never` without one.
     val dueAt: it: PathMtu -> Instant
 
-    /// The probe under way is lost if its time is over.
+    /// The outstanding probe is lost if its time is over.
     val expire: now: Instant -> it: PathMtu -> PathMtu
     /// Begins the next search if it is due. Only for a stream that has something to send.
     val wake: now: Instant -> it: PathMtu -> PathMtu

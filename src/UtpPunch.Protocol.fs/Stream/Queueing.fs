@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// What delays and round trips tell of the queues on the path.
+/// What delays and round trips show about the queues on the path.
 module internal Queueing =
     /// The queueing delay of our packets; none before the peer has measured one.
     let delay connection =

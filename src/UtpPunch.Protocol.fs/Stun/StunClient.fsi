@@ -19,7 +19,7 @@ module internal StunClient =
     [<CompiledName "Start">]
     val start: options: StunOptions -> random: Random -> now: Instant -> StunClient
 
-    /// Takes in the events, then does what is due. A clock that goes back stands still.
+    /// Takes in the events, then does what is due. A time before that of the last step counts as that of the last step.
     [<CompiledName "Step">]
     val step: now: Instant -> events: StunEvent[] -> client: StunClient -> struct (StunClient * StunEffect[])
 

@@ -1,12 +1,12 @@
 namespace UtpPunch.Protocol
 
-/// What became of a request.
+/// The state of a request.
 [<NoComparison; RequireQualifiedAccess>]
 type internal Reply =
     | Pending
     | Mapped of mapped: Endpoint * other: Endpoint voption
     | Refused of code: int * reason: string
-    /// Answered from another place than the one that was asked for.
+    /// Answered from an endpoint other than the one that was requested.
     | Misplaced
     | Silent
 
@@ -24,11 +24,11 @@ type internal Ask =
         NextAt: Instant
         GivesUpAt: Instant
         Reply: Reply
-        /// Something came with its id that says nothing.
+        /// A response with its id was invalid.
         IsGarbled: bool
     }
 
-/// What the requests under way are for. The filter comes before the mapping: to learn that, the other address is written to.
+/// The purpose of the outstanding requests. The filter is tested first, because testing the mapping sends to the other address.
 [<Struct; RequireQualifiedAccess>]
 type internal Stage =
     | Asking
@@ -37,10 +37,10 @@ type internal Stage =
     | Comparing
     | Over
 
-/// Asks STUN servers what the way to them looks like (RFC 8489, 6.2.1; RFC 5780, 4.3 and 4.4). It takes in every datagram
-/// of its socket that looks like STUN, and ignores what answers none of its requests.
+/// Asks STUN servers for the public endpoint and the NAT's behavior (RFC 8489, 6.2.1; RFC 5780, 4.3 and 4.4). It takes every datagram
+/// of its socket that looks like STUN, and ignores responses to other requests.
 ///
-/// The socket must be one from which the servers' other address has not been written to lately, or the NAT lets in what it would filter.
+/// The socket must not have sent to the servers' other address lately, or the NAT admits what it would otherwise filter.
 [<NoEquality; NoComparison>]
 type StunClient =
     internal
@@ -49,10 +49,10 @@ type StunClient =
             Random: Random
             Now: Instant
             Stage: Stage
-            /// Of the servers, the one that is asked.
+            /// The index of the server that is asked.
             Server: int
             Asks: Ask[]
-            /// From the first answer on.
+            /// Known from the first answer on.
             Report: StunReport voption
             Other: Endpoint
             RoundTrip: Duration voption

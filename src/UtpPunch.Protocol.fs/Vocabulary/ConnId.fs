@@ -7,7 +7,7 @@ type ConnId = int
 /// How connection ids are chosen. The dialect is never guessed: a node accepts one, and each connect names one.
 [<Struct; RequireQualifiedAccess>]
 type Dialect =
-    /// BEP 29 as libutp speaks it.
+    /// BEP 29 as libutp implements it.
     | Bep29
     /// The npm package utp-punch: the client sends an even id, the server answers with that id plus one.
     | UtpPunch

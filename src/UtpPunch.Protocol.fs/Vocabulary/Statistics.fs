@@ -19,7 +19,7 @@ type StreamStatistics =
         InFlight: int
         /// The window that the peer advertised last, in bytes.
         PeerWindow: int64
-        /// How much longer than at best our packets are under way (RFC 6817).
+        /// The queueing delay of our packets (RFC 6817).
         QueueingDelay: Duration
         /// The delay that the congestion control aims at.
         TargetDelay: Duration
@@ -31,7 +31,7 @@ type StreamStatistics =
         BytesReceived: int64
         PacketsSent: int64
         PacketsReceived: int64
-        /// Packets sent again for whatever reason.
+        /// Packets that were retransmitted, for any reason.
         Retransmissions: int64
         /// Times that the retransmission timer fired.
         Timeouts: int64

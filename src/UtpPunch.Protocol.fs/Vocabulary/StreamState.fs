@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// Where a stream stands as a whole; while it is established, each direction has a state of its own. The names are those of
+/// The state of a stream as a whole; while it is established, each direction has a state of its own. The names are those of
 /// RFC 9293, 3.3.2. What moves a stream from one state to another is in `Connection.fsi` and docs/states.md.
 [<Struct; RequireQualifiedAccess>]
 type StreamState =

@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// What became of a packet that carries a sequence number.
+/// How a packet with a sequence number was classified.
 [<Struct; RequireQualifiedAccess>]
 type internal Arrival =
     | InOrder

@@ -2,7 +2,7 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// What acknowledgements have told about the packets that they do not name: the evidence by which a packet counts as lost. A field of
+/// What acknowledgements show about packets that they do not name: the evidence by which a packet counts as lost. A field of
 /// the scoreboard, changed in place and copied with it.
 [<Struct; NoComparison; NoEquality>]
 type internal LossDetection =
@@ -143,7 +143,7 @@ type internal LossDetection =
         elif seen >= int64 LossDetection.Threshold && not this.PathReorders then true
         else this.IsOverdue(run, now, rtt)
 
-    /// Without selective acknowledgements each duplicate acknowledgement tells of a packet behind the oldest: three of them
+    /// Without selective acknowledgements each duplicate acknowledgement reports a packet behind the oldest: three of them
     /// (RFC 5681), a partial one in recovery (RFC 6582), or one and the oldest packet's age mean that it is lost.
     member this.IsHeadLost(head: Run, countsDuplicates: bool, isPartial: bool, now: Instant, rtt: Rtt) =
         let isRepeated = countsDuplicates && this.Duplicates >= LossDetection.Threshold && not this.PathReorders

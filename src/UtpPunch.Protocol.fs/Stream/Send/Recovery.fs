@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// What one acknowledgement says of packets that it acknowledges for the first time.
+/// What one acknowledgement shows about packets that it acknowledges for the first time.
 [<Struct; NoComparison; NoEquality>]
 type internal Arrived =
     {
@@ -21,11 +21,11 @@ type internal Arrived =
           SentAt = Scoreboard.unmeasured
           RetransmittedAt = Scoreboard.unmeasured }
 
-/// What acknowledgements make of the scoreboard: what has arrived, and what is lost by what they say or by its age.
+/// Applies acknowledgements to the scoreboard: what has arrived, and what is lost by their contents or by its age.
 module internal Recovery =
     open Scoreboard
 
-    // ---- What arrives ----
+    // ---- Packets that have arrived ----
 
     /// Accounts for packets that are acknowledged for the first time.
     let private arrive (now: Instant) rtt (part: Run) (arrivals: Arrived) (board: Scoreboard) =
@@ -119,7 +119,7 @@ module internal Recovery =
 
         arrivals
 
-    // ---- What is lost ----
+    // ---- Losses ----
 
     let private findLost (now: Instant) rtt (board: Scoreboard) =
         let mutable behind = 0

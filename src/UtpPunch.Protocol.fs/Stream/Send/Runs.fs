@@ -38,7 +38,7 @@ module internal Runs =
             runs[index] <- run
             index + 1
 
-    /// Splits off the highest packet in flight: its answer tells of all before it. A FIN only if there is no other, since old clients
+    /// Splits off the highest packet in flight: its acknowledgement covers all before it. A FIN only if there is no other, since old clients
     /// name nothing behind it. Gives its index, or -1.
     let splitHighest (runs: byref<Deque<Run>>) =
         let mutable fin = -1

@@ -113,12 +113,13 @@ module internal Scoreboard =
 
     /// The first packet gets another number. Nothing may have been sent yet.
     let renumber first (board: Scoreboard) =
-        if board.Next <> board.Oldest then invalidOp "Packets are under way; their numbers stand."
+        if board.Next <> board.Oldest then
+            invalidOp "Packets are outstanding, so their numbers cannot change."
 
         board.Next <- first
         board.Oldest <- first
 
-    // ---- What is lost ----
+    // ---- Losses ----
 
     let internal lose index (board: Scoreboard) =
         let run = board.Runs[index]
@@ -150,7 +151,7 @@ module internal Scoreboard =
         loseAll board
         board.Outstanding
 
-    // ---- What is sent ----
+    // ---- Sending ----
 
     let private sent (run: Run) (board: Scoreboard) =
         board.NextOrder <- board.NextOrder + int64 run.Count

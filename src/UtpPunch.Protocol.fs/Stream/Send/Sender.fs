@@ -38,7 +38,7 @@ module internal Sender =
         | SendState.FinAcked
         | SendState.Finished -> false
 
-    // ---- What the application asks ----
+    // ---- Commands of the application ----
 
     let write (bytes: Owned) (sender: Sender) =
         if sender.State <> SendState.Open then
@@ -68,7 +68,7 @@ module internal Sender =
 
     let setFinished (sender: Sender) = sender.State <- SendState.Finished
 
-    // ---- What the peer says ----
+    // ---- Packets of the peer ----
 
     let acknowledge now rtt ackNr sack isBare (sender: Sender) =
         let acknowledged = Recovery.acknowledge now rtt ackNr sack isBare sender.Board
@@ -96,7 +96,7 @@ module internal Sender =
 
             if window > 0L then Scoreboard.endWindowProbe sender.Board
 
-    // ---- What is sent ----
+    // ---- Sending ----
 
     /// The next `length` bytes of the queue in one piece: a slice where one write covers them, a copy where they straddle two.
     let private take length sender =
