@@ -17,7 +17,7 @@ namespace UtpPunch;
     "Reliability", "CA1001", Justification = "The hook of the process's exit is removed when the loop ends.")]
 internal sealed class Engine : ILoopWork
 {
-    // After this many commands the socket is looked at again.
+    // After this many commands the socket is polled again.
     private const int MaxCommandsPerStep = 4096;
 
     private readonly UtpNode _owner;
@@ -102,7 +102,7 @@ internal sealed class Engine : ILoopWork
         set => _listener = value;
     }
 
-    /// <summary>Whether nothing is stepped any more: the last datagrams were sent.</summary>
+    /// <summary>Whether no further step is taken: the last datagrams were sent.</summary>
     public bool IsOver => _loop.IsOver;
 
     public void Start()
@@ -133,8 +133,8 @@ internal sealed class Engine : ILoopWork
     }
 
     /// <summary>
-    /// Lets all streams finish, for at most that long. The socket stays open until the node says that no peer lacks an acknowledgement,
-    /// within the same time, or for somewhat longer if <paramref name="awaitsFarewell"/>. Asked twice, the earlier deadlines hold.
+    /// Lets all streams finish, for at most that long. The socket stays open until no peer can lack an acknowledgement,
+    /// within the same time, or for somewhat longer if <paramref name="awaitsFarewell"/>. If it is called twice, the earlier deadlines hold.
     /// </summary>
     public Task Close(TimeSpan timeout, bool awaitsFarewell = false, bool inline = false)
     {
@@ -149,10 +149,10 @@ internal sealed class Engine : ILoopWork
     /// <summary>Names a task that begins now. Under the loop lock.</summary>
     public int Enlist(INodeTask task) => _tasks.Add(task);
 
-    /// <summary>Looks at the socket once if no thread waits for it. Says whether it did.</summary>
+    /// <summary>Polls the socket once if no thread waits for it. Returns whether it did.</summary>
     public bool TryPollOnce() => _loop.TryPollOnce();
 
-    /// <summary>Waits on the calling thread until a side is ready, or until a time on the clock. Says whether it is ready.</summary>
+    /// <summary>Waits on the calling thread until a side is ready, or until a time on the clock. Returns whether it is ready.</summary>
     public bool WaitFor(StreamSide side, long until) => _loop.WaitFor(side, until);
 
     /// <summary>A side in which another thread waits may be ready. Under the side's lock.</summary>
@@ -161,13 +161,13 @@ internal sealed class Engine : ILoopWork
     /// <summary>An asynchronous read or write begins to wait.</summary>
     public void BeginWaiting() => _loop.BeginWaiting();
 
-    /// <summary>It no longer waits.</summary>
+    /// <summary>An asynchronous read or write has stopped waiting.</summary>
     public void EndWaiting() => _loop.EndWaiting();
 
-    /// <summary>A caller was woken for so much that it will soon look for more itself. Under the loop lock.</summary>
+    /// <summary>A caller was woken that is expected to read again soon, because there is much data. Under the loop lock.</summary>
     public void ExpectCaller() => _expectsCaller = true;
 
-    /// <summary>A callback must not wait for what needs another step: the loop lock is its own thread's.</summary>
+    /// <summary>A callback must not wait for what needs another step: its own thread holds the loop lock.</summary>
     public void ThrowIfHoldsLoopLock()
     {
         if (HoldsLoopLock)
@@ -288,7 +288,7 @@ internal sealed class Engine : ILoopWork
         }
     }
 
-    // Commands are looked at after the socket, but come first: what a user said before a packet was sent counts when it is received.
+    // Commands are gathered after the socket is read, but come first: a command that was posted before a packet was sent precedes it.
     private void Gather(bool receives)
     {
         _events.Clear();
@@ -390,7 +390,7 @@ internal sealed class Engine : ILoopWork
         }
     }
 
-    // What was received for this step and has not been kept by a reader is free again.
+    // Slabs that were received for this step and that no reader has kept are free again.
     private void ReleaseSlabs()
     {
         if (!_tracing.KeepsContent)

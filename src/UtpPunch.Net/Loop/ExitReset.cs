@@ -1,17 +1,17 @@
 namespace UtpPunch;
 
 /// <summary>
-/// Resets the streams of a node when the process ends and has not closed it. Without that their peers would wait for a time-out. The
-/// process is held up for milliseconds, all nodes together.
+/// Resets the streams of a node when the process ends and has not closed it. Without that their peers would wait for a time-out. It delays
+/// the end of the process by milliseconds, for all nodes together.
 /// </summary>
 internal sealed class ExitReset : IDisposable
 {
     private const long Limit = 50_000;
 
-    // When the process may wait no more; 0 as long as it does not end.
+    // Until when the process may wait; 0 as long as it does not end.
     private static long s_until;
 
-    // The process need not keep a node for this.
+    // A weak reference: the process must not keep a node alive for this.
     private readonly WeakReference<Engine> _engine;
 
     public ExitReset(Engine engine)
@@ -31,7 +31,7 @@ internal sealed class ExitReset : IDisposable
 
         Interlocked.CompareExchange(ref s_until, Clock.Now + Limit, 0);
 
-        // The calling thread steps the node itself, unless another one does just now.
+        // The calling thread steps the node itself, unless another one is stepping it.
         var closed = engine.Close(TimeSpan.Zero, inline: true);
         if (!engine.IsOver && !engine.HoldsLoopLock)
         {

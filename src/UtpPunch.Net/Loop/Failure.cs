@@ -5,12 +5,12 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>Why something failed, kept as data: each call that meets it throws an exception of its own.</summary>
+/// <summary>The cause of a failure, kept as data: each call that fails for it throws an exception of its own.</summary>
 internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remote = null, SocketError? SocketError = null, Exception? Cause = null)
 {
     public UtpException ToException() => new(Error, Message, Remote, SocketError, Cause);
 
-    /// <summary>The reason for which the core closed a stream, in words; null when it ended well.</summary>
+    /// <summary>The failure for the reason with which the core closed a stream; null when it ended in order.</summary>
     public static Failure? Of(CloseReason reason, IPEndPoint remote, TimeSpan age)
     {
         var after = $" after {InWords(age)}";
@@ -70,7 +70,7 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
             : new(UtpError.DatagramNotSent, $"The system would not send a datagram to {remote}: {cause.Message}.", remote, why, cause);
     }
 
-    /// <summary>Why a punch found no path.</summary>
+    /// <summary>The failure of a punch that found no path.</summary>
     public static Failure Of(PunchResult result) => new(
         result.Stage switch
         {
@@ -82,7 +82,7 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
         result.Explanation,
         result.PeerObservedEndPoint);
 
-    /// <summary>Why STUN servers told nothing.</summary>
+    /// <summary>The failure of a discovery.</summary>
     public static Failure Of(StunFailure failure, EndPoint server)
     {
         // DnsEndPoint.ToString() begins with "Unspecified/".
@@ -103,11 +103,11 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
         remote,
         System.Net.Sockets.SocketError.TimedOut);
 
-    /// <summary>The node broke down: by a fault of ours, or because its socket was taken away.</summary>
+    /// <summary>The node has failed: by a fault in this library, or because its socket was closed.</summary>
     public static Failure Fault(Exception cause)
     {
         var why = cause is ObjectDisposedException or SocketException { SocketErrorCode: System.Net.Sockets.SocketError.NotSocket }
-            ? "somebody has closed its socket."
+            ? "its socket was closed."
             : cause.Message;
         return new(UtpError.InternalError, $"The node broke down: {why}", null, null, cause);
     }

@@ -2,12 +2,12 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>Something that a user wants and that no step has gathered yet.</summary>
+/// <summary>A request of the application that no step has gathered yet.</summary>
 internal interface ICommand
 {
-    /// <summary>Adds the events that say it to the core. Under the loop lock.</summary>
+    /// <summary>Adds its events for the core. Under the loop lock.</summary>
     void Collect(Engine engine, List<Event> events);
 
-    /// <summary>The node has ended and will not step it. On any thread.</summary>
+    /// <summary>The node has ended and will not execute it. On any thread.</summary>
     void Abandon(Failure failure);
 }

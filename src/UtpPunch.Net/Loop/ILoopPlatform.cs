@@ -1,6 +1,6 @@
 namespace UtpPunch;
 
-/// <summary>Whose parking place: one thread at a time uses each.</summary>
+/// <summary>The parties that park: one thread at a time may park as each of them.</summary>
 internal enum LoopParty
 {
     OwnThread,
@@ -8,7 +8,7 @@ internal enum LoopParty
 }
 
 /// <summary>
-/// What <see cref="LoopOwnership{TPlatform}"/> stands on: its word, and the means to make a thread wait and go on. Production uses
+/// The platform of <see cref="LoopOwnership{TPlatform}"/>: its atomic word, and the means to park and unpark threads. Production uses
 /// <see cref="SystemPlatform"/>; tests use one in which every call is a scheduling point.
 /// </summary>
 internal interface ILoopPlatform

@@ -6,11 +6,11 @@ internal interface ILoopWork
     /// <summary>The time, as deadlines count it.</summary>
     long Now { get; }
 
-    /// <summary>Prepares the leader's wait on the socket and says when the node is due. Under the loop lock.</summary>
+    /// <summary>Prepares the leader's wait on the socket and returns when the node is due. Under the loop lock.</summary>
     long PrepareWait();
 
-    /// <summary>Waits on the socket until something has come, or the socket was woken. For the leader.</summary>
-    /// <param name="microseconds">For how long at most; 0 to look without waiting.</param>
+    /// <summary>Waits on the socket until a datagram has arrived, or the socket was woken. For the leader.</summary>
+    /// <param name="microseconds">For how long at most; 0 polls without waiting.</param>
     /// <param name="isCaller">Whether a caller waits, which expects an answer soon.</param>
     void Wait(long microseconds, bool isCaller);
 
@@ -18,18 +18,18 @@ internal interface ILoopWork
     /// <param name="receives">Whether the calling thread is the leader, and has waited on the socket.</param>
     StepResult Step(bool receives);
 
-    /// <summary>Nothing is stepped any more: whatever waits for the node fails. Under the loop lock.</summary>
+    /// <summary>No further step is taken: all calls that wait for the node fail. Under the loop lock.</summary>
     void End();
 
     /// <summary>Fails the commands that were posted and will not be stepped.</summary>
     void AbandonCommands();
 }
 
-/// <summary>What a step has left.</summary>
+/// <summary>The result of a step.</summary>
 /// <param name="Deadline">When the node is due next.</param>
 /// <param name="HasMore">Whether there are events for the next step already.</param>
 /// <param name="IsOver">Whether the node has closed or broken down.</param>
-/// <param name="ExpectsCaller">Whether a caller was woken that will soon look at the socket itself.</param>
+/// <param name="ExpectsCaller">Whether a caller was woken that will soon read the socket itself.</param>
 internal readonly record struct StepResult(long Deadline, bool HasMore, bool IsOver, bool ExpectsCaller);
 
 /// <summary>What a caller waits for.</summary>

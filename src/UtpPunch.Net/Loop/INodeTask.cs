@@ -2,7 +2,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>Something that a user waits for and that is no stream: a meeting, a punch, a discovery. All members run under the loop lock.</summary>
+/// <summary>A task of the node that is no stream: a meeting, a punch, a discovery. All members run under the loop lock.</summary>
 internal interface INodeTask
 {
     /// <summary>Whether either peer may open the streams, as in the npm package.</summary>

@@ -187,7 +187,7 @@ internal sealed class LoopOwnership<TPlatform>(TPlatform platform)
     }
 
     /// <summary>The leader takes the loop lock.</summary>
-    /// <param name="hasWaited">Whether it comes from the socket, and will look at everything.</param>
+    /// <param name="hasWaited">Whether it comes from the socket, and will handle all flags.</param>
     public void Lock(bool hasWaited)
     {
         while (true)
@@ -232,7 +232,7 @@ internal sealed class LoopOwnership<TPlatform>(TPlatform platform)
         }
     }
 
-    /// <summary>A command was posted. What the calling thread has to do about it.</summary>
+    /// <summary>A command was posted. Returns what the calling thread must do.</summary>
     /// <param name="inline">Whether the calling thread may step.</param>
     public PostResult Post(bool inline)
     {
@@ -262,7 +262,7 @@ internal sealed class LoopOwnership<TPlatform>(TPlatform platform)
         }
     }
 
-    /// <summary>The holder of the loop lock goes on with what was posted meanwhile, if anything was.</summary>
+    /// <summary>The holder of the loop lock continues with commands that were posted meanwhile, if there are any.</summary>
     public bool TryStepAgain()
     {
         while (true)
@@ -320,7 +320,7 @@ internal sealed class LoopOwnership<TPlatform>(TPlatform platform)
         UnparkOwnIfFreed(before, after);
     }
 
-    /// <summary>What a caller waits for has become ready on another thread: if a caller leads, it must look.</summary>
+    /// <summary>A side for which a caller waits has become ready on another thread: a leading caller must check it.</summary>
     public void Recheck()
     {
         LoopState before;
@@ -359,7 +359,7 @@ internal sealed class LoopOwnership<TPlatform>(TPlatform platform)
         UnparkOwnIfFreed(before, after);
     }
 
-    /// <summary>It no longer waits.</summary>
+    /// <summary>The read or write has stopped waiting.</summary>
     public void EndWaiting()
     {
         LoopState before;

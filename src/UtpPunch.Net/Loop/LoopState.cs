@@ -18,13 +18,13 @@ internal enum LoopFlags
     /// <summary>The leader waits for the loop lock.</summary>
     LeaderWaits = 1 << 3,
 
-    /// <summary>The leader waits on the socket, or is about to; what it should see now has to wake it.</summary>
+    /// <summary>The leader waits on the socket, or is about to; to be seen by it now, an event must wake it.</summary>
     Asleep = 1 << 4,
 
     /// <summary>A command was posted that no step has gathered. The thread that takes the loop lock to step clears it.</summary>
     Pending = 1 << 5,
 
-    /// <summary>What a leading caller waits for may be ready. Only the leader clears it, before it looks.</summary>
+    /// <summary>A side for which a leading caller waits may be ready. Only the leader clears it, before it checks.</summary>
     Recheck = 1 << 6,
 
     /// <summary>The node's own thread is parked for a moment.</summary>
@@ -33,10 +33,10 @@ internal enum LoopFlags
     /// <summary>The node's own thread is parked until the caller leaves.</summary>
     Dozes = 1 << 8,
 
-    /// <summary>A caller has led since the node's own thread last looked.</summary>
+    /// <summary>A caller has led since the node's own thread checked last.</summary>
     CallerCame = 1 << 9,
 
-    /// <summary>The node has closed or broken down: nothing is stepped any more.</summary>
+    /// <summary>The node has closed or failed: no further step is taken.</summary>
     Over = 1 << 10,
 
     /// <summary>Commands are abandoned by the thread that posts them.</summary>

@@ -3,8 +3,8 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// How a node ends. Asked to, it lets its streams finish until a deadline and resets the rest; then its socket is closed. A node that has
-/// broken down fails its streams at once.
+/// How a node ends. When it is closed, it lets its streams finish until a deadline and resets the rest; then its socket is closed. A node
+/// that has failed fails its streams at once.
 /// </summary>
 internal sealed class NodeClosing
 {
@@ -33,7 +33,7 @@ internal sealed class NodeClosing
     /// <summary>Whether streams are no longer accepted. Under the loop lock.</summary>
     public bool IsUnderWay => _isUnderWay;
 
-    /// <summary>Asks the node to close. The earliest deadlines hold.</summary>
+    /// <summary>Starts to close the node. The earliest deadlines hold.</summary>
     /// <param name="timeout">How long the streams may take to finish.</param>
     /// <param name="awaitsFarewell">Whether the socket stays open beyond that for peers that lack an acknowledgement.</param>
     public void Request(TimeSpan timeout, bool awaitsFarewell)
@@ -55,9 +55,9 @@ internal sealed class NodeClosing
     }
 
     /// <summary>Adds the events of a node that closes. Under the loop lock.</summary>
-    /// <param name="events">What the next step is told.</param>
+    /// <param name="events">The events of the next step.</param>
     /// <param name="streams">The streams of the node.</param>
-    /// <param name="stopListening">What is to be done once, when closing begins.</param>
+    /// <param name="stopListening">An action that runs once, when closing begins.</param>
     public void Gather(List<Event> events, StreamTable streams, Action stopListening)
     {
         if (!_isRequested)
@@ -89,7 +89,7 @@ internal sealed class NodeClosing
     public bool IsDone(long now, Node node, StreamTable streams) =>
         _isUnderWay && ((_isResetting && now >= ExitBy) || (streams.Count == 0 && NodeModule.QuietAt(node) <= now));
 
-    /// <summary>Nothing is stepped any more.</summary>
+    /// <summary>No further step is taken.</summary>
     public void Stop(Failure? fault)
     {
         Volatile.Write(ref _fault, fault);

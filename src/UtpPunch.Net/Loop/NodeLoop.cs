@@ -1,14 +1,14 @@
 namespace UtpPunch;
 
 /// <summary>
-/// What each thread does that runs a node's loop: the node's own thread, a thread that has posted a command, and callers that wait. Who may
-/// do what when is <see cref="LoopOwnership{TPlatform}"/>'s; what is done is <see cref="ILoopWork"/>'s.
+/// What each thread does that runs a node's loop: the node's own thread, a thread that has posted a command, and callers that wait.
+/// <see cref="LoopOwnership{TPlatform}"/> decides which thread may do what, and <see cref="ILoopWork"/> does it.
 /// </summary>
 internal sealed class NodeLoop<TPlatform, TWork>(TPlatform platform, TWork work)
     where TPlatform : struct, ILoopPlatform
     where TWork : class, ILoopWork
 {
-    // A writer is not kept busy with what others write meanwhile.
+    // A writer must not be kept busy with the commands of other threads.
     private const int MaxInlineSteps = 2;
 
     // A caller that has left mostly comes back at once; until then the loop is without a leader.
@@ -41,8 +41,8 @@ internal sealed class NodeLoop<TPlatform, TWork>(TPlatform platform, TWork work)
         return true;
     }
 
-    /// <summary>A command was posted: sees to it that it is stepped, by the calling thread if it may.</summary>
-    /// <param name="inline">Whether the calling thread holds no lock, and what it has posted should be done when this returns.</param>
+    /// <summary>A command was posted: has it executed, by the calling thread if it may step.</summary>
+    /// <param name="inline">Whether the calling thread holds no lock, and its command should be executed before this returns.</param>
     public void OnPosted(bool inline)
     {
         switch (_ownership.Post(inline))
@@ -58,7 +58,7 @@ internal sealed class NodeLoop<TPlatform, TWork>(TPlatform platform, TWork work)
         }
     }
 
-    /// <summary>Steps with what has come by now if the loop has no leader. Says whether it did.</summary>
+    /// <summary>Takes one step with the datagrams that have arrived, if the loop has no leader. Returns whether it did.</summary>
     public bool TryPollOnce()
     {
         if (!_ownership.TryLeadOnce())
@@ -78,7 +78,7 @@ internal sealed class NodeLoop<TPlatform, TWork>(TPlatform platform, TWork work)
         return true;
     }
 
-    /// <summary>Waits until a side is ready or a deadline has passed: as the leader, or else blocked in the side. Says whether it is ready.</summary>
+    /// <summary>Waits until a side is ready or a deadline has passed: as the leader, or else blocked in the side. Returns whether it is ready.</summary>
     public bool WaitFor<TSide>(TSide side, long until)
         where TSide : class, ISyncSide
     {
@@ -130,7 +130,7 @@ internal sealed class NodeLoop<TPlatform, TWork>(TPlatform platform, TWork work)
 
     public void EndWaiting() => _ownership.EndWaiting();
 
-    // False when another caller leads, or nothing is stepped any more; then the side need not be ready.
+    // False when another caller leads, or the node is over; then the side need not be ready.
     private bool RunUntil<TSide>(TSide side, long until)
         where TSide : class, IReadiness
     {
@@ -159,7 +159,7 @@ internal sealed class NodeLoop<TPlatform, TWork>(TPlatform platform, TWork work)
         }
     }
 
-    // For the leader. When it has nothing to wait for, it keeps the loop lock while it looks at the socket.
+    // For the leader. When it need not wait, it keeps the loop lock while it polls the socket.
     private StepResult PollAndStep(long until, bool isCaller)
     {
         _ownership.Lock(hasWaited: false);

@@ -3,7 +3,7 @@ using UtpPunch.Tracing;
 
 namespace UtpPunch;
 
-/// <summary>What a node records of its steps, and what is written when it breaks down.</summary>
+/// <summary>Records the steps of a node, and writes the trace when the node fails.</summary>
 internal sealed class NodeTracing
 {
     private readonly UtpTraceOptions? _options;
@@ -19,14 +19,14 @@ internal sealed class NodeTracing
     /// <summary>Null when nothing is recorded.</summary>
     public Recorder? Recorder { get; }
 
-    /// <summary>Whether older states are recorded with what streams carry, so that nothing that was written or received may be written over.
-    /// Recorded hashes are all that a trace has of it otherwise, and its states have zeroes there.</summary>
+    /// <summary>Whether recorded states include the contents of streams, so that written and received buffers must not be overwritten.
+    /// Otherwise a trace has only hashes of them, and zeroes in its states.</summary>
     public bool KeepsContent => _options is { Payload: UtpTracePayload.Full };
 
     /// <summary>A copy of the recorder's segments, as a trace of this node.</summary>
     public Recording Record(Recorder.Segment[] segments) => new(segments, _node, KeepsContent);
 
-    /// <summary>Steps the node, and records the step if any is recorded.</summary>
+    /// <summary>Steps the node, and records the step if recording is on.</summary>
     public Effect[] Step(long now, Event[] events, Node before, out Node after)
     {
         if (Recorder is not { } recorder)
@@ -49,7 +49,7 @@ internal sealed class NodeTracing
         }
     }
 
-    /// <summary>Writes the trace of a fault. Before anything learns of the fault, since it may look for the file.</summary>
+    /// <summary>Writes the trace of a fault, before any call fails with it, since the application may look for the file.</summary>
     public void WriteFault()
     {
         if (Recorder is null || _options?.Path is not { } path)

@@ -11,6 +11,6 @@ internal sealed record Settings(
     TimeSpan ShutdownTimeout,
     UtpTraceOptions? Trace)
 {
-    /// <summary>What holds for the streams of a dialect.</summary>
+    /// <summary>The options of the streams of a dialect.</summary>
     public StreamOptions For(Dialect dialect) => dialect.IsUtpPunch ? Node.UtpPunch : Node.Bep29;
 }

@@ -5,8 +5,8 @@ namespace UtpPunch;
 public sealed partial class UtpStream
 {
     /// <summary>
-    /// Reads to the end and writes all of it to another stream. It keeps a buffer only while bytes come, so many idle streams can be
-    /// copied at once.
+    /// Reads to the end and writes all of it to another stream. It keeps a buffer only while bytes arrive: a large number of idle streams can be
+    /// copied at the same time.
     /// </summary>
     /// <inheritdoc/>
     public override async Task CopyToAsync(Stream destination, int bufferSize, CancellationToken cancellationToken)

@@ -3,8 +3,8 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-// The stream as a command: what its users ask for is kept here until a step collects it, all at once and in the order that the core expects.
-// A thousand small writes cost one command.
+// The stream as a command: what its users request is kept here until a step collects it, all at once and in the order that the core
+// expects. A thousand small writes cost one command.
 public sealed partial class UtpStream : ICommand
 {
     private int _posted;
@@ -31,7 +31,7 @@ public sealed partial class UtpStream : ICommand
         Post();
     }
 
-    /// <summary>There is something to collect.</summary>
+    /// <summary>There are requests to collect.</summary>
     /// <param name="inline">Whether the calling thread, which then holds no lock, may step.</param>
     internal void Post(bool inline = false)
     {
@@ -45,7 +45,7 @@ public sealed partial class UtpStream : ICommand
 
     void ICommand.Collect(Engine engine, List<Event> events)
     {
-        Interlocked.Exchange(ref _posted, 0); // What is asked for from here on is posted again.
+        Interlocked.Exchange(ref _posted, 0); // Later requests are posted anew.
         if (_connId < 0 && !Dial(events))
         {
             return;
@@ -81,7 +81,7 @@ public sealed partial class UtpStream : ICommand
         Post();
     }
 
-    /// <summary>How much a full packet carries has changed.</summary>
+    /// <summary>The payload of a full packet has changed.</summary>
     internal void OnSized(int payload)
     {
         _maxPayload = payload;
@@ -206,7 +206,7 @@ public sealed partial class UtpStream : ICommand
             GatherTraffic(events);
         }
 
-        // The process is about to exit, and the peer has everything of ours.
+        // The process is about to exit, and the peer has acknowledged everything of this side.
         if (_nodeClosing && _writesClosed.IsReached && !_aborted && !_left)
         {
             _left = true;
@@ -235,7 +235,7 @@ public sealed partial class UtpStream : ICommand
         }
     }
 
-    // A clean end may come with a failure of the reads: the peer had not ended when this side let go.
+    // A clean end may come with a failure of the reads: the peer had not ended when this side was disposed.
     private void Finish(Failure? failure, bool isClean = false)
     {
         lock (Gate)

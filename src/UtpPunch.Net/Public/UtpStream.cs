@@ -6,7 +6,7 @@ namespace UtpPunch;
 /// A reliable, ordered stream of bytes in both directions, between two nodes over UDP: one uTP connection.
 /// </summary>
 /// <remarks>
-/// <para>One read and one write may be under way at the same time, from any threads; a second read, or a second write, throws
+/// <para>One read and one write may be pending at the same time, from any threads; a second read, or a second write, throws
 /// <see cref="InvalidOperationException"/>. All other members may be called from any thread at any time.</para>
 /// <para>A read that was cancelled has taken nothing, and the stream stays usable. A write that was cancelled may have been accepted in
 /// part, and that part is sent. Writes complete when the send buffer has taken the bytes; use <see cref="DrainAsync"/> to learn that they
@@ -35,20 +35,20 @@ public sealed partial class UtpStream : Stream
     public int MaxPayload => _maxPayload;
 
     /// <summary>
-    /// Completes when the peer has ended its side and all it wrote has come here, whether read or not. Fails with a
-    /// <see cref="UtpException"/> when the stream breaks off before.
+    /// Completes when the peer has ended its side and all of its bytes have arrived, whether read or not. Fails with a
+    /// <see cref="UtpException"/> when the stream fails before.
     /// </summary>
     public Task ReadsClosed => _readsClosed.Task;
 
     /// <summary>
     /// Completes when this side was ended, by <see cref="CompleteWrites"/> or by disposing the stream, and the peer has acknowledged
-    /// that and with it every byte. Fails with a <see cref="UtpException"/> when the stream breaks off before.
+    /// the end and with it every byte. Fails with a <see cref="UtpException"/> when the stream fails before.
     /// </summary>
     public Task WritesClosed => _writesClosed.Task;
 
     /// <summary>
-    /// Completes when both sides have ended and every byte of both has arrived, or when this side has let go, by disposing the stream or
-    /// the node, and the peer has acknowledged every byte and the end. Fails with a <see cref="UtpException"/> when the stream breaks off
+    /// Completes when both sides have ended and every byte of both has arrived, or when this side has disposed the stream or closed the
+    /// node and the peer has acknowledged every byte and the end. Fails with a <see cref="UtpException"/> when the stream fails
     /// before.
     /// </summary>
     public Task Closed => _closed.Task;
@@ -100,12 +100,12 @@ public sealed partial class UtpStream : Stream
     }
 
     /// <summary>
-    /// Reads what there is, and waits for at least one byte or the end. With an empty buffer it waits in the same way and takes nothing.
+    /// Reads the available bytes, and waits for at least one byte or the end. With an empty buffer it waits in the same way and takes nothing.
     /// </summary>
     /// <returns>How many bytes were read; 0 at the end, or when the buffer is empty.</returns>
     /// <exception cref="UtpException">The stream broke off, or <see cref="ReadTimeout"/> has passed.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
-    /// <exception cref="InvalidOperationException">Another read is under way.</exception>
+    /// <exception cref="InvalidOperationException">Another read is pending.</exception>
     public override int Read(Span<byte> buffer) => _read.Read(buffer, _readTimeout);
 
     /// <inheritdoc cref="Read(Span{byte})"/>
@@ -123,15 +123,15 @@ public sealed partial class UtpStream : Stream
     }
 
     /// <summary>
-    /// Reads what there is, and waits for at least one byte or the end. With an empty buffer it waits in the same way and takes nothing,
-    /// so that a reader need not keep a buffer while nothing comes.
+    /// Reads the available bytes, and waits for at least one byte or the end. With an empty buffer it waits in the same way and takes nothing,
+    /// so that a reader need not keep a buffer while nothing arrives.
     /// </summary>
     /// <param name="buffer">Where the bytes go; it must not be touched until the read has completed.</param>
     /// <param name="cancellationToken">Ends the wait. Nothing is lost, and the stream stays usable.</param>
     /// <returns>How many bytes were read; 0 at the end, or when the buffer is empty. Await it once.</returns>
     /// <exception cref="UtpException">The stream broke off.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
-    /// <exception cref="InvalidOperationException">Another read is under way.</exception>
+    /// <exception cref="InvalidOperationException">Another read is pending.</exception>
     /// <exception cref="OperationCanceledException">The read was cancelled.</exception>
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
         _read.ReadAsync(buffer, cancellationToken);
@@ -153,7 +153,7 @@ public sealed partial class UtpStream : Stream
     /// <summary>Writes all bytes: waits until the send buffer has taken them. They are copied.</summary>
     /// <exception cref="UtpException">The stream broke off, or <see cref="WriteTimeout"/> has passed.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
-    /// <exception cref="InvalidOperationException">Another write is under way, or the writes were completed.</exception>
+    /// <exception cref="InvalidOperationException">Another write is pending, or the writes were completed.</exception>
     public override void Write(ReadOnlySpan<byte> buffer) => _write.Write(buffer, _writeTimeout);
 
     /// <inheritdoc cref="Write(ReadOnlySpan{byte})"/>
@@ -172,7 +172,7 @@ public sealed partial class UtpStream : Stream
     /// was is not known, so a stream is mostly aborted after a cancelled write.</param>
     /// <exception cref="UtpException">The stream broke off.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
-    /// <exception cref="InvalidOperationException">Another write is under way, or the writes were completed.</exception>
+    /// <exception cref="InvalidOperationException">Another write is pending, or the writes were completed.</exception>
     /// <exception cref="OperationCanceledException">The write was cancelled.</exception>
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
         _write.WriteAsync(buffer, thenSeal: false, cancellationToken);

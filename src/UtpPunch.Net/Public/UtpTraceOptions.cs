@@ -1,7 +1,7 @@
 namespace UtpPunch;
 
 /// <summary>
-/// What a node records: the inputs and outputs of its protocol, from which every step can be taken again (<c>utp replay</c>;
+/// What a node records: the inputs and outputs of its protocol, with which every step can be repeated (<c>utp replay</c>;
 /// docs/utrace.md is the format). The recording is kept in memory, and its oldest part is dropped when it is full. It is written by
 /// <see cref="UtpNode.WriteTraceAsync"/>, and when the node fails.
 /// </summary>

@@ -12,7 +12,7 @@ internal sealed class FlushWaiters
         return done.Task;
     }
 
-    /// <summary>The peer has acknowledged the bytes up to a position. Says whether no call waits any more.</summary>
+    /// <summary>The peer has acknowledged the bytes up to a position. Returns whether no call waits any more.</summary>
     public bool Complete(long acknowledged)
     {
         for (var index = _waiting.Count - 1; index >= 0; index--)

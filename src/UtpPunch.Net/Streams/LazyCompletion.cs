@@ -1,7 +1,7 @@
 namespace UtpPunch;
 
 /// <summary>
-/// Something that happens once, or fails. It is one word; the task is made when it is asked for, since few tasks of a stream are. All
+/// A completion that happens once, or fails. It is one word; its task is created on demand, since few tasks of a stream are used. All
 /// members may be called from any thread.
 /// </summary>
 internal struct LazyCompletion
@@ -46,7 +46,7 @@ internal struct LazyCompletion
         }
     }
 
-    /// <summary>It has happened, unless it has failed before.</summary>
+    /// <summary>Completes, unless it has failed before.</summary>
     public void Reach()
     {
         if (Interlocked.CompareExchange(ref _state, s_reached, null) is TaskCompletionSource promise && promise.TrySetResult())
@@ -55,7 +55,7 @@ internal struct LazyCompletion
         }
     }
 
-    /// <summary>It will never happen, unless it has before.</summary>
+    /// <summary>Fails, unless it has completed before.</summary>
     public void Fail(Failure failure)
     {
         if (Interlocked.CompareExchange(ref _state, failure, null) is TaskCompletionSource promise)

@@ -131,7 +131,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream
         Complete(awake);
     }
 
-    /// <summary>Nothing comes any more. What was delivered can still be read, unless it is to be thrown away.</summary>
+    /// <summary>Nothing more is delivered. Delivered bytes can still be read, unless they are to be discarded.</summary>
     public void Fail(Failure failure, bool discard = false)
     {
         bool awake;
@@ -143,7 +143,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream
         Complete(awake);
     }
 
-    /// <summary>The node closes: nothing comes any more, and what is still unread is lost. Says whether that was anything.</summary>
+    /// <summary>The node closes: nothing more is delivered, and unread bytes are lost. Returns whether there were any.</summary>
     public bool Close(Failure failure)
     {
         bool awake;
@@ -158,7 +158,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream
         return unread;
     }
 
-    /// <summary>The reader has disposed the stream. Says whether it has left bytes unread.</summary>
+    /// <summary>The reader has disposed the stream. Returns whether bytes were unread.</summary>
     public bool Dispose()
     {
         bool awake;

@@ -75,7 +75,7 @@ internal abstract class StreamSide(UtpStream stream) : ISyncSide
     /// <summary>Whether the call that waits may go on. Under the lock.</summary>
     protected abstract bool IsReady { get; }
 
-    /// <summary>Waits until the side is ready. Throws when that takes longer than it may.</summary>
+    /// <summary>Waits until the side is ready. Throws when the time-out has passed.</summary>
     protected void Wait(long started, int timeoutMs, string operation)
     {
         if (!Engine.WaitFor(this, timeoutMs == Timeout.Infinite ? long.MaxValue : started + (timeoutMs * 1000L)))
@@ -84,7 +84,7 @@ internal abstract class StreamSide(UtpStream stream) : ISyncSide
         }
     }
 
-    /// <summary>The side may be ready now: a call that waits on another thread must look. Under the lock.</summary>
+    /// <summary>The side may be ready now: a call that waits on another thread must check it. Under the lock.</summary>
     protected void WakeWaiter()
     {
         if (_waiter != 0 && _waiter != Environment.CurrentManagedThreadId)

@@ -114,7 +114,7 @@ internal sealed partial class WriteSide : StreamSide
         return pending.Begin(cancellationToken);
     }
 
-    /// <summary>Nothing more will be written; a write under way may still complete.</summary>
+    /// <summary>Nothing more will be written; a pending write may still complete.</summary>
     public void Seal()
     {
         lock (this)
@@ -161,7 +161,7 @@ internal sealed partial class WriteSide : StreamSide
         }
     }
 
-    /// <summary>How much a packet carries has changed: later writes are cut accordingly. Under the loop lock.</summary>
+    /// <summary>The payload of a full packet has changed: later writes are cut accordingly. Under the loop lock.</summary>
     public void OnSized(int maxPayload)
     {
         lock (this)
@@ -255,7 +255,7 @@ internal sealed partial class WriteSide : StreamSide
         }
     }
 
-    // The write under way gets no further; an end that was waiting for it may follow.
+    // The pending write ends; an end that was waiting for it may follow.
     private void EndAccepting(bool thenSeal = false)
     {
         bool post;

@@ -4,13 +4,13 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// The bytes that were written and that the engine has not seen yet. They are copied once, into arrays whose used part is never written
+/// The bytes that were written and that the engine has not gathered yet. They are copied once, into arrays whose used part is never written
 /// again: it belongs to the core. Small writes that come faster than the engine takes them share an array. Large ones get arrays that hold
 /// whole packets, since a packet never spans two arrays. Nothing is kept once all was taken and acknowledged. Not thread-safe; the write
 /// side guards it, as a field of its own.
 /// </summary>
-/// <param name="maxPayload">What a full packet carries.</param>
-/// <param name="recycles">Whether arrays whose bytes were all acknowledged are used again. Nobody may read the contents of an older state then.</param>
+/// <param name="maxPayload">The payload of a full packet.</param>
+/// <param name="recycles">Whether arrays whose bytes were all acknowledged are reused. Then the contents of older states must not be read.</param>
 internal struct WrittenBytes(int maxPayload, bool recycles)
 {
     private const int UsualChunk = 64 * 1024;
@@ -26,7 +26,7 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
     private bool _isLent;
     private bool _placed;
 
-    /// <summary>What a full packet carries.</summary>
+    /// <summary>The payload of a full packet.</summary>
     public int MaxPayload { get; set; } = maxPayload;
 
     /// <summary>The largest array: whole packets.</summary>
@@ -47,7 +47,7 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
         return _array.AsSpan(_end, Math.Min(rest, wanted));
     }
 
-    /// <summary>So many of the placed bytes were written; none when the write failed.</summary>
+    /// <summary>Marks the first <paramref name="count"/> of the placed bytes as written; 0 when the write failed.</summary>
     public void Commit(int count)
     {
         _end += count;
@@ -76,7 +76,7 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
         }
     }
 
-    /// <summary>The first so many bytes that were ever written are needed no more.</summary>
+    /// <summary>All bytes of the stream up to the position <paramref name="acknowledged"/> were acknowledged.</summary>
     public void Recycle(long acknowledged)
     {
         // All of them: an idle stream holds nothing.
