@@ -25,7 +25,7 @@ internal static class TraceCapture
             var packet = model.Packets[happened.Packet];
             var isInbound = happened.Arrival >= 0;
             var (datagram, line) = isInbound
-                ? (packet.Arrivals[happened.Arrival].Packet, packet.Arrivals[happened.Arrival].Line)
+                ? (packet.Deliveries[happened.Arrival].Packet, packet.Deliveries[happened.Arrival].Line)
                 : (packet.Packet, packet.Line);
             var bytes = UdpPackets.Wrap(
                 EndPoint(packet.FromAddress, line),
@@ -47,7 +47,7 @@ internal static class TraceCapture
 
         if (packet.IsAgain)
         {
-            words.Add("sent again");
+            words.Add("retransmission");
         }
 
         if (packet.Lost is { } cause)

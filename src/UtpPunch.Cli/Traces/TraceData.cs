@@ -36,12 +36,12 @@ internal static class TraceData
     private static void WriteLanes(Utf8JsonWriter json, TraceModel model)
     {
         json.WriteStartArray("lanes");
-        var count = model.Nodes.Count + (model.Strangers.Count > 0 || model.Nodes.Count == 1 ? 1 : 0);
+        var count = model.Nodes.Count + (model.OutsideAddresses.Count > 0 || model.Nodes.Count == 1 ? 1 : 0);
         for (var lane = 0; lane < count; lane++)
         {
             json.WriteStartArray();
             json.WriteStringValue(model.NameOf(lane));
-            json.WriteStringValue(lane == model.Outside && model.Strangers.Count == 0 ? "" : model.AddressOf(lane));
+            json.WriteStringValue(lane == model.Outside && model.OutsideAddresses.Count == 0 ? "" : model.AddressOf(lane));
             json.WriteNumberValue(lane == model.Outside ? 0 : 1);
             json.WriteEndArray();
         }
@@ -85,7 +85,7 @@ internal static class TraceData
         json.WriteNumberValue(header.TimestampDifference);
         json.WriteNumberValue(packet.Line);
         json.WriteStartArray();
-        foreach (var arrival in packet.Arrivals)
+        foreach (var arrival in packet.Deliveries)
         {
             json.WriteNumberValue(arrival.At);
         }
@@ -94,7 +94,7 @@ internal static class TraceData
 
         // Copies that had not arrived when the trace ended.
         json.WriteStartArray();
-        foreach (var time in packet.Promised.Skip(packet.Arrivals.Count))
+        foreach (var time in packet.Promised.Skip(packet.Deliveries.Count))
         {
             json.WriteNumberValue(time);
         }

@@ -47,7 +47,7 @@ internal sealed class TraceLadder(TraceModel model, TextWriter output)
     public string Summary()
     {
         var sent = model.Packets.Where(packet => packet.SentAt is not null).ToList();
-        var copies = model.Packets.Sum(packet => Math.Max(0, packet.Arrivals.Count - 1));
+        var copies = model.Packets.Sum(packet => Math.Max(0, packet.Deliveries.Count - 1));
         return $"{sent.Count} packets sent, {sent.Count(packet => packet.IsAgain)} of them again; "
             + $"{sent.Count(packet => packet.Lost is not null)} lost, {copies} copied; "
             + $"{model.Events.Count(happened => happened.IsViolation)} violations";
@@ -68,7 +68,7 @@ internal sealed class TraceLadder(TraceModel model, TextWriter output)
         var packet = model.Packets[happened.Packet];
         return happened.Direction switch
         {
-            "out" => [Arrow(packet, happened.At, packet.Arrivals.Count > 0 ? packet.Arrivals[0].At : null, "")],
+            "out" => [Arrow(packet, happened.At, packet.Deliveries.Count > 0 ? packet.Deliveries[0].At : null, "")],
             "in" when happened.Arrival > 0 => [Arrow(packet, null, happened.At, "a copy")],
             "in" when packet.SentAt is null => [Arrow(packet, null, happened.At, "")],
             _ => [],

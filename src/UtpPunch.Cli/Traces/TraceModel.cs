@@ -3,7 +3,7 @@ using UtpPunch.Tracing;
 namespace UtpPunch.Cli.Traces;
 
 /// <summary>
-/// The contents of a trace, with the life of each packet in one place. Times are microseconds of the trace's first column. A lane is the
+/// The contents of a trace, with all events of a packet in one place. Times are microseconds of the trace's first column. A lane is the
 /// index of a node in <see cref="Nodes"/>; <see cref="Outside"/> is the lane of all peers that the trace has no lines of.
 /// </summary>
 internal sealed class TraceModel(TraceHeader header)
@@ -26,7 +26,7 @@ internal sealed class TraceModel(TraceHeader header)
     public int Outside => Nodes.Count;
 
     /// <summary>The addresses of those peers.</summary>
-    public SortedSet<string> Strangers { get; } = new(StringComparer.Ordinal);
+    public SortedSet<string> OutsideAddresses { get; } = new(StringComparer.Ordinal);
 
     /// <summary>In the order in which they were sent, or received where the trace does not have their sending.</summary>
     public List<Transmission> Packets { get; } = [];
@@ -39,7 +39,7 @@ internal sealed class TraceModel(TraceHeader header)
     public string NameOf(int lane) => lane < Nodes.Count ? Nodes[lane].Name : "peer";
 
     public string AddressOf(int lane) => lane < Nodes.Count ? Nodes[lane].Address
-        : Strangers.Count == 1 ? Strangers.Min! : $"{Strangers.Count} addresses";
+        : OutsideAddresses.Count == 1 ? OutsideAddresses.Min! : $"{OutsideAddresses.Count} addresses";
 
     public int LaneAt(string address)
     {
@@ -54,15 +54,15 @@ internal sealed class TraceModel(TraceHeader header)
             return found;
         }
 
-        Strangers.Add(address);
+        OutsideAddresses.Add(address);
         return Outside;
     }
 }
 
-/// <summary>A packet through its life.</summary>
+/// <summary>A packet, from its sending to its arrivals.</summary>
 internal sealed class Transmission
 {
-    /// <summary>The number by which the trace follows it; 0 when it does not.</summary>
+    /// <summary>The number of the packet in the trace; 0 when it has none.</summary>
     public required long Number { get; init; }
 
     public required int From { get; init; }
@@ -82,9 +82,9 @@ internal sealed class Transmission
 
     public required int Line { get; init; }
 
-    public List<Arrival> Arrivals { get; } = [];
+    public List<Arrival> Deliveries { get; } = [];
 
-    /// <summary>When each copy will arrive, as the world has decided.</summary>
+    /// <summary>The scheduled arrival time of each copy.</summary>
     public List<long> Promised { get; } = [];
 
     /// <summary>The cause of its loss; null when it was not lost.</summary>

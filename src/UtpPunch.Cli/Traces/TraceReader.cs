@@ -28,12 +28,12 @@ internal static class TraceReader
         // A trace that was cut or edited can be shown.
         var scanner = new TraceScanner(lines, checksEnd: false);
         var model = new TraceModel(scanner.Header) { File = name };
-        var story = new TraceStory(model, scanner.Header);
+        var builder = new TraceModelBuilder(model, scanner.Header);
         while (scanner.Read())
         {
             try
             {
-                story.Tell(scanner.Line, scanner.LineNumber);
+                builder.Tell(scanner.Line, scanner.LineNumber);
             }
             catch (LineException error)
             {
@@ -46,7 +46,7 @@ internal static class TraceReader
         }
 
         model.Lines = scanner.LineNumber;
-        story.End();
+        builder.End();
         return model;
     }
 }

@@ -24,7 +24,7 @@ type internal TraceSnapshot(number: int) =
 /// The lines that begin with `#`.
 [<Sealed; NoComparison; NoEquality>]
 type TraceHeader internal () =
-    /// The most lines of one word: what is looked up for every line of a trace must be few.
+    /// The most lines of one word: these are searched for every line of a trace, so they must be few.
     static let most = 1000
 
     let lines = ResizeArray<string>()
@@ -94,7 +94,7 @@ type TraceHeader internal () =
 
     /// Whether the line `#utrace` has come.
     member internal _.HasBegun = hasBegun
-    /// What wrote the trace; empty when it does not say.
+    /// The program that wrote the trace; empty when unknown.
     member _.Core = core
     /// The first remark; empty for none.
     member _.Title = title

@@ -26,7 +26,7 @@ type private Draft = { Index: int; Inputs: ResizeArray<int>; Outputs: ResizeArra
 
 /// Sorts the lines of a trace into steps, which may stand among those of other nodes, and checks each.
 module private Steps =
-    /// What a trace may stand for without holding it: a part that every trace has, and one for each of its characters.
+    /// The most bytes that a trace may represent without containing them: a constant, and an amount per character.
     let mostGenerated (characters: int64) = (1L <<< 27) + 256L * characters
 
     let drafts (header: TraceHeader) (lines: TraceLine[]) (numbers: ResizeArray<int>) : Draft[] =
@@ -56,7 +56,7 @@ module private Steps =
                 let draft = draftOf at
 
                 if draft.Outputs.Count > 0 then
-                    raise (TraceException(numbers[at], "An event stands behind what its step did."))
+                    raise (TraceException(numbers[at], "An event follows the effects of its step."))
 
                 draft.Inputs.Add at
             | "out" -> (draftOf at).Outputs.Add at

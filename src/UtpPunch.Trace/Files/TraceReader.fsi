@@ -25,7 +25,7 @@ type TraceStep =
     member OutputIndices: int[]
 
 /// A whole trace, read and checked: the events of every step can be read, a snapshot is one of this build, and `#end` counts right.
-/// A trace may come from a stranger: what it makes a reader allocate is bounded by its own length (docs/utrace.md, Limits).
+/// A trace may come from an untrusted source: what a reader allocates is bounded by the trace's length (docs/utrace.md, Limits).
 [<Sealed; NoComparison; NoEquality>]
 type Trace =
     /// Reads a trace. Throws `TraceException`.

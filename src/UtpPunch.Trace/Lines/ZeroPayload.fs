@@ -2,9 +2,9 @@ namespace UtpPunch.Tracing
 
 open UtpPunch.Protocol
 
-/// Contents that a trace does not have. They are never written to, so all of them lie in one array, which grows as needed.
+/// Contents that a trace does not have. They are never written to, so that all of them share one array, which grows as needed.
 module internal ZeroPayload =
-    /// What one line may stand for, in bytes.
+    /// The most bytes that one line may represent.
     [<Literal>]
     let Most = 16777216
 

@@ -4,7 +4,7 @@ open System
 open System.Collections.Generic
 open UtpPunch.Protocol
 
-/// Notices the kind of a value and the stream that it names, and changes nothing.
+/// Visits a value to determine its kind and the stream that it names, without changes.
 [<Sealed>]
 type private Finder() =
     inherit Fields()

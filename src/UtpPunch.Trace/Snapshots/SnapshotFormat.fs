@@ -80,7 +80,7 @@ type internal SnapshotWriter(keepsContents: bool) =
             this.Int32 key
             rest <- others
 
-/// Reads the parts of a state, from bytes that a stranger may have written. Every count is bounded by the bytes that are left, so what is
+/// Reads the parts of a state from untrusted bytes. Every count is bounded by the bytes that are left, so what is
 /// allocated is bounded by the length of the snapshot. Throws `FormatException`.
 [<Sealed>]
 type internal SnapshotReader(bytes: byte[]) =

@@ -6,7 +6,7 @@ open System.Numerics
 open System.Runtime.InteropServices
 open UtpPunch.Protocol
 
-/// 64-bit hashes for traces: the same in every process and on every machine, and fast. No defence against those who aim for collisions.
+/// 64-bit hashes for traces: fast, and the same in every process and on every machine. They do not resist deliberate collisions.
 module Fingerprint =
     [<Literal>]
     let private Prime = 0x9E3779B185EBCA87UL
@@ -59,8 +59,8 @@ module Fingerprint =
     [<Literal>]
     let private Sample = 32
 
-    /// What a trace has of a payload under `#pay hash`: enough to tell packets apart, and cheap enough to be recorded for months. Of more
-    /// than 96 bytes it takes the length, and the first, middle and last 32; what changes in between is for a checksum to find.
+    /// The hash of a payload with `#pay hash`: enough to tell packets apart, and cheap enough to record for months. Of more than
+    /// 96 bytes it covers the length, and the first, middle and last 32 bytes; changes in between are not detected.
     [<CompiledName "OfPayload">]
     let ofPayload (payload: ReadOnlySpan<byte>) : uint64 =
         if payload.Length <= 3 * Sample then

@@ -4,8 +4,8 @@ open System
 open System.Buffers.Binary
 open UtpPunch.Protocol
 
-/// Randomness that is looked up, not drawn in turn: the same key gives the same bits, so taking one fault out of a scenario
-/// leaves all the others where they were.
+/// Randomness by key instead of in sequence: equal keys give equal bits, so that removing one fault from a scenario leaves
+/// all others unchanged.
 module Keyed =
     /// SplitMix64's finaliser.
     let mix (value: uint64) : uint64 =
@@ -14,7 +14,7 @@ module Keyed =
         z <- (z ^^^ (z >>> 27)) * 0x94D049BB133111EBUL
         z ^^^ (z >>> 31)
 
-    /// What `mix` made this of.
+    /// The inverse of `mix`.
     let unmix (value: uint64) : uint64 =
         let mutable z = value ^^^ (value >>> 31) ^^^ (value >>> 62)
         z <- z * 0x319642B2D24D8EC3UL
@@ -30,7 +30,7 @@ module Keyed =
     let below (limit: int) seed purpose ordinal : int =
         if limit <= 1 then 0 else int (bits seed purpose ordinal % uint64 limit)
 
-    /// Byte `offset` of an endless stream that a key names: what a test sends needs not be kept to be checked.
+    /// Byte `offset` of the endless stream of a key: the contents of a test can be checked without being stored.
     let byteAt (key: uint64) (offset: int64) : byte =
         byte (mix (key ^^^ uint64 (offset >>> 3)) >>> (8 * int (offset &&& 7L)))
 
@@ -48,7 +48,7 @@ module Keyed =
                 target[index] <- byteAt key at
                 index <- index + 1
 
-    /// How few bytes `find` takes: one word of the stream lies among them whole, and as much again bears it out.
+    /// The fewest bytes for `find`: one whole word of the stream, and as many again to confirm it.
     [<Literal>]
     let FindLength = 16
 
@@ -69,7 +69,7 @@ module Keyed =
 
         same
 
-    /// Where in the stream these bytes lie, or -1. Nothing is searched: `mix` can be undone, so a word tells its own place.
+    /// The offset of these bytes in the stream, or -1. It is not searched for: `mix` can be inverted, so a word gives its own offset.
     let find (key: uint64) (bytes: ReadOnlySpan<byte>) : int64 =
         let mutable found = -1L
 

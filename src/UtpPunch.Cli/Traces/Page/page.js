@@ -11,7 +11,7 @@ function startHeading() {
   const counts = [[`${((lastTime - firstTime) / 1e6).toFixed(3)} s`, "long"],
     [grouped(sent.length), sent.length === 1 ? "packet sent" : "packets sent"],
     [grouped(packets.length - sent.length), "only received"], [grouped(lost), "lost", lost > 0 ? "bad" : ""],
-    [grouped(again), "sent again", again > 0 ? "bad" : ""], [grouped(copies), copies === 1 ? "copy" : "copies", copies > 0 ? "odd" : ""],
+    [grouped(again), "retransmitted", again > 0 ? "bad" : ""], [grouped(copies), copies === 1 ? "copy" : "copies", copies > 0 ? "odd" : ""],
     [grouped(wrong.length), wrong.length === 1 ? "violation" : "violations", wrong.length > 0 ? "bad" : "good"]];
   $("counts").append(...counts.filter(([count, what]) => what !== "only received" || count !== "0").map(([count, what, kind]) =>
     element("li", { className: kind || "" }, element("b", { textContent: count }), ` ${what}`)));
@@ -35,7 +35,7 @@ function showCard() {
   card.classList.toggle("empty", !packet);
   if (!packet) {
     const known = [["j k", "next, previous packet"], ["t", "rows or linear time"], ["+ −", "ladder"], ["i o", "zoom in, out"],
-      ["← →", "move"], ["0", "all"], ["/", "filter"], ["Esc", "let go"]];
+      ["← →", "move"], ["0", "all"], ["/", "filter"], ["Esc", "deselect"]];
     card.replaceChildren(element("p", { textContent: "Point at a packet, anywhere; a click holds it." }), element("dl", {},
       ...known.flatMap(([key, what]) => [element("dt", {}, element("kbd", { textContent: key })), element("dd", { textContent: what })])));
     return;
@@ -59,7 +59,7 @@ function showCard() {
     fact("id", packet.id);
   }
   fact("line", packet.line);
-  card.replaceChildren(element("h3", { className: classOf(packet), textContent: `${packet.type}${packet.again ? ", sent again" : ""}` },
+  card.replaceChildren(element("h3", { className: classOf(packet), textContent: `${packet.type}${packet.again ? ", retransmission" : ""}` },
     element("span", { textContent: `${way}${packet.p ? `, p${packet.p}` : ""}` })), element("dl", {}, ...facts));
 }
 

@@ -3,8 +3,8 @@ using UtpPunch.Tracing;
 
 namespace UtpPunch.Cli.Traces;
 
-/// <summary>Combines the lines of a trace: which arrival belongs to which sending, and what the network did with it.</summary>
-internal sealed class TraceStory(TraceModel model, TraceHeader header)
+/// <summary>Builds the model from the lines of a trace: assigns arrivals and fates to packets.</summary>
+internal sealed class TraceModelBuilder(TraceModel model, TraceHeader header)
 {
     private readonly Dictionary<long, int> _byNumber = [];
     private readonly HashSet<(int From, string To, ushort Id, ushort Seq, string Type)> _sent = [];
@@ -108,8 +108,8 @@ internal sealed class TraceStory(TraceModel model, TraceHeader header)
         }
 
         var packet = model.Packets[index];
-        packet.Arrivals.Add(new Arrival(line.Time, lane, received, number));
-        Add(line, lane, "", index, packet.Arrivals.Count - 1);
+        packet.Deliveries.Add(new Arrival(line.Time, lane, received, number));
+        Add(line, lane, "", index, packet.Deliveries.Count - 1);
     }
 
     private void Decide(TraceLine line)
