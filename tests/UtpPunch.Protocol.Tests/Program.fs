@@ -16,11 +16,11 @@ let main args =
           MtuStories.tests
           Handshake.tests
           Flow.tests
-          Tails.tests
-          Noise.tests
+          TailLoss.tests
+          LossToleranceTests.tests
           Closing.tests
           Parting.tests
-          LongLives.tests
+          LongLivedStreams.tests
           Hostile.tests
           RandomPeer.tests
           AnyBytes.tests

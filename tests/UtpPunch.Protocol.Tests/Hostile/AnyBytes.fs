@@ -1,4 +1,4 @@
-/// Law 7: whatever bytes arrive, in whatever state a stream is, nothing throws, and effects, streams and work stay bounded.
+/// Law 7: for any bytes in any state of a stream, nothing throws, and effects, streams and work stay bounded.
 module UtpPunch.Protocol.Tests.AnyBytes
 
 open System
@@ -9,7 +9,7 @@ open UtpPunch.Protocol
 open UtpPunch.Protocol.Tests.ScriptedPeer
 open UtpPunch.Protocol.Tests.Story
 
-/// How far the stream is that the bytes may hit.
+/// The state of the stream to which the bytes are sent.
 type Stage =
     | NoStream
     | Dialling
@@ -22,9 +22,9 @@ type Stage =
     | Lingers
     | Released
 
-/// A datagram, by its distance from one that would make sense.
+/// A datagram, by how it differs from a valid one.
 type Hostile =
-    | Noise of byte[]
+    | RandomBytes of byte[]
     | Near of packetType: int * idOffset: int * seqOffset: int * ackOffset: int * sack: byte[] * payload: int
     | Cut of original: Hostile * length: int
     | Flipped of original: Hostile * place: int
@@ -49,14 +49,14 @@ let private near =
         return Near(packetType, idOffset, seqOffset, ackOffset, bits, payload)
     }
 
-let private noise =
+let private randomBytes =
     Gen.choose (0, 80)
     |> Gen.bind (fun length -> Gen.arrayOfLength length (Gen.map byte (Gen.choose (0, 255))))
-    |> Gen.map Noise
+    |> Gen.map RandomBytes
 
 let private hostile =
     gen {
-        let! original = Gen.frequency [ 6, near; 1, noise ]
+        let! original = Gen.frequency [ 6, near; 1, randomBytes ]
         let! place = Gen.choose (0, 60)
         return! Gen.elements [ original; original; original; Cut(original, place); Flipped(original, place) ]
     }
@@ -95,53 +95,53 @@ let private shrink (barrage: Barrage) =
 type Arbitraries =
     static member Barrage() : Arbitrary<Barrage> = Arb.fromGenShrink (barrage, shrink)
 
-/// A node in the stage; the id of the stream's packets, and the next numbers that they would carry.
+/// A node in that state; the id of the stream's packets, and the next numbers that they would have.
 let private arrange stage =
     let accepted () =
-        let struct (puppet, peer) =
+        let struct (scripted, peer) =
             acceptedWith (bep29 (fun options -> { options with ReceiveBuffer = 5_000 })) 65530us
 
-        struct (puppet, peer, peer.SendId, peer.First, peer.TheirFirst)
+        struct (scripted, peer, peer.SendId, peer.First, peer.TheirFirst)
 
     match stage with
     | NoStream ->
-        let puppet = ScriptedPeer usual
-        puppet.Tell(Event.Listen 4) |> ignore
-        struct (puppet, 7us, SeqNr 1us, SeqNr 1us)
+        let scripted = ScriptedPeer usual
+        scripted.Tell(Event.Listen 4) |> ignore
+        struct (scripted, 7us, SeqNr 1us, SeqNr 1us)
     | Dialling ->
-        let puppet = ScriptedPeer usual
-        puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
-        let header = puppet.Head().Header
-        struct (puppet, header.ConnectionId, SeqNr 9us, header.SeqNr)
+        let scripted = ScriptedPeer usual
+        scripted.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
+        let header = scripted.Head().Header
+        struct (scripted, header.ConnectionId, SeqNr 9us, header.SeqNr)
     | HalfOpen ->
-        let puppet = ScriptedPeer usual
-        puppet.Tell(Event.Listen 4) |> ignore
-        puppet.Receive(here, syn 100us 65535us) |> ignore
-        struct (puppet, 101us, SeqNr 0us, puppet.Head().Header.SeqNr)
+        let scripted = ScriptedPeer usual
+        scripted.Tell(Event.Listen 4) |> ignore
+        scripted.Receive(here, syn 100us 65535us) |> ignore
+        struct (scripted, 101us, SeqNr 0us, scripted.Head().Header.SeqNr)
     | _ ->
-        let struct (puppet, peer, id, first, theirs) = accepted ()
+        let struct (scripted, peer, id, first, theirs) = accepted ()
 
         match stage with
         | Unread -> peer.Data(0, content 1_000) |> ignore
-        | Unacknowledged -> puppet.Tell(Event.Write(1, Owned(content 20_000))) |> ignore
-        | WeFinished -> puppet.Tell(Event.Write(1, Owned(content 100)), Event.Finish 1) |> ignore
+        | Unacknowledged -> scripted.Tell(Event.Write(1, Owned(content 20_000))) |> ignore
+        | WeFinished -> scripted.Tell(Event.Write(1, Owned(content 100)), Event.Finish 1) |> ignore
         | TheyFinished -> peer.Fin 0 |> ignore
-        | Released -> puppet.Tell(Event.Release(1, Time.seconds 5)) |> ignore
+        | Released -> scripted.Tell(Event.Release(1, Time.seconds 5)) |> ignore
         | Lingers ->
             peer.Fin 0 |> ignore
-            puppet.Tell(Event.Finish 1) |> ignore
+            scripted.Tell(Event.Finish 1) |> ignore
             peer.State(1, 1) |> ignore
-            Expect.equal (Node.statistics puppet.Node).Lingering 1 "the stream lingers"
+            Expect.equal (Node.statistics scripted.Node).Lingering 1 "the stream lingers"
         | _ -> ()
 
-        struct (puppet, id, first, theirs)
+        struct (scripted, id, first, theirs)
 
 let private packetTypes =
     [| PacketType.Data; PacketType.Fin; PacketType.State; PacketType.Reset; PacketType.Syn |]
 
 let rec private build now id (first: SeqNr) (theirs: SeqNr) it =
     match it with
-    | Noise bytes -> bytes
+    | RandomBytes bytes -> bytes
     | Near(packetType, idOffset, seqOffset, ackOffset, sack, payload) ->
         encoded
             { Type = packetTypes[packetType]
@@ -164,20 +164,20 @@ let rec private build now id (first: SeqNr) (theirs: SeqNr) it =
         bytes
 
 let private holds (barrage: Barrage) =
-    let struct (puppet, id, first, theirs) = arrange barrage.Stage
-    let before = puppet.Effects.Count
+    let struct (scripted, id, first, theirs) = arrange barrage.Stage
+    let before = scripted.Effects.Count
 
     for pause, it in barrage.Datagrams do
-        puppet.Wait(Time.milliseconds pause)
-        // What it answers within one step: what one packet may set free, and never more than the buffers hold.
-        let effects = puppet.Receive(here, build puppet.Now id first theirs it)
+        scripted.Wait(Time.milliseconds pause)
+        // The most effects of one step: what one packet can release, bounded by the buffers.
+        let effects = scripted.Receive(here, build scripted.Now id first theirs it)
         Expect.isLessThanOrEqual effects.Length 40 "effects of one datagram"
-        Expect.isTrue (Node.deadline puppet.Node > puppet.Now) "the deadline lies ahead"
-        let statistics = Node.statistics puppet.Node
+        Expect.isTrue (Node.deadline scripted.Node > scripted.Now) "the deadline lies ahead"
+        let statistics = Node.statistics scripted.Node
         Expect.isLessThanOrEqual (statistics.Incoming + statistics.Outgoing) 2 "streams"
         Expect.isLessThanOrEqual statistics.HalfOpen usual.MaxHalfOpen "half-open streams"
 
-    puppet.Effects.Count - before <= 100 + 40 * barrage.Datagrams.Length
+    scripted.Effects.Count - before <= 100 + 40 * barrage.Datagrams.Length
 
 let tests =
     testList

@@ -1,4 +1,4 @@
-/// What the peers of a room send each other is sealed with the key of the room, and a packet with one changed byte is rejected.
+/// Packets between the peers of a room are sealed with the key of the room, and rejected if one byte was changed.
 module UtpPunch.Protocol.Tests.Forgeries
 
 open System
@@ -30,7 +30,7 @@ let private number size (value: uint64) = Array.init size (fun index -> byte (va
 let private written (endpoint: Endpoint) =
     Array.concat [ number 8 endpoint.High; number 8 endpoint.Low; number 2 (uint64 endpoint.Port) ]
 
-/// What a node does with a datagram: the node afterwards, and the effects.
+/// Processes a datagram; returns the node afterwards, and the effects.
 let private receive now (from: Endpoint) (datagram: byte[]) node =
     Node.step now [| Event.Received(from, Datagrams.One(Borrowed datagram, now)) |] node
 
@@ -40,15 +40,15 @@ let private sentTo (remote: Endpoint) (effects: Effect[]) =
           | Effect.SendDatagram(target, datagram, _) when target.Equals remote -> datagram.Span.ToArray()
           | _ -> () ]
 
-/// A node that meets at the server and has its cookie, and the registration with its offer.
+/// A node that registers at the server and has its cookie, and the registration with its offer.
 let private registered () =
     let node = Node.create NodeOptions.standard (Owned(Array.init 32 byte)) 0L<us>
     let struct (node, effects) = Node.step 0L<us> [| Event.Meet(1, plan) |] node
-    let knock = List.exactlyOne (sentTo server effects)
+    let first = List.exactlyOne (sentTo server effects)
     let own = Endpoint.ofIPv4 0x0A000009u 9000us
 
     let challenge =
-        Array.concat [ "UPN1"B; [| 0x81uy |]; knock[5..12]; knock[61..61]; Array.create 16 7uy; written own; [| 0uy |] ]
+        Array.concat [ "UPN1"B; [| 0x81uy |]; first[5..12]; first[61..61]; Array.create 16 7uy; written own; [| 0uy |] ]
 
     let struct (node, effects) = receive 1L<us> server challenge node
     struct (node, List.exactlyOne (sentTo server effects))
@@ -60,7 +60,7 @@ let private offerOf (registration: byte[]) =
     let length = 256 * int registration[63] + int registration[64]
     registration[65 .. 64 + length]
 
-/// Other than any peer that a node draws, and higher.
+/// Differs from every peer that a node draws, and is higher.
 let private peerName = Array.create 16 0xFFuy
 let private peerNonce = Array.init 16 (fun index -> byte (3 * index))
 let private introduction = Array.init 16 (fun index -> byte (100 + index))
@@ -96,7 +96,7 @@ let private introduced () =
     let struct (node, effects) = receive 2L<us> server (introduce registration sealedOffer) node
     struct (node, effects, Secret.punchKey room introduction ownNonce peerNonce)
 
-/// All but notes, and datagrams that are handed to the application as none of ours.
+/// All effects but notes and foreign datagrams.
 let private effective (effects: Effect[]) =
     effects |> Array.filter (fun effect -> not (effect.IsNoted || effect.IsForeign))
 
@@ -121,7 +121,7 @@ let private vectors =
           Expect.equal (Convert.ToHexString(Secret.chacha20 key 1 nonce text)) expected "the ciphertext"
       }
       test "the tests' own ChaCha20 is the platform's, over five blocks" {
-          // Where the platform has none, the RFC's vector alone vouches for it.
+          // If the platform has no ChaCha20, only the RFC's vector is checked.
           if ChaCha20Poly1305.IsSupported then
               let key, nonce = Array.init 32 (fun index -> byte (7 * index)), Array.init 12 byte
               let text = Array.init 300 (fun index -> byte (index * index))
@@ -137,14 +137,14 @@ let private offers =
           let struct (_, registration) = registered ()
           let text = Secret.unseal room (offerOf registration)
           Expect.equal text[4] 1uy "the version"
-          Expect.equal text[43] 8uy "how many addresses"
+          Expect.equal text[43] 8uy "the number of addresses"
           Expect.equal text[44..] (Array.collect written hosts) "the addresses"
           Expect.isGreaterThan text.Length 128 "more than two blocks"
       }
       test "a node opens the offer that an independent implementation seals, and its packets are those of the key" {
           let struct (_, effects, key) = introduced ()
           let packets = List.collect (fun host -> sentTo host effects) (List.ofArray hosts)
-          Expect.hasLength packets hosts.Length "each address of the offer is tried"
+          Expect.hasLength packets hosts.Length "each address of the offer is probed"
 
           for packet in packets do
               let count = uint32 packet[17]
@@ -180,7 +180,7 @@ let private offers =
                       | _ -> None)
 
               Expect.equal stages [| PunchStage.Rejected |] $"byte {index}"
-              Expect.isEmpty (sentTo hosts[0] effects) $"byte {index}: nothing is tried"
+              Expect.isEmpty (sentTo hosts[0] effects) $"byte {index}: nothing is probed"
       } ]
 
 let private packets =
@@ -227,19 +227,22 @@ let private packets =
 let private cookies =
     [ test "a cookie with any one byte changed neither registers nor removes a client" {
           let struct (it, server) =
-              Guest.knock 0L<us> (Guest.guest 1 5) (Rendezvous.create Guest.options Guest.seed 0L<us>)
+              ScriptedRegistrant.obtainCookie
+                  0L<us>
+                  (ScriptedRegistrant.registrant 1 5)
+                  (Rendezvous.create ScriptedRegistrant.options ScriptedRegistrant.seed 0L<us>)
 
-          let struct (waiting, _) = Guest.say 0L<us> (Guest.register it) it server
+          let struct (waiting, _) = ScriptedRegistrant.send 0L<us> (ScriptedRegistrant.register it) it server
           Expect.equal (Rendezvous.statistics waiting).Waiting 1 "the whole cookie registers"
 
           for index in 0..15 do
               let forged = { it with Cookie = flipped index it.Cookie }
-              let struct (after, _) = Guest.say 1L<us> (Guest.register forged) it server
+              let struct (after, _) = ScriptedRegistrant.send 1L<us> (ScriptedRegistrant.register forged) it server
               Expect.equal (Rendezvous.statistics after).Waiting 0 $"byte {index} registers"
-              let struct (after, _) = Guest.say 1L<us> (Guest.leave forged) it waiting
+              let struct (after, _) = ScriptedRegistrant.send 1L<us> (ScriptedRegistrant.leave forged) it waiting
               Expect.equal (Rendezvous.statistics after).Waiting 1 $"byte {index} removes"
 
-          let struct (after, _) = Guest.say 1L<us> (Guest.leave it) it waiting
+          let struct (after, _) = ScriptedRegistrant.send 1L<us> (ScriptedRegistrant.leave it) it waiting
           Expect.equal (Rendezvous.statistics after).Waiting 0 "the whole cookie removes"
       } ]
 

@@ -1,4 +1,4 @@
-/// Floods of nonsense, forgeries and mutations: no exception, bounded state, bounded answers, and honest streams go on.
+/// Floods of random, forged and mutated packets: no exception, bounded state, bounded answers, and valid streams continue.
 module UtpPunch.Protocol.Tests.Hostile
 
 open System
@@ -9,7 +9,7 @@ open UtpPunch.Sim
 open UtpPunch.Protocol.Tests.ScriptedPeer
 open UtpPunch.Protocol.Tests.Story
 
-/// The datagrams of a whole conversation over a bad path, from first SYN to last acknowledgement.
+/// All datagrams of a conversation over a bad path, from the first SYN to the last acknowledgement.
 let private recorded =
     lazy
         (let datagrams = ResizeArray<byte[]>()
@@ -28,7 +28,7 @@ let private recorded =
 
          datagrams.ToArray())
 
-/// An endless supply of bad datagrams: random bytes, mutated real packets, plausible headers with random numbers.
+/// Generates bad datagrams: random bytes, mutated real packets, plausible headers with random numbers.
 [<Sealed>]
 type private Forger(seed: int) =
     let random = System.Random seed
@@ -43,7 +43,7 @@ type private Forger(seed: int) =
         let datagram = Array.copy (pick recorded.Value)
 
         for _ in 0 .. random.Next 4 do
-            // Mostly in the header, where it matters.
+            // Mostly in the header.
             let place = random.Next(min datagram.Length (if random.Next 4 = 0 then 2000 else 26))
             datagram[place] <- byte (random.Next 256)
 
@@ -72,7 +72,7 @@ type private Forger(seed: int) =
         | 1 -> mutated ()
         | _ -> plausible ()
 
-    /// A header with ids and numbers that nobody told the forger.
+    /// A header with random ids and numbers.
     member _.Plausible() = plausible ()
     member _.Below(limit: int) = random.Next limit
 
@@ -119,12 +119,12 @@ let private floods =
               wait (Time.milliseconds (forger.Below 20)) pair
 
           wait (Time.milliseconds 20) pair
-          Expect.isGreaterThan received 99_000 "datagrams that were looked at"
-          // One RESET to a stray packet, as far as the rate allows, and three SYN-ACKs to a SYN that nothing confirms. A few strays meet
-          // a half-open stream by chance.
+          Expect.isGreaterThan received 99_000 "datagrams that were processed"
+          // One RESET for a stray packet, as far as the rate allows, and three SYN-ACKs for a SYN that nothing confirms. A few stray packets
+          // match a half-open stream by chance.
           let strayAnswers = pair.B.Resets + pair.B.Count Rule.ResetSuppressed
           Expect.isLessThanOrEqual strayAnswers strays "RESETs"
-          Expect.isGreaterThan strayAnswers (strays * 9 / 10) "RESETs: strangers are told"
+          Expect.isGreaterThan strayAnswers (strays * 9 / 10) "RESETs for stray packets"
           Expect.isLessThanOrEqual (pair.B.Sent - pair.B.Resets) (3 * syns) "answers to SYNs"
           Expect.isGreaterThan (pair.B.Sent - pair.B.Resets) 100 "answers to SYNs"
 
@@ -143,12 +143,12 @@ let private floods =
           run (Time.seconds 20) pair "both close" (fun () -> a.Closed.IsSome && b.Closed.IsSome)
           Story.received b (content 100_000) "what the server received"
 
-          // Nothing of the flood stays.
+          // No state of the flood is left.
           wait (Time.seconds 300) pair
           let left = Node.statistics pair.B.Node
           Expect.equal (left.HalfOpen, left.Lingering) (0, 0) "streams left behind"
       }
-      test "nonsense under the peer's own address does not harm an open stream" {
+      test "random packets from the peer's own address does not harm an open stream" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
           let forger = Forger 2
@@ -170,7 +170,7 @@ let private floods =
           received a bytes "what A received"
           received b bytes "what B received"
       }
-      test "real packets of the stream itself, played back by a stranger, do not harm it" {
+      test "real packets of the stream itself, replayed from another address, do not harm it" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
           let bytes = content 300_000
@@ -216,67 +216,66 @@ let private floods =
                           Expect.isGreaterThan (Node.deadline side.Node) 0L<us> "a deadline"
       } ]
 
-/// A stream in each phase, by what it is called.
+/// A stream in each state, by name.
 let private phases =
     [ "half-open",
       fun () ->
-          let puppet = ScriptedPeer usual
-          puppet.Tell(Event.Listen 16) |> ignore
-          puppet.Receive(here, syn 100us 65530us) |> ignore
-          struct (puppet, Peer(puppet, here, 101us, SeqNr 65531us, puppet.Head().Header.SeqNr))
+          let scripted = ScriptedPeer usual
+          scripted.Tell(Event.Listen 16) |> ignore
+          scripted.Receive(here, syn 100us 65530us) |> ignore
+          struct (scripted, Peer(scripted, here, 101us, SeqNr 65531us, scripted.Head().Header.SeqNr))
       "dialling",
       fun () ->
-          let puppet = ScriptedPeer usual
-          puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
-          let dialled = puppet.Head().Header
-          struct (puppet, Peer(puppet, here, dialled.ConnectionId, SeqNr 65531us, dialled.SeqNr + 1))
+          let scripted = ScriptedPeer usual
+          scripted.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
+          let dialled = scripted.Head().Header
+          struct (scripted, Peer(scripted, here, dialled.ConnectionId, SeqNr 65531us, dialled.SeqNr + 1))
       "open and idle", fun () -> acceptedWith usual 65530us
-      "open with data under way",
+      "open with data in flight",
       fun () ->
-          let struct (puppet, peer) = acceptedWith usual 65530us
-          puppet.Tell(Event.Write(1, Owned(content 20_000))) |> ignore
-          struct (puppet, peer)
+          let struct (scripted, peer) = acceptedWith usual 65530us
+          scripted.Tell(Event.Write(1, Owned(content 20_000))) |> ignore
+          struct (scripted, peer)
       "open with a gap",
       fun () ->
-          let struct (puppet, peer) = acceptedWith usual 65530us
+          let struct (scripted, peer) = acceptedWith usual 65530us
           peer.Data(2, content 10) |> ignore
           peer.Data(40, content 10) |> ignore
-          struct (puppet, peer)
+          struct (scripted, peer)
       "finished by us",
       fun () ->
-          let struct (puppet, peer) = acceptedWith usual 65530us
-          puppet.Tell(Event.Write(1, Owned(content 20_000)), Event.Finish 1) |> ignore
-          struct (puppet, peer)
+          let struct (scripted, peer) = acceptedWith usual 65530us
+          scripted.Tell(Event.Write(1, Owned(content 20_000)), Event.Finish 1) |> ignore
+          struct (scripted, peer)
       "finished by the peer",
       fun () ->
-          let struct (puppet, peer) = acceptedWith usual 65530us
+          let struct (scripted, peer) = acceptedWith usual 65530us
           peer.Data(0, content 10) |> ignore
           peer.Fin 1 |> ignore
-          struct (puppet, peer)
+          struct (scripted, peer)
       "released",
       fun () ->
-          let struct (puppet, peer) = acceptedWith usual 65530us
-          puppet.Tell(Event.Write(1, Owned(content 20_000)), Event.Release(1, Time.seconds 5)) |> ignore
-          struct (puppet, peer)
+          let struct (scripted, peer) = acceptedWith usual 65530us
+          scripted.Tell(Event.Write(1, Owned(content 20_000)), Event.Release(1, Time.seconds 5)) |> ignore
+          struct (scripted, peer)
       "lingering",
       fun () ->
-          let struct (puppet, peer) = acceptedWith usual 65530us
+          let struct (scripted, peer) = acceptedWith usual 65530us
           peer.Fin 0 |> ignore
-          puppet.Tell(Event.Finish 1) |> ignore
+          scripted.Tell(Event.Finish 1) |> ignore
           peer.State(1, 1) |> ignore
-          struct (puppet, peer)
+          struct (scripted, peer)
       "gone",
       fun () ->
-          let struct (puppet, peer) = acceptedWith usual 65530us
-          puppet.Tell(Event.Abort 1) |> ignore
-          struct (puppet, peer) ]
+          let struct (scripted, peer) = acceptedWith usual 65530us
+          scripted.Tell(Event.Abort 1) |> ignore
+          struct (scripted, peer) ]
 
 let private table =
     [ for name, prepare in phases ->
-          test
-              $"any packet to a stream that is {name}: no exception, and afterwards nothing more is due at that instant" {
-              let struct (puppet, peer) = prepare ()
-              let now = puppet.Now
+          test $"any packet to a stream that is {name}: no exception, and nothing more is due at that instant" {
+              let struct (scripted, peer) = prepare ()
+              let now = scripted.Now
 
               for packetType in [ PacketType.Data; PacketType.Fin; PacketType.State; PacketType.Reset; PacketType.Syn ] do
                   for index in [ -32768; -1100; -1; 0; 1; 2; 3; 500; 1023; 1024; 1100; 32767 ] do
@@ -287,25 +286,25 @@ let private table =
                               let payload = if sack = 0 then content 10 else [||]
                               let datagram = Owned(peer.Make(packetType, index, payload))
                               let event = Event.Received(here, Datagrams.One(datagram.AsBorrowed, now))
-                              let struct (node, effects) = Node.step now [| event |] puppet.Node
+                              let struct (node, effects) = Node.step now [| event |] scripted.Node
                               Expect.isLessThanOrEqual effects.Length 24 "effects"
                               Expect.isTrue (Node.deadline node > now) "the deadline lies ahead"
                               let struct (_, more) = Node.step now [||] node
                               Expect.isEmpty more "effects of a second step"
-                              // And again, as a duplicate.
+                              // Once more, as a duplicate.
                               let struct (node, _) = Node.step now [| event |] node
                               let struct (_, more) = Node.step now [||] node
                               Expect.isEmpty more "effects of a step after the duplicate"
           } ]
 
-/// Peers, each with the id of its SYN, whose packets fall under one hash at the puppet's node: as its routes are looked up, whose key
-/// comes first out of the seed.
+/// Peers, each with the id of its SYN, whose streams have one hash in the node's table, whose key is drawn first from the
+/// seed.
 let private colliding count =
     let struct (high, random) = Random.next (Random.create (Owned(Array.init 32 byte)))
     let struct (low, _) = Random.next random
     let key = (uint64 high <<< 32) ||| uint64 low
     let factor = 0x9E3779B1u
-    // Newton: each round doubles the bits that are right.
+    // Newton's method: each round doubles the number of correct bits.
     let inverse = Seq.fold (fun x _ -> x * (2u - factor * x)) factor (seq { 1..5 })
     let first = Endpoint.ofIPv4 0x0B000000u 7000us
     let target = first.Hash key ^^^ (101u * factor)
@@ -323,16 +322,16 @@ let private colliding count =
     |> Seq.toList
 
 let private collisions =
-    test "streams whose hashes collide get each its own packets, whoever of them ends first" {
+    test "streams whose hashes collide get their own packets, in whatever order they end" {
         for leaving in 0..2 do
-            let puppet = ScriptedPeer NodeOptions.standard
-            puppet.Tell(Event.Listen 16) |> ignore
+            let scripted = ScriptedPeer NodeOptions.standard
+            scripted.Tell(Event.Listen 16) |> ignore
 
             let peers =
                 [ for struct (remote, id) in colliding 3 do
-                      puppet.Receive(remote, syn id 1000us) |> ignore
-                      let synAck = puppet.Head().Header
-                      let peer = Peer(puppet, remote, id + 1us, SeqNr 1001us, synAck.SeqNr)
+                      scripted.Receive(remote, syn id 1000us) |> ignore
+                      let synAck = scripted.Head().Header
+                      let peer = Peer(scripted, remote, id + 1us, SeqNr 1001us, synAck.SeqNr)
                       peer.State(0, 0) |> ignore
                       peer ]
 
@@ -341,28 +340,28 @@ let private collisions =
                     if place <> leaving || packet = 0 then
                         peer.Data(packet, [| byte index; byte place |]) |> ignore
                         let connId = 1 + 2 * place
-                        let last = Array.skip (2 * packet) (puppet.Delivered connId)
-                        Expect.equal last [| byte index; byte place |] "what came last"
+                        let last = Array.skip (2 * packet) (scripted.Delivered connId)
+                        Expect.equal last [| byte index; byte place |] "the last bytes"
 
             say 1 0
-            puppet.Tell(Event.Abort(1 + 2 * leaving)) |> ignore
-            Expect.equal (Node.statistics puppet.Node).Incoming 2 "two are left"
+            scripted.Tell(Event.Abort(1 + 2 * leaving)) |> ignore
+            Expect.equal (Node.statistics scripted.Node).Incoming 2 "two are left"
             say 2 1
 
             let others =
                 [ for place in 0..2 do
                       if place <> leaving then place ]
 
-            puppet.Tell(Event.Abort(1 + 2 * others[0])) |> ignore
+            scripted.Tell(Event.Abort(1 + 2 * others[0])) |> ignore
             peers[others[1]].Data(2, [| 9uy |]) |> ignore
-            Expect.equal (puppet.Delivered(1 + 2 * others[1])).Length 5 "the last one's bytes"
+            Expect.equal (scripted.Delivered(1 + 2 * others[1])).Length 5 "the last one's bytes"
 
-            // And back again.
+            // And in the opposite order.
             let struct (remote, id) = (colliding 3)[leaving]
-            puppet.Receive(remote, syn id 5000us) |> ignore
-            Expect.equal (Node.statistics puppet.Node).HalfOpen 1 "a new stream"
+            scripted.Receive(remote, syn id 5000us) |> ignore
+            Expect.equal (Node.statistics scripted.Node).HalfOpen 1 "a new stream"
             peers[others[1]].Data(3, [| 9uy |]) |> ignore
-            Expect.equal (puppet.Delivered(1 + 2 * others[1])).Length 6 "the last one's bytes"
+            Expect.equal (scripted.Delivered(1 + 2 * others[1])).Length 6 "the last one's bytes"
     }
 
 let tests = testList "hostile" (floods @ table @ [ collisions ])

@@ -1,4 +1,4 @@
-/// A peer and an application that do anything, in any order: the laws hold where no honest conversation gets to.
+/// A peer and an application that do anything in any order: the laws must hold in all states.
 module UtpPunch.Protocol.Tests.RandomPeer
 
 open System
@@ -11,7 +11,7 @@ open UtpPunch.Protocol.Tests.Story
 
 let private connId = 1
 
-/// What an application and a peer may see of a run: the bytes, the end and the reason, without how they were cut.
+/// What application and peer can observe of a run: the bytes, the end and the reason, regardless of their grouping.
 let private outcome (effects: Effect seq) =
     let bytes = ResizeArray<byte>()
     let marks = ResizeArray<string>()
@@ -40,14 +40,14 @@ type private RandomPeer(seed: int, seqNr: uint16) =
     let mutable finished = false
     let mutable ended = false
     let mutable closed = false
-    /// How many packets with numbers the node has sent.
+    /// The number of packets with a sequence number that the node has sent.
     let mutable sent = 0
 
-    member _.ScriptedPeer = (let struct (puppet, _) = start in puppet)
+    member _.ScriptedPeer = (let struct (scripted, _) = start in scripted)
     member _.Peer = (let struct (_, peer) = start in peer)
     member _.Closed = closed
 
-    /// A packet near what makes sense.
+    /// A packet that is nearly valid.
     member private this.Packet() =
         let packetType =
             match random.Next 40 with
@@ -57,7 +57,7 @@ type private RandomPeer(seed: int, seqNr: uint16) =
             | n when n < 15 -> PacketType.State
             | _ -> PacketType.Data
 
-        // Of what was sent, or far off: what lies on the edge depends on what the same step has sent already.
+        // Packets that were sent, or far off: what is at the edge depends on what the same step has sent already.
         this.Peer.Acked <-
             match random.Next 20 with
             | 0 -> sent + 2_000
@@ -70,7 +70,7 @@ type private RandomPeer(seed: int, seqNr: uint16) =
         random.NextBytes sack
         this.Peer.Sack <- Owned sack
         let index = random.Next 14 - 2
-        // What a number carries never changes: a FIN has its own number in each run.
+        // The contents of a sequence number never change: a FIN has its own number in each run.
         let payload = Array.create (1 + (index + 50) % 7 * 90) (byte (index + 2))
         this.Peer.Make(packetType, index, (if packetType = PacketType.Data then payload else [||]))
 
@@ -94,7 +94,7 @@ type private RandomPeer(seed: int, seqNr: uint16) =
             unread <- unread - count
             Event.Consumed(connId, count)
 
-    /// The next step's events; at random a few packets, or one of the application's, or nothing.
+    /// The events of the next step: a few packets at random, or one of the application's, or none.
     member this.Events() =
         match random.Next 4 with
         | 0 -> [| this.Application() |]
@@ -143,55 +143,55 @@ let tests =
         "monkey"
         [ test "laws 4, 5, 9 and 10 hold whatever the peer and the application do" {
               eachSeed 400 (fun monkey ->
-                  let puppet = monkey.ScriptedPeer
+                  let scripted = monkey.ScriptedPeer
 
                   for _ in 1..120 do
-                      monkey.See(puppet.Tell(monkey.Events()))
-                      Expect.isTrue (Node.deadline puppet.Node > puppet.Now) "the deadline lies ahead"
-                      let struct (_, more) = Node.step puppet.Now [||] puppet.Node
+                      monkey.See(scripted.Tell(monkey.Events()))
+                      Expect.isTrue (Node.deadline scripted.Node > scripted.Now) "the deadline lies ahead"
+                      let struct (_, more) = Node.step scripted.Now [||] scripted.Node
                       Expect.isEmpty more "effects of a second step"
-                      let before = puppet.Effects.Count
-                      puppet.Wait(monkey.Pause())
-                      monkey.See(puppet.Effects.GetRange(before, puppet.Effects.Count - before).ToArray())
+                      let before = scripted.Effects.Count
+                      scripted.Wait(monkey.Pause())
+                      monkey.See(scripted.Effects.GetRange(before, scripted.Effects.Count - before).ToArray())
 
-                  // In the end nothing is left, whatever happened.
-                  puppet.Tell(Event.Abort connId) |> ignore
-                  puppet.Wait(Time.seconds 400)
-                  let left = Node.statistics puppet.Node
+                  // At the end no state is left.
+                  scripted.Tell(Event.Abort connId) |> ignore
+                  scripted.Wait(Time.seconds 400)
+                  let left = Node.statistics scripted.Node
                   Expect.equal (left.Incoming, left.HalfOpen, left.Lingering) (0, 0, 0) "streams left"
-                  Expect.equal (Node.deadline puppet.Node) Time.never "deadline")
+                  Expect.equal (Node.deadline scripted.Node) Time.never "deadline")
           }
           test "law 11 holds whatever the peer sends: regrouping changes neither the bytes, the end nor the reason" {
               eachSeed 400 (fun monkey ->
-                  let puppet = monkey.ScriptedPeer
+                  let scripted = monkey.ScriptedPeer
 
                   for _ in 1..60 do
                       let events = monkey.Events()
-                      let mutable node = puppet.Node
+                      let mutable node = scripted.Node
                       let apart = ResizeArray<Effect>()
 
                       for event in events do
-                          let struct (next, effects) = Node.step puppet.Now [| event |] node
+                          let struct (next, effects) = Node.step scripted.Now [| event |] node
                           node <- next
                           apart.AddRange effects
 
-                      let together = puppet.Tell events
+                      let together = scripted.Tell events
                       Expect.equal (outcome together) (outcome apart) "together, and one by one"
                       monkey.See together
-                      let before = puppet.Effects.Count
-                      puppet.Wait(monkey.Pause())
-                      monkey.See(puppet.Effects.GetRange(before, puppet.Effects.Count - before).ToArray()))
+                      let before = scripted.Effects.Count
+                      scripted.Wait(monkey.Pause())
+                      monkey.See(scripted.Effects.GetRange(before, scripted.Effects.Count - before).ToArray()))
           }
           test "law 8 holds whatever the peer sends: what is delivered is what the numbers carry, in order" {
               eachSeed 200 (fun monkey ->
-                  let puppet = monkey.ScriptedPeer
+                  let scripted = monkey.ScriptedPeer
 
                   for _ in 1..120 do
-                      monkey.See(puppet.Tell(monkey.Events()))
-                      puppet.Wait(Time.milliseconds 10)
+                      monkey.See(scripted.Tell(monkey.Events()))
+                      scripted.Wait(Time.milliseconds 10)
 
                   // Each number's bytes name it, so a run of equal bytes is one packet.
-                  let bytes = puppet.Delivered connId
+                  let bytes = scripted.Delivered connId
                   let mutable at = 0
                   let mutable index = 0
 

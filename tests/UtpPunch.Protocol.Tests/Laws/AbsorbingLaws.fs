@@ -1,5 +1,5 @@
-/// A step first absorbs all its events, then settles each stream that was touched, once. What may be sent before that stands in
-/// `Connection.fsi`; these laws say that nothing else is.
+/// A step first absorbs all its events, then settles each affected stream, once. `Connection.fsi` states what may be sent before that;
+/// these laws check that nothing else is.
 module UtpPunch.Protocol.Tests.AbsorbingLaws
 
 open System
@@ -8,7 +8,7 @@ open UtpPunch.Protocol
 open UtpPunch.Sim
 open UtpPunch.Protocol.Tests.ScriptedPeer
 
-/// Whether an effect follows from an event at once, and so comes while events are absorbed, and never later.
+/// Whether an effect follows from an event at once: it comes while events are absorbed, and never later.
 let private isAbsorbed effect =
     match effect with
     | Effect.Accepted _
@@ -46,7 +46,7 @@ let private isSettled mayAnswerSyn effect =
         | _ -> false
     | _ -> false
 
-/// What was sent too early, and what was absorbed after it; none when all is well.
+/// The first packet that was sent too early, and an absorbed event's effect after it; none if there is no such packet.
 let private tooEarly mayAnswerSyn (effects: Effect[]) =
     match effects |> Array.tryFindIndex (isSettled mayAnswerSyn) with
     | Some first ->
@@ -65,7 +65,7 @@ let private packetsOf rule packetType (effects: Effect[]) =
         | _ -> 0)
 
 let private afterAbsorbing =
-    test "one acknowledgement answers all packets of a step, after everything that they change" {
+    test "one acknowledgement answers all packets of a step, after all changes of the step" {
         let struct (scripted, peer) = accepted ()
 
         let effects =
@@ -95,7 +95,7 @@ let private whileAbsorbing =
 
         let reset = aborted |> Array.findIndex _.IsSend
         let unknown = aborted |> Array.findIndex _.IsNoted
-        Expect.isLessThan reset unknown "the RESET comes before what the next event causes"
+        Expect.isLessThan reset unknown "the RESET comes before the effects of the next event"
         Expect.equal (packetsOf ValueNone (ValueSome PacketType.Reset) aborted) 1 "RESETs"
 
         let scripted = ScriptedPeer usual

@@ -1,4 +1,4 @@
-/// The laws of the state machine, each over random conversations: what is recorded of one is stepped again, one way or another.
+/// The laws of the state machine, over random conversations: the recorded steps are repeated in different ways.
 module UtpPunch.Protocol.Tests.Laws
 
 open System
@@ -7,25 +7,25 @@ open Expecto
 open UtpPunch.Protocol
 open UtpPunch.Sim
 
-/// One step as it was taken.
+/// A recorded step.
 [<NoComparison; NoEquality>]
 type private Step =
     {
         Side: Side
         Before: Node
         After: Node
-        /// When `Before` was made.
+        /// The time at which `Before` was made.
         Since: Instant
         At: Instant
         Events: Event[]
         Effects: Effect[]
     }
 
-/// Watches one side's packets from outside: no new byte may lie beyond the furthest edge that the peer has advertised, except
-/// one packet at a time that asks a closed window.
+/// Watches one side's packets: no new byte may be beyond the furthest edge that the peer has advertised, except one packet at a time
+/// that probes a closed window.
 [<Sealed>]
 type private FlightMonitor(id: uint16) =
-    /// The stream offset behind each packet sent, from the SYN on.
+    /// The stream offset after each packet sent, from the SYN on.
     let ends = Dictionary<uint16, int64>()
     let mutable highest: SeqNr voption = ValueNone
     let mutable sent = 0L
@@ -50,7 +50,7 @@ type private FlightMonitor(id: uint16) =
                         | _ -> ()
             | _ -> ()
 
-    /// Takes what was sent; whether there was new data in it.
+    /// Takes sent packets; returns whether there was new data.
     member _.Send(effects: Effect[]) =
         let mutable fresh = false
 
@@ -83,7 +83,7 @@ type private FlightMonitor(id: uint16) =
 
 let private timeout = Time.seconds 1200
 
-/// Runs the conversation and gives every step that was taken, at most `limit` of them.
+/// Runs the conversation and returns its steps, at most `limit` of them.
 let private record limit conversation =
     let steps = ResizeArray<Step>()
 
@@ -133,19 +133,17 @@ let tests =
         "laws"
         [ testPropertyWithConfig
               Generators.config
-              "8 and 13: what arrives is what was sent, and when calm comes the end comes after all of it"
+              "8 and 13: the bytes that arrive are those that were sent, and after the end of the faults all of them and the end arrive"
               (fun conversation ->
                   let verdict = Conversation.run timeout conversation
 
                   if not verdict.Trouble.IsEmpty then failtest (String.concat "; " verdict.Trouble))
 
-          overSteps
-              "1, 2 and 12: the same node, time and events give the same effects, whenever it is asked"
-              (fun step ->
-                  Expect.equal
-                      (stepped step.At step.Events step.Before)
-                      (Describe.effects step.Effects)
-                      "the step, taken again after the whole conversation")
+          overSteps "1, 2 and 12: the same node, time and events give the same effects, at any time" (fun step ->
+              Expect.equal
+                  (stepped step.At step.Events step.Before)
+                  (Describe.effects step.Effects)
+                  "the step, repeated after the whole conversation")
 
           overSteps "3: before the deadline nothing happens by itself" (fun step ->
               let deadline = Node.deadline step.After
@@ -157,7 +155,7 @@ let tests =
               Expect.isTrue (Node.deadline step.After > step.At) "the deadline lies ahead"
               Expect.equal (stepped step.At [||] step.After) "" "effects of a second step")
 
-          overSteps "6: a clock that goes back stands still" (fun step ->
+          overSteps "6: a time before the last step counts as that of the last step" (fun step ->
               Expect.equal
                   (stepped (step.Since - 3_600_000_000L<us>) step.Events step.Before)
                   (stepped step.Since step.Events step.Before)
@@ -168,7 +166,7 @@ let tests =
               "9: in flight is never more than either window allows, and unread never more than was advertised"
               (fun conversation ->
                   let struct (_, steps) = record Int32.MaxValue conversation
-                  // One for each side and each id under which it sends: a SYN that is not answered is sent under others.
+                  // One for each side and each id with which it sends: a SYN that is not answered is repeated with other ids.
                   let monitors = Dictionary<struct (string * uint16), FlightMonitor>()
 
                   for step in steps do
@@ -200,7 +198,7 @@ let tests =
                       for stream in step.Side.Streams.Values do
                           Expect.isLessThanOrEqual stream.Unread conversation.ReceiveBuffer "unread bytes")
 
-          testPropertyWithConfig Generators.config "10: nothing names a stream after Closed" (fun conversation ->
+          testPropertyWithConfig Generators.config "10: no effect names a stream after Closed" (fun conversation ->
               let struct (_, steps) = record Int32.MaxValue conversation
               let closed = HashSet<struct (string * ConnId)>()
 

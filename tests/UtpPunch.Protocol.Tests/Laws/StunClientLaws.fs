@@ -1,4 +1,4 @@
-/// The laws of the node, for the STUN client: whatever arrives whenever, it stays a function, and comes to its end in time.
+/// The laws of the node, for the STUN client: with any datagrams at any time, it is deterministic, and ends in time.
 module UtpPunch.Protocol.Tests.StunClientLaws
 
 open Expecto
@@ -7,11 +7,11 @@ open FsCheck.FSharp
 open UtpPunch.Protocol
 open UtpPunch.Protocol.Tests.StunNat
 
-/// What arrives at a client, by how it relates to its last request.
+/// A datagram that arrives at a client, by its relation to the last request.
 type private Arrival =
     | Answer of StunClass * mapped: bool * other: bool
     | Mangled of place: int * value: int
-    | Noise of byte[]
+    | RandomBytes of byte[]
 
 let private sources = [| yield! sockets; local; Endpoint.ofIPv4 1u 1us |]
 
@@ -24,15 +24,15 @@ let private arrival =
               (Gen.elements [ true; true; false ])
               (Gen.elements [ true; false ])
           1, Gen.map2 (fun place value -> Mangled(place, value)) (Gen.choose (0, 60)) (Gen.choose (0, 255))
-          1, Gen.map Noise (Gen.arrayOf (Gen.map byte (Gen.choose (0, 255)))) ]
+          1, Gen.map RandomBytes (Gen.arrayOf (Gen.map byte (Gen.choose (0, 255)))) ]
 
-/// After so many milliseconds (or at the deadline, if that is earlier), from one of the sources.
+/// After that many milliseconds (or at the deadline, if that is earlier), from one of the sources.
 let private script =
     Gen.listOf (Gen.zip3 (Gen.choose (0, 900)) (Gen.choose (0, sources.Length - 1)) arrival)
 
 let private bytesOf (request: Owned) arrival =
     match arrival with
-    | Noise bytes -> Owned bytes
+    | RandomBytes bytes -> Owned bytes
     | Mangled(place, value) ->
         let bytes = request.Span.ToArray()
         bytes[place % bytes.Length] <- byte value
@@ -50,7 +50,7 @@ let private bytesOf (request: Owned) arrival =
 let private options =
     { asking [| primary; sockets[2] |] with Timeout = Time.seconds 8; TestTimeout = Time.seconds 2 }
 
-/// Steps, and steps again in all the ways in which nothing may change.
+/// Takes a step, and repeats it in all the ways in which nothing may change.
 let private stepped now events client =
     let struct (next, effects) = StunClient.step now events client
     let struct (_, again) = StunClient.step now events client
@@ -76,7 +76,7 @@ let tests =
         "stun client laws"
         [ testPropertyWithConfig
               { FsCheckConfig.defaultConfig with maxTest = 300 }
-              "whatever arrives, a client is a function, sends boundedly, and is done once and in time"
+              "with any datagrams, a client is deterministic, sends a bounded number of requests, and ends once and in time"
               (fun () ->
                   Prop.forAll (Arb.fromGen script) (fun script ->
                       let random = Random.create (Owned(Array.init 32 byte))
@@ -111,25 +111,25 @@ let tests =
                           now <- StunClient.deadline client
                           turn [||]
 
-                          // Both servers, then the filter and the mapping: no more than that, whatever they are told.
+                          // Both servers, then the filter and the mapping: no more than that, with any responses.
                           Expect.isLessThanOrEqual now (Time.seconds 12) "its timeout, and twice that of a test"
 
                       Expect.equal (all.FindAll isDone).Count 1 "done once"
-                      Expect.isTrue (isDone all[all.Count - 1]) "and nothing after it"
+                      Expect.isTrue (isDone all[all.Count - 1]) "the result is the last effect"
                       Expect.isLessThan all.Count 30 "few datagrams"))
-          test "a machine that slept through all its timeout is done when it wakes" {
+          test "after a suspension longer than its timeout, a client ends at once" {
               let client = StunClient.start options (Random.create (Owned(Array.init 32 byte))) 0L<us>
               let struct (client, _) = StunClient.step 0L<us> [||] client
               let struct (client, effects) = stepped (Time.seconds 100) [||] client
 
               match effects with
               | [| StunEffect.Done(StunOutcome.Failed(StunFailure.NoAnswer after)) |] ->
-                  Expect.equal after (Time.seconds 100) "how long it was"
-              | _ -> failtest "done, and nothing else"
+                  Expect.equal after (Time.seconds 100) "the time that has passed"
+              | _ -> failtest "one effect, the result"
 
               Expect.equal (StunClient.deadline client) Time.never "nothing is left to do"
           }
-          test "a clock that goes back stands still" {
+          test "a time before the last step counts as that of the last step" {
               let client = StunClient.start options (Random.create (Owned(Array.init 32 byte))) (Time.seconds 5)
 
               let struct (client, sent) = StunClient.step (Time.seconds 6) [||] client

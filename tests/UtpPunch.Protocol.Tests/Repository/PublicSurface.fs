@@ -1,5 +1,5 @@
-/// The public surface of the core's assembly, one line a member, as src/UtpPunch.Protocol.fs/PublicSurface.txt lists it. After a change on
-/// purpose, run this test with UPDATE_PUBLIC_SURFACE=1 in the environment, and review the file's diff.
+/// The public surface of the core's assembly, one line for each member, as src/UtpPunch.Protocol.fs/PublicSurface.txt lists it. After an
+/// intended change, run this test with UPDATE_PUBLIC_SURFACE=1 in the environment, and review the file's diff.
 module UtpPunch.Protocol.Tests.PublicSurface
 
 open System
@@ -14,7 +14,7 @@ let private file = Path.Combine(Sources.root.Value, "src", "UtpPunch.Protocol.fs
 let private declared =
     BindingFlags.Public ||| BindingFlags.Static ||| BindingFlags.Instance ||| BindingFlags.DeclaredOnly
 
-/// A type without the namespaces that every reader knows.
+/// A type name without well-known namespaces.
 let rec private nameOf (it: Type) : string =
     if it.IsByRef then
         nameOf (it.GetElementType()) + "&"
@@ -44,7 +44,7 @@ let private parametersOf (method: MethodBase) =
     let one (it: ParameterInfo) = nameOf it.ParameterType + " " + it.Name
     "(" + String.Join(", ", method.GetParameters() |> Array.map one) + ")"
 
-/// What the compiler adds to every record and union is left out: equality, and a test for each case.
+/// Leaves out what the compiler adds to every record and union: equality, and a test for each case.
 let private isGenerated (it: MemberInfo) =
     it.IsDefined(typeof<CompilerGeneratedAttribute>, false)
     || (it :? PropertyInfo

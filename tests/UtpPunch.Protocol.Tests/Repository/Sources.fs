@@ -16,7 +16,7 @@ let root =
 let private skipped =
     set [ "artifacts"; "bin"; "obj"; ".git"; "node_modules"; "paket-files"; ".fantomas" ]
 
-/// Every file of the tree that is source, whether git knows it yet or not.
+/// Every source file of the tree, tracked by git or not.
 let rec filesBelow (folder: string) : string seq =
     seq {
         yield! Directory.EnumerateFiles folder

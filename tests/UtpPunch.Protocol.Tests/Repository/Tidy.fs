@@ -1,4 +1,4 @@
-/// What a machine can check of the sources: what the core may know of, how long files are, what no tracked file may name.
+/// Machine-checked rules for the sources: what the core may use, how long files are, what no tracked file may name.
 module UtpPunch.Protocol.Tests.Tidy
 
 open System
@@ -16,13 +16,13 @@ let private withExtension (extensions: string list) =
     |> Seq.sort
     |> Seq.toArray
 
-/// The lines of the core that are not comments, each with where it stands.
+/// The lines of the core without comments, each with its place.
 let private coreLines =
     lazy
         [| for path in filesBelow (Path.Combine(root.Value, "src/UtpPunch.Protocol.fs")) do
                if Path.GetExtension path = ".fs" || Path.GetExtension path = ".fsi" then
                    for index, line in Array.indexed (File.ReadAllLines path) do
-                       // What follows `//` is prose, and so is what stands in quotes.
+                       // Comments and the contents of strings are prose.
                        let code = Regex.Replace(Regex.Replace(line, "\"[^\"]*\"", "\"\""), "//.*", "")
                        $"{relative path}:{index + 1}", code |]
 
@@ -58,7 +58,7 @@ let private referencesOf (assembly: Assembly) =
     [ for reference in assembly.GetReferencedAssemblies() -> reference.Name ]
 
 let private registries =
-    // In pieces, or this file would name them itself.
+    // In pieces, or this file would contain them itself.
     [ "registry." + "npmjs"
       "api." + "nuget.org"
       "nuget" + ".org/v3"
@@ -107,7 +107,7 @@ let tests =
                         "System.Runtime.InteropServices"
                         "System.Numerics.Vectors"
                         "System.Linq"
-                        // STUN's HMACs, which are functions of bytes.
+                        // STUN's HMACs, which are pure functions of bytes.
                         "System.Security.Cryptography" ]
 
               referencesOf typeof<Node>.Assembly
@@ -163,16 +163,16 @@ let tests =
           }
           test "no source file is longer than 450 lines" {
               nowhere
-                  "files that are two"
+                  "files that are too long"
                   (seq {
                       for path in withExtension [ ".fs"; ".fsi"; ".fsx"; ".cs" ] do
                           let lines = File.ReadAllLines(path).Length
-                          // What is generated is read by nobody but the compiler.
+                          // Generated files are read only by the compiler.
                           if lines > 450 && not (path.EndsWith ".Generated.fs") then
                               $"{relative path}: {lines} lines"
                   })
           }
-          test "no file names a package registry's host or a path of somebody's machine" {
+          test "no file names a package registry's host or an absolute path of a machine" {
               nowhere
                   "hosts and paths"
                   (seq {
@@ -196,7 +196,7 @@ let tests =
                     "tests/mutants/Runner" ] do
                   let folder = Path.Combine(root.Value, folder)
                   let project = File.ReadAllText(Seq.exactlyOne (Directory.EnumerateFiles(folder, "*.fsproj")))
-                  // What lies outside of the folder belongs to another project.
+                  // A file outside the folder belongs to another project.
                   let listed =
                       [ for m in Regex.Matches(project, "Compile Include=\"([^\"]+)\"") do
                             if not (m.Groups[1].Value.StartsWith "..") then m.Groups[1].Value ]

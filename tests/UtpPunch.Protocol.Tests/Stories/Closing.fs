@@ -1,4 +1,4 @@
-/// How streams end: finished by either side or both, aborted, reset, abandoned.
+/// How streams end: finished by either side or both, aborted, reset, timed out.
 module UtpPunch.Protocol.Tests.Closing
 
 open System
@@ -17,7 +17,7 @@ let bothFinish limit (pair: Pair) (a: StreamView) (b: StreamView) =
     Expect.equal a.Closed (ValueSome CloseReason.Finished) "A's close"
     Expect.equal b.Closed (ValueSome CloseReason.Finished) "B's close"
 
-/// A writes and finishes, B finishes, and whatever the filter drops once is sent again.
+/// A writes and finishes, B finishes, and datagrams that the filter drops are retransmitted.
 let private survives name prepare =
     test name {
         let pair = calmPair ()
@@ -32,7 +32,7 @@ let private survives name prepare =
     }
 
 let private gracefully =
-    [ test "one side finishes at once and still receives all that the other sends, either way round" {
+    [ test "one side finishes at once and still receives all that the other sends, in both directions" {
           for first in [ true; false ] do
               let pair = calmPair ()
               let struct (streamA, streamB) = connected pair
@@ -44,8 +44,8 @@ let private gracefully =
                       struct (pair.B, streamB, pair.A, streamA)
 
               finish pair early earlyStream
-              run (Time.seconds 5) pair "the other side sees the end" (fun () -> lateStream.Ended)
-              Expect.isTrue lateStream.Closed.IsNone "it goes on"
+              run (Time.seconds 5) pair "the other side receives the end" (fun () -> lateStream.Ended)
+              Expect.isTrue lateStream.Closed.IsNone "the other side is open"
               let bytes = content 200_000
 
               for start in 0..50_000..150_000 do
@@ -59,15 +59,15 @@ let private gracefully =
       }
       survives "a lost last data packet at the close is repaired" (fun pair ->
           dropFirst 1 pair.A (fun datagram -> isData datagram && datagram.Length < 1400) pair)
-      survives "a lost FIN is sent again" (fun pair -> dropFirst 1 pair.A isFin pair)
-      survives "FINs lost three times both ways are sent again" (fun pair ->
+      survives "a lost FIN is retransmitted" (fun pair -> dropFirst 1 pair.A isFin pair)
+      survives "FINs lost three times both ways are retransmitted" (fun pair ->
           dropFirst 3 pair.A isFin pair
           dropFirst 3 pair.B isFin pair)
       survives "the last data packet and the FIN lost together" (fun pair ->
           dropFirst 2 pair.A (fun datagram -> isFin datagram || (isData datagram && datagram.Length < 1400)) pair)
       survives "all acknowledgements lost for a while" (fun pair -> dropFirst 12 pair.B isState pair)
 
-      test "a lost last acknowledgement: the ended side answers the FIN again, and the other ends well" {
+      test "a lost last acknowledgement: the closed side answers the FIN once more, and the other ends in order" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
           finish pair pair.A a
@@ -79,7 +79,7 @@ let private gracefully =
           bothFinish (Time.seconds 10) pair a b
           Expect.equal (pair.A.Resets + pair.B.Resets) 0 "RESETs"
       }
-      test "a last data packet that never arrives never turns into a clean end" {
+      test "a last data packet that never arrives does not give an orderly end" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
 
@@ -94,39 +94,39 @@ let private gracefully =
           Expect.notEqual a.Closed (ValueSome CloseReason.Finished) "A's close"
           Expect.notEqual b.Closed (ValueSome CloseReason.Finished) "B's close"
       }
-      test "data behind the end is ignored, and so is another end" {
-          let struct (puppet, peer) = accepted ()
+      test "data after the end is ignored, and so is another end" {
+          let struct (scripted, peer) = accepted ()
           peer.Data(0, content 10) |> ignore
           peer.Fin 1 |> ignore
-          Expect.isTrue (puppet.HasEnded 1) "ended"
+          Expect.isTrue (scripted.HasEnded 1) "ended"
           peer.Data(1, content 5) |> ignore
           peer.Data(2, content 5) |> ignore
           peer.Fin 3 |> ignore
-          Expect.equal (puppet.Delivered 1) (content 10) "delivered"
-          Expect.equal (puppet.Effects.FindAll(fun effect -> effect.IsEnded).Count) 1 "ends"
+          Expect.equal (scripted.Delivered 1) (content 10) "delivered"
+          Expect.equal (scripted.Effects.FindAll(fun effect -> effect.IsEnded).Count) 1 "ends"
       }
       test "data beyond a FIN that waits for its predecessors is not delivered" {
-          let struct (puppet, peer) = accepted ()
+          let struct (scripted, peer) = accepted ()
           peer.Fin 2 |> ignore
           peer.Data(3, content 5) |> ignore
           peer.Data(1, [| 2uy |]) |> ignore
-          Expect.isFalse (puppet.HasEnded 1) "ended too early"
+          Expect.isFalse (scripted.HasEnded 1) "ended too early"
           peer.Data(0, [| 1uy |]) |> ignore
-          Expect.isTrue (puppet.HasEnded 1) "ended"
-          Expect.equal (puppet.Delivered 1) [| 1uy; 2uy |] "delivered"
+          Expect.isTrue (scripted.HasEnded 1) "ended"
+          Expect.equal (scripted.Delivered 1) [| 1uy; 2uy |] "delivered"
       }
-      test "after the last effect of a stream, nothing brings its name back, nor throws" {
-          let struct (puppet, peer) = accepted ()
+      test "after the last effect of a stream, no event names it again or throws" {
+          let struct (scripted, peer) = accepted ()
           peer.Fin 0 |> ignore
-          puppet.Tell(Event.Finish 1) |> ignore
+          scripted.Tell(Event.Finish 1) |> ignore
           peer.State(1, 1) |> ignore
-          Expect.equal (puppet.Closed 1) (Some CloseReason.Finished) "the end"
-          let before = puppet.Effects.Count
+          Expect.equal (scripted.Closed 1) (Some CloseReason.Finished) "the end"
+          let before = scripted.Effects.Count
           peer.Fin 0 |> ignore
           peer.Data(0, [| 1uy |]) |> ignore
           peer.Data(1, [| 1uy |]) |> ignore
 
-          puppet.Tell(
+          scripted.Tell(
               Event.Write(1, Owned [| 1uy |]),
               Event.Consumed(1, 5),
               Event.Finish 1,
@@ -137,17 +137,17 @@ let private gracefully =
           )
           |> ignore
 
-          puppet.Wait(Time.seconds 200)
+          scripted.Wait(Time.seconds 200)
 
-          for effect in puppet.Effects.GetRange(before, puppet.Effects.Count - before) do
+          for effect in scripted.Effects.GetRange(before, scripted.Effects.Count - before) do
               Expect.equal (Describe.connIdOf effect) ValueNone (Describe.effect effect)
 
-          Expect.equal (Node.statistics puppet.Node).Lingering 0 "lingering streams in the end"
-          Expect.equal (Node.deadline puppet.Node) Time.never "nothing is left to do"
+          Expect.equal (Node.statistics scripted.Node).Lingering 0 "lingering streams in the end"
+          Expect.equal (Node.deadline scripted.Node) Time.never "nothing is left to do"
       } ]
 
 let private abruptly =
-    [ test "an abort is a Reset for the peer, never an end" {
+    [ test "an abort is a Reset for the peer, not an end" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
           write pair pair.A a (content 5_000)
@@ -168,39 +168,42 @@ let private abruptly =
           Expect.equal b.Closed (ValueSome CloseReason.Reset) "B's close"
       }
       test "a RESET outside the window of acknowledgements is ignored" {
-          let struct (puppet, peer) = accepted ()
-          puppet.Tell(Event.Write(1, Owned(content 2_000))) |> ignore
-          puppet.Fresh() |> ignore
+          let struct (scripted, peer) = accepted ()
+          scripted.Tell(Event.Write(1, Owned(content 2_000))) |> ignore
+          scripted.Fresh() |> ignore
 
           for acked in [ -32768; -1000; -10; 10; 1000; 32767 ] do
               peer.Acked <- acked
               peer.Send(PacketType.Reset, 0, [||]) |> ignore
 
-          Expect.equal (puppet.Closed 1) None "closed"
-          Expect.equal (puppet.Count Rule.ResetOutOfRange) 6 "ignored"
-          Expect.isEmpty (puppet.Fresh()) "answers"
+          Expect.equal (scripted.Closed 1) None "closed"
+          Expect.equal (scripted.Count Rule.ResetOutOfRange) 6 "ignored"
+          Expect.isEmpty (scripted.Fresh()) "answers"
           peer.Acked <- 1
           peer.Send(PacketType.Reset, 0, [||]) |> ignore
-          Expect.equal (puppet.Closed 1) (Some CloseReason.Reset) "closed by one in the window"
-          Expect.isEmpty (puppet.Fresh()) "answers"
+          Expect.equal (scripted.Closed 1) (Some CloseReason.Reset) "closed by one in the window"
+          Expect.isEmpty (scripted.Fresh()) "answers"
       }
       test "a RESET under the id that the peer receives, as libutp sends it, counts too" {
-          let struct (puppet, peer) = accepted ()
+          let struct (scripted, peer) = accepted ()
           let header = (decoded (peer.Make(PacketType.Reset, 0, [||]))).Header
-          puppet.Receive(here, encoded { header with ConnectionId = 100us } Owned.Empty Owned.Empty) |> ignore
-          Expect.equal (puppet.Closed 1) (Some CloseReason.Reset) "closed"
+
+          scripted.Receive(here, encoded { header with ConnectionId = 100us } Owned.Empty Owned.Empty)
+          |> ignore
+
+          Expect.equal (scripted.Closed 1) (Some CloseReason.Reset) "closed"
       }
       test "a RESET is never answered" {
-          let puppet = ScriptedPeer usual
-          let peer = Peer(puppet, here, 5us, SeqNr 1us, SeqNr 1us)
+          let scripted = ScriptedPeer usual
+          let peer = Peer(scripted, here, 5us, SeqNr 1us, SeqNr 1us)
           peer.Send(PacketType.Reset, 0, [||]) |> ignore
-          Expect.isEmpty (puppet.Fresh()) "answers"
+          Expect.isEmpty (scripted.Fresh()) "answers"
       }
-      test "a stray packet gets one RESET that both libutp and libtorrent take, and many get few" {
-          let puppet = ScriptedPeer usual
-          let peer = Peer(puppet, here, 500us, SeqNr 70us, SeqNr 1us)
+      test "a stray packet gets one RESET that both libutp and libtorrent accept, and many get few" {
+          let scripted = ScriptedPeer usual
+          let peer = Peer(scripted, here, 500us, SeqNr 70us, SeqNr 1us)
           peer.Data(0, content 100) |> ignore
-          let answer = Array.exactlyOne (puppet.Fresh())
+          let answer = Array.exactlyOne (scripted.Fresh())
           Expect.equal answer.Type PacketType.Reset "its type"
           Expect.equal answer.Header.ConnectionId 500us "the id of the packet"
           Expect.equal answer.Header.AckNr.Value 70us "the number of the packet"
@@ -209,25 +212,22 @@ let private abruptly =
           for index in 0..9_999 do
               peer.Data(index, [||]) |> ignore
 
-          Expect.equal
-              (puppet.Fresh().Length)
-              63
-              "RESETs at one instant: what the first answer has left of a burst of 64"
+          Expect.equal (scripted.Fresh().Length) 63 "RESETs at one instant: the rest of a burst of 64"
 
-          puppet.Wait(Time.seconds 1)
+          scripted.Wait(Time.seconds 1)
 
           for index in 0..9_999 do
               peer.Data(index, [||]) |> ignore
 
-          Expect.equal (puppet.Fresh().Length) 64 "RESETs a second later: the burst again, and no more"
-          puppet.Wait(Time.milliseconds 100)
+          Expect.equal (scripted.Fresh().Length) 64 "RESETs a second later: the burst again, and no more"
+          scripted.Wait(Time.milliseconds 100)
 
           for index in 0..9_999 do
               peer.Data(index, [||]) |> ignore
 
-          Expect.equal (puppet.Fresh().Length) 10 "RESETs after a tenth of a second: a hundred a second"
+          Expect.equal (scripted.Fresh().Length) 10 "RESETs after a tenth of a second: a hundred a second"
       }
-      test "two nodes that know nothing of each other's stray packets fall silent" {
+      test "two nodes that send each other stray packets stop after one RESET each" {
           let pair = calmPair ()
           let datagram = encoded (decoded (syn 1us 1us)).Header Owned.Empty Owned.Empty
 
@@ -239,37 +239,37 @@ let private abruptly =
           pair.Tell pair.A
           wait (Time.seconds 60) pair
           Expect.isLessThanOrEqual (pair.A.Sent + pair.B.Sent) 8 "one answer each, none to a RESET"
-          Expect.isFalse (pair.Advance()) "nothing is under way"
+          Expect.isFalse (pair.Advance()) "no datagram is in transit"
       }
-      test "bytes that came before a RESET are delivered, also when both come in one receive call" {
-          let struct (puppet, peer) = accepted ()
+      test "bytes that arrive before a RESET are delivered, also if both arrive in one receive call" {
+          let struct (scripted, peer) = accepted ()
 
-          puppet.Receive(here, peer.Make(PacketType.Data, 0, content 10), peer.Make(PacketType.Reset, 1, [||]))
+          scripted.Receive(here, peer.Make(PacketType.Data, 0, content 10), peer.Make(PacketType.Reset, 1, [||]))
           |> ignore
 
-          Expect.equal (puppet.Delivered 1) (content 10) "delivered"
-          Expect.equal (puppet.Closed 1) (Some CloseReason.Reset) "closed"
+          Expect.equal (scripted.Delivered 1) (content 10) "delivered"
+          Expect.equal (scripted.Closed 1) (Some CloseReason.Reset) "closed"
       }
-      test "an end followed by a RESET of the ended stream closes alike, in one receive call or in two" {
+      test "an end followed by a RESET of the ended stream has the same result in one receive call or in two" {
           let close together =
-              let struct (puppet, peer) = accepted ()
-              puppet.Tell(Event.Finish 1) |> ignore
+              let struct (scripted, peer) = accepted ()
+              scripted.Tell(Event.Finish 1) |> ignore
               let fin = peer.Make(PacketType.Fin, 0, [||])
               let reset = peer.Make(PacketType.Reset, 1, [||])
 
               if together then
-                  puppet.Receive(here, fin, reset) |> ignore
+                  scripted.Receive(here, fin, reset) |> ignore
               else
-                  puppet.Receive(here, fin) |> ignore
-                  puppet.Receive(here, reset) |> ignore
+                  scripted.Receive(here, fin) |> ignore
+                  scripted.Receive(here, reset) |> ignore
 
-              puppet.Closed 1
+              scripted.Closed 1
 
           Expect.equal (close true) (close false) "reasons"
       } ]
 
 let private abandoned =
-    [ test "a peer that vanishes with data under way: the stream times out, not before its time and not much later" {
+    [ test "a peer that vanishes with data in flight: the stream times out, not early and not much later" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
           pair.Filter <- Func<_, _, _>(fun _ _ -> false)
@@ -281,20 +281,20 @@ let private abandoned =
           run (Time.seconds 200) pair "B closes" (fun () -> b.Closed.IsSome)
           Expect.equal b.Closed (ValueSome CloseReason.IdleTimeout) "B has nothing to send, and hears nothing"
       }
-      test "a peer that vanishes in the middle of a download: the idle time-out ends it" {
-          let struct (puppet, peer) = accepted ()
-          puppet.Tell(Event.SetIdleTimeout(1, Time.seconds 10)) |> ignore
-          puppet.Wait(Time.seconds 9)
+      test "a peer that vanishes during a download: the idle time-out closes the stream" {
+          let struct (scripted, peer) = accepted ()
+          scripted.Tell(Event.SetIdleTimeout(1, Time.seconds 10)) |> ignore
+          scripted.Wait(Time.seconds 9)
           peer.Data(0, content 10) |> ignore
-          puppet.Wait(Time.milliseconds 9_999)
-          Expect.equal (puppet.Closed 1) None "closed too early"
-          puppet.Wait(Time.milliseconds 1)
-          Expect.equal (puppet.Closed 1) (Some CloseReason.IdleTimeout) "the reason"
+          scripted.Wait(Time.milliseconds 9_999)
+          Expect.equal (scripted.Closed 1) None "closed too early"
+          scripted.Wait(Time.milliseconds 1)
+          Expect.equal (scripted.Closed 1) (Some CloseReason.IdleTimeout) "the reason"
       }
       test "an idle stream sends a keep-alive at the interval, and two idle nodes keep each other alive" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
-          // By then the dialler has stopped repeating that it is there.
+          // By then the dialler has stopped repeating its confirmation.
           wait (Time.seconds 40) pair
           let sentBefore = pair.A.Sent
           wait (Time.seconds 1000) pair
@@ -302,7 +302,7 @@ let private abandoned =
           Expect.isLessThanOrEqual (pair.A.Sent - sentBefore) 41 "keep-alives"
           Expect.isGreaterThanOrEqual (pair.A.Sent - sentBefore) 39 "keep-alives"
       }
-      test "a keep-alive on a stream that carried no data is not taken for a repeated SYN-ACK: it draws no answer" {
+      test "a keep-alive on a stream that carried no data is not taken for a repeated SYN-ACK: it is not answered" {
           let every duration options = { usual with Bep29 = { options with KeepAlive = duration } }
 
           let slow, fast = every (Time.seconds 25) usual.Bep29, every (Time.seconds 1) usual.Bep29
@@ -313,42 +313,42 @@ let private abandoned =
           let struct (sentByA, sentByB) = struct (pair.A.Sent, pair.B.Sent)
           wait (Time.seconds 100) pair
           Expect.isTrue (a.Closed.IsNone && b.Closed.IsNone) "both are open"
-          Expect.isGreaterThanOrEqual (pair.B.Sent - sentByB) 99 "keep-alives of the one that sends many"
-          Expect.equal (pair.A.Sent - sentByA) 4 "packets of the other one: its own keep-alives"
+          Expect.isGreaterThanOrEqual (pair.B.Sent - sentByB) 99 "keep-alives of the side that sends many"
+          Expect.equal (pair.A.Sent - sentByA) 4 "packets of the other side: its own keep-alives"
       }
       test "an idle time-out can be switched off" {
-          let struct (puppet, _) = accepted ()
-          puppet.Tell(Event.SetIdleTimeout(1, Time.never)) |> ignore
-          puppet.Wait(Time.seconds 3600)
-          Expect.equal (puppet.Closed 1) None "closed"
+          let struct (scripted, _) = accepted ()
+          scripted.Tell(Event.SetIdleTimeout(1, Time.never)) |> ignore
+          scripted.Wait(Time.seconds 3600)
+          Expect.equal (scripted.Closed 1) None "closed"
       } ]
 
 let private lingering =
-    [ test "a peer that comes back under the ids of a lingering stream gets a new one, and the counts stay right" {
-          let struct (puppet, peer) = accepted ()
+    [ test "a peer that reuses the ids of a lingering stream gets a new stream, and the counts stay right" {
+          let struct (scripted, peer) = accepted ()
           peer.Fin 0 |> ignore
-          puppet.Tell(Event.Finish 1) |> ignore
+          scripted.Tell(Event.Finish 1) |> ignore
           peer.State(1, 1) |> ignore
-          Expect.equal (Node.statistics puppet.Node).Lingering 1 "lingering"
+          Expect.equal (Node.statistics scripted.Node).Lingering 1 "lingering"
 
-          puppet.Wait(Time.seconds 59)
-          puppet.Receive(here, peer.Make(PacketType.Fin, 0, [||]), syn 100us 7777us) |> ignore
-          Expect.equal (Node.statistics puppet.Node).Lingering 0 "lingering, after"
-          Expect.equal (Node.statistics puppet.Node).HalfOpen 1 "half-open"
+          scripted.Wait(Time.seconds 59)
+          scripted.Receive(here, peer.Make(PacketType.Fin, 0, [||]), syn 100us 7777us) |> ignore
+          Expect.equal (Node.statistics scripted.Node).Lingering 0 "lingering, after"
+          Expect.equal (Node.statistics scripted.Node).HalfOpen 1 "half-open"
       }
       test "a lingering stream that is replaced in the very step in which it would expire is counted once" {
-          let struct (puppet, peer) = accepted ()
+          let struct (scripted, peer) = accepted ()
           peer.Fin 0 |> ignore
-          puppet.Tell(Event.Finish 1) |> ignore
+          scripted.Tell(Event.Finish 1) |> ignore
           peer.State(1, 1) |> ignore
-          let due = puppet.Now + Time.seconds 60
+          let due = scripted.Now + Time.seconds 60
           let fin = peer.Make(PacketType.Fin, 0, [||])
 
           let events =
               [| for datagram in [ fin; syn 100us 7777us ] ->
                      Event.Received(here, Datagrams.One(Borrowed datagram, due)) |]
 
-          let struct (node, _) = Node.step due events puppet.Node
+          let struct (node, _) = Node.step due events scripted.Node
           Expect.equal (Node.statistics node).Lingering 0 "lingering"
           Expect.equal (Node.statistics node).HalfOpen 1 "half-open"
       } ]

@@ -26,7 +26,7 @@ let private exchanges (pair: Pair) (a: StreamView) (b: StreamView) =
     received b bytes "B received what A wrote"
 
 let private lost =
-    [ test "a lost SYN is sent again after one second" {
+    [ test "a lost SYN is retransmitted after one second" {
           let pair = calmPair ()
           dropFirst 1 pair.A isSyn pair
           let struct (a, b) = connected pair
@@ -34,11 +34,11 @@ let private lost =
           Expect.isLessThan pair.Now (Time.milliseconds 1200) "and no later"
           exchanges pair a b
       }
-      test "a lost SYN-ACK is sent again" {
+      test "a lost SYN-ACK is retransmitted" {
           let pair = calmPair ()
           dropFirst 1 pair.B isState pair
           let struct (a, b) = connected pair
-          Expect.isLessThan pair.Now (Time.milliseconds 1200) "when it opens"
+          Expect.isLessThan pair.Now (Time.milliseconds 1200) "the time at which it opens"
           exchanges pair a b
       }
       test "a lost confirmation does not keep a server that writes first waiting" {
@@ -59,26 +59,26 @@ let private lost =
           run (Time.seconds 60) pair "both are open" (fun () -> a.Opened && pair.B.Accepted.Count = 1)
           exchanges pair a pair.B.Accepted[0]
       }
-      test "nobody answers: the connect ends with a time-out when its timeout does, after a handful of SYNs" {
+      test "without an answer the connect fails with ConnectTimeout at its timeout, after a few SYNs" {
           let pair = calmPair ()
           pair.Filter <- Func<_, _, _>(fun _ _ -> false)
           let a = pair.Connect(pair.A, Dialect.Bep29)
           run (Time.seconds 61) pair "it ends" (fun () -> a.Closed.IsSome)
           Expect.equal a.Closed (ValueSome CloseReason.ConnectTimeout) "the reason"
-          Expect.equal pair.Now (Time.seconds 60) "the timeout of a Pair"
+          Expect.equal pair.Now (Time.seconds 60) "the timeout of the connect"
           // At 0, 1, 3, 7, 13 s and so on, each from the third on with a RESET for the ids before it.
           Expect.equal (pair.A.Sent - pair.A.Resets) 12 "SYNs"
           Expect.equal pair.A.Resets 10 "RESETs"
           Expect.equal (Node.statistics pair.A.Node).Outgoing 0 "streams left"
       }
-      test "nobody listens: the connect is refused after one round trip" {
+      test "a node that does not listen refuses a connect after one round trip" {
           let pair = calmPair ()
           let a = pair.Connect(pair.A, Dialect.Bep29)
           run (Time.seconds 1) pair "it ends" (fun () -> a.Closed.IsSome)
           Expect.equal a.Closed (ValueSome CloseReason.Refused) "the reason"
           Expect.equal pair.Now (Time.milliseconds 20) "one round trip"
       }
-      test "nobody listens in the npm dialect: the connect is refused after one round trip" {
+      test "in the npm dialect, a node that does not listen refuses a connect after one round trip" {
           let options = { usual with Dialect = Dialect.UtpPunch }
           let pair = pairOf options Link.perfect
           let a = pair.Connect(pair.A, Dialect.UtpPunch)
@@ -88,49 +88,49 @@ let private lost =
 
 let private synAck =
     [ test "the SYN-ACK never changes, however often it is repeated" {
-          let puppet = ScriptedPeer usual
-          puppet.Tell(Event.Listen 16) |> ignore
+          let scripted = ScriptedPeer usual
+          scripted.Tell(Event.Listen 16) |> ignore
 
           for _ in 1..20 do
-              puppet.Receive(here, syn 100us 1000us) |> ignore
-              puppet.Wait(Time.milliseconds 700)
+              scripted.Receive(here, syn 100us 1000us) |> ignore
+              scripted.Wait(Time.milliseconds 700)
 
-          let seen = puppet.Fresh()
+          let seen = scripted.Fresh()
           Expect.isGreaterThanOrEqual seen.Length 20 "one for each SYN"
 
           for packet in seen do
-              Expect.equal packet.Type PacketType.State "what answers a SYN"
+              Expect.equal packet.Type PacketType.State "the type of the answer"
               Expect.equal packet.Header.ConnectionId 100us "the peer's receive id"
               Expect.equal packet.Header.AckNr.Value 1000us "the SYN's number"
-              Expect.equal packet.Header.SeqNr seen[0].Header.SeqNr "the number of the first data to come"
+              Expect.equal packet.Header.SeqNr seen[0].Header.SeqNr "the number of the first data"
               Expect.equal packet.Header.TimestampDifference 0u "no delay is measured from a SYN"
       }
-      test "a repeated SYN gets no second SYN-ACK once the stream has data under way" {
-          let struct (puppet, _) = accepted ()
-          puppet.Tell(Event.Write(1, Owned(content 3_000))) |> ignore
-          puppet.Fresh() |> ignore
-          puppet.Receive(here, syn 100us 1000us) |> ignore
-          Expect.isEmpty (puppet.Fresh()) "answers"
+      test "a repeated SYN gets no second SYN-ACK once the stream has data in flight" {
+          let struct (scripted, _) = accepted ()
+          scripted.Tell(Event.Write(1, Owned(content 3_000))) |> ignore
+          scripted.Fresh() |> ignore
+          scripted.Receive(here, syn 100us 1000us) |> ignore
+          Expect.isEmpty (scripted.Fresh()) "answers"
       }
-      test "a forged SYN to a server that would write first gets three SYN-ACKs at most, no data, and is forgotten" {
-          let puppet = ScriptedPeer usual
-          puppet.Tell(Event.Listen 16) |> ignore
-          puppet.Receive(here, syn 100us 1000us) |> ignore
-          Expect.equal (Node.statistics puppet.Node).HalfOpen 1 "half-open streams"
-          puppet.Wait(Time.seconds 200)
-          let seen = puppet.Fresh()
+      test "a forged SYN to a server that writes first gets at most three SYN-ACKs, no data, and its state expires" {
+          let scripted = ScriptedPeer usual
+          scripted.Tell(Event.Listen 16) |> ignore
+          scripted.Receive(here, syn 100us 1000us) |> ignore
+          Expect.equal (Node.statistics scripted.Node).HalfOpen 1 "half-open streams"
+          scripted.Wait(Time.seconds 200)
+          let seen = scripted.Fresh()
           Expect.isLessThanOrEqual seen.Length 3 "packets"
           Expect.all seen (fun packet -> packet.Type = PacketType.State && packet.Length = 20) "bare STATEs"
-          Expect.equal (Node.statistics puppet.Node).HalfOpen 0 "half-open streams in the end"
-          Expect.equal (puppet.Count Rule.HalfOpenExpired) 1 "it expired"
-          Expect.equal (Node.deadline puppet.Node) Time.never "nothing is left to do"
-          Expect.isFalse (puppet.Effects.Exists(fun effect -> effect.IsAccepted)) "the application heard nothing"
+          Expect.equal (Node.statistics scripted.Node).HalfOpen 0 "half-open streams in the end"
+          Expect.equal (scripted.Count Rule.HalfOpenExpired) 1 "it expired"
+          Expect.equal (Node.deadline scripted.Node) Time.never "nothing is left to do"
+          Expect.isFalse (scripted.Effects.Exists(fun effect -> effect.IsAccepted)) "the application was not told"
       }
       test "a SYN-ACK for another SYN, and any other packet, does not open a stream" {
-          let puppet = ScriptedPeer usual
-          puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
-          let dialled = puppet.Head().Header
-          let peer = Peer(puppet, here, dialled.ConnectionId, SeqNr 7us, dialled.SeqNr + 1)
+          let scripted = ScriptedPeer usual
+          scripted.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
+          let dialled = scripted.Head().Header
+          let peer = Peer(scripted, here, dialled.ConnectionId, SeqNr 7us, dialled.SeqNr + 1)
 
           for acked in [ -5; -4; -1; 1; 2; 1000; -32768 ] do
               peer.State(acked, 0) |> ignore
@@ -138,105 +138,105 @@ let private synAck =
           peer.Acked <- 0
           peer.Data(0, [| 1uy |]) |> ignore
           peer.Fin 0 |> ignore
-          Expect.isFalse (puppet.Effects.Exists(fun effect -> effect.IsOpened)) "opened"
-          Expect.isEmpty (puppet.Fresh()) "answers"
+          Expect.isFalse (scripted.Effects.Exists(fun effect -> effect.IsOpened)) "opened"
+          Expect.isEmpty (scripted.Fresh()) "answers"
           peer.State(0, 0) |> ignore
-          Expect.isTrue (puppet.Effects.Exists(fun effect -> effect.IsOpened)) "opened by the right one"
+          Expect.isTrue (scripted.Effects.Exists(fun effect -> effect.IsOpened)) "opened by the right one"
       }
-      test "data that overtakes the SYN-ACK is dropped, and taken when it comes again" {
-          let puppet = ScriptedPeer usual
-          puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
-          let dialled = puppet.Head().Header
-          let peer = Peer(puppet, here, dialled.ConnectionId, SeqNr 65535us, dialled.SeqNr + 1)
+      test "data that arrives ahead of the SYN-ACK is dropped, and accepted when it is retransmitted" {
+          let scripted = ScriptedPeer usual
+          scripted.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
+          let dialled = scripted.Head().Header
+          let peer = Peer(scripted, here, dialled.ConnectionId, SeqNr 65535us, dialled.SeqNr + 1)
           peer.Data(0, [| 1uy; 2uy |]) |> ignore
-          Expect.isEmpty (puppet.Delivered 0) "delivered before the stream is open"
+          Expect.isEmpty (scripted.Delivered 0) "delivered before the stream is open"
           peer.State(0, 0) |> ignore
           peer.Data(1, [| 3uy |]) |> ignore
           peer.Data(0, [| 1uy; 2uy |]) |> ignore
-          Expect.equal (puppet.Delivered 0) [| 1uy; 2uy; 3uy |] "delivered"
+          Expect.equal (scripted.Delivered 0) [| 1uy; 2uy; 3uy |] "delivered"
       }
       test "only an acknowledgement of the SYN-ACK opens a half-open stream" {
-          let puppet = ScriptedPeer usual
-          puppet.Tell(Event.Listen 16) |> ignore
-          puppet.Receive(here, syn 100us 1000us) |> ignore
-          let first = puppet.Head().Header.SeqNr
-          let peer = Peer(puppet, here, 101us, SeqNr 1001us, first)
+          let scripted = ScriptedPeer usual
+          scripted.Tell(Event.Listen 16) |> ignore
+          scripted.Receive(here, syn 100us 1000us) |> ignore
+          let first = scripted.Head().Header.SeqNr
+          let peer = Peer(scripted, here, 101us, SeqNr 1001us, first)
 
           for acked in [ -4; 1; 2; 500; -32768 ] do
               peer.Acked <- acked
               peer.Data(0, [| 1uy |]) |> ignore
               peer.State(acked, 0) |> ignore
 
-          Expect.isFalse (puppet.Effects.Exists(fun effect -> effect.IsAccepted)) "accepted"
-          Expect.isEmpty (puppet.Fresh()) "answers"
+          Expect.isFalse (scripted.Effects.Exists(fun effect -> effect.IsAccepted)) "accepted"
+          Expect.isEmpty (scripted.Fresh()) "answers"
           peer.Acked <- 0
           peer.Data(0, [| 1uy |]) |> ignore
-          Expect.equal (puppet.Delivered 1) [| 1uy |] "delivered"
+          Expect.equal (scripted.Delivered 1) [| 1uy |] "delivered"
       }
       test "repeated SYNs at any moment never make a second stream" {
-          let struct (puppet, peer) = accepted ()
-          let again () = puppet.Receive(here, syn 100us 1000us, syn 100us 1000us) |> ignore
+          let struct (scripted, peer) = accepted ()
+          let again () = scripted.Receive(here, syn 100us 1000us, syn 100us 1000us) |> ignore
           again ()
           peer.Data(0, content 100) |> ignore
           again ()
           peer.Fin 1 |> ignore
           again ()
-          puppet.Tell(Event.Finish 1) |> ignore
+          scripted.Tell(Event.Finish 1) |> ignore
           peer.State(1, 2) |> ignore
-          Expect.equal (puppet.Closed 1) (Some CloseReason.Finished) "the stream's end"
+          Expect.equal (scripted.Closed 1) (Some CloseReason.Finished) "the stream's end"
           again ()
-          puppet.Wait(Time.seconds 5)
+          scripted.Wait(Time.seconds 5)
           again ()
-          let accepts = puppet.Effects.FindAll(fun effect -> effect.IsAccepted)
+          let accepts = scripted.Effects.FindAll(fun effect -> effect.IsAccepted)
           Expect.equal accepts.Count 1 "streams"
-          Expect.equal (Node.statistics puppet.Node).HalfOpen 0 "half-open ones"
+          Expect.equal (Node.statistics scripted.Node).HalfOpen 0 "half-open ones"
       }
-      test "a SYN with a living stream's ids and another number leaves that stream alone" {
-          let struct (puppet, peer) = accepted ()
-          puppet.Receive(here, syn 100us 4000us) |> ignore
-          Expect.isEmpty (puppet.Fresh()) "answers"
+      test "a SYN with an open stream's ids and another number does not affect that stream" {
+          let struct (scripted, peer) = accepted ()
+          scripted.Receive(here, syn 100us 4000us) |> ignore
+          Expect.isEmpty (scripted.Fresh()) "answers"
           peer.Data(0, content 10) |> ignore
-          Expect.equal (puppet.Delivered 1) (content 10) "delivered"
+          Expect.equal (scripted.Delivered 1) (content 10) "delivered"
       } ]
 
 let private numbers =
-    [ test "the id 0xFFFF, which libutp cannot answer, is never dialled" {
-          let puppet = ScriptedPeer usual
+    [ test "the id 0xFFFF, which libutp cannot answer, is never used" {
+          let scripted = ScriptedPeer usual
           let seen = HashSet<uint16>()
 
           for dial in 0..199_999 do
               let connId = 2 * dial
 
-              for effect in puppet.Tell(Event.Connect(connId, here, Dialect.Bep29, Time.seconds 60)) do
+              for effect in scripted.Tell(Event.Connect(connId, here, Dialect.Bep29, Time.seconds 60)) do
                   match effect with
                   | Effect.Send(_, train) -> seen.Add train.Header.ConnectionId |> ignore
                   | _ -> ()
 
-              puppet.Tell(Event.Abort connId) |> ignore
+              scripted.Tell(Event.Abort connId) |> ignore
 
           Expect.isGreaterThan seen.Count 60_000 "different ids"
           Expect.isFalse (seen.Contains 0xFFFFus) "0xFFFF among them"
       }
-      test "the npm dialect dials even ids and sends under them" {
-          let puppet = ScriptedPeer usual
+      test "in the npm dialect SYNs have even ids, and data has the same id" {
+          let scripted = ScriptedPeer usual
 
           for dial in 0..4_999 do
-              puppet.Tell(Event.Connect(2 * dial, here, Dialect.UtpPunch, Time.seconds 60)) |> ignore
-              let dialled = puppet.Head().Header
+              scripted.Tell(Event.Connect(2 * dial, here, Dialect.UtpPunch, Time.seconds 60)) |> ignore
+              let dialled = scripted.Head().Header
               Expect.equal (dialled.ConnectionId &&& 1us) 0us "the low bit of the SYN's id"
-              let peer = Peer(puppet, here, dialled.ConnectionId + 1us, SeqNr 7us, dialled.SeqNr + 1)
+              let peer = Peer(scripted, here, dialled.ConnectionId + 1us, SeqNr 7us, dialled.SeqNr + 1)
               peer.State(0, 0) |> ignore
-              Expect.equal (puppet.Head().Header.ConnectionId) dialled.ConnectionId "the id after the SYN"
-              puppet.Tell(Event.Abort(2 * dial)) |> ignore
-              puppet.Fresh() |> ignore
+              Expect.equal (scripted.Head().Header.ConnectionId) dialled.ConnectionId "the id after the SYN"
+              scripted.Tell(Event.Abort(2 * dial)) |> ignore
+              scripted.Fresh() |> ignore
       }
       test "two thousand dials to one peer have two thousand ids" {
-          let puppet = ScriptedPeer usual
+          let scripted = ScriptedPeer usual
 
           for dial in 0..1_999 do
-              puppet.Tell(Event.Connect(2 * dial, here, Dialect.Bep29, Time.seconds 60)) |> ignore
+              scripted.Tell(Event.Connect(2 * dial, here, Dialect.Bep29, Time.seconds 60)) |> ignore
 
-          let ids = puppet.Fresh() |> Array.map (fun packet -> packet.Header.ConnectionId) |> Array.distinct
+          let ids = scripted.Fresh() |> Array.map (fun packet -> packet.Header.ConnectionId) |> Array.distinct
           Expect.equal ids.Length 2_000 "ids"
       }
       test "both nodes dial each other at once: two streams, and both work" {
@@ -256,7 +256,7 @@ let private numbers =
 let private stranger number = Endpoint.ofIPv4 (0xC0000000u + uint32 number) (uint16 (1024 + number % 60_000))
 
 let private bounds =
-    [ test "ten thousand forged SYNs leave a bounded number of half-open streams, and an honest peer gets in" {
+    [ test "ten thousand forged SYNs leave a bounded number of half-open streams, and a valid peer can connect" {
           let pair = calmPair ()
           pair.Tell(pair.B, Event.Listen 16)
           let limit = pair.B.Options.MaxHalfOpen
@@ -273,70 +273,70 @@ let private bounds =
           Expect.equal (Node.statistics pair.B.Node).HalfOpen 0 "half-open streams in the end"
       }
       test "a flood of SYNs in one receive call stays within the bound too" {
-          let puppet = ScriptedPeer usual
-          puppet.Tell(Event.Listen 16) |> ignore
-          puppet.Receive(here, [| for number in 0..9_999 -> syn (uint16 (2 * number)) 1us |]) |> ignore
+          let scripted = ScriptedPeer usual
+          scripted.Tell(Event.Listen 16) |> ignore
+          scripted.Receive(here, [| for number in 0..9_999 -> syn (uint16 (2 * number)) 1us |]) |> ignore
 
-          Expect.isLessThanOrEqual (Node.statistics puppet.Node).HalfOpen usual.MaxHalfOpen "half-open streams"
+          Expect.isLessThanOrEqual (Node.statistics scripted.Node).HalfOpen usual.MaxHalfOpen "half-open streams"
       }
-      test "no more streams wait to be taken than the backlog says, and taking one lets the next in" {
-          let puppet = ScriptedPeer usual
-          puppet.Tell(Event.Listen 3) |> ignore
-          let count () = (puppet.Effects.FindAll(fun effect -> effect.IsAccepted)).Count
+      test "no more streams wait to be accepted than the backlog, and accepting one admits the next" {
+          let scripted = ScriptedPeer usual
+          scripted.Tell(Event.Listen 3) |> ignore
+          let count () = (scripted.Effects.FindAll(fun effect -> effect.IsAccepted)).Count
 
           let peers =
               [ for number in 0..9 do
-                    puppet.Receive(stranger number, syn 100us 1000us) |> ignore
-                    let first = puppet.Head().Header.SeqNr
-                    Peer(puppet, stranger number, 101us, SeqNr 1001us, first) ]
+                    scripted.Receive(stranger number, syn 100us 1000us) |> ignore
+                    let first = scripted.Head().Header.SeqNr
+                    Peer(scripted, stranger number, 101us, SeqNr 1001us, first) ]
 
           for peer in peers do
               peer.Data(0, [| 1uy |]) |> ignore
 
           Expect.equal (count ()) 3 "accepted"
-          puppet.Receive(stranger 77, syn 100us 1000us) |> ignore
-          Expect.equal (puppet.Count Rule.AcceptQueueFull) 8 "turned away: seven at the confirmation, one at the SYN"
+          scripted.Receive(stranger 77, syn 100us 1000us) |> ignore
+          Expect.equal (scripted.Count Rule.AcceptQueueFull) 8 "turned away: seven at the confirmation, one at the SYN"
 
-          puppet.Tell(Event.Taken 1) |> ignore
+          scripted.Tell(Event.Taken 1) |> ignore
           peers[9].Data(0, [| 1uy |]) |> ignore
           Expect.equal (count ()) 4 "accepted after one was taken"
       }
-      test "no more streams than the node may have, opened and accepted ones together" {
+      test "MaxConnections limits opened and accepted streams together" {
           let options = { usual with MaxConnections = 4 }
-          let puppet = ScriptedPeer options
-          puppet.Tell(Event.Listen 16) |> ignore
+          let scripted = ScriptedPeer options
+          scripted.Tell(Event.Listen 16) |> ignore
 
           for connId in 0..2..8 do
-              puppet.Tell(Event.Connect(connId, here, Dialect.Bep29, Time.seconds 60)) |> ignore
+              scripted.Tell(Event.Connect(connId, here, Dialect.Bep29, Time.seconds 60)) |> ignore
 
-          Expect.equal (puppet.Closed 8) (Some CloseReason.TooManyConnections) "the fifth"
-          Expect.equal (Node.statistics puppet.Node).Outgoing 4 "streams"
-          puppet.Fresh() |> ignore
-          puppet.Receive(stranger 1, syn 100us 1000us) |> ignore
-          Expect.isEmpty (puppet.Fresh()) "answers to a SYN beyond the cap"
-          Expect.equal (puppet.Count Rule.TooManyConnections) 1 "the rule"
+          Expect.equal (scripted.Closed 8) (Some CloseReason.TooManyConnections) "the fifth"
+          Expect.equal (Node.statistics scripted.Node).Outgoing 4 "streams"
+          scripted.Fresh() |> ignore
+          scripted.Receive(stranger 1, syn 100us 1000us) |> ignore
+          Expect.isEmpty (scripted.Fresh()) "answers to a SYN beyond the cap"
+          Expect.equal (scripted.Count Rule.TooManyConnections) 1 "the rule"
       }
-      test "when nobody listens any more, half-open and waiting streams are reset, and taken ones go on" {
-          let struct (puppet, peer) = accepted ()
-          // Stream 3 is open and waits to be taken; stream 5 is half-open.
-          puppet.Receive(stranger 1, syn 100us 1000us) |> ignore
-          let synAck = puppet.Head().Header
-          let waiting = Peer(puppet, stranger 1, 101us, SeqNr 1001us, synAck.SeqNr)
+      test "when a node stops listening, half-open and waiting streams are reset, and accepted ones continue" {
+          let struct (scripted, peer) = accepted ()
+          // Stream 3 is open and waits to be accepted; stream 5 is half-open.
+          scripted.Receive(stranger 1, syn 100us 1000us) |> ignore
+          let synAck = scripted.Head().Header
+          let waiting = Peer(scripted, stranger 1, 101us, SeqNr 1001us, synAck.SeqNr)
           waiting.State(0, 0) |> ignore
-          puppet.Receive(stranger 2, syn 100us 1000us) |> ignore
-          Expect.equal (Node.statistics puppet.Node).Incoming 2 "streams that are open"
-          Expect.equal (Node.statistics puppet.Node).HalfOpen 1 "and half-open"
-          puppet.Fresh() |> ignore
-          puppet.Tell(Event.Unlisten) |> ignore
-          Expect.equal (Node.statistics puppet.Node).HalfOpen 0 "half-open streams"
-          Expect.equal (Node.statistics puppet.Node).Incoming 1 "open streams: the taken one"
-          Expect.equal (puppet.Closed 3) (Some CloseReason.Aborted) "the one that waited"
-          let resets = puppet.Fresh() |> Array.filter (fun packet -> packet.Type = PacketType.Reset)
-          Expect.isGreaterThanOrEqual resets.Length 1 "its peer is told"
+          scripted.Receive(stranger 2, syn 100us 1000us) |> ignore
+          Expect.equal (Node.statistics scripted.Node).Incoming 2 "streams that are open"
+          Expect.equal (Node.statistics scripted.Node).HalfOpen 1 "and half-open"
+          scripted.Fresh() |> ignore
+          scripted.Tell(Event.Unlisten) |> ignore
+          Expect.equal (Node.statistics scripted.Node).HalfOpen 0 "half-open streams"
+          Expect.equal (Node.statistics scripted.Node).Incoming 1 "open streams: the taken one"
+          Expect.equal (scripted.Closed 3) (Some CloseReason.Aborted) "the one that waited"
+          let resets = scripted.Fresh() |> Array.filter (fun packet -> packet.Type = PacketType.Reset)
+          Expect.isGreaterThanOrEqual resets.Length 1 "RESETs to its peer"
           waiting.Data(0, content 10) |> ignore
-          Expect.isEmpty (puppet.Delivered 3) "delivered to the one that waited"
+          Expect.isEmpty (scripted.Delivered 3) "delivered to the one that waited"
           peer.Data(0, content 10) |> ignore
-          Expect.equal (puppet.Delivered 1) (content 10) "delivered to the taken one"
+          Expect.equal (scripted.Delivered 1) (content 10) "delivered to the taken one"
       } ]
 
 let tests = testList "handshake" (lost @ synAck @ numbers @ bounds)

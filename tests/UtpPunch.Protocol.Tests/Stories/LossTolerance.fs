@@ -1,5 +1,5 @@
-/// What a path loses without being full, and what looks like it.
-module UtpPunch.Protocol.Tests.Noise
+/// Random loss on a path, and loss by congestion.
+module UtpPunch.Protocol.Tests.LossToleranceTests
 
 open System
 open Expecto
@@ -19,7 +19,7 @@ let private acked packets isEmpty (congestion: ICongestion) =
           RttInflated = false
           QueueEmpty = isEmpty }
 
-/// One lost in so many, for so many packets.
+/// One packet lost in `oneIn`, over `packets` packets.
 let private losing oneIn packets isEmpty =
     let mutable congestion = fresh ()
 
@@ -29,32 +29,32 @@ let private losing oneIn packets isEmpty =
     congestion
 
 let private verdicts =
-    [ test "one lost in a hundred, and no queue: noise" {
+    [ test "one packet lost in a hundred, without a queue, is tolerated" {
           Expect.isTrue (losing 100 20_000 true).Tolerates "after many packets"
           Expect.isTrue (losing 100 100 true).Tolerates "the first one"
           Expect.isTrue ((losing 100 20_000 true).Missed 2).Tolerates "two at once"
       }
-      test "one lost in thirty is congestion, but not before it can be told from one in a hundred" {
+      test "one packet lost in thirty is congestion, but not before the rate is certain" {
           Expect.isFalse (losing 30 20_000 true).Tolerates "after many packets"
           Expect.isTrue (losing 30 300 true).Tolerates "after a few"
           Expect.isFalse (losing 10 300 true).Tolerates "one in ten"
       }
-      test "a queue, or nothing measured: congestion, however few are lost" {
+      test "with a queue, or without measurements, every loss is congestion" {
           Expect.isFalse (losing 100 20_000 false).Tolerates "all the time"
-          let noise = losing 100 20_000 true
-          Expect.isFalse (acked 10 false noise).Tolerates "a queue shows last"
-          Expect.isTrue (acked 10 true (acked 10 false noise)).Tolerates "it has gone"
-          Expect.isFalse ((fresh ()).Missed 1).Tolerates "nothing was acknowledged yet"
+          let tolerant = losing 100 20_000 true
+          Expect.isFalse (acked 10 false tolerant).Tolerates "the last sample shows a queue"
+          Expect.isTrue (acked 10 true (acked 10 false tolerant)).Tolerates "the queue is empty"
+          Expect.isFalse ((fresh ()).Missed 1).Tolerates "before the first acknowledgement"
       }
-      test "many at once overflowed something" {
-          let noise = losing 100 200 true
-          let packets = noise.Window / packet
-          Expect.isTrue (noise.Missed(2 + packets / 32)).Tolerates "as many as scatter together"
-          Expect.isFalse (noise.Missed(3 + packets / 32)).Tolerates "more"
+      test "many losses at once are congestion" {
+          let tolerant = losing 100 200 true
+          let packets = tolerant.Window / packet
+          Expect.isTrue (tolerant.Missed(2 + packets / 32)).Tolerates "as many as random loss gives"
+          Expect.isFalse (tolerant.Missed(3 + packets / 32)).Tolerates "more"
       }
-      test "after an answer the share is looked at anew, and goes on to count" {
+      test "after a congestion response the loss rate is evaluated anew, over all packets" {
           let congestion = (losing 30 20_000 true).Lost()
-          Expect.isTrue (congestion.Missed 1).Tolerates "the answer has had no time to show"
+          Expect.isTrue (congestion.Missed 1).Tolerates "directly after the response"
           let mutable congestion = congestion
           let mutable losses = 0
 
@@ -62,12 +62,12 @@ let private verdicts =
               congestion <- (acked 29 true congestion).Missed 1
               losses <- losses + 1
 
-          Expect.isLessThan losses 40 "losses of one in thirty until the next answer"
+          Expect.isLessThan losses 40 "losses of one in thirty until the next response"
       }
-      test "of very many lost packets none is tolerated, also after an answer" {
+      test "with a very high loss rate no loss is tolerated, also after a congestion response" {
           Expect.isFalse (((losing 10 2_000 true).Lost()).Missed 1).Tolerates "one in ten"
       }
-      test "any numbers: no exception, and the window is not moved by counting" {
+      test "any numbers: no exception, and counting does not change the window" {
           let random = System.Random 5
           let mutable congestion = fresh ()
 
@@ -80,10 +80,10 @@ let private verdicts =
 
 let private asItIs (_: byte[]) = ()
 
-/// No `timestamp_difference_microseconds`.
+/// Without `timestamp_difference_microseconds`.
 let private unmeasured (datagram: byte[]) = datagram.AsSpan(8, 4).Clear()
 
-/// Simulated time that a transfer of so many bytes takes, and its dialler. `spoil` is done to what the other side says.
+/// The simulated time of a transfer, and its dialler. `spoil` changes the packets of the other side.
 let private transfer seed (options: NodeOptions) link bytes spoil =
     let pair = Pair(seed, options, options, link, { link with Rate = 0 })
     pair.Batches <- true
@@ -123,30 +123,30 @@ let private paths =
     [ for seed in 1UL .. 5UL do
           test $"1 %% lost, 20 ms each way: ten megabytes take three seconds at most (seed {seed})" {
               let struct (time, a) = transfer seed fixedSize noisy 10_000_000 asItIs
-              Expect.isLessThan time (Time.seconds 3) "with each loss answered it would be half a minute"
+              Expect.isLessThan time (Time.seconds 3) "the time; about half a minute if each loss were congestion"
               Expect.isGreaterThan (a.Count Rule.LossTolerated) 0 "losses that were tolerated"
           }
-      test "20 % lost: it is congestion for all that one can tell" {
+      test "20 % lost: it cannot be told from congestion" {
           let struct (_, a) = transfer 1UL fixedSize { noisy with Loss = 200 } 300_000 asItIs
           let answered = a.Count Rule.FastRetransmit - a.Count Rule.LossTolerated
 
           Expect.isGreaterThan
               answered
               (a.Count Rule.LossTolerated)
-              "losses that were answered, and those that were not"
+              "losses with a congestion response, and tolerated ones"
       }
-      test "the npm package measures nothing: every loss is congestion" {
+      test "the npm package measures no delay: every loss is congestion" {
           let npm = { fixedSize with Dialect = Dialect.UtpPunch }
           let struct (_, a) = transfer 1UL npm noisy 1_000_000 unmeasured
           Expect.isGreaterThan (a.Count Rule.FastRetransmit) 0 "losses"
           Expect.equal (a.Count Rule.LossTolerated) 0 "losses that were tolerated"
       }
-      test "a queue of four milliseconds overflows, and not more often than where each loss is answered" {
+      test "a queue of four milliseconds overflows no more often than with a congestion response to each loss" {
           let link =
               { Link.perfect with Delay = Time.milliseconds 20; Rate = 2_500_000; Queue = Time.milliseconds 4 }
 
           let struct (_, a) = transfer 1UL fixedSize link 20_000_000 asItIs
-          Expect.isLessThan (a.Count Rule.LossTolerated) 5 "losses that were taken for noise"
+          Expect.isLessThan (a.Count Rule.LossTolerated) 5 "tolerated losses"
       } ]
 
-let tests = testList "noise" (verdicts @ paths)
+let tests = testList "loss tolerance" (verdicts @ paths)

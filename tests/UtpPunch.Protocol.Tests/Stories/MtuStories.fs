@@ -1,4 +1,4 @@
-/// Path MTU discovery between two nodes, and with strangers.
+/// Path MTU discovery between two nodes, and with foreign peers.
 module UtpPunch.Protocol.Tests.MtuStories
 
 open System
@@ -20,7 +20,7 @@ let private decodedOf (datagram: byte[]) =
 
 let private kindOf (datagram: byte[]) = ExtensionBits.kindOf (decodedOf datagram).Bits
 
-/// What a side has sent: size and kind.
+/// The packets that a side has sent: size and kind.
 [<Sealed>]
 type private Log(pair: Pair) =
     let sent = ResizeArray<struct (string * byte[])>()
@@ -49,7 +49,7 @@ let private searching (widthA: int) (widthB: int) =
 
 let private maxPayload (side: Side) (stream: StreamView) = (Node.stream stream.ConnId side.Node).Value.MaxPayload
 
-/// Writes as there is room, until so much has arrived.
+/// Writes as there is room, until that much has arrived.
 let private pump (pair: Pair) (side: Side) (stream: StreamView) (target: StreamView) (total: int) =
     let until = target.Received.Count + total
     let rest = content total
@@ -64,7 +64,7 @@ let private pump (pair: Pair) (side: Side) (stream: StreamView) (target: StreamV
 
     run (Time.seconds 300) pair $"{total} bytes arrive" condition
 
-/// Goes on until nothing more is asked for.
+/// Runs until the search is over.
 let private pumpUntilFound (pair: Pair) (side: Side) (stream: StreamView) (target: StreamView) =
     let mutable asked = -1
 
@@ -77,7 +77,7 @@ let private pumpUntilFound (pair: Pair) (side: Side) (stream: StreamView) (targe
 
 let private undisturbed (side: Side) (stream: StreamView) =
     let statistics = (Node.stream stream.ConnId side.Node).Value
-    Expect.equal statistics.Retransmissions 0L "packets sent twice"
+    Expect.equal statistics.Retransmissions 0L "retransmissions"
     Expect.equal (side.Count Rule.FastRetransmit) 0 "losses"
     Expect.equal (side.Count Rule.LossProbe) 0 "loss probes"
     Expect.equal statistics.Timeouts 0L "time-outs"
@@ -92,29 +92,29 @@ let private finds name width says expected =
         Expect.equal (maxPayload pair.A a) (expected - 20) "what a packet carries"
 
         if expected > 1200 then
-            Expect.equal a.Sizes[a.Sizes.Count - 1] (expected - 20) "what was told"
+            Expect.equal a.Sizes[a.Sizes.Count - 1] (expected - 20) "the size of the last effect"
 
         undisturbed pair.A a
         let probes = log.Probes pair.A |> List.map Array.length
         Expect.isLessThanOrEqual probes.Length PathMtu.MaxSearchProbes "probes"
-        Expect.all (List.countBy id probes) (fun (_, count) -> count <= 3) "three of a size at most"
+        Expect.all (List.countBy id probes) (fun (_, count) -> count <= 3) "probes of each size"
         log.Clear()
         pump pair pair.A a b 1_000_000
         let longest = log.Of pair.A |> List.map Array.length |> List.max
-        Expect.equal longest expected "the packets are as large as that"
+        Expect.equal longest expected "the longest packet"
         Expect.isEmpty (log.Probes pair.A) "the search is over"
-        Expect.isEmpty (log.Probes pair.B) "who merely receives asks nothing"
-        Expect.isEmpty b.Sizes "nor is anything told there"
+        Expect.isEmpty (log.Probes pair.B) "probes of a side that only receives"
+        Expect.isEmpty b.Sizes "effects of a side that only receives"
     }
 
-/// The SYN that a peer of ours sends, with these bits.
+/// The SYN of one of our nodes, with these bits.
 let private greeting bits = synWith bits 100us 7us
 
 let private answerTo bits =
-    let puppet = ScriptedPeer NodeOptions.standard
-    puppet.Tell(Event.Listen 16) |> ignore
-    puppet.Receive(here, greeting bits) |> ignore
-    puppet.Head().Packet.Bits
+    let scripted = ScriptedPeer NodeOptions.standard
+    scripted.Tell(Event.Listen 16) |> ignore
+    scripted.Receive(here, greeting bits) |> ignore
+    scripted.Head().Packet.Bits
 
 let private hellos =
     [ test "the SYN and the SYN-ACK say hello, and repeat it to the byte" {
@@ -133,18 +133,18 @@ let private hellos =
 
           for datagram in synAcks do
               Expect.equal (decodedOf datagram).Bits ExtensionBits.hello "the hello"
-              // But for the timestamp.
+              // Except for the timestamp.
               Expect.sequenceEqual (Seq.skip 8 datagram) (Seq.skip 8 synAcks[0]) "the bytes"
       }
-      test "the third SYN, with fresh ids, says nothing, and so no probe goes to whoever answers it" {
-          let puppet = ScriptedPeer NodeOptions.standard
-          puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
-          puppet.Wait(Time.seconds 20)
-          let syns = puppet.Fresh() |> Seq.filter (fun seen -> seen.Type = PacketType.Syn) |> Seq.toArray
+      test "the third SYN, with fresh ids, has no hello, so that no probe is sent to the peer that answers it" {
+          let scripted = ScriptedPeer NodeOptions.standard
+          scripted.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
+          scripted.Wait(Time.seconds 20)
+          let syns = scripted.Fresh() |> Seq.filter (fun seen -> seen.Type = PacketType.Syn) |> Seq.toArray
           let hello = syns |> Array.map (fun syn -> syn.Packet.Bits = ExtensionBits.hello)
           Expect.equal hello[..3] [| true; true; false; false |] "hellos"
       }
-      test "in the npm package's dialect nobody says hello" {
+      test "in the npm package's dialect no packet has a hello" {
           let options = { NodeOptions.standard with Dialect = Dialect.UtpPunch }
           let pair = pairOf options Link.perfect
           let log = Log pair
@@ -153,7 +153,7 @@ let private hellos =
           Expect.all (log.Of pair.A @ log.Of pair.B) (fun datagram -> (decodedOf datagram).Bits = 0UL) "bits"
           Expect.equal (maxPayload pair.A a) 1000 "its size"
       }
-      test "a hello that is not exactly ours is none: the SYN-ACK says nothing" {
+      test "other extension bits are no hello: the SYN-ACK has none" {
           Expect.equal (answerTo ExtensionBits.hello) ExtensionBits.hello "ours"
           Expect.equal (answerTo 0UL) 0UL "none"
 
@@ -164,38 +164,38 @@ let private hellos =
           Expect.equal (answerTo (ExtensionBits.probe 1uy 1472)) 0UL "a probe"
       } ]
 
-let private strangers =
-    [ test "a stranger gets packets of 1200 bytes, and no probes, accepted or dialled" {
+let private foreignPeers =
+    [ test "a foreign peer gets packets of 1200 bytes, and no probes, accepted or dialled" {
           for start in [ acceptedWith; dialledWith ] do
-              let struct (puppet, peer) = start NodeOptions.standard 1000us
+              let struct (scripted, peer) = start NodeOptions.standard 1000us
               let connId = if peer.SendId = 101us then 1 else 0
-              puppet.Tell(Event.Write(connId, Owned(content 1_000_000))) |> ignore
+              scripted.Tell(Event.Write(connId, Owned(content 1_000_000))) |> ignore
               let mutable acknowledged = 0
 
               for _ in 1..40 do
-                  let data = puppet.Fresh() |> Seq.filter (fun seen -> seen.Type = PacketType.Data) |> Seq.length
+                  let data = scripted.Fresh() |> Seq.filter (fun seen -> seen.Type = PacketType.Data) |> Seq.length
                   acknowledged <- acknowledged + data
-                  puppet.Wait(Time.milliseconds 20)
+                  scripted.Wait(Time.milliseconds 20)
                   peer.State(acknowledged, 0) |> ignore
 
               Expect.isGreaterThan acknowledged 300 "packets"
 
               Expect.all
-                  puppet.Sent
+                  scripted.Sent
                   (fun seen -> seen.Length <= 1200 && seen.Packet.Bits = 0UL || seen.Type = PacketType.Syn)
                   "sizes"
 
-              Expect.equal (Node.stream connId puppet.Node).Value.MaxPayload 1180 "what is told"
+              Expect.equal (Node.stream connId scripted.Node).Value.MaxPayload 1180 "the payload in the statistics"
       }
-      test "probes and answers of a stranger are noted, and not answered" {
-          let struct (puppet, peer) = acceptedWith NodeOptions.standard 1000us
+      test "probes and answers of a foreign peer are noted, and not answered" {
+          let struct (scripted, peer) = acceptedWith NodeOptions.standard 1000us
 
           for bits in [ ExtensionBits.probe 1uy 1472; ExtensionBits.answer 1uy 1472 ] do
               peer.Bits <- bits
               peer.Send(PacketType.State, 0, Array.zeroCreate (1472 - 30)) |> ignore
-              Expect.isEmpty (puppet.Fresh()) "silence"
+              Expect.isEmpty (scripted.Fresh()) "silence"
 
-          Expect.equal (puppet.Count Rule.PathProbeIgnored) 2 "noted"
+          Expect.equal (scripted.Count Rule.PathProbeIgnored) 2 "noted"
       } ]
 
 let private changes =
@@ -222,7 +222,7 @@ let private changes =
           undisturbed pair.A a
           undisturbed pair.B b
       }
-      test "a forged hint makes packets smaller for a while, and ends nothing" {
+      test "a forged report makes packets smaller for a while, and closes no stream" {
           let pair = searching 1472 1472
           let struct (a, b) = connected pair
           pump pair pair.A a b 2_000_000
@@ -233,15 +233,15 @@ let private changes =
               pump pair pair.A a b 500_000
 
           pair.Tell(pair.A, Event.TooLong(pair.B.Endpoint, 1472, 1300))
-          Expect.equal (pair.A.Count Rule.PathShrunk > 0) true "it was believed"
-          let nobody = Endpoint.ofIPv4 0x0A0000FFu 9us
-          pair.Tell(pair.A, Event.TooLong(nobody, 1472, 1300))
+          Expect.equal (pair.A.Count Rule.PathShrunk > 0) true "uses of the report"
+          let foreign = Endpoint.ofIPv4 0x0A0000FFu 9us
+          pair.Tell(pair.A, Event.TooLong(foreign, 1472, 1300))
           finish pair pair.A a
           finish pair pair.B b
           run (Time.seconds 10) pair "the stream finishes" (fun () -> a.Closed = ValueSome CloseReason.Finished)
           Expect.equal (Node.stream a.ConnId pair.A.Node).Value.Timeouts 0L "time-outs"
       }
-      test "what a hint has taken, the search brings back when it was not true" {
+      test "after a false report the search returns to the former size" {
           let pair = searching 1472 1472
           let struct (a, b) = connected pair
           pump pair pair.A a b 2_000_000
@@ -251,7 +251,7 @@ let private changes =
           Expect.equal (maxPayload pair.A a) 1452 "soon"
       }
       test
-          "a black hole in mid-stream: the base after two time-outs, 548 after three more, and what was numbered may be fragmented" {
+          "a black hole in mid-stream: the base after two time-outs, 548 after three more, and packets that have their numbers may be fragmented" {
           for width in [ 548; 1000; 1300; 8000 ] do
               let mutable now = 65507
               let pair = searching 65507 65507
@@ -261,9 +261,9 @@ let private changes =
               Expect.equal (maxPayload pair.A a) 65487 "before"
               now <- width
               pump pair pair.A a b 3_000_000
-              Expect.isLessThanOrEqual (maxPayload pair.A a + 20) (max width 1200) "behind it"
+              Expect.isLessThanOrEqual (maxPayload pair.A a + 20) (max width 1200) "the packet size afterwards"
               Expect.isGreaterThanOrEqual (pair.A.Count Rule.BlackHole) (if width < 1200 then 2 else 1) "falls"
-              // The search goes on from there.
+              // The search continues from there.
               received b (Array.concat [ content 2_000_000; content 3_000_000 ]) "every byte"
               wait (Time.seconds 11) pair
               pumpUntilFound pair pair.A a b
@@ -276,7 +276,7 @@ let private changes =
               pair.Mtu <- Func<_, _>(fun _ -> now)
               let struct (a, b) = connected pair
               pump pair pair.A a b 2_000_000
-              // All of one flight vanishes.
+              // All packets of one flight are lost.
               now <- width
               let rest = content 400_000
               write pair pair.A a rest
@@ -292,7 +292,7 @@ let private changes =
 
           Expect.isLessThan (after 1300) (2L * after 0) "how long the next megabyte takes"
       }
-      test "600 s later a path that has become wider is found to be" {
+      test "600 s later the search finds a path that has become wider" {
           let mutable now = 1472
           let pair = searching 1472 1472
           pair.Mtu <- Func<_, _>(fun _ -> now)
@@ -307,7 +307,7 @@ let private changes =
           Expect.equal (maxPayload pair.A a) 8952 "then"
           undisturbed pair.A a
       }
-      test "a fixed size is not searched beyond, though the peer says hello" {
+      test "with a fixed size there is no search, though the peer sends a hello" {
           let options = bep29 (fixedAt 1300)
           let pair = pairOf options Link.perfect
           let log = Log pair
@@ -316,7 +316,7 @@ let private changes =
           Expect.isEmpty (log.Probes pair.A) "probes"
           Expect.equal (maxPayload pair.A a) 1280 "the size"
       }
-      test "who says little asks nothing" {
+      test "a stream with little data sends no probes" {
           let pair = searching 65507 65507
           let log = Log pair
           let struct (a, b) = connected pair
@@ -328,7 +328,7 @@ let private changes =
           Expect.isEmpty (log.Probes pair.A) "probes"
       } ]
 
-/// When A sent what, probes aside, and what its window was.
+/// The packets of A and their times, without probes, and its congestion window.
 let private flowOf (link: Link) (loses: bool) (largest: int) =
     let options = { NodeOptions.standard with Bep29 = { StreamOptions.bep29 with LargestPacket = largest } }
 
@@ -370,15 +370,15 @@ let private losses =
 
 let tests =
     testList
-        "path MTU stories"
+        "path MTU discovery"
         ([ finds "loopback" 65507 false 65507
            finds "Ethernet" 1472 false 1472
            finds "Ethernet whose system refuses more" 1472 true 1472
            finds "PPPoE, by halves" 1464 false 1464
            finds "jumbo frames" 8972 false 8972
-           finds "a tunnel in silence" 1420 false 1416
+           finds "a tunnel that reports nothing" 1420 false 1416
            finds "no more than the base" 1200 false 1200 ]
          @ hellos
-         @ strangers
+         @ foreignPeers
          @ changes
          @ losses)

@@ -1,4 +1,4 @@
-/// How streams end whose application or process is gone: released streams, and the farewell that lets a process exit (docs/ends.md).
+/// Streams whose application or process has ended: released streams, and the farewell that lets a process exit (docs/ends.md).
 module UtpPunch.Protocol.Tests.Parting
 
 open System
@@ -12,8 +12,7 @@ open UtpPunch.Protocol.Tests.Closing
 let private isState = isType PacketType.State
 
 let private released =
-    [ test
-          "what was written before the application let go still arrives, and the peer learns that nobody reads what it writes" {
+    [ test "what was written before the release still arrives, and the peer learns that its data is not read" {
           let options = bep29 (fun options -> { options with ReceiveBuffer = 10_000 })
           let pair = pairOf options Link.perfect
           let struct (a, b) = connected pair
@@ -31,7 +30,7 @@ let private released =
           Expect.equal a.Closed (ValueSome CloseReason.Released) "A's close"
           Expect.equal b.Closed (ValueSome CloseReason.Reset) "B's close"
       }
-      test "a writer learns after one write that the stream was released" {
+      test "a writer to a released stream learns of it after one write" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
           pair.Tell(pair.A, Event.Release(a.ConnId, Time.seconds 60))
@@ -40,7 +39,7 @@ let private released =
           write pair pair.B b (content 1_000)
           run (Time.seconds 1) pair "B closes" (fun () -> b.Closed.IsSome)
           Expect.equal b.Closed (ValueSome CloseReason.Reset) "B's close"
-          Expect.isLessThanOrEqual (pair.Now - start) (Time.milliseconds 20) "when: a round trip later"
+          Expect.isLessThanOrEqual (pair.Now - start) (Time.milliseconds 20) "the time: a round trip later"
           Expect.equal a.Closed (ValueSome CloseReason.Released) "A's close"
       }
       test "the peer may end a released stream in order as long as it sends nothing" {
@@ -70,7 +69,7 @@ let private released =
           wait (Time.seconds 20) pair
           Expect.equal a.Closed (ValueSome CloseReason.Aborted) "A's close"
       }
-      test "a process that is about to exit leaves a peer that stays open shortly after everything was acknowledged" {
+      test "a process that is about to exit does not wait for a peer that stays open once everything was acknowledged" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
           write pair pair.A a (content 50_000)
@@ -92,27 +91,27 @@ let private released =
           finish pair pair.B b
           bothFinish (Time.seconds 5) pair a b
       }
-      test "bytes that come in the very step in which the application lets go were never read" {
-          let struct (puppet, peer) = accepted ()
+      test "bytes that arrive in the step of the release count as unread" {
+          let struct (scripted, peer) = accepted ()
 
-          puppet.Tell(
-              Event.Received(here, Datagrams.One(Borrowed(peer.Make(PacketType.Data, 0, content 10)), puppet.Now)),
+          scripted.Tell(
+              Event.Received(here, Datagrams.One(Borrowed(peer.Make(PacketType.Data, 0, content 10)), scripted.Now)),
               Event.Release(1, Time.seconds 10)
           )
           |> ignore
 
-          Expect.equal (puppet.Closed 1) None "our end comes first"
+          Expect.equal (scripted.Closed 1) None "the stream is open until everything was acknowledged"
           peer.State(1, 1) |> ignore
-          Expect.equal (puppet.Closed 1) (Some CloseReason.Released) "closed"
-          Expect.isTrue (puppet.Fresh() |> Array.exists (fun packet -> packet.Type = PacketType.Reset)) "the RESET"
+          Expect.equal (scripted.Closed 1) (Some CloseReason.Released) "closed"
+          Expect.isTrue (scripted.Fresh() |> Array.exists (fun packet -> packet.Type = PacketType.Reset)) "the RESET"
       }
-      test "the peer's end in the very step in which timeout ends is acknowledged in it" {
-          let struct (puppet, peer) = accepted ()
-          puppet.Tell(Event.Release(1, Time.seconds 10)) |> ignore
+      test "the peer's end in the step in which the timeout expires is acknowledged in it" {
+          let struct (scripted, peer) = accepted ()
+          scripted.Tell(Event.Release(1, Time.seconds 10)) |> ignore
           peer.State(1, 0) |> ignore
-          let at = puppet.Now + Time.seconds 10
+          let at = scripted.Now + Time.seconds 10
           let fin = Datagrams.One(Borrowed(peer.Make(PacketType.Fin, 0, [||])), at)
-          let struct (node, effects) = Node.step at [| Event.Received(here, fin) |] puppet.Node
+          let struct (node, effects) = Node.step at [| Event.Received(here, fin) |] scripted.Node
 
           let acknowledges =
               effects
@@ -124,14 +123,14 @@ let private released =
           Expect.isTrue acknowledges "the end is acknowledged"
           Expect.isGreaterThan (Node.deadline node) at "what is left to do lies ahead"
       }
-      test "letting go of a stream that is not yet open ends it" {
-          let puppet = ScriptedPeer usual
-          puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
-          puppet.Tell(Event.Release(0, Time.seconds 10)) |> ignore
-          Expect.equal (puppet.Closed 0) (Some CloseReason.Aborted) "closed"
+      test "releasing a stream that is not yet open closes it" {
+          let scripted = ScriptedPeer usual
+          scripted.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
+          scripted.Tell(Event.Release(0, Time.seconds 10)) |> ignore
+          Expect.equal (scripted.Closed 0) (Some CloseReason.Aborted) "closed"
       } ]
 
-/// Datagrams of a side by whether they carry these extension bits.
+/// The datagrams of a side, with and without these extension bits.
 let private isKind kind (datagram: byte[]) =
     let mutable packet = Unchecked.defaultof<Packet>
 
@@ -142,7 +141,7 @@ let private isEnquiry = isKind ExtensionBits.Kind.Enquiry
 let private isFarewell = isKind ExtensionBits.Kind.Farewell
 let private mayExit (side: Side) = Node.quietAt side.Node <> Time.never
 
-/// A ends, then B; counts what both say from B's end on.
+/// A ends, then B; counts the packets of both from B's end on.
 let private part (pair: Pair) drops =
     let struct (a, b) = connected pair
     finish pair pair.A a
@@ -157,13 +156,12 @@ let private part (pair: Pair) drops =
     struct (pair.A.Sent + pair.B.Sent - before, pair.Now - start)
 
 let private parting =
-    [ test
-          "on a clean path the one who ended first may exit a round trip after the other's end, at the price of one packet" {
+    [ test "without loss the side that ended first may exit a round trip after the other's end, for one more packet" {
           let struct (packets, took) = part (calmPair ()) ignore
           Expect.equal packets 3 "the FIN, its acknowledgement, which enquires, and the farewell"
           Expect.isLessThanOrEqual took (Time.milliseconds 65) "when both may exit"
       }
-      test "a lost farewell is asked for again, and given again" {
+      test "a lost farewell is requested again, and repeated" {
           let pair = calmPair ()
 
           let struct (_, took) = part pair (fun pair -> dropFirst 1 pair.B isFarewell pair)
@@ -178,24 +176,25 @@ let private parting =
           Expect.isLessThanOrEqual
               took
               (Time.milliseconds 10_000)
-              "when both may exit, the one that answers some time after the last enquiry"
+              "when both may exit: the answering side some time after the last enquiry"
       }
-      test "a stranger gets the last acknowledgement seven times within a few round trips, and a RESET ends the wait" {
-          let struct (puppet, peer) = accepted ()
-          puppet.Tell(Event.Finish 1) |> ignore
-          puppet.Wait(Time.milliseconds 20)
+      test
+          "a foreign peer gets the last acknowledgement seven times within a few round trips, and a RESET ends the wait" {
+          let struct (scripted, peer) = accepted ()
+          scripted.Tell(Event.Finish 1) |> ignore
+          scripted.Wait(Time.milliseconds 20)
           peer.State(1, 0) |> ignore
-          puppet.Fresh() |> ignore
+          scripted.Fresh() |> ignore
           peer.Fin 0 |> ignore
-          Expect.equal (puppet.Closed 1) (Some CloseReason.Finished) "closed"
-          Expect.equal (Node.quietAt puppet.Node) Time.never "the process stays"
-          puppet.Wait(Time.milliseconds 200)
-          Expect.equal (puppet.Fresh().Length) 7 "acknowledgements"
-          Expect.isLessThanOrEqual (Node.quietAt puppet.Node) puppet.Now "the process may exit"
+          Expect.equal (scripted.Closed 1) (Some CloseReason.Finished) "closed"
+          Expect.equal (Node.quietAt scripted.Node) Time.never "the process stays"
+          scripted.Wait(Time.milliseconds 200)
+          Expect.equal (scripted.Fresh().Length) 7 "acknowledgements"
+          Expect.isLessThanOrEqual (Node.quietAt scripted.Node) scripted.Now "the process may exit"
           peer.Fin 0 |> ignore
-          Expect.equal (Node.quietAt puppet.Node) Time.never "the peer asked once more: the process stays"
+          Expect.equal (Node.quietAt scripted.Node) Time.never "the peer asked once more: the process stays"
           peer.Send(PacketType.Reset, 1, [||]) |> ignore
-          Expect.isLessThanOrEqual (Node.quietAt puppet.Node) puppet.Now "the peer has forgotten the stream"
+          Expect.isLessThanOrEqual (Node.quietAt scripted.Node) scripted.Now "the peer has forgotten the stream"
       }
       test "a farewell counts only on a stream that has ended both ways" {
           let pair = calmPair ()

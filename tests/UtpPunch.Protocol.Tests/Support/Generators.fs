@@ -12,7 +12,7 @@ let private link =
         let! jitter = Gen.frequency [ 2, Gen.constant 0; 1, Gen.choose (0, 60) ]
         let! loss = Gen.frequency [ 2, Gen.constant 0; 2, Gen.choose (0, 300) ]
         let! duplication = Gen.frequency [ 2, Gen.constant 0; 1, Gen.choose (0, 300) ]
-        // Chaos, then calm: however unlucky the first twenty seconds were, the rest must bring every stream to its end.
+        // Faults, then a calm path: whatever the first twenty seconds were like, the rest must bring every stream to its end.
         let! rate = Gen.frequency [ 3, Gen.constant 0; 1, Gen.choose (10_000, 1_000_000) ]
 
         return
@@ -51,7 +51,7 @@ let private conversation =
               Dialect = dialect
               FromA = fromA
               FromB = fromB
-              // A byte at a time is for small streams.
+              // One byte at a time is for small streams.
               WriteSize = if fromA + fromB > 20_000 then max 100 writeSize else writeSize
               LinkAB = linkAB
               LinkBA = linkBA

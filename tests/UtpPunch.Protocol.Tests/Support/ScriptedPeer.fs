@@ -1,4 +1,4 @@
-/// One node, and peers made by hand: the test writes their packets and reads what the node sends.
+/// One node, and scripted peers: the test writes their packets and reads the node's.
 module UtpPunch.Protocol.Tests.ScriptedPeer
 
 open System
@@ -35,7 +35,7 @@ let datagramsOf (train: Train) =
         train.Write(index, Span<byte>(datagram)) |> ignore
         datagram)
 
-/// A node whose clock the test turns.
+/// A node whose clock the test controls.
 [<Sealed>]
 type ScriptedPeer(options: NodeOptions) =
     let mutable node = Node.create options (Owned(Array.init 32 byte)) 0L<us>
@@ -45,7 +45,7 @@ type ScriptedPeer(options: NodeOptions) =
 
     member _.Now = now
     member _.Node = node
-    /// Everything it ever sent, and every effect.
+    /// All packets that it has sent, and all effects.
     member _.Sent = sent
     member _.Effects = effects
 
@@ -63,11 +63,11 @@ type ScriptedPeer(options: NodeOptions) =
 
         caused
 
-    /// Each datagram on its own, all in one step.
+    /// Receives each datagram on its own, all in one step.
     member this.Receive(from: Endpoint, [<ParamArray>] datagrams: byte[][]) : Effect[] =
         this.Tell [| for datagram in datagrams -> Event.Received(from, Datagrams.One(Borrowed datagram, now)) |]
 
-    /// Lets time pass; the node wakes whenever it wants to.
+    /// Advances the time; the node steps at each of its deadlines.
     member this.Wait(duration: Duration) =
         let until = now + duration
 
@@ -77,7 +77,7 @@ type ScriptedPeer(options: NodeOptions) =
 
         now <- until
 
-    /// What was sent since the last call.
+    /// The packets since the last call.
     member val private Looked = 0 with get, set
 
     member this.Fresh() : Seen[] =
@@ -121,18 +121,18 @@ type ScriptedPeer(options: NodeOptions) =
             | Effect.Ended id -> id = connId
             | _ -> false)
 
-/// A peer by hand. Its own packets count from 0, and so do the node's: `Acked` is how many of those it acknowledges.
+/// A scripted peer. Its own packets count from 0, and so do the node's: `Acked` is how many of those it acknowledges.
 [<Sealed>]
-type Peer(puppet: ScriptedPeer, endpoint: Endpoint, sendId: uint16, first: SeqNr, theirFirst: SeqNr) =
+type Peer(scripted: ScriptedPeer, endpoint: Endpoint, sendId: uint16, first: SeqNr, theirFirst: SeqNr) =
     member _.Endpoint = endpoint
-    /// The id in the packets that go to the node.
+    /// The id in the packets to the node.
     member _.SendId = sendId
     /// The number of this peer's first packet, and of the node's.
     member _.First = first
     member _.TheirFirst = theirFirst
     member val Acked = 0 with get, set
     member val Window = 1u <<< 20 with get, set
-    /// What it claims to have measured of the node's packets; 0 for nothing.
+    /// The delay that it reports of the node's packets; 0 for none.
     member val Difference = 0u with get, set
     member val Sack = Owned.Empty with get, set
     /// The extension bits of its packets.
@@ -143,7 +143,7 @@ type Peer(puppet: ScriptedPeer, endpoint: Endpoint, sendId: uint16, first: SeqNr
             this.Bits
             { Type = packetType
               ConnectionId = sendId
-              Timestamp = Time.stamp puppet.Now
+              Timestamp = Time.stamp scripted.Now
               TimestampDifference = this.Difference
               Window = this.Window
               SeqNr = first + index
@@ -151,7 +151,7 @@ type Peer(puppet: ScriptedPeer, endpoint: Endpoint, sendId: uint16, first: SeqNr
             this.Sack
             (Owned payload)
 
-    member this.Send(packetType, index, payload) = puppet.Receive(endpoint, this.Make(packetType, index, payload))
+    member this.Send(packetType, index, payload) = scripted.Receive(endpoint, this.Make(packetType, index, payload))
     member this.Data(index, payload) = this.Send(PacketType.Data, index, payload)
     member this.Fin index = this.Send(PacketType.Fin, index, [||])
 
@@ -183,35 +183,35 @@ let fixedAt size (options: StreamOptions) = { options with PacketSize = size; La
 
 let bep29 adapt = { NodeOptions.standard with Bep29 = adapt (fixedAt 1400 StreamOptions.bep29) }
 
-/// What is told of packets is told of packets of 1400 bytes, unless it is about their size.
+/// Tests of packets use packets of 1400 bytes, unless they are about packet sizes.
 let usual = bep29 id
 
-/// A peer has dialled the node: stream 1, open, taken.
+/// A peer has dialled the node: stream 1, open, accepted.
 let acceptedWith (options: NodeOptions) (seqNr: uint16) =
-    let puppet = ScriptedPeer options
-    puppet.Tell(Event.Listen 16) |> ignore
-    puppet.Receive(here, syn 100us seqNr) |> ignore
-    let synAck = puppet.Head()
-    let peer = Peer(puppet, here, 101us, SeqNr seqNr + 1, synAck.Header.SeqNr)
-    puppet.Wait(Time.milliseconds 50)
+    let scripted = ScriptedPeer options
+    scripted.Tell(Event.Listen 16) |> ignore
+    scripted.Receive(here, syn 100us seqNr) |> ignore
+    let synAck = scripted.Head()
+    let peer = Peer(scripted, here, 101us, SeqNr seqNr + 1, synAck.Header.SeqNr)
+    scripted.Wait(Time.milliseconds 50)
     peer.State(0, 0) |> ignore
-    puppet.Tell(Event.Taken 1) |> ignore
-    puppet.Fresh() |> ignore
-    Expect.equal (Node.statistics puppet.Node).Incoming 1 "the stream is open"
-    struct (puppet, peer)
+    scripted.Tell(Event.Taken 1) |> ignore
+    scripted.Fresh() |> ignore
+    Expect.equal (Node.statistics scripted.Node).Incoming 1 "the stream is open"
+    struct (scripted, peer)
 
 let accepted () = acceptedWith usual 1000us
 
 /// The node has dialled a peer whose data begins with `seqNr`: stream 0, open.
 let dialledWith (options: NodeOptions) (seqNr: uint16) =
-    let puppet = ScriptedPeer options
-    puppet.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
-    let dialled = puppet.Head().Header
-    let peer = Peer(puppet, here, dialled.ConnectionId, SeqNr seqNr, dialled.SeqNr + 1)
-    puppet.Wait(Time.milliseconds 50)
+    let scripted = ScriptedPeer options
+    scripted.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
+    let dialled = scripted.Head().Header
+    let peer = Peer(scripted, here, dialled.ConnectionId, SeqNr seqNr, dialled.SeqNr + 1)
+    scripted.Wait(Time.milliseconds 50)
     peer.State(0, 0) |> ignore
-    puppet.Fresh() |> ignore
-    Expect.isTrue (puppet.Effects.Exists(fun effect -> effect.IsOpened)) "the stream is open"
-    struct (puppet, peer)
+    scripted.Fresh() |> ignore
+    Expect.isTrue (scripted.Effects.Exists(fun effect -> effect.IsOpened)) "the stream is open"
+    struct (scripted, peer)
 
 let dialled () = dialledWith usual 1000us

@@ -1,5 +1,5 @@
-/// A client of a rendezvous whose every byte is written by hand: what it says is what the protocol's text has, and not what the core makes.
-module UtpPunch.Protocol.Tests.Guest
+/// A scripted client of a rendezvous: its messages are written from the protocol's description, not with the core's encoder.
+module UtpPunch.Protocol.Tests.ScriptedRegistrant
 
 open System
 open System.Buffers.Binary
@@ -18,10 +18,10 @@ let noCookie = Array.zeroCreate<byte> 16
 let named (name: int) = Array.append (number 8 0xA5A5UL) (number 8 (uint64 name))
 
 [<NoComparison; NoEquality>]
-type Guest = { Remote: Endpoint; Handle: uint64; Room: byte[]; Peer: byte[]; Stays: bool; Cookie: byte[] }
+type Registrant = { Remote: Endpoint; Handle: uint64; Room: byte[]; Peer: byte[]; Stays: bool; Cookie: byte[] }
 
-/// A guest with a number, in a room with a number.
-let guest index room : Guest =
+/// A registrant with a number, in a room with a number.
+let registrant index room : Registrant =
     { Remote = Endpoint.ofIPv4 (0x0A000000u + uint32 index) 4000us
       Handle = Keyed.mix (uint64 index)
       Room = named room
@@ -29,25 +29,30 @@ let guest index room : Guest =
       Stays = false
       Cookie = noCookie }
 
-let register (guest: Guest) =
+let register (registrant: Registrant) =
     Array.concat
-        [ begun 1uy guest.Handle
-          guest.Room
-          guest.Peer
-          guest.Cookie
-          [| 7uy; (if guest.Stays then 1uy else 0uy); 0uy; 2uy |]
+        [ begun 1uy registrant.Handle
+          registrant.Room
+          registrant.Peer
+          registrant.Cookie
+          [| 7uy; (if registrant.Stays then 1uy else 0uy); 0uy; 2uy |]
           [| 0xBEuy; 0xEFuy |] ]
     |> padded 128
 
-let acknowledge (nonce: byte[]) roundTripMs (guest: Guest) =
-    Array.concat [ begun 2uy guest.Handle; guest.Room; guest.Cookie; nonce; number 2 (uint64 (int roundTripMs)) ]
+let acknowledge (nonce: byte[]) roundTripMs (registrant: Registrant) =
+    Array.concat
+        [ begun 2uy registrant.Handle
+          registrant.Room
+          registrant.Cookie
+          nonce
+          number 2 (uint64 (int roundTripMs)) ]
 
-let leave (guest: Guest) = Array.concat [ begun 3uy guest.Handle; guest.Room; guest.Cookie ]
-let observe (guest: Guest) = begun 4uy guest.Handle |> padded 40
+let leave (registrant: Registrant) = Array.concat [ begun 3uy registrant.Handle; registrant.Room; registrant.Cookie ]
+let observe (registrant: Registrant) = begun 4uy registrant.Handle |> padded 40
 
-/// What the server said, as far as stories need it.
+/// A message of the server, as far as tests need it.
 [<NoComparison; RequireQualifiedAccess>]
-type Said =
+type ServerMessage =
     | Challenge of cookie: byte[]
     | Registered
     | Observed
@@ -55,23 +60,23 @@ type Said =
     | Go of nonce: byte[] * waitMs: int
     | Full
 
-let read (datagram: Owned) : struct (uint64 * Said) =
+let read (datagram: Owned) : struct (uint64 * ServerMessage) =
     let bytes = datagram.Span.ToArray()
     Expect.equal bytes[..3] "UPN1"B "the magic"
     let handle = BinaryPrimitives.ReadUInt64BigEndian(ReadOnlySpan(bytes, 5, 8))
     let two at = int bytes[at] * 256 + int bytes[at + 1]
 
-    let said =
+    let message =
         match bytes[4] with
-        | 0x81uy -> Said.Challenge bytes[14..29]
-        | 0x82uy -> Said.Registered
-        | 0x83uy -> Said.Observed
-        | 0x84uy -> Said.Introduce(bytes[13..28], bytes[29..44], two 61)
-        | 0x85uy -> Said.Go(bytes[13..28], two 29)
-        | 0x86uy -> Said.Full
-        | kind -> failtest $"a server does not say {kind}"
+        | 0x81uy -> ServerMessage.Challenge bytes[14..29]
+        | 0x82uy -> ServerMessage.Registered
+        | 0x83uy -> ServerMessage.Observed
+        | 0x84uy -> ServerMessage.Introduce(bytes[13..28], bytes[29..44], two 61)
+        | 0x85uy -> ServerMessage.Go(bytes[13..28], two 29)
+        | 0x86uy -> ServerMessage.Full
+        | kind -> failtest $"unexpected message {kind} from a server"
 
-    struct (handle, said)
+    struct (handle, message)
 
 let seed = Owned(Array.init 32 byte)
 
@@ -80,29 +85,29 @@ let options = { Rendezvous.standard with Sockets = [| Endpoint.ofIPv4 0x01010101
 let step now arrived server =
     Rendezvous.step now [| for struct (remote, bytes) in arrived -> struct (remote, Borrowed bytes) |] server
 
-let say now bytes (guest: Guest) server = step now [ struct (guest.Remote, bytes) ] server
+let send now bytes (registrant: Registrant) server = step now [ struct (registrant.Remote, bytes) ] server
 
-/// Whatever was said to a guest, by its handle.
-let heard (guest: Guest) (sent: struct (Endpoint * Owned)[]) =
+/// The messages to a registrant, by its handle.
+let messagesTo (registrant: Registrant) (sent: struct (Endpoint * Owned)[]) =
     [ for struct (remote, datagram) in sent do
-          let struct (handle, said) = read datagram
+          let struct (handle, message) = read datagram
 
-          if handle = guest.Handle then
-              Expect.equal remote guest.Remote "to where it came from"
-              said ]
+          if handle = registrant.Handle then
+              Expect.equal remote registrant.Remote "the destination"
+              message ]
 
-/// Gets its cookie.
-let knock now (guest: Guest) server : struct (Guest * Rendezvous) =
-    let struct (server, sent) = say now (register guest) guest server
+/// Obtains a cookie.
+let obtainCookie now (registrant: Registrant) server : struct (Registrant * Rendezvous) =
+    let struct (server, sent) = send now (register registrant) registrant server
 
-    match heard guest sent with
-    | [ Said.Challenge cookie ] -> struct ({ guest with Cookie = cookie }, server)
-    | other -> failtest $"no challenge but %A{other}"
+    match messagesTo registrant sent with
+    | [ ServerMessage.Challenge cookie ] -> struct ({ registrant with Cookie = cookie }, server)
+    | other -> failtest $"a challenge was expected, not %A{other}"
 
-/// The introductions among what was said.
-let introductions said =
-    said
+/// The introductions among the messages.
+let introductions messages =
+    messages
     |> List.choose (fun it ->
         match it with
-        | Said.Introduce(nonce, peer, _) -> Some struct (nonce, peer)
+        | ServerMessage.Introduce(nonce, peer, _) -> Some struct (nonce, peer)
         | _ -> None)

@@ -1,5 +1,5 @@
-/// What the peers of a room compute from its key, written a second time from docs/punching.md, RFC 8439 and RFC 2104. Nothing here calls
-/// the core: what both compute alike is what the documents say.
+/// What the peers of a room compute from its key, written independently from docs/punching.md, RFC 8439 and RFC 2104. Nothing here uses
+/// the core: equal results confirm the documents.
 module UtpPunch.Protocol.Tests.Secret
 
 open System
@@ -11,7 +11,7 @@ open System.Security.Cryptography
 let labelled (key: byte[]) (label: string) (parts: byte[] list) =
     HMACSHA256.HashData(key, Array.concat (Text.Encoding.ASCII.GetBytes label :: [| 0uy |] :: parts))
 
-/// The sixteen bytes of it that stand behind what they guard.
+/// The sixteen bytes of it that follow the authenticated bytes.
 let private guarded key label (body: byte[]) = Array.append body (Array.truncate 16 (labelled key label [ body ]))
 
 /// RFC 8439, 2.1 to 2.3: one block of key stream.
@@ -63,7 +63,7 @@ let seal (room: byte[]) (nonce: byte[]) (text: byte[]) =
     Array.append nonce (chacha20 (labelled room "UtpPunch seal" []) 0 nonce text)
     |> guarded room "UtpPunch offer"
 
-/// The text of a sealed offer. Fails when the code is another one.
+/// The text of a sealed offer. Fails when its code is wrong.
 let unseal (room: byte[]) (box': byte[]) =
     let body = box'[.. box'.Length - 17]
 

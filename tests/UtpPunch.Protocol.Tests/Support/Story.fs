@@ -1,4 +1,4 @@
-/// What the stories of two nodes have in common.
+/// Shared by the tests of two nodes.
 module UtpPunch.Protocol.Tests.Story
 
 open System
@@ -31,7 +31,7 @@ let run (limit: Duration) (pair: Pair) claim (condition: unit -> bool) =
     if not (pair.RunUntil(limit, Func<bool> condition)) then
         failtest $"not within {int64 limit} us: {claim}"
 
-/// Lets time pass, whatever happens.
+/// Advances the time.
 let wait (duration: Duration) (pair: Pair) =
     let until = pair.Now + duration
 
@@ -49,7 +49,7 @@ let connected pair = connectedIn Dialect.Bep29 pair
 
 let content length = Array.init length (fun i -> Keyed.byteAt 99UL (int64 i))
 
-/// Writes all of it at once: it must fit the send buffer.
+/// Writes everything at once: it must fit the send buffer.
 let write (pair: Pair) (side: Side) (stream: StreamView) (bytes: byte[]) =
     let count = pair.Write(side, stream, ReadOnlySpan<byte>(bytes))
     Expect.equal count bytes.Length "bytes that found room"

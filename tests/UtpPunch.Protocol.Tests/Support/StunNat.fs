@@ -1,4 +1,4 @@
-/// A world for STUN: one client behind a NAT of any kind, servers with up to four sockets, and 10 ms each way.
+/// A network for STUN: one client behind a NAT of any kind, servers with up to four sockets, and 10 ms each way.
 module internal UtpPunch.Protocol.Tests.StunNat
 
 open System
@@ -51,7 +51,7 @@ type Nat(mapping: NatBehavior voption, filtering: NatBehavior) =
     member _.Admits(remote: Endpoint, target: Endpoint) =
         contacted.ContainsKey target.Port && admits filtering contacted[target.Port] remote
 
-/// What flies about, and when it arrives. `Inbound` is on its way to the client.
+/// A datagram in transit, and when it arrives. `Inbound` is on its way to the client.
 [<NoComparison>]
 type private Flight = { At: Instant; From: Endpoint; To: Endpoint; Datagram: Owned; Inbound: bool }
 
@@ -65,7 +65,7 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
     let mutable client = StunClient.start options (Random.create (Owned(Array.init 32 byte))) 0L<us>
     let mutable now = 0L<us>
 
-    /// Which datagrams are lost: by their way (towards the client or not) and how many went that way before.
+    /// Which datagrams are lost: by their direction (towards the client or not) and the number of earlier ones in that direction.
     member val IsLost: bool -> int -> bool = (fun _ _ -> false) with get, set
 
     /// What an attacker, or a broken server, sends instead of an answer: source and bytes.
@@ -77,7 +77,7 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
     member _.Sent = sent
     member _.Now = now
 
-    /// Which of the node's sockets the client asks from: the node stamps what it receives with it.
+    /// The socket of the node that the client uses: the node stamps received datagrams with it.
     member val Via = 0us with get, set
 
     member private this.Serve(flight: Flight) =
@@ -104,7 +104,7 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
             match effect with
             | StunEffect.Done outcome -> outcomes.Add outcome
             | StunEffect.Send(remote, datagram) ->
-                Expect.equal remote.Via this.Via "it writes from the socket that it was told to"
+                Expect.equal remote.Via this.Via "the socket of the request"
                 let remote = { remote with Via = 0us }
                 sent.Add(struct (now, remote))
                 let isLost = this.IsLost false this.Out
@@ -114,7 +114,7 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
                     flights.Add
                         { At = now + delay; From = nat.Out remote; To = remote; Datagram = datagram; Inbound = false }
 
-    /// Runs until the client is done, and says with what.
+    /// Runs until the client has ended, and returns its result.
     member this.Run() : StunOutcome =
         this.Step [||]
 
@@ -133,8 +133,8 @@ type World(nat: Nat, servers: (StunServer * Endpoint voption[]) list, options: S
                        if flight.Inbound then
                            StunEvent.Received({ flight.From with Via = this.Via }, flight.Datagram.AsBorrowed) |]
 
-        Expect.equal (StunClient.deadline client) Time.never "who is done waits for nothing"
-        Expect.equal outcomes.Count 1 "it is done once"
+        Expect.equal (StunClient.deadline client) Time.never "the deadline of a client that has ended"
+        Expect.equal outcomes.Count 1 "results"
         outcomes[0]
 
 /// A server with these of the four sockets.

@@ -20,25 +20,25 @@ let private bad = { Link.perfect with Loss = 200; Jitter = Time.milliseconds 50 
 let tests =
     testList
         "transfers"
-        [ test "a calm path carries both directions whole, and nothing is sent twice" {
+        [ test "without faults both directions are complete, and nothing is retransmitted" {
               let verdict = holds (Time.seconds 10) calm
               Expect.equal (verdict.Pair.A.Count Rule.RetransmitTimeout) 0 "time-outs"
               Expect.equal (verdict.Pair.A.Count Rule.FastRetransmit) 0 "losses"
               Expect.equal (verdict.Pair.B.Count Rule.Duplicate) 0 "duplicates"
           }
-          test "the npm dialect carries both directions whole" {
+          test "in the npm dialect both directions are complete" {
               holds (Time.seconds 20) { calm with Dialect = Dialect.UtpPunch } |> ignore
           }
           test "no bytes at all: both sides open, end and close" {
               holds (Time.seconds 10) { calm with FromA = 0; FromB = 0 } |> ignore
           }
-          test "one fifth lost and fifty milliseconds of shuffling: a megabyte each way arrives whole" {
+          test "one fifth lost and fifty milliseconds of shuffling: a megabyte each way arrives" {
               let verdict =
                   holds (Time.seconds 300) { calm with FromA = 1 <<< 20; FromB = 1 <<< 20; LinkAB = bad; LinkBA = bad }
 
               printfn "lossy: %d s, A sent %d" (int64 verdict.Took / 1_000_000L) verdict.Pair.A.Sent
           }
-          test "60 000 bytes written and closed over 10 kB/s arrive whole" {
+          test "60 000 bytes written and closed over 10 kB/s arrive" {
               let slow = { Link.perfect with Rate = 10_000 }
 
               holds

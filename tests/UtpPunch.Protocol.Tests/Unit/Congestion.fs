@@ -1,4 +1,4 @@
-/// Delay, round trips and LEDBAT by themselves. RFC 6817 in floating point is in `UtpPunch.Sim.Tests/ControllerOracle.fs`.
+/// Unit tests of delay, round trips and LEDBAT. The comparison with RFC 6817 in floating point is `UtpPunch.Sim.Tests/ControllerOracle.fs`.
 module UtpPunch.Protocol.Tests.Congestion
 
 open System
@@ -54,7 +54,7 @@ let private ledbat =
           Expect.equal (congestion.Lost()).Window (congestion.Window / 2) "a loss"
           Expect.equal (congestion.TimedOut congestion.Window).Window packet "a time-out"
       }
-      test "it is never less than a packet, whatever happens" {
+      test "it is never less than a packet" {
           let mutable congestion = fresh ()
           let random = System.Random 5
 
@@ -96,7 +96,7 @@ let private ledbat =
           let before = congestion.Window
           Expect.isLessThanOrEqual ((roundTrip 0 congestion).Window - before) packet "growth in the next round trip"
       }
-      test "while packets wait in the peer's socket, the first slow start grows slowly; afterwards it goes on" {
+      test "while packets wait in the peer's socket, the first slow start grows slowly; afterwards it continues" {
           let held bytes (congestion: ICongestion) =
               congestion.Acknowledged
                   { Bytes = bytes
@@ -111,7 +111,7 @@ let private ledbat =
           Expect.equal (waiting.Window - start.Window) packet "growth in a round trip"
           Expect.equal (roundTrip 0 waiting).Window (2 * waiting.Window) "then doubled again"
           let recovering = (avoiding (100 * packet)).TimedOut(100 * packet)
-          Expect.equal (held packet recovering).Window (2 * packet) "after a time-out it is known how much is too much"
+          Expect.equal (held packet recovering).Window (2 * packet) "after a time-out it doubles again"
       }
       test "without a queue it grows by one packet a round trip" {
           for packets in [ 4; 20; 200; 2_000 ] do
@@ -128,10 +128,10 @@ let private ledbat =
           Expect.isLessThan (change 50) (packet * 6 / 10) "halfway"
           Expect.isLessThan (change 150) (-packet * 4 / 10) "half above"
           Expect.isLessThan (change 300) (change 150) "twice above"
-          // Ten packets and what the window has become smaller meanwhile.
+          // Ten packets, and the decrease of the window meanwhile.
           Expect.isGreaterThan (change 5_000) (-12 * packet) "the steepest fall"
       }
-      test "a window that is not in use does not grow" {
+      test "a window that is not used does not grow" {
           let mutable slow = fresh ()
           let mutable avoiding = avoiding (50 * packet)
 
@@ -162,32 +162,32 @@ let private observe (atMs: int) (sample: uint32) delay = ValueSome(Delay.observe
 let private queueing (delay: Delay voption) = int64 (Delay.queueing delay.Value)
 
 let private resized =
-    [ test "larger packets: two of them may be in flight, though nothing has earned that; smaller ones change nothing" {
+    [ test "the window is at least two packets of a new, larger size; smaller sizes change nothing" {
           let window size (congestion: ICongestion) = (congestion.Resized size).Window
           Expect.equal (window 65_487 (fresh ())) (2 * 65_487) "two large ones"
           Expect.equal (window 1_452 (fresh ())) (10 * packet) "there was room for more"
           Expect.equal (window 528 (fresh ())) (10 * packet) "the bytes stay"
       }
-      test "what was lent for larger packets goes with them, with a loss and with a time-out" {
+      test "what was granted for larger packets is taken back with them, with a loss and with a time-out" {
           let large = (fresh ()).Resized 65_487
           Expect.equal (large.Resized 1_180).Window (10 * packet) "smaller again"
           Expect.equal (large.TimedOut 1_000_000).Window 65_487 "one packet after a time-out"
-          Expect.equal ((large.TimedOut 1_000_000).Resized 1_180).Window packet "one packet of those that were earned"
+          Expect.equal ((large.TimedOut 1_000_000).Resized 1_180).Window packet "one packet of the smaller size"
           Expect.equal (large.Lost()).Window (2 * 65_487) "two after a loss"
-          Expect.isLessThan (acked 65_487 131_000 1_000 large).Window (2 * 65_487) "a long queue takes it"
+          Expect.isLessThan (acked 65_487 131_000 1_000 large).Window (2 * 65_487) "a long queue reduces it"
       } ]
 
 let private delays =
-    [ test "queueing is the distance of the least of the last four samples to the least of all" {
+    [ test "the queueing delay is the least of the last four samples less the least of all" {
           let mutable delay = ValueNone
           let samples = [ 5_000u; 4_000u; 9_000u; 9_500u; 9_200u; 9_100u; 30_000u ]
 
           for index, sample in List.indexed samples do
               delay <- observe index sample delay
 
-          Expect.equal (queueing delay) 5_100L "one high sample is a hiccup"
+          Expect.equal (queueing delay) 5_100L "one high sample does not count"
       }
-      test "only the differences count: any offset of the clocks gives the same, across the wrap of 32 bits" {
+      test "any offset of the clocks gives the same result, across the wrap of 32 bits" {
           let random = System.Random 3
           let samples = [ for _ in 1..500 -> uint32 (random.Next 200_000) ]
 
@@ -201,7 +201,7 @@ let private delays =
           for offset in [ 1u; 0x7FFFFFF0u; 0x80000000u; 0xFFFF0000u; 0xFFFFFFFFu ] do
               Expect.equal (run offset) (run 0u) $"offset {offset}"
       }
-      test "a least delay that is over ten minutes old is forgotten, a younger one is not" {
+      test "a base delay expires after ten minutes, and not before" {
           let mutable delay = observe 0 10_000u ValueNone
 
           for second in 1..900 do
@@ -217,7 +217,7 @@ let private delays =
               | ValueSome expected when second > 4 -> Expect.equal (queueing delay) expected $"after {second} s"
               | _ -> ()
       }
-      test "queueing is the naive twin's: the least of the last ten minutes, minute by minute" {
+      test "the queueing delay equals the reference model's: the least of the last ten minutes, minute by minute" {
           for seed in 1..10 do
               let random = System.Random seed
               let mutable delay = ValueNone
@@ -239,12 +239,12 @@ let private delays =
                       |> Seq.map (fun (struct (_, sample)) -> sample)
                       |> Seq.min
 
-                  // Minutes begin where the twin cannot know; nine whole ones are remembered for certain, and none older than ten
-                  // and what a minute without a sample adds.
+                  // The reference does not know where minutes begin; nine whole ones are remembered for certain, and none older than ten
+                  // plus the length of a minute without a sample.
                   Expect.isLessThanOrEqual (queueing delay) (current - since 660_000) "against the longest memory"
                   Expect.isGreaterThanOrEqual (queueing delay) (current - since 535_000) "against the shortest memory"
       }
-      test "a drift of the clocks that the other direction shows raises the base by as much" {
+      test "a clock drift that the other direction shows raises the base delay by as much" {
           let delay = observe 1_000 30_000u (observe 0 10_000u ValueNone)
           let delay = observe 4 30_000u (observe 3 30_000u (observe 2 30_000u delay))
           Expect.equal (queueing delay) 20_000L "before"

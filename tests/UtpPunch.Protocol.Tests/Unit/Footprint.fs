@@ -1,4 +1,4 @@
-/// What a node holds of streams that are open and say nothing.
+/// The memory of idle streams in a node.
 module UtpPunch.Protocol.Tests.Footprint
 
 open System
@@ -11,7 +11,7 @@ open UtpPunch.Protocol.Tests.Story
 
 let private count = 1000
 
-/// Streams over which a byte has gone each way, and the two nodes after a while of silence.
+/// Streams over which a byte was sent each way, and the two nodes after an idle period.
 [<MethodImpl(MethodImplOptions.NoInlining)>]
 let private idle (silence: Duration) : Node[] =
     let pair = pairOf NodeOptions.standard Link.perfect
@@ -33,7 +33,7 @@ let private memory () =
     GC.WaitForPendingFinalizers()
     GC.GetTotalMemory true
 
-/// What is free once the node is let go of, by stream: nothing else has to be subtracted.
+/// The memory that is freed with the node, per stream: nothing else has to be subtracted.
 let private costs (nodes: Node[]) =
     [ for index in 0 .. nodes.Length - 1 do
           let before = memory ()
@@ -41,7 +41,7 @@ let private costs (nodes: Node[]) =
           int (before - memory ()) / count ]
 
 let private costsAtMost limit silence =
-    // The median: now and then the runtime frees, or makes, something of its own.
+    // The median: now and then the runtime allocates or frees memory of its own.
     let turns = [ for _ in 1..3 -> costs (idle silence) ]
 
     for side in 0..1 do
@@ -50,7 +50,7 @@ let private costsAtMost limit silence =
         Expect.isGreaterThan cost 500 "it was measured"
 
 let private pings =
-    test "a stream that speaks often leaves no more in the node than one that speaks seldom" {
+    test "a stream that sends often takes no more memory than one that sends seldom" {
         let pair = calmPair ()
         let struct (a, b) = connected pair
 

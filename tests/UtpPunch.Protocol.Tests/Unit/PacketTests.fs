@@ -1,4 +1,4 @@
-/// The bytes: BEP 29's header, its extensions, and everything that is not quite one.
+/// The wire format: BEP 29's header, its extensions, and malformed packets.
 module UtpPunch.Protocol.Tests.WireTests
 
 open System
@@ -14,7 +14,7 @@ let private decode (datagram: byte[]) =
     let malformed = Packet.decode (Borrowed datagram) &packet
     struct (malformed, packet)
 
-/// A golden packet, in the order of BEP 29's diagram.
+/// A valid packet, in the order of BEP 29's diagram.
 let private golden =
     [| yield! [| 0x21uy; 0x01uy |] // STATE, version 1; a selective acknowledgement follows
        yield! [| 0x12uy; 0x34uy |] // connection_id
@@ -35,7 +35,7 @@ let private goldenHeader =
       SeqNr = SeqNr 0xFFFEus
       AckNr = SeqNr 7us }
 
-/// What surrounds the fixed header: a chain of extensions (id and content), then the payload.
+/// The bytes around the fixed header: a chain of extensions (id and content), then the payload.
 let private chained (extensions: (byte * byte[]) list) (payload: byte[]) =
     let datagram = ResizeArray<byte>(golden[0..19])
 
@@ -98,8 +98,7 @@ let tests =
           test "the golden bytes are what the packet encodes to" {
               Expect.equal (encoded goldenHeader (Owned [| 5uy; 0uy; 0uy; 0uy |]) Owned.Empty) golden "the bytes"
           }
-          test
-              "extension bits stand behind a selective acknowledgement, which is the only way that everybody reads both" {
+          test "extension bits follow a selective acknowledgement, the only order that all implementations read" {
               let bits = 0x5550_0107_05C0_0000UL
               let sack = Owned [| 5uy; 0uy; 0uy; 0uy |]
               let both = encodedWith bits goldenHeader sack (Owned [| 9uy |])
@@ -123,7 +122,7 @@ let tests =
 
               for length in [ 7; 9; 16 ] do
                   let struct (malformed, packet) = decode (chained [ 2uy, Array.create length 1uy ] [||])
-                  Expect.equal (malformed, packet.Bits) (Malformed.None, 0UL) $"{length} bytes are none"
+                  Expect.equal (malformed, packet.Bits) (Malformed.None, 0UL) $"{length} bytes are ignored"
           }
           test "each type has its number in the upper half of the first byte" {
               for packetType, first in
@@ -153,7 +152,7 @@ let tests =
                   let struct (malformed, _) = decode golden[0 .. length - 1]
                   Expect.equal malformed Malformed.Extension $"{length} bytes"
 
-              // Extensions without end: each says that another follows.
+              // Extensions without end: each announces another one.
               let endless = Array.append golden[0..19] (Array.init 1000 (fun i -> if i % 2 = 0 then 9uy else 0uy))
               endless[1] <- 9uy
               let struct (malformed, _) = decode endless
@@ -190,12 +189,12 @@ let tests =
                   Expect.equal packet.Sack (Borrowed bits) "the bits"
                   Expect.equal packet.Payload (Borrowed [| 9uy |]) "payload"))
 
-          property "any bytes decode to something" (fun (datagram: byte[]) ->
+          property "any bytes decode to a packet or a reason" (fun (datagram: byte[]) ->
               let struct (malformed, packet) = decode datagram
               Expect.equal (malformed = Malformed.None) (not (isNull packet.Payload.Array)) "a packet or a reason")
 
           property
-              "a mutated packet decodes to something, and its parts lie within it"
+              "a mutated packet decodes to a packet or a reason, and its parts lie within it"
               (fun (place: byte) (value: byte) (cut: byte) ->
                   let whole =
                       chained [ 2uy, [| 1uy |]; 1uy, Array.zeroCreate 8; 7uy, Array.zeroCreate 3 ] (Array.create 9 7uy)

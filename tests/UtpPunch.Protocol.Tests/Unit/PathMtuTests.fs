@@ -1,4 +1,4 @@
-/// The search for the largest packet by itself: RFC 8899's state machine against paths of every width.
+/// Unit tests of the search for the path MTU: RFC 8899's state machine with paths of every width.
 module UtpPunch.Protocol.Tests.PathMtuTests
 
 open Expecto
@@ -11,7 +11,7 @@ let private options = StreamOptions.bep29
 let private timeout = Time.milliseconds 100
 let private fresh largest = PathMtu.create true options |> PathMtu.meet largest
 
-/// Searches to the end on a path of that width, where `loses` decides which probes are lost. Gives the sizes tried.
+/// Searches to the end on a path of that width, where `loses` decides which probes are lost. Returns the sizes tried.
 let private searchOn width (loses: int -> bool) cap start =
     let mutable mtu: PathMtu = start
     let mutable now = 0L<us>
@@ -51,7 +51,7 @@ let tests =
               for width in [ 1200; 1464; 1472; 8972; 65507 ] do
                   Expect.equal (found width) width $"a path of {width} bytes"
           }
-          test "over IPv6 they are twenty bytes narrower" {
+          test "over IPv6 they are twenty bytes less" {
               for width in [ 1200; 1432; 1452; 8952; 65487 ] do
                   let start = PathMtu.create false options |> PathMtu.meet 65507
                   let struct (mtu, _, _) = searchOn width never 65535 start
@@ -132,33 +132,33 @@ let tests =
                   let mtu = PathMtu.tooLong 0L<us> size limit wide
                   Expect.equal (PathMtu.size mtu) left $"{size} bytes are too long, {limit} pass"
                   let struct (mtu, _, _) = searchOn 65507 never 65535 mtu
-                  Expect.isGreaterThanOrEqual (PathMtu.size mtu) left "and then it is looked at again"
+                  Expect.isGreaterThanOrEqual (PathMtu.size mtu) left "the size after the next search"
           }
           test "two time-outs in a row at more than the base: the base; three at the base: 548" {
               let struct (wide, _, now) = searchOn 1472 never 65535 (fresh 65507)
               let size inARow longest mtu = PathMtu.size (PathMtu.vanish now inARow longest longest mtu)
               Expect.equal (size 1 1472 wide) 1472 "one"
-              Expect.equal (size 2 1200 wide) 1472 "of what the base carries"
+              Expect.equal (size 2 1200 wide) 1472 "with packets of the base size"
               Expect.equal (size 2 1472 wide) 1200 "two"
               let fallen = PathMtu.vanish now 2 1472 1472 wide
               Expect.equal (PathMtu.state fallen) MtuState.Base "the state"
               Expect.equal (size 2 1200 fallen) 1200 "two at the base"
-              Expect.equal (size 9 1472 fallen) 1200 "what was numbered before"
+              Expect.equal (size 9 1472 fallen) 1200 "with packets of an earlier size"
               let error = PathMtu.vanish now 3 1200 1472 fallen
               Expect.equal (PathMtu.size error) 548 "three"
               Expect.equal (PathMtu.state error) MtuState.Error "the state"
-              Expect.equal (size 9 548 error) 548 "there is nothing below"
+              Expect.equal (size 9 548 error) 548 "the least size"
 
-              // Ten seconds later a search begins, below what has vanished.
+              // Ten seconds later a search begins, below the sizes that were lost.
               let again = PathMtu.wake (now + Time.seconds 10) error
               let struct (mtu, tried, _) = searchOn 1000 never 65535 again
               Expect.isLessThan (abs (PathMtu.size mtu - 1000)) 16 "what passes now"
-              Expect.all tried (fun size -> size < 1200) "below what has vanished"
+              Expect.all tried (fun size -> size < 1200) "below the sizes that were lost"
           }
           test "with a peer that answers no probes there is no search, and the first size returns after 600 s" {
               let mtu = PathMtu.create true options
               Expect.isTrue (obj.ReferenceEquals(mtu, PathMtu.probe 0L<us> timeout 65535 mtu)) "no probe"
               let fallen = PathMtu.vanish 0L<us> 3 1200 1200 mtu
-              Expect.equal (PathMtu.size fallen) 548 "it falls"
-              Expect.equal (PathMtu.size (PathMtu.wake (Time.seconds 600) fallen)) 1200 "and comes back"
+              Expect.equal (PathMtu.size fallen) 548 "after time-outs"
+              Expect.equal (PathMtu.size (PathMtu.wake (Time.seconds 600) fallen)) 1200 "after 600 s"
           } ]

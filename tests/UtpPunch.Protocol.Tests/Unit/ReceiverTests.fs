@@ -1,4 +1,4 @@
-/// The receiving half by its own door, against a twin that keeps everything in a map and counts without wrapping.
+/// Unit tests of the receiver, compared with a reference model that keeps everything in a map and counts without wrapping.
 module UtpPunch.Protocol.Tests.ReceiverTests
 
 open System
@@ -55,11 +55,11 @@ let private drained (receiver: Receiver) =
     Receiver.drain (fun payload -> bytes.AddRange(UtpPunch.Sim.Describe.flatten payload)) receiver
     bytes.ToArray()
 
-/// The bits must say exactly what is held.
+/// The bits must name exactly what is held.
 let private checkSack (twin: Twin) (receiver: Receiver) =
     let sack = Receiver.sack receiver
     Expect.equal (sack.Length % 4) 0 "a multiple of four bytes"
-    Expect.equal sack.IsEmpty twin.Held.IsEmpty "there is one exactly when something waits"
+    Expect.equal sack.IsEmpty twin.Held.IsEmpty "there is one exactly when something is held"
 
     for bit in 0 .. 8 * sack.Length - 1 do
         let isSet = sack.Span[bit / 8] &&& (1uy <<< (bit % 8)) <> 0uy
@@ -87,7 +87,7 @@ let private compare (seed: int) (isn: uint16) =
             | _ -> random.Next(-5, 40)
 
         let number = max (-30_000) (twin.Next + reach)
-        // Now and then a FIN where it does not belong, or data behind it.
+        // Sometimes a misplaced FIN, or data after it.
         let isFin = number = last || random.Next 200 = 0
         let payload = if isFin then [||] else payloadOf (abs number)
 
@@ -122,7 +122,7 @@ let tests =
     testList
         "receiver"
         [ for isn in [ 0us; 1us; 32767us; 32768us; 65534us; 65535us ] do
-              test $"packets in any order are what the twin makes of them, from number {isn} on" {
+              test $"packets in any order give the reference model's result, from number {isn} on" {
                   for seed in 1..15 do
                       compare seed isn
               }
@@ -168,13 +168,13 @@ let tests =
 
                   Expect.equal target whole $"in pieces of {size}"
           }
-          test "nothing is drained twice" {
+          test "no byte is drained twice" {
               let receiver = Receiver.create 1_000 (SeqNr 9us)
               Receiver.accept (SeqNr 10us) (Borrowed [| 1uy |]) false receiver |> ignore
               Expect.equal (drained receiver) [| 1uy |] "the first time"
               Expect.isEmpty (drained receiver) "the second time"
           }
-          test "what waits out of order is the receiver's own: the buffer that it came in may be let go" {
+          test "packets held out of order are copied: the buffer that they arrived in may be reused" {
               let receiver = Receiver.create 1_000 (SeqNr 9us)
               let buffer = [| 2uy |]
               Receiver.accept (SeqNr 11us) (Borrowed buffer) false receiver |> ignore
@@ -182,7 +182,7 @@ let tests =
               Receiver.accept (SeqNr 10us) (Borrowed [| 1uy |]) false receiver |> ignore
               Expect.equal (drained receiver) [| 1uy; 2uy |] "the bytes"
           }
-          test "reading more than was delivered is a mistake" {
+          test "consuming more than was delivered throws" {
               let receiver = Receiver.create 1_000 (SeqNr 9us)
               Receiver.accept (SeqNr 10us) (Borrowed [| 1uy |]) false receiver |> ignore
               Expect.throwsT<ArgumentException> (fun () -> Receiver.consume 2 receiver) "too much"

@@ -1,4 +1,4 @@
-/// The sending half by itself: what it sends under which number, and what acknowledgements change.
+/// Unit tests of the sender: what it sends under which number, and how acknowledgements change it.
 module UtpPunch.Protocol.Tests.SenderTests
 
 open System
@@ -32,7 +32,7 @@ let private runsOf (next: unit -> Run) =
 
 let private acknowledge now ackNr sack sender = Sender.acknowledge now Rtt.none ackNr sack true sender
 
-/// What a watcher of one sender's packets knows: of each number its bytes and whether the peer has said that it holds it.
+/// The observer of a sender's packets: the bytes of each number, and whether the peer has reported to hold it.
 [<Sealed>]
 type private Watcher(first: SeqNr) =
     let contents = Dictionary<int, string>()
@@ -68,9 +68,9 @@ type private Watcher(first: SeqNr) =
                     $"packet {index} is retransmitted; {acked} to {sent} are outstanding"
 
                 Expect.equal content contents[index] "a retransmission is unchanged"
-                Expect.isFalse (sacked.Contains index) "the peer holds it already"
+                Expect.isFalse (sacked.Contains index) "the peer does not hold it"
 
-    /// Gives how many bytes the acknowledgement covers for the first time.
+    /// Returns how many bytes the acknowledgement covers for the first time.
     member _.Acknowledge(upTo: int, selected: int list) =
         let mutable fresh = 0
 
@@ -214,8 +214,7 @@ let tests =
     testList
         "sender"
         [ for isn in [ 0us; 1us; 32767us; 32768us; 65500us; 65535us ] do
-              test
-                  $"any acknowledgements: what they cover is freed, and retransmissions are unchanged, from number {isn} on" {
+              test $"any acknowledgements free what they cover, and retransmissions are unchanged, from number {isn} on" {
                   for seed in 1..12 do
                       walk seed isn
               }
@@ -277,7 +276,7 @@ let tests =
               open' 250L sender
               Sender.write (Owned(content 1_000)) sender
               Expect.isLessThanOrEqual (sendNew sender |> lengths |> List.sum) 250 "bytes"
-              // An old packet that was overtaken must not shrink it, nor open it.
+              // An old, reordered packet must neither shrink nor open it.
               Sender.advertise 0L 0xFFFFFFF0u false sender
               Expect.equal (Sender.peerWindow sender) 250L "after an older packet"
           }
@@ -294,13 +293,13 @@ let tests =
               let more = acknowledge 3L<us> (SeqNr 5us) (Borrowed [| 0b1111uy; 0uy; 0uy; 0uy |]) sender
               Expect.isFalse (more.Congested || Scoreboard.hasLost (Sender.board sender)) "the same loss counts once"
           }
-          test "packets that a time-out marked lost and the peer held do not mean that the path reorders" {
+          test "packets that a time-out marked lost and the peer has received do not mean that the path reorders" {
               let sender = started options 5us
               Sender.write (Owned(content (20 * payload))) sender
               sendNew sender |> ignore
               acknowledge 1L<us> (SeqNr 4us) (Borrowed [| 0b1uy; 0uy; 0uy; 0uy |]) sender |> ignore
               Scoreboard.timeOut (Sender.board sender) |> ignore
-              // The acknowledgements of the first sending arrive after all: fifteen, then three behind one that is missing.
+              // The acknowledgements of the first transmissions arrive after all: fifteen, then three behind one that is missing.
               acknowledge 2L<us> (SeqNr 19us) Borrowed.Empty sender |> ignore
               runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender)) |> ignore
               acknowledge 3L<us> (SeqNr 24us) Borrowed.Empty sender |> ignore
@@ -332,7 +331,7 @@ let tests =
               let result = acknowledge (Time.seconds 2) (SeqNr 5us) Borrowed.Empty sender
               Expect.equal result.RoundTrip ValueNone "round trip"
           }
-          test "a caller's mistakes are refused" {
+          test "invalid calls throw" {
               let sender = started options 5us
               Expect.throwsT<ArgumentException> (fun () -> Sender.write (Owned(content 20_001)) sender) "too much"
               Sender.finish sender

@@ -1,4 +1,4 @@
-/// The numbers of the sockets that birthday probing opens, against a naive table of all 65 535 of them.
+/// The socket numbers of birthday probing, compared with a reference table of all 65 535 of them.
 module UtpPunch.Protocol.Tests.SocketNumberTests
 
 open Expecto
@@ -7,7 +7,7 @@ open UtpPunch.Tracing
 
 let private minutes count = Time.seconds (60 * count)
 
-/// What a number was last used for, and since when it has been unused; never used if negative.
+/// The last use of a number, and since when it has been unused; never used if negative.
 [<RequireQualifiedAccess>]
 type private Known =
     | Probing
@@ -23,7 +23,7 @@ let private isTaken now known =
 let tests =
     testList
         "socket numbers"
-        [ test "numbers are given out from 1 on, and 0 when none are left" {
+        [ test "numbers are allocated from 1 on, and 0 when none are left" {
               let mutable ranges = [||]
 
               for index in 0..254 do
@@ -32,9 +32,9 @@ let tests =
                   ranges <- next
 
               let struct (none, ranges) = SocketNumbers.take 0L<us> 256 ranges
-              Expect.equal none 0 "of 65 535 numbers 255 are left"
+              Expect.equal none 0 "no range is left; 255 numbers are free"
               let struct (rest, _) = SocketNumbers.take 0L<us> 255 ranges
-              Expect.equal rest 65281 "which is enough for 255"
+              Expect.equal rest 65281 "a range of 255"
           }
           test "a number is not used again for two minutes, and that of a path as long as a stream uses it" {
               let struct (first, ranges) = SocketNumbers.take 0L<us> 4 [||]
@@ -43,18 +43,18 @@ let tests =
               Expect.equal second 5 "before the time is over"
               let struct (third, _) = SocketNumbers.take (minutes 3) 2 ranges
               Expect.equal third 3 "around the path"
-              Expect.equal (SocketNumbers.deadline ranges) (minutes 3) "when the path is looked at"
+              Expect.equal (SocketNumbers.deadline ranges) (minutes 3) "when the path is checked"
               let struct (closed, used) = SocketNumbers.closeIdle (minutes 3) (fun it -> it = 2) ranges
               Expect.isEmpty closed "while a stream uses it"
               let struct (closed, unused) = SocketNumbers.closeIdle (minutes 5) (fun _ -> false) used
               Expect.equal closed [| 2 |] "once none does"
-              Expect.equal (SocketNumbers.deadline unused) Time.never "nothing is left to be looked at"
+              Expect.equal (SocketNumbers.deadline unused) Time.never "no path is left"
               let struct (fourth, _) = SocketNumbers.take (minutes 7 - 1L<us>) 4 unused
-              Expect.equal fourth 3 "its number waits, too"
+              Expect.equal fourth 3 "its number is reserved"
               let struct (fifth, _) = SocketNumbers.take (minutes 7) 4 unused
-              Expect.equal fifth 1 "and is free then"
+              Expect.equal fifth 1 "its number is free"
           }
-          test "over any sequence, no number is given out that is in use, or was within two minutes" {
+          test "in any sequence, no number is allocated that is in use, or was within two minutes" {
               for seed in 1UL .. 50UL do
                   let draw kind below = int (Keyed.below below seed kind 0L)
                   let known = Array.create 65536 (Known.Unused -1L<us>)

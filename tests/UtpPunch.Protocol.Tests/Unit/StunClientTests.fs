@@ -1,4 +1,4 @@
-/// What the STUN client finds out about each kind of NAT, and what it makes of silence, loss and lies.
+/// What the STUN client determines about each kind of NAT, and its results with loss, missing answers and forged ones.
 module UtpPunch.Protocol.Tests.StunClientTests
 
 open Expecto
@@ -38,10 +38,10 @@ let private failed (world: World) =
 
 let private mappedFirst = Endpoint.ofIPv4 publicAddress 40_000us
 
-/// A second server that knows nothing of the first.
+/// A second server that is independent of the first.
 let private stranger = Endpoint.ofIPv4 0xC0000263u 3478us
 
-/// Servers that answer every request with the same attributes, whatever it was.
+/// Servers that answer every request with the same attributes.
 let private parrot (attributes: StunAttribute[]) kind (from: Endpoint) (datagram: Owned) =
     [ from,
       Stun.encode { Class = kind; Method = Stun.Binding; Id = Stun.idOf datagram.AsBorrowed; Attributes = attributes } ]
@@ -49,7 +49,7 @@ let private parrot (attributes: StunAttribute[]) kind (from: Endpoint) (datagram
 let tests =
     testList
         "stun client"
-        [ test "every kind of mapping and of filter is told from every other" {
+        [ test "every combination of mapping and filter is determined" {
               for mapping in mappings do
                   for filtering in behaviors do
                       let report = found (World(Nat(mapping, filtering), [ full ], asking [| primary |]))
@@ -59,7 +59,7 @@ let tests =
                       Expect.equal report.Filtering (ValueSome filtering) $"the filter behind {mapping}, {filtering}"
                       Expect.equal report.RoundTrip (ValueSome(Time.milliseconds 20)) "two ways of 10 ms"
           }
-          test "which of the node's sockets it asks from makes no difference" {
+          test "the result does not depend on the socket that it uses" {
               let there = Endpoint.via 3us
 
               for mapping in mappings do
@@ -69,15 +69,15 @@ let tests =
                   expectMapping mapping report
                   Expect.equal report.Filtering (ValueSome NatBehavior.AddressDependent) "the filter"
           }
-          test "what a NAT without secrets is like takes three round trips, and each swallowed answer 3 s" {
+          test "a discovery takes three round trips, and 3 s for each test with a filtered answer" {
               let world = World(open' (), [ full ], asking [| primary |])
               found world |> ignore
               Expect.equal world.Now (Time.milliseconds 60) "binding, filter, mapping"
               let world = World(strict (), [ full ], asking [| primary |])
               found world |> ignore
-              Expect.equal world.Now (Time.milliseconds 3_040) "both tests of the filter run side by side"
+              Expect.equal world.Now (Time.milliseconds 3_040) "both tests of the filter run at the same time"
           }
-          test "nothing goes to the other address before the filter is known" {
+          test "nothing is sent to the other address before the filter is determined" {
               let world = World(strict (), [ full ], asking [| primary |])
               found world |> ignore
 
@@ -85,9 +85,9 @@ let tests =
                   [ for at, remote in Seq.map (fun (struct (a, r)) -> a, r) world.Sent do
                         if at < Time.seconds 3 then remote ]
 
-              Expect.allEqual early primary "who was written to"
+              Expect.allEqual early primary "the destination"
           }
-          test "without a wish for the behaviour one round trip is all" {
+          test "without behavior discovery it takes one round trip" {
               let world = World(open' (), [ full ], { asking [| primary |] with Behaviour = false })
               let report = found world
 
@@ -95,7 +95,7 @@ let tests =
 
               Expect.equal (world.Now, world.Sent.Count) (Time.milliseconds 20, 1) "one round trip"
           }
-          test "two plain servers tell whether the mapping depends on who is written to" {
+          test "two servers with one address each show whether the mapping depends on the remote endpoint" {
               for mapping, expected in
                   [ ValueNone, ValueNone
                     ValueSome NatBehavior.EndpointIndependent, ValueSome NatBehavior.EndpointIndependent
@@ -104,23 +104,23 @@ let tests =
                   let nat = Nat(mapping, NatBehavior.AddressAndPortDependent)
                   let report = found (World(nat, [ only primary; only stranger ], asking [| primary; stranger |]))
                   expectMapping expected report
-                  Expect.equal report.Filtering ValueNone "no server could answer from elsewhere"
+                  Expect.equal report.Filtering ValueNone "the filter is unknown"
           }
-          test "two ports of one address cannot tell that a mapping does not depend on the address" {
+          test "two ports of one address do not show whether the mapping depends on the address" {
               let second = { primary with Port = 3479us }
               let nat = Nat(ValueSome NatBehavior.AddressDependent, NatBehavior.EndpointIndependent)
               let report = found (World(nat, [ only primary; only second ], asking [| primary; second |]))
               Expect.equal report.Mapping ValueNone "the mapping"
           }
-          test "one plain server tells the public endpoint, and that there is no NAT" {
+          test "one server with one address gives the public endpoint, and shows whether there is a NAT" {
               let report = found (World(strict (), [ only primary ], asking [| primary |]))
               Expect.equal (report.Mapped, report.IsDirect) (mappedFirst, false) "behind a NAT"
               let nat = Nat(ValueNone, NatBehavior.EndpointIndependent)
               let report = found (World(nat, [ only primary ], asking [| primary |]))
               Expect.equal (report.Mapped, report.IsDirect) (local, true) "without one"
-              Expect.equal report.Mapping ValueNone "nothing was compared"
+              Expect.equal report.Mapping ValueNone "the mapping is unknown"
           }
-          test "whatever two datagrams of the first are lost, the outcome is the same" {
+          test "with any two of the first datagrams lost, the result is the same" {
               for mapping in mappings do
                   for filtering in behaviors do
                       for first in 0..4 do
@@ -146,7 +146,7 @@ let tests =
               let times = [ for struct (at, _) in world.Sent -> int64 at / 1_000L ]
               Expect.equal times [ 0L; 500L; 1_500L; 3_500L; 7_500L; 15_500L; 31_500L ] "ms, as the RFC lists them"
           }
-          test "timeout bounds the wait, and is shared with the second server" {
+          test "the timeout bounds the wait, and is shared with the second server" {
               let options = { asking [| primary; stranger |] with Timeout = Time.seconds 4 }
               let world = World(open' (), [], options)
               Expect.equal (failed world) (StunFailure.NoAnswer(Time.seconds 4)) "the failure"
@@ -154,12 +154,12 @@ let tests =
               Expect.equal (found world).Server stranger "the one that answered"
               Expect.equal world.Now (Time.milliseconds 2_020) "after half the timeout"
           }
-          test "of a request that went out twice nobody knows the round trip" {
+          test "a retransmitted request gives no round-trip time" {
               let world = World(open' (), [ only primary ], asking [| primary |])
               world.IsLost <- fun inbound ordinal -> not inbound && ordinal = 0
               Expect.equal (found world).RoundTrip ValueNone "the round trip"
           }
-          test "an answer with another id or from another place is no answer" {
+          test "an answer with another id or from another endpoint is ignored" {
               let world = World(open' (), [ only primary ], { asking [| primary |] with Timeout = Time.seconds 5 })
               let lie = [| StunAttribute.XorMappedAddress stranger |]
 
@@ -179,9 +179,9 @@ let tests =
                         yield! parrot lie StunClass.Success { primary with Port = 9us } datagram
                         from, datagram ]
 
-              Expect.equal (found world).Mapped mappedFirst "the truth, which came last"
+              Expect.equal (found world).Mapped mappedFirst "the valid answer, which came last"
           }
-          test "only forged answers are none" {
+          test "forged answers alone do not count" {
               let world = World(open' (), [ only primary ], { asking [| primary |] with Timeout = Time.seconds 5 })
 
               world.Tamper <-
@@ -190,7 +190,7 @@ let tests =
 
               Expect.equal (failed world) (StunFailure.NoAnswer(Time.seconds 5)) "the failure"
           }
-          test "a refusal is told with its code" {
+          test "a refusal is reported with its code" {
               let world = World(open' (), [ only primary ], asking [| primary |])
               world.Tamper <- parrot [| StunAttribute.ErrorCode(500, "Server Error") |] StunClass.Error
               Expect.equal (failed world) (StunFailure.Refused(500, "Server Error")) "the failure"
@@ -208,7 +208,7 @@ let tests =
 
               Expect.equal (found world).Server stranger "the one that answered"
           }
-          test "answers that say nothing are nonsense, unless a good one follows" {
+          test "answers without an address are reported as malformed, unless a valid one follows" {
               for attributes, kind in
                   [ [||], StunClass.Success
                     [||], StunClass.Error
@@ -222,9 +222,9 @@ let tests =
 
                   let world = World(open' (), [ only primary ], asking [| primary |])
                   world.Tamper <- fun from datagram -> parrot attributes kind from datagram @ [ from, datagram ]
-                  Expect.equal (found world).Mapped mappedFirst "the good one"
+                  Expect.equal (found world).Mapped mappedFirst "the valid answer"
           }
-          test "a server that answers from where it was asked tells nothing of the filter" {
+          test "an answer from the endpoint that was asked does not show the filter" {
               let world = World(strict (), [ full ], asking [| primary |])
 
               world.Tamper <- fun from datagram -> [ (if from.Low = primary.Low then primary else from), datagram ]
@@ -233,14 +233,14 @@ let tests =
               Expect.equal report.Filtering ValueNone "the port was not changed"
               Expect.equal report.Mapping (ValueSome NatBehavior.EndpointIndependent) "the mapping"
           }
-          test "an other address that answers nobody tells nothing of the filter" {
+          test "an other address that never answers does not show the filter" {
               let world = World(strict (), [ full ], asking [| primary |])
               world.Tamper <- fun from datagram -> if from.Low = primary.Low then [ from, datagram ] else []
               let report = found world
 
-              Expect.equal (report.Mapping, report.Filtering) (ValueNone, ValueNone) "the behaviour"
+              Expect.equal (report.Mapping, report.Filtering) (ValueNone, ValueNone) "the behavior"
           }
-          test "an other address that is not another one is not believed" {
+          test "an OTHER-ADDRESS that equals the server's own is ignored" {
               let world = World(strict (), [ only primary ], asking [| primary |])
 
               world.Tamper <-
@@ -264,7 +264,7 @@ let tests =
               Expect.equal (first 1uy) (first 1uy) "the same"
               Expect.notEqual (first 1uy) (first 2uy) "others"
           }
-          test "a client without servers, and one without timeout, are mistakes of the caller" {
+          test "a client without servers, and one without timeout, throw" {
               for options in
                   [ asking [||]
                     asking [| primary; other; stranger |]

@@ -20,13 +20,18 @@ let private answered socket (datagram: Owned) server =
     | ValueSome answer ->
         let mutable message = Unchecked.defaultof<StunMessage>
         Expect.equal (Stun.decode answer.Datagram.AsBorrowed &message) StunMalformed.None "well formed"
-        Expect.equal (answer.Remote, message.Id, message.Method) (client, id, Stun.Binding) "to whom, and to what"
+
+        Expect.equal
+            (answer.Remote, message.Id, message.Method)
+            (client, id, Stun.Binding)
+            "the destination, the id and the method"
+
         struct (answer.Socket, message)
     | ValueNone -> failtest "no answer"
 
 let private expectRefusal kinds socket datagram server =
     let struct (from, message) = answered socket datagram server
-    Expect.equal (from, message.Class) (socket, StunClass.Error) "an error from where it was asked"
+    Expect.equal (from, message.Class) (socket, StunClass.Error) "an error from the socket that was asked"
 
     Expect.equal
         message.Attributes
@@ -38,7 +43,7 @@ let private expectRefusal kinds socket datagram server =
 let tests =
     testList
         "stun server"
-        [ test "a lone server tells where it sees the request come from, and its name" {
+        [ test "a server with one socket answers with the source of the request and its name" {
               let struct (socket, message) = answered 0 (request [||]) lone
               Expect.equal (socket, message.Class) (0, StunClass.Success) "a success"
 
@@ -47,7 +52,7 @@ let tests =
                   [| StunAttribute.XorMappedAddress client; StunAttribute.Software "in-test" |]
                   "the attributes"
           }
-          test "with four sockets it answers from the one that is asked for, and says so" {
+          test "with four sockets it answers from the requested one, with RESPONSE-ORIGIN" {
               for asked in 0..3 do
                   for address in [ false; true ] do
                       for port in [ false; true ] do
@@ -62,9 +67,9 @@ let tests =
                                  StunAttribute.ResponseOrigin sockets[expected]
                                  StunAttribute.OtherAddress sockets[asked ^^^ 3]
                                  StunAttribute.Software "in-test" |]
-                              "RESPONSE-ORIGIN is who answers; OTHER-ADDRESS differs in both from who was asked"
+                              "RESPONSE-ORIGIN is the answering socket; OTHER-ADDRESS differs in address and port from the asked one"
           }
-          test "a change that its sockets do not allow is an attribute that it does not know" {
+          test "CHANGE-REQUEST is an unknown attribute without the sockets for it" {
               expectRefusal [| 3us |] 0 (request [| StunAttribute.ChangeRequest(true, true) |]) lone
 
               let twoPorts = StunServer.create (ValueSome "in-test") (Array.map ValueSome sockets[0..1])
@@ -76,31 +81,31 @@ let tests =
               Expect.equal (socket, message.Class) (0, StunClass.Success) "the port it can change"
               Expect.equal message.Attributes.Length 2 "but nothing of RFC 5780"
           }
-          test "with four sockets it answers to the port that is asked for, and without them it does not know of that" {
+          test "with four sockets it supports RESPONSE-PORT, and without them the attribute is unknown" {
               let datagram = request [| StunAttribute.ResponsePort 9us; StunAttribute.ChangeRequest(true, true) |]
 
               match StunServer.answer 0 client datagram.AsBorrowed complete with
               | ValueSome answer ->
-                  Expect.equal (answer.Socket, answer.Remote) (3, { client with Port = 9us }) "from where, and to where"
+                  Expect.equal (answer.Socket, answer.Remote) (3, { client with Port = 9us }) "socket and destination"
               | ValueNone -> failtest "no answer"
 
               expectRefusal [| 3us; 0x0027us |] 0 datagram lone
           }
           test
-              "with four sockets it pads with what it was sent, up to 1500 bytes; without them it does not know of that" {
+              "with four sockets it pads with as many bytes as it was sent, up to 1500; without them PADDING is unknown" {
               for length, expected in [ 0, 0; 3, 3; 1_500, 1_500; 65_000, 1_500 ] do
                   let struct (_, message) = answered 0 (request [| StunAttribute.Padding length |]) complete
                   Expect.equal message.Attributes[3] (StunAttribute.Padding expected) $"{length} bytes"
 
               expectRefusal [| 0x0026us |] 0 (request [| StunAttribute.Padding 4 |]) lone
           }
-          test "who wants padding at another port is told that it is a bad request (RFC 5780, 6.1)" {
+          test "padding to another port is a bad request (RFC 5780, 6.1)" {
               let datagram = request [| StunAttribute.Padding 4; StunAttribute.ResponsePort 9us |]
               let struct (socket, message) = answered 0 datagram complete
-              Expect.equal (socket, message.Class) (0, StunClass.Error) "an error from where it was asked"
+              Expect.equal (socket, message.Class) (0, StunClass.Error) "an error from the socket that was asked"
               Expect.equal message.Attributes[0] (StunAttribute.ErrorCode(400, "Bad Request")) "400"
           }
-          test "attributes that must be understood are refused, all in one list, and others are not" {
+          test "unknown comprehension-required attributes are refused, all in one list, and others are ignored" {
               let strange =
                   [| StunAttribute.Other(0x0024us, Borrowed.Empty)
                      StunAttribute.Other(0x8026us, Borrowed.Empty)
@@ -110,7 +115,7 @@ let tests =
               let struct (_, message) = answered 0 (request [| strange[1] |]) complete
               Expect.equal message.Class StunClass.Success "0x8000 and up may be ignored"
           }
-          test "credentials that nobody asked for are ignored" {
+          test "credentials that were not requested are ignored" {
               let datagram =
                   request [| StunAttribute.Other(0x0006us, Borrowed [| 65uy |]) |]
                   |> Stun.withIntegrity (Owned [| 1uy |])
@@ -118,7 +123,7 @@ let tests =
               let struct (_, message) = answered 0 datagram lone
               Expect.equal message.Class StunClass.Success "a success"
           }
-          test "who sends a FINGERPRINT gets one, and who does not does not" {
+          test "a request with a FINGERPRINT is answered with one, and one without is not" {
               for datagram, expected in
                   [ request [||], false
                     Stun.withFingerprint (request [||]), true
@@ -128,7 +133,7 @@ let tests =
                       Expect.equal (Stun.isFingerprinted answer.Datagram.AsBorrowed) expected "the end"
                   | ValueNone -> failtest "no answer"
           }
-          test "responses, errors, indications, other methods and noise get no answer" {
+          test "responses, errors, indications, other methods and random bytes get no answer" {
               for datagram in
                   [ message StunClass.Success [| StunAttribute.XorMappedAddress client |]
                     message StunClass.Error [| StunAttribute.ErrorCode(500, "") |]
@@ -142,7 +147,7 @@ let tests =
                       (StunServer.answer 0 client datagram.AsBorrowed complete).IsNone
                       $"{datagram.Length} bytes"
           }
-          test "what the server answers, no server answers" {
+          test "an answer of the server is not answered by any server" {
               for datagram in [ request [||]; request [| StunAttribute.Other(99us, Borrowed.Empty) |] ] do
                   match StunServer.answer 0 client datagram.AsBorrowed complete with
                   | ValueSome answer ->
@@ -162,7 +167,7 @@ let tests =
               let struct (_, message) = answered 0 (request many) complete
               Expect.equal message.Class StunClass.Error "an error"
           }
-          test "a server without sockets, and one with five, are mistakes of the caller" {
+          test "a server without sockets, and one with five, throw" {
               for sockets in [ [||]; [| ValueNone |]; Array.create 5 (ValueSome primary) ] do
                   Expect.throwsT<System.ArgumentException>
                       (fun () -> StunServer.create ValueNone sockets |> ignore)

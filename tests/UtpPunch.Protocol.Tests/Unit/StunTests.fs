@@ -1,4 +1,4 @@
-/// STUN's bytes: the vectors of RFC 5769, what is encoded and read back, and everything that is not quite a message.
+/// The format of STUN: the vectors of RFC 5769, what is encoded and decoded, and malformed messages.
 module UtpPunch.Protocol.Tests.StunTests
 
 open System
@@ -139,7 +139,7 @@ let private expectSame (expected: StunMessage) (actual: StunMessage) =
 let tests =
     testList
         "stun"
-        [ test "RFC 5769, 2.1: the sample request decodes, and its integrity and fingerprint hold" {
+        [ test "RFC 5769, 2.1: the sample request decodes, with valid integrity and fingerprint" {
               let message = decoded sampleRequest
               Expect.equal (message.Class, message.Method, message.Id) (StunClass.Request, 1us, sampleId) "a request"
               Expect.equal message.Attributes[0] (StunAttribute.Software "STUN test client") "SOFTWARE"
@@ -153,7 +153,7 @@ let tests =
 
               Expect.isTrue (Stun.isFingerprinted sampleRequest.AsBorrowed) "FINGERPRINT"
           }
-          test "RFC 5769, 2.2: the IPv4 response tells 192.0.2.1:32853" {
+          test "RFC 5769, 2.2: the IPv4 response has 192.0.2.1:32853" {
               let message = decoded ipv4Response
               Expect.equal message.Class StunClass.Success "a success"
               Expect.equal (Stun.mapped message) (ValueSome(Endpoint.ofIPv4 0xC0000201u 32853us)) "the endpoint"
@@ -163,7 +163,7 @@ let tests =
                   StunIntegrity.Proven
                   "MESSAGE-INTEGRITY"
           }
-          test "RFC 5769, 2.3: the IPv6 response tells 2001:db8:1234:5678:11:2233:4455:6677, port 32853" {
+          test "RFC 5769, 2.3: the IPv6 response has 2001:db8:1234:5678:11:2233:4455:6677, port 32853" {
               let endpoint =
                   { High = 0x20010db812345678UL; Low = 0x0011223344556677UL; Scope = 0u; Port = 32853us; Via = 0us }
 
@@ -174,9 +174,9 @@ let tests =
                   StunIntegrity.Proven
                   "MESSAGE-INTEGRITY"
           }
-          test "RFC 5769, 2.4: the request with long-term credentials is proven by their key" {
+          test "RFC 5769, 2.4: the request with long-term credentials is authenticated by their key" {
               let message = decoded longTermRequest
-              Expect.isEmpty (Stun.unknownRequired message) "credentials are known, if not asked for"
+              Expect.isEmpty (Stun.unknownRequired message) "credentials are known attributes"
 
               Expect.equal
                   (Stun.checkIntegrity longTermKey longTermRequest.AsBorrowed)
@@ -185,7 +185,7 @@ let tests =
 
               Expect.isFalse (Stun.isFingerprinted longTermRequest.AsBorrowed) "no FINGERPRINT"
           }
-          test "the vectors' responses come out of our encoder, byte for byte, but for their padding" {
+          test "the vectors' responses are what the encoder gives, byte for byte, except for their padding" {
               // They pad with spaces, we with zeros, and integrity and fingerprint cover the padding: so without SOFTWARE.
               let ours = Stun.encode { decoded ipv4Response with Attributes = (decoded ipv4Response).Attributes[1..] }
               Expect.equal (ours.Skip 20) (ipv4Response.Slice(36, 12)) "XOR-MAPPED-ADDRESS"
@@ -203,7 +203,7 @@ let tests =
                   Expect.equal (Stun.idOf bytes.AsBorrowed) message.Id "the id"
                   expectSame message (decoded bytes)))
 
-          property "what is protected decodes to the same, and proves its key and no other" (fun () ->
+          property "a protected message decodes to the same, and is valid with its key and no other" (fun () ->
               Prop.forAll (Arb.fromGen messages) (fun message ->
                   let key, other = ascii "a key", ascii "another"
 
@@ -246,7 +246,7 @@ let tests =
                   let expected = if length < 16 then StunIntegrity.Forged else StunIntegrity.Proven
                   Expect.equal (Stun.checkIntegritySha256 key message.AsBorrowed) expected $"{length} bytes"
           }
-          test "who proves nothing is told from who lies" {
+          test "a missing integrity attribute is distinguished from a wrong one" {
               let bare = Stun.encode (request [||])
               Expect.equal (Stun.checkIntegrity password bare.AsBorrowed) StunIntegrity.Absent "nothing"
 
@@ -262,8 +262,8 @@ let tests =
                   StunIntegrity.Forged
                   "a byte of SOFTWARE changed"
           }
-          test "each changed byte of a message with a FINGERPRINT is noticed" {
-              // But for the two that say that it is one: with another kind there is no FINGERPRINT to check.
+          test "each changed byte of a message with a FINGERPRINT is detected" {
+              // Except for the two bytes of its type: with another type there is no FINGERPRINT to check.
               for place in
                   Seq.except [ sampleRequest.Length - 8; sampleRequest.Length - 7 ] [ 0 .. sampleRequest.Length - 1 ] do
                   let touched = changed place (sampleRequest.Span[place] ^^^ 0x08uy) sampleRequest
@@ -274,7 +274,7 @@ let tests =
               let message = Stun.withFingerprint (Stun.encode (request [||])) |> Stun.withFingerprint
               malformedAs StunMalformed.Fingerprint message "two of them"
           }
-          test "what stands behind a MESSAGE-INTEGRITY is ignored" {
+          test "attributes after a MESSAGE-INTEGRITY are ignored" {
               let proven = Stun.withIntegrity password (Stun.encode (request [||]))
               let bytes = Array.append (proven.Span.ToArray()) [| 0x80uy; 0x22uy; 0uy; 1uy; 65uy; 0uy; 0uy; 0uy |]
               bytes[3] <- bytes[3] + 8uy
@@ -288,7 +288,7 @@ let tests =
               malformedAs StunMalformed.Foreign (changed 3 0x38uy ipv4Response) "the length"
               malformedAs StunMalformed.Foreign (changed 0 0x41uy ipv4Response) "the first bits"
           }
-          test "attributes that run over the end, and contents that are not of their kind, are told apart" {
+          test "attributes that run over the end, and contents that are not of their kind, are distinguished" {
               let withAttribute kind (value: byte[]) =
                   Stun.encode (request [| StunAttribute.Other(kind, Borrowed value) |])
 
@@ -317,7 +317,7 @@ let tests =
                       datagram[0] <- first
                       Expect.isFalse (Stun.looksLike (Borrowed datagram)) $"first byte {first}, {length} bytes"
 
-              // Even with everything else in its place, a letter is none.
+              // Even if everything else is valid.
               Expect.isFalse (Stun.looksLike (changed 0 (byte 'U') ipv4Response).AsBorrowed) "a letter first"
           }
           property "any bytes decode to a message or to a reason" (fun (datagram: byte[]) ->

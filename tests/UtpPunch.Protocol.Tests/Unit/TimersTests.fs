@@ -1,4 +1,4 @@
-/// A stream's deadline is the least of its timers: a timer that is added to the table and forgotten there would never fire.
+/// A stream's deadline is the least of its timers: a timer that is missing in that minimum would never fire.
 module UtpPunch.Protocol.Tests.TimersTests
 
 open System.Reflection

@@ -1,4 +1,4 @@
-/// The values and structures at the bottom, each against a naive twin or a published vector.
+/// Unit tests of the basic values and collections, each compared with a reference model or a published vector.
 module UtpPunch.Protocol.Tests.Values
 
 open System
@@ -11,11 +11,11 @@ open UtpPunch.Protocol
 let private property name check = testPropertyWithConfig { FsCheckConfig.defaultConfig with maxTest = 300 } name check
 
 let private serials =
-    [ property "a + (b - a) is b: the distance is total, and leads there" (fun (a: uint16) (b: uint16) ->
+    [ property "a + (b - a) is b: the distance is total and exact" (fun (a: uint16) (b: uint16) ->
           let origin, target = SeqNr a, SeqNr b
           Expect.equal (origin + (target - origin)) target "the target")
 
-      property "the distance is the shorter way round" (fun (a: uint16) (b: uint16) ->
+      property "the distance is the shorter of the two" (fun (a: uint16) (b: uint16) ->
           let distance = SeqNr b - SeqNr a
           let forward = (int b - int a + 65536) % 65536
           Expect.equal distance (if forward >= 32768 then forward - 65536 else forward) "the signed distance")
@@ -42,7 +42,7 @@ let private operations =
     Gen.listOf (Gen.zip (Gen.frequency [ 2, Gen.constant true; 1, Gen.constant false ]) keys)
 
 let private structures =
-    [ property "a Radix holds what a Map holds, after any adding and removing" (fun () ->
+    [ property "a Radix holds what a Map holds, after any additions and removals" (fun () ->
           Prop.forAll (Arb.fromGen (Gen.resize 200 operations)) (fun operations ->
               let mutable radix = Radix.empty<int>
               let mutable twin = Map.empty<int, int>
@@ -60,7 +60,7 @@ let private structures =
                       twin <- Map.remove key twin
 
                   Expect.equal (Radix.count radix) (Map.count twin) "count"
-                  Expect.equal (Radix.count before) beforeCount "the one before is as it was"
+                  Expect.equal (Radix.count before) beforeCount "the original is unchanged"
 
                   let found = Radix.tryFind key radix
                   Expect.equal found (if adds then ValueSome step else ValueNone) "the key itself"
@@ -94,15 +94,15 @@ let private structures =
           Expect.equal (order shuffled) (order keys) "the order")
 
       property
-          "an TimerQueue gives its entries in the order of instants, then of keys"
+          "a TimerQueue gives its entries in the order of instants, then of keys"
           (fun (entries: (int16 * int16) list) ->
-              let agenda =
+              let timers =
                   List.fold
-                      (fun agenda (at: int16, key: int16) -> TimerQueue.add (int64 at * 1L<us>) (int key) agenda)
+                      (fun timers (at: int16, key: int16) -> TimerQueue.add (int64 at * 1L<us>) (int key) timers)
                       TimerQueue.empty
                       entries
 
-              let mutable rest = agenda
+              let mutable rest = timers
               let popped = ResizeArray<struct (int64 * int)>()
 
               while TimerQueue.first rest <> Time.never do
@@ -115,21 +115,21 @@ let private structures =
               let sorted = [ for at, key in List.sort entries -> struct (int64 at, int key) ]
               Expect.equal (List.ofSeq popped) sorted "the order")
 
-      test "an TimerQueue of a million entries is emptied without running out of stack" {
-          let mutable agenda = TimerQueue.empty
+      test "a TimerQueue of a million entries is emptied without running out of stack" {
+          let mutable timers = TimerQueue.empty
 
           for key in 1..1_000_000 do
-              agenda <- TimerQueue.add (int64 (key * 7919 % 1_000_003) * 1L<us>) key agenda
+              timers <- TimerQueue.add (int64 (key * 7919 % 1_000_003) * 1L<us>) key timers
 
           let mutable last = Int64.MinValue * 1L<us>
 
           for _ in 1..1_000_000 do
-              let struct (at, _, rest) = TimerQueue.pop agenda
+              let struct (at, _, rest) = TimerQueue.pop timers
               Expect.isTrue (at >= last) "in order"
               last <- at
-              agenda <- rest
+              timers <- rest
 
-          Expect.throws (fun () -> TimerQueue.pop agenda |> ignore) "an empty one"
+          Expect.throws (fun () -> TimerQueue.pop timers |> ignore) "an empty one"
       } ]
 
 let private random =
@@ -174,7 +174,7 @@ let private random =
 
 let private slices =
     [ property
-          "Bytes are equal when their content is, wherever it lies, and then their hashes are"
+          "Bytes with equal content are equal and have equal hashes, in any array"
           (fun (content: byte[]) (pad: byte[]) ->
               let elsewhere = Owned(Array.concat [ pad; content; pad ], pad.Length, content.Length)
               Expect.equal elsewhere (Owned content) "equal"
@@ -192,20 +192,18 @@ let private slices =
 
           Expect.throws (fun () -> Owned(null, 0, 0) |> ignore) "no array"
       }
-      property
-          "Endpoints are equal when all their parts are, and then their hashes are"
-          (fun (high, low, scope, port) ->
-              let endpoint = { High = high; Low = low; Scope = scope; Port = port; Via = 0us }
-              let again = { High = high; Low = low; Scope = scope; Port = port; Via = 0us }
-              Expect.equal again endpoint "equal"
-              Expect.equal (again.Hash 5UL) (endpoint.Hash 5UL) "hash"
-              Expect.notEqual { endpoint with Port = port + 1us } endpoint "another port"
-              Expect.notEqual { endpoint with Low = low + 1UL } endpoint "another address"
-              Expect.notEqual { endpoint with High = high + 1UL } endpoint "another network"
-              Expect.notEqual { endpoint with Scope = scope + 1u } endpoint "another scope"
-              Expect.notEqual (Endpoint.via 7us endpoint) endpoint "by another socket")
+      property "Endpoints with equal parts are equal and have equal hashes" (fun (high, low, scope, port) ->
+          let endpoint = { High = high; Low = low; Scope = scope; Port = port; Via = 0us }
+          let again = { High = high; Low = low; Scope = scope; Port = port; Via = 0us }
+          Expect.equal again endpoint "equal"
+          Expect.equal (again.Hash 5UL) (endpoint.Hash 5UL) "hash"
+          Expect.notEqual { endpoint with Port = port + 1us } endpoint "another port"
+          Expect.notEqual { endpoint with Low = low + 1UL } endpoint "another address"
+          Expect.notEqual { endpoint with High = high + 1UL } endpoint "another network"
+          Expect.notEqual { endpoint with Scope = scope + 1u } endpoint "another scope"
+          Expect.notEqual (Endpoint.via 7us endpoint) endpoint "by another socket")
 
-      test "an IPv4 address stands as its mapped form, and hashes of neighbours spread" {
+      test "an IPv4 address is stored in its mapped form, and adjacent addresses have different hashes" {
           let endpoint = Endpoint.ofIPv4 0x7F000001u 80us
           Expect.isTrue (Endpoint.isIPv4 endpoint) "is IPv4"
           Expect.equal (endpoint.High, endpoint.Low) (0UL, 0x0000FFFF7F000001UL) "::ffff:127.0.0.1"

@@ -1,5 +1,5 @@
-/// What a whole lost tail costs, and what many streams cost each other: loss where acknowledgements alone say little.
-module UtpPunch.Protocol.Tests.Tails
+/// Losses at the end of the data, and many streams that share a path: loss about which acknowledgements alone say little.
+module UtpPunch.Protocol.Tests.TailLoss
 
 open System
 open System.Buffers.Binary
@@ -12,20 +12,20 @@ open UtpPunch.Protocol.Tests.Story
 let private isData = isType PacketType.Data
 let private seqOf (datagram: byte[]) = BinaryPrimitives.ReadUInt16BigEndian(ReadOnlySpan<byte>(datagram, 16, 2))
 
-/// What a peer says of the packets that it holds ahead of their turn.
+/// How a peer reports packets that it holds out of order.
 [<RequireQualifiedAccess>]
 type private Tells =
     | Everything
     /// libutp's 32 bits.
     | FourBytes
-    /// The npm package says nothing.
+    /// The npm package reports nothing.
     | Nothing
 
 let private shorten tells (datagram: byte[]) =
     if datagram[1] = 1uy then
         match tells with
         | Tells.Everything -> ()
-        // The other bits become an extension that nobody knows.
+        // The other bits become an unknown extension.
         | Tells.FourBytes when datagram[21] > 4uy ->
             datagram[27] <- datagram[21] - 6uy
             datagram[26] <- datagram[20]
@@ -34,7 +34,7 @@ let private shorten tells (datagram: byte[]) =
         | Tells.FourBytes -> ()
         | Tells.Nothing -> datagram[1] <- 77uy
 
-/// Rounds that it takes to send so many packets when each round may bring twice as many.
+/// The round trips to send `count` packets when each round trip may send twice as many as the one before.
 let private doublings count =
     let mutable rounds = 1
 
@@ -43,7 +43,7 @@ let private doublings count =
 
     rounds
 
-/// After `before` bytes have arrived, every packet is lost the first time that it is sent, up to the end of what was written.
+/// After `before` bytes have arrived, the first transmission of every packet is lost, up to the end of the data.
 let private loseTail dialect tells before lost =
     let pair = calmPair ()
     pair.B.Node <- Node.create { NodeOptions.standard with Dialect = dialect } pair.B.Seed 0L<us>
@@ -84,19 +84,19 @@ let private loseTail dialect tells before lost =
     wait (Time.seconds 1) pair
     received b bytes "what arrived"
     let after = (Node.stream a.ConnId pair.A.Node).Value
-    // The probe and its answer, then twice as many in each round.
+    // The probe and its answer, then twice as many in each round trip.
     let bound = 2L * probe + Time.milliseconds (20 * (2 + doublings lost))
 
     Expect.isLessThanOrEqual (int64 took) (int64 bound) "us to repair it"
     Expect.equal after.Timeouts 0L "time-outs"
-    Expect.isLessThanOrEqual after.Retransmissions (int64 (lost + lost / 4 + 3)) "packets sent twice"
+    Expect.isLessThanOrEqual after.Retransmissions (int64 (lost + lost / 4 + 3)) "retransmissions"
     Expect.isGreaterThanOrEqual after.CongestionWindow (2 * payload) "the window that is left"
 
 let private tails =
     [ for tells in [ Tells.Everything; Tells.FourBytes; Tells.Nothing ] do
           for before, lost in [ 20, 1; 20, 2; 20, 3; 20, 12; 100, 40; 400, 70; 400, 300 ] do
               test
-                  $"a peer that tells %A{tells} of what it holds: {lost} packets lost at the end take the probe and a few round trips" {
+                  $"a peer that reports %A{tells} of what it holds: {lost} packets lost at the end take the probe and a few round trips" {
                   loseTail Dialect.Bep29 tells before lost
               }
 
@@ -105,19 +105,19 @@ let private tails =
               loseTail Dialect.UtpPunch Tells.Nothing before lost
           } ]
 
-/// Packets of one size: what is shared is a queue, and not who has found out first how large a packet may be.
+/// Packets of one size, so that the streams differ in their use of the queue, and not in when they found the path MTU.
 let private fixedSize =
     { NodeOptions.standard with
         Bep29 = { StreamOptions.bep29 with PacketSize = 1400; LargestPacket = 1400 } }
 
-/// Streams of one node that all send what they can, over one link. `jitter` is that of the acknowledgements: without any, whoever
-/// has lost its turn in a full queue finds no place in the rhythm of the others, which no real network keeps up.
+/// Bulk streams of one node over one link. `jitter` is that of the acknowledgements: without any, a stream that
+/// loses its place in a full queue never gets it back from the synchronized others, as it would in a real network.
 let private share (options: NodeOptions) (link: Link) jitter count (settle: Duration) (measure: Duration) blind =
     let pair = Pair(7UL, options, options, link, { link with Rate = 0; Jitter = jitter })
     pair.Batches <- true
 
     if blind then
-        // A queue in the receiver's own socket: stamped on arrival, so the delay that is measured never tells of it.
+        // A queue in the receiver's own socket: packets are stamped on arrival, so the measured delay does not show it.
         pair.Filter <-
             fun side datagram ->
                 if Object.ReferenceEquals(side, pair.B) then
@@ -185,7 +185,7 @@ let private shares =
       test "64 streams share a queue of which each may have four packets" {
           share fixedSize (slow 2_500_000 120) (Time.milliseconds 5) 64 (Time.seconds 3) (Time.seconds 15) true
       }
-      test "a queue of acknowledgements on their way back does not hold the first slow start up" {
+      test "a queue of acknowledgements on their way back does not delay the first slow start" {
           let widen rate =
               let back = { Link.perfect with Rate = rate; Queue = Time.seconds 10 }
               let pair = Pair(7UL, fixedSize, fixedSize, Link.perfect, back)
@@ -203,7 +203,7 @@ let private shares =
               (free.CongestionWindow * 9 / 10)
               "the window, as wide as without the queue"
       }
-      test "a queue of four packets: a stream uses half of the link at least" {
+      test "a queue of four packets: a stream uses at least half of the link" {
           let pair = pairOf fixedSize { Link.perfect with Rate = 1_000_000; Queue = Time.milliseconds 4 }
 
           let struct (a, b) = connected pair
@@ -211,7 +211,7 @@ let private shares =
           finish pair pair.A a
           let start = pair.Now
           run (Time.seconds 100) pair "it arrives" (fun () -> b.Received.Count = 1_000_000)
-          Expect.isLessThan (pair.Now - start) (Time.seconds 3) "three times as long as the link needs"
+          Expect.isLessThan (pair.Now - start) (Time.seconds 3) "three times the time of the link"
       } ]
 
 let tests = testList "tails" (tails @ shares)

@@ -1,5 +1,5 @@
-/// What happens to a node and its streams only after they have lived for a while: rare events far apart, and many streams that came and went.
-module UtpPunch.Protocol.Tests.LongLives
+/// Nodes and streams that exist for long: rare events far apart, and many streams in succession.
+module UtpPunch.Protocol.Tests.LongLivedStreams
 
 open Expecto
 open UtpPunch.Protocol
@@ -8,7 +8,7 @@ open UtpPunch.Sim
 open UtpPunch.Protocol.Tests.ScriptedPeer
 open UtpPunch.Protocol.Tests.Story
 
-/// A chunk of data whose packets are all lost for so long. Afterwards everything has arrived.
+/// A chunk of data whose packets are all lost for that long. Afterwards everything has arrived.
 let private outage (duration: Duration) (pair: Pair) (a: StreamView) (b: StreamView) =
     let until = pair.Now + duration
     let side = pair.A
@@ -21,7 +21,7 @@ let private outage (duration: Duration) (pair: Pair) (a: StreamView) (b: StreamV
     run (Time.seconds 80) pair "the chunk arrives" (fun () -> b.Received.Count = before + 5_000)
     pair.Filter <- null
 
-/// Times out once: the loss probes and the first retransmission are what a path of 20 ms sends before 490 ms.
+/// Causes one time-out: on a path of 20 ms, the loss probes and the first retransmission are sent before 490 ms.
 let private oneTimeout pair a b = outage (Time.milliseconds 490) pair a b
 
 let private statistics (pair: Pair) (stream: StreamView) = (Node.stream stream.ConnId pair.A.Node).Value
@@ -52,7 +52,7 @@ let private farApart =
               Expect.equal (statistics pair a).MaxPayload size $"the packet size after episode {episode}"
               wait (Time.seconds 120) pair
       }
-      test "time-outs minutes apart do not add up to a lost peer: an outage of twenty seconds is survived after them" {
+      test "time-outs minutes apart do not add up: the stream survives an outage of twenty seconds after them" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
 
@@ -64,7 +64,7 @@ let private farApart =
           Expect.isTrue (a.Closed.IsNone && b.Closed.IsNone) "both are open"
       } ]
 
-/// A stream that carries some bytes each way and ends well.
+/// A stream that carries some bytes each way and ends in order.
 let private comeAndGo (pair: Pair) =
     let a = pair.Connect(pair.A, Dialect.Bep29)
     let before = pair.B.Accepted.Count
@@ -113,7 +113,7 @@ let private churn =
                   run (Time.seconds 10) pair "it is accepted" (fun () -> pair.B.Accepted.Count > before)
                   pair.Tell(pair.B, Event.Abort pair.B.Accepted[before].ConnId)
               | _ ->
-                  // Nothing of the server's arrives: neither side learns of the other's.
+                  // No packet of the server arrives: neither side learns of the other's end.
                   pair.Filter <- fun from _ -> from.Name = "A"
                   wait (Time.seconds 100) pair
                   pair.Filter <- null
@@ -127,21 +127,21 @@ let private churn =
 let private unlistening =
     [ test
           "when a node stops to listen, streams that wait to be accepted and half-open ones are reset, and accepted ones stay open" {
-          let struct (puppet, peer) = accepted ()
+          let struct (scripted, peer) = accepted ()
 
           let dial id address confirms =
               let from = Endpoint.ofIPv4 (0x0A000100u + address) 9000us
-              puppet.Receive(from, syn id 500us) |> ignore
-              let synAck = puppet.Head()
-              let other = Peer(puppet, from, id + 1us, SeqNr 501us, synAck.Header.SeqNr)
+              scripted.Receive(from, syn id 500us) |> ignore
+              let synAck = scripted.Head()
+              let other = Peer(scripted, from, id + 1us, SeqNr 501us, synAck.Header.SeqNr)
               if confirms then other.State(0, 0) |> ignore
-              puppet.Fresh() |> ignore
+              scripted.Fresh() |> ignore
               from
 
           let untaken = dial 300us 1u true
           let halfOpen = dial 400us 2u false
-          puppet.Tell(Event.Unlisten) |> ignore
-          let resets = puppet.Fresh() |> Array.filter (fun seen -> seen.Type = PacketType.Reset)
+          scripted.Tell(Event.Unlisten) |> ignore
+          let resets = scripted.Fresh() |> Array.filter (fun seen -> seen.Type = PacketType.Reset)
 
           let resetUntaken = resets |> Array.filter (fun seen -> seen.Remote.Equals untaken)
           Expect.hasLength resetUntaken 1 "the stream that waits is reset"
@@ -150,11 +150,11 @@ let private unlistening =
               (resets |> Array.exists (fun seen -> seen.Remote.Equals here))
               "the stream that was taken is not"
 
-          let left = Node.statistics puppet.Node
+          let left = Node.statistics scripted.Node
           Expect.equal (left.Incoming, left.HalfOpen) (1, 0) "streams that are left"
           ignore halfOpen
           peer.Data(0, content 100) |> ignore
-          Expect.equal (puppet.Delivered 1) (content 100) "it goes on"
+          Expect.equal (scripted.Delivered 1) (content 100) "it continues"
       } ]
 
-let tests = testList "long lives" (farApart @ churn @ unlistening)
+let tests = testList "long-lived streams" (farApart @ churn @ unlistening)
