@@ -1,4 +1,4 @@
-/// Traces of a stranger: whatever is wrong with one, reading it, replaying it and showing it end with a result or with a typed error that
+/// Traces from untrusted sources: for any input, reading, replaying and showing a trace end with a result or with a typed error that
 /// names the line, within bounds of time and memory.
 module UtpPunch.Tracing.Tests.HostileTraces
 
@@ -22,7 +22,7 @@ let private MostBytes = 256_000_000L
 
 let private mostTime = TimeSpan.FromSeconds 5.0
 
-/// The trace of a node that meets, punches and asks STUN servers, alone.
+/// The trace of a node that meets, punches and asks STUN servers, without a peer.
 let private tasks (cutAt: int) : string[] =
     let lines = ResizeArray<string>()
     let writer = TraceWriter(Action<string>(lines.Add), TraceWriter.Core, TracePayloads.Full)
@@ -79,7 +79,7 @@ let private conversation =
                 Duplication = 50 }
         LinkBA = { Link.perfect with Delay = Time.milliseconds 20; Loss = 150 } }
 
-/// Without `#end`, which would refuse nearly every change.
+/// Without `#end`, with which nearly every change would be refused.
 let private bases =
     lazy
         [| for lines in
@@ -90,7 +90,7 @@ let private bases =
                  tasks 0
                  tasks 12 ] -> lines[.. lines.Length - 2] |]
 
-/// What the tool shows of a trace, in all three forms.
+/// The output of the tool for a trace, in all three forms.
 let private show (text: string) (isPage: bool) =
     let model = TraceReader.Read(new StringReader(text), "hostile.utrace")
     TraceLadder(model, TextWriter.Null).Write()
@@ -114,7 +114,7 @@ let private replay (text: string) =
     let result = Replay.run ReplayMode.Strict trace null
     if not (isNull (box result.Divergence)) then result.Divergence.ToString() |> ignore
 
-/// What is wrong with a case; null for nothing.
+/// The failure of a case; null for none.
 let private run (case: int) : string =
     let bases = bases.Value
     let lines = Mutations.apply (uint64 case + 1UL) bases[case % bases.Length]
@@ -132,7 +132,7 @@ let private run (case: int) : string =
     | None when allocated > MostBytes -> $"{allocated} bytes"
     | None -> null
 
-/// Runs the cases on a thread of their own: one that never ends must not keep the tests from ending.
+/// Runs the cases on a thread of their own, so that a case that does not end cannot hang the tests.
 let private runAll () : string list =
     let problems = ResizeArray<string>()
     let mutable current = 0

@@ -1,11 +1,11 @@
-/// Traces that were changed: one bit, one number, one line, or the bytes of a snapshot.
+/// Mutations of traces: one bit, one number, one line, or the bytes of a snapshot.
 module UtpPunch.Tracing.Tests.Mutations
 
 open System
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// Draws that follow from a seed.
+/// Random numbers from a seed.
 [<Sealed>]
 type Draws(seed: uint64) =
     let mutable count = 0L
@@ -75,7 +75,7 @@ let private setField (draws: Draws) (lines: string[]) (line: string) =
             if draws.Below 4 > 0 then
                 draws.Of limits
             else
-                // The value of another field somewhere.
+                // The value of another field of the trace.
                 let other = (draws.Of lines).Split ' ' |> draws.Of
                 other.Substring(other.IndexOf '=' + 1)
 
@@ -91,11 +91,11 @@ let private mutateBytes (draws: Draws) (bytes: byte[]) =
     | 3 -> bytes[..at]
     | 4 -> Array.concat [| bytes[..at]; [| 0xFFuy; 0xFFuy; 0xFFuy; 0xFFuy; 0x0Fuy |]; bytes[at + 1 ..] |]
     | _ ->
-        // A part of it once more.
+        // A copy of a part.
         let until = min bytes.Length (at + 1 + draws.Below 100)
         Array.concat [| bytes[.. until - 1]; bytes[at..] |]
 
-/// Changes the bytes of a snapshot; the line of anything else is flipped.
+/// Changes the bytes of a snapshot; any other line is changed by a bit.
 let private mutateSnapshot (draws: Draws) (line: string) =
     let decoded = Array.zeroCreate<byte> line.Length
     let mutable length = 0

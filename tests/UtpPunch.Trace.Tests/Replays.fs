@@ -1,4 +1,4 @@
-/// Traces of whole conversations, and what comes of them when their steps are taken again.
+/// Traces of whole conversations, and replays of them.
 module UtpPunch.Tracing.Tests.Replays
 
 open System
@@ -11,7 +11,7 @@ open UtpPunch.Protocol.Tests.Generators
 
 let private nodeOf (side: Side) = TraceNode(side.Name, side.Endpoint, side.Options, side.Seed, 0L<us>)
 
-/// The lines of a conversation's trace; with `cutAt`, only of the steps from then on, behind snapshots of that moment.
+/// The lines of a conversation's trace; with `cutAt`, only of the steps from then on, after snapshots of that time.
 let record (payloads: TracePayloads) (cutAt: int) (conversation: Conversation) =
     let lines = ResizeArray<string>()
     let writer = TraceWriter(Action<string>(lines.Add), TraceWriter.Core, payloads)
@@ -79,7 +79,7 @@ let tests =
         "replay"
         [ testPropertyWithConfig
               { config with maxTest = 20 }
-              "any conversation replays with equal effects, whatever was kept of its payloads"
+              "any conversation replays with equal effects, with any kind of payloads"
               (fun (conversation: Conversation) ->
                   for payloads in [ TracePayloads.Full; TracePayloads.Hash; synth conversation ] do
                       let result = strictly (Trace.Read(record payloads 0 conversation))
@@ -93,13 +93,13 @@ let tests =
                   for payloads in [ TracePayloads.Full; TracePayloads.Hash ] do
                       expectEqual (strictly (Trace.Read(record payloads (1 + cut % 60) conversation))))
 
-          test "a snapshot in the middle of loss, reordering and unread bytes goes on as if nothing had been" {
+          test "a snapshot in the middle of loss, reordering and unread bytes continues with equal effects" {
               for cut in [ 2; 10; 30; 50; 51; 52; 70; 100 ] do
                   let whole = record TracePayloads.Full cut bad
                   Expect.isTrue (Array.exists (fun (line: string) -> line.StartsWith "#snapshot A") whole) "snapshots"
                   expectEqual (strictly (Trace.Read whole))
           }
-          test "a line that came out otherwise is shown with what is different and what is around" {
+          test "a divergent line is reported with its differences and its context" {
               let text = Array.copy lines.Value
 
               let place =
@@ -121,12 +121,12 @@ let tests =
               let place = Array.findIndex (fun (line: string) -> line.Contains " out opened") lines.Value
               let fewer = Array.removeAt place lines.Value[.. lines.Value.Length - 2]
               let missing = (strictly (Trace.Read fewer)).Divergence
-              Expect.equal missing.Actual.Kind "opened" "what came now"
+              Expect.equal missing.Actual.Kind "opened" "the replayed line"
               let more = Array.insertAt place lines.Value[place] lines.Value[.. lines.Value.Length - 2]
               let extra = (strictly (Trace.Read more)).Divergence
-              Expect.equal extra.Recorded.Kind "opened" "what was recorded"
+              Expect.equal extra.Recorded.Kind "opened" "the recorded line"
           }
-          test "the semantic mode does not look at clocks and windows" {
+          test "the semantic mode ignores clocks and windows" {
               let changed =
                   [| for line in lines.Value[.. lines.Value.Length - 2] ->
                          if line.Contains " out pkt" then
@@ -142,7 +142,7 @@ let tests =
               Expect.isNotNull (box (strictly trace).Divergence) "strictly it differs"
               expectEqual (Replay.run ReplayMode.Semantic trace null)
           }
-          test "inputs alone tell what this build does" {
+          test "the mode inputs-only writes the outputs of this build" {
               let inputs =
                   [| for line in lines.Value[.. lines.Value.Length - 2] do
                          if not (line.Contains " out ") then line |]
@@ -163,7 +163,7 @@ let tests =
 
               Expect.equal (told.ToArray()) body "the same as was recorded"
           }
-          test "a step that throws is a line, and throws again" {
+          test "a step that throws is recorded as a line, and throws again in a replay" {
               let thrower = TraceWriter.Core
               let lines = ResizeArray<string>()
               let writer = TraceWriter(Action<string>(lines.Add), thrower, TracePayloads.Full)
@@ -184,14 +184,14 @@ let tests =
               writer.End()
               expectEqual (strictly (Trace.Read lines))
           }
-          test "a text that is no trace is refused with the line and the reason" {
+          test "a text that is not a trace is refused with the line and the reason" {
               let whole = lines.Value
               refused "Line 1:" [| "#utrace 1" |]
               refused "Line 1:" [||]
               refused "has changed" (Array.removeAt 20 whole)
               refused "has changed" (Array.updateAt 5 (whole[5] + " ") whole)
               refused "more behind" (Array.append lines.Value [| "#more" |])
-              // Less its #end, which would be refused first.
+              // Without its #end, which would be refused first.
               let whole = whole[.. whole.Length - 2]
               refused "not a whole number" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "maxHalfOpen=x")) whole)
               refused "There is no maxHalfOpen=" (Array.updateAt 3 (whole[3].Replace("maxHalfOpen=", "x=")) whole)

@@ -1,4 +1,4 @@
-/// The table of events and effects: it has every case of them, and everything that goes by it agrees.
+/// The schema of events and effects: it covers every case, and all encodings agree with it.
 module UtpPunch.Tracing.Tests.Schemas
 
 open System
@@ -49,7 +49,7 @@ let private documented (heading: string) =
                   word.Groups[1].Value, set [ for it in Regex.Matches(cells[2], @"[\w.]+") -> it.Value ] ]
     |> dict
 
-/// Every word of a line must be in the table's row of its kind.
+/// Every key of a line must be in the table's row of its kind.
 let private isDocumented (rows: Collections.Generic.IDictionary<string, Set<string>>) (line: TraceLine) =
     Expect.isTrue (rows.ContainsKey line.Kind) $"docs/utrace.md has {line.Kind}"
 
@@ -77,7 +77,7 @@ let tests =
                   (events |> Array.forall (fun kind -> kind.Code < Kinds.FirstEffect))
                   "events are below effects"
           }
-          test "the names of cases are whole, and an index is a tag" {
+          test "the tables of names are complete, and an index is a tag" {
               isWhole TraceNames.dialects
               isWhole TraceNames.reasons
               isWhole TraceNames.rules

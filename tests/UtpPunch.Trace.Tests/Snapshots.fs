@@ -1,4 +1,4 @@
-/// Snapshots: the generated code is that of the core, and any bytes end with a node or a typed error.
+/// Snapshots: the generated code matches the core's types, and any bytes give a node or a typed error.
 module UtpPunch.Tracing.Tests.Snapshots
 
 open System
@@ -44,7 +44,7 @@ let tests =
           }
           test "a snapshot of other fields is refused" {
               let whole = Snapshot.take true fresh.Value
-              // The layout is the number behind the first five bytes.
+              // The layout is the number after the first five bytes.
               whole[6] <- whole[6] ^^^ 1uy
               Expect.isTrue (refuses whole) "another layout"
           }

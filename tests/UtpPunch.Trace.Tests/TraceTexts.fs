@@ -1,4 +1,4 @@
-/// Traces as text: what is printed is read back as it was, whatever it was.
+/// Traces as text: printing and parsing give the original values.
 module UtpPunch.Tracing.Tests.TraceTexts
 
 open System
@@ -64,7 +64,7 @@ let private contents =
 let private sacks =
     Gen.bind (fun words -> bytesOf (4 * words)) (Gen.frequency [ 3, Gen.constant 0; 1, Gen.choose (1, 63) ])
 
-/// Packets, packets with a byte changed, and anything.
+/// Packets, packets with a changed byte, and random bytes.
 let private datagrams =
     gen {
         let! header = headers
@@ -194,7 +194,7 @@ let private batches =
             8
             (Gen.listOf (Gen.oneof [ Gen.map List.singleton plainEvents; Gen.map List.singleton tasks; received ])))
 
-/// What an event says, buffers and all.
+/// The contents of an event, with its buffers.
 let private says (events: Event[]) =
     [ for index, event in Array.indexed events do
           match event with
@@ -262,15 +262,15 @@ let private options =
 let tests =
     testList
         "trace text"
-        [ property "events in full come back as they were, garbage and shared buffers too" (fun () ->
+        [ property "events with full payloads are parsed unchanged, also random bytes and shared buffers" (fun () ->
               Prop.forAll (Arb.fromGen batches) (fun events ->
                   Expect.equal (says (roundTrip TracePayloads.Full events)) (says events) "the events"))
-          property "events whose payloads are places in a stream come back as they were" (fun () ->
+          property "events whose payloads are places in a stream are parsed unchanged" (fun () ->
               let payloads = TracePayloads.Synth [| KeyValuePair("k0", 5UL); KeyValuePair("k1", key) |]
 
               Prop.forAll (Arb.fromGen batches) (fun events ->
                   Expect.equal (says (roundTrip payloads events)) (says events) "the events"))
-          property "events with hashes come back with zeroes, and all else as it was" (fun () ->
+          property "events with hashes are parsed with zeroes, and otherwise unchanged" (fun () ->
               Prop.forAll (Arb.fromGen batches) (fun events ->
                   let once = roundTrip TracePayloads.Hash events
                   Expect.equal (says (roundTrip TracePayloads.Hash once)) (says once) "a second time"
@@ -281,7 +281,7 @@ let tests =
                       (withoutHashes (TraceText.events TracePayloads.Hash null 0L "A" 0L<us> once))
                       (withoutHashes (TraceText.events TracePayloads.Hash null 0L "A" 0L<us> events))
                       "the lines but for the hashes"))
-          property "packet lines come back as the datagrams that they were" (fun () ->
+          property "packet lines are parsed to the original datagrams" (fun () ->
               Prop.forAll (Arb.fromGen datagrams) (fun datagram ->
                   let event = Event.Received(Endpoint.ofIPv4 1u 2us, Datagrams.One(Borrowed datagram, 0L<us>))
 
@@ -292,7 +292,7 @@ let tests =
                   Expect.equal (packet.Encode TracePayloads.Full) datagram "bytes"
                   Expect.equal packet.Number 42L "number"
                   Expect.equal packet.IsRaw (not (isNull (line.Find "raw"))) "whether the line has the bytes"))
-          test "trains are printed packet by packet, and so read" {
+          test "trains are printed and parsed packet by packet" {
               let content = Array.init 2_500 (fun index -> Keyed.byteAt key (int64 index + 77L))
 
               let header =
@@ -360,7 +360,7 @@ let tests =
                       (TraceNames.reasons.Texts[index])
                       "a reason by its name"
           }
-          property "endpoints come back as they were" (fun () ->
+          property "endpoints are parsed unchanged" (fun () ->
               Prop.forAll (Arb.fromGen endpoints) (fun endpoint ->
                   Expect.equal (TraceText.parseEndpoint (TraceText.endpoint endpoint)) endpoint "the endpoint"))
           test "IPv6 endpoints are as short as RFC 5952 has them" {
@@ -368,7 +368,7 @@ let tests =
                   [ "[::]:1"; "[::1]:65535"; "[2001:db8::1]:6000"; "[fe80::1%3]:5"; "[1:0:0:2::]:0"; "10.0.0.1:5000" ] do
                   Expect.equal (TraceText.endpoint (TraceText.parseEndpoint text)) text "back and forth"
           }
-          property "a node's header comes back as it was, option for option" (fun () ->
+          property "a node's header is parsed unchanged, with all options" (fun () ->
               Prop.forAll (Arb.fromGen (Gen.zip options endpoints)) (fun (options, endpoint) ->
                   let node = TraceNode("A", endpoint, options, Owned(Array.init 32 byte), 99L<us>)
                   let read = TraceNode.Parse(node.ToString())
@@ -377,21 +377,23 @@ let tests =
                   Expect.equal read.Seed node.Seed "seed"
                   Expect.equal read.Now node.Now "now"
                   Expect.equal (read.ToString()) (node.ToString()) "the line"))
-          property "mix can be undone" (fun value ->
+          property "mix can be inverted" (fun value ->
               Keyed.unmix (Keyed.mix value) = value && Keyed.mix (Keyed.unmix value) = value)
-          property "a piece of a keyed stream tells its own place" (fun (NonNegativeInt offset) (PositiveInt length) ->
-              let bytes = Array.zeroCreate<byte>(length + 15)
-              Keyed.fill key (int64 offset) (Span<byte> bytes)
+          property
+              "the place of a piece of a keyed stream can be computed from its bytes"
+              (fun (NonNegativeInt offset) (PositiveInt length) ->
+                  let bytes = Array.zeroCreate<byte>(length + 15)
+                  Keyed.fill key (int64 offset) (Span<byte> bytes)
 
-              Expect.equal
-                  bytes
-                  (Array.init bytes.Length (fun index -> Keyed.byteAt key (int64 (offset + index))))
-                  "filled"
+                  Expect.equal
+                      bytes
+                      (Array.init bytes.Length (fun index -> Keyed.byteAt key (int64 (offset + index))))
+                      "filled"
 
-              Expect.equal (Keyed.find key (ReadOnlySpan<byte> bytes)) (int64 offset) "found"
-              bytes[bytes.Length - 1] <- bytes[bytes.Length - 1] ^^^ 1uy
-              Expect.equal (Keyed.find key (ReadOnlySpan<byte> bytes)) -1L "one bit changed")
-          test "every bit of a hash's input counts" {
+                  Expect.equal (Keyed.find key (ReadOnlySpan<byte> bytes)) (int64 offset) "found"
+                  bytes[bytes.Length - 1] <- bytes[bytes.Length - 1] ^^^ 1uy
+                  Expect.equal (Keyed.find key (ReadOnlySpan<byte> bytes)) -1L "one bit changed")
+          test "every bit of its input changes a hash" {
               let bytes = Array.init 77 byte
               let whole = Fingerprint.ofBytes (ReadOnlySpan<byte> bytes)
 
