@@ -1,4 +1,4 @@
-/// Lets the simulator hunt the mutants of the core: runs one process for each of them, side by side, and makes a table of the results.
+/// Hunts the mutants of the core with the simulator: runs one process for each of them, in parallel, and makes a table of the results.
 /// Loaded by build.fsx, which builds the runner before.
 module Hunting
 
@@ -9,18 +9,18 @@ open System.Threading.Tasks
 /// Runs the campaigns.
 let runner = $"{Mutants.folder}/Runner"
 
-/// How a mutant was found: after how many runs, by which property, and what was seen. Run 0: it was not within a run.
+/// How a mutant was found: after how many runs, by which property, and the reason. Run 0: not within a run.
 type Fate = { Run: int; Property: string; Why: string }
 
-/// What a line of the runner says.
+/// Parses a line of the runner.
 let private fateOf (line: string) =
     match line.Split '\t' with
     | [| "killed"; run; property; why |] -> ValueSome(ValueSome { Run = int run; Property = property; Why = why })
     | [| "clean"; _ |] -> ValueSome ValueNone
     | _ -> ValueNone
 
-/// One process that hunts one mutant, or none: the fate in a campaign, and in as many drawn scenarios alone. One that does not end
-/// within the limit is found as well.
+/// Runs one process for one mutant, or none; returns the result in a campaign, and in as many random scenarios alone. A process
+/// that does not end within the limit counts as a kill.
 let private hunt (limit: TimeSpan) (seed: string) (runs: string) (number: string) =
     let program = $"{Copies.copyOf runner}/bin/Release/net10.0/Runner.dll"
     let info = ProcessStartInfo("dotnet", [ "exec"; program; seed; runs ], RedirectStandardOutput = true)
@@ -44,7 +44,7 @@ let private hunt (limit: TimeSpan) (seed: string) (runs: string) (number: string
             let crash = ValueSome { Run = 0; Property = "crash"; Why = $"exit code {running.ExitCode}" }
             crash, crash
 
-/// The fate of each; none for one that survived.
+/// The result for each mutant; none for one that survived.
 let huntAll seed runs (mutants: Mutants.Mutant list) =
     printfn "Without a mutant, %s runs from seed %s:" runs seed
     let clock = Stopwatch.StartNew()
@@ -54,7 +54,7 @@ let huntAll seed runs (mutants: Mutants.Mutant list) =
     | _, ValueSome fate -> raise (Mutants.Invalid $"The control fails in run {fate.Run}: {fate.Property}, {fate.Why}")
     | _ -> printfn "clean, in %.0f s\n" clock.Elapsed.TotalSeconds
 
-    // A mutant may be slow before it is caught, and side by side they are slower than the control was.
+    // A mutant may be slow before it is caught, and parallel processes are slower than the control was.
     let limit = TimeSpan.FromSeconds 30.0 + 10.0 * clock.Elapsed
     let mutants = Array.ofList mutants
     let fates = Array.create mutants.Length (ValueNone, ValueNone)
@@ -70,7 +70,7 @@ let huntAll seed runs (mutants: Mutants.Mutant list) =
             printfn "%4s killed in run %d by %s: %s" mutant.Number fate.Run fate.Property why
 
     let sideBySide = ParallelOptions(MaxDegreeOfParallelism = Environment.ProcessorCount)
-    // One at a time to each worker: ranges would leave workers without work.
+    // One at a time to each worker: ranges would leave workers idle.
     Parallel.ForEach(Seq.init mutants.Length id, sideBySide, one) |> ignore
     Array.zip mutants fates
 
@@ -85,7 +85,7 @@ let table (hunted: (Mutants.Mutant * (Fate voption * Fate voption))[]) =
         if needed.Length = 0 then
             ""
         else
-            $" Drawn scenarios alone kill {needed.Length}, in the median within {needed[(needed.Length - 1) / 2]} runs."
+            $" Random scenarios alone kill {needed.Length}, in the median within {needed[(needed.Length - 1) / 2]} runs."
 
     let killed = hunted |> Array.filter (fun (_, (fate, _)) -> fate.IsSome)
 
@@ -94,7 +94,7 @@ let table (hunted: (Mutants.Mutant * (Fate voption * Fate voption))[]) =
         | ValueSome fate -> $"{fate.Property} | {fate.Run}"
         | ValueNone -> "– | –"
 
-    [ "| # | mutant | precedent | killed by | after runs | by drawn scenarios alone | after runs |"
+    [ "| # | mutant | precedent | killed by | after runs | by random scenarios alone | after runs |"
       "|---|---|---|---|---|---|---|"
       for mutant, (fate, drawn) in hunted do
           let fate = if fate.IsSome then cells fate else "**nothing** | –"

@@ -3,7 +3,7 @@
 /// test of UtpPunch.Net.Tests must find. This module reads the files, finds the places of the edits, and writes sources in which each edit is a switch at run time, so that
 /// all mutants are compiled once. The sources themselves do not know of it. Loaded by build.fsx, compiled into the tests (`Tidy.fs`).
 ///
-///     name: one line that says what is wrong
+///     name: one line that describes the defect
 ///     killer: the properties of the simulation that ought to notice
 ///     test: instead, the claim of the test that must fail; there may be several such lines
 ///     precedent: who had this bug
@@ -14,7 +14,7 @@
 ///     - let bit = «held[index].SeqNr - this.AckNr - 2»
 ///     + held[index].SeqNr - this.AckNr - 1
 ///
-/// Old text stands behind `- `, new text behind `+ `; of several old lines each is copied with its indentation. The old text occurs
+/// Old text follows `- `, new text follows `+ `; of several old lines each is copied with its indentation. The old text occurs
 /// exactly once in its file. Of it, the part in guillemets (or all of it, where there are none) is replaced: an expression, or whole
 /// statements. In C#, text that ends in a semicolon or a brace is statements; a lone semicolon replaces them by nothing.
 module Mutants
@@ -38,7 +38,7 @@ type Mutant =
     {
         Number: string
         Name: string
-        /// Properties of the simulation, for who reads the table; or tests.
+        /// Properties of the simulation, for readers of the table; or tests.
         Killers: string list
         IsForTests: bool
         Precedent: string
@@ -48,7 +48,7 @@ type Mutant =
         IsOfShell: bool
     }
 
-/// What is wrong with a description.
+/// The errors of a description.
 exception Invalid of string
 
 let folder = "tests/mutants"
@@ -151,7 +151,7 @@ let private occurrences (text: string) (part: string) =
             | at -> Some(at, at + 1))
         0
 
-/// The places by file, and what is wrong with them: an old text that is not there exactly once, or two edits that overlap without
+/// The places by file, and the errors: an old text that does not occur exactly once, or two edits that overlap without
 /// replacing just the same.
 let locate (root: string) (mutants: Mutant list) =
     let problems = ResizeArray<string>()
@@ -252,7 +252,7 @@ let rewrite (text: string) (places: Place seq) =
 
     result.Append(text, at, text.Length - at).ToString()
 
-/// Which mutant a process is: the environment says so, by number.
+/// The number of the mutant that a process is, from the environment.
 let variable = "UTPPUNCH_MUTANT"
 
 /// The file that is compiled first in the rewritten core. The rewritten shell asks it as well.

@@ -1,4 +1,4 @@
-/// Lets tests hunt mutants: one process for each mutant and transport runs the tests that the mutant names as its killers, until one
+/// Hunts mutants with tests: one process for each mutant and transport runs the tests that the mutant names as its killers, until one
 /// fails. Mutants of the shell are for UtpPunch.Net.Tests; those of the core that name a test are for UtpPunch.Protocol.Tests. Loaded
 /// by build.fsx, which builds the tests before.
 module TestHunting
@@ -12,7 +12,7 @@ let netRunner = $"{Mutants.folder}/NetRunner"
 
 let protocolTests = "tests/UtpPunch.Protocol.Tests"
 
-/// The test that failed, or what else ended the process; after how many seconds; and what was seen.
+/// The test that failed, or how else the process ended; after how many seconds; and the reason.
 type Kill = { Test: string; Seconds: float; Why: string }
 
 type Result =
@@ -58,9 +58,9 @@ let private ending isInTime (limit: TimeSpan) (exitCode: int) =
     elif exitCode <> 0 then $"exit code {exitCode}"
     else ""
 
-/// Runs tests of the shell in one process: what became of each, and how else the process ended.
+/// Runs tests of the shell in one process; returns the result of each, and how else the process ended.
 let private runNet number transport limit (claims: string list) =
-    // So long, in seconds, a test waits for what does not come.
+    // Tests wait at most that many seconds for a condition.
     let variables = [ Mutants.variable, number; "UTP_TRANSPORT", transport; "UTP_TEST_WAIT", "8" ]
     let lines, isInTime, exitCode = runProcess variables limit netRunner "NetRunner" claims
 
@@ -109,7 +109,7 @@ let private hunt (mutant: Mutants.Mutant) transport =
     | None when lines |> List.forall (fun (word, _) -> word = "absent") -> NotHunted
     | None -> Survived
 
-/// All tests that mutants name must pass without one, and soon.
+/// Without a mutant, all tests that mutants name must pass in a short time.
 let private control (mutants: Mutants.Mutant list) (transport: string) =
     let claims =
         mutants
@@ -137,7 +137,7 @@ let private control (mutants: Mutants.Mutant list) (transport: string) =
 
     printfn "Without a mutant%s, %d tests pass\n" where lines.Length
 
-/// The fate of each mutant over each of its transports. One at a time: many of the tests are about time.
+/// The result for each mutant over each of its transports. One at a time: many of the tests depend on time.
 let huntAll (mutants: Mutants.Mutant list) =
     mutants |> List.collect transportsOf |> List.distinct |> List.iter (control mutants)
 

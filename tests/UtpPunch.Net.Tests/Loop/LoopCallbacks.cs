@@ -4,10 +4,10 @@ using static UtpPunch.Tests.LoopSharing;
 
 namespace UtpPunch.Tests;
 
-/// <summary>What callbacks do that run under the loop lock, and a fault in a step on a caller's thread.</summary>
+/// <summary>Callbacks that run under the loop lock, and a fault in a step on a caller's thread.</summary>
 public static class LoopCallbacks
 {
-    [Fact("callbacks may call all members of the node that do not wait; they are not called within each other, and nothing hangs")]
+    [Fact("callbacks may call all members of the node that do not wait; they are not nested, and nothing hangs")]
     public static async Task Callbacks()
     {
         await using var pair = await Pair.OpenAsync();
@@ -108,7 +108,7 @@ public static class LoopCallbacks
         Check.Equal(3, asked);
     }
 
-    [Fact("bytes that are delivered to a stream that was disposed in the same step reset it: their writer must learn that they are lost")]
+    [Fact("bytes that are delivered to a stream that was disposed in the same step reset it")]
     public static async Task DeliveredToDisposed()
     {
         await using var pair = await Pair.OpenAsync();
@@ -116,7 +116,7 @@ public static class LoopCallbacks
         {
             if (datagram.SequenceEqual("begin"u8))
             {
-                // While this runs, the server receives nothing: it finds both in its socket, and takes them into one step.
+                // While this runs, the server receives nothing: it finds both datagrams in its socket, and takes them into one step.
                 pair.Client.SendDatagramAsync("dispose"u8.ToArray(), node.LocalEndPoint).AsTask().Within().GetAwaiter().GetResult();
                 pair.Near.Write("lost"u8);
             }
@@ -130,7 +130,7 @@ public static class LoopCallbacks
         Check.Equal(UtpError.ConnectionReset, (await Check.ThrowsAsync<UtpException>(() => reading.Within())).Error);
     }
 
-    [Fact("a fault in a step on a caller's thread breaks the node as any other: all calls fail, and the trace is there")]
+    [Fact("a fault in a step on a caller's thread fails the node as any other: all calls fail, and the trace is written")]
     public static async Task FaultOnACallersThread()
     {
         foreach (var waits in new[] { false, true })

@@ -2,10 +2,10 @@ using System.Net.Sockets;
 
 namespace UtpPunch.Tests;
 
-/// <summary>The threads that run a node's loop: its own, those that write, and those that wait. None waits in vain.</summary>
+/// <summary>The threads that run a node's loop: its own, writers, and callers that wait. No wake-up is lost.</summary>
 public static class LoopSharing
 {
-    [Fact("an asynchronous read that finds nothing does not hold up its caller, also after bulk data")]
+    [Fact("an asynchronous read without data does not block its caller, also after bulk data")]
     public static async Task ReadsDoNotBlock()
     {
         await using var pair = await Pair.OpenAsync();
@@ -54,7 +54,7 @@ public static class LoopSharing
         var random = new Random(1);
         for (var round = 0; round < Rounds; round++)
         {
-            // One of them, or several at once; a round is over when each that was written to has read it.
+            // One of them, or several at once; a round ends when each stream that was written to has been read.
             var mask = random.Next(1, 8);
             var expected = 0;
             for (var index = 0; index < 3; index++)
@@ -89,11 +89,11 @@ public static class LoopSharing
         }
     }
 
-    [Fact("a caller that has led for any time and leaves hands the loop over", Timeout = 180)]
+    [Fact("a caller that leaves the leadership after any time hands the loop over", Timeout = 180)]
     public static async Task CallerLeaves()
     {
         await using var pair = await Pair.OpenAsync();
-        using var stranger = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        using var rawSocket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         using var heard = new SemaphoreSlim(0);
         pair.Client.OnDatagram((_, _, _) => heard.Release());
         using var asks = new SemaphoreSlim(0);
@@ -109,7 +109,7 @@ public static class LoopSharing
         });
         for (var round = 0; round < rounds; round++)
         {
-            // Around the time for which the node's own thread stands by in any case.
+            // Around the time for which the node's own thread stands by.
             asks.Release();
             var begun = Clock.Now;
             var pause = round % 40 * 50;
@@ -117,8 +117,8 @@ public static class LoopSharing
             await pair.Far.WriteAsync(new[] { (byte)round }).Within();
             Check.Equal(1, pair.Far.ReadByte());
 
-            // No thread reads from this node now: its own must receive this.
-            stranger.SendTo("not uTP"u8, pair.Client.LocalEndPoint);
+            // No thread reads from this node now: its own thread must receive this.
+            rawSocket.SendTo("not uTP"u8, pair.Client.LocalEndPoint);
             Check.That(await heard.WaitAsync(TimeSpan.FromSeconds(20)), $"round {round}: the node receives");
         }
 
@@ -129,7 +129,7 @@ public static class LoopSharing
     public static async Task CallersCease()
     {
         await using var pair = await Pair.OpenAsync();
-        using var stranger = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        using var rawSocket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         using var heard = new SemaphoreSlim(0);
         pair.Client.OnDatagram((_, _, _) => heard.Release());
         pair.Server.OnDatagram((_, _, _) => heard.Release());
@@ -153,8 +153,8 @@ public static class LoopSharing
                 }
             }).Within();
             await echo.Within();
-            stranger.SendTo("not uTP"u8, pair.Client.LocalEndPoint);
-            stranger.SendTo("not uTP"u8, pair.Server.LocalEndPoint);
+            rawSocket.SendTo("not uTP"u8, pair.Client.LocalEndPoint);
+            rawSocket.SendTo("not uTP"u8, pair.Server.LocalEndPoint);
             for (var node = 0; node < 2; node++)
             {
                 Check.That(await heard.WaitAsync(TimeSpan.FromSeconds(20)), $"both nodes receive after exchange {exchange}");
@@ -188,7 +188,7 @@ public static class LoopSharing
                 var other = round % 2 == 0 ? null : await OpenAsync(pair);
                 using var begun = new ManualResetEventSlim();
 
-                // Half of the time another read leads.
+                // In half of the runs another read leads.
                 var otherReading = other is null ? null : Block(() => Quietly(() => other.ReadByte()));
                 var reading = Block(() =>
                 {
@@ -259,7 +259,7 @@ public static class LoopSharing
         }
     }
 
-    [Fact("many threads that write to many streams of one node, and as many that read: every byte in its place", Timeout = 120)]
+    [Fact("many threads that write to many streams of one node, and as many that read: all bytes are correct", Timeout = 120)]
     public static async Task ManyWriters()
     {
         const int Count = 16;
@@ -326,7 +326,7 @@ public static class LoopSharing
             Check.That(thrown is ThreadInterruptedException, $"{thrown}");
             Check.That(!pair.Client.Completion.IsCompleted);
 
-            // It was read then, or can be read now; the stream goes on either way.
+            // It was read then, or can be read now; the stream continues in both cases.
             await pair.Far.WriteAsync(new byte[] { 6 }).Within();
             while (pair.Near.ReadByte() != 6)
             {
@@ -358,7 +358,7 @@ public static class LoopSharing
         return near;
     }
 
-    /// <summary>Does something on a thread of its own, as a synchronous call needs.</summary>
+    /// <summary>Runs an action on a thread of its own, as a synchronous call needs.</summary>
     internal static Task Block(Action action) =>
         Task.Factory.StartNew(action, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 

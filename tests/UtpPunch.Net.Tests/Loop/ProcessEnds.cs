@@ -17,7 +17,7 @@ public static class ProcessEnds
     [Fact(Exits)]
     public static Task CallsExit() => EndAsync(Exits, () => Environment.Exit(0));
 
-    [Fact("a node that is closed is forgotten by the process")]
+    [Fact("a closed node is not referenced by the process any more")]
     public static async Task Forgotten()
     {
         var node = await CloseOneAsync();

@@ -1,9 +1,9 @@
 namespace UtpPunch.Tests;
 
-/// <summary>Everything at once, again and again.</summary>
+/// <summary>Concurrent operations at random times.</summary>
 public static class Races
 {
-    [Fact("writes that are cancelled at any moment leave whole prefixes in their order")]
+    [Fact("writes that are cancelled at any time leave prefixes of each write, in order")]
     public static async Task CancelledWrites()
     {
         await using var pair = await Pair.OpenAsync(options => options.SendBufferSize = options.ReceiveBufferSize = 64 * 1024);
@@ -18,7 +18,7 @@ public static class Races
                 {
                     if (value != (byte)last || last < 0)
                     {
-                        // Each write has its own value; one that was cancelled early may be missing altogether.
+                        // Each write has its own value; one that was cancelled early may be missing completely.
                         var skipped = (byte)(value - (byte)(last + 1));
                         Check.That(skipped < 100, $"{value} after {last}");
                         last += 1 + skipped;
@@ -59,7 +59,7 @@ public static class Races
         Check.That(cancelled > 0);
     }
 
-    [Fact("streams that are read, written, ended, aborted and disposed at any moment leave nothing behind, and nobody waits for ever")]
+    [Fact("streams that are read, written, ended, aborted and disposed at any time leave no state, and no call hangs")]
     public static async Task Chaos()
     {
         await using var server = await Pair.BindAsync(Small);
@@ -87,7 +87,7 @@ public static class Races
                 }
                 catch (UtpException)
                 {
-                    // Accepted and aborted before it knew.
+                    // Accepted, and aborted before the dialler was told.
                 }
             }))).Within();
         }
@@ -107,7 +107,7 @@ public static class Races
         }
     }
 
-    [Fact("a node that is closed in the midst of everything ends everything")]
+    [Fact("a node that is closed during concurrent operations ends all of them")]
     public static async Task ClosedInTheMidst()
     {
         for (var turn = 0; turn < 10; turn++)

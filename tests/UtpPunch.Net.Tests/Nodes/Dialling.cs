@@ -7,7 +7,7 @@ namespace UtpPunch.Tests;
 /// <summary>One name, several addresses.</summary>
 public static class Dialling
 {
-    [Fact("an address that does not answer costs a head start, not the whole time")]
+    [Fact("an address that does not answer delays the next attempt by the head start only")]
     public static async Task MuteFirst()
     {
         using var mute = Mute();
@@ -22,7 +22,7 @@ public static class Dialling
         server.Dispose();
     }
 
-    [Fact("an address that refuses makes way for the next at once; when all refuse, the first refusal counts")]
+    [Fact("after a refusal the next address is tried at once; if all refuse, the first refusal is thrown")]
     public static async Task RefusingFirst()
     {
         await using var first = await Pair.BindAsync();

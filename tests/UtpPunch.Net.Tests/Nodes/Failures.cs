@@ -16,7 +16,7 @@ public static class Failures
         Check.Throws<SocketException>(() => UtpNode.Bind(first.LocalEndPoint));
     }
 
-    [Fact("an address that is not ours throws the socket's own exception")]
+    [Fact("an address of another machine throws the socket's own exception")]
     public static void ForeignAddress()
     {
         var error = Check.Throws<SocketException>(() => UtpNode.Bind(new IPEndPoint(IPAddress.Parse("192.0.2.1"), 0)));
@@ -35,7 +35,7 @@ public static class Failures
         Check.That(error.Message.Contains(server.LocalEndPoint.ToString(), StringComparison.Ordinal), error.Message);
     }
 
-    [Fact("a peer that never answers is a time-out, by the node's options or the connect's")]
+    [Fact("a peer that never answers gives a time-out, by the node's options or the connect's")]
     public static async Task NobodyAnswers()
     {
         using var mute = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
@@ -67,7 +67,7 @@ public static class Failures
         Check.That(client.ConnectAsync(mute.LocalEndPoint!, null, new CancellationToken(true)).IsCanceled);
     }
 
-    [Fact("a network without a way there fails at once")]
+    [Fact("without a route a connect fails at once")]
     public static async Task NoWay()
     {
         await using var four = await Pair.BindAsync();
@@ -79,7 +79,7 @@ public static class Failures
         Check.Equal(1L, six.GetStatistics().DatagramsDropped);
     }
 
-    [Fact("an end point that cannot be dialled is a mistake of the caller")]
+    [Fact("an end point that cannot be dialled throws an ArgumentException")]
     public static async Task UndiallableEndPoints()
     {
         await using var node = await Pair.BindAsync();
@@ -104,7 +104,7 @@ public static class Failures
         Check.Equal(UtpError.HostNotFound, error.Error);
     }
 
-    [Fact("a name is dialled at whichever of its addresses answers")]
+    [Fact("a name is dialled at any of its addresses that answers")]
     public static async Task Name()
     {
         await using var server = await Pair.BindAsync();
@@ -121,7 +121,7 @@ public static class Failures
         server.Dispose();
     }
 
-    [Fact("a closed node can do nothing more")]
+    [Fact("all members of a closed node throw")]
     public static async Task ClosedNode()
     {
         var node = await Pair.BindAsync();
@@ -136,7 +136,7 @@ public static class Failures
         node.Dispose();
     }
 
-    [Fact("options that make no sense are refused by their names")]
+    [Fact("invalid options throw with their names")]
     public static async Task WrongOptions()
     {
         await Refused(nameof(UtpNodeOptions.LocalEndPoint), options => options.LocalEndPoint = null!);
@@ -170,7 +170,7 @@ public static class Failures
         }
     }
 
-    [Fact("infinite time-outs are allowed where they mean something")]
+    [Fact("time-outs may be infinite where that is documented")]
     public static async Task InfiniteTimeouts()
     {
         await using var pair = await Pair.OpenAsync(options =>

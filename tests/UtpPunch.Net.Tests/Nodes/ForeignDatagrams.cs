@@ -51,7 +51,7 @@ public static class ForeignDatagrams
         Check.Equal(2, count);
     }
 
-    [Fact("foreign datagrams and streams do not get in each other's way")]
+    [Fact("foreign datagrams and streams do not affect each other")]
     public static async Task Mixed()
     {
         await using var pair = await Pair.OpenAsync();
@@ -72,7 +72,7 @@ public static class ForeignDatagrams
         await Waiting.UntilAsync(() => Volatile.Read(ref heard) == total);
     }
 
-    [Fact("a datagram that cannot be sent says why")]
+    [Fact("a datagram that cannot be sent throws the reason")]
     public static async Task Refused()
     {
         await using var node = await Pair.BindAsync();
@@ -87,7 +87,7 @@ public static class ForeignDatagrams
         Check.Equal(SocketError.AddressFamilyNotSupported, error.SocketError!.Value);
     }
 
-    [Fact("each reason not to send a datagram has its error, and keeps the socket's exception")]
+    [Fact("each failure to send a datagram has its error, with the socket's exception")]
     public static async Task Reasons()
     {
         var answer = SocketError.Success;

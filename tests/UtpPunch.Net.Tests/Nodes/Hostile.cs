@@ -5,7 +5,7 @@ using System.Net.Sockets;
 
 namespace UtpPunch.Tests;
 
-/// <summary>Strangers that speak with a bare socket, and mean no good.</summary>
+/// <summary>Attackers with a plain socket.</summary>
 public static class Hostile
 {
     private const int Header = 20;
@@ -23,7 +23,7 @@ public static class Hostile
         var marker = "d6:marker5:floode"u8.ToArray();
         await using var server = await Pair.BindAsync();
         await using var listener = server.Listen();
-        using var stranger = Stranger(server);
+        using var attacker = AttackerSocket(server);
         using var markers = new SemaphoreSlim(0);
         var foreign = 0;
         server.OnDatagram((datagram, _, _) =>
@@ -41,7 +41,7 @@ public static class Hostile
         var before = GC.GetTotalMemory(true);
         for (var sent = 1; sent <= Count; sent++)
         {
-            stranger.Send((sent % 3) switch
+            attacker.Send((sent % 3) switch
             {
                 0 => Garbage(random),
                 1 => Mutated(random, Plausible(random, answered)),
@@ -49,10 +49,10 @@ public static class Hostile
             });
             if (sent % Burst == 0 || sent == Count)
             {
-                // The node has seen this burst when it has seen the marker: its receive buffer never overflows.
-                stranger.Send(marker);
+                // The node has processed this burst when it has processed the marker: its receive buffer never overflows.
+                attacker.Send(marker);
                 Check.That(await markers.WaitAsync(TimeSpan.FromSeconds(20)), "the node still reads");
-                DrainReplies(stranger, answered);
+                DrainReplies(attacker, answered);
                 var now = server.GetStatistics();
                 mostHalfOpen = Math.Max(mostHalfOpen, now.HalfOpen);
                 mostIncoming = Math.Max(mostIncoming, now.Incoming);
@@ -62,7 +62,7 @@ public static class Hostile
         answered.Clear();
         var growth = GC.GetTotalMemory(true) - before;
         var seen = Volatile.Read(ref foreign);
-        Check.That(seen > Count / 4, $"the noise arrived, but {seen} datagrams");
+        Check.That(seen > Count / 4, $"enough random datagrams arrived: {seen}");
         Check.That(!server.Completion.IsCompleted);
         Check.That(mostHalfOpen is > 0 and <= 256, $"half-open streams are bounded: {mostHalfOpen}");
         Check.That(mostIncoming is > 0 and <= 128, $"streams that are not accepted are bounded: {mostIncoming}");
@@ -99,14 +99,14 @@ public static class Hostile
                 await stream.WriteAsync(Waiting.Bytes(100_000));
             }
         });
-        using var stranger = Stranger(server);
-        stranger.Send(Packet(Syn, 1000, 77, 0));
+        using var attacker = AttackerSocket(server);
+        attacker.Send(Packet(Syn, 1000, 77, 0));
         var answers = new List<byte[]>();
         var started = Stopwatch.GetTimestamp();
 
         // The third comes after three seconds; a fourth would come after seven, data at once.
         while (TimeSpan.FromSeconds(6) - Stopwatch.GetElapsedTime(started) is { Ticks: > 0 } left
-               && await ReceiveAsync(stranger, left) is { } answer)
+               && await ReceiveAsync(attacker, left) is { } answer)
         {
             answers.Add(answer);
         }
@@ -133,24 +133,24 @@ public static class Hostile
         var silence = TimeSpan.FromMilliseconds(500);
         await using var node = await Pair.BindAsync();
         _ = node.Listen();
-        using var stranger = Stranger(node);
-        stranger.Send(Packet(Data, 4242, 5, 6, Waiting.Bytes(100)));
-        var reset = await ReceiveAsync(stranger, TimeSpan.FromSeconds(20));
+        using var attacker = AttackerSocket(node);
+        attacker.Send(Packet(Data, 4242, 5, 6, Waiting.Bytes(100)));
+        var reset = await ReceiveAsync(attacker, TimeSpan.FromSeconds(20));
         Check.That(reset is not null);
         Check.Equal(Header, reset!.Length);
         Check.Equal(Reset, TypeOf(reset));
         Check.Equal(4242, IdOf(reset));
-        Check.That(await ReceiveAsync(stranger, silence) is null, "there is one RESET only");
-        stranger.Send(Packet(Reset, 4243, 5, 6));
-        Check.That(await ReceiveAsync(stranger, silence) is null, "a RESET is not answered");
+        Check.That(await ReceiveAsync(attacker, silence) is null, "there is one RESET only");
+        attacker.Send(Packet(Reset, 4243, 5, 6));
+        Check.That(await ReceiveAsync(attacker, silence) is null, "a RESET is not answered");
 
-        // It was silent, but not deaf.
-        stranger.Send(Packet(Data, 4244, 5, 6));
-        Check.Equal(4244, IdOf((await ReceiveAsync(stranger, TimeSpan.FromSeconds(20)))!));
+        // It sends no RESET, but is still running.
+        attacker.Send(Packet(Data, 4244, 5, 6));
+        Check.Equal(4244, IdOf((await ReceiveAsync(attacker, TimeSpan.FromSeconds(20)))!));
         node.Dispose();
     }
 
-    [Fact("one connect to a port that is not bound yet succeeds when the server comes")]
+    [Fact("a connect to a port that is not bound yet succeeds when the server starts")]
     public static async Task ServerComesLate()
     {
         await using var client = await Pair.BindAsync();
@@ -180,7 +180,7 @@ public static class Hostile
         server.Dispose();
     }
 
-    // ---- What the stranger sends ----
+    // ---- Datagrams of the attacker ----
 
     private static byte[] Garbage(Random random)
     {
@@ -189,7 +189,7 @@ public static class Hostile
         return bytes;
     }
 
-    // What a peer might send: a SYN, the next packet of a stream that the node has answered, or a packet of any kind.
+    // Plausible packets: a SYN, the next packet of a stream that the node has answered, or a packet of any kind.
     private static byte[] Plausible(Random random, List<byte[]> answered)
     {
         var choice = random.Next(4);
@@ -217,7 +217,7 @@ public static class Hostile
     {
         for (var count = random.Next(4); count > 0; count--)
         {
-            // Mostly in the header and in the extensions, where it matters.
+            // Mostly in the header and the extensions.
             packet[random.Next(Math.Min(packet.Length, random.Next(2) == 0 ? Header + 8 : packet.Length))] = (byte)random.Next(256);
         }
 
@@ -255,11 +255,11 @@ public static class Hostile
 
     private static int AckOf(byte[] packet) => BinaryPrimitives.ReadUInt16BigEndian(packet.AsSpan(18));
 
-    // ---- The stranger's socket ----
+    // ---- The attacker's socket ----
 
     private static Socket Open() => new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
 
-    private static Socket Stranger(UtpNode node)
+    private static Socket AttackerSocket(UtpNode node)
     {
         var socket = Open();
         socket.Connect(node.LocalEndPoint);

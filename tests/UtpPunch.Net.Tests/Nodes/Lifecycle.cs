@@ -8,7 +8,7 @@ namespace UtpPunch.Tests;
 /// <summary>How nodes and listeners come and go.</summary>
 public static class Lifecycle
 {
-    [Fact("a node says where it is bound and how it stands")]
+    [Fact("a node has its address and its statistics")]
     public static async Task Properties()
     {
         await using var pair = await Pair.OpenAsync();
@@ -76,7 +76,7 @@ public static class Lifecycle
         server.Dispose();
     }
 
-    [Fact("closing waits until the other side has everything")]
+    [Fact("closing waits until the peer has acknowledged everything")]
     public static async Task CloseFlushes()
     {
         await using var pair = await Pair.OpenAsync();

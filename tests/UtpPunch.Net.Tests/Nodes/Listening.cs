@@ -144,7 +144,7 @@ public static class Listening
         Check.Equal(UtpError.NodeClosed, (await Check.ThrowsAsync<UtpException>(() => pair.Listener.AcceptAsync().Within())).Error);
     }
 
-    [Fact("the backlog bounds the streams that wait, and a peer beyond it is not refused but waits")]
+    [Fact("the backlog limits the streams that wait, and a peer beyond it is not refused but not answered")]
     public static async Task Backlog()
     {
         await using var server = await Pair.BindAsync();

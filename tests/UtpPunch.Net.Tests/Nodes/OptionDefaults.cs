@@ -4,12 +4,12 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch.Tests;
 
-/// <summary>Defaults stand in one place, and their documentation tells what they are.</summary>
+/// <summary>Every default is defined in one place, and documented.</summary>
 public static class OptionDefaults
 {
     private const string Opening = "The default is ";
 
-    [Fact("the documentation of every option tells its default, and tells it truly")]
+    [Fact("the documentation of every option states its real default")]
     public static void Documented()
     {
         var members = XDocument.Load(Path.Combine(AppContext.BaseDirectory, "UtpPunch.Net.xml")).Descendants("member")

@@ -2,7 +2,7 @@ namespace UtpPunch.Tests;
 
 public static class Smoke
 {
-    [Fact("bytes go both ways and both ends close", Timeout = 20)]
+    [Fact("bytes arrive both ways and both ends close", Timeout = 20)]
     public static async Task BothWays()
     {
         await using var pair = await Pair.OpenAsync();

@@ -7,16 +7,16 @@ namespace UtpPunch.Tests;
 /// <summary>What nodes record of themselves, and whether every step of it can be taken again.</summary>
 public static class Traces
 {
-    [Fact("what was recorded over loopback replays with equal effects, with hashes")]
+    [Fact("a recording over loopback replays with equal effects, with hashes")]
     public static Task ReplaysWithHashes() => ReplaysAsync(UtpTracePayload.Hash);
 
-    [Fact("what was recorded over loopback replays with equal effects, in full")]
+    [Fact("a recording over loopback replays with equal effects, in full")]
     public static Task ReplaysInFull() => ReplaysAsync(UtpTracePayload.Full);
 
-    [Fact("a recording that ran over begins with a snapshot, stays within its capacity and replays, with hashes")]
+    [Fact("a recording that exceeded its capacity begins with a snapshot, stays within its capacity and replays, with hashes")]
     public static Task RunsOverWithHashes() => RunsOverAsync(UtpTracePayload.Hash);
 
-    [Fact("a recording that ran over begins with a snapshot, stays within its capacity and replays, in full")]
+    [Fact("a recording that exceeded its capacity begins with a snapshot, stays within its capacity and replays, in full")]
     public static Task RunsOverInFull() => RunsOverAsync(UtpTracePayload.Full);
 
     [Fact("a trace may be written while data goes, more than once, and when the node is closed")]
@@ -37,7 +37,7 @@ public static class Traces
         Equal(await TextAsync(pair.Client));
     }
 
-    [Fact("foreign datagrams stand in a trace byte for byte")]
+    [Fact("a trace has foreign datagrams byte for byte")]
     public static async Task ForeignDatagrams()
     {
         await using var pair = await Pair.OpenAsync(options => options.Trace = new UtpTraceOptions());
@@ -79,7 +79,7 @@ public static class Traces
         await Check.ThrowsAsync<InvalidOperationException>(() => node.WriteTraceAsync(Stream.Null).AsTask());
     }
 
-    [Fact("options that make no sense are refused by name")]
+    [Fact("invalid options throw with their names")]
     public static void Options()
     {
         Check.Equal("Capacity", Refused(new UtpTraceOptions { Capacity = 1000 }));

@@ -6,7 +6,7 @@ namespace UtpPunch.Tests;
 /// <summary>Asking STUN servers.</summary>
 public static class Discovering
 {
-    [Fact("a node learns from a STUN server that there is no NAT on the loopback, and that nothing filters")]
+    [Fact("a node learns from a STUN server that there is neither a NAT nor a filter on the loopback")]
     public static async Task NoNat()
     {
         await using var server = Serve();
@@ -17,7 +17,7 @@ public static class Discovering
         Check.Equal(NatBehavior.EndpointIndependent, seen.Filtering);
     }
 
-    [Fact("a STUN server that does not answer is named, and nothing but one or two is asked")]
+    [Fact("a STUN server that does not answer is named, and only one or two servers are accepted")]
     public static async Task Silence()
     {
         await using var node = await Pair.BindAsync();

@@ -15,7 +15,7 @@ public static class Meeting
         return RendezvousServer.Start(options);
     }
 
-    [Fact("two nodes that ask for one room get one stream, and bytes go both ways")]
+    [Fact("two nodes in one room get one stream, and bytes arrive both ways")]
     public static async Task OneCall()
     {
         await using var server = Serve();
@@ -36,7 +36,7 @@ public static class Meeting
         await streams[1].DisposeAsync();
     }
 
-    [Fact("a meeting tells where the server sees us, then where it sees the peer, and then the result")]
+    [Fact("a meeting reports the observed address, then the peer's, and then the result")]
     public static async Task Progress()
     {
         await using var server = Serve();
@@ -55,7 +55,7 @@ public static class Meeting
         Check.That(news.Heard[0].PeerEndPoint is null);
     }
 
-    [Fact("over IPv6 all of it is the same")]
+    [Fact("over IPv6 the results are the same")]
     public static async Task IPv6()
     {
         Skip.Unless(Socket.OSSupportsIPv6, "this machine has no IPv6");
@@ -70,7 +70,7 @@ public static class Meeting
         streams[0].Abort();
     }
 
-    [Fact("another secret is another room, and no peer comes")]
+    [Fact("peers with different secrets are in different rooms, and do not meet")]
     public static async Task AnotherSecret()
     {
         await using var server = Serve();
@@ -89,7 +89,7 @@ public static class Meeting
             new RendezvousClient(node, server.LocalEndPoints[0]).PunchAsync("room", options).AsTask();
     }
 
-    [Fact("a server that is not there is named as the reason")]
+    [Fact("an absent server is reported as the reason")]
     public static async Task NoServer()
     {
         await using var gone = Serve();
@@ -101,7 +101,7 @@ public static class Meeting
         Check.Equal(UtpError.RendezvousUnreachable, error.Error);
     }
 
-    [Fact("many pairs meet at one server at once, each with its own")]
+    [Fact("many pairs meet at one server at the same time, each peer with its own")]
     public static async Task ManyPairs()
     {
         const int Pairs = 20;
@@ -132,7 +132,7 @@ public static class Meeting
         }
     }
 
-    [Fact("who stays in a room gets a stream with every peer that comes, until it leaves")]
+    [Fact("a node that stays in a room gets a stream with every peer that enters, until it leaves")]
     public static async Task Stays()
     {
         const int Peers = 5;
@@ -165,7 +165,7 @@ public static class Meeting
         met.ForEach(stream => stream.Abort());
     }
 
-    [Fact("two of ours punch as the npm package does")]
+    [Fact("two nodes punch as the npm package does")]
     public static async Task Legacy()
     {
         await using var one = await Pair.BindAsync();
@@ -175,7 +175,7 @@ public static class Meeting
         Check.That(results.All(result => result.Success));
     }
 
-    [Fact("a punch without an answer tells the reason, and one that is cancelled ends at once")]
+    [Fact("a punch without an answer reports the reason, and a cancelled one ends at once")]
     public static async Task LegacyFailure()
     {
         await using var node = await Pair.BindAsync();

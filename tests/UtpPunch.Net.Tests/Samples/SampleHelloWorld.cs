@@ -8,7 +8,7 @@ public static class SampleHelloWorld
     [Fact("the README's hello-world example is samples/HelloWorld/Program.cs, letter by letter")]
     public static Task Quoted() => s_sample.IsQuotedAsync();
 
-    [Fact("the hello-world sample says what the original's example says, each side in its order")]
+    [Fact("the hello-world sample prints what the original's example prints, each side in its order")]
     public static async Task Runs()
     {
         var (lines, _) = await s_sample.RunAsync();

@@ -3,7 +3,7 @@ namespace UtpPunch.Tests;
 /// <summary>A slow reader holds back its writer, and memory stays bounded.</summary>
 public static class BackPressure
 {
-    [Fact("a writer waits for a reader that stands still, then all bytes arrive")]
+    [Fact("a writer waits for a stalled reader, then all bytes arrive")]
     public static async Task WriterWaits()
     {
         const int Buffer = 128 * 1024;
@@ -32,7 +32,7 @@ public static class BackPressure
         Check.Equal((long)sent.Length, pair.Far.GetStatistics().BytesReceived);
     }
 
-    [Fact("a reader that takes little at a time gets everything")]
+    [Fact("a reader with a small buffer gets everything")]
     public static async Task TinyReads()
     {
         await using var pair = await Pair.OpenAsync(options => options.SendBufferSize = options.ReceiveBufferSize = 64 * 1024);
@@ -69,7 +69,7 @@ public static class BackPressure
         Check.That(pair.Near.GetStatistics().PacketsSent < Count / 20, $"{pair.Near.GetStatistics().PacketsSent} packets");
     }
 
-    [Fact("unread bytes cost little more memory than they are")]
+    [Fact("unread bytes take little more memory than their number")]
     public static async Task UnreadMemory()
     {
         await using var server = await Pair.BindAsync();
@@ -82,7 +82,7 @@ public static class BackPressure
             pairs.Add((await client.ConnectAsync(server.LocalEndPoint).Within(), await accepting.Within()));
         }
 
-        // Taking turns, so that the datagrams of each stream lie between those of all others.
+        // Alternating, so that the datagrams of each stream lie between those of all others.
         for (var turn = 0; turn < 50; turn++)
         {
             foreach (var (near, _) in pairs)

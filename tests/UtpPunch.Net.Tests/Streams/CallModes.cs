@@ -1,12 +1,12 @@
 namespace UtpPunch.Tests;
 
-/// <summary>One of the ways in which .NET code reads from and writes to a stream.</summary>
+/// <summary>A way in which .NET code reads from and writes to a stream.</summary>
 internal sealed record CallMode(
     string Name,
     Func<Stream, byte[], int, int, Task<int>> Read,
     Func<Stream, byte[], int, int, Task> Write)
 {
-    /// <summary>The seven ways. Synchronous ones run on a thread of their own, since they block.</summary>
+    /// <summary>All seven ways. Synchronous ones run on a thread of their own, since they block.</summary>
     public static IReadOnlyList<CallMode> All { get; } =
     [
         new("byte", ReadByte, WriteByte),
@@ -32,7 +32,7 @@ internal sealed record CallMode(
                 Task.Factory.FromAsync(stream.BeginWrite, stream.EndWrite, buffer, offset, count, null)),
     ];
 
-    /// <summary>Does it once for each way, and says in which one it failed.</summary>
+    /// <summary>Runs an action once for each way; a failure names the way.</summary>
     public static async Task EachAsync(Func<CallMode, Task> test)
     {
         foreach (var mode in All)

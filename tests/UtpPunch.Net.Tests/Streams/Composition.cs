@@ -8,7 +8,7 @@ using System.Text;
 
 namespace UtpPunch.Tests;
 
-/// <summary>What is built on streams works on ours.</summary>
+/// <summary>Users of <see cref="System.IO.Stream"/> work with this library's streams.</summary>
 public static class Composition
 {
     [Fact("TLS runs over a stream, with certificates on both sides")]
@@ -128,7 +128,7 @@ public static class Composition
         await reader.CompleteAsync();
     }
 
-    [Fact("an HTTP client speaks over streams")]
+    [Fact("an HTTP client works over streams")]
     public static async Task Http()
     {
         await using var server = await Pair.BindAsync();
@@ -188,7 +188,7 @@ public static class Composition
         Check.Equal(1, await pair.Far.ReadAsync(new byte[2]).Within());
     }
 
-    // As much HTTP as a client needs that posts with a length: the body comes back.
+    // A minimal HTTP server for a client that posts with a length: it returns the body.
     private static async Task ServeAsync(UtpListener listener)
     {
         await foreach (var stream in listener.AcceptAllAsync())

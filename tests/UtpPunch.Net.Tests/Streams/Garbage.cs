@@ -1,18 +1,18 @@
 namespace UtpPunch.Tests;
 
-/// <summary>What moving bytes costs the garbage collector.</summary>
+/// <summary>Allocations of data transfer.</summary>
 public static class Garbage
 {
     private const int Length = 20_000_000;
 
-    [Fact("moving a megabyte allocates a small part of a megabyte: slabs and written arrays are used again", Over = TransportUnderTest.Linux)]
+    [Fact("transferring a megabyte allocates a small part of a megabyte: slabs and written arrays are reused", Over = TransportUnderTest.Linux)]
     public static async Task PerByteMoved()
     {
         await using var pair = await Pair.OpenAsync();
         await MoveAsync(pair, Length); // The path's size is found, and the pools are filled.
 
-        // How much lies unread at once, and so how much the pools must hold, depends on the scheduler. A slab or an array that is not used
-        // again costs a byte for each byte in any round.
+        // How much is unread at once, and so how much the pools must hold, depends on the scheduler. A slab or an array that is not reused
+        // costs a byte for each byte in any round.
         var least = double.MaxValue;
         for (var round = 0; round < 4; round++)
         {

@@ -3,14 +3,14 @@ using System.Diagnostics;
 
 namespace UtpPunch.Tests;
 
-/// <summary>Many streams that are open and say nothing.</summary>
+/// <summary>The memory of idle streams.</summary>
 public static class Idleness
 {
     private const string Claim = "an idle stream costs less than 2 KB at each end";
     private const string Alone = "UTPPUNCH_TESTS_ALONE";
     private const int Streams = 4000;
 
-    // What other tests have left in pools and threads is megabytes, so this one runs itself once more, in a process of its own.
+    // Other tests leave megabytes in pools and threads, so this test runs itself once more in a process of its own.
     [Fact(Claim)]
     public static async Task Footprint()
     {
@@ -39,7 +39,7 @@ public static class Idleness
         await using var listener = server.Listen();
         var (near, far) = (new UtpStream[Streams + 1], new UtpStream[Streams + 1]);
 
-        // What the nodes need for themselves is there once the first stream is.
+        // After the first stream, the nodes have allocated what they need themselves.
         await OpenAsync(0);
         var before = await MemoryAsync();
         for (var index = 1; index <= Streams; index++)
@@ -65,7 +65,7 @@ public static class Idleness
         }
     }
 
-    // The median, since acknowledgements may still be under way, and without the buffers that the pool keeps for the next turns.
+    // The median, since acknowledgements may still be in flight, and without the buffers that the pool keeps for further use.
     private static async Task<long> MemoryAsync()
     {
         var seen = new List<long>();
@@ -82,7 +82,7 @@ public static class Idleness
         return seen[2];
     }
 
-    // What it gives without making it was its own, and is dropped.
+    // Buffers that the pool returns without allocating were in the pool, and are dropped.
     private static void EmptyPool()
     {
         long allocated;

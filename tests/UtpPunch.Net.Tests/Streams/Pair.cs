@@ -62,13 +62,13 @@ internal static class Waiting
 
     public static Task<T> Within<T>(this ValueTask<T> task) => task.AsTask().WaitAsync(Limit);
 
-    /// <summary>Waits until the peer has acknowledged so many bytes.</summary>
+    /// <summary>Waits until the peer has acknowledged that many bytes.</summary>
     public static async Task UntilSentAsync(this UtpStream stream, long bytes)
     {
         await UntilAsync(() => stream.GetStatistics().BytesAcknowledged >= bytes);
     }
 
-    /// <summary>Waits for what no task tells of.</summary>
+    /// <summary>Waits for a condition that no task reports.</summary>
     public static async Task UntilAsync(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string claim = "")
     {
         var started = Stopwatch.GetTimestamp();

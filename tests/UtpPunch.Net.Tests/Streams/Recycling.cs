@@ -3,8 +3,8 @@ using System.Buffers;
 namespace UtpPunch.Tests;
 
 /// <summary>
-/// Slabs and written arrays are used again, for other streams and by others that rent from the pool. That must never show: every
-/// byte of these streams is that of its place.
+/// Slabs and written arrays are reused, for other streams and by others that rent from the pool. That must not be observable: every
+/// byte of these streams has the value of its position.
 /// </summary>
 public static class Recycling
 {
@@ -65,7 +65,7 @@ public static class Recycling
         await scribbler;
     }
 
-    [Fact("a stream that is disposed or aborted while its reader copies gives it the bytes of a prefix, and then fails", Timeout = 120)]
+    [Fact("a stream that is disposed or aborted while its reader copies gives it a prefix of the bytes, and then fails", Timeout = 120)]
     public static async Task EndedWhileCopying()
     {
         await using var server = await Pair.BindAsync();
@@ -146,7 +146,7 @@ public static class Recycling
             var count = Math.Min(length - place, random.Next(3) == 0 ? random.Next(1, 3000) : random.Next(1, buffer.Length));
             Fill(key, place, buffer.AsSpan(0, count));
             await stream.WriteAsync(buffer.AsMemory(0, count));
-            buffer.AsSpan(0, count).Fill(0xEE); // It is the writer's again.
+            buffer.AsSpan(0, count).Fill(0xEE); // The writer may reuse it.
             place += count;
         }
 
@@ -193,7 +193,7 @@ public static class Recycling
         }
     }
 
-    /// <summary>Rents what others have given back, as any other code of the process may, and writes all over it.</summary>
+    /// <summary>Rents arrays that were returned to the pool, as any other code of the process may, and overwrites them.</summary>
     private static async Task ScribbleAsync(CancellationToken end)
     {
         while (!end.IsCancellationRequested)

@@ -1,6 +1,6 @@
 namespace UtpPunch.Tests;
 
-/// <summary>What any connected stream owes its users, in each of the ways to call it.</summary>
+/// <summary>The contract of a connected stream, in each of the ways to call it.</summary>
 public static class StreamConformance
 {
     [Fact("what one end writes the other reads, in every way of writing and reading")]
@@ -40,7 +40,7 @@ public static class StreamConformance
         Check.That(await reading.Within() is 1 or 3);
     });
 
-    [Fact("after the end every read returns 0, again and again")]
+    [Fact("after the end every read returns 0")]
     public static Task EndStaysTheEnd() => CallMode.EachAsync(async mode =>
     {
         await using var pair = await Pair.OpenAsync();
@@ -69,7 +69,7 @@ public static class StreamConformance
         Waiting.Same(sent, [.. exact, .. least[..count], .. rest.ToArray()]);
     }
 
-    [Fact("a stream says what it can do")]
+    [Fact("CanRead, CanWrite, CanSeek and CanTimeout are right")]
     public static async Task Abilities()
     {
         await using var pair = await Pair.OpenAsync();

@@ -3,7 +3,7 @@ namespace UtpPunch.Tests;
 /// <summary>How streams end: one side, both sides, disposed, aborted.</summary>
 public static class StreamEnds
 {
-    [Fact("one side may end while the other goes on")]
+    [Fact("one side may end while the other continues")]
     public static async Task HalfClose()
     {
         await using var pair = await Pair.OpenAsync();
@@ -22,7 +22,7 @@ public static class StreamEnds
         await Task.WhenAll(pair.Near.Closed, pair.Far.Closed, pair.Near.ReadsClosed, pair.Far.WritesClosed).Within();
     }
 
-    [Fact("writing after the end is a mistake of the caller")]
+    [Fact("writing after the end throws InvalidOperationException")]
     public static Task WritingAfterTheEnd() => CallMode.EachAsync(async mode =>
     {
         await using var pair = await Pair.OpenAsync();
@@ -110,7 +110,7 @@ public static class StreamEnds
         Check.Equal(UtpError.ConnectionReset, error.Error);
     }
 
-    [Fact("after it was disposed a stream can do nothing")]
+    [Fact("after it was disposed all members of a stream throw")]
     public static Task AfterDispose() => CallMode.EachAsync(async mode =>
     {
         await using var pair = await Pair.OpenAsync();
@@ -163,7 +163,7 @@ public static class StreamEnds
         await pair.Far.DisposeAsync().Within();
     }
 
-    [Fact("a writer into a disposed stream learns of it after one write, and nothing of it counts as arrived")]
+    [Fact("a writer to a disposed stream learns of it after one write, and its bytes are not acknowledged")]
     public static async Task WritingIntoDisposed()
     {
         await using var pair = await Pair.OpenAsync();
@@ -171,7 +171,7 @@ public static class StreamEnds
         await pair.Far.WritesClosed.Within();
         await pair.Near.ReadsClosed.Within();
 
-        // The write itself may see the reset, if it is cut into pieces.
+        // The write itself may fail with the reset, if it is cut into pieces.
         var error = await Check.ThrowsAsync<UtpException>(async () =>
         {
             await pair.Near.WriteAsync(new byte[500_000]).Within();
@@ -185,7 +185,7 @@ public static class StreamEnds
         await Check.ThrowsAsync<UtpException>(() => pair.Far.ReadsClosed.Within());
     }
 
-    [Fact("what was written before a dispose arrives although the peer goes on writing")]
+    [Fact("what was written before a dispose arrives although the peer continues to write")]
     public static async Task DisposeWhilePeerWrites()
     {
         await using var pair = await Pair.OpenAsync();
@@ -201,7 +201,7 @@ public static class StreamEnds
         await Check.ThrowsAsync<UtpException>(() => pair.Near.Closed.Within());
     }
 
-    [Fact("disposing with no time to linger resets the stream")]
+    [Fact("disposing with a LingerTimeout of zero resets the stream")]
     public static async Task DisposeWithoutLinger()
     {
         await using var pair = await Pair.OpenAsync(options => options.LingerTimeout = TimeSpan.Zero);
@@ -250,7 +250,7 @@ public static class StreamEnds
         await Check.ThrowsAsync<ObjectDisposedException>(() => reading.Within());
     }
 
-    [Fact("a stream tells what it measured, also when it has closed")]
+    [Fact("a stream has statistics, also when it has closed")]
     public static async Task Statistics()
     {
         await using var pair = await Pair.OpenAsync(options => options.PacketSize = 1400);
@@ -267,7 +267,7 @@ public static class StreamEnds
         Check.Equal(0L, pair.Far.GetStatistics().BytesAcknowledged);
     }
 
-    [Fact("a stream finds out what the path carries: on loopback, what one datagram holds; and what is written is cut accordingly")]
+    [Fact("path MTU discovery finds the largest datagram on loopback, and writes are cut accordingly")]
     public static async Task FindsOut()
     {
         await using var pair = await Pair.OpenAsync();

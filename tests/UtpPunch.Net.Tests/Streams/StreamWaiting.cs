@@ -73,13 +73,13 @@ public static class StreamWaiting
         Waiting.Same([1, 2], await pair.Far.ReadToEndAsync());
     }
 
-    [Fact("reads that are cancelled while bytes come in lose none of them")]
+    [Fact("reads that are cancelled while bytes arrive lose none of them")]
     public static async Task CancelledReadsLoseNothing()
     {
         await using var pair = await Pair.OpenAsync();
         var sent = Waiting.Bytes(400_000);
 
-        // The first read is cancelled before anything comes, later ones whenever chance has it.
+        // The first read is cancelled before anything arrives, later ones at random times.
         var begin = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var writing = Task.Run(async () =>
         {
@@ -159,7 +159,7 @@ public static class StreamWaiting
         await Check.ThrowsAsync<UtpException>(() => pair.Far.ReadToEndAsync());
     }
 
-    [Fact("a second read at the same time is refused, and the first goes on")]
+    [Fact("a second read at the same time is refused, and the first continues")]
     public static async Task SecondRead()
     {
         await using var pair = await Pair.OpenAsync();
@@ -170,7 +170,7 @@ public static class StreamWaiting
         Check.Equal(1, await first.Within());
     }
 
-    [Fact("a second write at the same time is refused, and the first goes on")]
+    [Fact("a second write at the same time is refused, and the first continues")]
     public static async Task SecondWrite()
     {
         await using var pair = await Pair.OpenAsync(SmallBuffers);
@@ -183,7 +183,7 @@ public static class StreamWaiting
         await first.Within();
     }
 
-    [Fact("the task of a read may be fetched once only")]
+    [Fact("the result of a read may be fetched only once")]
     public static async Task SingleConsumption()
     {
         await using var pair = await Pair.OpenAsync();
@@ -257,7 +257,7 @@ public static class StreamWaiting
 
     private const int TimeOut = 100;
 
-    /// <summary>Several times; one of them at least must take little longer, whatever else the machine does.</summary>
+    /// <summary>Repeats a call; at least one of them must take little longer than the time-out, whatever else the machine does.</summary>
     private static async Task TimesOutAsync(Action action)
     {
         var shortest = double.MaxValue;

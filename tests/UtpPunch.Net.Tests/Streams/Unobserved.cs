@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace UtpPunch.Tests;
 
-/// <summary>An application that does not look at how a stream ended gets no UnobservedTaskException for it.</summary>
+/// <summary>An application that does not observe how a stream ended gets no UnobservedTaskException for it.</summary>
 public static class Unobserved
 {
     [Fact("a stream that breaks off leaves no exception for the finalizer, although its tasks are not awaited")]
@@ -21,7 +21,7 @@ public static class Unobserved
         Check.Equal("", string.Join('\n', watch.Seen));
     }
 
-    // In a method of its own, so that nothing holds the stream afterwards.
+    // In a method of its own, so that no local refers to the stream afterwards.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static async Task BreakAsync(UtpNode server, UtpNode client)
     {

@@ -1,12 +1,12 @@
 namespace UtpPunch.Tests;
 
-/// <summary>Races whose window is made wide: the other party acts within a callback, a result is fetched late, or the path is slow.</summary>
+/// <summary>Races with a widened window: the other party acts within a callback, a result is fetched late, or the path is slow.</summary>
 public static class WideWindows
 {
-    // Far longer than any of these waits takes, and short enough for the hunt of mutants.
+    // Far longer than any of these waits takes, and short enough for hunting mutants.
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(5);
 
-    [Fact("an accept that is cancelled just as a stream comes leaves the stream to the next accept")]
+    [Fact("an accept that is cancelled just as a stream arrives leaves the stream to the next accept")]
     public static async Task AcceptCancelledAsAStreamComes()
     {
         await using var server = await Pair.BindAsync();
@@ -16,7 +16,7 @@ public static class WideWindows
         {
             Filter = _ =>
             {
-                // The accept still stands in the queue: what removes it there runs on the pool.
+                // The accept is still in the queue: it is removed there on the pool.
                 cancelled?.Cancel();
                 return true;
             },
@@ -37,7 +37,7 @@ public static class WideWindows
         }
     }
 
-    [Fact("a stream that comes just as its listener is disposed is reset, and the accept that waited fails")]
+    [Fact("a stream that arrives just as its listener is disposed is reset, and the accept that waited fails")]
     public static async Task ListenerDisposedAsAStreamComes()
     {
         await using var server = await Pair.BindAsync();
@@ -58,7 +58,7 @@ public static class WideWindows
         }
     }
 
-    [Fact("a read that was cancelled has taken nothing, also when bytes come before its result is fetched")]
+    [Fact("a read that was cancelled has taken nothing, also when bytes arrive before its result is fetched")]
     public static async Task CancelledReadFetchedLate()
     {
         await using var pair = await Pair.OpenAsync();
@@ -71,7 +71,7 @@ public static class WideWindows
             await pair.Near.WriteAsync(new[] { (byte)round, (byte)1, (byte)2 }).Within();
             await pair.Near.DrainAsync().Within();
 
-            // The bytes are there, and the cancelled read is still to be fetched.
+            // The bytes have arrived, and the cancelled read has not been fetched.
             await Check.ThrowsAsync<OperationCanceledException>(async () => await reading);
             Waiting.Same([0, 0, 0], buffer);
             await pair.Far.ReadExactlyAsync(buffer).AsTask().WaitAsync(Soon);
@@ -79,7 +79,7 @@ public static class WideWindows
         }
     }
 
-    [Fact("a read that is cancelled in the same moment in which bytes come takes them or leaves them, and never half")]
+    [Fact("a read that is cancelled while bytes arrive takes all of them or none")]
     public static async Task ReadCancelledAsBytesCome()
     {
         await using var pair = await Pair.OpenAsync();
@@ -154,7 +154,7 @@ public static class WideWindows
         await near.WriteAsync(new byte[1000]).Within();
         await near.DrainAsync().Within();
 
-        // The node's loop stands still in a callback while a user writes and drains.
+        // The node's loop is blocked in a callback while a user writes and drains.
         using var inside = new SemaphoreSlim(0);
         using var leave = new SemaphoreSlim(0);
         client.OnDatagram((_, _, _) =>

@@ -43,7 +43,7 @@ public static class BirthdayTransports
         }
     }
 
-    [Fact("sockets of two punches at once are independent: each is closed with its own, and one kept of each goes on receiving")]
+    [Fact("sockets of two punches at once are independent: each is closed with its own, and one kept of each continues to receive")]
     public static void TwoAtOnce()
     {
         using var transport = Bind();

@@ -57,7 +57,7 @@ public static class LinuxTransports
         Check.Equal(0L, system.Transport.Dropped);
     }
 
-    [Fact("a system that refuses to segment is asked no more, and nothing is lost", Over = Only)]
+    [Fact("after a refusal segmentation is not tried again, and nothing is lost", Over = Only)]
     public static void Refused()
     {
         foreach (var refusal in new[] { EINVAL, EIO })
@@ -75,7 +75,7 @@ public static class LinuxTransports
         }
     }
 
-    [Fact("what is refused for another reason than segmenting, together or alone, does not end segmenting", Over = Only)]
+    [Fact("a refusal for another reason does not end segmentation", Over = Only)]
     public static void RefusedForOtherReasons()
     {
         using var raw = Receiver();
@@ -112,7 +112,7 @@ public static class LinuxTransports
         Check.Equal(10L, system.Transport.Dropped);
     }
 
-    [Fact("a full buffer, and a full device, are waited for, and nothing is lost", Over = Only)]
+    [Fact("a send waits while the buffer or the device is full, and nothing is lost", Over = Only)]
     public static void BackPressure()
     {
         foreach (var full in new[] { EAGAIN, ENOBUFS })
@@ -134,7 +134,7 @@ public static class LinuxTransports
         }
     }
 
-    [Fact("a device that is stuck costs one bounded wait, and what it does not take is counted as dropped", Over = Only)]
+    [Fact("a stuck device causes one bounded wait, and unsent packets are counted as dropped", Over = Only)]
     public static void Stuck()
     {
         foreach (var full in new[] { EAGAIN, ENOBUFS })
@@ -159,7 +159,7 @@ public static class LinuxTransports
         }
     }
 
-    [Fact("what ICMP says about one peer neither loses a datagram to another one nor makes it unreachable", Over = Only)]
+    [Fact("an ICMP error for one peer neither loses a datagram to another one nor makes it unreachable", Over = Only)]
     public static void ForeignErrors()
     {
         using var transport = Bind();
@@ -169,7 +169,7 @@ public static class LinuxTransports
         for (var round = 0; round < 300; round++)
         {
             // What the closed port answers is reported by whatever call comes next, once.
-            Check.That(transport.Send(closed, new byte[10]) is null, "sending to a closed port tells nothing");
+            Check.That(transport.Send(closed, new byte[10]) is null, "sending to a closed port is no failure");
             if (round % 3 == 0)
             {
                 Check.That(transport.Send(closed, train), "nor does a train");
@@ -213,7 +213,7 @@ public static class LinuxTransports
         Check.That(refused > 1000, $"{refused} errors were told");
     }
 
-    [Fact("errors make no wait return again and again, and datagrams come through between them", Over = Only)]
+    [Fact("errors do not end waits repeatedly, and datagrams are received between them", Over = Only)]
     public static void NoSpinning()
     {
         using var transport = Bind();
@@ -265,7 +265,7 @@ public static class LinuxTransports
         Check.Equal(0L, pair.Client.GetStatistics().DatagramsDropped);
     }
 
-    [Fact("arrival times are the kernel's: between sending and receiving, however late that is", Over = Only)]
+    [Fact("arrival times are those of the kernel, however late a datagram is received", Over = Only)]
     public static void ArrivalTimes()
     {
         const long Late = 20_000;
@@ -290,7 +290,7 @@ public static class LinuxTransports
         Check.That(kept >= 10, $"{kept} of 20 arrived when they were sent, not when they were received");
     }
 
-    [Fact("a wall clock that is off, or is set, makes an arrival late at most, never early", Over = Only)]
+    [Fact("a wall clock that is wrong, or is set, makes an arrival at most late, never early", Over = Only)]
     public static void WallClock()
     {
         var clocks = new Clocks(Monotonic: 5_000_000, Wall: 1_700_000_000_000_000);
@@ -305,7 +305,7 @@ public static class LinuxTransports
         Check.That(second.Monotonic >= first.Monotonic && Clock.Now >= second.Monotonic);
     }
 
-    [Fact("what several senders send in different sizes arrives as their packets, each sender's in order", Over = Only)]
+    [Fact("datagrams of several senders in different sizes arrive unchanged, each sender's in order", Over = Only)]
     public static void ManySenders()
     {
         using var receiver = Bind();

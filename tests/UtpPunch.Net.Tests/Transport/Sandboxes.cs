@@ -71,7 +71,7 @@ public static class Sandboxes
         Check.Throws<SocketException>(() => transport.Await(0));
     }
 
-    [Fact("where eventfd or ppoll is refused, an automatic choice takes the managed transport, and a demand for the other one says why")]
+    [Fact("where eventfd or ppoll is refused, the automatic choice is the managed transport, and choosing the other one throws the reason")]
     public static void RefusedWaits()
     {
         Skip.Unless(LinuxTransport.IsSupported, "needs Linux in 64 bits");
@@ -92,7 +92,7 @@ public static class Sandboxes
         }
     }
 
-    [Fact("a process that seccomp forbids recvmmsg carries a stream", Over = Only)]
+    [Fact("a process for which seccomp forbids recvmmsg can use streams", Over = Only)]
     public static async Task Seccomp()
     {
         Skip.Unless(LinuxTransport.IsSupported, "needs Linux in 64 bits");

@@ -8,7 +8,7 @@ public static class Simulated
 {
     private const int Mebibyte = 1 << 20;
 
-    [Fact("a mebibyte each way arrives whole over a path that loses a tenth, and delays, doubles and reorders the rest", Timeout = 120)]
+    [Fact("a mebibyte each way arrives over a path that loses a tenth, and delays, doubles and reorders the rest", Timeout = 120)]
     public static async Task Chaos()
     {
         var network = new SimulatedNetwork(Path(loss: 100, reorder: 50, duplication: 20), seed: 7);
@@ -33,7 +33,7 @@ public static class Simulated
         }
     }
 
-    [Fact("synchronous readers and writers are served over it, too")]
+    [Fact("synchronous reads and writes work, too")]
     public static async Task Synchronous()
     {
         var network = new SimulatedNetwork(Path(loss: 20), seed: 8);
@@ -54,7 +54,7 @@ public static class Simulated
         }
     }
 
-    [Fact("a partition stops a stream, and when it is over the stream goes on where it was")]
+    [Fact("a partition stops a stream, and the stream continues after it")]
     public static async Task Partition()
     {
         var network = new SimulatedNetwork(Path(rate: 4 * Mebibyte), seed: 9);
@@ -73,7 +73,7 @@ public static class Simulated
         await writing.Within();
     }
 
-    [Fact("a reader that stands still stops the writer, through a narrow path as well")]
+    [Fact("a stalled reader stops the writer, also over a slow path")]
     public static async Task BackPressure()
     {
         var network = new SimulatedNetwork(Path(rate: 4 * Mebibyte), seed: 10);

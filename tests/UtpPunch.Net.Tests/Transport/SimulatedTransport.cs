@@ -41,7 +41,7 @@ internal sealed class SimulatedNetwork
     }
 }
 
-/// <summary>One direction. What is under way lies here until its time, and the receiver's waits look after it.</summary>
+/// <summary>One direction. Datagrams in transit are kept here until they are due; the receiver's waits deliver them.</summary>
 internal sealed class SimulatedPath : ICarrierHost
 {
     private readonly object _gate = new();

@@ -7,7 +7,7 @@ namespace UtpPunch.Tests;
 /// <summary>What lies between the socket and the core, in parts.</summary>
 public static class Transports
 {
-    [Fact("addresses keep their meaning through all their forms")]
+    [Fact("addresses are equal after every conversion")]
     public static void AddressForms()
     {
         foreach (var text in new[] { "1.2.3.4:5", "255.0.0.1:65535", "[2001:db8::7]:80", "[::1]:1", "[fe80::1%3]:9" })
@@ -26,7 +26,7 @@ public static class Transports
         Check.Equal(0u, Addresses.ToEndpoint(new IPEndPoint(new IPAddress(IPAddress.IPv6Loopback.GetAddressBytes(), 4), 5)).Scope);
     }
 
-    [Fact("neighbours of one source and one size become one event, the last may be shorter")]
+    [Fact("adjacent datagrams of one source and one size become one event; the last may be shorter")]
     public static void Runs()
     {
         var (a, b) = (Endpoint("1.1.1.1:1"), Endpoint("2.2.2.2:2"));
@@ -41,7 +41,7 @@ public static class Transports
                 $"{(received.from.Equals(a) ? "a" : "b")}:{received.datagrams.SegmentSize}:{received.datagrams.Length}")));
     }
 
-    [Fact("what came a millisecond later is no neighbour: each run has one time of arrival")]
+    [Fact("datagrams that arrive a millisecond apart are not in one run: each run has one arrival time")]
     public static void RunsInTime()
     {
         var events = new List<Event>();
@@ -110,7 +110,7 @@ public static class Transports
         Check.Equal(300, datagrams);
     }
 
-    [Fact("a system that does not say how long the next datagram is serves as well")]
+    [Fact("a system that does not report the length of the next datagram is supported")]
     public static async Task WithoutLengths()
     {
         await using var server = Node();
@@ -148,7 +148,7 @@ public static class Transports
         }
     }
 
-    [Fact("a device that is stuck costs one bounded wait, and what it does not take is counted as dropped")]
+    [Fact("a stuck device causes one bounded wait, and unsent packets are counted as dropped")]
     public static void Stuck()
     {
         const int Count = 46;
@@ -177,7 +177,7 @@ public static class Transports
         Check.Equal(2 * first + 1 + Count, tries, "tries after it had worked again: it may wait once more");
     }
 
-    [Fact("packets that the system does not send are counted, for whatever reason")]
+    [Fact("packets that the system does not send are counted, for any reason")]
     public static void Dropped()
     {
         var remote = Endpoint("127.0.0.1:9");

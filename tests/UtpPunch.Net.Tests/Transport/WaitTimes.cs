@@ -5,7 +5,7 @@ namespace UtpPunch.Tests;
 /// <summary>How long a transport waits. If a wait ends early, the loop is busy until its deadline.</summary>
 public static class WaitTimes
 {
-    [Fact("a wait for which nothing comes takes its time, to the microsecond, and not much longer")]
+    [Fact("a wait without datagrams takes its whole time, to the microsecond, and not much longer")]
     public static void TakeTheirTime()
     {
         using var transport = Bind();
@@ -24,7 +24,7 @@ public static class WaitTimes
         }
     }
 
-    [Fact("any number of wakes ends one wait, and the next wait takes its time again")]
+    [Fact("any number of wakes ends one wait, and the next wait takes its whole time")]
     public static void WakesAreCleared()
     {
         using var transport = Bind();

@@ -1,5 +1,5 @@
-/// `Runner SEED RUNS` searches for a failure twice, in the campaigns and in drawn scenarios alone, and writes a line of fields between
-/// tabs for each. The campaign of streams comes first; if it finds nothing, that of punches follows. The rewritten core reads from the
+/// `Runner SEED RUNS` searches for a failure twice, in the campaigns and in random scenarios alone, and writes a line of tab-separated
+/// fields for each. The campaign of streams comes first; if it finds nothing, that of punches follows. The rewritten core reads from the
 /// environment which mutant this process is, if any.
 module Runner.Program
 

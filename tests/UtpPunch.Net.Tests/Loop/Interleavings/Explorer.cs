@@ -2,14 +2,14 @@ using System.Text;
 
 namespace UtpPunch.Tests.Interleavings;
 
-/// <summary>What an enumeration has found.</summary>
-/// <param name="States">How many states there are, or were looked at.</param>
-/// <param name="Violation">What does not hold, and how it comes to that; null when all holds.</param>
+/// <summary>The result of an enumeration.</summary>
+/// <param name="States">The number of states that were explored.</param>
+/// <param name="Violation">The violated property, and the steps that lead to it; null when there is none.</param>
 internal sealed record Exploration(int States, string? Violation);
 
 /// <summary>
-/// Goes through all interleavings of a scenario: from each state each thread takes its next step. States that were met before are not gone
-/// through again, so that loops end. A state in which no thread can go on must be one in which none has to.
+/// Explores all interleavings of a scenario: from each state each thread takes its next step. Known states are not explored
+/// again, so that loops end. A state in which no thread can continue must be one in which none has to.
 /// </summary>
 internal sealed class Explorer
 {
@@ -35,7 +35,7 @@ internal sealed class Explorer
         }))];
     }
 
-    /// <summary>Looks at all states, or at so many.</summary>
+    /// <summary>Explores all states, or at most <paramref name="limit"/>.</summary>
     public static Exploration Explore(Scenario scenario, Mutation mutation, int states = int.MaxValue) =>
         new Explorer(scenario, mutation).Explore(states);
 
@@ -58,7 +58,7 @@ internal sealed class Explorer
             {
                 if (WhatIsWrong(frame) is { } wrong)
                 {
-                    return new Exploration(_seen.Count, Story(wrong));
+                    return new Exploration(_seen.Count, Report(wrong));
                 }
 
                 _seen[frame.Key] = false;
@@ -73,7 +73,7 @@ internal sealed class Explorer
             {
                 if (_machine.Broken is { } claim)
                 {
-                    return new Exploration(_seen.Count, Story($"{claim} ({_scenario.Threads[thread].Name} {_machine.Doing})"));
+                    return new Exploration(_seen.Count, Report($"{claim} ({_scenario.Threads[thread].Name} {_machine.Doing})"));
                 }
 
                 continue;
@@ -87,12 +87,12 @@ internal sealed class Explorer
             }
             else if (isOnPath)
             {
-                return new Exploration(_seen.Count, Story($"it goes round in circles ({next.Step})"));
+                return new Exploration(_seen.Count, Report($"it loops for ever ({next.Step})"));
             }
 
             if (_seen.Count > MaxStates)
             {
-                return new Exploration(_seen.Count, Story("there is no end to it"));
+                return new Exploration(_seen.Count, Report("it does not end"));
             }
         }
 
@@ -125,13 +125,13 @@ internal sealed class Explorer
         threads[thread] = goesOn switch
         {
             null => next,
-            true => ThreadState.Beginning, // The next round remembers nothing of this one.
+            true => ThreadState.Beginning, // A new round starts without history.
             false => null,
         };
         return new Frame(_machine.Cells, threads, $"{_scenario.Threads[thread].Name} {_machine.Doing}");
     }
 
-    // What is wrong with a state in which no thread can go on, or only after a short park; null when nothing is.
+    // The violation of a state in which no thread can continue, or only after a short park; null for none.
     private string? WhatIsWrong(Frame frame)
     {
         var cells = frame.Cells;
@@ -187,15 +187,15 @@ internal sealed class Explorer
             : null;
     }
 
-    private string Story(string wrong)
+    private string Report(string wrong)
     {
-        var story = new StringBuilder().Append(_scenario.Name).Append(": ").AppendLine(wrong);
+        var report = new StringBuilder().Append(_scenario.Name).Append(": ").AppendLine(wrong);
         foreach (var frame in _path)
         {
-            story.Append("  ").Append(frame.Step).Append(" -> ").Append(new LoopState(frame.Cells[Cell.Word])).AppendLine();
+            report.Append("  ").Append(frame.Step).Append(" -> ").Append(new LoopState(frame.Cells[Cell.Word])).AppendLine();
         }
 
-        return story.ToString();
+        return report.ToString();
     }
 
     private sealed class Frame

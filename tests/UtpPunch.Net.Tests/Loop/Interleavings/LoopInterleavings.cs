@@ -3,7 +3,7 @@ using System.Collections.Concurrent;
 namespace UtpPunch.Tests.Interleavings;
 
 /// <summary>
-/// All interleavings of what threads do at the same time with a node's loop: <see cref="NodeLoop{TPlatform, TWork}"/> and
+/// All interleavings of concurrent threads in a node's loop: <see cref="NodeLoop{TPlatform, TWork}"/> and
 /// <see cref="LoopOwnership{TPlatform}"/> as they ship, over a memory in which each of their operations is a step.
 /// </summary>
 public static class LoopInterleavings
@@ -23,13 +23,13 @@ public static class LoopInterleavings
         Check.That(states > 100_000, $"{states} states");
     }
 
-    [Fact("each lost wake-up of the past is found when it is put back", Timeout = 120, Over = OneTransport)]
+    [Fact("each lost wake-up of earlier versions is found when it is reintroduced", Timeout = 120, Over = OneTransport)]
     public static void Historical() => Kill(Mutation.Historical);
 
-    [Fact("each flag, wake and compare-and-swap of the loop is missed when it is left out", Timeout = 120, Over = OneTransport)]
+    [Fact("each flag, wake and compare-and-swap of the loop is needed: without it a scenario fails", Timeout = 120, Over = OneTransport)]
     public static void Systematic() => Kill(Mutation.Systematic);
 
-    // Nearly all mutations fail within a few states of one scenario or another: those are looked at before any is enumerated whole.
+    // Nearly all mutations fail within a few states of some scenario: those are explored before any scenario is enumerated completely.
     private static void Kill(IEnumerable<Mutation> mutations)
     {
         var survivors = new ConcurrentBag<string>();

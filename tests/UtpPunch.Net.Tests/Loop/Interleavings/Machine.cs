@@ -1,11 +1,11 @@
 namespace UtpPunch.Tests.Interleavings;
 
 /// <summary>
-/// The memory that the threads of a model share, and the thread that takes its next step. A thread's program is the production code. It
-/// is deterministic but for what it reads, so its state is the list of the results of its operations: to take a step, it is run from its
+/// The shared memory of a model, and the thread that takes its next step. A thread's program is the production code. It
+/// is deterministic apart from what it reads, so its state is the list of the results of its operations: to take a step, it is run from its
 /// beginning with the results it has had, then does one operation on the memory, and is unwound at the one after it.
 /// </summary>
-/// <remarks>What a program has forgotten does not tell two of its states apart: see <see cref="ThreadState"/>.</remarks>
+/// <remarks>Results that a program does not depend on any more do not distinguish states: see <see cref="ThreadState"/>.</remarks>
 internal sealed class Machine
 {
     private const LoopFlags UsedAfter =
@@ -24,7 +24,7 @@ internal sealed class Machine
     private bool _mayReplace;
     private int _choice;
 
-    /// <summary>All that is shared, in numbered cells.</summary>
+    /// <summary>The shared memory, in numbered cells.</summary>
     public long[] Cells { get; set; } = [];
 
     /// <summary>The thread that runs: 1 is the node's own.</summary>
@@ -42,12 +42,12 @@ internal sealed class Machine
     /// <summary>The claim that did not hold; null when all did.</summary>
     public string? Broken { get; set; }
 
-    /// <summary>Runs a program for one step. Null when its next operation cannot be done now, or not by that choice.</summary>
+    /// <summary>Runs a program for one step. Null when its next operation is blocked, or does not have that choice.</summary>
     /// <param name="thread">Which thread.</param>
     /// <param name="program">What it does.</param>
-    /// <param name="state">How far it has come.</param>
+    /// <param name="state">Its history.</param>
     /// <param name="choice">Which of the possible outcomes of the operation; 0 is the usual one.</param>
-    /// <param name="isDone">Whether the program has come to its end, and what it returned.</param>
+    /// <param name="isDone">Whether the program has ended, and what it returned.</param>
     public ThreadState? Step(int thread, Func<bool> program, ThreadState state, int choice, out bool? isDone)
     {
         _history.Clear();
@@ -118,7 +118,7 @@ internal sealed class Machine
         return result;
     }
 
-    /// <summary>The program needs nothing any more of what it has read so far, but this.</summary>
+    /// <summary>The program does not depend on anything that it has read so far, except this.</summary>
     public void Forget(long but)
     {
         if (_position == _history.Count && !_isUnwinding)
@@ -129,7 +129,7 @@ internal sealed class Machine
         }
     }
 
-    /// <summary>The same, in a loop whose head has forgotten everything but one number: that is kept.</summary>
+    /// <summary>The same, in a loop whose head depends on one number only, which is kept.</summary>
     public void ForgetRound(long but)
     {
         if (_position == _history.Count && !_isUnwinding && _known.Count > 0)
@@ -143,7 +143,7 @@ internal sealed class Machine
     /// <summary>Whether the step may have this outcome; only one of all may be chosen in one run.</summary>
     public bool Chooses(int outcome) => _choice == outcome;
 
-    /// <summary>The operation cannot be done now.</summary>
+    /// <summary>The operation is blocked.</summary>
     public void Refuse()
     {
         _hasStepped = false;
@@ -166,7 +166,7 @@ internal sealed class Machine
     }
 
     /// <summary>
-    /// The second half. Both are one step: a compare-and-swap that fails does nothing but read again. A mutation may tear them apart.
+    /// The second half. Both are one step: a compare-and-swap that fails only reads again. A mutation may separate them.
     /// </summary>
     public bool Replace(LoopState before, LoopState after)
     {
@@ -198,7 +198,7 @@ internal sealed class Machine
             Cells[Cell.Word] = (Cells[Cell.Word] & ~changed) | (mutated.Word & changed);
         }
 
-        // What is done after a transition depends on these flags of the word before it, and on what it changes.
+        // The actions after a transition depend on these flags of the word before it, and on its changes.
         _mayReplace = false;
         var flags = (LoopFlags)((before.Word ^ after.Word) & 0xFFFF);
         _known[^1] = View(before, UsedAfter | flags);
@@ -207,7 +207,7 @@ internal sealed class Machine
         return true;
     }
 
-    /// <summary>What must hold, or the model stops here.</summary>
+    /// <summary>A property; if it does not hold, the exploration stops.</summary>
     public void Claim(bool holds, string claim)
     {
         if (!holds)
@@ -226,7 +226,7 @@ internal sealed class Machine
         }
     }
 
-    // When the next transition begins, what is remembered of the one before is what it changed, or what made it change nothing.
+    // When the next transition begins, what is kept of the one before is its changes, or what prevented them.
     private void ForgetTransition()
     {
         if (_transition >= 0)
@@ -236,7 +236,7 @@ internal sealed class Machine
         }
     }
 
-    // What a transition may see of a word: flags, whose the lock is, whether calls wait.
+    // The parts of a word on which a transition may depend: flags, the holder of the lock, whether calls wait.
     private long View(LoopState word, LoopFlags flags) =>
         (long)(word.Flags & flags)
         | ((word.Stepper == 0 ? 0L : word.Stepper == Thread ? 1 : 2) << 16)
@@ -251,10 +251,10 @@ internal sealed class Machine
     private sealed class Unwound : Exception;
 }
 
-/// <summary>How far a thread has come.</summary>
+/// <summary>The state of a thread.</summary>
 /// <param name="History">The results of all operations, with which its program is run again.</param>
-/// <param name="Known">As much of that as the program still remembers: states that differ in nothing else are one.</param>
-/// <param name="Transition">Where in that its last transition is; -1 for nowhere.</param>
+/// <param name="Known">The results on which the program still depends: states with equal ones are equal.</param>
+/// <param name="Transition">The position of its last transition in them; -1 for none.</param>
 internal sealed record ThreadState(long[] History, long[] Known, int Transition)
 {
     public static ThreadState Beginning { get; } = new([], [], -1);
@@ -268,7 +268,7 @@ internal static class Cell
     public const int OwnPermit = 2;
     public const int CallerPermit = 3;
 
-    /// <summary>Whether the socket was woken, and datagrams wait in it.</summary>
+    /// <summary>Whether the socket was woken, and the number of datagrams in it.</summary>
     public const int SocketWoken = 4;
     public const int Datagrams = 5;
 

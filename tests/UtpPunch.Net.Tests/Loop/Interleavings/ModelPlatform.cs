@@ -11,7 +11,7 @@ internal readonly struct ModelPlatform(Machine machine) : ILoopPlatform
     {
         get
         {
-            if (machine.Begins("reads until when the leader sleeps", out var result, isPrivate: true))
+            if (machine.Begins("reads the end of the leader's sleep", out var result, isPrivate: true))
             {
                 result = machine.Record(machine.Cells[Cell.SleepsUntil]);
             }
@@ -21,9 +21,10 @@ internal readonly struct ModelPlatform(Machine machine) : ILoopPlatform
 
         set
         {
-            if (machine.Begins("says until when it sleeps", out _, isPrivate: true))
+            if (machine.Begins("sets the end of its sleep", out _, isPrivate: true))
             {
-                machine.Claim(new LoopState(machine.Cells[Cell.Word]).Stepper == machine.Thread, "who is about to sleep holds the loop lock");
+                var holder = new LoopState(machine.Cells[Cell.Word]).Stepper;
+                machine.Claim(holder == machine.Thread, "the thread that is about to sleep holds the loop lock");
                 machine.Cells[Cell.SleepsUntil] = value;
                 machine.Record(0);
             }
@@ -62,7 +63,7 @@ internal readonly struct ModelPlatform(Machine machine) : ILoopPlatform
             machine.Refuse();
         }
 
-        // Who waits for nothing but the leadership begins again.
+        // A thread that waits only for the leadership starts anew.
         if (party == LoopParty.OwnThread && !new LoopState(machine.Cells[Cell.Word]).HasAny(LoopFlags.OwnLeads))
         {
             machine.Forget(but: 0);

@@ -74,7 +74,7 @@ internal sealed class ModelSide(Machine machine, int index) : ISyncSide
         Do("releases the side", () => this[SideLock] = 0, locks: false);
     }
 
-    /// <summary>An asynchronous call waits, if it has to.</summary>
+    /// <summary>An asynchronous call waits, unless the side is ready.</summary>
     public void WaitAsynchronously<TPlatform, TWork>(NodeLoop<TPlatform, TWork> loop)
         where TPlatform : struct, ILoopPlatform
         where TWork : class, ILoopWork

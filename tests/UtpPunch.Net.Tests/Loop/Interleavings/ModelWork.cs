@@ -2,12 +2,12 @@ using static UtpPunch.Tests.Interleavings.Cell;
 
 namespace UtpPunch.Tests.Interleavings;
 
-/// <summary>The work of a model: commands are bits, a step takes them, and what it does with each is the scenario's.</summary>
+/// <summary>The work of a model: commands are bits, and a step takes them; their effects are defined by the scenario.</summary>
 internal sealed class ModelWork(Machine machine, Scenario scenario) : ILoopWork
 {
     public const long Soon = 5;
 
-    /// <summary>The socket was woken, or a datagram has come.</summary>
+    /// <summary>The condition of a wait: the socket was woken, or a datagram has arrived.</summary>
     private const string SocketWait = "waits on the socket";
 
     public NodeLoop<ModelPlatform, ModelWork> Loop { get; set; } = null!;
@@ -23,7 +23,7 @@ internal sealed class ModelWork(Machine machine, Scenario scenario) : ILoopWork
         Do("goes to the socket", () =>
         {
             machine.Claim(machine.Cells[InSocket] == 0, "one thread at a time waits on the socket");
-            machine.Claim(Leads(), "who waits on the socket leads");
+            machine.Claim(Leads(), "the thread that waits on the socket is the leader");
             machine.Claim(microseconds <= 0 || !scenario.Threads[machine.Thread - 1].IsAsync, "an asynchronous call does not wait on the socket");
             return machine.Cells[InSocket] = machine.Thread;
         }, isPrivate: true);
@@ -44,8 +44,8 @@ internal sealed class ModelWork(Machine machine, Scenario scenario) : ILoopWork
         var taken = Do("steps", () =>
         {
             machine.Claim(machine.Cells[Stepping] == 0, "one thread at a time steps");
-            machine.Claim(new LoopState(machine.Cells[Word]).Stepper == machine.Thread, "who steps holds the loop lock");
-            machine.Claim(!receives || Leads(), "who receives leads");
+            machine.Claim(new LoopState(machine.Cells[Word]).Stepper == machine.Thread, "the thread that steps holds the loop lock");
+            machine.Claim(!receives || Leads(), "the thread that receives is the leader");
             if (machine.Cells[IsOver] != 0)
             {
                 return 0;
@@ -114,7 +114,7 @@ internal sealed class ModelWork(Machine machine, Scenario scenario) : ILoopWork
         return machine.Cells[Posted] = 0;
     });
 
-    /// <summary>Something that happens to the memory at once.</summary>
+    /// <summary>An atomic event in the memory.</summary>
     public long Do(string operation, Func<long> change, bool isPrivate = false)
     {
         if (machine.Begins(operation, out var result, isPrivate))

@@ -1,11 +1,11 @@
 namespace UtpPunch.Tests.Interleavings;
 
-/// <summary>A way in which a model differs from the product: a bug that the enumeration has to find.</summary>
+/// <summary>A difference between the model and the product: a bug that the enumeration must find.</summary>
 internal sealed record Mutation(string Name)
 {
     public static Mutation None { get; } = new("none");
 
-    /// <summary>What a transition makes of a word instead.</summary>
+    /// <summary>The result of a transition, changed.</summary>
     public Func<LoopState, LoopState, LoopState> Replace { get; init; } = (_, after) => after;
 
     /// <summary>Whether a transition is a read and a plain write instead of a compare-and-swap.</summary>
@@ -19,7 +19,7 @@ internal sealed record Mutation(string Name)
     /// <summary>The time, which stands still at 0, as an asynchronous call sees it.</summary>
     public long AsyncNow { get; init; }
 
-    /// <summary>The lost wake-ups that were found by stress and by thinking, before there was an enumeration.</summary>
+    /// <summary>Lost wake-ups that were found by stress tests and by reasoning, before the enumeration existed.</summary>
     public static IEnumerable<Mutation> Historical =>
     [
         new("a caller that leaves goes by its own clock, and does not wake the own thread that dozes")
@@ -46,10 +46,10 @@ internal sealed record Mutation(string Name)
         },
     ];
 
-    /// <summary>Each flag that is never set, or never cleared; each wake that is not given; each compare-and-swap that is not one.</summary>
+    /// <summary>Each flag that is never set, or never cleared; each wake that is missing; each compare-and-swap that is not atomic.</summary>
     public static IEnumerable<Mutation> Systematic => Flags.Concat(Wakes).Where(mutation => !s_harmless.Contains(mutation.Name));
 
-    // These cost time, or a moment, and are no errors.
+    // These cost time, or are harmless.
     private static readonly HashSet<string> s_harmless =
     [
         // A thread that does not sleep, park or wait for the lock is woken once more.

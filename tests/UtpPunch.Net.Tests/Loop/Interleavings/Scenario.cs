@@ -1,12 +1,12 @@
 namespace UtpPunch.Tests.Interleavings;
 
 /// <summary>A thread of a model besides the node's own.</summary>
-/// <param name="Name">For the story of a violation.</param>
-/// <param name="Run">What it does, once.</param>
+/// <param name="Name">For reports of violations.</param>
+/// <param name="Run">Its program.</param>
 /// <param name="IsAsync">Whether it must never wait on the socket.</param>
 internal sealed record ModelThread(string Name, Action<ModelWork> Run, bool IsAsync = false);
 
-/// <summary>Some threads that do something at the same time, and what the node does about it.</summary>
+/// <summary>Threads that run at the same time, and the effects of the node's steps.</summary>
 internal sealed class Scenario(string name, params ModelThread[] others)
 {
     private static readonly ModelThread s_own = new("own", _ => { });
@@ -16,13 +16,13 @@ internal sealed class Scenario(string name, params ModelThread[] others)
     /// <summary>The node's own thread first.</summary>
     public IReadOnlyList<ModelThread> Threads { get; } = [s_own, .. others];
 
-    /// <summary>What a step does with a command.</summary>
+    /// <summary>The effect of a step with a command.</summary>
     public Action<ModelWork, int> OnCommand { get; init; } = (_, _) => { };
 
-    /// <summary>What a step does with datagrams.</summary>
+    /// <summary>The effect of a step with datagrams.</summary>
     public Action<ModelWork> OnDatagrams { get; init; } = _ => { };
 
-    /// <summary>Whether a step with datagrams wakes a caller for much.</summary>
+    /// <summary>Whether a step with datagrams wakes a caller with so much data that it is expected back.</summary>
     public bool ExpectsCaller { get; init; }
 
     /// <summary>Whether datagrams wait, or command 0 was posted, before the threads begin.</summary>

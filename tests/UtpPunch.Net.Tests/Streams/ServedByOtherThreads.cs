@@ -1,7 +1,7 @@
 namespace UtpPunch.Tests;
 
 /// <summary>Synchronous reads and writes that wait while another thread serves their node, which must wake them.</summary>
-public static class OthersServe
+public static class ServedByOtherThreads
 {
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(5);
 
