@@ -1,4 +1,4 @@
-// What a program that is compiled ahead of time needs of the library: a stream over the loopback both ways, and a trace of it.
+// A program that is compiled ahead of time, to test that the library supports it: a stream over loopback both ways, and its trace.
 // The first argument is the file of the trace.
 
 using System.Diagnostics;

@@ -50,7 +50,7 @@ public static class Check
     {
         if (!condition)
         {
-            throw new AssertException($"Not so: {claim}");
+            throw new AssertException($"False: {claim}");
         }
     }
 

@@ -1,7 +1,7 @@
 namespace UtpPunch.Tests;
 
 /// <summary>
-/// The transport that a run of the tests is about: nodes take it where nothing else is said. `build.fsx` runs them once for each.
+/// The transport under test: nodes use it unless a test chooses another one. `build.fsx` runs the tests once for each.
 /// </summary>
 public static class TransportUnderTest
 {
@@ -13,6 +13,6 @@ public static class TransportUnderTest
     /// <summary>Its name.</summary>
     public static string Name { get; } = Told is Linux or Managed ? Told : OperatingSystem.IsLinux() ? Linux : Managed;
 
-    /// <summary>Whether a test that is about one transport belongs to this run; null is about any. Without a choice all do.</summary>
+    /// <summary>Whether a test of one transport belongs to this run; null is any transport. Without a choice all tests do.</summary>
     public static bool Concerns(string? transport) => transport is null || Told is not (Linux or Managed) || transport == Told;
 }

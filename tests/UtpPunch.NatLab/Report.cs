@@ -55,7 +55,7 @@ internal static class Report
 
     private static string Share(double[] times, int percent) => $"{times[(times.Length * percent + 99) / 100 - 1]:F0}";
 
-    // By which kind of candidate, for a tool that says so.
+    // By kind of candidate, for a tool that reports it.
     private static string Paths(IEnumerable<Cell> cells)
     {
         var paths =

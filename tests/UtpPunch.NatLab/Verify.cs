@@ -32,8 +32,8 @@ internal sealed class Verify : IDisposable
             var measured = Measure(type);
             var isRight = measured.Is(expected);
             wrong += isRight ? 0 : 1;
-            var complaint = isRight ? "" : $"   WRONG: not {expected.Mapping}, '{expected.Heard}', {expected.IsPinned}";
-            Console.WriteLine($"{type} {expected.Name,-25} {measured}{complaint}");
+            var remark = isRight ? "" : $"   WRONG: not {expected.Mapping}, '{expected.Heard}', {expected.IsPinned}";
+            Console.WriteLine($"{type} {expected.Name,-25} {measured}{remark}");
         }
 
         Console.WriteLine(wrong == 0 ? "all NATs do as they should" : $"{wrong} NATs do something else");

@@ -4,20 +4,20 @@
 // happened as events. `stopped` on the connection is set by the command `end`.
 
 const { createHash } = require('crypto')
-const Noise = require('./noise')
+const RandomBytes = require('./noise')
 
 const CHUNK = 64 * 1024
 
-// Sends `size` bytes of noise and receives to the end at the same time.
+// Sends `size` random bytes and receives to the end at the same time.
 exports.exchange = async (connection, size, seed) => {
   const { socket, library, dialled, report } = connection
   const incoming = new Incoming(socket)
-  const outgoing = () => pour(connection, Number(size), new Noise(Number(seed)))
+  const outgoing = () => pour(connection, Number(size), new RandomBytes(Number(seed)))
   if (library.halfClose) {
     outgoing().then(() => socket.end())
     await incoming.end
   } else {
-    // utp-punch loses data in places that are not ours to test. So the side that was dialled lets the other speak first
+    // utp-punch loses data in situations that these tests do not cover. So the side that was dialled lets the other send first
     // (a repeated SYN is answered with a later seq), and end() comes when both directions are through.
     if (!dialled) await incoming.reaches(1)
     await outgoing()
@@ -28,17 +28,17 @@ exports.exchange = async (connection, size, seed) => {
   report('received', incoming.summary())
 }
 
-// Receives to the end first, then sends `size` bytes of noise. A dialler sends the first of them at once, for in uTP the
-// dialled side holds its own data until it has heard from the dialler.
+// Receives to the end first, then sends `size` random bytes. A dialler sends the first of them at once, for in uTP the
+// dialled side holds its own data until it has received data from the dialler.
 exports['half-close'] = async (connection, size, seed) => {
   const { socket, dialled, report } = connection
   const incoming = new Incoming(socket)
-  const noise = new Noise(Number(seed))
+  const randomBytes = new RandomBytes(Number(seed))
   const early = dialled ? 1 : 0
-  if (early) socket.write(noise.take(early))
+  if (early) socket.write(randomBytes.take(early))
   await incoming.end
   report('received', incoming.summary())
-  await pour(connection, Number(size) - early, noise)
+  await pour(connection, Number(size) - early, randomBytes)
   socket.end()
 }
 
@@ -84,13 +84,13 @@ exports.source = async (connection, size) => {
   connection.socket.end()
 }
 
-// Says nothing; reads, so that an end is noticed.
+// Sends nothing; reads, so that an end is noticed.
 exports.silent = async ({ socket }) => { socket.resume() }
 
-async function pour ({ socket, report, stopped }, size, noise) {
+async function pour ({ socket, report, stopped }, size, randomBytes) {
   let bytes = 0
   while (bytes < size && !stopped()) {
-    const chunk = noise.take(Math.min(CHUNK, size - bytes))
+    const chunk = randomBytes.take(Math.min(CHUNK, size - bytes))
     await new Promise(resolve => socket.write(chunk, () => resolve()))
     bytes += chunk.length
   }

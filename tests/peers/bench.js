@@ -1,10 +1,10 @@
 'use strict'
 
-// One end of a transfer for `dotnet fsi build.fsx bench`, played by a library of npm:
+// One end of a transfer for `dotnet fsi build.fsx bench`, with a library of npm:
 //
 //   node bench.js utp-native|utp-punch  read|write PORT
 //
-// It says what it does as the roles of `utp bench` do: `listening` (port) or `started`, and `done` (counts) as lines of JSON.
+// It reports as the roles of `utp bench` do: `listening` (port) or `started`, and `done` (counts) as lines of JSON.
 // Commands are lines, too: `mark` is answered with the bytes so far, the time, and the processor time of the process; `stop`
 // ends the writer. The process ends when its input does.
 

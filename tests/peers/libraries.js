@@ -1,6 +1,6 @@
 'use strict'
 
-// The two libraries behind one face:
+// The two libraries behind one interface:
 //   open(listen, onconnection, onbound)  binds a port of 127.0.0.1; onbound(port)
 //   connect(port)                        dials 127.0.0.1:port, gives the socket, which emits 'connect'
 //   halfClose                            does end() leave the reading side open?
@@ -44,7 +44,7 @@ exports['utp-punch'] = () => {
     connect: port => node.connect(port, HOST),
 
     // 'flush' is its internal event for "nothing is in flight". Without waiting for it, end() loses data: five
-    // seconds after its own FIN, or on the other side's, it stops sending again what was lost.
+    // seconds after its own FIN, or on the other side's, it stops retransmitting lost packets.
     acknowledged: async socket => {
       if (socket._inflightPackets > 0) await new Promise(resolve => socket.once('flush', resolve))
     }

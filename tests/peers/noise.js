@@ -1,9 +1,9 @@
 'use strict'
 
 // Bytes that look random and that both sides can make from a seed: xorshift32, the top byte of each state.
-// tests/Shared/PeerNoise.cs is the same in C#.
+// tests/Testing/PeerNoise.cs is the same in C#.
 
-module.exports = class Noise {
+module.exports = class RandomBytes {
   constructor (seed) {
     this._state = ((seed ^ 0x9E3779B9) >>> 0) || 1
   }

@@ -1,15 +1,15 @@
 'use strict'
 
-// One end of one connection, played by a library of npm, for a test that starts this process:
+// One end of one connection, with a library of npm, for a test that starts this process:
 //
 //   node peer.js utp-native|utp-punch  serve|dial PORT|bind  BEHAVIOUR [ARGUMENTS]
 //
-//   serve       listens, and treats every connection to the behaviour
+//   serve       listens, and applies the behaviour to every connection
 //   dial PORT   connects to 127.0.0.1:PORT
 //   bind        has a port and does not listen (no behaviour)
 //
-// Behaviours stand in behaviours.js. Events come out as lines of JSON: bound or listening (port), connected, sent and
-// received (bytes, sha256), end, close, error (message, code). Commands go in as lines: `end` ends the stream, `destroy`
+// The behaviours are in behaviours.js. Events are written as lines of JSON: bound or listening (port), connected, sent and
+// received (bytes, sha256), end, close, error (message, code). Commands are read as lines: `end` ends the stream, `destroy`
 // destroys it. The process ends when its input does, and in any case after UTP_PEER_LIFE seconds (120).
 
 const libraries = require('./libraries')

@@ -4,7 +4,7 @@
 //
 //   node punch.js SERVER PORT ROOM SIDE HOLD
 //
-// It says `JOIN ROOM SIDE` to the server until that answers `PEER address:port`, waits HOLD milliseconds and punches. The
+// It sends `JOIN ROOM SIDE` to the server until that answers `PEER address:port`, waits HOLD milliseconds and punches. The
 // outcome is a line of JSON, and the exit code: 0 for success, 4 for failure, 3 if no peer came within 20 seconds.
 
 const Node = require('utp-punch')

@@ -1,6 +1,6 @@
 'use strict'
 
-// Records how a library of npm talks to itself, for tests that replay it without Node:
+// Records a conversation of a library of npm with itself, for tests that replay it without Node:
 //
 //   node record.js utp-native|utp-punch SIZE SEED > conversation.txt
 //

@@ -5,13 +5,13 @@ using UtpPunch.Tests;
 namespace UtpPunch.Interop;
 
 /// <summary>
-/// Punching behind NATs that the kernel plays: tests/UtpPunch.NatLab, for some pairs; `build.fsx natlab` runs all of them.
+/// Punching behind NATs of the kernel: tests/UtpPunch.NatLab, for some pairs; `build.fsx natlab` runs all of them.
 /// </summary>
 public static class NatLabRuns
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(110);
 
-    [Fact("each of the ten NATs maps and filters as RFC 4787's word for it says", Timeout = 120)]
+    [Fact("each of the ten NATs maps and filters as its name in RFC 4787's terms says", Timeout = 120)]
     public static async Task Verify()
     {
         var (exitCode, output) = await RunAsync("verify");
@@ -19,7 +19,7 @@ public static class NatLabRuns
         Check.That(output.Contains("all NATs do as they should", StringComparison.Ordinal), output);
     }
 
-    [Fact("utp punch connects the pairs of NATs that it must, and no others", Timeout = 120)]
+    [Fact("utp punch connects the pairs of NATs that must connect", Timeout = 120)]
     public static async Task Tool()
     {
         var (exitCode, output) = await RunAsync("--tool", "utp", "--mode", "60", "--pairs", "20");
@@ -104,7 +104,7 @@ public static class NatLabRuns
         }
         catch (IOException)
         {
-            return "";                                  // it has ended meanwhile
+            return "";                                  // the process has ended meanwhile
         }
     }
 
@@ -113,7 +113,7 @@ public static class NatLabRuns
         var started = Stopwatch.GetTimestamp();
         while (!condition())
         {
-            Check.That(Stopwatch.GetElapsedTime(started) < Timeout, "it happens in time");
+            Check.That(Stopwatch.GetElapsedTime(started) < Timeout, "in time");
             await Task.Delay(20);
         }
     }

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace UtpPunch.Interop;
 
-/// <summary>A program of the system that a test asks for its opinion, run to its end.</summary>
+/// <summary>A program of the system that a test runs to its end.</summary>
 internal static class OtherTool
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(50);
@@ -15,7 +15,7 @@ internal static class OtherTool
          where File.Exists(path)
          select path).FirstOrDefault();
 
-    /// <summary>What it writes to standard output and to standard error. It must succeed.</summary>
+    /// <summary>Its standard output and standard error. It must succeed.</summary>
     public static async Task<(string Output, string Errors)> RunAsync(string program, params string[] arguments)
     {
         using var process = Process.Start(new ProcessStartInfo(program, arguments)

@@ -24,7 +24,7 @@ internal sealed class Coturn : IDisposable
         _process = Process.Start(new ProcessStartInfo(
             OtherTool.Find("turnserver")!,
             [
-                // No file but in a folder of its own, and neither TURN nor any other service.
+                // All of its files are in a folder of its own, and TURN and all other services are off.
                 "-n", "--log-file", "stdout", "--pidfile", Path.Combine(_folder.FullName, "pid"), "-b", Path.Combine(_folder.FullName, "db"),
                 "--stun-only", "--no-auth", "--no-cli", "--no-tls", "--no-dtls", "--no-tcp",
                 "--listening-port", $"{primary.Port}", "--alt-listening-port", $"{other.Port}",
@@ -37,7 +37,7 @@ internal sealed class Coturn : IDisposable
         _reading = Task.WhenAll(ReadAsync(_process.StandardOutput), ReadAsync(_process.StandardError));
     }
 
-    /// <summary>Is it installed, all of it?</summary>
+    /// <summary>Whether all of its programs are installed.</summary>
     public static bool IsAvailable { get; } =
         OperatingSystem.IsLinux()
         && new[] { "turnserver", "turnutils_stunclient", "turnutils_natdiscovery" }.All(name => OtherTool.Find(name) is not null);

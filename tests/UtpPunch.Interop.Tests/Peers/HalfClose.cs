@@ -4,9 +4,9 @@ using static UtpPunch.Interop.Interop;
 namespace UtpPunch.Interop;
 
 /// <summary>
-/// One side ends, the other goes on. Only utp-native can: with utp-punch the end of one direction is the end of both. In uTP the
-/// dialler has to speak first (libutp holds what its server writes until a first packet with data has come), so where it would not
-/// otherwise, it says one byte.
+/// One side ends, and the other continues. Only utp-native can do so: with utp-punch the end of one direction is the end of both. In uTP
+/// the dialler must send first (libutp holds its server's data until the first data packet arrives), so where it would not
+/// otherwise, it sends one byte.
 /// </summary>
 public static class HalfClose
 {
@@ -33,7 +33,7 @@ public static class HalfClose
         await WeEndFirstAsync(stream, peer);
     }
 
-    [Fact("we dial and utp-native ends; what we send after that still arrives")]
+    [Fact("we dial and utp-native ends; what we send after that arrives")]
     [CarriesStreams]
     public static async Task WeDialAndEndLast()
     {
@@ -63,33 +63,33 @@ public static class HalfClose
         await stream.WritesClosed;
     }
 
-    [Fact("utp-native dials and ends without a word: an end, not an error")]
+    [Fact("utp-native dials and ends without data: an end, not an error")]
     [CarriesStreams]
     public static Task SilentEndOfNative() => SilentEndAsync(NpmPeer.Native);
 
-    [Fact("utp-punch dials and ends without a word: an end, not an error")]
+    [Fact("utp-punch dials and ends without data: an end, not an error")]
     [CarriesStreams]
     public static Task SilentEndOfPunch() => SilentEndAsync(NpmPeer.Punch);
 
-    [Fact("we dial utp-native and end without a word: it sees the end")]
+    [Fact("we dial utp-native and end without data: it receives the end")]
     public static Task OurSilentEndToNative() => OurSilentEndAsync(NpmPeer.Native);
 
-    [Fact("we dial utp-punch and end without a word: it sees the end")]
+    [Fact("we dial utp-punch and end without data: it receives the end")]
     public static Task OurSilentEndToPunch() => OurSilentEndAsync(NpmPeer.Punch);
 
     // A utp-punch dialler without data sends a keep-alive within two seconds.
-    [Fact("utp-punch dials and waits: we may speak first")]
+    [Fact("utp-punch dials and waits: we may send first")]
     public static Task SpeakFirstToPunch() => SpeakFirstAsync(NpmPeer.Punch);
 
     // libutp's first keep-alive comes after 29 s, and acknowledges one less than it has received.
-    [Fact("utp-native dials and waits: we may speak first", Timeout = 50, Parallel = true)]
+    [Fact("utp-native dials and waits: we may send first", Timeout = 50, Parallel = true)]
     public static Task SpeakFirstToNative() => SpeakFirstAsync(NpmPeer.Native);
 
     private static async Task WeEndFirstAsync(UtpStream stream, NpmPeer peer)
     {
         await SendAsync(stream, 5000);
         stream.CompleteWrites();
-        var received = await ReceivedByAsync(peer);     // the peer reports the end before it goes on to send
+        var received = await ReceivedByAsync(peer);     // the peer reports the end before it sends
         Check.Equal(Of(OurSeed, 5000), received);
         Check.Equal(Of(TheirSeed, Count), await ReceiveAsync(stream));
         await stream.ReadsClosed;

@@ -4,7 +4,7 @@ using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
 
-/// <summary>What the tests against the libraries of npm have in common: our side of an exchange, and its bookkeeping.</summary>
+/// <summary>Shared by the tests with npm's libraries: our side of an exchange.</summary>
 internal static class Interop
 {
     public const int Mebibyte = 1 << 20;
@@ -13,7 +13,7 @@ internal static class Interop
 
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
 
-    /// <summary>Our node on loopback, which speaks as the library does.</summary>
+    /// <summary>Our node on loopback, in the library's dialect.</summary>
     public static ValueTask<UtpNode> BindAsync(string library, UtpTraceOptions? trace = null)
     {
         Skip.Unless(NpmPeer.IsAvailable, NpmPeer.Missing);
@@ -63,18 +63,18 @@ internal static class Interop
         return new Digest(total, Convert.ToHexStringLower(hash.GetHashAndReset()));
     }
 
-    /// <summary>What the peer says that it received.</summary>
+    /// <summary>The number and hash of the bytes that the peer reports.</summary>
     public static async Task<Digest> ReceivedByAsync(NpmPeer peer)
     {
         var received = await peer.WaitAsync("received");
         return new Digest(received.Bytes, received.Sha256);
     }
 
-    /// <summary>What the first <paramref name="count"/> bytes of a seed look like to a receiver.</summary>
+    /// <summary>The number and hash of the first <paramref name="count"/> bytes of a seed.</summary>
     public static Digest Of(int seed, int count) => new(count, Convert.ToHexStringLower(SHA256.HashData(PeerNoise.Bytes(seed, count))));
 
     private static UtpDialect DialectOf(string library) => library == NpmPeer.Punch ? UtpDialect.UtpPunch : UtpDialect.Bep29;
 }
 
-/// <summary>How much was received, and what it was.</summary>
+/// <summary>The number of received bytes, and their hash.</summary>
 internal readonly record struct Digest(long Bytes, string Sha256);

@@ -20,10 +20,10 @@ internal sealed class NpmExample : IDisposable
         _reading = Task.WhenAll(ReadAsync(_process.StandardOutput), ReadAsync(_process.StandardError));
     }
 
-    /// <summary>Starts it on an island, and waits until it says that it is ready; all three are told where the tracker is.</summary>
-    public static async Task<NpmExample> StartAsync(string file, Islands islands, string address, string tracker, string ready)
+    /// <summary>Starts it in a namespace, and waits until it is ready; all three are given the address of the tracker.</summary>
+    public static async Task<NpmExample> StartAsync(string file, NamespacePair namespaces, string address, string tracker, string ready)
     {
-        var example = new NpmExample([.. islands.On(address), "node", Path.Combine(Folder, file), tracker]);
+        var example = new NpmExample([.. namespaces.On(address), "node", Path.Combine(Folder, file), tracker]);
         try
         {
             await example.SaysAsync(ready);
@@ -36,7 +36,7 @@ internal sealed class NpmExample : IDisposable
         }
     }
 
-    /// <summary>Waits until it says something, or takes note that it has.</summary>
+    /// <summary>Waits until it has written a line with this text.</summary>
     public async Task SaysAsync(string part)
     {
         var said = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

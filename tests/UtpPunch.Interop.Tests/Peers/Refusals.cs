@@ -4,10 +4,10 @@ using static UtpPunch.Interop.Interop;
 
 namespace UtpPunch.Interop;
 
-/// <summary>Peers that refuse, break off or vanish: each is an error with a name, and none passes for an end.</summary>
+/// <summary>Peers that refuse, reset or vanish: each gives a specific error, and none is taken for an end.</summary>
 public static class Refusals
 {
-    [Fact("utp-punch that does not listen refuses us, at once")]
+    [Fact("utp-punch that does not listen refuses a connect at once")]
     public static async Task RefusedByPunch()
     {
         await using var node = await BindAsync(NpmPeer.Punch);
@@ -18,8 +18,8 @@ public static class Refusals
         Check.That(Stopwatch.GetElapsedTime(started) < TimeSpan.FromSeconds(2));
     }
 
-    // libutp ignores the SYN of one whom it does not want.
-    [Fact("utp-native that does not listen lets us wait until our time-out")]
+    // libutp ignores a SYN that it does not accept.
+    [Fact("utp-native that does not listen does not answer, and the connect times out")]
     public static async Task IgnoredByNative()
     {
         await using var node = await BindAsync(NpmPeer.Native);
@@ -40,9 +40,9 @@ public static class Refusals
     [CarriesStreams]
     public static Task PunchDestroyedWhileWeWrite() => DestroyedWhileWeWriteAsync(NpmPeer.Punch);
 
-    // The same for utp-native would be a clean end, too early: its destroy() drops what JavaScript has buffered, and libutp
-    // then ends the stream with a FIN in good order. Nothing on the wire gives it away.
-    [Fact("utp-punch is destroyed while it writes: our reads fail as reset, and do not end")]
+    // The same for utp-native would be an orderly end, too early: its destroy() drops what JavaScript has buffered, and libutp
+    // then ends the stream with a FIN. Nothing on the wire shows it.
+    [Fact("utp-punch is destroyed while it writes: our reads fail as reset, and are not ended")]
     public static async Task PunchDestroyedWhileItWrites()
     {
         await using var node = await BindAsync(NpmPeer.Punch);
@@ -66,14 +66,14 @@ public static class Refusals
     public static Task AbortToNative() =>
         AbortAsync(NpmPeer.Native, async peer => Check.Equal("UTP_ECONNRESET", (await peer.WaitAsync("error")).Message));
 
-    [Fact("when we abort, utp-punch closes: to it a reset is an end like any other")]
+    [Fact("when we abort, utp-punch closes without an error: it takes a reset for an end")]
     [CarriesStreams]
     public static Task AbortToPunch() => AbortAsync(NpmPeer.Punch, peer => peer.WaitAsync("close"));
 
     private static async Task AbortAsync(string library, Func<NpmPeer, Task> isSeenBy)
     {
         await using var node = await BindAsync(library);
-        // Silent, for utp-native tells of nothing any more when a reset finds it with a write that was not acknowledged yet.
+        // It writes nothing, because utp-native reports nothing when a reset arrives with an unacknowledged write.
         using var peer = await NpmPeer.ServeAsync(library, "silent");
         await using var stream = await DialAsync(node, library, peer.EndPoint);
         await stream.WriteAsync("hello"u8.ToArray());
@@ -103,7 +103,7 @@ public static class Refusals
         await using var stream = await DialAsync(node, library, relay.EndPoint);
         await SendAsync(stream, Mebibyte);
 
-        // A black hole rather than a dead process, so that no ICMP tells us sooner.
+        // A black hole rather than a dead process, so that no ICMP message reports it sooner.
         relay.ToTarget = relay.ToClient = new RelayPath { Loss = 1 };
         var lost = await Check.ThrowsAsync<UtpException>(() => WriteForEverAsync(stream));
         Check.Equal(UtpError.ConnectionTimedOut, lost.Error);

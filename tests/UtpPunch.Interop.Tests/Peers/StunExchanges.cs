@@ -7,12 +7,12 @@ using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
 
-/// <summary>Our STUN and coturn's: our client asks its server, its clients ask our server.</summary>
+/// <summary>STUN with coturn: our client with its server, its clients with our server.</summary>
 public static class StunExchanges
 {
     private static readonly string[] Loopback = ["-L", "127.0.0.1", "127.0.0.1"];
 
-    [Fact("our client learns from coturn where it is, and that no NAT and no filter is in between")]
+    [Fact("our client learns its address from coturn, and that there is no NAT and no filter")]
     public static async Task AskCoturn()
     {
         using var coturn = await Coturn.StartAsync();
@@ -25,7 +25,7 @@ public static class StunExchanges
         Check.That(report.RoundTrip.IsValueNone || report.RoundTrip.Value > 0);
     }
 
-    [Fact("a client that does not know its own address learns from coturn that its mapping is one for all")]
+    [Fact("a client that does not know its own address learns from coturn that its mapping is endpoint-independent")]
     public static async Task AskCoturnBlindly()
     {
         using var coturn = await Coturn.StartAsync();
@@ -36,7 +36,7 @@ public static class StunExchanges
         Check.That(!report.IsDirect);
     }
 
-    [Fact("a firewall that lets in whom was written to is told, with coturn's help, from one that lets in their other ports too")]
+    [Fact("with coturn, address- and port-dependent filtering is distinguished from address-dependent filtering")]
     public static async Task AskCoturnThroughFirewalls()
     {
         using var coturn = await Coturn.StartAsync();
@@ -46,7 +46,7 @@ public static class StunExchanges
         Check.Equal(Protocol.NatBehavior.AddressDependent, await loose);
     }
 
-    [Fact("coturn's refusal of an unknown attribute reads as a 420 that names it")]
+    [Fact("coturn's refusal of an unknown attribute is decoded as a 420 that names it")]
     public static async Task CoturnRefuses()
     {
         using var coturn = await Coturn.StartAsync();
@@ -73,7 +73,7 @@ public static class StunExchanges
         Check.That(output.Contains("RFC 5780 response 3", StringComparison.Ordinal), output);
     }
 
-    [Fact("coturn's natdiscovery finds, by our server, a mapping and a filter that depend on nothing")]
+    [Fact("coturn's natdiscovery finds, with our server, endpoint-independent mapping and filtering")]
     public static async Task ServeNatDiscovery()
     {
         var (output, _, _) = await ServedAsync("turnutils_natdiscovery", "-m", "-f");
@@ -81,7 +81,7 @@ public static class StunExchanges
         Check.That(output.Contains("NAT with Endpoint Independent Filtering!", StringComparison.Ordinal), output);
     }
 
-    /// <summary>What a client of coturn says of our server on two addresses and two ports.</summary>
+    /// <summary>The output of a coturn client about our server on two addresses and two ports.</summary>
     private static async Task<(string Output, IPEndPoint Primary, IPEndPoint Other)> ServedAsync(string client, params string[] words)
     {
         Skip.Unless(Coturn.IsAvailable, Coturn.Missing);

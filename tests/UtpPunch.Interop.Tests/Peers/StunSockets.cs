@@ -7,10 +7,10 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch.Interop;
 
-/// <summary>The core's STUN over plain sockets: a client that asks, and a server with two addresses and two ports.</summary>
+/// <summary>The core's STUN over plain sockets: a client, and a server with two addresses and two ports.</summary>
 internal static class StunSockets
 {
-    // Both are this machine's on Linux without any set-up.
+    // On Linux this machine has both without any set-up.
     public static readonly IPAddress First = IPAddress.Loopback;
     public static readonly IPAddress Second = IPAddress.Parse("127.0.0.2");
 
@@ -22,8 +22,8 @@ internal static class StunSockets
     }
 
     /// <summary>
-    /// Asks with a client of the core until it is done, behind a firewall that is told of each datagram from where it comes, and who
-    /// was written to so far.
+    /// Runs a client of the core until it has ended, behind a firewall that is given the source of each datagram and the endpoints
+    /// that were contacted so far.
     /// </summary>
     public static async Task<StunOutcome> AskAsync(
         UdpClient socket, StunOptions options, Func<IPEndPoint, IEnumerable<IPEndPoint>, bool>? admits = null)

@@ -4,7 +4,7 @@ using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
 
-/// <summary>Traces for the tests of `utp trace`, and a folder for what it makes of them.</summary>
+/// <summary>Traces for the tests of `utp trace`, and a folder for its output.</summary>
 internal sealed class TraceFiles : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("utp-trace-");
@@ -26,17 +26,17 @@ internal sealed class TraceFiles : IDisposable
         return At(name);
     }
 
-    /// <summary>What node A alone has seen, as over a real socket: nobody numbers packets.</summary>
+    /// <summary>The lines of node A only, as a real socket records them: packets have no numbers.</summary>
     public string WriteOneNode() => Write(
         "one.utrace",
         from line in File.ReadLines(Sample)
         where line[0] == '#' ? !line.StartsWith("#node B", StringComparison.Ordinal) : line[13] == 'A'
         select System.Text.RegularExpressions.Regex.Replace(line, @" p=\d+ ", " p=0 "));
 
-    /// <summary>The sample with a line behind its last one.</summary>
+    /// <summary>The sample with another line at its end.</summary>
     public string WriteWith(string line) => Write("more.utrace", File.ReadLines(Sample).Append(line));
 
-    /// <summary>The lines of a trace that are about packets that are sent or received.</summary>
+    /// <summary>The lines of a trace for sent and received packets.</summary>
     public static List<TraceLine> Packets(string file) =>
     [
         .. from line in File.ReadLines(file)

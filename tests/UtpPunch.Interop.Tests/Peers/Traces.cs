@@ -15,13 +15,13 @@ public static class Traces
     [Fact("a mebibyte each way with utp-native over a bad path replays with equal effects, in full", Timeout = 400, Parallel = true)]
     public static Task NativeInFull() => NativeAsync(UtpTracePayload.Full);
 
-    [Fact("utp replay ends with code 0 when all is equal, and with 1 and a report when it is not")]
+    [Fact("utp replay ends with code 0 when everything is equal, and with 1 and a report otherwise")]
     public static async Task Tool()
     {
         await using var node = await BindAsync(NpmPeer.Native, new UtpTraceOptions());
         using var peer = await NpmPeer.ServeAsync(NpmPeer.Native, "exchange", 10_000, TheirSeed);
         await using var stream = await DialAsync(node, NpmPeer.Native, peer.EndPoint);
-        await Cells.ExchangeAsync(stream, peer, NpmPeer.Native, 10_000);
+        await Transfers.ExchangeAsync(stream, peer, NpmPeer.Native, 10_000);
         var text = await TextAsync(node);
         var file = Path.GetTempFileName();
         try
@@ -48,12 +48,12 @@ public static class Traces
 
     private static async Task NativeAsync(UtpTracePayload payload)
     {
-        // Large enough for all of it.
+        // Large enough for everything.
         await using var node = await BindAsync(NpmPeer.Native, new UtpTraceOptions { Payload = payload, Capacity = 64 << 20 });
         using var peer = await NpmPeer.ServeAsync(NpmPeer.Native, "exchange", Mebibyte, TheirSeed);
-        using var relay = new UdpRelay(peer.EndPoint, Cells.Bad, Cells.Bad, 7);
+        using var relay = new UdpRelay(peer.EndPoint, Transfers.Bad, Transfers.Bad, 7);
         await using var stream = await DialAsync(node, NpmPeer.Native, relay.EndPoint);
-        await Cells.ExchangeAsync(stream, peer, NpmPeer.Native);
+        await Transfers.ExchangeAsync(stream, peer, NpmPeer.Native);
         var trace = Trace.Parse(await TextAsync(node));
         var result = Replay.Run(ReplayMode.Strict, trace, null);
         Check.That(result.Divergence is null, $"{result.Divergence}");
@@ -61,7 +61,7 @@ public static class Traces
         Check.That(result.Lines > 1000, $"{result.Lines} lines");
     }
 
-    // Less the header and the end, and the hashes of what was sent, which a replay cannot know.
+    // Without the header and the end, and the hashes of sent payloads, which a replay cannot know.
     private static string Body(string text) =>
         string.Concat(text.Split('\n').Where(line => line.Length > 0 && line[0] != '#').Select(line => line.Split(" pay=")[0] + "\n"));
 

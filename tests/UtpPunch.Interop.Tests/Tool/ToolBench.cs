@@ -3,7 +3,7 @@ using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
 
-/// <summary>`utp bench` with tiny amounts: that every case runs to its end, not how fast.</summary>
+/// <summary>`utp bench` with small amounts: every case runs to its end. The results are not checked.</summary>
 public static class ToolBench
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(2);
@@ -26,7 +26,7 @@ public static class ToolBench
         }
     }
 
-    [Fact("utp bench between two machines: data there and back, and ping-pong")]
+    [Fact("utp bench between two machines: data in both directions, and ping-pong")]
     public static async Task Dials()
     {
         using var server = ToolProcess.Start("bench --listen --bind 127.0.0.1:0");
@@ -56,8 +56,8 @@ public static class ToolBench
         })
         {
             using var tool = ToolProcess.Start($"bench {words}");
-            var complaint = await tool.FailAsync(2);
-            Check.That(complaint.Contains(reason, StringComparison.Ordinal), complaint);
+            var errorLine = await tool.FailAsync(2);
+            Check.That(errorLine.Contains(reason, StringComparison.Ordinal), errorLine);
         }
     }
 }

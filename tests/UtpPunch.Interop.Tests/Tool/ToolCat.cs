@@ -5,7 +5,7 @@ using static UtpPunch.Interop.Interop;
 
 namespace UtpPunch.Interop;
 
-/// <summary>Two processes of `utp cat` with each other: what goes in on one side comes out on the other.</summary>
+/// <summary>Two processes of `utp cat`: the input of one is the output of the other.</summary>
 public static class ToolCat
 {
     [Fact("two utp cat exchange five megabytes each way: equal by hash, and nothing but data on standard output")]
@@ -24,7 +24,7 @@ public static class ToolCat
         await listener.SucceedAsync();
     }
 
-    [Fact("sixty thousand bytes, written and ended at once, arrive whole through ten kilobytes a second, and both succeed", Parallel = true)]
+    [Fact("sixty thousand bytes, written and ended at once, arrive over ten kilobytes a second, and both succeed", Parallel = true)]
     public static async Task ThroughABottleneck()
     {
         var path = new RelayPath { BytesPerSecond = 10_000, QueueBytes = 20_000 };
@@ -40,7 +40,7 @@ public static class ToolCat
         Check.Equal(0, (await dialler.OutputAsync()).Length);
     }
 
-    [Fact("a megabyte arrives whole over a path that loses a tenth and reorders, and both succeed")]
+    [Fact("a megabyte arrives over a path that loses a tenth and reorders, and both succeed")]
     public static async Task ThroughABadPath()
     {
         var path = new RelayPath { Loss = 0.1, Shuffle = TimeSpan.FromMilliseconds(10) };
@@ -57,7 +57,7 @@ public static class ToolCat
     [Fact("short transfers over a path that loses a tenth each way: both processes succeed every time", Timeout = 900)]
     public static async Task EndsOverABadPath()
     {
-        // More are for the figures of docs/ends.md.
+        // The figures of docs/ends.md need more transfers.
         var runs = int.Parse(Environment.GetEnvironmentVariable("UTP_CAT_RUNS") ?? "8", CultureInfo.InvariantCulture);
         var path = new RelayPath { Loss = 0.1, Delay = TimeSpan.FromMilliseconds(20) };
         await Parallel.ForEachAsync(Enumerable.Range(1, runs), new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (run, _) =>
@@ -101,7 +101,7 @@ public static class ToolCat
         await EndFirstAsync(listener, dialler);
     }
 
-    [Fact("the listener's data arrives although the dialler says nothing")]
+    [Fact("the listener's data arrives although the dialler sends nothing")]
     public static async Task SilentDialler()
     {
         using var listener = await ToolProcess.ListenAsync();
@@ -126,7 +126,7 @@ public static class ToolCat
         Check.Equal(0, (await listener.OutputAsync()).Length);
     }
 
-    [Fact("two utp cat understand each other in the dialect of utp-punch, too")]
+    [Fact("two utp cat can also use the dialect of utp-punch")]
     [CarriesStreams]
     public static async Task PunchDialect()
     {
@@ -165,7 +165,7 @@ public static class ToolCat
         stream.Abort();
     }
 
-    /// <summary>How much is taken until nothing is any more. The last write is left behind.</summary>
+    /// <summary>The number of bytes that are taken until none are any more. The last write stays pending.</summary>
     private static async Task<long> FillAsync(Stream stream)
     {
         var block = new byte[64 * 1024];

@@ -25,7 +25,7 @@ public static class ToolDemo
         }
 
         Check.That(!all.Contains('\e'), "no colours where there is no terminal");
-        Check.That(tool.Complaints.Contains("2 MiB to the client: 100 %", StringComparison.Ordinal), "the progress is on standard error");
+        Check.That(tool.ErrorOutput.Contains("2 MiB to the client: 100 %", StringComparison.Ordinal), "the progress is on standard error");
     }
 
     [Fact("the demo's second process ends when the first one is killed")]
@@ -46,7 +46,7 @@ public static class ToolDemo
         var child = await SoonAsync(() => ChildrenOf(tool.Id).Select(id => (int?)id).FirstOrDefault());
         System.Diagnostics.Process.GetProcessById(child).Kill();
         Check.Equal(1, await tool.ExitAsync());
-        Check.That(tool.Complaints.EndsWith("utp: the second process ended too early", StringComparison.Ordinal), $"{tool}");
+        Check.That(tool.ErrorOutput.EndsWith("utp: the second process ended too early", StringComparison.Ordinal), $"{tool}");
     }
 
     [Fact("utp --help and utp --version go to standard output, code 0")]

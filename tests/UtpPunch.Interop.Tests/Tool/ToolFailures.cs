@@ -6,7 +6,7 @@ using static UtpPunch.Interop.Interop;
 
 namespace UtpPunch.Interop;
 
-/// <summary>How the tool fails: a code that says what kind of failure it was, and one line on standard error.</summary>
+/// <summary>Failures of the tool: an exit code for the kind of failure, and one line on standard error.</summary>
 public static class ToolFailures
 {
     private const int Failure = 1;
@@ -79,8 +79,8 @@ public static class ToolFailures
         var target = (IPEndPoint)silent.LocalEndPoint!;
         var started = Stopwatch.GetTimestamp();
         using var tool = ToolProcess.Dial(target, "--connect-timeout 1.5");
-        var complaint = await tool.FailAsync(TimedOut);
-        Check.That(complaint.Contains($"{target} did not answer", StringComparison.Ordinal), complaint);
+        var errorLine = await tool.FailAsync(TimedOut);
+        Check.That(errorLine.Contains($"{target} did not answer", StringComparison.Ordinal), errorLine);
         Check.That(Stopwatch.GetElapsedTime(started) < TimeSpan.FromSeconds(8));
     }
 
@@ -92,7 +92,7 @@ public static class ToolFailures
         Check.Equal($"utp: {taker.EndPoint} cannot be bound: the port is in use", await tool.FailAsync(Failure));
     }
 
-    [Fact("a peer that does not want us is code 1")]
+    [Fact("a peer that refuses is code 1")]
     public static async Task Refused()
     {
         await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
@@ -119,7 +119,7 @@ public static class ToolFailures
         Check.That((await dialler.FailAsync(TimedOut)).Contains($"{listener.EndPoint}", StringComparison.Ordinal));
     }
 
-    [Fact("the peer is killed while it sends: a code other than 0, one line, and all that had come on standard output")]
+    [Fact("the peer is killed while it sends: a code other than 0, one line, and all received data on standard output")]
     public static async Task KilledWhileItSends()
     {
         using var listener = await ToolProcess.ListenAsync("--timeout 3");
@@ -131,7 +131,7 @@ public static class ToolFailures
         Check.Equal(Of(OurSeed, 200_000), await listener.DigestAsync());
     }
 
-    [Fact("the peer resets the stream: code 1, and no end of input is taken for one")]
+    [Fact("the peer resets the stream: code 1, and the reset is not taken for an end")]
     public static async Task Reset()
     {
         using var tool = await ToolProcess.ListenAsync();
@@ -161,7 +161,7 @@ public static class ToolFailures
         await tool.FailAsync(Terminated);
     }
 
-    [Fact("the first Ctrl-C ends our direction in good order: what was read arrives, what the peer says still comes; code 130")]
+    [Fact("the first Ctrl-C ends our direction in good order: what was read arrives, and so does the peer's data; code 130")]
     public static Task InterruptedOnce() => InterruptAsync(async (listener, dialler) =>
     {
         await listener.SayAsync("world"u8.ToArray());
@@ -179,7 +179,7 @@ public static class ToolFailures
         await listener.FailAsync(Failure);
     });
 
-    /// <summary>A dialler that was interrupted once, in the middle of its input, after it had said hello.</summary>
+    /// <summary>A dialler that was interrupted once, in the middle of its input, after its first line.</summary>
     private static async Task InterruptAsync(Func<ToolProcess, ToolProcess, Task> then)
     {
         Skip.Unless(OperatingSystem.IsLinux(), "needs signals");
@@ -188,8 +188,8 @@ public static class ToolFailures
         await dialler.SayAsync("hello"u8.ToArray(), end: false);
         await listener.DigestAsync(length: 5);
         dialler.Interrupt();
-        await dialler.ComplaintAsync();
-        Check.Equal("utp: interrupted; sending what was read (interrupt again to stop at once)", dialler.Complaints);
+        await dialler.ErrorOutputAsync();
+        Check.Equal("utp: interrupted; sending what was read (interrupt again to stop at once)", dialler.ErrorOutput);
         await then(listener, dialler);
     }
 
@@ -197,8 +197,8 @@ public static class ToolFailures
     {
         using var tool = ToolProcess.Start(words);
         tool.EndInput();
-        var complaint = await tool.FailAsync(Usage);
-        Check.That(complaint.Contains(what, StringComparison.Ordinal), $"'utp {words}' is answered with '{what}', not with '{complaint}'");
+        var errorLine = await tool.FailAsync(Usage);
+        Check.That(errorLine.Contains(what, StringComparison.Ordinal), $"'utp {words}' is answered with '{what}', not with '{errorLine}'");
         Check.Equal(0, (await tool.OutputAsync()).Length);
     }
 }

@@ -6,7 +6,7 @@ using static UtpPunch.Interop.Interop;
 
 namespace UtpPunch.Interop;
 
-/// <summary>`utp rendezvous` and those who meet there, `utp punch` and `utp cat`: each in a process of its own.</summary>
+/// <summary>`utp rendezvous`, and `utp punch` and `utp cat` that meet there: each in a process of its own.</summary>
 public static class ToolMeet
 {
     [Fact("two utp punch meet, and exchange a greeting over a stream: the events in order, and code 0 on both sides")]
@@ -33,7 +33,7 @@ public static class ToolMeet
         Check.That(seen.GetProperty("probesSent").GetInt32() > 0);
     }
 
-    [Fact("without --json utp punch says in words what it sees")]
+    [Fact("without --json utp punch prints its events as text")]
     public static async Task InWords()
     {
         using var server = await ToolProcess.IntroduceAsync();
@@ -121,7 +121,7 @@ public static class ToolMeet
         Check.Equal("ServerSilent", (await tool.EventAsync("punched")).GetProperty("stage").GetString());
     }
 
-    [Fact("a rendezvous whose name has no address is code 1, and the last event says so")]
+    [Fact("a rendezvous whose name has no address is code 1, and the last event is HostNotFound")]
     public static async Task NoSuchName()
     {
         using var tool = ToolProcess.Start("punch --rendezvous no-such-name.invalid:5 --room den --json");
@@ -129,7 +129,7 @@ public static class ToolMeet
         Check.Equal("HostNotFound", (await tool.EventAsync("punched")).GetProperty("stage").GetString());
     }
 
-    [Fact("utp punch --legacy finds a node that punches as the npm package does, though it expected another port: code 0", Parallel = true)]
+    [Fact("utp punch --legacy finds a node that punches as the npm package does, at another port than the given one: code 0", Parallel = true)]
     public static async Task Legacy()
     {
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
@@ -165,7 +165,7 @@ public static class ToolMeet
         await other.SucceedAsync();
         server.Terminate();
         Check.Equal(143, await server.ExitAsync());
-        Check.Equal("", server.Complaints);
+        Check.Equal("", server.ErrorOutput);
         Check.Equal(1, (await server.EventAsync("stopped")).GetProperty("introduced").GetInt32());
 
         using var second = ToolProcess.Start("rendezvous --bind 127.0.0.1:0");

@@ -9,7 +9,7 @@ using UtpPunch.Tests;
 namespace UtpPunch.Interop;
 
 /// <summary>
-/// The tool `utp`, as it was built with these tests, in a process of its own. Its standard output and its standard error are gathered from
+/// The tool `utp`, as it was built with these tests, in a process of its own. Its standard output and standard error are collected from
 /// the start; every wait ends in bounded time, and the process ends with this object.
 /// </summary>
 internal sealed class ToolProcess : IDisposable
@@ -21,7 +21,7 @@ internal sealed class ToolProcess : IDisposable
     private readonly MemoryStream _output = new();
     private readonly Task _gathering;
     private readonly Task _reading;
-    private readonly List<string> _complaints = [];
+    private readonly List<string> _errorLines = [];
     private readonly TaskCompletionSource<IPEndPoint> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private ToolProcess(string[] words, bool gather, bool withInput = true, string[]? within = null)
@@ -40,18 +40,18 @@ internal sealed class ToolProcess : IDisposable
             RedirectStandardError = true,
         })!;
         _gathering = gather ? GatherAsync(_process.StandardOutput.BaseStream) : Task.CompletedTask;
-        _reading = ReadComplaintsAsync();
+        _reading = ReadErrorsAsync();
     }
 
-    /// <summary>Starts the tool with words between blanks.</summary>
+    /// <summary>Starts the tool with arguments separated by spaces.</summary>
     public static ToolProcess Start(string words, bool gather = true, bool withInput = true) =>
         new(words.Split(' ', StringSplitOptions.RemoveEmptyEntries), gather, withInput);
 
-    /// <summary>Starts the tool by another program, such as `env`, which becomes it.</summary>
+    /// <summary>Starts the tool through another program, such as `env`, which executes it.</summary>
     public static ToolProcess StartWithin(string[] within, string words) =>
         new(words.Split(' ', StringSplitOptions.RemoveEmptyEntries), gather: true, within: within);
 
-    /// <summary>Starts `utp rendezvous --json` on two ports of loopback, and waits until it says where it is.</summary>
+    /// <summary>Starts `utp rendezvous --json` on two ports of loopback, and waits until it reports its address.</summary>
     public static async Task<ToolProcess> IntroduceAsync(string more = "")
     {
         var tool = Start($"rendezvous --bind 127.0.0.1:0 --bind 127.0.0.1:0 --json {more}");
@@ -66,7 +66,7 @@ internal sealed class ToolProcess : IDisposable
         }
     }
 
-    /// <summary>Waits until a `utp rendezvous --json` says where it is; false when it has ended instead.</summary>
+    /// <summary>Waits until a `utp rendezvous --json` reports its address; false when it has ended instead.</summary>
     public async Task<bool> ListensAsync()
     {
         var listening = EventAsync("listening");
@@ -79,7 +79,7 @@ internal sealed class ToolProcess : IDisposable
         return true;
     }
 
-    /// <summary>Starts `utp cat --listen` on loopback, and waits until it says where it is.</summary>
+    /// <summary>Starts `utp cat --listen` on loopback, and waits until it reports its address.</summary>
     public static async Task<ToolProcess> ListenAsync(string more = "", bool gather = true)
     {
         var tool = Start($"cat --listen --bind 127.0.0.1:0 {more}", gather);
@@ -95,7 +95,7 @@ internal sealed class ToolProcess : IDisposable
         }
     }
 
-    /// <summary>Waits until a `--listen` says on standard error where it is.</summary>
+    /// <summary>Waits until a `--listen` reports its address on standard error.</summary>
     public async Task<IPEndPoint> WhereAsync()
     {
         try
@@ -114,29 +114,29 @@ internal sealed class ToolProcess : IDisposable
 
     private static string Assembly { get; } = FindAssembly();
 
-    /// <summary>Where it listens.</summary>
+    /// <summary>The address on which it listens.</summary>
     public IPEndPoint EndPoint { get; private set; } = new(IPAddress.Loopback, 0);
 
     public int Id => _process.Id;
 
     public Stream Input => _process.StandardInput.BaseStream;
 
-    /// <summary>All that has come on standard error, but for the address of a listener.</summary>
-    public string Complaints
+    /// <summary>All of standard error so far, without the address of a listener.</summary>
+    public string ErrorOutput
     {
         get
         {
-            lock (_complaints)
+            lock (_errorLines)
             {
-                return string.Join('\n', _complaints);
+                return string.Join('\n', _errorLines);
             }
         }
     }
 
-    /// <summary>Closes our end of its standard output, as a reader does that has had enough.</summary>
+    /// <summary>Closes our end of its standard output, as a reader does that stops early.</summary>
     public void CloseOutput() => _process.StandardOutput.Close();
 
-    /// <summary>Writes to standard input, and ends it unless told otherwise.</summary>
+    /// <summary>Writes to standard input, and closes it by default.</summary>
     public async Task SayAsync(ReadOnlyMemory<byte> bytes, bool end = true)
     {
         await Input.WriteAsync(bytes);
@@ -164,11 +164,11 @@ internal sealed class ToolProcess : IDisposable
         }
     }
 
-    /// <summary>Waits for the end, which must be a success without a word.</summary>
+    /// <summary>Waits for the end, which must be a success with nothing on standard error.</summary>
     public async Task SucceedAsync(TimeSpan? timeout = null)
     {
         var code = await ExitAsync(timeout);
-        Check.Equal("", Complaints, $"standard error of {_what}");
+        Check.Equal("", ErrorOutput, $"standard error of {_what}");
         Check.Equal(0, code, $"the exit code of {_what}");
     }
 
@@ -177,25 +177,25 @@ internal sealed class ToolProcess : IDisposable
     {
         var actual = await ExitAsync(timeout);
         Check.Equal(code, actual, $"the exit code of {this}");
-        var isOneLine = Complaints.StartsWith("utp: ", StringComparison.Ordinal) && !Complaints.Contains('\n');
-        Check.That(isOneLine, $"one line, beginning with 'utp: ', not <{Complaints}>");
-        return Complaints;
+        var isOneLine = ErrorOutput.StartsWith("utp: ", StringComparison.Ordinal) && !ErrorOutput.Contains('\n');
+        Check.That(isOneLine, $"one line, beginning with 'utp: ', not <{ErrorOutput}>");
+        return ErrorOutput;
     }
 
-    /// <summary>All of standard output, when it has ended.</summary>
+    /// <summary>All of standard output, once it has ended.</summary>
     public async Task<byte[]> OutputAsync(TimeSpan? timeout = null)
     {
         await _gathering.WaitAsync(timeout ?? Timeout);
         return Output;
     }
 
-    /// <summary>All of standard output, when it has ended, as text.</summary>
+    /// <summary>All of standard output, once it has ended, as text.</summary>
     public async Task<string> TextAsync() => Encoding.UTF8.GetString(await OutputAsync());
 
-    /// <summary>What standard output was.</summary>
+    /// <summary>Standard output so far.</summary>
     public async Task<Digest> DigestAsync(TimeSpan? timeout = null) => DigestOf(await OutputAsync(timeout));
 
-    /// <summary>What standard output is when it has become so long; it need not end.</summary>
+    /// <summary>Standard output once it has that length; it need not have ended.</summary>
     public async Task<Digest> DigestAsync(int length) => DigestOf(await OutputAsync(length));
 
     /// <summary>The same as text.</summary>
@@ -208,10 +208,10 @@ internal sealed class ToolProcess : IDisposable
         return Encoding.UTF8.GetString(Output).Split('\n')[0];
     }
 
-    /// <summary>Waits until there is something on standard error.</summary>
-    public Task ComplaintAsync() => UntilAsync(() => Complaints.Length > 0);
+    /// <summary>Waits until standard error is not empty.</summary>
+    public Task ErrorOutputAsync() => UntilAsync(() => ErrorOutput.Length > 0);
 
-    /// <summary>Waits for a line of JSON on standard output that tells of an event.</summary>
+    /// <summary>Waits for the line of JSON on standard output with this event.</summary>
     public async Task<JsonElement> EventAsync(string name)
     {
         JsonElement? found = null;
@@ -219,12 +219,12 @@ internal sealed class ToolProcess : IDisposable
         return found!.Value;
     }
 
-    /// <summary>The events that it has told of, in order.</summary>
+    /// <summary>The events on standard output, in order.</summary>
     public string[] EventNames => [.. Events.Select(NameOf)];
 
     private static string NameOf(JsonElement happened) => happened.GetProperty("event").GetString()!;
 
-    // The last line may have come in part.
+    // The last line may be incomplete.
     private IEnumerable<JsonElement> Events =>
         Encoding.UTF8.GetString(Output).Split('\n')[..^1].Select(line => JsonDocument.Parse(line).RootElement);
 
@@ -261,13 +261,13 @@ internal sealed class ToolProcess : IDisposable
 
     private static Digest DigestOf(byte[] bytes) => new(bytes.Length, Convert.ToHexStringLower(SHA256.HashData(bytes)));
 
-    /// <summary>Presses Ctrl-C.</summary>
+    /// <summary>Sends SIGINT, as Ctrl-C does.</summary>
     public void Interrupt() => Check.Equal(0, SendSignal(_process.Id, 2));
 
-    /// <summary>Asks it to end, as `kill` does.</summary>
+    /// <summary>Sends SIGTERM, as `kill` does.</summary>
     public void Terminate() => Check.Equal(0, SendSignal(_process.Id, 15));
 
-    /// <summary>Ends the process without a chance to say good-bye.</summary>
+    /// <summary>Kills the process.</summary>
     public void Kill()
     {
         _process.Kill();
@@ -284,7 +284,7 @@ internal sealed class ToolProcess : IDisposable
         _process.Dispose();
     }
 
-    public override string ToString() => $"{_what} <{Complaints}>";
+    public override string ToString() => $"{_what} <{ErrorOutput}>";
 
     private async Task GatherAsync(Stream stream)
     {
@@ -298,7 +298,7 @@ internal sealed class ToolProcess : IDisposable
         }
     }
 
-    private async Task ReadComplaintsAsync()
+    private async Task ReadErrorsAsync()
     {
         const string Listening = "listening on ";
         while (await _process.StandardError.ReadLineAsync() is { } line)
@@ -309,9 +309,9 @@ internal sealed class ToolProcess : IDisposable
                 continue;
             }
 
-            lock (_complaints)
+            lock (_errorLines)
             {
-                _complaints.Add(line);
+                _errorLines.Add(line);
             }
         }
 

@@ -3,7 +3,7 @@ using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
 
-/// <summary>`utp sim`: many worlds, or one.</summary>
+/// <summary>`utp sim`: many scenarios, or one.</summary>
 public static class ToolSim
 {
     private const int Failure = 1;
@@ -11,7 +11,7 @@ public static class ToolSim
     private const int Interrupted = 130;
     private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(3);
 
-    [Fact("fifty worlds keep every property, and the same seed counts the same twice")]
+    [Fact("fifty scenarios keep every property, and the same seed gives the same counts twice")]
     public static async Task SameTwice()
     {
         var first = await TextAsync("sim --runs 50 --seed 7");
@@ -24,7 +24,7 @@ public static class ToolSim
         static string Counts(string text) => string.Join('\n', text.Split('\n').Where(line => !line.StartsWith("took", StringComparison.Ordinal)));
     }
 
-    [Fact("two shards make the runs that one command makes without, and nothing else")]
+    [Fact("two shards make the same runs as one command without shards")]
     public static async Task Shards()
     {
         var whole = await JsonAsync("sim --runs 15 --seed 8 --json");
@@ -61,7 +61,7 @@ public static class ToolSim
         Check.That(json.GetProperty("streams").GetArrayLength() > 0);
     }
 
-    [Fact("invalid options are code 2, an invalid scenario is code 1, each with one line that says why")]
+    [Fact("invalid options are code 2, an invalid scenario is code 1, each with one line that names the reason")]
     public static async Task BadWords()
     {
         using var files = new TraceFiles();
@@ -85,7 +85,7 @@ public static class ToolSim
         Check.That((await tool.FailAsync(Failure)).Contains("cannot be written", StringComparison.Ordinal));
     }
 
-    [Fact("Ctrl-C ends it with what there is so far, code 130")]
+    [Fact("Ctrl-C ends it with the results so far, code 130")]
     public static async Task Interruption()
     {
         Skip.Unless(OperatingSystem.IsLinux(), "needs signals");
@@ -104,8 +104,8 @@ public static class ToolSim
     private static async Task FailsAsync(string words, int code, string what)
     {
         using var tool = ToolProcess.Start(words);
-        var complaint = await tool.FailAsync(code);
-        Check.That(complaint.Contains(what, StringComparison.Ordinal), $"'utp {words}' is answered with '{what}', not with '{complaint}'");
+        var errorLine = await tool.FailAsync(code);
+        Check.That(errorLine.Contains(what, StringComparison.Ordinal), $"'utp {words}' is answered with '{what}', not with '{errorLine}'");
         Check.Equal(0, (await tool.OutputAsync()).Length);
     }
 

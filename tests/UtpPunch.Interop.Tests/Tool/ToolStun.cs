@@ -8,7 +8,7 @@ namespace UtpPunch.Interop;
 /// <summary>`utp stun` and `utp rendezvous --stun`, each in a process of its own, with each other and with coturn.</summary>
 public static class ToolStun
 {
-    [Fact("utp stun learns from coturn the port it is bound to, that there is no NAT, and that nothing filters")]
+    [Fact("utp stun learns its port from coturn, and that there is neither a NAT nor a filter")]
     public static async Task AskCoturn()
     {
         using var coturn = await Coturn.StartAsync();
@@ -64,7 +64,7 @@ public static class ToolStun
         Check.Equal($"{server.EndPoint}", (await tool.EventAsync("discovered")).GetProperty("server").GetString());
     }
 
-    [Fact("coturn's stunclient is content with utp rendezvous --stun, and is answered from its other address and port")]
+    [Fact("coturn's stunclient accepts utp rendezvous --stun, and is answered from its other address and port")]
     public static async Task ServeStunClient()
     {
         Skip.Unless(Coturn.IsAvailable, Coturn.Missing);
@@ -81,8 +81,8 @@ public static class ToolStun
     {
         using var silent = Silent();
         using var tool = ToolProcess.Start($"stun {silent.LocalEndPoint} --json");
-        var complaint = await tool.FailAsync(1);
-        Check.That(complaint.Contains($"The STUN server {silent.LocalEndPoint} did not answer", StringComparison.Ordinal), complaint);
+        var errorLine = await tool.FailAsync(1);
+        Check.That(errorLine.Contains($"The STUN server {silent.LocalEndPoint} did not answer", StringComparison.Ordinal), errorLine);
         var end = await tool.EventAsync("discovered");
         Check.Equal("discovered", string.Join(", ", tool.EventNames));
         Check.That(!end.GetProperty("success").GetBoolean());
@@ -95,11 +95,11 @@ public static class ToolStun
         using var silent = Silent();
         var port = ((IPEndPoint)silent.LocalEndPoint!).Port;
         using var tool = ToolProcess.Start($"stun localhost:{port}");
-        var complaint = await tool.FailAsync(1);
-        Check.That(complaint.StartsWith($"utp: The STUN server localhost:{port} did not answer", StringComparison.Ordinal), complaint);
+        var errorLine = await tool.FailAsync(1);
+        Check.That(errorLine.StartsWith($"utp: The STUN server localhost:{port} did not answer", StringComparison.Ordinal), errorLine);
     }
 
-    [Fact("a rendezvous answers no STUN unless it is told to", Parallel = true)]
+    [Fact("a rendezvous does not answer STUN without --stun", Parallel = true)]
     public static async Task NotByDefault()
     {
         using var server = await ToolProcess.IntroduceAsync();

@@ -8,7 +8,7 @@ public static class ToolTrace
     private const int Failure = 1;
     private const int Usage = 2;
 
-    [Fact("a trace as text is a ladder of a hundred columns, as recorded beside it")]
+    [Fact("a trace as text is a ladder of a hundred columns, equal to the recorded one")]
     public static async Task Text()
     {
         var text = await TraceFiles.ShowAsync(TraceFiles.Sample);
@@ -17,7 +17,7 @@ public static class ToolTrace
         Check.Equal(text, await TraceFiles.ShowAsync(TraceFiles.Sample, "--text"));
     }
 
-    [Fact("the trace of a single node shows what goes out and what comes in, one line each")]
+    [Fact("the trace of a single node shows sent and received packets, one line each")]
     public static async Task OneNode()
     {
         using var files = new TraceFiles();
@@ -83,8 +83,8 @@ public static class ToolTrace
     private static async Task FailAsync(string file, string what)
     {
         using var tool = ToolProcess.Start($"trace {file}");
-        var complaint = await tool.FailAsync(Failure);
-        Check.That(complaint.Contains(file, StringComparison.Ordinal), complaint);
-        Check.That(complaint.Contains(what, StringComparison.OrdinalIgnoreCase), $"'{what}' is in '{complaint}'");
+        var errorLine = await tool.FailAsync(Failure);
+        Check.That(errorLine.Contains(file, StringComparison.Ordinal), errorLine);
+        Check.That(errorLine.Contains(what, StringComparison.OrdinalIgnoreCase), $"'{what}' is in '{errorLine}'");
     }
 }

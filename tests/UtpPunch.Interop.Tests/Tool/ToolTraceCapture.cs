@@ -8,12 +8,12 @@ using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
 
-/// <summary>`utp trace --pcapng`: what Wireshark reads is what the trace says.</summary>
+/// <summary>`utp trace --pcapng`: Wireshark reads the packets of the trace.</summary>
 public static class ToolTraceCapture
 {
     private static readonly string? Tshark = OtherTool.Find("tshark");
 
-    [Fact("a capture holds each datagram of the trace, byte for byte, and what was lost once more")]
+    [Fact("a capture has each datagram of the trace, byte for byte, and lost ones twice")]
     public static async Task SameDatagrams()
     {
         using var files = new TraceFiles();
@@ -36,7 +36,7 @@ public static class ToolTraceCapture
         }
     }
 
-    [Fact("tshark takes every datagram for uTP, none for malformed, and reads the numbers of the trace; checksums are right", Timeout = 120)]
+    [Fact("tshark dissects every datagram as well-formed uTP with the numbers of the trace; checksums are correct", Timeout = 120)]
     public static async Task Dissected()
     {
         Skip.Unless(Tshark is not null, "needs tshark on the PATH");
@@ -53,7 +53,7 @@ public static class ToolTraceCapture
         }
     }
 
-    [Fact("tshark sees what was lost, what came twice and who saw it; datagrams over IPv6, too")]
+    [Fact("tshark shows lost and duplicated packets and their interfaces; also over IPv6")]
     public static async Task Fates()
     {
         Skip.Unless(Tshark is not null, "needs tshark on the PATH");
@@ -76,7 +76,7 @@ public static class ToolTraceCapture
         Check.Equal(TraceFiles.Packets(six).Count + 1, good.Length);
     }
 
-    [Fact("a datagram that is no uTP, and one whose payload is a hash, are in the capture with their bytes and with zeroes")]
+    [Fact("a capture has the bytes of a datagram that is not uTP, and zeroes for a payload that is a hash")]
     public static async Task OtherPayloads()
     {
         using var files = new TraceFiles();
@@ -140,7 +140,7 @@ public static class ToolTraceCapture
         {
             var length = BinaryPrimitives.ReadInt32LittleEndian(file.AsSpan(at + 4));
             Check.That(length % 4 == 0);
-            Check.Equal(length, BinaryPrimitives.ReadInt32LittleEndian(file.AsSpan(at + length - 4)), "the length behind a block");
+            Check.Equal(length, BinaryPrimitives.ReadInt32LittleEndian(file.AsSpan(at + length - 4)), "the length at the end of a block");
             blocks.Add((BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(at)), file[(at + 8)..(at + length - 4)]));
             at += length;
         }

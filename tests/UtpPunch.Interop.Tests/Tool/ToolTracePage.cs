@@ -3,7 +3,7 @@ using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
 
-/// <summary>`utp trace --html`, as a browser without a window shows it.</summary>
+/// <summary>`utp trace --html`, as a headless browser shows it.</summary>
 public static class ToolTracePage
 {
     private static readonly string? Browser = OtherTool.Find("chromium", "chromium-browser", "google-chrome");
@@ -23,7 +23,7 @@ public static class ToolTracePage
             Check.Equal(again, Regex.Count(page, "<g class=\"packet again( lost)?\""));
             Check.That(page.Contains($"<b>{packets}</b> packets sent", StringComparison.Ordinal), "the count of packets");
             Check.That(page.Contains($"<b>{lost.Length}</b> lost", StringComparison.Ordinal), "the count of losses");
-            foreach (var series in "sent again lost ack sack window cwnd flight delay target rtt".Split(' '))
+            foreach (var series in "again sent lost ack sack window cwnd flight delay target rtt".Split(' '))
             {
                 Check.That(Regex.IsMatch(page, $"class=\"series key-{series}\" d=\"M"), $"{series} is drawn");
             }
@@ -39,7 +39,7 @@ public static class ToolTracePage
         Check.That(page.Contains("<b>peer</b> 10.0.0.2:6000", StringComparison.Ordinal), "the peer");
     }
 
-    [Fact("a violation stands on top with its reason, and no text of the file becomes part of the page", Timeout = 120)]
+    [Fact("a violation is on top with its reason, and no text of the file becomes part of the page", Timeout = 120)]
     public static async Task Violation()
     {
         using var files = new TraceFiles();
@@ -63,7 +63,7 @@ public static class ToolTracePage
         Check.That(Regex.Count(page, "<g class=\"packet ") is > 20 and < 5000, "only what can be seen is drawn");
     }
 
-    [Fact("the test would see a script that fails")]
+    [Fact("a script that fails is detected")]
     public static async Task SeesErrors()
     {
         Skip.Unless(Browser is not null, "needs chromium on the PATH");
@@ -74,17 +74,17 @@ public static class ToolTracePage
         Check.That((await DumpAsync(files.At("x.html"))).Contains("data-errors=\"Uncaught ReferenceError", StringComparison.Ordinal));
     }
 
-    /// <summary>The page of a trace after its scripts have run, which they must have done without an error, and without the data.</summary>
+    /// <summary>The page of a trace after its scripts have run without an error, without the data.</summary>
     private static async Task<string> OpenAsync(string trace)
     {
         Skip.Unless(Browser is not null, "needs chromium on the PATH");
         using var files = new TraceFiles();
         await TraceFiles.ShowAsync(trace, "--html", files.At("x.html"));
         var html = await File.ReadAllTextAsync(files.At("x.html"));
-        Check.That(!Regex.IsMatch(html, @"(src|href)\s*=\s*[""']?(https?:)?//|@import|url\((?!#)"), "nothing comes from elsewhere");
+        Check.That(!Regex.IsMatch(html, @"(src|href)\s*=\s*[""']?(https?:)?//|@import|url\((?!#)"), "nothing is loaded from elsewhere");
         var page = await DumpAsync(files.At("x.html"));
         Check.That(!page.Contains("data-errors", StringComparison.Ordinal), Regex.Match(page, "data-errors=\"[^\"]*\"").Value);
-        Check.That(page.Contains("data-ready=\"1\"", StringComparison.Ordinal), "the page came to its end");
+        Check.That(page.Contains("data-ready=\"1\"", StringComparison.Ordinal), "the page was loaded completely");
         return Regex.Replace(page, "<script.*?</script>", "", RegexOptions.Singleline);
     }
 

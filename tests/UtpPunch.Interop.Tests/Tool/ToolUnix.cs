@@ -11,27 +11,27 @@ public static class ToolUnix
 
     private static readonly string[] s_withoutOutput = ["sh", "-c", "exec \"$@\" >&-", "sh"];
 
-    [Fact("when the reader of its output has gone, utp ends without a word, code 141")]
+    [Fact("when the reader of its output has gone, utp ends without a message, code 141")]
     public static async Task ReaderHasGone()
     {
-        Skip.Unless(!OperatingSystem.IsWindows(), "a console of Windows does not tell");
+        Skip.Unless(!OperatingSystem.IsWindows(), "a Windows console does not report it");
         using var tool = ToolProcess.Start($"trace {TraceFiles.Sample}", gather: false);
         tool.CloseOutput();
         Check.Equal(BrokenPipe, await tool.ExitAsync());
-        Check.Equal("", tool.Complaints);
+        Check.Equal("", tool.ErrorOutput);
     }
 
-    [Fact("when the reader of utp cat has gone, the peer sees a reset")]
+    [Fact("when the reader of utp cat has gone, the peer receives a reset")]
     public static async Task CatReaderHasGone()
     {
-        Skip.Unless(!OperatingSystem.IsWindows(), "a console of Windows does not tell");
+        Skip.Unless(!OperatingSystem.IsWindows(), "a Windows console does not report it");
         using var tool = await ToolProcess.ListenAsync(gather: false);
         await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         await using var stream = await node.ConnectAsync(tool.EndPoint);
         tool.CloseOutput();
         await stream.WriteAsync(new byte[1000]);
         Check.Equal(BrokenPipe, await tool.ExitAsync());
-        Check.Equal("", tool.Complaints);
+        Check.Equal("", tool.ErrorOutput);
         var reset = await Check.ThrowsAsync<UtpException>(() => stream.ReadAsync(new byte[1]).AsTask());
         Check.Equal(UtpError.ConnectionReset, reset.Error);
     }
@@ -54,7 +54,7 @@ public static class ToolUnix
         Check.Equal(UtpError.ConnectionReset, reset.Error);
     }
 
-    [Fact("a missing file is the same line and code 1 with every command")]
+    [Fact("a missing file gives the same line and code 1 with every command")]
     public static async Task MissingFile()
     {
         using var files = new TraceFiles();
@@ -69,7 +69,7 @@ public static class ToolUnix
         }
     }
 
-    [Fact("a rendezvous that introduced one pair says one pair")]
+    [Fact("a rendezvous that introduced one pair prints the singular")]
     public static async Task OnePair()
     {
         Skip.Unless(OperatingSystem.IsLinux(), "needs signals");

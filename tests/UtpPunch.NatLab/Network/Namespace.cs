@@ -84,11 +84,11 @@ internal sealed class Namespace : IDisposable
         using var process = Start(program, arguments);
         process.StandardInput.Write(orders);
         process.StandardInput.Close();
-        var complaints = process.StandardError.ReadToEnd();
+        var errors = process.StandardError.ReadToEnd();
         process.WaitForExit();
         if (process.ExitCode != 0)
         {
-            throw new IOException($"{program} failed: {complaints.Trim()}\n{orders}");
+            throw new IOException($"{program} failed: {errors.Trim()}\n{orders}");
         }
     }
 

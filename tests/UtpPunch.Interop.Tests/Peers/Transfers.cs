@@ -4,53 +4,53 @@ using static UtpPunch.Interop.Interop;
 namespace UtpPunch.Interop;
 
 /// <summary>One mebibyte each way at the same time: both libraries, either side dialling, a clean path and a bad one.</summary>
-public static class Cells
+public static class Transfers
 {
-    // A fifth each way. utp-punch sends everything again every 100 ms and never gives up.
+    // A fifth each way. utp-punch retransmits everything every 100 ms and never gives up.
     private static readonly RelayPath Terrible = new() { Loss = 0.2, Shuffle = TimeSpan.FromMilliseconds(50) };
 
-    // A fifth in all: a tenth each way. Over twice that libutp gives up with itself in 5 of 12 runs, for it does so after four
+    // A fifth in all: a tenth each way. With twice that libutp gives up on itself in 5 of 12 runs, because it does so after four
     // retransmissions in a row that were not acknowledged.
     internal static readonly RelayPath Bad = new() { Loss = 0.1, Shuffle = TimeSpan.FromMilliseconds(50) };
 
-    [Fact("we dial utp-native: a mebibyte each way arrives whole")]
+    [Fact("we dial utp-native: a mebibyte each way arrives")]
     [CarriesStreams]
     public static Task DialNative() => WeDialAsync(NpmPeer.Native);
 
-    [Fact("utp-native dials us: a mebibyte each way arrives whole")]
+    [Fact("utp-native dials us: a mebibyte each way arrives")]
     [CarriesStreams]
     public static Task NativeDials() => TheyDialAsync(NpmPeer.Native);
 
-    [Fact("we dial utp-punch: a mebibyte each way arrives whole")]
+    [Fact("we dial utp-punch: a mebibyte each way arrives")]
     [CarriesStreams]
     public static Task DialPunch() => WeDialAsync(NpmPeer.Punch);
 
-    [Fact("utp-punch dials us: a mebibyte each way arrives whole")]
+    [Fact("utp-punch dials us: a mebibyte each way arrives")]
     [CarriesStreams]
     public static Task PunchDials() => TheyDialAsync(NpmPeer.Punch);
 
-    [Fact("we dial utp-native over a path that loses a fifth in all and reorders: a mebibyte each way arrives whole", Timeout = 400, Parallel = true)]
+    [Fact("we dial utp-native over a path that loses a fifth in all and reorders: a mebibyte each way arrives", Timeout = 400, Parallel = true)]
     public static Task DialNativeBadly() => WeDialAsync(NpmPeer.Native, Bad);
 
-    [Fact("utp-native dials us over a path that loses a fifth in all and reorders: a mebibyte each way arrives whole", Timeout = 400, Parallel = true)]
+    [Fact("utp-native dials us over a path that loses a fifth in all and reorders: a mebibyte each way arrives", Timeout = 400, Parallel = true)]
     public static Task NativeDialsBadly() => TheyDialAsync(NpmPeer.Native, Bad);
 
-    [Fact("we dial utp-punch over a path that loses a fifth each way and reorders: a mebibyte each way arrives whole", Timeout = 400, Parallel = true)]
+    [Fact("we dial utp-punch over a path that loses a fifth each way and reorders: a mebibyte each way arrives", Timeout = 400, Parallel = true)]
     public static Task DialPunchBadly() => WeDialAsync(NpmPeer.Punch, Terrible);
 
-    [Fact("utp-punch dials us over a path that loses a fifth each way and reorders: a mebibyte each way arrives whole", Timeout = 400, Parallel = true)]
+    [Fact("utp-punch dials us over a path that loses a fifth each way and reorders: a mebibyte each way arrives", Timeout = 400, Parallel = true)]
     public static Task PunchDialsBadly() => TheyDialAsync(NpmPeer.Punch, Terrible);
 
-    [Fact("a SYN to utp-native that is lost is sent again")]
+    [Fact("a lost SYN to utp-native is retransmitted")]
     public static Task LostSynToNative() => LostSynAsync(NpmPeer.Native);
 
-    [Fact("a SYN to utp-punch that is lost is sent again")]
+    [Fact("a lost SYN to utp-punch is retransmitted")]
     public static Task LostSynToPunch() => LostSynAsync(NpmPeer.Punch);
 
-    [Fact("when our SYN-ACK is lost, utp-native asks again and loses nothing")]
+    [Fact("when our SYN-ACK is lost, utp-native retransmits its SYN, and no data is lost")]
     public static Task LostSynAckToNative() => LostSynAckAsync(NpmPeer.Native);
 
-    [Fact("when our SYN-ACK is lost, utp-punch asks again and loses nothing")]
+    [Fact("when our SYN-ACK is lost, utp-punch retransmits its SYN, and no data is lost")]
     public static Task LostSynAckToPunch() => LostSynAckAsync(NpmPeer.Punch);
 
     [Fact("the README's example works with utp-punch as the server")]
@@ -121,8 +121,8 @@ public static class Cells
         await ExchangeAsync(stream, peer, library, 1000);
     }
 
-    // utp-native ends as soon as it has sent; so do we. utp-punch has no half-close and ends when it has everything; so we
-    // end after it.
+    // utp-native ends as soon as it has sent everything; so do we. utp-punch has no half-close and ends when it has everything; so
+    // we end after it.
     internal static async Task ExchangeAsync(UtpStream stream, NpmPeer peer, string library, int count = Mebibyte)
     {
         var sending = SendAsync(stream, count);
