@@ -23,8 +23,6 @@ let private banned =
       @"(?i)\bspray\w*", "BirthdayProbing"
       @"\bLobby\b", "RendezvousState"
       @"\bCargo\b", "payload"
-      @"\bComplaints?\b", "ErrorOutput"
-      @"\bPuppet\b", "ScriptedPeer"
       @"\bMonkey\b", "RandomPeer"
       @"\b(NatMapping|NatDependence|PortMapping|MappingBehaviour|Dependence)\b", "NatBehavior"
       @"\bSettling\b", "Output"
@@ -48,10 +46,15 @@ let private banned =
       @"(?i)\blooks? (it|them) over\b", "checks"
       @"(?i)\bsays that it is there\b", "sends a keep-alive"
       @"(?i)\bwhat (comes|came|becomes|became) of\b", "the result"
+      @"\bEncounters?\b", "PunchScenario"
+      @"(?i)\bpuppets?\b", "scripted peer"
+      @"(?i)\bcomplaints?\b", "error"
+      @"(?i)\btells? of\b", "report, show"
+      @"(?i)\bimagined\b", "simulated"
       @"(?i)\b(says?|said) so\b", "name what is said" ]
     |> List.map (fun (pattern, instead) -> Regex(pattern, RegexOptions.Compiled), instead)
 
-/// Files and folders that have been rewritten. The list grows until it is `src`, `docs` and the files of the root.
+/// Files and folders that are checked.
 let private covered =
     [ "README.md"
       "ARCHITECTURE.md"
@@ -60,56 +63,78 @@ let private covered =
       "STYLE.md"
       "CHANGELOG.md"
       "build.fsx"
-      "build"
       "bench"
-      "samples"
+      "build"
       "docs"
-      "src/UtpPunch.Cli/Bench"
-      "src/UtpPunch.Cli/Commands"
-      "src/UtpPunch.Cli/Parsing"
-      "src/UtpPunch.Cli/Simulator"
-      "src/UtpPunch.Net/Punching"
-      "src/UtpPunch.Net/Recording"
-      "src/UtpPunch.Net/Transport"
-      "src/UtpPunch.Protocol.fs/Collections"
-      "src/UtpPunch.Protocol.fs/Congestion"
-      "src/UtpPunch.Protocol.fs/Node"
-      "src/UtpPunch.Protocol.fs/Punch"
-      "src/UtpPunch.Protocol.fs/Stream/Send"
-      "src/UtpPunch.Protocol.fs/Values"
-      "src/UtpPunch.Protocol.fs/Wire"
-      "src/UtpPunch.Sim/Support"
-      "tests/AotCanary"
-      "tests/UtpPunch.Net.Tests/Nodes"
-      "tests/UtpPunch.Net.Tests/Punching"
-      "tests/UtpPunch.Net.Tests/Samples"
-      "tests/UtpPunch.Net.Tests/Transport" ]
+      "samples"
+      "src"
+      "tests" ]
+
+/// Files that are not checked: this one, which contains the words, and those that are still to be rewritten.
+let private skipped =
+    [ "tests/UtpPunch.Protocol.Tests/Repository/Words.fs"
+      "src/UtpPunch.Sim/Network/Carrier.fs"
+      "src/UtpPunch.Sim/Network/Link.fs"
+      "src/UtpPunch.Sim/Stories/Conversation.fs"
+      "src/UtpPunch.Sim/Stories/Pair.fs" ]
+
+/// Words that are right in a file or folder, because they name something else there.
+let private exempt =
+    [ // The grammar of scenario texts has the names of fields and cases.
+      "src/UtpPunch.Sim", "Ending"
+      "tests/UtpPunch.Sim.Tests", "Ending"
+      "src/UtpPunch.Sim/Scenarios", "Nobody"
+      "tests/UtpPunch.Sim.Tests", "Nobody"
+      // The cause of a loss in a trace.
+      "src/UtpPunch.Sim/World", "nobody"
+      // A field of the simulator's link model.
+      "src/UtpPunch.Sim/Nat", "Arrivals"
+      "tests/UtpPunch.Sim.Tests", "Arrivals"
+      // A rendezvous introduces peers.
+      "src/UtpPunch.Net/Public", "Introductions"
+      "src/UtpPunch.Protocol.fs/Rendezvous", "Introductions"
+      "tests/UtpPunch.Protocol.Tests/Stories", "Introductions"
+      // The wheel of a mouse.
+      "src/UtpPunch.Cli/Traces/Page", "wheel" ]
 
 let private extensions =
     set [ ".fs"; ".fsi"; ".fsx"; ".cs"; ".md"; ".js"; ".html"; ".props"; ".targets"; ".csproj"; ".fsproj" ]
 
-let private hitsIn path =
-    [ for index, line in Array.indexed (File.ReadAllLines path) do
-          for pattern, instead in banned do
-              let found = pattern.Match line
+let private isBelow (place: string) (path: string) =
+    path = place || path.StartsWith(place + "/", StringComparison.Ordinal)
 
-              if found.Success then
-                  $"{Sources.relative path}:{index + 1}: '{found.Value}'; write: {instead}" ]
+/// The banned words in the files, each with its file, line and replacement.
+let private found =
+    lazy
+        [| for place in covered do
+               let absolute = Path.Combine(Sources.root.Value, place)
+               let files = if File.Exists absolute then Seq.singleton absolute else Sources.filesBelow absolute
+
+               for file in files do
+                   let path = Sources.relative file
+
+                   if extensions.Contains(Path.GetExtension file) && not (List.contains path skipped) then
+                       for index, line in Array.indexed (File.ReadAllLines file) do
+                           for pattern, instead in banned do
+                               for hit in pattern.Matches line do
+                                   path, index + 1, hit.Value, instead |]
 
 let tests =
     testList
         "words"
         [ test "the sources use the field's words: none that STYLE.md bans" {
-              let files =
-                  covered
-                  |> Seq.collect (fun place ->
-                      let path = Path.Combine(Sources.root.Value, place)
-                      if File.Exists path then Seq.singleton path else Sources.filesBelow path)
-                  |> Seq.filter (Path.GetExtension >> extensions.Contains)
-                  |> Seq.toArray
+              let isExempt path word =
+                  exempt |> List.exists (fun (place, allowed) -> allowed = word && isBelow place path)
 
-              Expect.isGreaterThan files.Length covered.Length "files"
-              Sources.nowhere "words that must not be used" (Seq.collect hitsIn files)
+              Sources.nowhere
+                  "words that must not be used"
+                  [ for path, line, word, instead in found.Value do
+                        if not (isExempt path word) then $"{path}:{line}: '{word}'; write: {instead}" ]
+          }
+          test "every exemption is needed" {
+              for place, word in exempt do
+                  let isNeeded = found.Value |> Array.exists (fun (path, _, hit, _) -> hit = word && isBelow place path)
+                  Expect.isTrue isNeeded $"'{word}' is in {place}"
           }
           test "every rule finds its own word" {
               for sample in
