@@ -34,8 +34,9 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     let mutable offset = 0L
     let mutable acknowledged = 0L
     let mutable edge = 0L
-    /// Whether all acknowledgements were checked: one that came in the same step as a rejected packet is not.
-    let mutable edgeKnown = true
+    /// The next number when an acknowledgement arrived that is not taken into account, since the same step rejected a packet. The window may
+    /// end beyond `edge` until a later packet is acknowledged.
+    let mutable edgeUnknownUntil: SeqNr voption = ValueNone
     let mutable finished = false
     let mutable lastAck: SeqNr voption = ValueNone
     let mutable timestamp = 0u
@@ -150,9 +151,14 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 clocksApart <- true
                 marks.Hit "clocks apart"
 
-            edgeKnown <- not this.Refused
+            if this.Refused then
+                edgeUnknownUntil <- next
+            else
+                this.TakeAcknowledgement(header, sack)
 
-            if not this.Refused then this.TakeAcknowledgement(header, sack)
+                match edgeUnknownUntil with
+                | ValueSome until when oldest - until > 0 -> edgeUnknownUntil <- ValueNone
+                | _ -> ()
 
             if header.Window = 0u then marks.Hit "zero window"
 
@@ -220,7 +226,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 && offset + int64 payload.Length > edge
                 && sent.Count > 0
                 && edge > 0L
-                && edgeKnown
+                && edgeUnknownUntil.IsNone
                 && not this.Loose
             then
                 fail "S7" $"bytes up to {offset + int64 payload.Length}, but the peer's window ends at {edge}"
