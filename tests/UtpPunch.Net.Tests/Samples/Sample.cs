@@ -31,6 +31,10 @@ internal sealed class Sample(string name)
     /// <returns>The lines that it has written, and the id of its process.</returns>
     public Task<(string[] Lines, int ProcessId)> RunAsync(params string[] arguments) => OutputOfAsync(Start(arguments));
 
+    /// <summary>Runs it with a secret in its environment.</summary>
+    public Task<(string[] Lines, int ProcessId)> RunWithSecretAsync(string secret, params string[] arguments) =>
+        OutputOfAsync(Start(arguments, secret));
+
     /// <summary>Runs it as a process that may not make a system call.</summary>
     public async Task<(string[] Lines, int ProcessId)> RunWithoutAsync(int systemCall)
     {
@@ -51,15 +55,21 @@ internal sealed class Sample(string name)
         return await OutputOfAsync(await starting.Task);
     }
 
-    private Process Start(string[] arguments)
+    private Process Start(string[] arguments, string? secret = null)
     {
         var assembly = Path.Combine(_folder, "bin", Configuration.Name, Framework.Name, $"{name}.dll");
         Check.That(File.Exists(assembly), $"{assembly} is there (build the solution first)");
-        return Process.Start(new ProcessStartInfo("dotnet", ["exec", assembly, .. arguments])
+        var start = new ProcessStartInfo("dotnet", ["exec", assembly, .. arguments])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
-        })!;
+        };
+        if (secret is not null)
+        {
+            start.Environment["UTP_SECRET"] = secret;
+        }
+
+        return Process.Start(start)!;
     }
 
     private static async Task<(string[] Lines, int ProcessId)> OutputOfAsync(Process running)

@@ -15,8 +15,8 @@ public static class SampleMeeting
     {
         var loopback = new IPEndPoint(IPAddress.Loopback, 0);
         await using var server = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [loopback, loopback] });
-        string[] words = [$"{server.LocalEndPoints[0]}", "a room", "a secret"];
-        var runs = await Task.WhenAll(s_sample.RunAsync(words), s_sample.RunAsync(words));
+        string[] words = [$"{server.LocalEndPoints[0]}", "a room"];
+        var runs = await Task.WhenAll(s_sample.RunWithSecretAsync("a secret", words), s_sample.RunWithSecretAsync("a secret", words));
         foreach (var (here, there) in new[] { (runs[0], runs[1]), (runs[1], runs[0]) })
         {
             Check.That(here.Lines[0].Contains(" is connected to ", StringComparison.Ordinal));
