@@ -28,17 +28,18 @@ let private inCaseNames (names: Names<'T>) = Expect.equal (List.ofArray names.Te
 
 let private text (lines: TraceLine[]) = [ for line in lines -> line.ToString() ]
 
-/// The words of the lines in a table of docs/utrace.md, with the words of their fields.
-let private documented (heading: string) =
+let private linesOf (page: string) =
     let rec root (folder: DirectoryInfo) =
         if File.Exists(Path.Combine(folder.FullName, "UtpPunch.sln")) then
             folder.FullName
         else
             root folder.Parent
 
-    let lines =
-        File.ReadAllLines(Path.Combine(root (DirectoryInfo AppContext.BaseDirectory), "docs/utrace.md"))
+    File.ReadAllLines(Path.Combine(root (DirectoryInfo AppContext.BaseDirectory), page))
 
+/// The words of the lines in a table of docs/utrace.md, with the words of their fields.
+let private documented (heading: string) =
+    let lines = linesOf "docs/utrace.md"
     let from = Array.IndexOf(lines, "## " + heading)
 
     [ for line in lines |> Seq.skip (from + 1) |> Seq.takeWhile (fun line -> not (line.StartsWith "## ")) do
@@ -131,6 +132,15 @@ let tests =
                   Expect.isFalse reader.HasFailed "it did not throw"
                   Expect.isTrue (reader.Read() && reader.HasFailed && reader.Now = 8L<us>) "a step that threw"
                   Expect.isFalse (reader.Read()) "the end"
+          }
+          test "docs/rules.md has every reason and every rule, in their order" {
+              let rows =
+                  [ for line in linesOf "docs/rules.md" do
+                        let first = Regex.Match(line, @"^\| `(\w+)` \|")
+                        if first.Success then first.Groups[1].Value ]
+
+              let names = Array.append TraceNames.reasons.Texts TraceNames.rules.Texts
+              Expect.equal rows (List.ofArray names) "the first column"
           }
           test "docs/utrace.md has every kind, and every field of it" {
               let inputs = documented "Input"
