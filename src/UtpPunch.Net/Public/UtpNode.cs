@@ -144,7 +144,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// </summary>
     /// <param name="timeout">How long the streams may take to finish; it may be zero, or <see cref="Timeout.InfiniteTimeSpan"/>.</param>
     /// <param name="cancellationToken">Resets the remaining streams.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The time-out is negative.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The timeout is negative.</exception>
     /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     public async ValueTask CloseAsync(TimeSpan timeout, CancellationToken cancellationToken = default)
     {

@@ -4,7 +4,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// The options of a node. <see cref="UtpNode.BindAsync"/> checks and copies them; later changes have no effect. A time-out is at least
+/// The options of a node. <see cref="UtpNode.BindAsync"/> checks and copies them; later changes have no effect. A timeout is at least
 /// 1 ms. One that may be infinite is switched off by <see cref="Timeout.InfiniteTimeSpan"/>.
 /// </summary>
 public sealed class UtpNodeOptions
@@ -82,11 +82,11 @@ public sealed class UtpNodeOptions
     /// <value>The default is 25 s, because many NATs drop a mapping after 30 s. It may be infinite.</value>
     public TimeSpan KeepAliveInterval { get; set; } = Clock.ToTimeSpan(CoreStream.KeepAlive);
 
-    /// <summary>Gets or sets the retransmission time-out before the first round trip was measured (RFC 6298, 2.1).</summary>
+    /// <summary>Gets or sets the retransmission timeout before the first round trip was measured (RFC 6298, 2.1).</summary>
     /// <value>The default is 1 s.</value>
     public TimeSpan InitialRto { get; set; } = Clock.ToTimeSpan(CoreStream.InitialRto);
 
-    /// <summary>Gets or sets the minimum of the retransmission time-out.</summary>
+    /// <summary>Gets or sets the minimum of the retransmission timeout.</summary>
     /// <value>The default is 500 ms, as in BEP 29.</value>
     public TimeSpan MinRto { get; set; } = Clock.ToTimeSpan(CoreStream.MinRto);
 
@@ -118,11 +118,11 @@ public sealed class UtpNodeOptions
     /// <param name="bufferSize">The size of its ring in each direction, in packets; at least 2. One packet fewer may be in flight, but at
     /// most 1000. The buffers of the node hold as many packets as the ring, and at least 64 KiB.</param>
     /// <param name="mtu">The payload of a packet, in bytes; 80 to 65487. <see cref="PacketSize"/> includes the header of 20 bytes.</param>
-    /// <param name="timeoutMs">In the npm package, the time after which a silent socket emits a time-out, and for which it waits when it
+    /// <param name="timeoutMs">In the npm package, the time after which a silent socket emits a timeout, and for which it waits when it
     /// ends, in milliseconds. Here, <see cref="LingerTimeout"/> and <see cref="ConnectTimeout"/>. It does not end a silent stream of the
     /// npm package, so that <see cref="IdleTimeout"/> keeps its default.</param>
     /// <param name="resendMs">In the npm package, the interval at which everything in flight is retransmitted, in milliseconds. Here,
-    /// <see cref="MinRto"/> and <see cref="InitialRto"/>; the time-out adapts to the path.</param>
+    /// <see cref="MinRto"/> and <see cref="InitialRto"/>; the timeout adapts to the path.</param>
     /// <param name="keepAliveMs"><see cref="KeepAliveInterval"/>, in milliseconds.</param>
     /// <returns>New options.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A value is not positive, <paramref name="bufferSize"/> is less than 2, or

@@ -98,7 +98,7 @@ internal static class UtpNodeOptionsCheck
         return new UtpTraceOptions { Payload = trace.Payload, Capacity = trace.Capacity, Path = trace.Path };
     }
 
-    /// <summary>Throws unless the time-out is positive.</summary>
+    /// <summary>Throws unless the timeout is positive.</summary>
     public static void Positive(TimeSpan value, string name, bool mayBeInfinite = false, bool mayBeZero = false)
     {
         var least = TimeSpan.FromMilliseconds(1);

@@ -11,7 +11,7 @@ public readonly record struct UtpStreamStatistics
     /// <summary>Gets the variation of the round-trip time (RFC 6298).</summary>
     public TimeSpan RoundTripVariance { get; init; }
 
-    /// <summary>Gets the retransmission time-out.</summary>
+    /// <summary>Gets the retransmission timeout.</summary>
     public TimeSpan RetransmitTimeout { get; init; }
 
     /// <summary>Gets the congestion window, in bytes.</summary>
@@ -47,7 +47,7 @@ public readonly record struct UtpStreamStatistics
     /// <summary>Gets the number of packets that were retransmitted, for any reason.</summary>
     public long Retransmissions { get; init; }
 
-    /// <summary>Gets the number of retransmission time-outs.</summary>
+    /// <summary>Gets the number of retransmission timeouts.</summary>
     public long Timeouts { get; init; }
 
     /// <summary>Gets the number of packets that were received more than once.</summary>
