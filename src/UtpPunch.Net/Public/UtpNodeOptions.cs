@@ -68,8 +68,9 @@ public sealed class UtpNodeOptions
     /// <value>The default is 45 s. It may be infinite.</value>
     public TimeSpan GiveUpTimeout { get; set; } = Clock.ToTimeSpan(CoreStream.GiveUpAfter);
 
-    /// <summary>Gets or sets the time after which a disposed stream discards the data that it has not delivered, if nothing is
-    /// acknowledged.</summary>
+    /// <summary>Gets or sets the time for which a disposed stream waits for the next acknowledgement of what was written, and then for the end
+    /// of the peer's direction. Each acknowledgement of new data restarts it. When it has passed, the stream is reset: data that was not
+    /// acknowledged is lost, and <see cref="UtpStream.WritesClosed"/> fails if there was any.</summary>
     /// <value>The default is 5 s. Zero resets a stream as soon as it is disposed. It may be infinite.</value>
     public TimeSpan LingerTimeout { get; set; } = TimeSpan.FromSeconds(5);
 

@@ -4,7 +4,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-// How a stream begins and ends.
+// How a stream comes into being and ends.
 public sealed partial class UtpStream
 {
     private readonly Engine _engine;
@@ -52,7 +52,7 @@ public sealed partial class UtpStream
         return stream;
     }
 
-    /// <summary>Completes when a dialled stream is open; fails when it cannot be opened.</summary>
+    /// <summary>Completes when a dialled stream is open; fails when it never will be.</summary>
     internal Task Opening => _opening.Task;
 
     /// <summary>Whether the stream has ended for good.</summary>
@@ -67,7 +67,7 @@ public sealed partial class UtpStream
         }
     }
 
-    /// <summary>The time without any packet from the peer after which the stream fails.</summary>
+    /// <summary>How long nothing at all may be heard from the peer until the stream is given up.</summary>
     /// <value><see cref="UtpNodeOptions.IdleTimeout"/> by default; <see cref="Timeout.InfiniteTimeSpan"/> is never.</value>
     /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
@@ -105,8 +105,8 @@ public sealed partial class UtpStream
     private bool IsDisposed => Volatile.Read(ref _disposed) != 0;
 
     /// <summary>
-    /// Ends this side: the peer reads the end after the last byte. Reads continue. It does not wait; see <see cref="WritesClosed"/>. A write
-    /// that is pending may still complete, and the end follows it. Further calls do nothing. Some BitTorrent clients take the end of one
+    /// Ends this side: the peer reads the end after the last byte. Reads go on. Does not wait; see <see cref="WritesClosed"/>. A write
+    /// under way may still complete, and the end follows it. Called again it does nothing. Some BitTorrent clients take the end of one
     /// side for that of both.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
@@ -122,8 +122,8 @@ public sealed partial class UtpStream
     public ValueTask DrainAsync(CancellationToken cancellationToken = default) => new(_write.DrainAsync(cancellationToken));
 
     /// <summary>
-    /// Resets the stream now: data that was not yet sent or read is lost, and the peer gets <see cref="UtpError.ConnectionReset"/>. Pending
-    /// and later reads and writes fail with <see cref="UtpError.Aborted"/>. It does not wait. Further calls do nothing.
+    /// Resets the stream now: what was not yet sent or read is lost, and the peer meets <see cref="UtpError.ConnectionReset"/>. Reads
+    /// and writes under way, and later ones, fail with <see cref="UtpError.Aborted"/>. Does not wait. Called again it does nothing.
     /// </summary>
     public void Abort()
     {
@@ -143,7 +143,7 @@ public sealed partial class UtpStream
         Post();
     }
 
-    /// <summary>The measurements and counters of the stream so far. It may also be called when the stream has ended.</summary>
+    /// <summary>What the stream has measured and counted so far. May be called when it has ended, too.</summary>
     public UtpStreamStatistics GetStatistics()
     {
         var statistics = _engine.StatisticsOf(_connId);
@@ -154,8 +154,10 @@ public sealed partial class UtpStream
     }
 
     /// <summary>
-    /// Disposes the stream, and waits until the peer has acknowledged the last byte and the end, or the stream was given up
-    /// (<see cref="UtpNodeOptions.LingerTimeout"/>). Never throws; <see cref="WritesClosed"/> has the outcome.
+    /// Disposes the stream as <see cref="Stream.Dispose()"/> does, and waits until the peer has acknowledged everything that was written, and
+    /// the end. If nothing new is acknowledged for <see cref="UtpNodeOptions.LingerTimeout"/>, the stream is reset, what was not acknowledged
+    /// is lost, and the wait ends. The wait does not include the peer's own direction. It never throws: <see cref="WritesClosed"/> has the
+    /// outcome.
     /// </summary>
     public override async ValueTask DisposeAsync()
     {
@@ -164,10 +166,12 @@ public sealed partial class UtpStream
     }
 
     /// <summary>
-    /// Ends the stream without waiting. Data that was written, and the end, are still sent; the stream is given up when nothing is
-    /// acknowledged for <see cref="UtpNodeOptions.LingerTimeout"/>. If bytes have arrived that were not read, the stream is reset instead, as
-    /// with TCP, so that the peer learns that they were lost. Bytes that arrive later are not acknowledged, and reset the stream once all data
-    /// of this side was acknowledged. Pending reads and writes fail with <see cref="ObjectDisposedException"/>.
+    /// Releases the stream without waiting. What was written, and the end, are still sent. If nothing new is acknowledged for
+    /// <see cref="UtpNodeOptions.LingerTimeout"/>, the stream is reset and the rest is lost; <see cref="WritesClosed"/> then fails. If bytes
+    /// were received and not read, the stream is reset at once, as with TCP, and written bytes that were not acknowledged are lost: read to
+    /// the end, or await <see cref="DrainAsync"/>, before the stream is disposed. Bytes that are received later are not acknowledged, and
+    /// reset the stream as soon as everything that was written is acknowledged. Pending reads and writes fail with
+    /// <see cref="ObjectDisposedException"/>.
     /// </summary>
     protected override void Dispose(bool disposing)
     {

@@ -1,7 +1,7 @@
 namespace UtpPunch.Protocol
 
 /// Birthday probing: where one side's NAT takes unforeseeable ports, that side opens many sockets, and the other one tries many ports.
-/// With 256 of 64 512 ports open, 2048 tries miss them all once in 3 000 times.
+/// With 256 of 64 512 ports open, 2048 tries miss them all once in about 3900.
 [<NoComparison>]
 type internal BirthdayProbing =
     {

@@ -52,13 +52,38 @@ let private next (target: State voption) =
     | ValueSome state -> state.Name
     | ValueNone -> ""
 
+let private cells (row: Row) =
+    [ for packetType in row.On do
+          for number in row.Of do
+              for acknowledgement in row.Acknowledging do
+                  packetType, number, acknowledgement ]
+
+/// The rows of a stage, each with the cells that no earlier row covers. A row without any applies to other stages only.
+let private applying stage =
+    packets
+    |> List.filter (fun row -> List.contains stage row.In)
+    |> List.mapFold
+        (fun covered row ->
+            let own = cells row |> List.filter (fun cell -> not (List.contains cell covered))
+            (row, own), own @ covered)
+        []
+    |> fst
+    |> List.filter (fun (_, own) -> not own.IsEmpty)
+
 let private packetRows stage =
-    [ for row in packets do
-          if List.contains stage row.In then
-              let kinds = joined (List.map name row.On)
-              let number = any numbers row.Of
-              let acknowledging = any acknowledgements row.Acknowledging
-              $"| {kinds} | {number} | {acknowledging} | {row.Gives} | {next row.To} |" ]
+    [ for row, own in applying stage do
+          let among value part = List.exists (fun cell -> part cell = value) own
+          let types = row.On |> List.filter (fun it -> among it (fun (packetType, _, _) -> packetType))
+          let some = row.Of |> List.filter (fun it -> among it (fun (_, number, _) -> number))
+
+          let acknowledged =
+              row.Acknowledging
+              |> List.filter (fun it -> among it (fun (_, _, acknowledgement) -> acknowledgement))
+
+          let kinds = joined (List.map name types)
+          let number = any numbers some
+          let acknowledging = any acknowledgements acknowledged
+          $"| {kinds} | {number} | {acknowledging} | {row.Gives} | {next row.To} |" ]
 
 let private commandRows stage =
     [ for row in commands do
@@ -92,19 +117,30 @@ let text =
     [ "# The states of a stream"
       ""
       "Generated from `tests/UtpPunch.Sim.Tests/Exhaustive/StateTable.fs`, which a test compares with what the core does; do not edit."
-      "To write it again: `UTP_WRITE_STATES=1` and the tests of UtpPunch.Sim.Tests."
+      "To regenerate: `UTP_WRITE_STATES=1` and the tests of UtpPunch.Sim.Tests."
       ""
-      "The names are those of RFC 9293. CLOSING is shown as LAST-ACK: the same happens in both. What each state means, and in which file it"
-      "is handled, stands in `src/UtpPunch.Protocol.fs/Stream/Connection.fsi`."
+      "The names are those of RFC 9293. `src/UtpPunch.Protocol.fs/Stream/Connection.fsi` says what each state means, and which file handles"
+      "it. The transitions differ from those of RFC 9293 as follows:"
+      ""
+      "- SYN-SENT ignores a SYN of the peer. There is no simultaneous open, because each direction of opening has its own ids."
+      "- SYN-RECEIVED ends with the first packet that acknowledges the SYN-ACK. It need not be a STATE."
+      "- CLOSING is shown as LAST-ACK: the same happens in both. LAST-ACK leads to TIME-WAIT and not to CLOSED, so that a FIN that the"
+      "  peer retransmits is acknowledged."
+      "- A RESET whose `ack_nr` is out of range is ignored; there is no challenge acknowledgement, which BEP 29 does not have."
+      "- FIN-WAIT-1 leads to CLOSED if data arrives for a stream that the application has released ([ends.md](ends.md))."
       ""
       yield! diagram
       ""
-      "In the tables below the first row that fits applies, and what no row mentions does nothing. A packet's *number* is the next one in"
-      "order (`Next`), that of a packet that is here already (`Old`; of a SYN, its own), five ahead (`Ahead`) or outside the reorder window"
-      "(`Far`). It *acknowledges* everything that was sent (`All`), nothing that is outstanding (`Before`), a packet a thousand numbers back"
-      "(`Ancient`) or one that was never sent (`Unsent`). One packet of ours is outstanding, in FIN-WAIT-1 and LAST-ACK the FIN as well."
-      "What happens within 30 ms is what the application is told, what is sent, and in brackets what is noted. An empty last column means"
-      "that the state stays the same."
+      "In the tables below the first row that fits applies, and what no row mentions does nothing. Rows that an earlier one covers are left"
+      "out. A packet's *number* is the next one in order (`Next`), that of a packet that is here already (`Old`; of a SYN, its own), five"
+      "ahead (`Ahead`) or outside the reorder window (`Far`). It *acknowledges* everything that was sent (`All`), nothing that is"
+      "outstanding (`Before`), a packet a thousand numbers back (`Ancient`) or one that was never sent (`Unsent`). One local packet is"
+      "outstanding, in FIN-WAIT-1 and LAST-ACK the FIN as well. What happens within 30 ms is what the application is told, what is sent,"
+      "and in brackets what is noted. An empty last column means that the state stays the same."
+      ""
+      "The times of silence are local settings: in SYN-SENT the timeout of `connect` (60 s in this test; `ConnectTimeout` in the library);"
+      "in SYN-RECEIVED `HalfOpenTimeout` (40 s); where data is outstanding `GiveUpTimeout` (45 s, so the stream is closed by 60 s); in"
+      "FIN-WAIT-2 `IdleTimeout` (180 s); after a release its timeout (`LingerTimeout`, 5 s); in TIME-WAIT a constant (60 s)."
       for stage in stages do
           yield! section stage ]
     |> String.concat "\n"
