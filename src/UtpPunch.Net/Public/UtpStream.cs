@@ -24,7 +24,8 @@ public sealed partial class UtpStream : Stream
     /// <summary>The address of the peer.</summary>
     public IPEndPoint RemoteEndPoint => _remoteEndPoint ??= Addresses.ToIPEndPoint(_remote);
 
-    /// <summary>Whether the peer has opened the stream; false when this side has.</summary>
+    /// <summary>Whether the peer has opened the stream; false when this side has. The two ends of a stream differ in it, also after a meeting
+    /// at a rendezvous, so it can assign roles such as those of TLS.</summary>
     public bool IsIncoming { get; }
 
     /// <summary>The connection id of the stream on the wire, as BEP 29 calls it.</summary>
