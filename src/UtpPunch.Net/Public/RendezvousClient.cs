@@ -148,17 +148,15 @@ public sealed class RendezvousClient
         UtpNodeOptionsCheck.Positive(options.Timeout, nameof(options.Timeout), mayBeInfinite: true);
         UtpNodeOptionsCheck.Positive(options.PunchTimeout, nameof(options.PunchTimeout));
         UtpNodeOptionsCheck.Between(options.PrimingHops, 1, 255, nameof(options.PrimingHops));
-        var server = await _node.OneAddressAsync(_server, cancellationToken).ConfigureAwait(false);
+
+        // Read before the first await: the caller may change the object afterwards.
         var secret = options.Secret;
+        var hosts = _node.Hosts(options);
+        var timeout = stays ? Time.never : Clock.ToMicroseconds(options.Timeout);
+        var punchTimeout = Clock.ToMicroseconds(options.PunchTimeout);
+        var (birthday, primingHops) = (options.Birthday, options.PrimingHops);
+        var server = await _node.OneAddressAsync(_server, cancellationToken).ConfigureAwait(false);
         var key = await Task.Run(() => RoomKey.Of(room, secret), cancellationToken).ConfigureAwait(false);
-        return new MeetPlan(
-            server,
-            key,
-            _node.Hosts(options),
-            stays,
-            stays ? Time.never : Clock.ToMicroseconds(options.Timeout),
-            Clock.ToMicroseconds(options.PunchTimeout),
-            options.Birthday,
-            options.PrimingHops);
+        return new MeetPlan(server, key, hosts, stays, timeout, punchTimeout, birthday, primingHops);
     }
 }
