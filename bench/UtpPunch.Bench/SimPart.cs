@@ -84,6 +84,6 @@ internal static class SimPart
         var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         return outcome.Violation.IsValueSome
             ? throw new InvalidOperationException($"Run {run} violates {outcome.Violation.Value.Item1}: {outcome.Violation.Value.Item2}")
-            : (outcome.Events, outcome.World.Apps.Select(app => app.ClosedAt).DefaultIfEmpty().Max() / 1e6, seconds);
+            : (outcome.Events, outcome.Applications.All.Select(app => app.ClosedAt).DefaultIfEmpty().Max() / 1e6, seconds);
     }
 }

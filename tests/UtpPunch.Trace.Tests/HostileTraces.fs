@@ -66,27 +66,27 @@ let private tasks (cutAt: int) : string[] =
     writer.End()
     lines.ToArray()
 
-let private conversation =
-    { Conversation.calm with
-        FromA = 9_000
-        FromB = 4_000
-        Batches = true
-        LinkAB =
-            { Link.perfect with
-                Delay = Time.milliseconds 20
-                Jitter = Time.milliseconds 30
-                Loss = 150
-                Duplication = 50 }
-        LinkBA = { Link.perfect with Delay = Time.milliseconds 20; Loss = 150 } }
+let private scenario =
+    let path = { Path.perfect with Delay = Time.milliseconds 20; Loss = Loss.Each 150 }
+
+    { Scenario.calm with
+        AB =
+            { path with
+                Lateness = Lateness.Uniform(Time.milliseconds 30)
+                Duplication = 50
+                CopiesLate = Time.milliseconds 30 }
+        BA = path
+        Flows = [ { Scenario.flow 0 with Dialler = Scenario.plan 9_000; Acceptor = Scenario.plan 4_000 } ]
+        HealAt = Time.seconds 600 }
 
 /// Without `#end`, with which nearly every change would be refused.
 let private bases =
     lazy
         [| for lines in
-               [ Replays.record TracePayloads.Full 0 conversation
-                 Replays.record (Replays.synth conversation) 0 conversation
-                 Replays.record TracePayloads.Full 14 conversation
-                 Replays.record TracePayloads.Hash 20 conversation
+               [ Replays.record TracePayloads.Full 0 scenario
+                 Replays.record (Replays.synth scenario) 0 scenario
+                 Replays.record TracePayloads.Full 14 scenario
+                 Replays.record TracePayloads.Hash 20 scenario
                  tasks 0
                  tasks 12 ] -> lines[.. lines.Length - 2] |]
 

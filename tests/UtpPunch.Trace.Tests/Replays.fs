@@ -1,4 +1,4 @@
-/// Traces of whole conversations, and replays of them.
+/// Traces of whole scenarios, and replays of them.
 module UtpPunch.Tracing.Tests.Replays
 
 open System
@@ -9,45 +9,38 @@ open UtpPunch.Tracing
 open UtpPunch.Sim
 open UtpPunch.Protocol.Tests.Generators
 
-let private nodeOf (side: Side) = TraceNode(side.Name, side.Endpoint, side.Options, side.Seed, 0L<us>)
-
-/// The lines of a conversation's trace; with `cutAt`, only of the steps from then on, after snapshots of that time.
-let record (payloads: TracePayloads) (cutAt: int) (conversation: Conversation) =
+/// The lines of a scenario's trace; with `cutAt`, only of the steps from then on, after snapshots of that time.
+let record (payloads: TracePayloads) (cutAt: int) (scenario: Scenario) =
     let lines = ResizeArray<string>()
     let writer = TraceWriter(Action<string>(lines.Add), TraceWriter.Core, payloads)
     let mutable steps = 0
+    let cores = Simulation.machines scenario |> Array.map (fun machine -> machine :?> CoreMachine)
+    let addresses = [| "A", Endpoint.ofIPv4 0x0A000001u 5000us; "B", Endpoint.ofIPv4 0x0A000002u 6000us |]
 
-    let prepare (pair: Pair) =
-        let before = Dictionary<string, Node>()
+    let watcher =
+        StepWatcher(fun actor now events effects ->
+            steps <- steps + 1
 
-        for side in [ pair.A; pair.B ] do
-            writer.Node(nodeOf side)
-            before[side.Name] <- side.Node
+            if steps = cutAt then
+                for index in 0..1 do
+                    // The watcher sees a step after it was taken.
+                    let node = if index = actor.Index then cores[index].Before else cores[index].Node
+                    writer.Snapshot(fst addresses[index], Snapshot.take (not payloads.IsHash) node)
 
-        writer.Comment("scenario", $"seed={conversation.Seed}")
+            if steps >= cutAt then
+                writer.Events(int64 now, actor.Name, now, events, null)
+                writer.Effects(int64 now, actor.Name, effects, null))
 
-        pair.Watch <-
-            fun side events effects ->
-                steps <- steps + 1
+    for core, (name, endpoint) in Array.zip cores addresses do
+        writer.Node(TraceNode(name, endpoint, core.Options, core.Seed, core.CreatedAt))
 
-                if steps = cutAt then
-                    for side in [ pair.A; pair.B ] do
-                        writer.Snapshot(side.Name, Snapshot.take (not payloads.IsHash) before[side.Name])
-
-                if steps >= cutAt then
-                    writer.Events(int64 pair.Now, side.Name, pair.Now, events, null)
-                    writer.Effects(int64 pair.Now, side.Name, effects, null)
-
-                before[side.Name] <- side.Node
-
-    Conversation.runWith prepare (Time.seconds 600) conversation |> ignore
+    writer.Comment("scenario", $"seed={scenario.Seed}")
+    Simulation.runOn [| for core in cores -> core |] watcher scenario |> ignore
     writer.End()
     lines.ToArray()
 
-let synth (conversation: Conversation) =
-    TracePayloads.Synth
-        [| for index, salt in List.indexed [ 0xAAAAUL; 0xBBBBUL ] ->
-               KeyValuePair($"k{index}", Keyed.mix (conversation.Seed ^^^ salt)) |]
+let synth (scenario: Scenario) =
+    TracePayloads.Synth [| for side in 1..2 -> KeyValuePair($"k{side - 1}", Content.keyOf scenario.Seed 0 side) |]
 
 let private strictly (trace: Trace) = Replay.run ReplayMode.Strict trace null
 
@@ -55,17 +48,17 @@ let private expectEqual (result: ReplayResult) =
     if not (isNull (box result.Divergence)) then failtest (result.Divergence.ToString())
 
 let private bad =
-    { Conversation.calm with
-        FromA = 50_000
-        FromB = 30_000
-        Batches = true
-        LinkAB =
-            { Link.perfect with
-                Delay = Time.milliseconds 20
-                Jitter = Time.milliseconds 30
-                Loss = 100
-                Duplication = 50 }
-        LinkBA = { Link.perfect with Delay = Time.milliseconds 20; Loss = 100 } }
+    let path = { Path.perfect with Delay = Time.milliseconds 20; Loss = Loss.Each 100 }
+
+    { Scenario.calm with
+        AB =
+            { path with
+                Lateness = Lateness.Uniform(Time.milliseconds 30)
+                Duplication = 50
+                CopiesLate = Time.milliseconds 30 }
+        BA = path
+        Flows = [ { Scenario.flow 0 with Dialler = Scenario.plan 50_000; Acceptor = Scenario.plan 30_000 } ]
+        HealAt = Time.seconds 600 }
 
 let private lines = lazy (record TracePayloads.Full 0 bad)
 
@@ -79,19 +72,19 @@ let tests =
         "replay"
         [ testPropertyWithConfig
               { config with maxTest = 20 }
-              "any conversation replays with equal effects, with any kind of payloads"
-              (fun (conversation: Conversation) ->
-                  for payloads in [ TracePayloads.Full; TracePayloads.Hash; synth conversation ] do
-                      let result = strictly (Trace.Read(record payloads 0 conversation))
+              "any scenario replays with equal effects, with any kind of payloads"
+              (fun (scenario: Scenario) ->
+                  for payloads in [ TracePayloads.Full; TracePayloads.Hash; synth scenario ] do
+                      let result = strictly (Trace.Read(record payloads 0 scenario))
                       expectEqual result
                       Expect.isGreaterThan result.Lines 3 "lines")
 
           testPropertyWithConfig
               { config with maxTest = 20 }
               "a trace cut off anywhere replays from its snapshots"
-              (fun (conversation: Conversation) (FsCheck.PositiveInt cut) ->
+              (fun (scenario: Scenario) (FsCheck.PositiveInt cut) ->
                   for payloads in [ TracePayloads.Full; TracePayloads.Hash ] do
-                      expectEqual (strictly (Trace.Read(record payloads (1 + cut % 60) conversation))))
+                      expectEqual (strictly (Trace.Read(record payloads (1 + cut % 60) scenario))))
 
           test "a snapshot in the middle of loss, reordering and unread bytes continues with equal effects" {
               for cut in [ 2; 10; 30; 50; 51; 52; 70; 100 ] do

@@ -100,7 +100,7 @@ module EndsCampaign =
 
     /// An application that writes its bytes, and ends once it may.
     [<Sealed>]
-    type private Application(pair: Pair, side: Side, total: int) =
+    type private Application(nodes: TwoNodes, side: Side, total: int) =
         let content = Array.zeroCreate<byte> 4_000
         let mutable written = 0
         member val Stream: StreamView = null with get, set
@@ -113,13 +113,13 @@ module EndsCampaign =
                 false
             elif not this.IsWritten then
                 let count =
-                    pair.Write(side, this.Stream, ReadOnlySpan<byte>(content, 0, min content.Length (total - written)))
+                    nodes.Write(side, this.Stream, ReadOnlySpan<byte>(content, 0, min content.Length (total - written)))
 
                 written <- written + count
                 count > 0
             elif mayEnd () then
                 this.HasEnded <- true
-                pair.Tell(side, Event.Finish this.Stream.ConnId)
+                nodes.Tell(side, Event.Finish this.Stream.ConnId)
                 true
             else
                 false
@@ -137,16 +137,19 @@ module EndsCampaign =
 
     let run (case: EndsCase) : EndsOutcome =
         let options = { NodeOptions.standard with Dialect = case.Dialect }
-        let link = { Link.perfect with Delay = case.RoundTrip / 2L; Loss = case.Loss }
-        let pair = Pair(case.Seed, options, options, link, link)
-        pair.Exits <- true
-        pair.RefusesWhenGone <- case.Refuses
+        let path = { Path.perfect with Delay = case.RoundTrip / 2L; Loss = Loss.Each case.Loss }
+        let nodes = TwoNodes.over case.Seed options path path
+        nodes.Exits <- true
+
+        for side in [ nodes.A; nodes.B ] do
+            side.Actor.Refuses <- case.Refuses
+
         let mutable firstFin: Side = Unchecked.defaultof<_>
         let mutable sinceFin = 0
         let mutable syns = 0
         let mutable outageAt = Time.never
 
-        pair.Filter <-
+        nodes.Filter <-
             Func<_, _, _>(fun side datagram ->
                 if case.ForeignPeers then hideExtensionTag datagram
 
@@ -154,7 +157,7 @@ module EndsCampaign =
                     if isNull (box firstFin) then
                         firstFin <- side
                     elif outageAt = Time.never && not (obj.ReferenceEquals(firstFin, side)) then
-                        outageAt <- pair.Now + case.OutageAfter
+                        outageAt <- nodes.Now + case.OutageAfter
 
                 if isSyn datagram then syns <- syns + 1
 
@@ -163,13 +166,13 @@ module EndsCampaign =
                 else
                     sinceFin <- sinceFin + 1
                     let isDropped = sinceFin <= 64 && (case.Drops >>> (sinceFin - 1)) &&& 1UL = 1UL
-                    let isOut = pair.Now >= outageAt && pair.Now - outageAt < case.Outage
+                    let isOut = nodes.Now >= outageAt && nodes.Now - outageAt < case.Outage
                     not isDropped && not isOut)
 
-        pair.Tell(pair.B, Event.Listen 10)
-        let dialler = Application(pair, pair.A, case.FromDialler)
-        let acceptor = Application(pair, pair.B, case.FromAcceptor)
-        dialler.Stream <- pair.Connect(pair.A, case.Dialect)
+        nodes.Tell(nodes.B, Event.Listen 10)
+        let dialler = Application(nodes, nodes.A, case.FromDialler)
+        let acceptor = Application(nodes, nodes.B, case.FromAcceptor)
+        dialler.Stream <- nodes.Connect(nodes.A, case.Dialect)
         let mutable isOver = false
         let mutable dueAt = Time.never
         let ended (application: Application) = not (isNull application.Stream) && application.Stream.Ended
@@ -187,26 +190,28 @@ module EndsCampaign =
             | EndOrder.Acceptor -> true
             | EndOrder.AtOnce -> dialler.IsWritten
             | EndOrder.HalfClosed after ->
-                if ended acceptor && dueAt = Time.never then dueAt <- pair.Now + after
+                if ended acceptor && dueAt = Time.never then
+                    dueAt <- nodes.Now + after
+                    nodes.World.At(dueAt, ignore)
 
-                pair.Now >= dueAt
+                nodes.Now >= dueAt
 
         let mutable doneAt = Time.never
         let mutable before = 0
 
         while not isOver do
-            if isNull acceptor.Stream && pair.B.Accepted.Count > 0 then
-                acceptor.Stream <- pair.B.Accepted[0]
+            if isNull acceptor.Stream && nodes.B.Accepted.Count > 0 then
+                acceptor.Stream <- nodes.B.Accepted[0]
 
             while dialler.Act diallerEnds || acceptor.Act acceptorEnds do
                 ()
 
             if doneAt = Time.never && dialler.HasEnded && acceptor.HasEnded then
-                doneAt <- pair.Now
-                before <- pair.A.Sent + pair.B.Sent
+                doneAt <- nodes.Now
+                before <- nodes.A.Sent + nodes.B.Sent
 
-            if pair.A.IsGone && pair.B.IsGone || pair.Now > limit then isOver <- true
-            elif not (pair.AdvanceUntil dueAt) then isOver <- true
+            if nodes.A.IsGone && nodes.B.IsGone || nodes.Now > limit then isOver <- true
+            elif not (nodes.Advance()) then isOver <- true
 
         let failure (name: string) (side: Side) (application: Application) =
             if isNull application.Stream then
@@ -220,7 +225,7 @@ module EndsCampaign =
             else
                 ""
 
-        { Failure = failure "the dialler" pair.A dialler + failure "the acceptor" pair.B acceptor
-          FirstExit = min pair.A.GoneAt pair.B.GoneAt - doneAt
-          LastExit = max pair.A.GoneAt pair.B.GoneAt - doneAt
-          Datagrams = pair.A.Sent + pair.B.Sent - before }
+        { Failure = failure "the dialler" nodes.A dialler + failure "the acceptor" nodes.B acceptor
+          FirstExit = min nodes.A.GoneAt nodes.B.GoneAt - doneAt
+          LastExit = max nodes.A.GoneAt nodes.B.GoneAt - doneAt
+          Datagrams = nodes.A.Sent + nodes.B.Sent - before }

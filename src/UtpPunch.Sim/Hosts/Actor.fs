@@ -14,6 +14,7 @@ type Actor(index: int, host: Host, options: NodeOptions, endpoint: Endpoint, mac
     member _.Host = host
     member _.Endpoint = endpoint
     member _.Machine = machine
+    member _.Options = options
     member val Lent = LentBuffers options with get
     member val Inbox = Queue<Datagram>() with get
     member val InboxBytes = 0 with get, set
@@ -42,6 +43,10 @@ type Actor(index: int, host: Host, options: NodeOptions, endpoint: Endpoint, mac
     member _.Count(rule: Rule) = rules[rule] <- rules.GetValueOrDefault(rule, 0) + 1
 
     member val Sent = 0L with get, set
+    /// Whether its process has exited, which closes its socket.
+    member val IsGone = false with get, set
+    /// Whether its system sends ICMP's port unreachable after the exit.
+    member val Refuses = false with get, set
     /// Bytes received from, and sent to, addresses that belong to no host.
     member val StrangeIn = 0L with get, set
     member val StrangeOut = 0L with get, set
@@ -60,6 +65,16 @@ type Actor(index: int, host: Host, options: NodeOptions, endpoint: Endpoint, mac
             if now >= from && now < from + duration then until <- max until (from + duration)
 
         until
+
+/// The applications of a world, which receive the effects of their streams. They act through `World.Step`.
+[<AllowNullLiteral>]
+type IApplications =
+    /// A stream is `Opened` or `Accepted`; the packets of that step are not checked yet.
+    abstract Begin: actor: Actor * effect: Effect -> unit
+    /// Each effect of a step, after its packets were sent.
+    abstract Tell: actor: Actor * effect: Effect -> unit
+    /// The step is over, and the world may be stepped again.
+    abstract Stepped: actor: Actor -> unit
 
 /// Observes everything that happens in a world.
 type IWatcher =
@@ -85,6 +100,15 @@ type IWatcher =
 
     abstract Lost: now: Instant * from: Actor * datagram: Datagram * cause: string -> unit
 
+/// Observes steps only.
+[<Sealed>]
+type StepWatcher(see: Actor -> Instant -> Event[] -> Effect[] -> unit) =
+    interface IWatcher with
+        member _.Step(actor, now, _, events, _, effects, _) = see actor now events effects
+        member _.Threw(_, _, _, _, _, _) = ()
+        member _.Delivered(_, _, _, _, _, _) = ()
+        member _.Lost(_, _, _, _) = ()
+
 /// What is due at an instant of a world.
 [<RequireQualifiedAccess; NoComparison; NoEquality>]
 type internal Item =
@@ -92,8 +116,7 @@ type internal Item =
     | Poll of Actor
     | Timer of Actor
     | Depart of Carrier
-    | Act of Actor * App
-    | Dial of flow: int
+    | Call of (unit -> unit)
     | Hint of Actor * remote: Endpoint * size: int * limit: int
 
 /// By instant, then by tie-breaker. Equal to the comparison of tuples, without its generic overhead.

@@ -37,30 +37,30 @@ type DatagramEvent =
 type IInternetWatcher =
     abstract Saw: now: Instant * place: string * datagram: TransitDatagram * what: DatagramEvent -> unit
 
-/// The parameters of a network: its first address, the link between any two places in it, and its number of hops.
+/// The parameters of a network: its first address, the path between any two places in it, and its number of hops.
 [<NoComparison>]
-type NetworkConfig = { Name: string; First: uint32; Link: Link; Hops: int }
+type NetworkConfig = { Name: string; First: uint32; Path: Path; Hops: int }
 
 module NetworkConfig =
     /// The open internet: 20 ms one way and eight hops.
     let openInternet =
         { Name = "internet"
           First = 0xCB007101u // 203.0.113.1
-          Link = { Link.perfect with Delay = Time.milliseconds 20 }
+          Path = { Path.perfect with Delay = Time.milliseconds 20 }
           Hops = 8 }
 
     /// A carrier's network with addresses of RFC 6598.
     let carrier (number: int) =
         { Name = $"carrier {number}"
           First = 0x64400001u + (uint32 number <<< 8) // 100.64.number.1
-          Link = { Link.perfect with Delay = Time.milliseconds 2 }
+          Path = { Path.perfect with Delay = Time.milliseconds 2 }
           Hops = 1 }
 
     /// A home network.
     let home (number: int) =
         { Name = $"home {number}"
           First = 0xC0A80002u + (uint32 number <<< 8) // 192.168.number.2
-          Link = { Link.perfect with Delay = Time.microseconds 100L }
+          Path = { Path.perfect with Delay = Time.microseconds 100L }
           Hops = 0 }
 
 /// A host in a network.
@@ -91,8 +91,7 @@ and [<Sealed; AllowNullLiteral>] AddressRealm internal (config: NetworkConfig, i
     member internal _.Index = index
     /// The NAT towards the outer network; null for the open internet.
     member val internal Exit: Gateway = null with get, set
-    member val internal Carried = 0L with get, set
-    member val internal BusyUntil: Instant = 0L<us> with get, set
+    member val internal Carrier: Carrier = Unchecked.defaultof<_> with get, set
     member internal _.Place(address: Endpoint, target: Target) = places.Add({ address with Port = 0us }, target)
 
     member internal this.Find(destination: Endpoint) : Target voption =

@@ -8,6 +8,7 @@ open UtpPunch.Tracing
 [<RequireQualifiedAccess; NoComparison; ReferenceEquality>]
 type private ScheduledEvent =
     | Arrive of Target * TransitDatagram
+    | Depart of Carrier
     | Timer of AttachedHost
 
 [<Sealed>]
@@ -17,7 +18,7 @@ type private EarlierFirst() =
             if at <> otherAt then compare at otherAt else compare order otherOrder
 
 /// A simulated internet with NATs: a clock that advances from event to event, and hosts that step when a datagram arrives or their
-/// deadline is due. A datagram crosses one network after another; each applies its link model and its hop count. A NAT decrements the
+/// deadline is due. A datagram crosses one network after another; each applies its path and its hop count. A NAT decrements the
 /// TTL before it translates, so an expired datagram creates no NAT state. Everything follows from the seed and the hosts.
 [<Sealed>]
 type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
@@ -65,30 +66,40 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
 
     let drop realm datagram cause = note realm datagram (DatagramEvent.Dropped cause)
 
+    let inTransit (datagram: Datagram) bytes =
+        { Number = datagram.Number
+          Source = datagram.From
+          Destination = datagram.To
+          Ttl = datagram.Ttl
+          Bytes = bytes }
+
+    /// Carries datagrams through a network, to the next hop: a host or a NAT.
+    let carrierOf (realm: AddressRealm) =
+        let host =
+            { new ICarrierHost with
+                member _.Arrive(at, datagram, _, _) =
+                    let datagram = inTransit datagram (Array.copy datagram.Bytes)
+                    place at (ScheduledEvent.Arrive((realm.Find datagram.Destination).Value, datagram))
+
+                member _.Lost(datagram, _) = drop realm (inTransit datagram datagram.Bytes) DropCause.Lost
+                member _.DepartAt at = place at (ScheduledEvent.Depart realm.Carrier) }
+
+        Carrier(realm.Config.Path, Keyed.mix (seed + uint64 realm.Index), Time.never, host)
+
+    do top.Carrier <- carrierOf top
+
     /// Routes a datagram from a network to its next hop.
     let enter (realm: AddressRealm) (datagram: TransitDatagram) =
         match realm.Find datagram.Destination with
         | ValueNone -> drop realm datagram DropCause.NoRoute
         | ValueSome _ when datagram.Ttl <= realm.Config.Hops -> drop realm datagram DropCause.Expired
-        | ValueSome target ->
-            let datagram = { datagram with Ttl = datagram.Ttl - realm.Config.Hops }
-            let key = Keyed.mix (seed + uint64 realm.Index)
-            let ordinal = realm.Carried
-            realm.Carried <- ordinal + 1L
+        | ValueSome _ ->
+            let ttl = datagram.Ttl - realm.Config.Hops
 
-            let struct (fate, busyUntil) =
-                Link.carry key ordinal now realm.BusyUntil datagram.Bytes.Length realm.Config.Link
+            let datagram =
+                Datagram(datagram.Number, datagram.Source, datagram.Destination, datagram.Bytes, now, Ttl = ttl)
 
-            realm.BusyUntil <- busyUntil
-
-            if fate.Arrivals.IsEmpty then drop realm datagram DropCause.Lost
-
-            for at in fate.Arrivals do
-                let bytes = Array.copy datagram.Bytes
-
-                if fate.Corrupted then Link.corrupt key ordinal bytes
-
-                place at (ScheduledEvent.Arrive(target, { datagram with Bytes = bytes }))
+            realm.Carrier.Offer(now, datagram)
 
     /// Passes a datagram through a NAT, which decrements the TTL.
     let translate
@@ -176,6 +187,7 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
         let inner = AddressRealm(config, realms)
         let nat = Nat(model, outer.NewAddress(), Keyed.mix (seed ^^^ Keyed.mix (uint64 realms)))
         realms <- realms + 1
+        inner.Carrier <- carrierOf inner
         let gateway = Gateway(nat, inner, outer)
         inner.Exit <- gateway
         outer.Place(nat.Outside, Target.Inward gateway)
@@ -214,6 +226,7 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
                     translate gateway.Inner gateway.Inner datagram DatagramEvent.Hairpinned gateway.Nat.Hairpin
                 else
                     translate gateway.Inner gateway.Outer datagram DatagramEvent.WentOut gateway.Nat.Outbound
+            | ScheduledEvent.Depart carrier -> carrier.Depart now
             | ScheduledEvent.Timer attached ->
                 // The timer was rescheduled since.
                 if attached.TimerAt = now then

@@ -98,10 +98,11 @@ module PunchCampaign =
             { PunchScenario.between [ kernel[row] ] [ kernel[column] ] with
                 Seed = seed
                 Late = Time.milliseconds (draw 5 3000)
-                Link =
-                    { NetworkConfig.openInternet.Link with
-                        Loss = loss
-                        Duplication = if loss = 0 then 0 else draw 6 60 } }
+                Path =
+                    { NetworkConfig.openInternet.Path with
+                        Loss = Loss.Each loss
+                        Duplication = if loss = 0 then 0 else draw 6 60
+                        CopiesLate = Time.milliseconds 1 } }
 
         let outcome = PunchScenario.run scenario
         agree outcome

@@ -11,8 +11,8 @@ type PunchScenario =
         /// The NATs, the outermost first: a carrier's, then a home's. Empty for a host on the open internet.
         A: NatModel list
         B: NatModel list
-        /// The link model of the open internet: delay, loss, duplication.
-        Link: Link
+        /// The path of the open internet: delay, loss, duplication.
+        Path: Path
         /// How much later than A the peer B registers.
         Late: Duration
         Birthday: bool
@@ -49,7 +49,7 @@ module PunchScenario =
         { Seed = 1UL
           A = a
           B = b
-          Link = NetworkConfig.openInternet.Link
+          Path = NetworkConfig.openInternet.Path
           Late = 0L<us>
           Birthday = false
           Timeout = Time.seconds 10
@@ -142,7 +142,7 @@ module PunchScenario =
 
     let private runWith isChecked (watcher: IInternetWatcher) (scenario: PunchScenario) : PunchOutcome =
         let internet =
-            Internet(scenario.Seed, { NetworkConfig.openInternet with Link = scenario.Link }, watcher)
+            Internet(scenario.Seed, { NetworkConfig.openInternet with Path = scenario.Path }, watcher)
 
         let server = addServer internet (Keyed.mix (scenario.Seed + 1UL))
         let struct (a, b) = addPeers internet scenario

@@ -5,36 +5,40 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// One datagram on its way.
+/// A datagram in transit.
 [<Sealed; AllowNullLiteral>]
 type Datagram(number: int64, from: Endpoint, target: Endpoint, bytes: byte[], sentAt: Instant) =
-    /// The number that traces know it by.
+    /// Its number in traces.
     member _.Number = number
     member _.From = from
     member _.To = target
     member _.Bytes = bytes
     member _.SentAt = sentAt
-    /// It goes out without DF.
+    /// Whether it is sent without DF.
     member val MayFragment = false with get, set
+    /// The number of routers that it may still pass.
+    member val Ttl = 64 with get, set
     /// When it entered the queue.
     member val QueuedAt = 0L<us> with get, set
 
-    /// Its bytes are not those that were sent.
+    /// Whether its bytes differ from those that were sent.
     member val IsCorrupt = false with get, set
 
-    member _.With(changed: byte[]) = Datagram(number, from, target, changed, sentAt, IsCorrupt = true)
+    member this.With(changed: byte[]) =
+        Datagram(number, from, target, changed, sentAt, Ttl = this.Ttl, IsCorrupt = true)
 
-/// Whom a carrier tells what becomes of datagrams.
+/// Receives the fates of a carrier's datagrams, and schedules its departures.
 type ICarrierHost =
-    /// A copy arrives then; `copy` counts from 0.
+    /// A copy arrives at that instant; `copy` counts from 0.
     abstract Arrive: at: Instant * datagram: Datagram * waited: Duration * copy: int -> unit
     abstract Lost: datagram: Datagram * cause: string -> unit
-    /// Call `Depart` then.
+    /// Calls `Depart` at that instant.
     abstract DepartAt: at: Instant -> unit
 
-/// One direction of a path at work: its queue, and the state of its faults.
+/// One direction of a path: its queue, and the state of its faults.
 [<Sealed>]
-type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
+type Carrier(initial: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
+    let mutable path = initial
     let waiting = Queue<Datagram>()
     let typed = Array.zeroCreate<int> 16
     let mutable ordinal = 0L
@@ -54,7 +58,7 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
     let draw purpose key = Keyed.bits seed purpose key
     let hits share purpose = share > 0 && int (draw purpose ordinal % 1000UL) < share
 
-    /// The state of the slot that holds an instant: each slot's change is drawn for itself.
+    /// The state of the slot that contains an instant: the change of each slot is drawn separately.
     let inBadState enter leave (now: Instant) =
         let slot = int64 now / 10_000L
 
@@ -83,7 +87,7 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
                | Drop.Typed(wanted, place) -> wanted = packetType && typed[packetType] = place
                | Drop.LongerThan length -> bytes.Length > length)
 
-    /// Null when the harm is found out.
+    /// Corrupts a datagram; null when UDP's checksum detects it.
     let harm (datagram: Datagram) =
         let bits = draw 3 ordinal
         let bytes = datagram.Bytes
@@ -167,7 +171,7 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
     let control (at: Instant) =
         at + Time.microseconds (int64 codelInterval * 1024L / max 1L (Fixed.sqrt (count * 1_048_576L)))
 
-    /// Whether CoDel finds the queue too long for too long when this one leaves.
+    /// Whether the queue was too long for CoDel, for too long, when this datagram departs.
     let isStanding (now: Instant) (datagram: Datagram) =
         if now - datagram.QueuedAt < codelTarget || waitingBytes <= 1500 then
             firstAbove <- Time.never
@@ -199,8 +203,8 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
         else
             false
 
-    /// While nothing waits the average falls as if full packets had left meanwhile (Floyd and Jacobson 1993), or a queue that was full
-    /// once would go on dropping what comes to an empty one.
+    /// While the queue is empty, the average decreases as if full packets had departed (Floyd and Jacobson 1993). Otherwise a queue that
+    /// was full once would drop datagrams that arrive at an empty queue.
     let redDrops least most (now: Instant) =
         if waiting.Count = 0 then
             let idle = int64 (min (now - idleSince) (Time.seconds 3_600))
@@ -229,7 +233,7 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
             | Queue.TailPackets limit -> waiting.Count < max 1 limit
             | Queue.Red(least, most) -> not (redDrops least most now) && waitingBytes + size <= max (2 * most) size
             | Queue.Head limit ->
-                // The one that is being sent stays.
+                // The datagram that is being sent stays.
                 while waiting.Count > 1 && waitingBytes + size > limit do
                     let sending = waiting.Dequeue()
                     world.Lost(take (), "queue")
@@ -250,6 +254,11 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
             waitingBytes <- waitingBytes + size
 
             if not busy then serve now
+
+    /// The path, which may be replaced at any time.
+    member _.Path
+        with get () = path
+        and set value = path <- value
 
     /// A datagram enters the path.
     member _.Offer(now: Instant, datagram: Datagram) =
@@ -274,7 +283,7 @@ type Carrier(path: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
         elif Path.rateAt now path = 0 then deliver now harmed 0L<us>
         else enqueue now harmed
 
-    /// The one that was being sent has left.
+    /// The datagram that was being sent has departed.
     member _.Depart(now: Instant) =
         let datagram = take ()
         busy <- false

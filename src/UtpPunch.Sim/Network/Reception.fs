@@ -17,6 +17,7 @@ module Reception =
             let mutable last = first
 
             while last + 1 < count
+                  && datagrams[last + 1].From.Equals from
                   && datagrams[last].Bytes.Length = size
                   && size > 0
                   && datagrams[last + 1].Bytes.Length <= size

@@ -10,7 +10,9 @@ open UtpPunch.Protocol
 type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
     let dialect = Scenario.dialectOf scenario
     let isTrusted = not (Expectation.isUnprotected scenario)
-    let options (actor: Actor) = Scenario.optionsOf scenario actor.Host |> NodeOptions.forDialect dialect
+    /// Whether packets were injected that the peer has not sent; their ids may be those of a stream.
+    let mutable isDistrusted = false
+    let options (actor: Actor) = NodeOptions.forDialect dialect actor.Options
     let isPeer (actor: Actor) (endpoint: Endpoint) = endpoint.Equals actors[1 - actor.Index].Endpoint
 
     let isUndisturbed = Expectation.isUndisturbed scenario
@@ -83,9 +85,25 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
     /// Whether the step being checked has a forged packet.
     member val Forging = false with get, set
 
+    /// Packets are injected that the peer has not sent: from then on, the packets of streams are not checked.
+    member _.Distrust() =
+        isDistrusted <- true
+
+        for actor in actors do
+            for tap in actor.ByConnId.Values do
+                tap.Trusted <- false
+                tap.Loose <- true
+
     /// A stream has opened.
     member _.Open(actor: Actor, connId: ConnId, receiveId: uint16, isDialler: bool) =
-        let tap = Wiretap(actor.Name, connId, options actor, marks, Loose = not isTrusted, Trusted = isTrusted)
+        match actor.ByReceiveId.TryGetValue receiveId with
+        | true, other when isDialler && other.SynId = receiveId && not other.Closed ->
+            Check.fail "S15" $"{actor.Name}: two open streams have the id {receiveId}"
+        | _ -> ()
+
+        // An oracle does not verify the peer's address.
+        let isStrict = isTrusted && not isDistrusted && actor.Machine :? CoreMachine
+        let tap = Wiretap(actor.Name, connId, options actor, marks, Loose = not isStrict, Trusted = isStrict)
         let up = (dialect = Dialect.Bep29) = isDialler
         tap.SynId <- (if isDialler then receiveId else receiveId - 1us)
         tap.IsIntact <- isIntact
@@ -196,7 +214,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
 
         if dialect = Dialect.Bep29 then greet false actor.SaidHello train.Header train.Bits
 
-        if isNull (box tap) || not (isPeer actor remote) then
+        if isDistrusted || isNull (box tap) || not (isPeer actor remote) then
             uint64 bytes.Length
         else
             let header = { train.Header with SeqNr = train.Header.SeqNr + index }

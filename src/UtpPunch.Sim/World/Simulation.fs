@@ -20,6 +20,7 @@ type Outcome =
         Took: Duration
         Marks: Marks
         World: World
+        Applications: Applications
     }
 
 module Simulation =
@@ -30,30 +31,26 @@ module Simulation =
         [| for side, host in [ 1, scenario.A; 2, scenario.B ] ->
                CoreMachine(Scenario.optionsOf scenario host, seedOf scenario side, Scenario.local host.Clock 0L<us>) |]
 
-    let private isDone (world: World) =
-        world.Applications.Open = 0
-        && world.Applications.Opened + world.Applications.Failed.Count = world.Flows.Length
-
-    let private describe (world: World) =
-        [ for app in world.Apps |> Seq.sortBy (fun app -> app.Flow, app.Name) ->
+    let private describe (applications: Applications) =
+        [ for app in applications.All |> Seq.sortBy (fun app -> app.Flow, app.Name) ->
               let reason =
                   match app.Closed with
                   | ValueSome reason -> TraceNames.reasons.Name reason
                   | ValueNone -> "open"
 
               $"flow {app.Flow} {app.Name}: wrote {app.Writes.Written}, read {app.Reads.Delivered}, ended {app.Ended}, {reason}"
-          for KeyValue(flow, reason) in world.Applications.Failed |> Seq.sortBy (fun pair -> pair.Key) ->
+          for KeyValue(flow, reason) in applications.Failed |> Seq.sortBy (fun pair -> pair.Key) ->
               $"flow {flow}: not connected, {TraceNames.reasons.Name reason}" ]
 
     /// L1, L7: a stream that both applications end in order delivers everything.
-    let private checkWhole (world: World) =
-        for index in 0 .. world.Flows.Length - 1 do
-            if Expectation.ends world.Flows[index] then
-                match world.Applications.Failed.TryGetValue index with
+    let private checkWhole (world: World) (applications: Applications) =
+        for index in 0 .. applications.Flows.Length - 1 do
+            if Expectation.ends applications.Flows[index] then
+                match applications.Failed.TryGetValue index with
                 | true, reason -> Check.fail "L1" $"flow {index} was not connected: %A{reason}"
                 | _ -> ()
 
-                let ends = world.Apps |> Seq.filter (fun app -> app.Flow = index) |> Seq.toList
+                let ends = applications.All |> Seq.filter (fun app -> app.Flow = index) |> Seq.toList
 
                 for app in ends do
                     match app.Closed with
@@ -100,44 +97,44 @@ module Simulation =
     /// More events than any scenario needs; a livelock ends here.
     let private eventLimit = 20_000_000L
 
-    let private drive (world: World) =
+    let private drive (world: World) (applications: Applications) =
         let scenario = world.Scenario
         let finishBy = Expectation.finishBy scenario
         let closeBy = Expectation.closeBy scenario
         let isWhole = Expectation.isWhole scenario
-        world.Start()
+        applications.Start()
 
         let run until =
-            while not (isDone world) && world.Advance until do
+            while not applications.AreDone && world.Advance until do
                 if world.Events > eventLimit then Check.fail "S13" $"{world.Events} events without an end"
 
         run finishBy
 
-        if isWhole && not (isDone world) then
+        if isWhole && not applications.AreDone then
             // Streams that are not meant to end do not count.
-            checkWhole world
+            checkWhole world applications
 
         run closeBy
 
-        if not (isDone world) then
-            for app in world.Apps do
+        if not applications.AreDone then
+            for app in applications.All do
                 let isMeantToStay =
-                    world.Flows[app.Flow].Dialler.Ending = Ending.Stay
-                    || world.Flows[app.Flow].Acceptor.Ending = Ending.Stay
+                    applications.Flows[app.Flow].Dialler.Ending = Ending.Stay
+                    || applications.Flows[app.Flow].Acceptor.Ending = Ending.Stay
 
                 let isStuck =
-                    world.Flows[app.Flow].Dialler.StallFor = Time.never
-                    || world.Flows[app.Flow].Acceptor.StallFor = Time.never
+                    applications.Flows[app.Flow].Dialler.StallFor = Time.never
+                    || applications.Flows[app.Flow].Acceptor.StallFor = Time.never
 
                 if app.Closed.IsNone && not isMeantToStay && not isStuck then
-                    let paired = world.Apps |> Seq.filter (fun other -> other.Flow = app.Flow) |> Seq.length
+                    let paired = applications.All |> Seq.filter (fun other -> other.Flow = app.Flow) |> Seq.length
 
                     if paired = 2 || not isWhole then
                         Check.fail "L2" $"{app.Name} is still open after {int64 world.Now} us"
 
-            world.CloseAll()
+            applications.CloseAll()
 
-        if isWhole then checkWhole world
+        if isWhole then checkWhole world applications
 
         // Lingering streams answer for a minute more; half-open ones expire.
         let quietBy = world.Now + Time.seconds 400
@@ -147,13 +144,13 @@ module Simulation =
 
         checkQuiet world
 
-    /// Runs a scenario with these machines.
-    let runOn (machines: IMachine[]) (watcher: IWatcher) (scenario: Scenario) : Outcome =
-        let world = World(scenario, machines, watcher)
+    /// Runs the scenario of a new world.
+    let runIn (world: World) : Outcome =
+        let applications = Applications world
 
         let violation =
             try
-                drive world
+                drive world applications
                 ValueNone
             with
             | Violation(property, why) -> ValueSome(struct (property, $"{why} (at {int64 world.Now} us)"))
@@ -171,10 +168,15 @@ module Simulation =
         { Violation = violation
           Hash = world.Hash
           Shape = world.Shape
-          Streams = describe world
+          Streams = describe applications
           Events = world.Events
           Took = world.Now
           Marks = world.Marks
-          World = world }
+          World = world
+          Applications = applications }
+
+    /// Runs a scenario with these machines.
+    let runOn (machines: IMachine[]) (watcher: IWatcher) (scenario: Scenario) : Outcome =
+        runIn (World(scenario, machines, watcher))
 
     let run (scenario: Scenario) = runOn (machines scenario) Unchecked.defaultof<_> scenario

@@ -6,7 +6,8 @@ open UtpPunch.Protocol
 open UtpPunch.Tracing
 
 /// Two hosts, the paths between them, and a clock that advances from event to event. Every property that can be checked during the run
-/// is checked after every event; the first violation ends the run with a `Violation`.
+/// is checked after every event; the first violation ends the run with a `Violation`. The applications follow the flows of the
+/// scenario (`Applications`), or a test acts in their place (`TwoNodes`).
 [<Sealed>]
 type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this =
     let queue = PriorityQueue<Item, struct (int64 * uint64)>(Earliest())
@@ -19,14 +20,15 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
     let dialect = Scenario.dialectOf scenario
     let marks = Marks()
 
+    let optionsOf (machine: IMachine) host =
+        match machine with
+        | :? CoreMachine as core -> core.Options
+        | _ -> Scenario.optionsOf scenario host
+
     let actors =
-        [| Actor(0, scenario.A, Scenario.optionsOf scenario scenario.A, Endpoint.ofIPv4 0x0A000001u 5000us, machines[0])
-           Actor(1, scenario.B, Scenario.optionsOf scenario scenario.B, Endpoint.ofIPv4 0x0A000002u 6000us, machines[1]) |]
-
-    let flows = List.toArray scenario.Flows
-
-    let applications =
-        Applications(scenario, marks, Action<_, _, _>(fun actor app at -> this.Wake(actor, app, at)))
+        [| for index, host, address, port in [ 0, scenario.A, 0x0A000001u, 5000us; 1, scenario.B, 0x0A000002u, 6000us ] ->
+               let machine = machines[index]
+               Actor(index, host, optionsOf machine host, Endpoint.ofIPv4 address port, machine) |]
 
     let inspector = Inspector(scenario, actors, marks)
 
@@ -53,10 +55,15 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
     member _.Scenario = scenario
     member _.Now = now
     member _.Actors = actors
-    member _.Apps = applications.All
-    member _.Applications = applications
+    /// The applications, to be set before the first step.
+    member val Applications: IApplications = null with get, set
+    /// The carriers from A to B and from B to A.
+    member _.Carriers = carriers
     member _.Marks = marks
-    member _.Flows = flows
+    /// Called for every datagram from one host to the other; false drops it.
+    member val Filter: Func<Actor, Datagram, bool> = null with get, set
+    /// Whether input buffers stay as they are. Set it to repeat earlier steps, which read the buffers that they were lent.
+    member val KeepsBuffers = false with get, set
     /// All operations of the machines: steps, datagrams sent, and their fates.
     member _.Events = events
     /// A hash of all packets and their times: equal for equal scenarios.
@@ -84,7 +91,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
     /// Whether a router reports a datagram that is too long.
     member private _.TellFromAfar(from: Actor, datagram: Datagram) =
-        let path = if from.Index = 0 then scenario.AB else scenario.BA
+        let path = carriers[from.Index].Path
 
         match Path.tooLong now datagram.Bytes.Length datagram.MayFragment path with
         | Some narrow when narrow.Telling = Telling.Router ->
@@ -98,13 +105,15 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
         events <- events + 1L
         actor.Sent <- actor.Sent + 1L
         let datagram = Datagram(number, actor.Endpoint, remote, bytes, now, MayFragment = mayFragment)
-        let path = if actor.Index = 0 then scenario.AB else scenario.BA
+        let path = carriers[actor.Index].Path
 
         if not (remote.Equals actors[1 - actor.Index].Endpoint) then
             actor.StrangeOut <- actor.StrangeOut + int64 bytes.Length
 
             if watch then watcher.Lost(now, actor, datagram, "nobody")
         else
+            let passes = isNull this.Filter || this.Filter.Invoke(actor, datagram)
+
             let refuses =
                 now < scenario.HealAt
                 && actor.Host.Socket.Refusals > 0
@@ -120,6 +129,8 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
             elif isTooLong then
                 this.Lose(actor, datagram, "emsgsize")
                 place now (Item.Hint(actor, remote, bytes.Length, 0))
+            elif not passes then
+                this.Lose(actor, datagram, "filter")
             else
                 carriers[actor.Index].Offer(now, datagram)
 
@@ -176,33 +187,19 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                 actor.TimerAt <- at
                 place at (Item.Timer actor)
 
-    member private _.Wake(actor: Actor, app: App, at: Instant) =
-        if at < app.WakeAt then
-            app.WakeAt <- at
-            place at (Item.Act(actor, app))
-
     /// Processes effects that concern streams, before packets are checked: which streams exist, and how strictly they can be checked.
     member private this.Register(actor: Actor, effects: Effect[]) =
         for effect in effects do
             match effect with
             | Effect.Noted(rule, remote) -> inspector.Note(actor, rule, remote)
             | Effect.Opened(connId, id) ->
-                let flow = actor.Dialled[connId]
-
-                if actor.Opened.ContainsKey id && actor.ByReceiveId[id].Closed = false then
-                    Check.fail "S15" $"{actor.Name}: two open streams have the id {id}"
-
-                actor.Opened[id] <- flow
                 inspector.Open(actor, connId, id, true)
-                applications.Start(actor, connId, flow, flows[flow].Dialler, true, now)
+                this.Applications.Begin(actor, effect)
             | Effect.Accepted(connId, remote, id) ->
-                inspector.Open(actor, connId, id, false)
-                let dialled = if dialect = Dialect.Bep29 then id - 1us else id + 1us
+                if remote.Equals actors[1 - actor.Index].Endpoint then
+                    inspector.Open(actor, connId, id, false)
 
-                match actors[1 - actor.Index].Opened.TryGetValue dialled with
-                | true, flow when remote.Equals actors[1 - actor.Index].Endpoint ->
-                    applications.Start(actor, connId, flow, flows[flow].Acceptor, false, now)
-                | _ -> Check.fail "S15" $"{actor.Name} accepted a stream with the id {id} that no peer opened"
+                this.Applications.Begin(actor, effect)
             | _ -> ()
 
     member private this.Transmit(actor: Actor, effect: Effect) =
@@ -231,6 +228,9 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
         | _ -> ()
 
     /// One step of a host, with all checks.
+    member this.Step(actor: Actor, [<ParamArray>] batch: Event[]) = this.Step(actor, batch, [||])
+
+    /// `numbers` are those of the datagrams among the events.
     member private this.Step(actor: Actor, batch: Event[], numbers: int64[]) =
         events <- events + 1L
         let local = Scenario.local actor.Host.Clock now
@@ -255,7 +255,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
             this.Transmit(actor, effect)
 
         for effect in effects do
-            applications.Tell(actor, effect, now)
+            this.Applications.Tell(actor, effect)
 
         inspector.Stepped(actor, local, batch, effects)
 
@@ -266,19 +266,16 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
         if events &&& 63L = 0L then Purity.check actor local batch effects
 
-        actor.Lent.Stepped(batch, effects)
+        if not this.KeepsBuffers then actor.Lent.Stepped(batch, effects)
 
         this.Schedule actor
+        this.Applications.Stepped actor
 
     /// A forged packet, in a step of its own: it must change nothing (S10).
     member private this.StepForged(actor: Actor, datagram: Datagram) =
         let local = Scenario.local actor.Host.Clock now
         marks.Hit "forged"
-        this.Step(actor, [||], [||]) // What is due without it.
-        let isStrange = not (datagram.From.Equals actors[1 - actor.Index].Endpoint)
-
-        if isStrange then actor.StrangeIn <- actor.StrangeIn + int64 datagram.Bytes.Length
-
+        this.Step actor // What is due without it.
         let before = inspector.Streams actor
         let forged = Event.Received(datagram.From, Datagrams.One(Borrowed(Array.copy datagram.Bytes), local))
         inspector.Forging <- true
@@ -314,10 +311,20 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                 place now (Item.Poll actor)
 
     member private this.Arrive(actor: Actor, datagram: Datagram, forged: bool) =
-        if forged then
+        let other = actors[1 - actor.Index]
+
+        if not (datagram.From.Equals other.Endpoint) then
+            actor.StrangeIn <- actor.StrangeIn + int64 datagram.Bytes.Length
+
+        if actor.IsGone then
+            this.Lose(other, datagram, "gone")
+
+            if actor.Refuses && not other.IsGone then
+                this.Step(other, Event.Unreachable actor.Endpoint)
+        elif forged then
             this.StepForged(actor, datagram)
         elif actor.InboxBytes + datagram.Bytes.Length > actor.Host.Socket.ReceiveBuffer then
-            this.Lose(actors[1 - actor.Index], datagram, "socket")
+            this.Lose(other, datagram, "socket")
         else
             actor.Inbox.Enqueue datagram
             actor.InboxBytes <- actor.InboxBytes + datagram.Bytes.Length
@@ -336,23 +343,6 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                     actor.PollAt <- at
                     place at (Item.Poll actor)
 
-    member private this.Act(actor: Actor, app: App) =
-        let frozen = actor.FrozenUntil now
-
-        if now < frozen then
-            app.WakeAt <- frozen
-            place frozen (Item.Act(actor, app))
-        else
-            app.WakeAt <- Time.never
-            let told = ResizeArray<Event>()
-            app.Act(now, told)
-
-            if told.Count > 0 then this.Step(actor, told.ToArray(), [||])
-
-            let next = app.NextAt now
-
-            if next <> Time.never then this.Wake(actor, app, next)
-
     /// The system, a router or an attacker reports that a datagram was too long.
     member private this.Hint(actor: Actor, remote: Endpoint, size: int, limit: int) =
         let frozen = actor.FrozenUntil now
@@ -361,31 +351,15 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
             place frozen (Item.Hint(actor, remote, size, limit))
         else
             marks.Hit "hint"
-            this.Step(actor, [| Event.TooLong(remote, size, limit) |], [||])
+            this.Step(actor, Event.TooLong(remote, size, limit))
 
-    member private this.Dial(flow: int) =
-        let from = actors[if flows[flow].FromB then 1 else 0]
-        let connId = from.NextConnId
-        from.NextConnId <- connId + 2
-        from.Dialled[connId] <- flow
-        let target = actors[1 - from.Index].Endpoint
-        this.Step(from, [| Event.Connect(connId, target, dialect, Time.seconds 120) |], [||])
+    /// Runs an action at that instant.
+    member _.At(at: Instant, action: unit -> unit) = place at (Item.Call action)
 
-    /// All applications stop: streams that are still open are aborted.
-    member this.CloseAll() =
-        for actor in actors do
-            let open' =
-                [| for app in actor.Apps.Values do
-                       if app.Closed.IsNone then Event.Abort app.ConnId |]
-
-            this.Step(actor, Array.append open' [| Event.Unlisten |], [||])
-
-    member this.Start() =
-        for actor in actors do
-            this.Step(actor, [| Event.Listen 1024 |], [||])
-
-        for index in 0 .. flows.Length - 1 do
-            place flows[index].At (Item.Dial index)
+    /// A datagram arrives now, from any address, without faults. From then on, the packets of streams are not checked.
+    member _.Inject(target: Actor, from: Endpoint, bytes: byte[]) =
+        inspector.Distrust()
+        place now (Item.Arrive(target, Datagram(0L, from, target.Endpoint, bytes, now), false))
 
     /// Advances to the next event; false when there is none, or none until `limit`.
     member this.Advance(limit: Instant) =
@@ -396,9 +370,9 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
             match item with
             | Item.Arrive(actor, datagram, forged) -> this.Arrive(actor, datagram, forged)
-            | Item.Poll actor -> if actor.PollAt <= now then this.Poll actor
+            | Item.Poll actor -> if actor.PollAt <= now && not actor.IsGone then this.Poll actor
             | Item.Timer actor ->
-                if actor.TimerAt = now then
+                if actor.TimerAt = now && not actor.IsGone then
                     let frozen = actor.FrozenUntil now
 
                     if now < frozen then
@@ -408,12 +382,11 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                         actor.TimerAt <- Time.never
 
                         if Scenario.local actor.Host.Clock now >= actor.Machine.Deadline then
-                            this.Step(actor, [||], [||])
+                            this.Step actor
                         else
                             this.Schedule actor
             | Item.Depart carrier -> carrier.Depart now
-            | Item.Act(actor, app) -> if app.WakeAt = now then this.Act(actor, app)
-            | Item.Dial flow -> this.Dial flow
+            | Item.Call action -> action ()
             | Item.Hint(actor, remote, size, limit) -> this.Hint(actor, remote, size, limit)
 
             true

@@ -9,23 +9,31 @@ open UtpPunch.Sim
 open UtpPunch.Protocol.Tests.ScriptedPeer
 open UtpPunch.Protocol.Tests.Story
 
-/// All datagrams of a conversation over a bad path, from the first SYN to the last acknowledgement.
+/// All datagrams of a stream over a bad path, from the first SYN to the last acknowledgement.
 let private recorded =
     lazy
-        (let datagrams = ResizeArray<byte[]>()
+        (let bad =
+            { Path.perfect with
+                Loss = Loss.Each 100
+                Lateness = Lateness.Uniform(Time.milliseconds 30)
+                Duplication = 50
+                CopiesLate = Time.milliseconds 30 }
 
-         let bad = { Link.perfect with Loss = 100; Jitter = Time.milliseconds 30; Duplication = 50 }
+         let scenario = { Scenario.calm with AB = bad; BA = bad; HealAt = Time.seconds 600 }
+         let datagrams = ResizeArray<byte[]>()
 
-         { Conversation.calm with LinkAB = bad; LinkBA = bad }
-         |> Conversation.runWith
-             (fun pair ->
-                 pair.Filter <-
-                     Func<_, _, _>(fun _ datagram ->
-                         datagrams.Add(Array.copy datagram)
-                         true))
-             (Time.seconds 600)
-         |> ignore
+         let sent =
+             StepWatcher(fun _ _ _ effects ->
+                 for effect in effects do
+                     match effect with
+                     | Effect.Send(_, train) ->
+                         for index in 0 .. train.Count - 1 do
+                             let datagram = Array.zeroCreate (train.LengthOf index)
+                             train.Write(index, Span<byte> datagram) |> ignore
+                             datagrams.Add datagram
+                     | _ -> ())
 
+         Simulation.runOn (Simulation.machines scenario) sent scenario |> ignore
          datagrams.ToArray())
 
 /// Generates bad datagrams: random bytes, mutated real packets, plausible headers with random numbers.
@@ -81,25 +89,30 @@ type private Forger(seed: int) =
 
 let private floods =
     [ test "a hundred thousand bad datagrams: no exception, bounded streams and answers, then a real client is served" {
-          let pair = calmPair ()
-          pair.Tell(pair.B, Event.Listen 16)
-          let forger = Forger 1
-          let options = pair.B.Options
           let mutable injected = 0
           let mutable syns = 0
           let mutable strays = 0
           let mutable received = 0
+          let mutable isFlooded = true
 
-          pair.Watch <-
-              Action<_, _, _>(fun side events effects ->
-                  if Object.ReferenceEquals(side, pair.B) && events.Length > 0 then
+          let bounds =
+              StepWatcher(fun actor _ events effects ->
+                  if actor.Name = "B" && events.Length > 0 && isFlooded then
                       received <- received + 1
-                      let statistics = Node.statistics side.Node
-                      Expect.isLessThanOrEqual statistics.HalfOpen options.MaxHalfOpen "half-open streams"
-                      Expect.isLessThanOrEqual statistics.Incoming options.MaxConnections "streams"
-                      Expect.isLessThanOrEqual statistics.Lingering options.MaxConnections "lingering streams"
+                      let statistics = Node.statistics (actor.Machine :?> CoreMachine).Node
+                      Expect.isLessThanOrEqual statistics.HalfOpen actor.Options.MaxHalfOpen "half-open streams"
+                      Expect.isLessThanOrEqual statistics.Incoming actor.Options.MaxConnections "streams"
+                      Expect.isLessThanOrEqual statistics.Lingering actor.Options.MaxConnections "lingering streams"
                       // A new half-open stream takes the place of an old one, and every one of them may be due.
-                      Expect.isLessThanOrEqual effects.Length (4 + 2 * options.MaxHalfOpen) "effects of one datagram")
+                      Expect.isLessThanOrEqual
+                          effects.Length
+                          (4 + 2 * actor.Options.MaxHalfOpen)
+                          "effects of one datagram")
+
+          let scenario = TwoNodes.scenario 7UL usual 1 Path.perfect Path.perfect
+          let pair = TwoNodes(scenario, usual, usual, bounds)
+          pair.Tell(pair.B, Event.Listen 16)
+          let forger = Forger 1
 
           while injected < 100_000 do
               for _ in 1..100 do
@@ -128,7 +141,7 @@ let private floods =
           Expect.isLessThanOrEqual (pair.B.Sent - pair.B.Resets) (3 * syns) "answers to SYNs"
           Expect.isGreaterThan (pair.B.Sent - pair.B.Resets) 100 "answers to SYNs"
 
-          pair.Watch <- null
+          isFlooded <- false
           let before = pair.B.Accepted.Count
           let a = pair.Connect(pair.A, Dialect.Bep29)
 
@@ -191,7 +204,7 @@ let private floods =
       }
       test "mutated copies of its own packets may end a stream, but never with wrong state or an exception" {
           for seed in 1..40 do
-              let pair = pairOf usual { Link.perfect with Corruption = 300 }
+              let pair = pairOf usual { Path.perfect with Corruption = 300; Harm = Harm.Anywhere }
               pair.Tell(pair.B, Event.Listen 16)
               let a = pair.Connect(pair.A, Dialect.Bep29)
               let random = System.Random seed

@@ -111,23 +111,22 @@ let tests =
         [ testPropertyWithConfig
               Generators.config
               "nothing but RESETs and SYN-ACKs is sent before all events of a step are absorbed"
-              (fun (conversation: Conversation) ->
-                  let wrong = ref None
-                  let halfOpen = ref false
+              (fun (scenario: Scenario) ->
+                  let mutable wrong = None
+                  let mutable halfOpen = false
 
-                  { conversation with Batches = true }
-                  |> Conversation.runWith
-                      (fun pair ->
-                          pair.Watch <-
-                              Action<_, _, _>(fun side _ effects ->
-                                  let mayAnswerSyn = (Node.statistics side.Node).HalfOpen > 0
-                                  // A stream that was half-open before the step may have answered a SYN in it.
-                                  let found = tooEarly (mayAnswerSyn || (halfOpen.Value && side.Name = "B")) effects
-                                  if side.Name = "B" then halfOpen.Value <- mayAnswerSyn
-                                  if wrong.Value.IsNone then wrong.Value <- found))
-                      (Time.seconds 1200)
-                  |> ignore
+                  let watcher =
+                      StepWatcher(fun actor _ _ effects ->
+                          let isB = actor.Name = "B"
+                          let mayAnswerSyn = (Node.statistics (actor.Machine :?> CoreMachine).Node).HalfOpen > 0
+                          // A stream that was half-open before the step may have answered a SYN in it.
+                          let found = tooEarly (mayAnswerSyn || (halfOpen && isB)) effects
+                          if isB then halfOpen <- mayAnswerSyn
+                          if Option.isNone wrong then wrong <- found)
 
-                  Expect.equal wrong.Value None "sent too early")
+                  let batching (host: Host) = { host with Socket = { host.Socket with Batch = 64 } }
+                  let scenario = { scenario with A = batching scenario.A; B = batching scenario.B }
+                  Simulation.runOn (Simulation.machines scenario) watcher scenario |> ignore
+                  Expect.equal wrong None "sent too early")
           afterAbsorbing
           whileAbsorbing ]

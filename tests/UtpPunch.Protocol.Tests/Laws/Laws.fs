@@ -1,4 +1,4 @@
-/// The laws of the state machine, over random conversations: the recorded steps are repeated in different ways.
+/// The laws of the state machine, over random scenarios: the recorded steps are repeated in different ways.
 module UtpPunch.Protocol.Tests.Laws
 
 open System
@@ -11,7 +11,7 @@ open UtpPunch.Sim
 [<NoComparison; NoEquality>]
 type private Step =
     {
-        Side: Side
+        Name: string
         Before: Node
         After: Node
         /// The time at which `Before` was made.
@@ -81,40 +81,30 @@ type private FlightMonitor(id: uint16) =
 
         fresh
 
-let private timeout = Time.seconds 1200
-
-/// Runs the conversation and returns its steps, at most `limit` of them.
-let private record limit conversation =
+/// Runs the scenario and returns its steps, at most `limit` of them.
+let private record limit (scenario: Scenario) =
     let steps = ResizeArray<Step>()
+    let since = [| 0L<us>; 0L<us> |]
 
-    let verdict =
-        conversation
-        |> Conversation.runWith
-            (fun pair ->
-                let last = Dictionary<string, struct (Node * Instant)>()
-                last["A"] <- struct (pair.A.Node, 0L<us>)
-                last["B"] <- struct (pair.B.Node, 0L<us>)
+    let watcher =
+        StepWatcher(fun actor now events effects ->
+            let core = actor.Machine :?> CoreMachine
 
-                pair.KeepsBuffers <- true
+            if steps.Count < limit then
+                steps.Add
+                    { Name = actor.Name
+                      Before = core.Before
+                      Since = since[actor.Index]
+                      After = core.Node
+                      At = now
+                      Events = events
+                      Effects = effects }
 
-                pair.Watch <-
-                    Action<_, _, _>(fun side events effects ->
-                        if steps.Count < limit then
-                            let struct (before, since) = last[side.Name]
+            since[actor.Index] <- now)
 
-                            steps.Add
-                                { Side = side
-                                  Before = before
-                                  Since = since
-                                  After = side.Node
-                                  At = pair.Now
-                                  Events = events
-                                  Effects = effects }
-
-                        last[side.Name] <- struct (side.Node, pair.Now)))
-            timeout
-
-    struct (verdict, steps)
+    let world = World(scenario, Simulation.machines scenario, watcher, KeepsBuffers = true)
+    Simulation.runIn world |> ignore
+    steps
 
 let private stepped now events node =
     let struct (_, effects) = Node.step now events node
@@ -122,8 +112,8 @@ let private stepped now events node =
 
 /// Every recorded step must satisfy the check.
 let private overSteps name check =
-    testPropertyWithConfig Generators.config name (fun (conversation: Conversation) ->
-        let struct (_, steps) = record 3000 conversation
+    testPropertyWithConfig Generators.config name (fun (scenario: Scenario) ->
+        let steps = record 3000 scenario
 
         for step in steps do
             check step)
@@ -134,16 +124,16 @@ let tests =
         [ testPropertyWithConfig
               Generators.config
               "8 and 13: the bytes that arrive are those that were sent, and after the end of the faults all of them and the end arrive"
-              (fun conversation ->
-                  let verdict = Conversation.run timeout conversation
-
-                  if not verdict.Trouble.IsEmpty then failtest (String.concat "; " verdict.Trouble))
+              (fun scenario ->
+                  match (Simulation.run scenario).Violation with
+                  | ValueSome(struct (property, why)) -> failtest $"{property}: {why}"
+                  | ValueNone -> ())
 
           overSteps "1, 2 and 12: the same node, time and events give the same effects, at any time" (fun step ->
               Expect.equal
                   (stepped step.At step.Events step.Before)
                   (Describe.effects step.Effects)
-                  "the step, repeated after the whole conversation")
+                  "the step, repeated after the whole run")
 
           overSteps "3: before the deadline nothing happens by itself" (fun step ->
               let deadline = Node.deadline step.After
@@ -164,10 +154,11 @@ let tests =
           testPropertyWithConfig
               Generators.config
               "9: in flight is never more than either window allows, and unread never more than was advertised"
-              (fun conversation ->
-                  let struct (_, steps) = record Int32.MaxValue conversation
+              (fun scenario ->
+                  let steps = record Int32.MaxValue scenario
                   // One for each side and each id with which it sends: a SYN that is not answered is repeated with other ids.
                   let monitors = Dictionary<struct (string * uint16), FlightMonitor>()
+                  let unread = Dictionary<string, int>(dict [ "A", 0; "B", 0 ])
 
                   for step in steps do
                       for effect in step.Effects do
@@ -175,7 +166,7 @@ let tests =
                           | Effect.Send(_, train) ->
                               // After a SYN of BEP 29 the next id is used.
                               for id in [ train.Header.ConnectionId; train.Header.ConnectionId + 1us ] do
-                                  monitors.TryAdd(struct (step.Side.Name, id), FlightMonitor id) |> ignore
+                                  monitors.TryAdd(struct (step.Name, id), FlightMonitor id) |> ignore
                           | _ -> ()
 
                       let mutable fresh = false
@@ -183,11 +174,11 @@ let tests =
                       for entry in monitors do
                           let struct (side, _) = entry.Key
 
-                          if side = step.Side.Name then
+                          if side = step.Name then
                               entry.Value.Receive step.Events
                               fresh <- entry.Value.Send step.Effects || fresh
 
-                      let statistics = Node.stream (if step.Side.Name = "A" then 0 else 1) step.After
+                      let statistics = Node.stream (if step.Name = "A" then 0 else 1) step.After
 
                       if fresh && statistics.IsSome then
                           Expect.isLessThanOrEqual
@@ -195,28 +186,37 @@ let tests =
                               statistics.Value.CongestionWindow
                               "bytes in flight after new data, against the congestion window"
 
-                      for stream in step.Side.Streams.Values do
-                          Expect.isLessThanOrEqual stream.Unread conversation.ReceiveBuffer "unread bytes")
+                      for event in step.Events do
+                          match event with
+                          | Event.Consumed(_, count) -> unread[step.Name] <- unread[step.Name] - count
+                          | _ -> ()
 
-          testPropertyWithConfig Generators.config "10: no effect names a stream after Closed" (fun conversation ->
-              let struct (_, steps) = record Int32.MaxValue conversation
+                      for effect in step.Effects do
+                          match effect with
+                          | Effect.Deliver(_, payload) -> unread[step.Name] <- unread[step.Name] + payload.Length
+                          | _ -> ()
+
+                      Expect.isLessThanOrEqual unread[step.Name] scenario.A.ReceiveBuffer "unread bytes")
+
+          testPropertyWithConfig Generators.config "10: no effect names a stream after Closed" (fun scenario ->
+              let steps = record Int32.MaxValue scenario
               let closed = HashSet<struct (string * ConnId)>()
 
               for step in steps do
                   for effect in step.Effects do
                       match Describe.connIdOf effect with
                       | ValueSome connId ->
-                          Expect.isFalse (closed.Contains(struct (step.Side.Name, connId))) (Describe.effect effect)
+                          Expect.isFalse (closed.Contains(struct (step.Name, connId))) (Describe.effect effect)
                       | ValueNone -> ()
 
                       match effect with
-                      | Effect.Closed(connId, _) -> closed.Add(struct (step.Side.Name, connId)) |> ignore
+                      | Effect.Closed(connId, _) -> closed.Add(struct (step.Name, connId)) |> ignore
                       | _ -> ())
 
           testPropertyWithConfig
               Generators.config
               "11: regrouping a batch changes neither the bytes delivered nor the close reason"
-              (fun conversation ->
+              (fun (scenario: Scenario) ->
                   // Delivered bytes and close reasons, stream by stream.
                   let outcome (effects: Effect seq) =
                       let bytes = Dictionary<ConnId, ResizeArray<byte>>()
@@ -236,7 +236,8 @@ let tests =
 
                       String.concat "; " (delivered @ List.ofSeq reasons)
 
-                  let struct (_, steps) = record 3000 { conversation with Batches = true }
+                  let batching (host: Host) = { host with Socket = { host.Socket with Batch = 64 } }
+                  let steps = record 3000 { scenario with A = batching scenario.A; B = batching scenario.B }
 
                   for step in steps do
                       // Each datagram and each event in a step of its own, all at the same instant.

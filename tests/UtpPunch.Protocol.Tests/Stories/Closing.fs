@@ -12,7 +12,7 @@ let private isFin = isType PacketType.Fin
 let private isData = isType PacketType.Data
 let private isState = isType PacketType.State
 
-let bothFinish limit (pair: Pair) (a: StreamView) (b: StreamView) =
+let bothFinish limit (pair: TwoNodes) (a: StreamView) (b: StreamView) =
     run limit pair "both close" (fun () -> a.Closed.IsSome && b.Closed.IsSome)
     Expect.equal a.Closed (ValueSome CloseReason.Finished) "A's close"
     Expect.equal b.Closed (ValueSome CloseReason.Finished) "B's close"
@@ -306,7 +306,7 @@ let private abandoned =
           let every duration options = { usual with Bep29 = { options with KeepAlive = duration } }
 
           let slow, fast = every (Time.seconds 25) usual.Bep29, every (Time.seconds 1) usual.Bep29
-          let pair = Pair(7UL, slow, fast, Link.perfect, Link.perfect)
+          let pair = TwoNodes(TwoNodes.scenario 7UL usual 1 Path.perfect Path.perfect, slow, fast)
           let struct (a, b) = connected pair
           // By then the dialler has sent its last confirmation.
           wait (Time.seconds 40) pair

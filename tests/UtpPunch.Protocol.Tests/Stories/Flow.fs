@@ -12,7 +12,7 @@ let private isData = isType PacketType.Data
 let private isState = isType PacketType.State
 let private buffered size = bep29 (fun options -> { options with ReceiveBuffer = size })
 
-let private read (pair: Pair) (side: Side) (stream: StreamView) count =
+let private read (pair: TwoNodes) (side: Side) (stream: StreamView) count =
     stream.Unread <- stream.Unread - count
     pair.Tell(side, Event.Consumed(stream.ConnId, count))
 
@@ -37,7 +37,7 @@ let private shortenSack (datagram: byte[]) =
 
 let private readers =
     [ test "a stalled reader stops the sender at the window, and reading resumes the transfer" {
-          let pair = pairOf (buffered 20_000) Link.perfect
+          let pair = pairOf (buffered 20_000) Path.perfect
           let struct (a, b) = connected pair
           b.Reads <- false
           let bytes = content 100_000
@@ -57,7 +57,7 @@ let private readers =
           received b bytes "what arrived"
       }
       test "after a lost window update, the sender's window probe resumes the transfer" {
-          let pair = pairOf (buffered 20_000) Link.perfect
+          let pair = pairOf (buffered 20_000) Path.perfect
           let struct (a, b) = connected pair
           b.Reads <- false
           write pair pair.A a (content 60_000)
@@ -70,7 +70,7 @@ let private readers =
           Expect.isLessThan (pair.Now - start) (Time.seconds 16) "a probe interval"
       }
       test "a reader may stall for an hour: the stream stays open, with few window probes" {
-          let pair = pairOf (buffered 20_000) Link.perfect
+          let pair = pairOf (buffered 20_000) Path.perfect
           let struct (a, b) = connected pair
           b.Reads <- false
           write pair pair.A a (content 60_000)
@@ -98,7 +98,7 @@ let private readers =
           Expect.equal (scripted.Delivered 1).Length 1_200 "delivered"
       }
       test "a slow reader's window updates are not taken for duplicate acknowledgements" {
-          let pair = pairOf (buffered 200_000) { Link.perfect with Delay = Time.milliseconds 100 }
+          let pair = pairOf (buffered 200_000) { Path.perfect with Delay = Time.milliseconds 100 }
           let struct (a, b) = connected pair
           b.Reads <- false
           write pair pair.A a (content 1_000_000)

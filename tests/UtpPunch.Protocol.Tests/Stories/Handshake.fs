@@ -13,7 +13,7 @@ let private isState = isType PacketType.State
 let private isSyn = isType PacketType.Syn
 
 /// Both directions carry their bytes to the end.
-let private exchanges (pair: Pair) (a: StreamView) (b: StreamView) =
+let private exchanges (pair: TwoNodes) (a: StreamView) (b: StreamView) =
     let bytes = content 5_000
     write pair pair.A a bytes
     write pair pair.B b bytes
@@ -80,7 +80,7 @@ let private lost =
       }
       test "in the npm dialect, a node that does not listen refuses a connect after one round trip" {
           let options = { usual with Dialect = Dialect.UtpPunch }
-          let pair = pairOf options Link.perfect
+          let pair = pairOf options Path.perfect
           let a = pair.Connect(pair.A, Dialect.UtpPunch)
           run (Time.seconds 1) pair "it ends" (fun () -> a.Closed.IsSome)
           Expect.equal a.Closed (ValueSome CloseReason.Refused) "the reason"

@@ -9,7 +9,7 @@ open UtpPunch.Protocol.Tests.ScriptedPeer
 open UtpPunch.Protocol.Tests.Story
 
 /// A chunk of data whose packets are all lost for that long. Afterwards everything has arrived.
-let private outage (duration: Duration) (pair: Pair) (a: StreamView) (b: StreamView) =
+let private outage (duration: Duration) (pair: TwoNodes) (a: StreamView) (b: StreamView) =
     let until = pair.Now + duration
     let side = pair.A
 
@@ -24,7 +24,7 @@ let private outage (duration: Duration) (pair: Pair) (a: StreamView) (b: StreamV
 /// Causes one time-out: on a path of 20 ms, the loss probes and the first retransmission are sent before 490 ms.
 let private oneTimeout pair a b = outage (Time.milliseconds 490) pair a b
 
-let private statistics (pair: Pair) (stream: StreamView) = (Node.stream stream.ConnId pair.A.Node).Value
+let private statistics (pair: TwoNodes) (stream: StreamView) = (Node.stream stream.ConnId pair.A.Node).Value
 
 let private farApart =
     [ test "each time-out of a long-lived stream is preceded by loss probes, however many there were before" {
@@ -65,7 +65,7 @@ let private farApart =
       } ]
 
 /// A stream that carries some bytes each way and ends in order.
-let private comeAndGo (pair: Pair) =
+let private comeAndGo (pair: TwoNodes) =
     let a = pair.Connect(pair.A, Dialect.Bep29)
     let before = pair.B.Accepted.Count
     run (Time.seconds 10) pair "it opens" (fun () -> a.Opened && pair.B.Accepted.Count > before)
@@ -76,7 +76,7 @@ let private comeAndGo (pair: Pair) =
     finish pair pair.B b
     run (Time.seconds 10) pair "it closes" (fun () -> a.Closed.IsSome && b.Closed.IsSome)
 
-let private snapshotSizes (pair: Pair) =
+let private snapshotSizes (pair: TwoNodes) =
     wait (Time.seconds 300) pair
     (Snapshot.take true pair.A.Node).Length, (Snapshot.take true pair.B.Node).Length
 

@@ -84,9 +84,9 @@ let private asItIs (_: byte[]) = ()
 let private unmeasured (datagram: byte[]) = datagram.AsSpan(8, 4).Clear()
 
 /// The simulated time of a transfer, and its dialler. `spoil` changes the packets of the other side.
-let private transfer seed (options: NodeOptions) link bytes spoil =
-    let pair = Pair(seed, options, options, link, { link with Rate = 0 })
-    pair.Batches <- true
+let private transfer seed (options: NodeOptions) path bytes spoil =
+    let back = { path with Rate = Rate.Unlimited }
+    let pair = TwoNodes(TwoNodes.scenario seed options 64 path back, options, options)
 
     pair.Filter <-
         fun side datagram ->
@@ -117,7 +117,7 @@ let private fixedSize =
     { NodeOptions.standard with
         Bep29 = { StreamOptions.bep29 with PacketSize = 1400; LargestPacket = 1400 } }
 
-let private noisy = { Link.perfect with Delay = Time.milliseconds 20; Loss = 10 }
+let private noisy = { Path.perfect with Delay = Time.milliseconds 20; Loss = Loss.Each 10 }
 
 let private paths =
     [ for seed in 1UL .. 5UL do
@@ -127,7 +127,7 @@ let private paths =
               Expect.isGreaterThan (a.Count Rule.LossTolerated) 0 "losses that were tolerated"
           }
       test "20 % lost: it cannot be told from congestion" {
-          let struct (_, a) = transfer 1UL fixedSize { noisy with Loss = 200 } 300_000 asItIs
+          let struct (_, a) = transfer 1UL fixedSize { noisy with Loss = Loss.Each 200 } 300_000 asItIs
           let answered = a.Count Rule.FastRetransmit - a.Count Rule.LossTolerated
 
           Expect.isGreaterThan
@@ -142,10 +142,13 @@ let private paths =
           Expect.equal (a.Count Rule.LossTolerated) 0 "losses that were tolerated"
       }
       test "a queue of four milliseconds overflows no more often than with a congestion response to each loss" {
-          let link =
-              { Link.perfect with Delay = Time.milliseconds 20; Rate = 2_500_000; Queue = Time.milliseconds 4 }
+          let path =
+              { Path.perfect with
+                  Delay = Time.milliseconds 20
+                  Rate = Rate.Constant 2_500_000
+                  Queue = Queue.Tail 10_000 }
 
-          let struct (_, a) = transfer 1UL fixedSize link 20_000_000 asItIs
+          let struct (_, a) = transfer 1UL fixedSize path 20_000_000 asItIs
           Expect.isLessThan (a.Count Rule.LossTolerated) 5 "tolerated losses"
       } ]
 

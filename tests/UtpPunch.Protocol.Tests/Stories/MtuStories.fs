@@ -22,7 +22,7 @@ let private kindOf (datagram: byte[]) = ExtensionBits.kindOf (decodedOf datagram
 
 /// The packets that a side has sent: size and kind.
 [<Sealed>]
-type private Log(pair: Pair) =
+type private Log(pair: TwoNodes) =
     let sent = ResizeArray<struct (string * byte[])>()
 
     do
@@ -42,15 +42,28 @@ type private Log(pair: Pair) =
 
     member _.Clear() = sent.Clear()
 
-let private searching (widthA: int) (widthB: int) =
-    let pair = pairOf NodeOptions.standard Link.perfect
-    pair.Mtu <- Func<_, _>(fun side -> if Object.ReferenceEquals(side, pair.A) then widthA else widthB)
+/// Longer datagrams pass only in fragments; with DF they are lost.
+let private pathOf width telling =
+    { Path.perfect with Mtu = [ { Path.narrow width with Fragments = true; Telling = telling } ] }
+
+let private searching widthA widthB =
+    pairOver NodeOptions.standard (pathOf widthA Telling.Nobody) (pathOf widthB Telling.Nobody)
+
+/// Sets the MTU of both directions.
+let private widen width (pair: TwoNodes) =
+    for carrier in pair.World.Carriers do
+        carrier.Path <- pathOf width Telling.Nobody
+
+/// A path that a test may change.
+let private changing width =
+    let pair = pairOf NodeOptions.standard Path.perfect
+    widen width pair
     pair
 
 let private maxPayload (side: Side) (stream: StreamView) = (Node.stream stream.ConnId side.Node).Value.MaxPayload
 
 /// Writes as there is room, until that much has arrived.
-let private pump (pair: Pair) (side: Side) (stream: StreamView) (target: StreamView) (total: int) =
+let private pump (pair: TwoNodes) (side: Side) (stream: StreamView) (target: StreamView) (total: int) =
     let until = target.Received.Count + total
     let rest = content total
     let mutable written = 0
@@ -65,7 +78,7 @@ let private pump (pair: Pair) (side: Side) (stream: StreamView) (target: StreamV
     run (Time.seconds 300) pair $"{total} bytes arrive" condition
 
 /// Runs until the search is over.
-let private pumpUntilFound (pair: Pair) (side: Side) (stream: StreamView) (target: StreamView) =
+let private pumpUntilFound (pair: TwoNodes) (side: Side) (stream: StreamView) (target: StreamView) =
     let mutable asked = -1
 
     while side.Count Rule.PathProbe <> asked do
@@ -84,8 +97,7 @@ let private undisturbed (side: Side) (stream: StreamView) =
 
 let private finds name width says expected =
     test $"{name}: packets of {expected} bytes, and nothing but probes is lost" {
-        let pair = searching width width
-        pair.SaysTooLong <- says
+        let pair = pairOf NodeOptions.standard (pathOf width (if says then Telling.System else Telling.Nobody))
         let log = Log pair
         let struct (a, b) = connected pair
         pumpUntilFound pair pair.A a b
@@ -118,7 +130,7 @@ let private answerTo bits =
 
 let private hellos =
     [ test "the SYN and the SYN-ACK say hello, and repeat it to the byte" {
-          let pair = pairOf NodeOptions.standard { Link.perfect with Delay = Time.milliseconds 1_200 }
+          let pair = pairOf NodeOptions.standard { Path.perfect with Delay = Time.milliseconds 1_200 }
           let log = Log pair
           connected pair |> ignore
           let named packetType side = log.Of side |> List.filter (isType packetType)
@@ -146,7 +158,7 @@ let private hellos =
       }
       test "in the npm package's dialect no packet has a hello" {
           let options = { NodeOptions.standard with Dialect = Dialect.UtpPunch }
-          let pair = pairOf options Link.perfect
+          let pair = pairOf options Path.perfect
           let log = Log pair
           let struct (a, b) = connectedIn Dialect.UtpPunch pair
           pump pair pair.A a b 500_000
@@ -253,13 +265,11 @@ let private changes =
       test
           "a black hole in mid-stream: the base after two time-outs, 548 after three more, and packets that have their numbers may be fragmented" {
           for width in [ 548; 1000; 1300; 8000 ] do
-              let mutable now = 65507
-              let pair = searching 65507 65507
-              pair.Mtu <- Func<_, _>(fun _ -> now)
+              let pair = changing 65507
               let struct (a, b) = connected pair
               pump pair pair.A a b 2_000_000
               Expect.equal (maxPayload pair.A a) 65487 "before"
-              now <- width
+              widen width pair
               pump pair pair.A a b 3_000_000
               Expect.isLessThanOrEqual (maxPayload pair.A a + 20) (max width 1200) "the packet size afterwards"
               Expect.isGreaterThanOrEqual (pair.A.Count Rule.BlackHole) (if width < 1200 then 2 else 1) "falls"
@@ -271,18 +281,16 @@ let private changes =
       }
       test "the collapse costs what one time-out costs" {
           let after width =
-              let mutable now = 1472
-              let pair = searching 1472 1472
-              pair.Mtu <- Func<_, _>(fun _ -> now)
+              let pair = changing 1472
               let struct (a, b) = connected pair
               pump pair pair.A a b 2_000_000
               // All packets of one flight are lost.
-              now <- width
+              widen width pair
               let rest = content 400_000
               write pair pair.A a rest
 
               run (Time.seconds 60) pair "a first time-out" (fun () ->
-                  if pair.A.Count Rule.RetransmitTimeout >= 1 then now <- max 1300 width
+                  if pair.A.Count Rule.RetransmitTimeout >= 1 then widen (max 1300 width) pair
 
                   b.Received.Count = 2_400_000)
 
@@ -293,12 +301,10 @@ let private changes =
           Expect.isLessThan (after 1300) (2L * after 0) "how long the next megabyte takes"
       }
       test "600 s later the search finds a path that has become wider" {
-          let mutable now = 1472
-          let pair = searching 1472 1472
-          pair.Mtu <- Func<_, _>(fun _ -> now)
+          let pair = changing 1472
           let struct (a, b) = connected pair
           pump pair pair.A a b 2_000_000
-          now <- 8972
+          widen 8972 pair
           wait (Time.seconds 400) pair
           pump pair pair.A a b 500_000
           Expect.equal (maxPayload pair.A a) 1452 "too early"
@@ -309,7 +315,7 @@ let private changes =
       }
       test "with a fixed size there is no search, though the peer sends a hello" {
           let options = bep29 (fixedAt 1300)
-          let pair = pairOf options Link.perfect
+          let pair = pairOf options Path.perfect
           let log = Log pair
           let struct (a, b) = connected pair
           pump pair pair.A a b 1_000_000
@@ -329,10 +335,10 @@ let private changes =
       } ]
 
 /// The packets of A and their times, without probes, and its congestion window.
-let private flowOf (link: Link) (loses: bool) (largest: int) =
+let private flowOf (path: Path) (loses: bool) (largest: int) =
     let options = { NodeOptions.standard with Bep29 = { StreamOptions.bep29 with LargestPacket = largest } }
 
-    let pair = Pair(7UL, options, options, link, Link.perfect)
+    let pair = pairOver options path Path.perfect
     let sent = ResizeArray<string>()
 
     pair.Filter <-
@@ -359,12 +365,12 @@ let private losses =
           { FsCheckConfig.defaultConfig with maxTest = 20 }
           "the loss of probes changes nothing: the same packets at the same times, and the same window"
           (fun () ->
-              let links = Gen.zip (Gen.choose (0, 60)) (Gen.choose (1, 100))
+              let paths = Gen.zip (Gen.choose (0, 60)) (Gen.choose (1, 100))
 
-              Prop.forAll (Arb.fromGen links) (fun (loss, delay) ->
-                  let link = { Link.perfect with Loss = loss; Delay = Time.milliseconds delay }
-                  let without, _ = flowOf link false 1200
-                  let lost, pair = flowOf link true 65507
+              Prop.forAll (Arb.fromGen paths) (fun (loss, delay) ->
+                  let path = { Path.perfect with Loss = Loss.Each loss; Delay = Time.milliseconds delay }
+                  let without, _ = flowOf path false 1200
+                  let lost, pair = flowOf path true 65507
                   Expect.isGreaterThan (pair.A.Count Rule.PathProbe) 0 "probes"
                   Expect.equal lost without "what A has sent")) ]
 

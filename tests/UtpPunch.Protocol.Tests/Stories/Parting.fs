@@ -14,7 +14,7 @@ let private isState = isType PacketType.State
 let private released =
     [ test "what was written before the release still arrives, and the peer learns that its data is not read" {
           let options = bep29 (fun options -> { options with ReceiveBuffer = 10_000 })
-          let pair = pairOf options Link.perfect
+          let pair = pairOf options Path.perfect
           let struct (a, b) = connected pair
           let bytes = content 100_000
           a.Reads <- false
@@ -142,7 +142,7 @@ let private isFarewell = isKind ExtensionBits.Kind.Farewell
 let private mayExit (side: Side) = Node.quietAt side.Node <> Time.never
 
 /// A ends, then B; counts the packets of both from B's end on.
-let private part (pair: Pair) drops =
+let private part (pair: TwoNodes) drops =
     let struct (a, b) = connected pair
     finish pair pair.A a
     run (Time.seconds 5) pair "B sees the end" (fun () -> b.Ended && a.Finished)

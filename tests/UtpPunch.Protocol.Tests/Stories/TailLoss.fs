@@ -7,6 +7,7 @@ open System.Collections.Generic
 open Expecto
 open UtpPunch.Protocol
 open UtpPunch.Sim
+open UtpPunch.Protocol.Tests.ScriptedPeer
 open UtpPunch.Protocol.Tests.Story
 
 let private isData = isType PacketType.Data
@@ -45,8 +46,7 @@ let private doublings count =
 
 /// After `before` bytes have arrived, the first transmission of every packet is lost, up to the end of the data.
 let private loseTail dialect tells before lost =
-    let pair = calmPair ()
-    pair.B.Node <- Node.create { NodeOptions.standard with Dialect = dialect } pair.B.Seed 0L<us>
+    let pair = pairOf { usual with Dialect = dialect } Path.perfect
     let struct (a, b) = connectedIn dialect pair
     let payload = if dialect = Dialect.Bep29 then 1380 else 1000
     let bytes = content ((before + lost) * payload)
@@ -110,11 +110,11 @@ let private fixedSize =
     { NodeOptions.standard with
         Bep29 = { StreamOptions.bep29 with PacketSize = 1400; LargestPacket = 1400 } }
 
-/// Bulk streams of one node over one link. `jitter` is that of the acknowledgements: without any, a stream that
+/// Bulk streams of one node over one path. `jitter` is that of the acknowledgements: without any, a stream that
 /// loses its place in a full queue never gets it back from the synchronized others, as it would in a real network.
-let private share (options: NodeOptions) (link: Link) jitter count (settle: Duration) (measure: Duration) blind =
-    let pair = Pair(7UL, options, options, link, { link with Rate = 0; Jitter = jitter })
-    pair.Batches <- true
+let private share (options: NodeOptions) (path: Path) jitter count (settle: Duration) (measure: Duration) blind =
+    let back = { path with Rate = Rate.Unlimited; Lateness = Lateness.Uniform jitter }
+    let pair = TwoNodes(TwoNodes.scenario 7UL options 64 path back, options, options)
 
     if blind then
         // A queue in the receiver's own socket: packets are stamped on arrival, so the measured delay does not show it.
@@ -162,9 +162,11 @@ let private share (options: NodeOptions) (link: Link) jitter count (settle: Dura
     let seconds = float (int64 measure) / 1e6
     Expect.isGreaterThanOrEqual jain 0.9 "Jain's index"
     Expect.isGreaterThanOrEqual (Array.min shares) (0.1 * fair) "the least share"
-    Expect.isGreaterThanOrEqual (total / seconds / float link.Rate) 0.85 "how much of the link is used"
+    Expect.isGreaterThanOrEqual (total / seconds / float (Path.slowest path)) 0.85 "how much of the rate is used"
 
-let private slow rate queueMs = { Link.perfect with Rate = rate; Queue = Time.milliseconds queueMs }
+/// A queue that is full when it takes that long to empty it.
+let private slow rate queueMs =
+    { Path.perfect with Rate = Rate.Constant rate; Queue = Queue.Tail(rate / 1000 * queueMs) }
 
 let private shares =
     [ for count in [ 2; 4; 16 ] do
@@ -172,30 +174,29 @@ let private shares =
               share fixedSize (slow 2_500_000 40) 0L<us> count (Time.seconds 5) (Time.seconds 15) false
           }
       test "16 streams share a queue of four milliseconds fairly" {
-          let link = { slow 12_500_000 4 with Delay = Time.milliseconds 20 }
-          share fixedSize link 0L<us> 16 (Time.seconds 5) (Time.seconds 15) false
+          let path = { slow 12_500_000 4 with Delay = Time.milliseconds 20 }
+          share fixedSize path 0L<us> 16 (Time.seconds 5) (Time.seconds 15) false
       }
       test "64 streams share a queue that their delays do not show" {
           share fixedSize (slow 20_000_000 100) 0L<us> 64 (Time.seconds 1) (Time.seconds 5) true
       }
       test "64 streams share the receive buffer of a socket on the same machine" {
-          let link = { slow 80_000_000 100 with Delay = Time.microseconds 100L }
-          share fixedSize link 0L<us> 64 (Time.seconds 1) (Time.seconds 3) true
+          let path = { slow 80_000_000 100 with Delay = Time.microseconds 100L }
+          share fixedSize path 0L<us> 64 (Time.seconds 1) (Time.seconds 3) true
       }
       test "64 streams share a queue of which each may have four packets" {
           share fixedSize (slow 2_500_000 120) (Time.milliseconds 5) 64 (Time.seconds 3) (Time.seconds 15) true
       }
       test "a queue of acknowledgements on their way back does not delay the first slow start" {
-          let widen rate =
-              let back = { Link.perfect with Rate = rate; Queue = Time.seconds 10 }
-              let pair = Pair(7UL, fixedSize, fixedSize, Link.perfect, back)
+          let widen back =
+              let pair = pairOver fixedSize Path.perfect back
               let struct (a, _) = connected pair
               write pair pair.A a (content 1_000_000)
               run (Time.seconds 10) pair "all is acknowledged" (fun () -> a.Room = StreamOptions.bep29.SendBuffer)
               (Node.stream a.ConnId pair.A.Node).Value
 
-          let free = widen 0
-          let queued = widen 40_000
+          let free = widen Path.perfect
+          let queued = widen (slow 40_000 10_000)
           Expect.isGreaterThan queued.RoundTrip (2L * free.RoundTrip) "the round trip has grown"
 
           Expect.isGreaterThan
@@ -203,15 +204,15 @@ let private shares =
               (free.CongestionWindow * 9 / 10)
               "the window, as wide as without the queue"
       }
-      test "a queue of four packets: a stream uses at least half of the link" {
-          let pair = pairOf fixedSize { Link.perfect with Rate = 1_000_000; Queue = Time.milliseconds 4 }
-
+      test "a queue of four packets: a stream uses at least half of the rate" {
+          let path = { Path.perfect with Rate = Rate.Constant 1_000_000; Queue = Queue.TailPackets 4 }
+          let pair = pairOf fixedSize path
           let struct (a, b) = connected pair
           write pair pair.A a (content 1_000_000)
           finish pair pair.A a
           let start = pair.Now
           run (Time.seconds 100) pair "it arrives" (fun () -> b.Received.Count = 1_000_000)
-          Expect.isLessThan (pair.Now - start) (Time.seconds 3) "three times the time of the link"
+          Expect.isLessThan (pair.Now - start) (Time.seconds 3) "three times the time of the path"
       } ]
 
 let tests = testList "tails" (tails @ shares)

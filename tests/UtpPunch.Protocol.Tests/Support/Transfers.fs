@@ -1,48 +1,51 @@
 module UtpPunch.Protocol.Tests.Transfers
 
+open System.Collections.Generic
 open Expecto
 open UtpPunch.Protocol
 open UtpPunch.Sim
 
-let holds (limit: Duration) (conversation: Conversation) =
-    let verdict = Conversation.run limit conversation
+/// One stream that carries that many bytes each way. Faults last as long as the stream.
+let private carries (limit: Duration) dialect (path: Path) fromA fromB =
+    let flow = { Scenario.flow 0 with Dialler = Scenario.plan fromA; Acceptor = Scenario.plan fromB }
 
-    if not verdict.Trouble.IsEmpty then
-        let trouble = String.concat "; " verdict.Trouble
-        failtest $"{trouble}; after {int64 verdict.Took} us of {conversation}"
+    let scenario =
+        { Scenario.calm with Dialect = dialect; AB = path; BA = path; Flows = [ flow ]; HealAt = limit }
 
-    verdict
+    let outcome = Simulation.run scenario
 
-let private calm = Conversation.calm
+    match outcome.Violation with
+    | ValueSome(struct (property, why)) -> failtest $"{property}: {why}\n{ScenarioText.print scenario}"
+    | ValueNone -> ()
 
-let private bad = { Link.perfect with Loss = 200; Jitter = Time.milliseconds 50 }
+    for app in outcome.Applications.All do
+        Expect.isLessThan app.ClosedAt limit $"when {app.Name} closed"
+
+    outcome
+
+let private bad =
+    { Path.perfect with Loss = Loss.Each 200; Lateness = Lateness.Uniform(Time.milliseconds 50) }
 
 let tests =
     testList
         "transfers"
         [ test "without faults both directions are complete, and nothing is retransmitted" {
-              let verdict = holds (Time.seconds 10) calm
-              Expect.equal (verdict.Pair.A.Count Rule.RetransmitTimeout) 0 "time-outs"
-              Expect.equal (verdict.Pair.A.Count Rule.FastRetransmit) 0 "losses"
-              Expect.equal (verdict.Pair.B.Count Rule.Duplicate) 0 "duplicates"
+              let outcome = carries (Time.seconds 10) "bep29" Path.perfect 100_000 100_000
+              let count side rule = outcome.World.Actors[side].Rules.GetValueOrDefault rule
+              Expect.equal (count 0 Rule.RetransmitTimeout) 0 "time-outs"
+              Expect.equal (count 0 Rule.FastRetransmit) 0 "losses"
+              Expect.equal (count 1 Rule.Duplicate) 0 "duplicates"
           }
           test "in the npm dialect both directions are complete" {
-              holds (Time.seconds 20) { calm with Dialect = Dialect.UtpPunch } |> ignore
+              carries (Time.seconds 20) "utp-punch" Path.perfect 100_000 100_000 |> ignore
           }
           test "no bytes at all: both sides open, end and close" {
-              holds (Time.seconds 10) { calm with FromA = 0; FromB = 0 } |> ignore
+              carries (Time.seconds 10) "bep29" Path.perfect 0 0 |> ignore
           }
           test "one fifth lost and fifty milliseconds of shuffling: a megabyte each way arrives" {
-              let verdict =
-                  holds (Time.seconds 300) { calm with FromA = 1 <<< 20; FromB = 1 <<< 20; LinkAB = bad; LinkBA = bad }
-
-              printfn "lossy: %d s, A sent %d" (int64 verdict.Took / 1_000_000L) verdict.Pair.A.Sent
+              carries (Time.seconds 300) "bep29" bad (1 <<< 20) (1 <<< 20) |> ignore
           }
           test "60 000 bytes written and closed over 10 kB/s arrive" {
-              let slow = { Link.perfect with Rate = 10_000 }
-
-              holds
-                  (Time.seconds 60)
-                  { calm with FromA = 60_000; FromB = 0; WriteSize = 60_000; LinkAB = slow; LinkBA = slow }
-              |> ignore
+              let slow = { Path.perfect with Rate = Rate.Constant 10_000; Queue = Queue.Tail 10_000 }
+              carries (Time.seconds 60) "bep29" slow 60_000 0 |> ignore
           } ]

@@ -14,7 +14,7 @@ let private count = 1000
 /// Streams over which a byte was sent each way, and the two nodes after an idle period.
 [<MethodImpl(MethodImplOptions.NoInlining)>]
 let private idle (silence: Duration) : Node[] =
-    let pair = pairOf NodeOptions.standard Link.perfect
+    let pair = pairOf NodeOptions.standard Path.perfect
     pair.Tell(pair.B, Event.Listen count)
 
     for index in 1..count do

@@ -46,11 +46,11 @@ let private allFinished (scenario: Scenario) (outcome: Outcome) =
     let flow = List.head scenario.Flows
     require scenario "L1" (outcome.Streams.Length = 2) $"{outcome.Streams}"
 
-    for app in outcome.World.Apps do
+    for app in outcome.Applications.All do
         require scenario "L1" (app.Closed = ValueSome CloseReason.Finished) $"{outcome.Streams}"
         require scenario "S2" app.Ended $"{outcome.Streams}"
 
-    let delivered = outcome.World.Apps |> Seq.sumBy (fun app -> app.Reads.Delivered)
+    let delivered = outcome.Applications.All |> Seq.sumBy (fun app -> app.Reads.Delivered)
     let written = int64 (flow.Dialler.Bytes + flow.Acceptor.Bytes)
     require scenario "S1" (delivered = written) $"{outcome.Streams}"
 

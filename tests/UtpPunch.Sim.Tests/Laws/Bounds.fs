@@ -92,7 +92,7 @@ let tests =
 
                           require scenario "S15" (actor.ByReceiveId.Count = 16) $"{actor.ByReceiveId.Count} ids of 16"
 
-                      require scenario "S15" (Seq.length outcome.World.Apps = 32) $"{outcome.Streams}"
+                      require scenario "S15" (Seq.length outcome.Applications.All = 32) $"{outcome.Streams}"
               }
 
           test
@@ -131,11 +131,11 @@ let tests =
               for scenario in swarm 31_000UL 150 (fun it -> not (isOrderly it)) do
                   let outcome = outcomeOf scenario
 
-                  for app in outcome.World.Apps do
+                  for app in outcome.Applications.All do
                       require scenario "S14" app.Closed.IsSome $"{app.Name} never closed"
                       seen.Add(string app.Closed.Value) |> ignore
 
-                  for reason in outcome.World.Applications.Failed.Values do
+                  for reason in outcome.Applications.Failed.Values do
                       seen.Add(string reason) |> ignore
 
               for reason in

@@ -13,7 +13,7 @@ let private stay bytes = { Scenario.plan bytes with Ending = Ending.Stay }
 let private cut from until (path: Path) = { path with Cuts = { From = from; Until = until } :: path.Cuts }
 let private drop drops (path: Path) = { path with Drops = drops }
 
-let private ends (outcome: Outcome) = outcome.World.Apps |> Seq.map (fun app -> app.Name[0], app) |> Map.ofSeq
+let private ends (outcome: Outcome) = outcome.Applications.All |> Seq.map (fun app -> app.Name[0], app) |> Map.ofSeq
 
 /// How a host's end of the stream closed, and when.
 let private closes (scenario: Scenario) (outcome: Outcome) host reason (least: Duration) (most: Duration) =
@@ -82,8 +82,8 @@ let private deadPeers =
                       BA = broken scenario.BA }
 
               let outcome = outcomeOf scenario
-              Expect.equal outcome.World.Applications.Failed[0] CloseReason.ConnectTimeout "why"
-              Expect.isEmpty outcome.World.Apps "applications"
+              Expect.equal outcome.Applications.Failed[0] CloseReason.ConnectTimeout "why"
+              Expect.isEmpty outcome.Applications.All "applications"
           }
       test "L2: two idle ends that lose each other close with the idle time-out" {
           let scenario = overBoth (cut (seconds 1) Time.never) (streamOf 0L<us> (stay 10) (stay 0))
@@ -167,7 +167,7 @@ let private fairLoss =
 
                       match outcome.Violation with
                       | ValueSome(struct (property, why)) -> broken scenario property why
-                      | ValueNone -> outcome.World.Apps |> Seq.map _.ClosedAt |> Seq.max)
+                      | ValueNone -> outcome.Applications.All |> Seq.map _.ClosedAt |> Seq.max)
 
               let median = (Array.sort took)[150]
               Expect.isLessThan median (seconds 10) "the median of the times"
@@ -194,7 +194,7 @@ let private stalls =
               // Probes are at most 15 s apart, one of them may be lost as well, and 80 kB are four windows.
               let limit = seconds stall + seconds 15 + seconds 2
 
-              for app in outcome.World.Apps do
+              for app in outcome.Applications.All do
                   require scenario "L5" (app.ClosedAt < limit) $"it took {int64 app.ClosedAt} us"
           } ]
 
@@ -205,9 +205,9 @@ let private bothFinish name (most: Duration) (scenario: Scenario) =
           test $"L7: {name}, %A{dialect}" {
               let scenario = { scenario with Dialect = dialect }
               let outcome = outcomeOf scenario
-              require scenario "L7" (Seq.length outcome.World.Apps = 2) $"{outcome.Streams}"
+              require scenario "L7" (Seq.length outcome.Applications.All = 2) $"{outcome.Streams}"
 
-              for app in outcome.World.Apps do
+              for app in outcome.Applications.All do
                   require
                       scenario
                       "L7"
@@ -287,7 +287,7 @@ let private frozen name freezeA freezeB dialler acceptor =
 
         let outcome = outcomeOf scenario
 
-        for app in outcome.World.Apps do
+        for app in outcome.Applications.All do
             require scenario "L9" (app.Closed = ValueSome CloseReason.Finished) $"{outcome.Streams}"
             require scenario "L9" (app.ClosedAt > seconds 62) "the transfer ended before the pause"
 

@@ -64,7 +64,7 @@ let private mirror (scenario: Scenario) =
 
 /// Flow, host (mirrored or not), what it wrote and read, and how it ended.
 let private ends isMirrored (outcome: Outcome) =
-    [ for app in outcome.World.Apps ->
+    [ for app in outcome.Applications.All ->
           let isA = app.Name.StartsWith "A" <> isMirrored
           struct (app.Flow, isA, app.Writes.Written, app.Reads.Delivered, app.Ended, app.Closed) ]
     |> List.sort

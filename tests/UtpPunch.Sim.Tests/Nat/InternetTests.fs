@@ -81,12 +81,14 @@ let private eventsOf chain ttl =
 /// A network with loss, duplication and jitter.
 let private rough =
     { NetworkConfig.openInternet with
-        Link =
-            { NetworkConfig.openInternet.Link with
-                Loss = 200
+        Path =
+            { NetworkConfig.openInternet.Path with
+                Loss = Loss.Each 200
                 Duplication = 200
-                Jitter = Time.milliseconds 30
-                Corruption = 50 } }
+                CopiesLate = Time.milliseconds 30
+                Lateness = Lateness.Uniform(Time.milliseconds 30)
+                Corruption = 50
+                Harm = Harm.Anywhere } }
 
 let private roughRun seed =
     let internet = Internet(seed, rough, Unchecked.defaultof<IInternetWatcher>)

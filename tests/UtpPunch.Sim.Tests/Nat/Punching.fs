@@ -22,11 +22,12 @@ let private lossy (seed: uint64) : PunchScenario =
 
     { PunchScenario.between (chain 10) (chain 20) with
         Seed = seed
-        Link =
-            { NetworkConfig.openInternet.Link with
+        Path =
+            { NetworkConfig.openInternet.Path with
                 Delay = Time.milliseconds (1 + draw seed 30 150)
-                Loss = 300
-                Duplication = 50 }
+                Loss = Loss.Each 300
+                Duplication = 50
+                CopiesLate = Time.milliseconds 1 }
         Late = Time.milliseconds (draw seed 31 3000) }
 
 let private stageOf (report: PunchReport voption) =

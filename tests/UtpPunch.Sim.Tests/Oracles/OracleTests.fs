@@ -8,7 +8,7 @@ open UtpPunch.Protocol
 open UtpPunch.Sim
 open UtpPunch.Sim.Tests.Crossing
 
-let private link =
+let private path =
     gen {
         let! delay = Gen.elements [ 0; 1; 10; 50; 200 ]
         let! jitter = Gen.frequency [ 2, Gen.constant 0; 2, Gen.choose (1, 80) ]
@@ -17,13 +17,14 @@ let private link =
         let! rate = Gen.frequency [ 3, Gen.constant 0; 1, Gen.choose (50_000, 1_000_000) ]
 
         return
-            { Link.perfect with
+            { Path.perfect with
                 Delay = Time.milliseconds delay
-                Jitter = Time.milliseconds jitter
-                Loss = loss
+                Lateness = (if jitter = 0 then Lateness.Never else Lateness.Uniform(Time.milliseconds jitter))
+                Loss = (if loss = 0 then Loss.Never else Loss.Each loss)
                 Duplication = duplication
-                Rate = rate
-                CalmAt = Time.seconds 20 }
+                CopiesLate = Time.milliseconds (1 + jitter)
+                Rate = (if rate = 0 then Rate.Unlimited else Rate.Constant rate)
+                Queue = Queue.Tail(max 1 rate) }
     }
 
 let private size =
@@ -34,69 +35,56 @@ let private size =
           3, Gen.choose (0, 20_000)
           2, Gen.choose (0, 200_000) ]
 
+/// Each datagram is received separately, and the send buffer is that of the oracle.
+let private host =
+    { Scenario.host with SendBuffer = 1 <<< 20; Socket = { Scenario.socket with Batch = 1 } }
+
 let private crossing =
     gen {
         let! seed = Gen.choose (1, System.Int32.MaxValue)
-        let! dialect = Gen.elements [ Dialect.Bep29; Dialect.Bep29; Dialect.UtpPunch ]
+        let! dialect = Gen.elements [ "bep29"; "bep29"; "utp-punch" ]
         let! fromDialler = size
         let! fromAcceptor = size
         let! writeSize = Gen.elements [ 100; 1000; 1300; 1301; 65_536; 1 <<< 20 ]
-        let! linkAB = link
-        let! linkBA = link
+        let! ab = path
+        let! ba = path
         let! window = Gen.elements [ 1; 8 ]
         let! sacks = Gen.elements [ true; false ]
         let! wraps = Gen.elements [ true; false ]
 
+        let plan bytes =
+            { Scenario.plan bytes with
+                // Thousands of small packets, one at a time, test nothing more.
+                Chunk = if fromDialler + fromAcceptor > 20_000 then max 1000 writeSize else writeSize }
+
+        let scenario =
+            { Scenario.calm with
+                Seed = uint64 seed
+                Dialect = dialect
+                A = host
+                B = host
+                AB = ab
+                BA = ba
+                Flows = [ { Scenario.flow 0 with Dialler = plan fromDialler; Acceptor = plan fromAcceptor } ]
+                HealAt = Time.seconds 20 }
+
         return
-            { Seed = uint64 seed
-              Dialect = dialect
+            { Scenario = scenario
               Dialler = Oracle(window, sacks)
               Acceptor = Oracle(window, sacks)
-              FromDialler = fromDialler
-              FromAcceptor = fromAcceptor
-              // Thousands of small packets, one at a time, test nothing more.
-              WriteSize = if fromDialler + fromAcceptor > 20_000 then max 1000 writeSize else writeSize
-              LinkAB = linkAB
-              LinkBA = linkBA
               Wraps = wraps }
     }
 
-let private shrinkLink (link: Link) =
+let private shrink (it: Crossing) =
     seq {
-        if link.Loss > 0 then { link with Loss = 0 }
-
-        if link.Duplication > 0 then { link with Duplication = 0 }
-
-        if link.Jitter > 0L<us> then { link with Jitter = 0L<us> }
-
-        if link.Rate > 0 then { link with Rate = 0 }
-
-        if link.Loss > 20 then { link with Loss = link.Loss / 2 }
-    }
-
-let private shrinkCrossing (it: Crossing) =
-    seq {
-        for linkAB in shrinkLink it.LinkAB do
-            { it with LinkAB = linkAB }
-
-        for linkBA in shrinkLink it.LinkBA do
-            { it with LinkBA = linkBA }
-
-        if it.FromDialler > 0 then
-            { it with FromDialler = 0 }
-            { it with FromDialler = it.FromDialler / 2 }
-
-        if it.FromAcceptor > 0 then
-            { it with FromAcceptor = 0 }
-            { it with FromAcceptor = it.FromAcceptor / 2 }
+        for scenario in Shrink.candidates it.Scenario do
+            { it with Scenario = scenario }
 
         if it.Wraps then { it with Wraps = false }
-
-        if it.Dialect <> Dialect.Bep29 then { it with Dialect = Dialect.Bep29 }
     }
 
 type Arbitraries =
-    static member Crossing() : Arbitrary<Crossing> = Arb.fromGenShrink (crossing, shrinkCrossing)
+    static member Crossing() : Arbitrary<Crossing> = Arb.fromGenShrink (crossing, shrink)
 
 let private config =
     { FsCheckConfig.defaultConfig with arbitrary = [ typeof<Arbitraries> ]; maxTest = 200 }
@@ -106,23 +94,17 @@ let private timeout = Time.seconds 1200
 
 let private carries name (cast: Crossing -> Crossing) =
     testPropertyWithConfig config $"{name}: all bytes and the end arrive, and both close" (fun crossing ->
-        let struct (trouble, took) = run timeout (cast crossing)
+        let struct (failures, took) = run timeout (cast crossing)
 
-        if not trouble.IsEmpty then
-            let trouble = String.concat "; " trouble
-            failtest $"{trouble}; at {int64 took} us")
+        if not failures.IsEmpty then
+            let failures = String.concat "; " failures
+            failtest $"{failures}; at {int64 took} us")
 
 /// A readable case besides the random ones.
 let private calm =
-    { Seed = 3UL
-      Dialect = Dialect.Bep29
+    { Scenario = { Scenario.calm with Seed = 3UL; A = host; B = host }
       Dialler = Core
       Acceptor = Core
-      FromDialler = 100_000
-      FromAcceptor = 100_000
-      WriteSize = 10_000
-      LinkAB = Link.perfect
-      LinkBA = Link.perfect
       Wraps = false }
 
 let tests =
@@ -133,25 +115,28 @@ let tests =
           carries "the oracle dials the core" (fun it -> { it with Acceptor = Core })
           carries "the core dials the core" (fun it -> { it with Dialler = Core; Acceptor = Core })
           test "a network that drops everything is noticed" {
-              let struct (trouble, _) =
-                  run (Time.seconds 300) { calm with LinkBA = { Link.perfect with Loss = 1000 } }
+              let struct (failures, _) =
+                  run
+                      (Time.seconds 300)
+                      { calm with
+                          Scenario =
+                              { calm.Scenario with
+                                  BA = { Path.perfect with Cuts = [ { From = 0L<us>; Until = Time.never } ] } } }
 
-              Expect.isNonEmpty trouble "trouble"
+              Expect.isNonEmpty failures "failures"
           }
           test "go-back-N sends eight packets per round trip, and stop-and-wait an eighth of that" {
               let took window =
                   let oracle = Oracle(window, false)
 
-                  let struct (trouble, took) =
-                      run
-                          (Time.seconds 100)
-                          { calm with
-                              Dialler = oracle
-                              FromDialler = 1300 * 400
-                              FromAcceptor = 0
-                              WriteSize = 1300 * 400 }
+                  let flow = { Scenario.flow 0 with Dialler = Scenario.plan (1300 * 400); Acceptor = Scenario.plan 0 }
 
-                  Expect.isEmpty trouble "trouble"
+                  let scenario = { calm.Scenario with Flows = [ flow ] }
+
+                  let struct (failures, took) =
+                      run (Time.seconds 100) { calm with Dialler = oracle; Scenario = scenario }
+
+                  Expect.isEmpty failures "failures"
                   int64 took / 20_000L
 
               // 400 packets over a round trip of 20 ms, and a few round trips for the handshake and the end. The core may delay
