@@ -56,15 +56,12 @@ let private isBytes (kind: Type) = kind.Name = "Bytes" || kind.Name = "Owned"
 /// Structs that hold something within a step only.
 let private transient = set [ "PayloadBuilder" ]
 
-/// Types that hide another one: how to get it out, and how to hide it again.
-let private wrappers = dict [ "Stored", ("Connection.own it.Generation it", "Connection.store") ]
-
 let private shapeOf (kind: Type) : Shape =
     if transient.Contains kind.Name then
         Empty
-    elif wrappers.ContainsKey kind.Name then
-        let unwrap, wrap = wrappers[kind.Name]
-        Wrapper((kind.GetFields all |> Array.exactlyOne).FieldType, unwrap, wrap)
+    elif kind.Name = "Stored" then
+        let hidden = (kind.GetFields all |> Array.exactlyOne).FieldType
+        Wrapper(hidden, "Connection.own it.Generation it", "Connection.store")
     elif FSharpType.IsUnion(kind, all) then
         Union
             [ for case in FSharpType.GetUnionCases(kind, all) do
