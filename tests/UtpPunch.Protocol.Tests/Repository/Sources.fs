@@ -14,7 +14,7 @@ let root =
     lazy (search (DirectoryInfo AppContext.BaseDirectory))
 
 let private skipped =
-    set [ "artifacts"; "bin"; "obj"; ".git"; "node_modules"; "paket-files"; ".fantomas" ]
+    set [ "artifacts"; "bin"; "obj"; ".git"; "node_modules"; ".paket"; "paket-files"; ".fantomas" ]
 
 /// Every source file of the tree, tracked by git or not.
 let rec filesBelow (folder: string) : string seq =
