@@ -107,13 +107,16 @@ public static class Suite
     private const string Streams = "--streams";
     private const double SlowSeconds = 3;
 
+    // More than there are cores: tests that are marked as parallel wait most of the time.
+    private const string ParallelTests = "8";
+
     private static readonly ConcurrentBag<(double Seconds, string Claim)> s_slow = [];
 
     /// <summary>Runs the tests of an assembly, and lists the slow ones; the exit code.</summary>
     public static int Run(Assembly assembly, string[] args)
     {
         var tests = Of(assembly, args.Contains(Streams));
-        var code = Runner.RunTestsWithCLIArgs([], [.. args.Where(arg => arg != Streams)], tests);
+        var code = Runner.RunTestsWithCLIArgs([], ["--parallel-workers", ParallelTests, .. args.Where(arg => arg != Streams)], tests);
         foreach (var (seconds, claim) in s_slow.OrderDescending())
         {
             Console.WriteLine($"{seconds,5:F1} s  {claim}");

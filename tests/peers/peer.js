@@ -10,7 +10,7 @@
 //
 // The behaviours are in behaviours.js. Events are written as lines of JSON: bound or listening (port), connected, sent and
 // received (bytes, sha256), end, close, error (message, code). Commands are read as lines: `end` ends the stream, `destroy`
-// destroys it. The process ends when its input does, and in any case after UTP_PEER_LIFE seconds (120).
+// destroys it. The process ends when its input does, and in any case after UTP_PEER_LIFE seconds (380).
 
 const libraries = require('./libraries')
 const behaviours = require('./behaviours')
@@ -70,4 +70,4 @@ require('readline').createInterface({ input: process.stdin })
 setTimeout(() => {
   report('expired')
   process.exit(3)
-}, 1000 * (Number(process.env.UTP_PEER_LIFE) || 120))
+}, 1000 * (Number(process.env.UTP_PEER_LIFE) || 380))
