@@ -66,18 +66,7 @@ let private tasks (cutAt: int) : string[] =
     writer.End()
     lines.ToArray()
 
-let private scenario =
-    let path = { Path.perfect with Delay = Time.milliseconds 20; Loss = Loss.Each 150 }
-
-    { Scenario.calm with
-        AB =
-            { path with
-                Lateness = Lateness.Uniform(Time.milliseconds 30)
-                Duplication = 50
-                CopiesLate = Time.milliseconds 30 }
-        BA = path
-        Flows = [ { Scenario.flow 0 with Dialler = Scenario.plan 9_000; Acceptor = Scenario.plan 4_000 } ]
-        HealAt = Time.seconds 600 }
+let private scenario = Replays.lossy 150 9_000 4_000
 
 /// Without `#end`, with which nearly every change would be refused.
 let private bases =

@@ -47,8 +47,9 @@ let private strictly (trace: Trace) = Replay.run ReplayMode.Strict trace null
 let private expectEqual (result: ReplayResult) =
     if not (isNull (box result.Divergence)) then failtest (result.Divergence.ToString())
 
-let private bad =
-    let path = { Path.perfect with Delay = Time.milliseconds 20; Loss = Loss.Each 100 }
+/// One stream over a path that loses `loss` of 1000 packets each way, delays, reorders and duplicates.
+let lossy loss fromDialler fromAcceptor =
+    let path = { Path.perfect with Delay = Time.milliseconds 20; Loss = Loss.Each loss }
 
     { Scenario.calm with
         AB =
@@ -57,8 +58,10 @@ let private bad =
                 Duplication = 50
                 CopiesLate = Time.milliseconds 30 }
         BA = path
-        Flows = [ { Scenario.flow 0 with Dialler = Scenario.plan 50_000; Acceptor = Scenario.plan 30_000 } ]
+        Flows = [ { Scenario.flow 0 with Dialler = Scenario.plan fromDialler; Acceptor = Scenario.plan fromAcceptor } ]
         HealAt = Time.seconds 600 }
+
+let private bad = lossy 100 50_000 30_000
 
 let private lines = lazy (record TracePayloads.Full 0 bad)
 

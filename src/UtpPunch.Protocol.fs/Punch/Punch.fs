@@ -392,12 +392,12 @@ module internal Punch =
         | PunchPhase.Probing ->
             let next = punch.Candidates |> Array.fold (fun least it -> min least it.NextAt) Time.never
 
-            let probing =
+            let birthday =
                 match punch.BirthdayProbing with
                 | ValueSome probing -> BirthdayProbing.deadline probing
                 | ValueNone -> punch.BirthdayAt
 
-            min (min next probing) punch.GiveUpAt
+            min (min next birthday) punch.GiveUpAt
         | PunchPhase.Choosing(_, _, _, until) -> min until punch.KeepAliveAt
         | PunchPhase.Open(_, _, until) -> min until punch.KeepAliveAt
         | PunchPhase.Failed until -> until
