@@ -421,7 +421,7 @@ internal sealed class Engine : ILoopWork
     {
         var stream = UtpStream.Accepted(this, accepted.connId, accepted.remote, accepted.connectionId);
         _streams.AddAccepted(accepted.connId, stream);
-        if (!_tasks.TryTake(accepted.remote, stream)
+        if (!(accepted.isMeeting && _tasks.TryTake(accepted.remote, stream))
             && (_closing.IsUnderWay || _listener is null || !_listener.Offer(stream)))
         {
             stream.Abort();

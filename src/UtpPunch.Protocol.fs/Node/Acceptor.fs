@@ -31,50 +31,53 @@ module internal Acceptor =
 
             step.Context.Effects.Add(Effect.Send(remote, Train(answer, Owned.Empty, Owned.Empty, 0)))
 
-    /// Closes the oldest half-open stream in favour of a newer one, so that a flood of forged SYNs cannot keep an honest peer out.
-    let private evictOldest step =
+    // ---- SYNs ----
+
+    /// The stream that a SYN asks for, half-open.
+    let private halfOpen step remote id syn (cookie: SynCookie) meeting =
         let node = step.Node
-        let mutable searching = true
-
-        while searching && node.OldestHalfOpen < node.NextAccepted do
-            match Radix.tryFind node.OldestHalfOpen node.Connections with
-            | ValueSome stored when stored.State = StreamState.SynReceived ->
-                let own = touch step stored
-                note step Rule.HalfOpenEvicted own.Remote
-                counted step own (fun () -> Closing.close step.Context CloseReason.Aborted own)
-                searching <- false
-            | _ -> ()
-
-            node.OldestHalfOpen <- node.OldestHalfOpen + 2
-
-    let private admit step remote (packet: inref<Packet>) =
-        let syn = packet.Header
-        let node = step.Node
-
-        if node.HalfOpen >= node.Options.MaxHalfOpen then evictOldest step
-
         let dialect = node.Options.Dialect
-        let first = IdAllocator.drawSeqNr node
         let connId = node.NextAccepted
         node.NextAccepted <- connId + 2
+        let hasClock = dialect = Dialect.Bep29
 
-        let own =
-            Connection.admit
-                { ConnId = connId
-                  Remote = remote
-                  Dialect = dialect
-                  Options = NodeOptions.forDialect dialect node.Options
-                  Timeout = node.Options.HalfOpenTimeout
-                  Id = syn.ConnectionId
-                  Now = node.Now
-                  Generation = node.Generation }
-                syn.SeqNr
-                first
+        Connection.admit
+            { ConnId = connId
+              Remote = remote
+              Dialect = dialect
+              Options = NodeOptions.forDialect dialect node.Options
+              Timeout = node.Options.HalfOpenTimeout
+              Id = id
+              HandshakeOffset = if hasClock then cookie.HandshakeOffset else 0u
+              Offset = if hasClock then cookie.Offset else 0u
+              Meeting = meeting
+              Now = node.Now
+              Generation = node.Generation }
+            syn
+            cookie.First
 
-        enter step own
-        MtuProbing.meet packet.Bits own
+    let private cookieFor (node: Node) age remote id syn =
+        SynCookie.ofSyn node.CookieKey (SynCookie.period (node.Now - node.StartedAt) - age) remote id syn
 
-    let receiveSyn step remote (packet: inref<Packet>) =
+    let private admit step remote (packet: inref<Packet>) meeting =
+        let id, syn = packet.Header.ConnectionId, packet.Header.SeqNr
+        let node = step.Node
+
+        if node.HalfOpen >= node.Options.MaxHalfOpen && isNull meeting then
+            // Answered, and not remembered.
+            note step Rule.SynCookieSent remote
+            node.CookiesUntil <- node.Now + node.Options.HalfOpenTimeout
+
+            halfOpen step remote id syn (cookieFor node 0L remote id syn) null
+            |> PacketBuilder.synAck step.Context
+        else
+            let struct (words, random) = Random.words 3 node.Random
+            node.Random <- random
+            let own = halfOpen step remote id syn (SynCookie.ofWords words.Span) meeting
+            enter step own
+            MtuProbing.meet packet.Bits own
+
+    let receiveSyn step remote (packet: inref<Packet>) datagram =
         let header = packet.Header
         let node = step.Node
         let dialect = node.Options.Dialect
@@ -88,11 +91,17 @@ module internal Acceptor =
             if dialect = Dialect.UtpPunch && header.ConnectionId &&& 1us <> 0us then
                 note step Rule.UnexpectedPacket remote
             else
+                let meeting =
+                    match NodeTasks.meetingOf node.Now remote node.NodeTasks with
+                    | null -> null
+                    | meeting -> if MeetingKey.isAuthentic &header datagram meeting then meeting else null
+
                 match node.Backlog with
-                | ValueNone when not (NodeTasks.isExpected node.Now remote node.NodeTasks) ->
+                | ValueNone when isNull meeting ->
                     note step Rule.NotListening remote
                     reset step remote header
-                | ValueSome backlog when Radix.count node.Waiting >= backlog -> note step Rule.AcceptQueueFull remote
+                | ValueSome backlog when isNull meeting && Radix.count node.Waiting >= backlog ->
+                    note step Rule.AcceptQueueFull remote
                 | _ when
                     node.Incoming + node.Outgoing >= node.Options.MaxConnections
                     // All names of accepted streams are used up.
@@ -108,27 +117,76 @@ module internal Acceptor =
                         removeRoute node own
                     | ValueNone -> ()
 
-                    admit step remote &packet
+                    admit step remote &packet meeting
 
-    /// Takes the first packet that proves that a half-open stream's peer receives. Whether the stream is open now.
-    let confirm step header (connection: Connection) =
+    // ---- What confirms a SYN-ACK ----
+
+    let private mayOpen step (connection: Connection) =
         let node = step.Node
 
-        if not (Handshake.confirms header connection) then
-            note step Rule.AckOutOfRange connection.Remote
+        if node.Incoming + node.Outgoing >= node.Options.MaxConnections then
+            note step Rule.TooManyConnections connection.Remote
             false
+        elif not (isNull connection.Meeting) then
+            true
         else
             match node.Backlog with
-            | _ when node.Incoming + node.Outgoing >= node.Options.MaxConnections ->
-                note step Rule.TooManyConnections connection.Remote
-                false
-            | ValueSome backlog when Radix.count node.Waiting < backlog ->
-                counted step connection (fun () -> Handshake.confirm step.Context connection)
-                node.Waiting <- Radix.add connection.ConnId () node.Waiting
-                true
-            | ValueNone when NodeTasks.isExpected node.Now connection.Remote node.NodeTasks ->
-                counted step connection (fun () -> Handshake.confirm step.Context connection)
-                true
+            | ValueSome backlog when Radix.count node.Waiting < backlog -> true
             | _ ->
                 note step Rule.AcceptQueueFull connection.Remote
                 false
+
+    /// Takes the first packet that proves that a half-open stream's peer receives. Whether the stream is open now.
+    let confirm step arrivedAt (header: inref<Header>) (connection: Connection) =
+        let node = step.Node
+        let header = header
+
+        if not (Handshake.confirms step.Context arrivedAt &header connection) then
+            note step Rule.AckOutOfRange connection.Remote
+
+            if Handshake.miss step.Context &header connection then
+                note step Rule.HalfOpenExpired connection.Remote
+                counted step connection (fun () -> Closing.forget connection)
+
+            false
+        elif mayOpen step connection then
+            counted step connection (fun () -> Handshake.confirm step.Context arrivedAt &header connection)
+
+            if isNull connection.Meeting then
+                node.Waiting <- Radix.add connection.ConnId () node.Waiting
+            else
+                node.NodeTasks <- NodeTasks.forget connection.Remote node.NodeTasks
+
+            true
+        else
+            false
+
+    /// The half-open stream whose SYN-ACK was not remembered, if a packet confirms that. The packet is the first after the SYN: its number and
+    /// its id are those of the SYN and one more.
+    let tryRecall step remote arrivedAt (header: inref<Header>) : Connection voption =
+        let node = step.Node
+        let syn = header.SeqNr + -1
+
+        let id =
+            match node.Options.Dialect with
+            | Dialect.Bep29 -> header.ConnectionId - 1us
+            | Dialect.UtpPunch -> header.ConnectionId
+
+        let mutable found = ValueNone
+        let mutable age = if node.Now < node.CookiesUntil && node.Backlog.IsSome then 0L else 2L
+
+        while age < 2L do
+            let cookie = cookieFor node age remote id syn
+
+            if cookie.First = header.AckNr + 1 then
+                let own = halfOpen step remote id syn cookie null
+
+                if Handshake.confirms step.Context arrivedAt &header own then
+                    note step Rule.SynCookieAccepted remote
+                    enter step own
+                    found <- ValueSome own
+                    age <- 2L
+
+            age <- age + 1L
+
+        found

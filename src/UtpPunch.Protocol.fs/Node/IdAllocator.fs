@@ -1,14 +1,17 @@
 namespace UtpPunch.Protocol
 
-/// Draws the ids and the sequence numbers of new streams.
+/// Draws the ids, the sequence numbers and the clocks of streams that are opened here.
 module internal IdAllocator =
     let private draw (node: Node) =
         let struct (bits, random) = Random.next node.Random
         node.Random <- random
         bits
 
-    /// The number of our first data to a stream that is accepted here.
-    let drawSeqNr node = SeqNr(uint16 (draw node))
+    /// What is added to the clock of a stream. The npm package's dialect has no use for it.
+    let drawOffset node dialect =
+        match dialect with
+        | Dialect.Bep29 -> draw node
+        | Dialect.UtpPunch -> 0u
 
     /// An id that no stream to that peer uses, and the SYN's number; none when a hundred draws have found no free id.
     let tryDraw (node: Node) remote dialect =

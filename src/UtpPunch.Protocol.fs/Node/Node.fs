@@ -8,9 +8,12 @@ module Node =
     let create (options: NodeOptions) (seed: Owned) (now: Instant) : Node =
         let struct (high, random) = Random.next (Random.create seed)
         let struct (low, random) = Random.next random
+        let struct (cookieKey, random) = Random.words 8 random
 
         { Options = options
           HashKey = (uint64 high <<< 32) ||| uint64 low
+          CookieKey = cookieKey
+          StartedAt = now
           Now = now
           Generation = 0L
           Random = random
@@ -22,7 +25,7 @@ module Node =
           Waiting = Radix.empty
           LastOpened = -2
           NextAccepted = 1
-          OldestHalfOpen = 1
+          CookiesUntil = now
           Incoming = 0
           Outgoing = 0
           HalfOpen = 0
@@ -39,7 +42,7 @@ module Node =
 
     // ---- Receiving ----
 
-    let private receiveReset step remote (header: Header) =
+    let private receiveReset step remote arrivedAt (header: Header) =
         // It may carry either id of the stream, and these are neighbours.
         let rec search candidates =
             match candidates with
@@ -50,16 +53,20 @@ module Node =
                     stored.Ids.Receive = header.ConnectionId || stored.Ids.Send = header.ConnectionId
                     ->
                     let own = touch step stored
-                    counted step own (fun () -> Closing.receiveReset step.Context header own)
+                    counted step own (fun () -> Closing.receiveReset step.Context arrivedAt &header own)
                 | _ -> search rest
 
         search [ header.ConnectionId; header.ConnectionId + 1us; header.ConnectionId - 1us ]
 
-    let private receivePacket step remote arrivedAt (packet: inref<Packet>) (own: Connection) =
+    let private receivePacket step remote arrivedAt (packet: inref<Packet>) datagram (own: Connection) =
         match own.State with
         | StreamState.SynReceived ->
-            if Acceptor.confirm step packet.Header own then
+            if Acceptor.confirm step arrivedAt &packet.Header own then
                 Input.receive step.Context arrivedAt &packet own
+        | StreamState.SynSent when
+            not (isNull own.Meeting) && not (MeetingKey.isAuthentic &packet.Header datagram own.Meeting)
+            ->
+            note step Rule.UnexpectedPacket remote
         | StreamState.Closed -> note step Rule.UnknownConnection remote
         | StreamState.SynSent
         | StreamState.Established
@@ -84,8 +91,8 @@ module Node =
                 let header = packet.Header
 
                 match header.Type with
-                | PacketType.Syn -> Acceptor.receiveSyn step remote &packet
-                | PacketType.Reset -> receiveReset step remote header
+                | PacketType.Syn -> Acceptor.receiveSyn step remote &packet datagram
+                | PacketType.Reset -> receiveReset step remote datagrams.ArrivedAt header
                 | _ ->
                     let connection =
                         match last with
@@ -98,10 +105,13 @@ module Node =
                     match connection with
                     | ValueSome own ->
                         last <- connection
-                        receivePacket step remote datagrams.ArrivedAt &packet own
+                        receivePacket step remote datagrams.ArrivedAt &packet datagram own
                     | ValueNone ->
-                        note step Rule.UnknownConnection remote
-                        Acceptor.reset step remote header
+                        match Acceptor.tryRecall step remote datagrams.ArrivedAt &header with
+                        | ValueNone ->
+                            note step Rule.UnknownConnection remote
+                            Acceptor.reset step remote header
+                        | ValueSome own -> receivePacket step remote datagrams.ArrivedAt &packet datagram own
             | Malformed.Extension -> note step Rule.MalformedExtension remote
             | _ ->
                 match NodeTasks.receive step.Context (draw step.Node) from datagram step.Node.NodeTasks with
@@ -132,6 +142,9 @@ module Node =
                       Options = NodeOptions.forDialect dialect node.Options
                       Timeout = timeout
                       Id = id
+                      HandshakeOffset = 0u
+                      Offset = IdAllocator.drawOffset node dialect
+                      Meeting = NodeTasks.meetingOf node.Now remote node.NodeTasks
                       Now = node.Now
                       Generation = node.Generation }
                     isn
@@ -156,7 +169,12 @@ module Node =
     let private unreachable step (remote: Endpoint) =
         Radix.iterate
             (fun _ (stored: Connection.Stored) ->
-                if stored.State = StreamState.SynSent && stored.Remote.Equals remote then
+                if
+                    stored.State = StreamState.SynSent
+                    && stored.Remote.Equals remote
+                    // A punch has proved that there is a way.
+                    && not stored.IsMeeting
+                then
                     let own = touch step stored
                     counted step own (fun () -> Closing.close step.Context CloseReason.Unreachable own))
             step.Node.Connections

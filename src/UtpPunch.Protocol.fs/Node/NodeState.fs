@@ -10,6 +10,9 @@ type Node =
             Options: NodeOptions
             /// Keys the hash of the routes, so that peers cannot aim for collisions.
             HashKey: uint64
+            /// The key of `SynCookie`, and when its periods began.
+            CookieKey: Owned
+            StartedAt: Instant
             mutable Now: Instant
             /// How many steps have led here: tells a step's own copies of streams from older ones.
             mutable Generation: int64
@@ -25,8 +28,8 @@ type Node =
             mutable Waiting: Radix<unit>
             mutable LastOpened: ConnId
             mutable NextAccepted: ConnId
-            /// No half-open stream is older than this one.
-            mutable OldestHalfOpen: ConnId
+            /// Until when a packet that belongs to no stream may confirm a SYN that was not remembered.
+            mutable CookiesUntil: Instant
             mutable Incoming: int
             mutable Outgoing: int
             mutable HalfOpen: int

@@ -2,9 +2,10 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// A peer that may open a stream although the node does not listen: both have punched.
+/// A path that a punch has found. One peer opens a stream over it, and the other accepts it although it does not listen; both prove that
+/// they know the key.
 [<NoComparison>]
-type internal Expected = { Remote: Endpoint; Until: Instant }
+type internal Expected = { Remote: Endpoint; Until: Instant; Meeting: MeetingKey }
 
 /// A peer whose packets come from another address than ours go to.
 [<NoComparison>]
@@ -55,8 +56,15 @@ module internal NodeTasks =
         && Radix.count all.Legacy = 0
         && Radix.count all.Discoveries = 0
 
-    let isExpected (now: Instant) (remote: Endpoint) (all: NodeTasks) =
-        all.Expected |> Array.exists (fun it -> now < it.Until && it.Remote.Equals remote)
+    /// The key of the path to this address; null if none was found lately.
+    let meetingOf (now: Instant) (remote: Endpoint) (all: NodeTasks) : MeetingKey =
+        match all.Expected |> Array.tryFind (fun it -> now < it.Until && it.Remote.Equals remote) with
+        | Some it -> it.Meeting
+        | None -> null
+
+    /// The stream over the path to this address is open.
+    let forget (remote: Endpoint) (all: NodeTasks) : NodeTasks =
+        { all with Expected = all.Expected |> Array.filter (fun it -> not (it.Remote.Equals remote)) }
 
     /// The address under which the sender of a packet is known.
     let pathOf (from: Endpoint) (all: NodeTasks) : Endpoint =
@@ -80,12 +88,17 @@ module internal NodeTasks =
 
     // ---- Storing ----
 
-    let private expect (context: StepContext) remote (all: NodeTasks) =
+    let private expect (context: StepContext) remote (key: Owned) (all: NodeTasks) =
         let live =
             all.Expected |> Array.filter (fun it -> context.Now < it.Until && not (it.Remote.Equals remote))
 
         let kept = if live.Length >= MaxExpected then Array.tail live else live
-        { all with Expected = Array.append kept [| { Remote = remote; Until = context.Now + expectFor } |] }
+
+        { all with
+            Expected =
+                Array.append
+                    kept
+                    [| { Remote = remote; Until = context.Now + expectFor; Meeting = MeetingKey(key.Span.ToArray()) } |] }
 
     /// Does what is due of a punch, with sockets for it if it needs them, and gives them back when it is over.
     let private tickPunch (context: StepContext) (punch: Punch) (all: NodeTasks) : struct (Punch * NodeTasks) =
@@ -124,7 +137,7 @@ module internal NodeTasks =
                 let kept = if others.Length >= MaxAliases then Array.tail others else others
                 let own = if from.Equals path then [||] else [| { From = from; Path = path } |]
                 let all = { all with Aliases = Array.append kept own }
-                if after.Setup.IsLower then all else expect context path all
+                expect context path after.Setup.Key all
             | _ -> all
 
     let private keepLegacy (context: StepContext) (after: LegacyPunch) (all: NodeTasks) =

@@ -34,8 +34,10 @@ module internal Secrets =
     let mac (key: Owned) (label: string) (message: Borrowed) : Owned =
         Owned(labelled key.Span label [ message ], 0, MacLength)
 
+    let isEqual (claimed: Borrowed) (code: Owned) = CryptographicOperations.FixedTimeEquals(code.Span, claimed.Span)
+
     let isMac (key: Owned) (label: string) (message: Borrowed) (claimed: Borrowed) =
-        CryptographicOperations.FixedTimeEquals((mac key label message).Span, claimed.Span)
+        isEqual claimed (mac key label message)
 
     // ---- Sealing ----
 

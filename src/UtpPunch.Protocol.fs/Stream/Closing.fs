@@ -66,20 +66,56 @@ module internal Closing =
         else
             Farewell.settle context connection
 
-    let receiveReset context (header: Header) (connection: Connection) =
-        let fits =
-            match connection.State, connection.Dialect with
-            | StreamState.SynSent, Dialect.Bep29 -> header.AckNr = connection.Ids.Syn
-            // The npm package's RESETs carry zeros: the id must suffice.
-            | (StreamState.SynSent | StreamState.Established | StreamState.TimeWait), Dialect.UtpPunch -> true
-            | _ ->
-                // libutp puts the number of the packet that it answers into ack_nr, which for our STATE is the next one.
-                let ahead = header.AckNr - Scoreboard.oldest connection.Board + 1
-                ahead >= -Peer.ackSlack && ahead <= Scoreboard.packets connection.Board + 1
+    /// Whether a RESET is the peer's.
+    [<RequireQualifiedAccess>]
+    type private Verdict =
+        | Genuine
+        /// It may be: a STATE draws another one from a peer that does not know the stream any more (RFC 5961, 3.2: challenge ACK).
+        | Doubtful
+        | Forged
 
-        if not fits then
+    let private judgeReset arrivedAt (header: inref<Header>) (connection: Connection) =
+        let next = Scoreboard.next connection.Board
+
+        match connection.State, connection.Dialect with
+        // The peer of a meeting does not refuse, and a RESET has no authentication code.
+        | StreamState.SynSent, _ when not (isNull connection.Meeting) -> Verdict.Forged
+        | StreamState.SynSent, Dialect.Bep29 ->
+            if header.AckNr = connection.Ids.Syn then Verdict.Genuine else Verdict.Forged
+        // The npm package's RESETs carry zeros: the id must suffice.
+        | (StreamState.SynSent | StreamState.Established | StreamState.TimeWait), Dialect.UtpPunch -> Verdict.Genuine
+        // Who has forgotten the stream puts the number of the packet that it answers into ack_nr, which for our STATE is the next one; who
+        // ends it, the number of the last packet that it has received.
+        | _ when header.AckNr = next || header.AckNr = next + -1 -> Verdict.Genuine
+        | _ ->
+            let ahead = header.AckNr - Scoreboard.oldest connection.Board + 1
+
+            if
+                connection.State <> StreamState.Established
+                || ahead < -Peer.ackSlack
+                || ahead > Scoreboard.packets connection.Board
+            then
+                Verdict.Forged
+            elif not (Receiver.isInRange header.SeqNr connection.Receiver) then
+                Verdict.Doubtful
+            else
+                match
+                    TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks
+                with
+                // Packets of ours are under way to a peer that ends the stream.
+                | Echo.Current
+                | Echo.Handshake -> Verdict.Genuine
+                | _ -> Verdict.Doubtful
+
+    let receiveReset context arrivedAt (header: inref<Header>) (connection: Connection) =
+        match judgeReset arrivedAt &header connection with
+        | Verdict.Forged -> PacketBuilder.note context Rule.ResetOutOfRange connection
+        | Verdict.Doubtful ->
             PacketBuilder.note context Rule.ResetOutOfRange connection
-        else
+
+            if TimestampCheck.reject false arrivedAt &connection.Clocks then
+                connection.Acks.Immediate <- true
+        | Verdict.Genuine ->
             PacketBuilder.note context Rule.ResetAccepted connection
 
             match connection.State with

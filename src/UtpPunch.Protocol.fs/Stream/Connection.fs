@@ -11,6 +11,7 @@ module internal Connection =
         member stored.Remote = stored.Connection.Remote
         member stored.Incoming = stored.Connection.Incoming
         member stored.Ids = stored.Connection.Ids
+        member stored.IsMeeting = not (isNull stored.Connection.Meeting)
         member stored.State = stored.Connection.State
         member stored.Generation = stored.Connection.Generation
         member stored.WakeAt = stored.Connection.WakeAt
@@ -38,9 +39,11 @@ module internal Connection =
               ProbeToAnswer = 0UL
               LargestWindow = 0u
               LargestPayload = options.PacketSize - Packet.HeaderLength }
-          Delays = { Ours = ValueNone; Theirs = ValueNone; Difference = 0u; InflatedRtts = 0 }
+          Delays = { Ours = ValueNone; Theirs = ValueNone; Difference = 0u; IsMeasured = false; InflatedRtts = 0 }
+          Clocks = TimestampCheck.create setup.Offset setup.HandshakeOffset incoming now
+          Meeting = setup.Meeting
           Timers = { Timers.stopped with Handshake = now; Expiry = Time.after setup.Timeout now }
-          Attempts = { Handshake = 0; Timeouts = 0; LossProbes = 0; WindowProbes = 0 }
+          Attempts = Unchecked.defaultof<Attempts>
           Activity = { HeardAt = now; SentAt = now; ProgressAt = now }
           Acks = { LossyUntil = now; Pending = 0; Advertised = options.ReceiveBuffer; Immediate = false }
           Sums = Unchecked.defaultof<Sums>

@@ -49,6 +49,8 @@ module internal Connection =
         member Remote: Endpoint
         member Incoming: bool
         member Ids: Ids
+        /// Whether it is between the two peers of a meeting.
+        member IsMeeting: bool
         member State: StreamState
         member Generation: int64
         member WakeAt: Instant

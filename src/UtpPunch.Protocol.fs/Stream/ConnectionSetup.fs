@@ -12,6 +12,11 @@ type internal ConnectionSetup =
         Timeout: Duration
         /// The id that the SYN carries, in the dialect's numbering.
         Id: uint16
+        /// The offsets of our clock, in a SYN-ACK and in all other packets; see `TimestampCheck`.
+        HandshakeOffset: uint32
+        Offset: uint32
+        /// What the peers of a meeting have in common; null for any other stream.
+        Meeting: MeetingKey
         Now: Instant
         /// Of the step that makes it.
         Generation: int64

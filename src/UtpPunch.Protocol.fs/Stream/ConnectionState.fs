@@ -41,8 +41,9 @@ type internal Delays =
         /// The delay of our packets, as the peer measures it, and of the peer's, as we do.
         mutable Ours: Delay voption
         mutable Theirs: Delay voption
-        /// What is sent as `timestamp_difference`.
+        /// What is sent as `timestamp_difference`, without the offset of our clock; once a packet was measured.
         mutable Difference: uint32
+        mutable IsMeasured: bool
         /// How many round trips in a row were longer than the delays of both ways explain.
         mutable InflatedRtts: int
     }
@@ -166,6 +167,8 @@ type internal Connection =
         mutable Congestion: ICongestion
         mutable Sizes: Sizes
         mutable Delays: Delays
+        mutable Clocks: Clocks
+        Meeting: MeetingKey
         mutable Timers: Timers
         mutable Attempts: Attempts
         mutable Activity: Activity

@@ -11,9 +11,41 @@ module internal Handshake =
     /// How often the opener repeats its confirmation: for the last time after 31 s, within the time for which the other side waits.
     let private confirmations = 5
 
-    let confirms (header: Header) (connection: Connection) =
+    /// A peer that has nothing to say is heard of by its keep-alive only, 29 s after the SYN-ACK (libutp).
+    let private keepAliveAfter = Time.seconds 20
+
+    /// Packets that were to confirm a SYN-ACK and did not: more are not the peer's. Who guesses on needs another SYN, whose SYN-ACK has
+    /// other numbers.
+    let private mostWrongGuesses = 16
+
+    /// Whether a packet proves that its sender has received the SYN-ACK: by the number that it acknowledges, and by the clock that it
+    /// echoes, unless the dialect has none.
+    let confirms context at (header: inref<Header>) (connection: Connection) =
         let behind = Scoreboard.next connection.Board - header.AckNr - 1
-        behind >= 0 && behind <= Peer.ackSlack
+        let startedAt = connection.Activity.HeardAt
+
+        // libutp's keep-alive acknowledges one packet less.
+        let isKeepAlive =
+            behind = 1 && header.Type = PacketType.State && context.Now - startedAt >= keepAliveAfter
+
+        (behind = 0 || isKeepAlive)
+        && (connection.Dialect = Dialect.UtpPunch
+            || TimestampCheck.confirms isKeepAlive startedAt connection.Activity.SentAt at &header &connection.Clocks)
+
+    /// Takes a packet that does not confirm. Whether the stream is to be forgotten.
+    let miss context (header: inref<Header>) (connection: Connection) =
+        if header.AckNr + 1 <> Scoreboard.next connection.Board then
+            connection.Clocks.Strays <- connection.Clocks.Strays + 1
+        else
+            // Only its clock does not fit: an honest peer echoes that of a fresh SYN-ACK. On a long path that takes a while, and the last
+            // SYN-ACK is the one that counts.
+            let sinceFirst = context.Now - connection.Activity.HeardAt
+            let sinceLast = context.Now - connection.Activity.SentAt
+
+            if sinceLast >= sinceFirst / 2L + Time.milliseconds 200 then
+                PacketBuilder.synAck context connection
+
+        connection.Clocks.Strays >= mostWrongGuesses
 
     let private opened context (connection: Connection) =
         connection.State <- StreamState.Established
@@ -21,9 +53,11 @@ module internal Handshake =
         connection.Timers.Expiry <- Time.never
         connection.Activity.ProgressAt <- context.Now
 
-    let confirm context (connection: Connection) =
+    let confirm context at (header: inref<Header>) (connection: Connection) =
         opened context connection
-        context.Effects.Add(Effect.Accepted(connection.ConnId, connection.Remote, connection.Ids.Receive))
+        TimestampCheck.establish at &header &connection.Clocks
+        let isMeeting = not (isNull connection.Meeting)
+        context.Effects.Add(Effect.Accepted(connection.ConnId, connection.Remote, connection.Ids.Receive, isMeeting))
 
     let repeatSynAck context (connection: Connection) =
         PacketBuilder.note context Rule.RepeatedSyn connection
@@ -31,7 +65,7 @@ module internal Handshake =
         // Once the stream is established its opener has our SYN-ACK: this SYN is an old copy.
         if connection.State = StreamState.SynReceived then PacketBuilder.synAck context connection
 
-    let receiveSynAck context (packet: inref<Packet>) (connection: Connection) =
+    let receiveSynAck context arrivedAt (packet: inref<Packet>) (connection: Connection) =
         let header = packet.Header
 
         if header.Type = PacketType.State && header.AckNr = connection.Ids.Syn then
@@ -42,6 +76,9 @@ module internal Handshake =
                 connection.Rtt <- Rtt.observe (context.Now - connection.Activity.SentAt) connection.Rtt
 
             opened context connection
+            connection.Delays.Difference <- Time.stamp arrivedAt - header.Timestamp
+            connection.Delays.IsMeasured <- connection.Dialect = Dialect.Bep29
+            TimestampCheck.establish arrivedAt &header &connection.Clocks
             MtuProbing.meet packet.Bits connection
             Sender.advertise (int64 header.Window) header.Timestamp true connection.Sender
             MtuProbing.hear header.Window 0 connection

@@ -8,21 +8,21 @@ module internal Input =
     /// The lesser of two samples that may wrap.
     let private least (known: uint32) (sample: uint32) = if int32 (sample - known) >= 0 then known else sample
 
-    let private measure (header: inref<Header>) (arrivedAt: Instant) (connection: Connection) =
+    /// `there` is the delay of our packets, as the peer has measured it; 0 for none.
+    let private measure (header: inref<Header>) there (arrivedAt: Instant) (connection: Connection) =
         connection.Delays.Difference <- Time.stamp arrivedAt - header.Timestamp
+        connection.Delays.IsMeasured <- true
 
-        connection.Sums.TheirDifference <-
-            match connection.Sums.TheirDifference with
-            | ValueSome known -> ValueSome(least known connection.Delays.Difference)
-            | ValueNone -> ValueSome connection.Delays.Difference
+        // The clock of a SYN-ACK, which echoes nothing, has another offset than that of later packets.
+        if header.TimestampDifference <> 0u || connection.Dialect = Dialect.UtpPunch then
+            connection.Sums.TheirDifference <-
+                match connection.Sums.TheirDifference with
+                | ValueSome known -> ValueSome(least known connection.Delays.Difference)
+                | ValueNone -> ValueSome connection.Delays.Difference
 
-        // 0 is no sample, and so is the largest number from old clients.
-        if header.TimestampDifference <> 0u && header.TimestampDifference <> 0x7FFFFFFFu then
+        if there <> 0u then
             connection.Sums.Difference <-
-                if connection.Sums.Difference = 0u then
-                    header.TimestampDifference
-                else
-                    least connection.Sums.Difference header.TimestampDifference
+                if connection.Sums.Difference = 0u then there else least connection.Sums.Difference there
 
     let private advertise context (header: inref<Header>) advanced (connection: Connection) =
         let wasClosed = Sender.peerWindow connection.Sender = 0L
@@ -34,7 +34,7 @@ module internal Input =
         // While the window was closed there was nothing to make progress with.
         if wasClosed && header.Window > 0u then connection.Activity.ProgressAt <- context.Now
 
-    let private acknowledge context (packet: inref<Packet>) (connection: Connection) =
+    let private acknowledge context (packet: inref<Packet>) there (connection: Connection) =
         let header = &packet.Header
         let freed = header.AckNr - Scoreboard.oldest connection.Board + 1
 
@@ -65,7 +65,7 @@ module internal Input =
             match acknowledged.RoundTrip with
             | ValueSome sample ->
                 connection.Rtt <- Rtt.observe sample connection.Rtt
-                Queueing.observeRoundTrip sample header.TimestampDifference connection.Delays.Difference connection
+                Queueing.observeRoundTrip sample there connection.Delays.Difference connection
             | ValueNone -> ()
 
             if acknowledged.Freed > 0 then
@@ -124,64 +124,113 @@ module internal Input =
         | Arrival.BeyondFin -> PacketBuilder.note context Rule.BeyondFin connection
         | Arrival.OutOfRange -> PacketBuilder.note context Rule.SeqOutOfRange connection
 
-    let receive context arrivedAt (packet: inref<Packet>) (connection: Connection) =
+    /// Whether the numbers of a packet are those of the peer: it acknowledges neither what was never sent, nor less than could still be
+    /// under way, and its own number lies within reach. The npm package retransmits data with the acknowledgement of its first
+    /// transmission, however old.
+    let private fits context (header: inref<Header>) (connection: Connection) =
+        let ahead = header.AckNr - Scoreboard.oldest connection.Board + 1
+
+        let lag =
+            match connection.Dialect with
+            | Dialect.Bep29 -> Peer.ackSlack + Scoreboard.peakPackets connection.Board
+            | Dialect.UtpPunch -> 0x8000
+
+        if ahead > Scoreboard.packets connection.Board || ahead < -lag then
+            PacketBuilder.note context Rule.AckOutOfRange connection
+            false
+        elif header.Type <> PacketType.State && not (Receiver.isInRange header.SeqNr connection.Receiver) then
+            PacketBuilder.note context Rule.SeqOutOfRange connection
+            false
+        else
+            true
+
+    /// Which of our clocks a packet echoes. Only one that echoes the current one may acknowledge what was sent since the handshake.
+    let private echo arrivedAt (packet: inref<Packet>) (connection: Connection) =
+        match connection.Dialect with
+        | Dialect.UtpPunch -> Echo.Current
+        | Dialect.Bep29 ->
+            let header = &packet.Header
+
+            match
+                TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks
+            with
+            | Echo.Handshake when header.AckNr - Scoreboard.oldest connection.Board >= 0 || not packet.Sack.IsEmpty ->
+                Echo.Stray
+            | echo -> echo
+
+    /// Whether a packet acknowledges, or brings, what none before it did.
+    let private isNew (header: inref<Header>) (connection: Connection) =
+        header.AckNr - Scoreboard.oldest connection.Board >= 0
+        || header.Type <> PacketType.State && header.SeqNr - Receiver.ackNr connection.Receiver > 0
+
+    /// Answers a packet that may be forged with a STATE, which a genuine peer echoes.
+    let private reject context arrivedAt (header: inref<Header>) (connection: Connection) =
+        PacketBuilder.note context Rule.TimestampOutOfRange connection
+
+        if TimestampCheck.reject (isNew &header connection) arrivedAt &connection.Clocks then
+            connection.Acks.Immediate <- true
+
+        if TimestampCheck.isForged &connection.Clocks then
+            Closing.closeWithReset context CloseReason.Aborted connection
+
+    /// The delay of our packets that a packet reports; 0 for none. The largest number means none from old clients.
+    let private reportedDelay echo (header: inref<Header>) =
+        if echo = Echo.Handshake || header.TimestampDifference = 0x7FFFFFFFu then
+            0u
+        else
+            header.TimestampDifference
+
+    let private take context arrivedAt echo (packet: inref<Packet>) (connection: Connection) =
         let header = &packet.Header
         let carries = header.Type <> PacketType.State
+        let there = reportedDelay echo &header
+        connection.Activity.HeardAt <- context.Now
+        connection.Counters.PacketsReceived <- connection.Counters.PacketsReceived + 1L
+        TimestampCheck.accept echo arrivedAt &header &connection.Clocks
 
+        // A path probe is longer than other packets: its delay is no measure of the queue.
+        if packet.Bits = 0UL || ExtensionBits.kindOf packet.Bits <> ExtensionBits.Kind.Probe then
+            measure &header there arrivedAt connection
+
+        acknowledge context &packet there connection
+
+        if packet.Bits <> 0UL then
+            match ExtensionBits.kindOf packet.Bits with
+            | ExtensionBits.Kind.Enquiry
+            | ExtensionBits.Kind.Farewell -> Farewell.receive context &packet connection
+            | _ when connection.State = StreamState.Established -> MtuProbing.receive context &packet connection
+            | _ -> ()
+
+        // A repeated SYN-ACK: our confirmation has not arrived. A keep-alive on a stream that carried no data has the same numbers,
+        // but its "timestamp_difference_microseconds" is that of our confirmation, and that of a SYN-ACK is 0.
+        if
+            not carries
+            && not connection.Incoming
+            && header.AckNr = connection.Ids.Syn
+            && header.SeqNr = Receiver.ackNr connection.Receiver + 1
+        then
+            if header.TimestampDifference = 0u then connection.Acks.Immediate <- true
+        else
+            connection.Timers.Handshake <- Time.never
+
+        if carries then
+            if isUnwanted &packet connection then
+                PacketBuilder.note context Rule.DataAfterRelease connection
+                connection.Closing.HasLostBytes <- true
+            else
+                arrive context &packet connection
+
+    let receive context arrivedAt (packet: inref<Packet>) (connection: Connection) =
         match connection.State with
         | StreamState.Closed
         | StreamState.SynReceived -> ()
         | StreamState.SynSent ->
-            if Handshake.receiveSynAck context &packet connection then
+            if Handshake.receiveSynAck context arrivedAt &packet connection then
                 connection.Activity.HeardAt <- context.Now
                 connection.Counters.PacketsReceived <- connection.Counters.PacketsReceived + 1L
         | StreamState.Established
         | StreamState.TimeWait ->
-            // Neither an acknowledgement of what was never sent, nor one older than could still be under way. The npm package
-            // retransmits data with the acknowledgement of its first transmission, however old.
-            let ahead = header.AckNr - Scoreboard.oldest connection.Board + 1
-
-            let lag =
-                match connection.Dialect with
-                | Dialect.Bep29 -> Peer.ackSlack + Scoreboard.peakPackets connection.Board
-                | Dialect.UtpPunch -> 0x8000
-
-            if ahead > Scoreboard.packets connection.Board || ahead < -lag then
-                PacketBuilder.note context Rule.AckOutOfRange connection
-            elif carries && not (Receiver.isInRange header.SeqNr connection.Receiver) then
-                PacketBuilder.note context Rule.SeqOutOfRange connection
-            else
-                connection.Activity.HeardAt <- context.Now
-                connection.Counters.PacketsReceived <- connection.Counters.PacketsReceived + 1L
-
-                // A path probe is longer than other packets: its delay is no measure of the queue.
-                if packet.Bits = 0UL || ExtensionBits.kindOf packet.Bits <> ExtensionBits.Kind.Probe then
-                    measure &header arrivedAt connection
-
-                acknowledge context &packet connection
-
-                if packet.Bits <> 0UL then
-                    match ExtensionBits.kindOf packet.Bits with
-                    | ExtensionBits.Kind.Enquiry
-                    | ExtensionBits.Kind.Farewell -> Farewell.receive context &packet connection
-                    | _ when connection.State = StreamState.Established -> MtuProbing.receive context &packet connection
-                    | _ -> ()
-
-                // A repeated SYN-ACK: our confirmation has not arrived. A keep-alive on a stream that carried no data has the same numbers,
-                // but its "timestamp_difference_microseconds" is that of our confirmation, and that of a SYN-ACK is 0.
-                if
-                    not carries
-                    && not connection.Incoming
-                    && header.AckNr = connection.Ids.Syn
-                    && header.SeqNr = Receiver.ackNr connection.Receiver + 1
-                then
-                    if header.TimestampDifference = 0u then connection.Acks.Immediate <- true
-                else
-                    connection.Timers.Handshake <- Time.never
-
-                if carries then
-                    if isUnwanted &packet connection then
-                        PacketBuilder.note context Rule.DataAfterRelease connection
-                        connection.Closing.HasLostBytes <- true
-                    else
-                        arrive context &packet connection
+            if fits context &packet.Header connection then
+                match echo arrivedAt &packet connection with
+                | Echo.Stray -> reject context arrivedAt &packet.Header connection
+                | echo -> take context arrivedAt echo &packet connection

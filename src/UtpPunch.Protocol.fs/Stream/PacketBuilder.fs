@@ -11,8 +11,13 @@ module internal PacketBuilder =
     let private header context packetType id seqNr ackNr (connection: Connection) : Header =
         { Type = packetType
           ConnectionId = id
-          Timestamp = Time.stamp context.Now
-          TimestampDifference = connection.Delays.Difference
+          Timestamp = Time.stamp context.Now + connection.Clocks.Offset
+          TimestampDifference =
+            if connection.Delays.IsMeasured then
+                connection.Delays.Difference + connection.Clocks.Offset
+            else
+                // Nothing was measured.
+                0u
           Window = uint32 (Receiver.window connection.Receiver)
           SeqNr = seqNr
           AckNr = ackNr }
@@ -22,8 +27,13 @@ module internal PacketBuilder =
         connection.Counters.PacketsSent <- connection.Counters.PacketsSent + int64 train.Count
 
     /// A packet that carries nothing.
-    let private bare context (header: Header) bits (connection: Connection) =
-        send context (Train(header, Owned.Empty, bits, Owned.Empty, 0, false)) connection
+    let private bare context (header: Header) (connection: Connection) =
+        send context (Train(header, Owned.Empty, Owned.Empty, 0)) connection
+        connection.Activity.SentAt <- context.Now
+
+    /// A SYN or a SYN-ACK.
+    let private handshake context (header: Header) bits (connection: Connection) =
+        send context (Train(header, bits, MeetingKey.sign &header connection.Meeting)) connection
         connection.Activity.SentAt <- context.Now
 
     /// The acknowledgement that is due is what this packet carries: every packet but the SYN acknowledges.
@@ -64,23 +74,23 @@ module internal PacketBuilder =
             | Dialect.UtpPunch -> connection.Ids.Send
 
         let bits = if connection.Sizes.OffersProbes then ExtensionBits.hello else 0UL
-        bare context (header context PacketType.Syn id connection.Ids.Syn (SeqNr 0us) connection) bits connection
+        handshake context (header context PacketType.Syn id connection.Ids.Syn (SeqNr 0us) connection) bits connection
 
     /// The SYN-ACK never changes: its `seq_nr` is that of our first data. It announces probes if the SYN did.
     let synAck context (connection: Connection) =
         let bits = if connection.Sizes.KnowsProbes then ExtensionBits.hello else 0UL
         let next = Scoreboard.next connection.Board
 
-        bare
-            context
-            (header context PacketType.State connection.Ids.Send next connection.Ids.Syn connection)
-            bits
-            connection
+        let header =
+            { header context PacketType.State connection.Ids.Send next connection.Ids.Syn connection with
+                Timestamp = Time.stamp context.Now + connection.Clocks.HandshakeOffset }
+
+        handshake context header bits connection
 
     /// `conn` is the peer's receive id and `ack_nr` a number that it sent, so that libutp and libtorrent both take it.
     let resetAs sendId next context (connection: Connection) =
         let ackNr = Receiver.ackNr connection.Receiver
-        bare context (header context PacketType.Reset sendId next ackNr connection) 0UL connection
+        bare context (header context PacketType.Reset sendId next ackNr connection) connection
 
     let reset context (connection: Connection) =
         resetAs connection.Ids.Send (Scoreboard.next connection.Board) context connection

@@ -7,8 +7,9 @@ type Effect =
     | Send of remote: Endpoint * train: Train
     /// In order, each byte once. The payload is valid for as long as the shell keeps the received buffer that it lies in.
     | Deliver of connId: ConnId * payload: Payload
-    /// A peer opened a stream, and its address has proved that it receives.
-    | Accepted of connId: ConnId * remote: Endpoint * connectionId: uint16
+    /// A peer opened a stream, and its address has proved that it receives. `isMeeting`: over a path that a punch has found, by the peer of
+    /// that meeting, which has proved that it knows the key.
+    | Accepted of connId: ConnId * remote: Endpoint * connectionId: uint16 * isMeeting: bool
     /// A stream that we dialled is open.
     | Opened of connId: ConnId * connectionId: uint16
     /// The send buffer has room for `room` bytes. All other bytes of it are not acknowledged yet; the core refers to no written byte before

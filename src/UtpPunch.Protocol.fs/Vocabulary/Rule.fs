@@ -11,11 +11,13 @@ type Rule =
     | NotListening
     /// A SYN beyond the limit of streams.
     | TooManyConnections
-    /// A half-open stream made room for a newer one.
-    | HalfOpenEvicted
+    /// A SYN was answered without being remembered, because there are too many half-open streams.
+    | SynCookieSent
+    /// A packet confirmed a SYN-ACK that was not remembered.
+    | SynCookieAccepted
     /// The accept queue was full.
     | AcceptQueueFull
-    /// A half-open stream was never confirmed.
+    /// A half-open stream was never confirmed, or by wrong numbers only.
     | HalfOpenExpired
     /// A SYN whose ids are those of another stream.
     | IdCollision
@@ -25,6 +27,8 @@ type Rule =
     | HandshakeRetransmit
     /// A packet acknowledged what was never sent, or lay too far back.
     | AckOutOfRange
+    /// A packet does not echo a time stamp of the last round trips.
+    | TimestampOutOfRange
     /// A packet's sequence number lay outside the reorder window.
     | SeqOutOfRange
     /// A packet that had been received already.

@@ -3,11 +3,19 @@ namespace UtpPunch.Protocol
 /// Packets to one peer that differ in `seq_nr` and payload only: the first carries `Header.SeqNr`, each further one the next
 /// number, and each takes the next `PacketSize` bytes of `Payload` (the last perhaps fewer). One without payload is one packet.
 [<Sealed; NoComparison>]
-type Train(header: Header, sack: Owned, bits: uint64, payload: Owned, packetSize: int, mayFragment: bool) =
+type Train
+    private
+    (header: Header, sack: Owned, bits: uint64, payload: Owned, packetSize: int, mayFragment: bool, code: byte[]) =
     let count = if payload.IsEmpty then 1 else (payload.Length + packetSize - 1) / packetSize
+
+    new(header, sack, bits, payload, packetSize, mayFragment) =
+        Train(header, sack, bits, payload, packetSize, mayFragment, [||])
 
     /// One without extension bits, whose packets must not be fragmented.
     new(header, sack, payload, packetSize) = Train(header, sack, 0UL, payload, packetSize, false)
+
+    /// A SYN or a SYN-ACK, with an authentication code unless that is empty.
+    new(header, bits, code: Owned) = Train(header, Owned.Empty, bits, Owned.Empty, 0, false, code.Span.ToArray())
 
     /// The most bytes of packets: one system call carries a train, and takes 64 KiB.
     static member Limit = 65000
@@ -16,6 +24,8 @@ type Train(header: Header, sack: Owned, bits: uint64, payload: Owned, packetSize
     member _.Sack = sack
     /// BEP 29's extension bits; 0 for none.
     member _.Bits = bits
+    /// The authentication code of a SYN or a SYN-ACK between the peers of a meeting; empty for none.
+    member _.Code = Owned code
     /// Bytes that were written with `Event.Write`. They must be sent, or copied, before the next step: its acknowledgement may end the loan.
     member _.Payload = payload
     member _.PacketSize = packetSize
@@ -30,7 +40,9 @@ type Train(header: Header, sack: Owned, bits: uint64, payload: Owned, packetSize
         if payload.IsEmpty then 0 else min packetSize (payload.Length - index * packetSize)
 
     /// The length in bytes of the packet at an index.
-    member this.LengthOf(index: int) = Packet.lengthOf sack.Length bits (this.PieceLength index)
+    member this.LengthOf(index: int) =
+        let codeLength = if code.Length = 0 then 0 else 2 + code.Length
+        Packet.lengthOf sack.Length bits (this.PieceLength index) + codeLength
 
     /// The part of the payload that the packet at an index carries.
     member this.Piece(index: int) =
@@ -42,9 +54,16 @@ type Train(header: Header, sack: Owned, bits: uint64, payload: Owned, packetSize
     /// Writes what stands before the payload of the packet at an index, and returns its length, which is that of every packet.
     member _.WriteHeader(index: int, target: System.Span<byte>) =
         let header = { header with SeqNr = header.SeqNr + index }
-        Packet.encode &header sack bits Owned.Empty target
+
+        if code.Length > 0 then
+            Packet.encodeWith &header bits (Owned code) target
+        else
+            Packet.encode &header sack bits Owned.Empty target
 
     /// Writes the packet at an index and returns its length.
     member this.Write(index: int, target: System.Span<byte>) =
-        let header = { header with SeqNr = header.SeqNr + index }
-        Packet.encode &header sack bits (this.Piece index) target
+        if code.Length > 0 then
+            this.WriteHeader(index, target)
+        else
+            let header = { header with SeqNr = header.SeqNr + index }
+            Packet.encode &header sack bits (this.Piece index) target

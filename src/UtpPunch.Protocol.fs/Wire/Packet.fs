@@ -42,6 +42,10 @@ module Packet =
     [<Literal>]
     let private ExtensionBits = 2uy
 
+    /// A number that BEP 29 does not use: receivers skip extensions that they do not know.
+    [<Literal>]
+    let private Authentication = 85uy
+
     /// The bits and the two bytes before them.
     [<Literal>]
     let private BitsLength = 10
@@ -93,6 +97,23 @@ module Packet =
                 packet <- Unchecked.defaultof<Packet>
                 Malformed.Extension
 
+    let authentication (datagram: Borrowed) =
+        let span = datagram.Span
+        let mutable extension = if span.Length < HeaderLength then 0uy else span[1]
+        let mutable position = HeaderLength
+        let mutable found = Borrowed.Empty
+
+        while extension <> 0uy
+              && position + 2 <= span.Length
+              && position + 2 + int span[position + 1] <= span.Length do
+            if extension = Authentication then
+                found <- datagram.Slice(position + 2, int span[position + 1])
+
+            extension <- span[position]
+            position <- position + 2 + int span[position + 1]
+
+        found
+
     let lengthOf sackLength (bits: uint64) payloadLength =
         HeaderLength
         + (if sackLength = 0 then 0 else 2 + sackLength)
@@ -128,3 +149,16 @@ module Packet =
 
         payload.Span.CopyTo(target.Slice position)
         position + payload.Length
+
+    let encodeWith (header: inref<Header>) (bits: uint64) (code: Owned) (target: Span<byte>) =
+        let position = encode &header Owned.Empty bits Owned.Empty target
+
+        if code.IsEmpty then
+            position
+        else
+            // The last extension names this one.
+            target[if bits = 0UL then 1 else HeaderLength] <- Authentication
+            target[position] <- 0uy
+            target[position + 1] <- byte code.Length
+            code.Span.CopyTo(target.Slice(position + 2))
+            position + 2 + code.Length

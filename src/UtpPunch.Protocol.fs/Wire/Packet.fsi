@@ -52,6 +52,9 @@ module Packet =
     /// Reads the datagram. Total: any bytes give a packet or the reason why not. Unknown extensions are skipped (BEP 29).
     val decode: datagram: Borrowed -> packet: outref<Packet> -> Malformed
 
+    /// The code of extension 85, which only a SYN and a SYN-ACK between UtpPunch nodes carry; empty when there is none.
+    val authentication: datagram: Borrowed -> Borrowed
+
     /// The length of a packet with that many bytes of selective acknowledgement, these extension bits (0 for none), and that many bytes
     /// of payload.
     val lengthOf: sackLength: int -> bits: uint64 -> payloadLength: int -> int
@@ -60,3 +63,6 @@ module Packet =
     /// before the extension bits, which are not written when they are 0.
     val encode:
         header: inref<Header> -> sack: Owned -> bits: uint64 -> payload: Owned -> target: System.Span<byte> -> int
+
+    /// Writes a packet without a payload, with extension bits (0 for none) and an authentication code (empty for none).
+    val encodeWith: header: inref<Header> -> bits: uint64 -> code: Owned -> target: System.Span<byte> -> int

@@ -25,17 +25,21 @@ module Campaign =
 
     /// Whether ids of two streams collide: a stream has two adjacent ids, and with adjacent streams a packet may mean either.
     let private collided (outcome: Outcome) =
-        outcome.Marks.Counts.ContainsKey(string Rule.IdCollision)
-        || outcome.World.Actors
-           |> Array.exists (fun actor ->
-               actor.Syns.Keys
-               |> Seq.exists (fun id -> actor.Syns.ContainsKey(id + 1us) || actor.Syns.ContainsKey(id + 2us)))
+        let ids = [| for actor in outcome.World.Actors -> Seq.toArray actor.Syns.Keys |]
+        let isIn (some: uint16[]) id = Array.contains id some
+
+        outcome.Marks.Counts.ContainsKey(TraceNames.rules.Name Rule.IdCollision)
+        || ids
+           |> Array.exists (fun own -> own |> Array.exists (fun id -> isIn own (id + 1us) || isIn own (id + 2us)))
+        // Opened by one host each.
+        || ids[0]
+           |> Array.exists (fun id -> isIn ids[1] (id - 1us) || isIn ids[1] id || isIn ids[1] (id + 1us))
 
     let private same property what (one: Outcome) (other: Outcome) =
         match other.Violation with
+        // Both hosts have drawn adjacent ids: the SYN of one of them is refused, as it must be, and the checks mistake its packets.
+        | _ when collided one || collided other -> ValueNone
         | ValueSome(struct (_, why)) -> fails property $"{what}: {why}"
-        // Both hosts have drawn adjacent ids: the SYN of one of them is refused, as it must be.
-        | ValueNone when collided one || collided other -> ValueNone
         | ValueNone when one.Shape <> other.Shape -> fails property $"{what}: the packets or their times differ"
         | ValueNone when one.Streams <> other.Streams -> fails property $"{what}: the results differ"
         | ValueNone -> ValueNone

@@ -53,7 +53,7 @@ module ScriptedCases =
             { Type = PacketType.Data
               ConnectionId = peer.Id
               Timestamp = Time.stamp peer.Now
-              TimestampDifference = 1u
+              TimestampDifference = peer.Echo
               Window = 100_000u
               SeqNr = peer.Next
               AckNr = peer.First + -1 }
@@ -131,12 +131,12 @@ module ScriptedCases =
 
     /// S15: the id 65535, whose other id would need 17 bits, is not used, whatever the generator draws.
     let private lastId () =
-        // The third draw of this seed, the first for a stream, ends in sixteen ones; the seed was searched for.
-        let seed = Owned(Array.init 32 (fun i -> Keyed.byteAt 14775UL (int64 i)))
+        // The eleventh draw of this seed, the first for a stream, ends in sixteen ones; the seed was searched for.
+        let seed = Owned(Array.init 32 (fun i -> Keyed.byteAt 91917UL (int64 i)))
         let mutable random = Random.create seed
         let mutable drawn = 0u
 
-        for _ in 1..3 do
+        for _ in 1..11 do
             let struct (bits, next) = Random.next random
             drawn <- bits
             random <- next
@@ -153,8 +153,8 @@ module ScriptedCases =
 
     /// S17: old packets and acknowledgements are told from new ones where sequence numbers wrap.
     let private runOver () =
-        // Its third draw begins with 65531; it was searched for.
-        let peer = ScriptedPeer 15952UL
+        // Its eleventh draw begins with 65531; it was searched for.
+        let peer = ScriptedPeer 98282UL
         peer.Connect()
         peer.Answer()
 

@@ -26,7 +26,8 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     let mutable unansweredSince = Time.never
     let mutable mustAnswer = false
     let mutable difference = 0u
-    let mutable differenceKnown = true
+    // Nothing was measured, or only the SYN-ACK, which came before the stream was open.
+    let mutable differenceKnown = false
     // Packets sent.
     let sent = Dictionary<uint16, Numbered>()
     let mutable next: SeqNr voption = ValueNone
@@ -269,8 +270,8 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     /// Whether a number was used before.
     member _.IsAgain(seqNr: SeqNr) = sent.ContainsKey seqNr.Value
 
-    /// The core sends a packet of this stream.
-    member this.Send(header: Header, sack: Borrowed, payload: ReadOnlySpan<byte>) =
+    /// The core sends a packet of this stream at `at`, by its own clock.
+    member this.Send(at: Instant, header: Header, sack: Borrowed, payload: ReadOnlySpan<byte>) =
         this.Touched <- true
 
         if header.Type <> PacketType.Reset && header.Type <> PacketType.Syn then
@@ -288,10 +289,11 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
             if not isSynAck then
                 this.CheckAcknowledgement(header, sack)
 
-                if header.TimestampDifference <> difference && differenceKnown && this.Trusted then
-                    fail
-                        "S16"
-                        $"timestamp_difference is {header.TimestampDifference}, but the delay of the last packet was {difference}"
+                // Both fields have the same secret offset.
+                let echoed = Time.stamp at - (header.Timestamp - header.TimestampDifference)
+
+                if echoed <> difference && differenceKnown && this.Trusted then
+                    fail "S16" $"the delay of the last packet was {difference}, but {echoed} is echoed"
 
             if header.Timestamp < timestamp && timestamp - header.Timestamp > 0x80000000u then
                 marks.Hit "ts wrap"

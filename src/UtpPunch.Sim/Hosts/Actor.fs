@@ -32,6 +32,10 @@ type Actor(index: int, host: Host, options: NodeOptions, endpoint: Endpoint, mac
     /// The ids of packets with which this host has announced support for probes, and those of the peer.
     member val SaidHello = HashSet<uint16>() with get
     member val HeardHello = HashSet<uint16>() with get
+    /// Its clock, which it takes for standing still while it goes back.
+    member val Now = Int64.MinValue * 1L<us> with get, set
+    /// Whether the core has refused a packet in this step.
+    member val HasRefused = false with get, set
     member val BySendId = Dictionary<uint16, Wiretap>() with get
     member val ByReceiveId = Dictionary<uint16, Wiretap>() with get
     member val ByConnId = Dictionary<ConnId, Wiretap>() with get

@@ -65,7 +65,7 @@ type LentBuffers(options: NodeOptions) =
 
         for effect in effects do
             match effect with
-            | Effect.Accepted(connId, _, _) -> streams[connId] <- WrittenBytes(sendBuffer options.Dialect)
+            | Effect.Accepted(connId, _, _, _) -> streams[connId] <- WrittenBytes(sendBuffer options.Dialect)
             | Effect.Writable(connId, room) ->
                 match streams.TryGetValue connId with
                 | true, stream -> stream.Overwrite(stream.Acknowledged room)

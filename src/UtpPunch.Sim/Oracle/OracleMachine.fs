@@ -161,7 +161,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         if stream.Sender.Accepts header.AckNr then
             if not stream.IsOpen then
                 stream.IsOpen <- true
-                effects.Add(Effect.Accepted(stream.ConnId, stream.Remote, stream.ReceiveId))
+                effects.Add(Effect.Accepted(stream.ConnId, stream.Remote, stream.ReceiveId, false))
 
             let before = stream.Sender.Outstanding
             stream.Sender.Acknowledge(now, header.AckNr)
@@ -211,6 +211,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
                     stream.Receiver <- ValueSome(OracleReceiver(header.SeqNr + -1, options.Sacks))
                     stream.IsOpen <- true
                     stream.SynAt <- Time.never
+                    stream.Difference <- Time.stamp now - header.Timestamp
                     effects.Add(Effect.Opened(stream.ConnId, stream.ReceiveId))
                     state effects now stream
             | _ -> converse effects now &packet stream

@@ -12,13 +12,13 @@ module Directed =
     let private withFlow change scenario = { scenario with Flows = List.map change scenario.Flows }
 
     let private wraps =
-        // A's sequence numbers wrap after a few dozen packets, and both clocks after a tenth of a second.
-        let clock = { Scenario.clock with Offset = 0x1_0000_0000L - 100_000L }
-        let host = { Scenario.host with Clock = clock }
+        // A's sequence numbers wrap after a few dozen packets, its time stamps after a tenth of a second.
         let flow = Scenario.flow 400_000
         let noisy = { path with Loss = Loss.Each 30; Duplication = 100; Reorder = 100; ReorderBy = ms 30 }
-        let scenario = { calm with A = host; B = host; AB = noisy; BA = noisy; Flows = [ flow ] }
-        { scenario with NodeSeed = Wraps.seedNear scenario }
+        let scenario = { calm with AB = noisy; BA = noisy; Flows = [ flow ] }
+        let seed = Wraps.seedNear scenario
+        let clock = { Scenario.clock with Offset = Wraps.clockNear (ms 100) seed }
+        { scenario with NodeSeed = seed; A = { Scenario.host with Clock = clock } }
 
     let private queue limit rate =
         { calm with

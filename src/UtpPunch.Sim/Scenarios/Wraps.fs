@@ -6,7 +6,7 @@ open UtpPunch.Tracing
 
 /// Seeds of nodes whose first sequence numbers are just below 65535.
 module Wraps =
-    let private firstNumber (seed: uint64) side =
+    let private firstHeader (seed: uint64) side =
         let key = Keyed.mix (seed + uint64 side)
         let bytes = Owned(Array.init 32 (fun i -> Keyed.byteAt key (int64 i)))
         let node = Node.create NodeOptions.standard bytes 0L<us>
@@ -18,8 +18,13 @@ module Wraps =
         effects
         |> Array.pick (fun effect ->
             match effect with
-            | Effect.Send(_, train) -> Some train.Header.SeqNr.Value
+            | Effect.Send(_, train) -> Some train.Header
             | _ -> None)
+
+    let private firstNumber seed side = (firstHeader seed side).SeqNr.Value
+
+    /// What A's clock must show so that the time stamps of the first stream that it dials wrap after `wait`: they have a secret offset.
+    let clockNear (wait: Duration) (seed: uint64) = 0x1_0000_0000L - int64 (firstHeader seed 1).Timestamp - int64 wait
 
     /// Another node seed for a scenario, with which the first stream that A dials wraps within a few dozen packets.
     let seedNear (scenario: Scenario) =

@@ -78,6 +78,14 @@ type ScriptedPeer(seed: Owned) =
 
         lent.Stepped(events, effects)
 
+    /// What the peer measures of the node's last packet, which has an offset in its time stamp; 0 from a peer that measures nothing.
+    member this.Echo =
+        if heard.Count = 0 || this.Difference = 0u then
+            this.Difference
+        else
+            let last = heard[heard.Count - 1]
+            this.Difference - (last.Header.Timestamp - Time.stamp last.At)
+
     /// Advances the time, without packets from the peer.
     member this.Wait(duration: Duration) =
         let until = now + duration
@@ -99,7 +107,7 @@ type ScriptedPeer(seed: Owned) =
             { Type = kind
               ConnectionId = id
               Timestamp = Time.stamp now - 10_000u
-              TimestampDifference = this.Difference
+              TimestampDifference = this.Echo
               Window = this.Window
               SeqNr = seqNr
               AckNr = ackNr }

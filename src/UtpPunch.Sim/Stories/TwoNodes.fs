@@ -108,7 +108,7 @@ type TwoNodes(scenario: Scenario, optionsA: NodeOptions, optionsB: NodeOptions, 
                     side.Answers.Add(Event.Consumed(connId, payload.Length))
                 else
                     stream.Unread <- stream.Unread + payload.Length
-            | Effect.Accepted(connId, remote, _) ->
+            | Effect.Accepted(connId, remote, _, _) ->
                 let stream = StreamView(connId, remote, roomOf side.Options.Dialect side, Opened = true)
                 side.Streams[connId] <- stream
                 side.Accepted.Add stream

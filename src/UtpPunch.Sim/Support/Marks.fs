@@ -61,6 +61,7 @@ module Marks =
           "ResetOutOfRange"
           "HalfOpenExpired"
           "AckOutOfRange"
+          "TimestampOutOfRange"
           "UnknownConnection"
           "forged"
           "hint"

@@ -170,7 +170,7 @@ type Applications(world: World) as this =
                 let flow = actor.Dialled[connId]
                 actor.Opened[id] <- flow
                 this.Start(actor, connId, flow, true)
-            | Effect.Accepted(connId, remote, id) ->
+            | Effect.Accepted(connId, remote, id, _) ->
                 let peer = world.Actors[1 - actor.Index]
                 let dialled = if dialect = Dialect.Bep29 then id - 1us else id + 1us
 

@@ -107,6 +107,12 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
         let up = (dialect = Dialect.Bep29) = isDialler
         tap.SynId <- (if isDialler then receiveId else receiveId - 1us)
         tap.IsIntact <- isIntact
+
+        // A packet ahead of the one that has opened it.
+        if actor.HasRefused then
+            tap.Loose <- true
+            tap.Refused <- true
+
         actor.ByReceiveId[receiveId] <- tap
         actor.BySendId[if up then receiveId + 1us else receiveId - 1us] <- tap
         actor.ByConnId[connId] <- tap
@@ -126,12 +132,15 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
 
         match rule with
         | Rule.WindowOverrun
+        | Rule.TimestampOutOfRange
         | Rule.SeqOutOfRange
         | Rule.AckOutOfRange
         | Rule.BeyondFin
         | Rule.DataAfterRelease
         | Rule.UnexpectedPacket
         | Rule.MalformedExtension when not this.Forging && isPeer actor remote ->
+            actor.HasRefused <- true
+
             for tap in actor.ByConnId.Values do
                 tap.Loose <- true
                 tap.Refused <- true
@@ -228,7 +237,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
             // Where bytes are corrupted on the path, an announcement may be received that was not sent.
             if isTrusted then checkSize actor tap train header.SeqNr bytes.Length
 
-            tap.Send(header, train.Sack.AsBorrowed, ReadOnlySpan<byte>(bytes, bytes.Length - size, size))
+            tap.Send(actor.Now, header, train.Sack.AsBorrowed, ReadOnlySpan<byte>(bytes, bytes.Length - size, size))
 
             // RESETs have numbers of their own.
             if header.Type = PacketType.Reset then
@@ -247,6 +256,8 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
                 clock.Granularity + clock.Late + actor.Host.Socket.Wake + Time.milliseconds 1
             else
                 Time.never / 2L
+
+        actor.HasRefused <- false
 
         for tap in actor.ByConnId.Values do
             this.CheckWindows(actor, tap.ConnId, tap)

@@ -69,7 +69,7 @@ type private Recorder(scenario: Scenario, machines: IMachine[], sink: Action<str
 
         for effect in effects do
             match effect with
-            | Effect.Accepted(connId, _, _) -> streams[actor.Index][connId] <- ""
+            | Effect.Accepted(connId, _, _, _) -> streams[actor.Index][connId] <- ""
             | _ -> ()
 
     let measure (actor: Actor) (now: Instant) =

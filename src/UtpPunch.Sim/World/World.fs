@@ -195,7 +195,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
             | Effect.Opened(connId, id) ->
                 inspector.Open(actor, connId, id, true)
                 this.Applications.Begin(actor, effect)
-            | Effect.Accepted(connId, remote, id) ->
+            | Effect.Accepted(connId, remote, id, _) ->
                 if remote.Equals actors[1 - actor.Index].Endpoint then
                     inspector.Open(actor, connId, id, false)
 
@@ -234,6 +234,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
     member private this.Step(actor: Actor, batch: Event[], numbers: int64[]) =
         events <- events + 1L
         let local = Scenario.local actor.Host.Clock now
+        actor.Now <- max actor.Now local
 
         let effects =
             try

@@ -184,11 +184,10 @@ type internal BinaryWriter(target: GrowingBytes, full: bool) =
     /// The head of the first packet as it is sent; the others differ in their numbers only.
     override _.Sent(remote, train) =
         let payload = train.Payload.Span
-        let header = train.Header
-        let head = Packet.lengthOf train.Sack.Length train.Bits 0
+        let head = train.LengthOf 0 - (train.Piece 0).Length
         target.Endpoint remote
         BinaryPrimitives.WriteUInt16LittleEndian(target.Take 2, uint16 head)
-        Packet.encode &header train.Sack train.Bits Owned.Empty (target.Take head) |> ignore
+        train.WriteHeader(0, target.Take head) |> ignore
         target.Byte(if train.MayFragment then 1uy else 0uy)
         target.Number(uint64 train.PacketSize)
         target.Number(uint64 payload.Length)
@@ -322,14 +321,19 @@ type internal BinaryReader(source: GrowingBytes, full: bool, hashes: System.Coll
         let remote = this.One()
         let head = int (BinaryPrimitives.ReadUInt16LittleEndian(this.Take 2))
         let mutable packet = Unchecked.defaultof<Packet>
-        Packet.decode (Borrowed((this.Take head).ToArray())) &packet |> ignore
+        let headBytes = Borrowed((this.Take head).ToArray())
+        Packet.decode headBytes &packet |> ignore
+        let code = Packet.authentication headBytes
         let mayFragment = this.Byte() = 1uy
         let packetSize = int (this.Number())
         let length = int (this.Number())
         let payload = if full then Owned((this.Take length).ToArray()) else ZeroPayload.bytes length
 
         let train =
-            Train(packet.Header, Borrowed.keep packet.Sack, packet.Bits, payload, packetSize, mayFragment)
+            if code.IsEmpty then
+                Train(packet.Header, Borrowed.keep packet.Sack, packet.Bits, payload, packetSize, mayFragment)
+            else
+                Train(packet.Header, packet.Bits, Borrowed.keep code)
 
         if not full && length > 0 then
             for _ in 1 .. train.Count do

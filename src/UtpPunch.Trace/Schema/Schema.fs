@@ -320,9 +320,15 @@ module Schema =
         | Effect.Deliver(connId, payload) ->
             f.Begin Kinds.deliver
             Effect.Deliver(stream f connId, f.Delivered payload)
-        | Effect.Accepted(connId, remote, connectionId) ->
+        | Effect.Accepted(connId, remote, connectionId, isMeeting) ->
             f.Begin Kinds.accepted
-            Effect.Accepted(stream f connId, f.Endpoint("from", remote), id f connectionId)
+
+            Effect.Accepted(
+                stream f connId,
+                f.Endpoint("from", remote),
+                id f connectionId,
+                name f "meeting" TraceNames.flags isMeeting
+            )
         | Effect.Opened(connId, connectionId) ->
             f.Begin Kinds.opened
             Effect.Opened(stream f connId, id f connectionId)

@@ -96,7 +96,7 @@ module Templates =
     let effects: Effect[] =
         [| Effect.Send(nowhere, Train(header, Owned.Empty, Owned.Empty, 0))
            Effect.Deliver(0, Unchecked.defaultof<Payload>)
-           Effect.Accepted(0, nowhere, 0us)
+           Effect.Accepted(0, nowhere, 0us, false)
            Effect.Opened(0, 0us)
            Effect.Writable(0, 0)
            Effect.PacketSized(0, 0)

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x963020129F66BA70UL
+let Layout = 0x39AC1A6CB4E7AA20UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -470,13 +470,46 @@ let writeDelays (w: SnapshotWriter) (it: Delays) : unit =
     w.Option((writeDelay w), it.Ours)
     w.Option((writeDelay w), it.Theirs)
     w.UInt32 it.Difference
+    w.Flag it.IsMeasured
     w.Int32 it.InflatedRtts
 
 let readDelays (r: SnapshotReader) : Delays =
     { Ours = r.Option((fun () -> readDelay r))
       Theirs = r.Option((fun () -> readDelay r))
       Difference = r.UInt32()
+      IsMeasured = r.Flag()
       InflatedRtts = r.Int32() }
+
+let writeClocks (w: SnapshotWriter) (it: Clocks) : unit =
+    w.Int64 it.HandshakeUntil
+    w.Int64 it.Reach
+    w.Int64 it.StrayAt
+    w.Int64 it.PeerStampAt
+    w.UInt32 it.PeerStamp
+    w.Int32 it.Strays
+    w.UInt32 it.Offset
+    w.UInt32 it.HandshakeOffset
+    w.Flag it.IsIncoming
+    w.Flag it.Echoed
+
+let readClocks (r: SnapshotReader) : Clocks =
+    { HandshakeUntil = r.Int64()
+      Reach = r.Int64()
+      StrayAt = r.Int64()
+      PeerStampAt = r.Int64()
+      PeerStamp = r.UInt32()
+      Strays = r.Int32()
+      Offset = r.UInt32()
+      HandshakeOffset = r.UInt32()
+      IsIncoming = r.Flag()
+      Echoed = r.Flag() }
+
+let writeMeetingKey (w: SnapshotWriter) (it: MeetingKey) : unit =
+    w.Array(w.Byte, it.Key)
+
+let readMeetingKey (r: SnapshotReader) : MeetingKey =
+    let fieldKey = r.Array(1, (fun () -> r.Byte()))
+    MeetingKey(fieldKey)
 
 let writeTimers (w: SnapshotWriter) (it: Timers) : unit =
     w.Int64 it.Handshake
@@ -611,6 +644,8 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     w.Reference(writeICongestion w, it.Congestion)
     writeSizes w it.Sizes
     writeDelays w it.Delays
+    writeClocks w it.Clocks
+    w.Reference(writeMeetingKey w, it.Meeting)
     writeTimers w it.Timers
     writeAttempts w it.Attempts
     writeActivity w it.Activity
@@ -640,6 +675,8 @@ let readConnection (r: SnapshotReader) : Connection =
                               Congestion = r.Reference(fun () -> readICongestion r)
                               Sizes = readSizes r
                               Delays = readDelays r
+                              Clocks = readClocks r
+                              Meeting = r.Reference(fun () -> readMeetingKey r)
                               Timers = readTimers r
                               Attempts = readAttempts r
                               Activity = readActivity r
@@ -1115,10 +1152,12 @@ let readStunClient (r: SnapshotReader) : StunClient =
 let writeExpected (w: SnapshotWriter) (it: Expected) : unit =
     writeEndpoint w it.Remote
     w.Int64 it.Until
+    w.Reference(writeMeetingKey w, it.Meeting)
 
 let readExpected (r: SnapshotReader) : Expected =
     { Remote = readEndpoint r
-      Until = r.Int64() }
+      Until = r.Int64()
+      Meeting = r.Reference(fun () -> readMeetingKey r) }
 
 let writeAlias (w: SnapshotWriter) (it: Alias) : unit =
     writeEndpoint w it.From
@@ -1174,7 +1213,7 @@ let readNodeTasks (r: SnapshotReader) : NodeTasks =
       Punches = r.Radix(59, (fun () -> readPunch r))
       Legacy = r.Radix(17, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(19, (fun () -> readStunClient r))
-      Expected = r.Array(6, (fun () -> readExpected r))
+      Expected = r.Array(7, (fun () -> readExpected r))
       Aliases = r.Array(10, (fun () -> readAlias r))
       Sockets = r.Array(3, (fun () -> readSocketRange r))
       DueAt = r.Int64() }
@@ -1182,6 +1221,8 @@ let readNodeTasks (r: SnapshotReader) : NodeTasks =
 let writeNode (w: SnapshotWriter) (it: Node) : unit =
     writeNodeOptions w it.Options
     w.UInt64 it.HashKey
+    w.Bytes it.CookieKey.Span
+    w.Int64 it.StartedAt
     w.Int64 it.Now
     w.Int64 it.Generation
     writeRandom w it.Random
@@ -1193,7 +1234,7 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
     w.Radix(ignore, it.Waiting)
     w.Int32 it.LastOpened
     w.Int32 it.NextAccepted
-    w.Int32 it.OldestHalfOpen
+    w.Int64 it.CookiesUntil
     w.Int32 it.Incoming
     w.Int32 it.Outgoing
     w.Int32 it.HalfOpen
@@ -1205,10 +1246,12 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
 let readNode (r: SnapshotReader) : Node =
     { Options = readNodeOptions r
       HashKey = r.UInt64()
+      CookieKey = r.Bytes()
+      StartedAt = r.Int64()
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(155, (fun () -> readStored r))
+      Connections = r.Radix(167, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       TimerQueue = r.TimerQueue()
@@ -1216,7 +1259,7 @@ let readNode (r: SnapshotReader) : Node =
       Waiting = r.Radix(0, (fun () -> ()))
       LastOpened = r.Int32()
       NextAccepted = r.Int32()
-      OldestHalfOpen = r.Int32()
+      CookiesUntil = r.Int64()
       Incoming = r.Int32()
       Outgoing = r.Int32()
       HalfOpen = r.Int32()

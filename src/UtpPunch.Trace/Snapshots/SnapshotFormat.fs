@@ -142,6 +142,9 @@ type internal SnapshotReader(bytes: byte[]) =
         int (this.Within(uint64 ((bytes.Length - position) / max 1 least), "count"))
 
     member private _.Take(length: int) : byte[] =
+        // The count itself has taken bytes of what was left.
+        if length > bytes.Length - position then bad "a length reaches over the end"
+
         position <- position + length
         Array.sub bytes (position - length) length
 

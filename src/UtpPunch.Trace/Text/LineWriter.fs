@@ -170,8 +170,14 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
 
         for index in 0 .. train.Count - 1 do
             packet (position index train.Count) target
-            let header = { train.Header with SeqNr = train.Header.SeqNr + index }
-            this.Fields(&header, train.Sack.Span, train.Bits, (train.Piece index).Span)
+
+            if train.Code.IsEmpty then
+                let header = { train.Header with SeqNr = train.Header.SeqNr + index }
+                this.Fields(&header, train.Sack.Span, train.Bits, (train.Piece index).Span)
+            else
+                let whole = Array.zeroCreate<byte>(train.LengthOf index)
+                train.Write(index, Span<byte> whole) |> ignore
+                add "raw" (ValueText.hex (ReadOnlySpan<byte> whole))
 
             if train.MayFragment then fields.Add "frag=1"
 

@@ -126,7 +126,7 @@ public static class Traces
             Effect.NewSend(remote, new Train(decoded.Header, Owned.Empty, new Owned(slab), 50)),
             Effect.NewSend(remote, new Train(decoded.Header, BorrowedModule.keep(decoded.Sack), ExtensionBits.probe(7, 1472), new Owned(slab), slab.Length, true)),
             Effect.NewDeliver(2, new Payload(slab, 3, 28, 2, 5)),
-            Effect.NewAccepted(1, remote, 3),
+            Effect.NewAccepted(1, remote, 3, false),
             Effect.NewOpened(2, 4),
             Effect.NewWritable(2, 5),
             Effect.NewPacketSized(2, 1452),

@@ -110,6 +110,7 @@ let private released =
           scripted.Tell(Event.Release(1, Time.seconds 10)) |> ignore
           peer.State(1, 0) |> ignore
           let at = scripted.Now + Time.seconds 10
+          scripted.Wait(Time.seconds 10 - Time.milliseconds 1)
           let fin = Datagrams.One(Borrowed(peer.Make(PacketType.Fin, 0, [||])), at)
           let struct (node, effects) = Node.step at [| Event.Received(here, fin) |] scripted.Node
 

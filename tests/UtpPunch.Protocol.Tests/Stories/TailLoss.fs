@@ -118,10 +118,21 @@ let private share (options: NodeOptions) (path: Path) jitter count (settle: Dura
 
     if blind then
         // A queue in the receiver's own socket: packets are stamped on arrival, so the measured delay does not show it.
+        let offsets = Dictionary<uint16, uint32>()
+        let id (datagram: byte[]) = BinaryPrimitives.ReadUInt16BigEndian(ReadOnlySpan<byte>(datagram, 2, 2))
+
         pair.Filter <-
             fun side datagram ->
-                if Object.ReferenceEquals(side, pair.B) then
-                    BinaryPrimitives.WriteUInt32BigEndian(Span<byte>(datagram, 8, 4), 10_000u)
+                let offset =
+                    BinaryPrimitives.ReadUInt32BigEndian(ReadOnlySpan<byte>(datagram, 4, 4)) - Time.stamp pair.Now
+
+                if Object.ReferenceEquals(side, pair.A) then
+                    offsets[id datagram] <- offset
+                else
+                    match offsets.TryGetValue(id datagram + 1us) with
+                    | true, theirs ->
+                        BinaryPrimitives.WriteUInt32BigEndian(Span<byte>(datagram, 8, 4), 10_000u + offset - theirs)
+                    | _ -> ()
 
                 true
 

@@ -67,6 +67,12 @@ type ScriptedPeer(options: NodeOptions) =
     member this.Receive(from: Endpoint, [<ParamArray>] datagrams: byte[][]) : Effect[] =
         this.Tell [| for datagram in datagrams -> Event.Received(from, Datagrams.One(Borrowed datagram, now)) |]
 
+    /// What a peer at `remote` measures of the last packet to it when that took `delay`: the node's time stamps have a secret offset.
+    member _.Echo(remote: Endpoint, delay: uint32) : uint32 =
+        match sent.FindLastIndex(fun seen -> seen.Remote.Equals remote && seen.Type <> PacketType.Reset) with
+        | -1 -> delay
+        | last -> delay - (sent[last].Header.Timestamp - Time.stamp sent[last].At)
+
     /// Advances the time; the node steps at each of its deadlines.
     member this.Wait(duration: Duration) =
         let until = now + duration
@@ -132,8 +138,10 @@ type Peer(scripted: ScriptedPeer, endpoint: Endpoint, sendId: uint16, first: Seq
     member _.TheirFirst = theirFirst
     member val Acked = 0 with get, set
     member val Window = 1u <<< 20 with get, set
-    /// The delay that it reports of the node's packets; 0 for none.
+    /// The delay that it reports of the node's packets.
     member val Difference = 0u with get, set
+    /// Whether it reports none at all.
+    member val IsMute = false with get, set
     member val Sack = Owned.Empty with get, set
     /// The extension bits of its packets.
     member val Bits = 0UL with get, set
@@ -144,7 +152,7 @@ type Peer(scripted: ScriptedPeer, endpoint: Endpoint, sendId: uint16, first: Seq
             { Type = packetType
               ConnectionId = sendId
               Timestamp = Time.stamp scripted.Now
-              TimestampDifference = this.Difference
+              TimestampDifference = (if this.IsMute then 0u else scripted.Echo(endpoint, this.Difference))
               Window = this.Window
               SeqNr = first + index
               AckNr = theirFirst + (this.Acked - 1) }

@@ -167,7 +167,7 @@ let private send (it: Arranged) stage packetType number acknowledgement =
         { Type = packetType
           ConnectionId = if isSyn then it.SynId else it.Id
           Timestamp = Time.stamp it.Scripted.Now
-          TimestampDifference = 0u
+          TimestampDifference = it.Scripted.Echo(here, 0u)
           Window = 1u <<< 20
           SeqNr =
             (match number with

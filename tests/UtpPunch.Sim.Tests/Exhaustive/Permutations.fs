@@ -39,7 +39,7 @@ type private End(options: NodeOptions, seed: uint64, address: uint32) =
                     train.Write(index, Span<byte> datagram) |> ignore
                     out.Add datagram
             | Effect.Opened(connId, _)
-            | Effect.Accepted(connId, _, _) -> this.ConnId <- connId
+            | Effect.Accepted(connId, _, _, _) -> this.ConnId <- connId
             | Effect.Deliver(_, payload) ->
                 Expect.equal this.Ended 0 "bytes behind the end"
                 this.Read.AddRange(Describe.flatten payload)

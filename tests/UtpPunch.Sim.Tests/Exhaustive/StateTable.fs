@@ -182,8 +182,11 @@ let packets =
       row [ BothFinished ] [ PacketType.Syn ] numbers acknowledgements "STATE" |> leads SynReceived
       row live [ PacketType.Syn ] numbers acknowledgements "[IdCollision]"
 
-      // A RESET counts if it fits, and is never answered.
+      // A RESET counts if it names the last packet or the next one, or if it could be the peer's in every other way. One that nearly
+      // fits is answered by a STATE, which draws another RESET from a peer that does not know the stream.
       row live [ PacketType.Reset ] numbers [ Ancient; Unsent ] "[ResetOutOfRange]"
+      row [ HalfOpen; BothFinished ] [ PacketType.Reset ] numbers [ Before ] "[ResetOutOfRange]"
+      row established [ PacketType.Reset ] [ Far ] [ Before ] "STATE [ResetOutOfRange]"
       row [ HalfOpen; BothFinished ] [ PacketType.Reset ] numbers wellAcknowledged "[ResetAccepted]"
       |> leads Closed
       row live [ PacketType.Reset ] numbers wellAcknowledged "closed Reset; [ResetAccepted]"
@@ -192,7 +195,9 @@ let packets =
       // An acknowledgement of what was never sent is not the peer's, and neither is one older than all that is under way.
       row live ordinary numbers [ Ancient; Unsent ] "[AckOutOfRange]"
 
-      // The peer that acknowledges the SYN-ACK receives at its address: the stream is established, then its packet is processed.
+      // The peer that acknowledges the SYN-ACK, and nothing else, receives at its address: the stream is established, then its packet is
+      // processed.
+      row [ HalfOpen ] ordinary numbers [ Before ] "[AckOutOfRange]"
       row [ HalfOpen ] [ PacketType.State ] numbers wellAcknowledged "accepted" |> leads Established
       row [ HalfOpen ] carriers [ Far ] wellAcknowledged "accepted; [SeqOutOfRange]" |> leads Established
       row [ HalfOpen ] carriers [ Ahead ] wellAcknowledged "accepted; STATE [OutOfOrder]"

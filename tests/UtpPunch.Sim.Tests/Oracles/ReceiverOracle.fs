@@ -25,6 +25,8 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
     let delivered = ResizeArray<byte>()
     let expected = ResizeArray<byte>()
     let mutable hasEnded = false
+    /// The offset in the core's time stamps.
+    let mutable offset = 0u
 
     let payloadOf place = if place = fin then [||] else Array.init (1 + place % 3) (fun i -> byte (31 * place + i))
 
@@ -33,7 +35,7 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
             { Type = packetType
               ConnectionId = if packetType = PacketType.Syn then 100us else sendId
               Timestamp = Time.stamp now
-              TimestampDifference = 0u
+              TimestampDifference = 0u - offset
               Window = 1u <<< 20
               SeqNr = seqNr
               AckNr = ackNr }
@@ -51,6 +53,7 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
             match effect with
             | Effect.Send(_, train) ->
                 let header = train.Header
+                offset <- header.Timestamp - Time.stamp now
                 if header.Type <> PacketType.State then theirs <- header.SeqNr + (train.Count - 1)
 
                 Expect.equal header.AckNr.Value oracle.AckNr.Value $"ack_nr of {Describe.effect effect}"
@@ -98,6 +101,7 @@ type private Bench(first: SeqNr, fin: int, coreDials: bool) =
             machine.Step(now, [| Event.Listen 1 |]) |> ignore
             let synAck = sent (machine.Step(now, [| datagram PacketType.Syn (first + -1) (SeqNr 0us) [||] |]))
             theirs <- synAck.SeqNr + -1
+            offset <- synAck.Timestamp - Time.stamp now
             now <- now + Time.milliseconds 20
             step [| datagram PacketType.State first theirs [||]; Event.Taken 1 |] |> ignore
 

@@ -5,6 +5,7 @@ module UtpPunch.Sim.Tests.RecordedTests
 open System
 open System.Globalization
 open System.IO
+open System.Buffers.Binary
 open Expecto
 open UtpPunch.Protocol
 open UtpPunch.Tracing
@@ -80,6 +81,8 @@ type private Replay(dialect: Dialect, synAck: Packet) =
     let states = ResizeArray<Said>()
     /// The offset of the numbers that acknowledge our packets: our first number is not the acceptor's.
     let mutable shift: int voption = ValueNone
+    /// The time stamp of our last packet, which the recorded peer has not seen.
+    let mutable stamp = 0u
 
     member _.Received = received
     /// What the core acknowledged in the STATEs of the last step.
@@ -96,12 +99,13 @@ type private Replay(dialect: Dialect, synAck: Packet) =
             match effect with
             | Effect.Send(_, train) ->
                 this.Sent.Add train.Header
+                stamp <- train.Header.Timestamp
                 // The SYN-ACK has the number of our first packet.
                 if shift.IsNone then
                     shift <- ValueSome(train.Header.SeqNr - synAck.Header.SeqNr)
                 elif train.Header.Type = PacketType.State then
                     states.Add(saidOf train.Header.AckNr train.Sack)
-            | Effect.Accepted(connId, _, _) -> answers.Add(Event.Taken connId)
+            | Effect.Accepted(connId, _, _, _) -> answers.Add(Event.Taken connId)
             | Effect.Deliver(connId, payload) ->
                 received.AddRange(Describe.flatten payload)
                 answers.Add(Event.Consumed(connId, payload.Length))
@@ -131,6 +135,12 @@ type private Replay(dialect: Dialect, synAck: Packet) =
             let shifted = line.Packet.Header.AckNr + shift.Value
             datagram[18] <- byte (shifted.Value >>> 8)
             datagram[19] <- byte shifted.Value
+
+            // It echoes our clock instead of the recorded acceptor's.
+            let echo = line.Packet.Header.Timestamp - stamp
+
+            if dialect = Dialect.Bep29 then
+                BinaryPrimitives.WriteUInt32BigEndian(Span<byte>(datagram, 8, 4), echo)
 
         this.Step(line.At, [| Event.Received(peer, Datagrams.One(Borrowed datagram, line.At)) |])
 

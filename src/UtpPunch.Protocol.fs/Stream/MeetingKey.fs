@@ -1,0 +1,29 @@
+namespace UtpPunch.Protocol
+
+open System
+open System.Buffers.Binary
+
+/// The key of the punch that has found a path. The SYN and the SYN-ACK of a stream over that path carry an authentication code under it
+/// (docs/security.md), so only the peer of the meeting can open the stream.
+[<Sealed; AllowNullLiteral>]
+type internal MeetingKey(key: byte[]) =
+    /// For snapshots.
+    member _.Key = key
+
+module internal MeetingKey =
+    /// The code does not cover the time stamp: a SYN is repeated with a new one.
+    let private mac (header: inref<Header>) (meeting: MeetingKey) =
+        let said = Array.zeroCreate<byte> 6
+        BinaryPrimitives.WriteUInt16BigEndian(Span<byte>(said), header.ConnectionId)
+        BinaryPrimitives.WriteUInt16BigEndian(Span<byte>(said, 2, 2), header.SeqNr.Value)
+        BinaryPrimitives.WriteUInt16BigEndian(Span<byte>(said, 4, 2), header.AckNr.Value)
+        let label = if header.Type = PacketType.Syn then "UtpPunch SYN" else "UtpPunch SYN-ACK"
+        Secrets.mac (Owned meeting.Key) label (Borrowed said)
+
+    /// The code of a SYN or a SYN-ACK; empty for a stream that is not of a meeting.
+    let sign (header: inref<Header>) (meeting: MeetingKey) = if isNull meeting then Owned.Empty else mac &header meeting
+
+    /// Whether a datagram, with this header, carries the code that it must.
+    let isAuthentic (header: inref<Header>) (datagram: Borrowed) (meeting: MeetingKey) =
+        let code = Packet.authentication datagram
+        code.Length = Secrets.MacLength && Secrets.isEqual code (mac &header meeting)

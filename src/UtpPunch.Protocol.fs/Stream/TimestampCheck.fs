@@ -1,0 +1,189 @@
+namespace UtpPunch.Protocol
+
+/// What a stream knows of the clocks at both ends.
+[<Struct; NoComparison; NoEquality>]
+type internal Clocks =
+    {
+        /// Packets that echo our SYN-ACK are accepted until then, if they acknowledge nothing.
+        mutable HandshakeUntil: Instant
+        /// How old an echo may be.
+        mutable Reach: Duration
+        /// When a packet last failed the check; `Time.never` if one has passed since.
+        mutable StrayAt: Instant
+        /// When the last packet that passed has arrived.
+        mutable PeerStampAt: Instant
+        /// Its time stamp.
+        mutable PeerStamp: uint32
+        /// How many packets have failed since one passed.
+        mutable Strays: int
+        /// Added to our clock in each packet: 32 secret random bits; and in our SYN-ACK, if we have sent one.
+        Offset: uint32
+        HandshakeOffset: uint32
+        IsIncoming: bool
+        /// Whether the peer has echoed `Offset`: it has received a packet that was sent under it.
+        mutable Echoed: bool
+    }
+
+/// Which of our clocks a packet echoes.
+[<RequireQualifiedAccess>]
+type internal Echo =
+    | Current = 0
+    /// That of our SYN-ACK.
+    | Handshake = 1
+    /// None, and its sender has never echoed one.
+    | Absent = 2
+    /// None that we sent within the time.
+    | Stray = 3
+
+/// Tells the peer's packets from those of an attacker off the path, who does not see our packets (docs/security.md).
+///
+/// A peer echoes our clock: its `timestamp_difference` is its own clock less our time stamp, so `timestamp - timestamp_difference` is our
+/// clock when it sent the packet, less the delays of both ways. That must lie within the last two round trips, but two seconds at least.
+/// And the peer's own clock must have gone on by the time that has passed (as in RFC 7323, 5: PAWS). An attacker has to guess both, about
+/// ten bits each.
+///
+/// Honest packets fail when the path has become much longer, a machine has slept, a clock was set, or an implementation repeats packets
+/// with old time stamps. Therefore a packet that is new, fits in everything else and fails here widens the check for those that follow,
+/// until one passes, and is answered by a STATE (RFC 5961: challenge ACK), whose fresh time stamp the peer echoes.
+module internal TimestampCheck =
+    let private least = Time.seconds 2
+
+    /// An echo may be of any age from here on.
+    let private anything = Time.seconds 1024
+
+    /// The longest reach before the peer has echoed our clock: only slow paths need more than the least.
+    let private longestAtFirst = Time.seconds 64
+
+    /// A peer that confirms the SYN-ACK at once is known by that, however long the path is.
+    let private atOnce = Time.milliseconds 50
+
+    /// A clock may be coarse.
+    let private coarseness = Time.milliseconds 50
+
+    /// Packets that fail count once in this time; at first there are fewer guesses.
+    let private strayEvery = Time.milliseconds 50
+    let private strayEveryAtFirst = Time.milliseconds 200
+
+    /// More forged acknowledgements than this, before the peer has echoed our clock at all, are not the peer's.
+    let private mostStraysAtFirst = 16
+
+    let create (offset: uint32) handshakeOffset incoming (now: Instant) : Clocks =
+        { HandshakeUntil = if incoming then Time.never else now
+          Reach = least
+          StrayAt = Time.never
+          PeerStampAt = now
+          PeerStamp = 0u
+          Strays = 0
+          Offset = offset
+          HandshakeOffset = handshakeOffset
+          IsIncoming = incoming
+          Echoed = false }
+
+    /// Whether a packet has no echo: its sender has received nothing, or measures nothing.
+    let private isWithout (difference: uint32) = difference = 0u || difference = 0x7FFFFFFFu
+
+    /// How long ago, by our clock, the packet's echo was sent under `offset`. It wraps.
+    let private age offset (at: Instant) (header: inref<Header>) =
+        Time.stamp at + offset - (header.Timestamp - header.TimestampDifference)
+
+    /// A clock may be coarse, or fast: an eighth of the reach lies in the future.
+    let private isWithin (reach: Duration) (age: uint32) =
+        let ahead = uint32 (int64 reach / 8L)
+        reach >= anything || age + ahead <= uint32 (int64 reach) + ahead
+
+    /// Whether the peer's clock has gone on by the time that has passed since its last packet.
+    let private isSteady (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
+        let expected = clocks.PeerStamp + Time.stamp (at - clocks.PeerStampAt)
+        isWithin least (expected - header.Timestamp) || isWithin least (header.Timestamp - expected)
+
+    /// The address of an incoming stream might be forged until it has echoed our clock.
+    let private isUnproven (clocks: inref<Clocks>) = clocks.IsIncoming && not clocks.Echoed
+
+    /// Whether another packet has failed a moment before.
+    let private isHeldBack (at: Instant) (clocks: inref<Clocks>) =
+        let wait = if isUnproven &clocks then strayEveryAtFirst else strayEvery
+        clocks.StrayAt <> Time.never && at - clocks.StrayAt < wait
+
+    // ---- Half-open streams ----
+
+    /// Whether an acknowledgement shows that its sender has received our SYN-ACK, which was sent at `first` and again at `last`. `strict`
+    /// halves the time, for a packet of which more is uncertain.
+    let confirms strict (first: Instant) (last: Instant) (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
+        let age = age clocks.HandshakeOffset at &header
+        let most = if strict then least / 2L else least
+        let follows (sent: Instant) = Time.stamp (at - sent) - age <= uint32 (int64 atOnce)
+
+        not (isWithout header.TimestampDifference)
+        && (age + uint32 (int64 coarseness) <= uint32 (int64 (most + coarseness))
+            || follows first
+            || follows last)
+
+    /// Takes the first packet of a peer, which confirms the handshake.
+    let establish (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
+        clocks.PeerStamp <- header.Timestamp
+        clocks.PeerStampAt <- at
+        clocks.Strays <- 0
+        clocks.StrayAt <- Time.never
+
+        if clocks.IsIncoming then
+            let roundTrip = int64 (age clocks.HandshakeOffset at &header) * 1L<us>
+            clocks.Reach <- max least (2L * roundTrip)
+
+    // ---- Established streams ----
+
+    /// Which clock a packet echoes. `sentAt` is when we last sent something: a peer may echo the last packet that it has received, however
+    /// long ago that was.
+    let echo (rtt: Rtt) (sentAt: Instant) (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
+        if isWithout header.TimestampDifference then
+            if clocks.Echoed || clocks.IsIncoming then Echo.Stray else Echo.Absent
+        elif isUnproven &clocks && isHeldBack at &clocks then
+            // So that guesses are few. Packets that a machine has slept through come at once, too, and are as old as the first.
+            Echo.Stray
+        else
+            let reach = max (max clocks.Reach (2L * rtt.Smoothed)) (at - sentAt + least)
+
+            let currentReach = if isUnproven &clocks then min longestAtFirst reach else reach
+
+            if clocks.Echoed && clocks.Strays = 0 && not (isSteady at &header &clocks) then
+                Echo.Stray
+            elif isWithin currentReach (age clocks.Offset at &header) then
+                Echo.Current
+            elif at < clocks.HandshakeUntil && isWithin reach (age clocks.HandshakeOffset at &header) then
+                Echo.Handshake
+            else
+                Echo.Stray
+
+    /// Takes a packet that has passed.
+    let accept echo (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
+        clocks.PeerStamp <- header.Timestamp
+        clocks.PeerStampAt <- at
+
+        if echo <> Echo.Absent then
+            let offset = if echo = Echo.Current then clocks.Offset else clocks.HandshakeOffset
+            let age = int64 (age offset at &header) * 1L<us>
+            let before = if clocks.Strays > 0 then least else clocks.Reach - clocks.Reach / 32L
+            // What lies a little ahead of our clock seems to be very old.
+            clocks.Reach <- max (max least before) (if age > anything then least else 2L * age)
+
+        if echo = Echo.Current && not clocks.Echoed then
+            clocks.Echoed <- true
+            if clocks.IsIncoming then clocks.HandshakeUntil <- at + least
+
+        clocks.Strays <- 0
+        clocks.StrayAt <- Time.never
+
+    /// Takes a packet that has failed; `isNew` unless it is an old copy. Whether it is to be answered.
+    let reject isNew (at: Instant) (clocks: byref<Clocks>) =
+        if isHeldBack at &clocks then
+            false
+        else
+            clocks.StrayAt <- at
+            clocks.Strays <- clocks.Strays + 1
+
+            // Nothing is made easier for a peer whose address might be forged.
+            if isNew && not (isUnproven &clocks) then clocks.Reach <- min anything (4L * clocks.Reach)
+
+            true
+
+    /// Whether the packets of a stream cannot be those of the peer that its address belongs to.
+    let isForged (clocks: inref<Clocks>) = isUnproven &clocks && clocks.Strays > mostStraysAtFirst
