@@ -34,6 +34,7 @@ let main args =
           StunClientTests.tests
           StunClientLaws.tests
           RendezvousTests.tests
+          RendezvousAttacks.tests
           LegacyStories.tests
           Footprint.tests
           PublicSurface.tests

@@ -118,7 +118,8 @@ module internal RendezvousClient =
                   Cookie = meeting.Cookie.AsBorrowed
                   Attempt = attempt
                   Stays = meeting.Plan.Stays
-                  Offer = offer.AsBorrowed })
+                  Offer = offer.AsBorrowed
+                  Avoided = Borrowed.Empty })
 
         { meeting with
             Attempt = attempt
