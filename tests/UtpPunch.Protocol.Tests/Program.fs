@@ -35,6 +35,7 @@ let main args =
           StunClientLaws.tests
           RendezvousTests.tests
           RendezvousAttacks.tests
+          PunchAttacks.tests
           LegacyStories.tests
           Footprint.tests
           PublicSurface.tests

@@ -415,3 +415,17 @@ module internal PunchWire =
                 | _ -> ValueNone
 
             if reader.IsWithin then message else ValueNone
+
+    /// The handle of a message of a server.
+    let handleOfAnswer message =
+        match message with
+        | RendezvousMessage.Challenge(handle, _, _, _, _)
+        | RendezvousMessage.Registered(handle, _, _, _)
+        | RendezvousMessage.Observed(handle, _)
+        | RendezvousMessage.Introduce(handle, _)
+        | RendezvousMessage.Go(handle, _, _)
+        | RendezvousMessage.Full handle -> ValueSome handle
+        | RendezvousMessage.Register _
+        | RendezvousMessage.Acknowledge _
+        | RendezvousMessage.Leave _
+        | RendezvousMessage.Observe _ -> ValueNone
