@@ -78,6 +78,20 @@ module internal NodeTasks =
         Radix.iterate (fun _ client -> due <- min due (StunClient.deadline client)) all.Discoveries
         { all with DueAt = due }
 
+    /// The same after a packet of one punch, without a walk over all tasks. The deadline may be too early then, which does no harm.
+    let private withDeadlineOf (punch: Punch) (all: NodeTasks) : NodeTasks =
+        let own =
+            match Radix.tryFind (int punch.Setup.Session) all.Punches with
+            | ValueSome punch -> Punch.deadline punch
+            | ValueNone -> Time.never
+
+        let meeting =
+            match Radix.tryFind (int punch.Setup.Handle) all.Meetings with
+            | ValueSome meeting -> RendezvousClient.deadline meeting
+            | ValueNone -> Time.never
+
+        { all with DueAt = min (min own meeting) (min all.DueAt (SocketNumbers.deadline all.Sockets)) }
+
     /// Whether a datagram is an answer that a discovery awaits, though it looks like uTP.
     let awaits (datagram: Borrowed) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
 
@@ -343,35 +357,32 @@ module internal NodeTasks =
         (datagram: Borrowed)
         (all: NodeTasks)
         : NodeTasks voption =
-        let result =
-            if isIdle all then
-                ValueNone
-            elif awaits datagram all then
-                let mutable result = all
+        if isIdle all then
+            ValueNone
+        elif awaits datagram all then
+            let mutable result = all
 
-                Radix.iterate
-                    (fun taskId client ->
-                        result <- discover context taskId [| StunEvent.Received(from, datagram) |] client result)
-                    all.Discoveries
+            Radix.iterate
+                (fun taskId client ->
+                    result <- discover context taskId [| StunEvent.Received(from, datagram) |] client result)
+                all.Discoveries
 
-                ValueSome result
-            elif LegacyPunch.isQuestion datagram || LegacyPunch.isAnswer datagram then
-                receiveLegacy context from datagram all
-            else
-                match PunchWire.decodeProbe datagram with
-                | ValueSome probe ->
-                    match Radix.tryFind (int probe.Session) all.Punches with
-                    | ValueSome punch when punch.Setup.Session = probe.Session ->
-                        ValueSome(keep context punch (Punch.receive context from probe datagram punch) all)
-                    | _ -> ValueNone
-                | ValueNone ->
-                    match PunchWire.decode datagram with
-                    | ValueSome message -> receiveMessage context random from message all
-                    | ValueNone -> ValueNone
-
-        match result with
-        | ValueSome all -> ValueSome(withDeadline all)
-        | ValueNone -> ValueNone
+            ValueSome(withDeadline result)
+        elif LegacyPunch.isQuestion datagram || LegacyPunch.isAnswer datagram then
+            receiveLegacy context from datagram all |> ValueOption.map withDeadline
+        else
+            match PunchWire.decodeProbe datagram with
+            | ValueSome probe ->
+                match Radix.tryFind (int probe.Session) all.Punches with
+                | ValueSome punch when punch.Setup.Session = probe.Session ->
+                    keep context punch (Punch.receive context from probe datagram punch) all
+                    |> withDeadlineOf punch
+                    |> ValueSome
+                | _ -> ValueNone
+            | ValueNone ->
+                match PunchWire.decode datagram with
+                | ValueSome message -> receiveMessage context random from message all |> ValueOption.map withDeadline
+                | ValueNone -> ValueNone
 
     // ---- Time ----
 

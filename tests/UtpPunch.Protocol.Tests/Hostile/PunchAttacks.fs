@@ -399,4 +399,41 @@ let private garbage =
               Expect.equal served 29 "honest peers"
       } ]
 
-let tests = testList "attacks on punches" (named @ reflected @ garbage)
+let private crowded =
+    [ test "a forged packet takes as long at a node with a thousand punches as with ten" {
+          let cost count =
+              let meeting = begun { plan with Stays = true } ownObserved
+              let nonce = ownNonce meeting
+              let mutable node = meeting.Node
+
+              for index in 1..count do
+                  let now = Time.microseconds (int64 index)
+                  let peer = Endpoint.ofIPv4 (0x08000000u + uint32 index) 4000us
+                  let struct (next, _) = receive now server (introduce meeting index peer (offer peer [])) node
+                  let key = Secret.punchKey room (introduction index) nonce peerNonce
+                  let struct (next, _) = receive now peer (Secret.probe key 0 false 1u 0u (written ownObserved)) next
+                  node <- next
+
+              let key = Secret.punchKey room (introduction 1) nonce peerNonce
+              let forged = Secret.probe key 0 false 2u 0u (written ownObserved)
+              forged[forged.Length - 1] <- forged[forged.Length - 1] ^^^ 1uy
+              let now = Time.milliseconds 5
+              let struct (node, _) = Node.step now [||] node
+              let stranger = Endpoint.ofIPv4 0x08000001u 4000us
+
+              let run () =
+                  let clock = Diagnostics.Stopwatch.StartNew()
+
+                  for _ in 1..2000 do
+                      receive now stranger forged node |> ignore
+
+                  clock.Elapsed.TotalMicroseconds / 2000.0
+
+              List.min [ for _ in 1..5 -> run () ]
+
+          let few, many = cost 10, cost 1000
+          printfn $"A5: a forged packet: {few:F2} us with ten punches, {many:F2} us with a thousand"
+          Expect.isLessThan many (3.0 * few + 3.0) "microseconds"
+      } ]
+
+let tests = testList "attacks on punches" (named @ reflected @ garbage @ crowded)
