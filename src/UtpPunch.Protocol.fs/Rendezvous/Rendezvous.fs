@@ -64,8 +64,7 @@ module Rendezvous =
     let private pair (server: Rendezvous) (waiting: struct (int * Registrant)) (coming: struct (int * Registrant)) =
         let struct (first, a) = waiting
         let struct (second, b) = coming
-        let number = server.Next
-        server.Next <- number + 1
+        let number = takeNumber server
         server.Introduced <- server.Introduced + 1L
         // The nonce begins with the number by which an acknowledgement finds the introduction.
         let nonce = (draw server 4).Span.ToArray()

@@ -277,6 +277,20 @@ module internal RendezvousState =
     let store (server: Rendezvous) number (registrant: Registrant) =
         server.Registrants <- Radix.add number registrant server.Registrants
 
+    /// A number that no registrant and no pairing has. Numbers start again at 1 when they have run out.
+    let takeNumber (server: Rendezvous) : int =
+        let isTaken number =
+            (Radix.tryFind number server.Registrants).IsSome || (Radix.tryFind number server.Pairings).IsSome
+
+        let after number = if number = System.Int32.MaxValue then 1 else number + 1
+        let mutable number = server.Next
+
+        while isTaken number do
+            number <- after number
+
+        server.Next <- after number
+        number
+
     /// A new registrant; none if a limit was reached.
     let addRegistrant (server: Rendezvous) (registrant: Registrant) : int voption =
         let key = keyOf server registrant
@@ -285,12 +299,10 @@ module internal RendezvousState =
             Radix.count server.Registrants >= server.Options.MaxRegistrations
             || not (isWithinQuota server registrant.Remote)
             || (Radix.tryFind key server.Handles).IsSome
-            || server.Next >= System.Int32.MaxValue - 2
         then
             ValueNone
         else
-            let number = server.Next
-            server.Next <- number + 1
+            let number = takeNumber server
             server.Handles <- Radix.add key number server.Handles
             countRegistrant server registrant.Remote 1
             server.TimerQueue <- TimerQueue.add registrant.ExpiresAt number server.TimerQueue

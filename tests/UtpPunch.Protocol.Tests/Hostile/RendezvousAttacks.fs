@@ -209,6 +209,20 @@ let private crowded =
           let counts = [ Radix.count after.Registrants; Radix.count after.Handles; Radix.count after.Rooms ]
           Expect.equal (counts @ [ Radix.count after.Counts ]) [ 0; 0; 0; 0 ] "entries"
       }
+      test "numbers of registrations do not run out" {
+          let struct (service, server, _) = join 0L<us> { registrant 1 5 with Stays = true } (fresh options)
+          server.Next <- Int32.MaxValue - 10
+          let mutable server = server
+
+          for index in 2..40 do
+              let struct (_, next, messages) = join 0L<us> (registrant index 5) server
+              server <- next
+              Expect.hasLength (introductions messages) 1 "introductions"
+
+          Expect.equal (Rendezvous.statistics server).Introduced 39L "introductions"
+          let struct (server, _) = send 1L<us> (leave service) service server
+          Expect.equal (Rendezvous.statistics server).Waiting 0 "registrants"
+      }
       test "a registration that claims an offer of 65 535 bytes costs no more than another one" {
           let whole = register (registrant 1 5)
           let lying = Array.copy whole
