@@ -34,6 +34,8 @@ let main args =
           StunClientTests.tests
           StunClientLaws.tests
           RendezvousTests.tests
+          RendezvousAttacks.tests
+          PunchAttacks.tests
           LegacyStories.tests
           Footprint.tests
           PublicSurface.tests

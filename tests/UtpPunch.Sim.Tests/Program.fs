@@ -29,6 +29,7 @@ let main args =
               NatMatrices.tests
               PunchMatrices.tests
               Punching.tests
+              MeetingAttacks.tests
               PunchCampaigns.tests
               NatKinds.tests
               NatLaws.tests

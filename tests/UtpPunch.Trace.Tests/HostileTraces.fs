@@ -41,7 +41,8 @@ let private tasks (cutAt: int) : string[] =
           Timeout = Time.seconds 60
           PunchTimeout = Time.seconds 10
           Birthday = true
-          PrimingHops = 4 }
+          PrimingHops = 4
+          PrivateAddresses = PrivateAddressPolicy.Shared }
 
     let first =
         [| Event.Meet(1, plan)

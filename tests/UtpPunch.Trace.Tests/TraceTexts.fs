@@ -161,6 +161,7 @@ let private tasks =
         let! longer = durations
         let! stays = anyOf<bool>
         let! birthday = anyOf<bool>
+        let! policy = Gen.elements (List.ofArray TraceNames.privateAddresses.Values)
 
         let plan =
             { Server = remote
@@ -170,7 +171,8 @@ let private tasks =
               Timeout = timeout
               PunchTimeout = longer
               Birthday = birthday
-              PrimingHops = hops }
+              PrimingHops = hops
+              PrivateAddresses = policy }
 
         let discovery =
             { Servers = Array.append [| remote |] (Array.truncate 1 others)
@@ -212,7 +214,8 @@ let private says (events: Event[]) =
               let hosts = String.Join(" ", plan.Hosts)
               let room = Convert.ToHexString plan.Room.Span
               let times = $"{plan.Timeout} {plan.PunchTimeout}"
-              $"meet {taskId} {plan.Server} {room} {hosts} {plan.Stays} {times} {plan.Birthday} {plan.PrimingHops}"
+              let ways = $"{plan.Birthday} {plan.PrimingHops} {plan.PrivateAddresses}"
+              $"meet {taskId} {plan.Server} {room} {hosts} {plan.Stays} {times} {ways}"
           | other -> $"%A{other}" ]
 
 let private roundTrip payloads events =

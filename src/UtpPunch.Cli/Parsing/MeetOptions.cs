@@ -20,6 +20,9 @@ internal sealed class MeetOptions
     /// <summary>The environment variable of the secret: a command line can be read by every user of the machine.</summary>
     private const string Variable = "UTP_SECRET";
 
+    /// <summary>Shorter secrets are guessed offline from the tag of the room.</summary>
+    private const int LeastLength = 16;
+
     private readonly Option<EndPoint?> _server = new("--rendezvous")
     {
         Description = $"Rendezvous server (default port {RendezvousCommand.DefaultPort}).",
@@ -84,7 +87,18 @@ internal sealed class MeetOptions
     {
         var secret = parsed.GetValue(_secret)
             ?? (parsed.GetValue(_secretFile) is { } file ? FirstLineOf(file) : Environment.GetEnvironmentVariable(Variable));
-        return string.IsNullOrEmpty(secret) ? null : secret;
+        if (secret is "")
+        {
+            throw new ToolException(ExitCodes.Usage, $"{Variable} is empty (unset it to meet without a secret)");
+        }
+
+        if (secret is { Length: < LeastLength })
+        {
+            ErrorOutput.Write(
+                $"warning: the secret has fewer than {LeastLength} characters. The server and the network can guess it, unless it is random");
+        }
+
+        return secret;
     }
 
     // An empty line is refused: it would silently mean no secret.

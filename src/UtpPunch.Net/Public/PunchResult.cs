@@ -33,7 +33,7 @@ public enum PunchStage
     /// <summary>The punch was cancelled on this side, or the node has more than a thousand punches at the same time.</summary>
     Cancelled = 8,
 
-    /// <summary>The offer of the peer could not be read: it was damaged, or is of another version.</summary>
+    /// <summary>No peer with an authentic offer entered the room in time: others did not know the secret, or have another version.</summary>
     Rejected = 9,
 }
 

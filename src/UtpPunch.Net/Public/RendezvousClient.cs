@@ -148,6 +148,13 @@ public sealed class RendezvousClient
         UtpNodeOptionsCheck.Positive(options.Timeout, nameof(options.Timeout), mayBeInfinite: true);
         UtpNodeOptionsCheck.Positive(options.PunchTimeout, nameof(options.PunchTimeout));
         UtpNodeOptionsCheck.Between(options.PrimingHops, 1, 255, nameof(options.PrimingHops));
+        var privateAddresses = options.PrivateAddresses switch
+        {
+            PrivateAddresses.Shared => PrivateAddressPolicy.Shared,
+            PrivateAddresses.Always => PrivateAddressPolicy.Always,
+            PrivateAddresses.Never => PrivateAddressPolicy.Never,
+            _ => throw new ArgumentOutOfRangeException(nameof(options), options.PrivateAddresses, "PrivateAddresses has no such value."),
+        };
 
         // Read before the first await: the caller may change the object afterwards.
         var secret = options.Secret;
@@ -157,6 +164,6 @@ public sealed class RendezvousClient
         var (birthday, primingHops) = (options.Birthday, options.PrimingHops);
         var server = await _node.OneAddressAsync(_server, cancellationToken).ConfigureAwait(false);
         var key = await Task.Run(() => RoomKey.Of(room, secret), cancellationToken).ConfigureAwait(false);
-        return new MeetPlan(server, key, hosts, stays, timeout, punchTimeout, birthday, primingHops);
+        return new MeetPlan(server, key, hosts, stays, timeout, punchTimeout, birthday, primingHops, privateAddresses);
     }
 }

@@ -3,7 +3,8 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>The options of a rendezvous server. A source is one IPv4 address, or one /64 prefix of IPv6.</summary>
+/// <summary>The options of a rendezvous server. A source is one IPv4 address, or one /64 prefix of IPv6. A /56 prefix may use four times as
+/// much as a /64 prefix, a /48 prefix sixteen times.</summary>
 public sealed class RendezvousServerOptions
 {
     private static readonly RendezvousOptions Core = RendezvousModule.standard;
@@ -24,8 +25,8 @@ public sealed class RendezvousServerOptions
     /// <value>The default is 512, because many peers may share the address of a company or a carrier.</value>
     public int MaxRegistrationsPerSource { get; set; } = Core.MaxPerSource;
 
-    /// <summary>Gets or sets the maximum number of datagrams per second from one source, with bursts of twice as many. Further ones are
-    /// dropped.</summary>
+    /// <summary>Gets or sets the maximum number of datagrams per second from one source that has proved its address, with bursts of twice as
+    /// many. Further ones are dropped. Other datagrams, whose source may be forged, have a limit of their own.</summary>
     /// <value>The default is 100.</value>
     public int DatagramsPerSecondPerSource { get; set; } = Core.RatePerSource;
 

@@ -11,7 +11,8 @@ public sealed class UtpMeetOptions
     /// <value>The default is <see langword="null"/>: any host that knows the name of the room can join it.</value>
     public string? Secret { get; set; }
 
-    /// <summary>Gets or sets the time to wait for a peer.</summary>
+    /// <summary>Gets or sets the time to wait for a peer. A punch in which nothing of the peer was heard, and an introduction whose offer is
+    /// not authentic, do not end the meeting before this time: the node waits for another peer.</summary>
     /// <value>The default is 60 s. It may be infinite.</value>
     public TimeSpan Timeout { get; set; } = TimeSpan.FromMinutes(1);
 
@@ -28,6 +29,11 @@ public sealed class UtpMeetOptions
     /// peer.</summary>
     /// <value>The default is 4. The range is 1 to 255.</value>
     public int PrimingHops { get; set; } = 4;
+
+    /// <summary>Gets or sets whether private addresses that the peer names are tried. Other hosts may have them in this network.</summary>
+    /// <value>The default is <see cref="PrivateAddresses.Shared"/>. <see cref="PrivateAddresses.Always"/> is needed between networks that are
+    /// routed to each other, such as those of two offices, if the rendezvous server sees them at different addresses.</value>
+    public PrivateAddresses PrivateAddresses { get; set; }
 
     /// <summary>Gets or sets the addresses of this machine that the peer may try, with the port of the node.</summary>
     /// <value>The default is <see langword="null"/>: the addresses of all network interfaces that are up, or the address to which the node is

@@ -27,7 +27,8 @@ internal static class PunchText
             $"A path was found, but failed before both sides had agreed on it. {Behind(result)} Try again.",
         PunchStage.PeerGaveUp => "The peer had given up before this side found a path. Try again.",
         PunchStage.Cancelled => "The punch was cancelled.",
-        PunchStage.Rejected => "The offer of the peer could not be read: it was damaged on its way, or the peer has another version of this library.",
+        PunchStage.Rejected =>
+            "A peer entered the room, but its offer could not be read: it does not know the secret, or has another version of this library.",
         _ => throw new InvalidOperationException($"Unknown stage {result.Stage}."),
     };
 

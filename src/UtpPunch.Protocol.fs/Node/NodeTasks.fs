@@ -24,6 +24,8 @@ type internal NodeTasks =
         Expected: Expected[]
         Aliases: Alias[]
         Sockets: SocketRange[]
+        /// The limit of probes to addresses that have not answered: when its bucket is full again.
+        UnverifiedProbes: Instant
         DueAt: Instant
     }
 
@@ -48,6 +50,7 @@ module internal NodeTasks =
           Expected = [||]
           Aliases = [||]
           Sockets = [||]
+          UnverifiedProbes = 0L<us>
           DueAt = Time.never }
 
     let isIdle (all: NodeTasks) =
@@ -83,6 +86,20 @@ module internal NodeTasks =
         Radix.iterate (fun _ client -> due <- min due (StunClient.deadline client)) all.Discoveries
         { all with DueAt = due }
 
+    /// The same after a packet of one punch, without a walk over all tasks. The deadline may be too early then, which does no harm.
+    let private withDeadlineOf (punch: Punch) (all: NodeTasks) : NodeTasks =
+        let own =
+            match Radix.tryFind (int punch.Setup.Session) all.Punches with
+            | ValueSome punch -> Punch.deadline punch
+            | ValueNone -> Time.never
+
+        let meeting =
+            match Radix.tryFind (int punch.Setup.Handle) all.Meetings with
+            | ValueSome meeting -> RendezvousClient.deadline meeting
+            | ValueNone -> Time.never
+
+        { all with DueAt = min (min own meeting) (min all.DueAt (SocketNumbers.deadline all.Sockets)) }
+
     /// Whether a datagram is an answer that a discovery awaits, though it looks like uTP.
     let awaits (datagram: Borrowed) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
 
@@ -108,10 +125,29 @@ module internal NodeTasks =
             else
                 struct (punch.FirstSocket, all.Sockets)
 
-        let after =
-            Punch.tick context (if first = punch.FirstSocket then punch else { punch with FirstSocket = first })
+        let punch = if first = punch.FirstSocket then punch else { punch with FirstSocket = first }
+        let after = Punch.tick context (PunchLimits.allowance context.Now all.UnverifiedProbes) punch
+        let sent = after.SentUnverified - punch.SentUnverified
+        let probes = PunchLimits.spend context.Now sent all.UnverifiedProbes
+        struct (after, { all with Sockets = sockets; UnverifiedProbes = probes })
 
-        struct (after, { all with Sockets = sockets })
+    /// A punch has failed: the client returns to its room if nothing was heard, and otherwise that is the result.
+    let private failed (context: StepContext) (report: PunchReport) (punch: Punch) (all: NodeTasks) =
+        let returned =
+            match Radix.tryFind (int punch.Setup.Handle) all.Meetings with
+            | ValueSome meeting when
+                meeting.Handle = punch.Setup.Handle
+                && meeting.Phase = RendezvousPhase.Left
+                && report.Stage = PunchStage.NothingHeard
+                ->
+                RendezvousClient.returnFrom context.Now punch.Setup.PeerObserved (ValueSome report) meeting
+            | _ -> ValueNone
+
+        match returned with
+        | ValueSome meeting -> { all with Meetings = Radix.add (int meeting.Handle) meeting all.Meetings }
+        | ValueNone ->
+            context.Effects.Add(Effect.Punched(punch.Setup.TaskId, report))
+            all
 
     /// Keeps a punch to which something has happened.
     let private keep (context: StepContext) (before: Punch) (changed: Punch) (all: NodeTasks) =
@@ -131,7 +167,8 @@ module internal NodeTasks =
             let all = { all with Punches = Radix.add key after all.Punches }
 
             match before.Phase, after.Phase with
-            | PunchPhase.Open _, _ -> all
+            | (PunchPhase.Open _ | PunchPhase.Failed _), _ -> all
+            | _, PunchPhase.Failed(report, _) -> failed context report after all
             | _, PunchPhase.Open(path, from, _) ->
                 let others = all.Aliases |> Array.filter (fun it -> not (it.From.Equals from))
                 let kept = if others.Length >= MaxAliases then Array.tail others else others
@@ -221,55 +258,63 @@ module internal NodeTasks =
 
     // ---- Datagrams ----
 
-    let private isLower (own: Owned) (other: Borrowed) = own.Span.SequenceCompareTo other.Span < 0
+    /// Makes room for a punch in a room in which this node stays, so that peers that are never heard do not use up the limit. None if too many
+    /// with the same source have not been heard yet.
+    let private makeRoom (context: StepContext) source (all: NodeTasks) : NodeTasks voption =
+        match PunchLimits.makeRoom context.Now source all.Punches with
+        | ValueNone -> ValueNone
+        | ValueSome early ->
+            let mutable result = all
+
+            for punch in early do
+                result <- keep context punch (Punch.fail context PunchStage.NothingHeard punch) result
+                // Its peer was never heard, and need not be refused a path.
+                result <- { result with Punches = Radix.remove (int punch.Setup.Session) result.Punches }
+
+            ValueSome result
+
+    let private replace (meeting: RendezvousClient) (all: NodeTasks) =
+        { all with Meetings = Radix.add (int meeting.Handle) meeting all.Meetings }
+
+    /// The offer is not one of the room's. A client that stays waits for further peers, and another one returns to the room.
+    let private reject (context: StepContext) (it: Introduction) (meeting: RendezvousClient) (all: NodeTasks) =
+        context.Effects.Add(Effect.Noted(Rule.OfferRejected, it.Observed))
+
+        match RendezvousClient.returnFrom context.Now it.Observed ValueNone meeting with
+        | ValueSome meeting -> replace meeting all
+        | ValueNone when meeting.Plan.Stays -> replace meeting all
+        | ValueNone ->
+            RendezvousClient.fail context PunchStage.Rejected meeting
+            replace (RendezvousClient.punching context.Now meeting) all
+
+    let private start (context: StepContext) (meeting: RendezvousClient) (punch: Punch) (all: NodeTasks) =
+        let room =
+            if meeting.Plan.Stays then
+                makeRoom context punch.Setup.PeerObserved all
+            else
+                ValueSome all
+
+        match room, Radix.tryFind (int punch.Setup.Session) all.Punches with
+        // A repetition, or another punch with the same number: the meeting goes on.
+        | _, ValueSome _ -> all
+        | ValueNone, _ -> all
+        | ValueSome all, _ when Radix.count all.Punches >= Limit ->
+            match Punch.fail context PunchStage.Cancelled punch with
+            | { Phase = PunchPhase.Failed(report, _) } ->
+                context.Effects.Add(Effect.Punched(meeting.TaskId, report))
+                replace (RendezvousClient.punching context.Now meeting) all
+            | _ -> all
+        | ValueSome all, _ ->
+            context.Effects.Add(Effect.Introduced(meeting.TaskId, punch.Setup.PeerObserved))
+            replace (RendezvousClient.punching context.Now meeting) all |> keep context punch punch
 
     /// Begins to punch after an introduction.
-    let private begin'
-        (context: StepContext)
-        (random: int -> Owned)
-        (it: Introduction)
-        (meeting: RendezvousClient)
-        (all: NodeTasks)
-        =
-        match
-            Secrets.unseal meeting.Plan.Room it.Offer
-            |> ValueOption.bind (fun text -> Offer.read text.AsBorrowed)
-        with
-        | ValueNone ->
-            context.Effects.Add(Effect.Noted(Rule.OfferRejected, it.Observed))
-            // A client that stays waits for further peers.
-            if not meeting.Plan.Stays then RendezvousClient.fail context PunchStage.Rejected meeting
+    let private begin' (context: StepContext) (random: int -> Owned) (it: Introduction) meeting (all: NodeTasks) =
+        let draw = Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian (random 1).Span
 
-            all
-        | ValueSome offer ->
-            let lower = isLower meeting.Peer it.Peer
-            let first, second = if lower then meeting.Nonce, offer.Nonce else offer.Nonce, meeting.Nonce
-            let key = Secrets.punch meeting.Plan.Room it.Nonce first.AsBorrowed second.AsBorrowed
-            let draw = Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian (random 1).Span
-
-            let punch =
-                Punch.create
-                    { TaskId = meeting.TaskId
-                      Plan = meeting.Plan
-                      Introduction = Borrowed.keep it.Nonce
-                      Key = key
-                      Session = Secrets.session key
-                      IsLower = lower
-                      Observed = meeting.Observed
-                      Mapping = RendezvousClient.mapping meeting
-                      PeerObserved = it.Observed
-                      PeerOffer = offer
-                      Random = draw }
-                    context.Now
-
-            match Radix.tryFind (int punch.Setup.Session) all.Punches with
-            | ValueSome known when known.Setup.Introduction.Equals it.Nonce -> all
-            | known when known.IsSome || Radix.count all.Punches >= Limit ->
-                Punch.fail context PunchStage.Cancelled punch |> ignore
-                all
-            | _ ->
-                context.Effects.Add(Effect.Introduced(meeting.TaskId, it.Observed))
-                keep context punch punch all
+        match RendezvousClient.punchOf context.Now draw it meeting with
+        | ValueSome punch -> start context meeting punch all
+        | ValueNone -> reject context it meeting all
 
     let private goes (context: StepContext) (introduction: Borrowed) start (all: NodeTasks) =
         let mutable result = all
@@ -282,22 +327,9 @@ module internal NodeTasks =
 
         result
 
-    let private handleOf message =
-        match message with
-        | RendezvousMessage.Challenge(handle, _, _, _, _)
-        | RendezvousMessage.Registered(handle, _, _, _)
-        | RendezvousMessage.Observed(handle, _)
-        | RendezvousMessage.Introduce(handle, _)
-        | RendezvousMessage.Go(handle, _, _)
-        | RendezvousMessage.Full handle -> ValueSome handle
-        | RendezvousMessage.Register _
-        | RendezvousMessage.Acknowledge _
-        | RendezvousMessage.Leave _
-        | RendezvousMessage.Observe _ -> ValueNone
-
     let private receiveMessage context random (from: Endpoint) message (all: NodeTasks) : NodeTasks voption =
         let meeting =
-            match handleOf message with
+            match PunchWire.handleOfAnswer message with
             | ValueSome handle ->
                 match Radix.tryFind (int handle) all.Meetings with
                 | ValueSome meeting when meeting.Handle = handle -> ValueSome meeting
@@ -308,7 +340,7 @@ module internal NodeTasks =
         | ValueNone, _ -> ValueNone
         | ValueSome meeting, RendezvousMessage.Introduce(_, introduction) ->
             let struct (isNew, meeting) = RendezvousClient.introduced context from introduction meeting
-            let all = { all with Meetings = Radix.add (int meeting.Handle) meeting all.Meetings }
+            let all = replace meeting all
             ValueSome(if isNew then begin' context random introduction meeting all else all)
         | ValueSome meeting, RendezvousMessage.Go(_, introduction, wait) ->
             ValueSome(
@@ -317,9 +349,7 @@ module internal NodeTasks =
                 else
                     all
             )
-        | ValueSome meeting, _ ->
-            let meeting = RendezvousClient.receive context from message meeting
-            ValueSome { all with Meetings = Radix.add (int meeting.Handle) meeting all.Meetings }
+        | ValueSome meeting, _ -> ValueSome(replace (RendezvousClient.receive context from message meeting) all)
 
     let private receiveLegacy (context: StepContext) (from: Endpoint) datagram (all: NodeTasks) =
         let mutable result = ValueNone
@@ -340,35 +370,32 @@ module internal NodeTasks =
         (datagram: Borrowed)
         (all: NodeTasks)
         : NodeTasks voption =
-        let result =
-            if isIdle all then
-                ValueNone
-            elif awaits datagram all then
-                let mutable result = all
+        if isIdle all then
+            ValueNone
+        elif awaits datagram all then
+            let mutable result = all
 
-                Radix.iterate
-                    (fun taskId client ->
-                        result <- discover context taskId [| StunEvent.Received(from, datagram) |] client result)
-                    all.Discoveries
+            Radix.iterate
+                (fun taskId client ->
+                    result <- discover context taskId [| StunEvent.Received(from, datagram) |] client result)
+                all.Discoveries
 
-                ValueSome result
-            elif LegacyPunch.isQuestion datagram || LegacyPunch.isAnswer datagram then
-                receiveLegacy context from datagram all
-            else
-                match PunchWire.decodeProbe datagram with
-                | ValueSome probe ->
-                    match Radix.tryFind (int probe.Session) all.Punches with
-                    | ValueSome punch when punch.Setup.Session = probe.Session ->
-                        ValueSome(keep context punch (Punch.receive context from probe datagram punch) all)
-                    | _ -> ValueNone
-                | ValueNone ->
-                    match PunchWire.decode datagram with
-                    | ValueSome message -> receiveMessage context random from message all
-                    | ValueNone -> ValueNone
-
-        match result with
-        | ValueSome all -> ValueSome(withDeadline all)
-        | ValueNone -> ValueNone
+            ValueSome(withDeadline result)
+        elif LegacyPunch.isQuestion datagram || LegacyPunch.isAnswer datagram then
+            receiveLegacy context from datagram all |> ValueOption.map withDeadline
+        else
+            match PunchWire.decodeProbe datagram with
+            | ValueSome probe ->
+                match Radix.tryFind (int probe.Session) all.Punches with
+                | ValueSome punch when punch.Setup.Session = probe.Session ->
+                    keep context punch (Punch.receive context from probe datagram punch) all
+                    |> withDeadlineOf punch
+                    |> ValueSome
+                | _ -> ValueNone
+            | ValueNone ->
+                match PunchWire.decode datagram with
+                | ValueSome message -> receiveMessage context random from message all |> ValueOption.map withDeadline
+                | ValueNone -> ValueNone
 
     // ---- Time ----
 
@@ -392,6 +419,12 @@ module internal NodeTasks =
             let mutable result = all
 
             Radix.iterate
+                (fun _ (punch: Punch) ->
+                    if Punch.deadline punch <= context.Now then result <- keep context punch punch result)
+                all.Punches
+
+            // After the punches: the client of one that has failed may register again.
+            Radix.iterate
                 (fun key (meeting: RendezvousClient) ->
                     if RendezvousClient.deadline meeting <= context.Now then
                         let meetings =
@@ -400,12 +433,7 @@ module internal NodeTasks =
                             | ValueNone -> Radix.remove key result.Meetings
 
                         result <- { result with Meetings = meetings })
-                all.Meetings
-
-            Radix.iterate
-                (fun _ (punch: Punch) ->
-                    if Punch.deadline punch <= context.Now then result <- keep context punch punch result)
-                all.Punches
+                result.Meetings
 
             Radix.iterate
                 (fun _ (punch: LegacyPunch) ->

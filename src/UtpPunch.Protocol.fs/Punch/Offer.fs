@@ -8,6 +8,8 @@ type internal Offer =
         Nonce: Owned
         Birthday: bool
         Mapping: PortPrediction
+        /// The endpoint at which the rendezvous sees it. An offer that comes from elsewhere was replayed.
+        Observed: Endpoint
         /// Its last observed endpoint: ports are predicted from here.
         Last: Endpoint
         Hosts: Endpoint[]
@@ -40,6 +42,7 @@ module internal Offer =
         | PortPrediction.EndpointIndependent -> writer.Number(0x010000UL, 3)
         | PortPrediction.Dependent step -> writer.Number(0x020000UL ||| uint64 (uint16 (int16 step)), 3)
 
+        writer.Endpoint offer.Observed
         writer.Endpoint offer.Last
         let hosts = Array.truncate MaxHosts offer.Hosts
         writer.Byte(byte hosts.Length)
@@ -66,12 +69,18 @@ module internal Offer =
                 | 2uy -> PortPrediction.Dependent step
                 | _ -> PortPrediction.Unknown
 
+            let observed = reader.Endpoint()
             let last = reader.Endpoint()
             let hosts = Array.init (min MaxHosts (int (reader.Byte()))) (fun _ -> reader.Endpoint())
 
             if reader.IsWithin then
                 ValueSome
-                    { Nonce = Borrowed.keep nonce; Birthday = birthday; Mapping = mapping; Last = last; Hosts = hosts }
+                    { Nonce = Borrowed.keep nonce
+                      Birthday = birthday
+                      Mapping = mapping
+                      Observed = observed
+                      Last = last
+                      Hosts = hosts }
             else
                 ValueNone
 
@@ -89,7 +98,7 @@ module internal Offer =
             PortPrediction.Dependent 0
 
     /// The ports that the peer's NAT will probably use towards this node.
-    let predicted (offer: Offer) : Endpoint[] =
+    let private predicted (offer: Offer) : Endpoint[] =
         match offer.Mapping with
         | PortPrediction.Dependent step when step <> 0 ->
             [| for count in 1..Ahead do
@@ -99,14 +108,28 @@ module internal Offer =
 
     /// The candidates in their order. Predictions come first: each new destination moves a sequential NAT one port further, so both peers must
     /// count alike. The peer's host addresses precede them if both peers have one public address.
-    let candidates (ownObserved: Endpoint) (peerObserved: Endpoint) (offer: Offer) : struct (Endpoint * PathKind)[] =
-        let isSane (endpoint: Endpoint) = endpoint.Port <> 0us && (endpoint.Low <> 0UL || endpoint.High <> 0UL)
+    let candidates
+        (plan: MeetPlan)
+        (ownObserved: Endpoint)
+        (peerObserved: Endpoint)
+        (offer: Offer)
+        : struct (Endpoint * PathKind)[] =
+        let isAllowed (struct (endpoint, kind)) =
+            match kind with
+            | PathKind.Host -> CandidateFilter.mayBeNamed plan ownObserved peerObserved endpoint
+            | PathKind.Predicted -> CandidateFilter.mayBePredicted peerObserved endpoint
+            | PathKind.Observed
+            | PathKind.Reflexive
+            | PathKind.Birthday -> true
+
         let hosts = offer.Hosts |> Array.map (fun host -> struct (host, PathKind.Host))
+        let predicted = predicted offer |> Array.map (fun port -> struct (port, PathKind.Predicted))
 
         let outside =
-            Array.append
-                (predicted offer |> Array.map (fun port -> struct (port, PathKind.Predicted)))
-                [| struct (peerObserved, PathKind.Observed) |]
+            if CandidateFilter.mayBeObserved ownObserved peerObserved then
+                Array.append predicted [| struct (peerObserved, PathKind.Observed) |]
+            else
+                [||]
 
         let all =
             if Endpoint.isSameAddress ownObserved peerObserved then
@@ -117,7 +140,10 @@ module internal Offer =
         let known = ResizeArray<struct (Endpoint * PathKind)>()
 
         for struct (endpoint, kind) in all do
-            if isSane endpoint && not (known.Exists(fun (struct (other, _)) -> other.Equals endpoint)) then
+            if
+                isAllowed (struct (endpoint, kind))
+                && not (known.Exists(fun (struct (other, _)) -> other.Equals endpoint))
+            then
                 known.Add(struct (endpoint, kind))
 
         known.ToArray()

@@ -10,6 +10,16 @@ module internal Punch =
     [<Literal>]
     let private MaxAsked = 128
 
+    /// How often a candidate is probed that has never answered. The server has verified the observed endpoint, which has no such limit. A node
+    /// that stays in a room is introduced to many peers, each of which may name addresses of others.
+    let private triesOf (plan: MeetPlan) kind =
+        match kind with
+        | PathKind.Host -> if plan.Stays then 3 else 5
+        | PathKind.Predicted -> 8
+        | PathKind.Observed
+        | PathKind.Reflexive
+        | PathKind.Birthday -> System.Int32.MaxValue
+
     /// How long priming lasts if the rendezvous does not report that both peers have begun.
     let private priming = Time.milliseconds 400
 
@@ -41,7 +51,7 @@ module internal Punch =
 
     let create (setup: PunchSetup) now =
         let candidates =
-            Offer.candidates setup.Observed setup.PeerObserved setup.PeerOffer
+            Offer.candidates setup.Plan setup.Observed setup.PeerObserved setup.PeerOffer
             |> Array.map (fun (struct (remote, kind)) -> candidate now remote kind)
 
         { Setup = setup
@@ -55,6 +65,7 @@ module internal Punch =
           Highest = 0u
           Window = 0UL
           Sent = 0
+          SentUnverified = 0
           Heard = 0
           SeenAs = ValueNone
           BirthdayProbing = ValueNone
@@ -69,7 +80,10 @@ module internal Punch =
         else
             { punch with
                 GoAt = start
-                Candidates = punch.Candidates |> Array.map (fun it -> { it with NextAt = min it.NextAt start }) }
+                Candidates =
+                    punch.Candidates
+                    |> Array.map (fun it ->
+                        if it.NextAt = Time.never then it else { it with NextAt = min it.NextAt start }) }
 
     // ---- Sending ----
 
@@ -131,14 +145,14 @@ module internal Punch =
             BirthdayProbing = ValueNone
             KeepAliveAt = context.Now + keepAliveEvery }
 
+    /// The caller decides whether the report is the result of the meeting.
     let fail (context: StepContext) stage (punch: Punch) : Punch =
         closeSockets context 0us punch
+        let report = report stage Endpoint.nowhere PathKind.Host 0L<us> context.Now punch
+        { punch with Phase = PunchPhase.Failed(report, context.Now + linger); BirthdayProbing = ValueNone }
 
-        context.Effects.Add(
-            Effect.Punched(punch.Setup.TaskId, report stage Endpoint.nowhere PathKind.Host 0L<us> context.Now punch)
-        )
-
-        { punch with Phase = PunchPhase.Failed(context.Now + linger); BirthdayProbing = ValueNone }
+    /// Whether it is under way and no packet of the peer has arrived.
+    let isUnheard (punch: Punch) = punch.Heard = 0 && punch.Phase = PunchPhase.Probing
 
     /// The socket (`Endpoint.Via`) of the path that was found; 0 for the node's own, or if there is no path.
     let socket (punch: Punch) =
@@ -159,7 +173,7 @@ module internal Punch =
     let isGone (now: Instant) (punch: Punch) =
         match punch.Phase with
         | PunchPhase.Open(_, _, until)
-        | PunchPhase.Failed until -> now >= until
+        | PunchPhase.Failed(_, until) -> now >= until
         | PunchPhase.Probing
         | PunchPhase.Choosing _ -> false
 
@@ -299,24 +313,42 @@ module internal Punch =
         else
             punch.Setup.Plan.PrimingHops
 
-    let private probeAll (context: StepContext) (punch: Punch) : Punch =
+    let private isUnverified (it: Candidate) = it.Kind = PathKind.Host && not it.WasHeard
+
+    /// When a candidate is probed after the present probe.
+    let private nextAfter (context: StepContext) (it: Candidate) (punch: Punch) : Instant =
+        if not it.WasHeard && it.Tried + 1 >= triesOf punch.Setup.Plan it.Kind then
+            Time.never
+        else
+            let next = context.Now + pauseAfter (it.Tried + 1)
+            if context.Now < punch.GoAt then min next punch.GoAt else next
+
+    /// At most `allowance` probes go to addresses that the peer has named and that have not answered; the others are left out.
+    let private probeAll (context: StepContext) (allowance: int) (punch: Punch) : Punch =
+        let limit = punch.SentUnverified + allowance
         let mutable punch = punch
 
         for index in 0 .. punch.Candidates.Length - 1 do
             let it = punch.Candidates[index]
 
             if it.NextAt <= context.Now then
-                punch <- ask context ProbeKind.Probe it.Remote (hopsTo context it punch) punch
-                let candidates = Array.copy punch.Candidates
+                let isUnverified = isUnverified it
+                let isSent = not isUnverified || punch.SentUnverified < limit
 
-                let next = context.Now + pauseAfter (it.Tried + 1)
+                if isSent then
+                    punch <- ask context ProbeKind.Probe it.Remote (hopsTo context it punch) punch
+
+                if isSent && isUnverified then
+                    punch <- { punch with SentUnverified = punch.SentUnverified + 1 }
+
+                let candidates = Array.copy punch.Candidates
 
                 candidates[index] <-
                     { it with
                         Tried = it.Tried + 1
-                        NextAt = (if context.Now < punch.GoAt then min next punch.GoAt else next)
-                        LastNumber = punch.Number
-                        LastSentAt = context.Now }
+                        NextAt = nextAfter context it punch
+                        LastNumber = (if isSent then punch.Number else it.LastNumber)
+                        LastSentAt = (if isSent then context.Now else it.LastSentAt) }
 
                 punch <- { punch with Candidates = candidates }
 
@@ -368,8 +400,8 @@ module internal Punch =
                 targets
         | ValueNone -> punch
 
-    /// Does what is due.
-    let tick (context: StepContext) (punch: Punch) : Punch =
+    /// Does what is due. `allowance` is how many probes may go to addresses that have not answered, and that only the peer has named.
+    let tick (context: StepContext) (allowance: int) (punch: Punch) : Punch =
         match punch.Phase with
         | PunchPhase.Probing when context.Now >= punch.GiveUpAt ->
             let stage =
@@ -378,7 +410,7 @@ module internal Punch =
                 else PunchStage.NotAgreed
 
             fail context stage punch
-        | PunchPhase.Probing -> punch |> probeAll context |> birthdayProbe context
+        | PunchPhase.Probing -> punch |> probeAll context allowance |> birthdayProbe context
         | PunchPhase.Choosing(_, _, _, until) when context.Now >= until -> fail context PunchStage.NotAgreed punch
         | PunchPhase.Choosing(path, _, _, _) when context.Now >= punch.KeepAliveAt -> choose context path punch
         | PunchPhase.Open(path, _, _) when context.Now >= punch.KeepAliveAt ->
@@ -400,4 +432,4 @@ module internal Punch =
             min (min next birthday) punch.GiveUpAt
         | PunchPhase.Choosing(_, _, _, until) -> min until punch.KeepAliveAt
         | PunchPhase.Open(_, _, until) -> min until punch.KeepAliveAt
-        | PunchPhase.Failed until -> until
+        | PunchPhase.Failed(_, until) -> until

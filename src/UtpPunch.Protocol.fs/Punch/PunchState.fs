@@ -27,7 +27,7 @@ type internal PunchPhase =
     /// destination. Probes are answered, and keep-alives sent, until `until`.
     | Open of path: Endpoint * from: Endpoint * until: Instant
     /// Failed: a peer that still asks to use a path is refused.
-    | Failed of until: Instant
+    | Failed of report: PunchReport * until: Instant
 
 /// What a punch begins with: what the rendezvous and the peer's offer say, and the keys from them.
 [<NoComparison>]
@@ -35,6 +35,8 @@ type internal PunchSetup =
     {
         TaskId: TaskId
         Plan: MeetPlan
+        /// The handle of the meeting that has begun it.
+        Handle: uint64
         /// The rendezvous's nonce, which names the introduction.
         Introduction: Owned
         Key: Owned
@@ -69,6 +71,8 @@ type internal Punch =
         Highest: uint32
         Window: uint64
         Sent: int
+        /// Probes to addresses that the peer has named and that have not answered.
+        SentUnverified: int
         Heard: int
         /// The endpoint at which the peer saw this node, once it has answered.
         SeenAs: Endpoint voption

@@ -37,6 +37,8 @@ and [<NoComparison>] internal Registration =
         Attempt: byte
         Stays: bool
         Offer: Borrowed
+        /// Endpoints of peers to which the client is not to be introduced, as they are encoded. Port 0 stands for all ports.
+        Avoided: Borrowed
     }
 
 and [<NoComparison>] internal Introduction =
@@ -100,6 +102,9 @@ module internal PunchWire =
 
     [<Literal>]
     let MaxOthers = 3
+
+    [<Literal>]
+    let MaxAvoided = 8
 
     [<Literal>]
     let private EndpointLength = 18
@@ -167,6 +172,8 @@ module internal PunchWire =
             writer.Byte(if it.Stays then 1uy else 0uy)
             writer.Number(uint64 it.Offer.Length, 2)
             writer.Bytes it.Offer
+            writer.Byte(byte (it.Avoided.Length / EndpointLength))
+            writer.Bytes it.Avoided
             writer.PadTo LeastRegistration
             writer.ToBytes()
         | RendezvousMessage.Acknowledge(room, handle, cookie, introduction, roundTrip) ->
@@ -263,6 +270,31 @@ module internal PunchWire =
 
         member this.Milliseconds() : Duration = Time.milliseconds (int (this.Number 2))
 
+        /// What was read is not valid: as if it had been read beyond the end of any datagram.
+        member _.Fail() = at <- 0x1_0000
+
+    /// Endpoints in a row, as in `Registration.Avoided`.
+    let endpoints (encoded: Borrowed) : Endpoint[] =
+        Array.init (encoded.Length / EndpointLength) (fun index ->
+            let at = encoded.Slice(index * EndpointLength, EndpointLength).Span
+
+            { High = BinaryPrimitives.ReadUInt64BigEndian at
+              Low = BinaryPrimitives.ReadUInt64BigEndian(at.Slice 8)
+              Scope = 0u
+              Port = BinaryPrimitives.ReadUInt16BigEndian(at.Slice 16)
+              Via = 0us })
+
+    let encodeEndpoints (endpoints: Endpoint[]) : Owned =
+        let bytes = Array.zeroCreate (endpoints.Length * EndpointLength)
+
+        for index in 0 .. endpoints.Length - 1 do
+            let at = Span<byte>(bytes, index * EndpointLength, EndpointLength)
+            BinaryPrimitives.WriteUInt64BigEndian(at, endpoints[index].High)
+            BinaryPrimitives.WriteUInt64BigEndian(at.Slice 8, endpoints[index].Low)
+            BinaryPrimitives.WriteUInt16BigEndian(at.Slice 16, endpoints[index].Port)
+
+        Owned bytes
+
     let isOurs (datagram: Borrowed) = datagram.Length >= 5 && BinaryPrimitives.ReadUInt32BigEndian datagram.Span = Magic
 
     /// Decodes a packet of a peer, without authenticating it.
@@ -295,9 +327,22 @@ module internal PunchWire =
 
     let private readOffer (reader: Reader) =
         let length = int (reader.Number 2)
-        if length > MaxOffer then reader.Number 0x7FFF |> ignore
 
-        reader.Bytes(min length MaxOffer)
+        if length > MaxOffer then
+            reader.Fail()
+            Borrowed.Empty
+        else
+            reader.Bytes length
+
+    /// The list stays encoded: nothing is allocated for a registration before its cookie was checked.
+    let private readAvoided (reader: Reader) =
+        let count = int (reader.Byte())
+
+        if count > MaxAvoided then
+            reader.Fail()
+            Borrowed.Empty
+        else
+            reader.Bytes(count * EndpointLength)
 
     let decode (datagram: Borrowed) : RendezvousMessage voption =
         if not (isOurs datagram) then
@@ -315,6 +360,7 @@ module internal PunchWire =
                     let cookie = reader.Bytes CookieLength
                     let attempt = reader.Byte()
                     let stays = reader.Byte() &&& 1uy = 1uy
+                    let offer = readOffer reader
 
                     ValueSome(
                         RendezvousMessage.Register
@@ -324,7 +370,8 @@ module internal PunchWire =
                               Cookie = cookie
                               Attempt = attempt
                               Stays = stays
-                              Offer = readOffer reader }
+                              Offer = offer
+                              Avoided = readAvoided reader }
                     )
                 | 2uy ->
                     let room = reader.Bytes TagLength
@@ -368,3 +415,17 @@ module internal PunchWire =
                 | _ -> ValueNone
 
             if reader.IsWithin then message else ValueNone
+
+    /// The handle of a message of a server.
+    let handleOfAnswer message =
+        match message with
+        | RendezvousMessage.Challenge(handle, _, _, _, _)
+        | RendezvousMessage.Registered(handle, _, _, _)
+        | RendezvousMessage.Observed(handle, _)
+        | RendezvousMessage.Introduce(handle, _)
+        | RendezvousMessage.Go(handle, _, _)
+        | RendezvousMessage.Full handle -> ValueSome handle
+        | RendezvousMessage.Register _
+        | RendezvousMessage.Acknowledge _
+        | RendezvousMessage.Leave _
+        | RendezvousMessage.Observe _ -> ValueNone

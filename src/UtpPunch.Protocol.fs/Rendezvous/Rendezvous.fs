@@ -37,7 +37,10 @@ module Rendezvous =
           Handles = Radix.empty
           Rooms = Radix.empty
           Pairings = Radix.empty
-          Sources = Radix.empty
+          Counts = Radix.empty
+          Proven = Radix.empty
+          Unproven = Radix.empty
+          UnprovenInAll = now
           TimerQueue = TimerQueue.empty
           Tracker = LegacyTracker.empty
           Stun = StunServer.create (ValueSome "UtpPunch") (options.Sockets |> Array.truncate 4 |> Array.map ValueSome)
@@ -45,22 +48,7 @@ module Rendezvous =
           Introduced = 0L
           Dropped = 0L }
 
-    // ---- Registrants ----
-
-    let private leaveRoom (server: Rendezvous) number (registrant: Registrant) =
-        let key = roomKey server registrant.Registration.Room.AsBorrowed
-
-        match Radix.tryFind key server.Rooms with
-        | ValueSome known when Array.contains number known ->
-            server.Rooms <- without key number server.Rooms
-            server.Waiting <- server.Waiting - 1
-        | _ -> ()
-
-    let private remove (server: Rendezvous) number (registrant: Registrant) =
-        leaveRoom server number registrant
-        server.Handles <- without (mixed server registrant.Registration.Handle) number server.Handles
-        server.Registrants <- Radix.remove number server.Registrants
-        countRegistrant server registrant.Remote -1
+    // ---- Introductions ----
 
     let private draw (server: Rendezvous) count : Owned =
         let struct (bytes, random) = Random.words count server.Random
@@ -73,25 +61,10 @@ module Rendezvous =
           Acknowledged = false
           RoundTrip = 0L<us> }
 
-    /// A waiting registrant of the same room: another peer, and not one that stays if this one stays too.
-    let private partner (server: Rendezvous) (registrant: Registrant) : struct (int * Registrant) voption =
-        let own = registrant.Registration
-
-        registrantsUnder (roomKey server own.Room.AsBorrowed) server.Rooms server
-        |> Array.tryFind (fun (struct (_, other)) ->
-            let theirs = other.Registration
-
-            theirs.Room.Equals own.Room
-            && not (theirs.Peer.Equals own.Peer)
-            && not (theirs.Stays && own.Stays)
-            && other.ExpiresAt > server.Now)
-        |> ValueOption.ofOption
-
     let private pair (server: Rendezvous) (waiting: struct (int * Registrant)) (coming: struct (int * Registrant)) =
         let struct (first, a) = waiting
         let struct (second, b) = coming
-        let number = server.Next
-        server.Next <- number + 1
+        let number = takeNumber server
         server.Introduced <- server.Introduced + 1L
         // The nonce begins with the number by which an acknowledgement finds the introduction.
         let nonce = (draw server 4).Span.ToArray()
@@ -100,14 +73,18 @@ module Rendezvous =
 
         server.TimerQueue <- TimerQueue.add server.Now ~~~number server.TimerQueue
 
-        for number', registrant in [ first, a; second, b ] do
-            if not registrant.Registration.Stays then
-                leaveRoom server number' registrant
+        for number' in [ first; second ] do
+            // Read here: the other one's departure may have changed its place.
+            let registrant = (Radix.tryFind number' server.Registrants).Value
 
-                server.Registrants <-
-                    Radix.add number' { registrant with Pairing = ValueSome number } server.Registrants
+            if not registrant.Registration.Stays then
+                store server number' { leaveRoom server number' registrant with Pairing = ValueSome number }
 
     // ---- Received messages ----
+
+    /// Whether a registration asks to avoid an endpoint that the earlier one did not: then the client has returned from a punch.
+    let private hasReturned (earlier: Entry) (entry: Entry) =
+        entry.Avoided |> Array.exists (fun it -> not (Array.contains it earlier.Avoided))
 
     let private register (server: Rendezvous) (remote: Endpoint) (registration: Registration) send =
         let expiresAt = server.Now + server.Options.Lifetime
@@ -117,51 +94,45 @@ module Rendezvous =
                 RendezvousMessage.Registered(registration.Handle, registration.Attempt, remote, server.Options.Lifetime)
             )
 
-        let enter number (registrant: Registrant) =
-            server.Registrants <- Radix.add number registrant server.Registrants
-            answer ()
+        let refuse () =
+            server.Dropped <- server.Dropped + 1L
+            send (RendezvousMessage.Full registration.Handle)
 
-            if registrant.Pairing.IsNone then
+        let enter number (registrant: Registrant) =
+            match enterRoom server number registrant with
+            | ValueSome registrant ->
+                answer ()
+
                 match partner server registrant with
                 | ValueSome other -> pair server other (struct (number, registrant))
                 | ValueNone -> ()
 
-        match findRegistrant registration.Handle registration.Room server with
-        | ValueSome(struct (_, registrant)) when registrant.Pairing.IsSome ->
-            if server.Pairings |> Radix.tryFind registrant.Pairing.Value |> _.IsSome then answer ()
-        | ValueSome(struct (number, registrant)) when registrant.Remote.Equals remote ->
-            enter number { registrant with Registration = Entry.keep registration; ExpiresAt = expiresAt }
-        | ValueSome(struct (number, registrant)) ->
-            // Its address has changed: the NAT has dropped the mapping.
-            countRegistrant server registrant.Remote -1
-            countRegistrant server remote 1
+                true
+            | ValueNone ->
+                refuse ()
+                false
 
-            enter
-                number
-                { registrant with Remote = remote; Registration = Entry.keep registration; ExpiresAt = expiresAt }
+        let entry = Entry.keep registration
+
+        match findRegistrant remote registration.Handle registration.Room server with
+        | ValueSome(struct (_, known)) when known.Pairing.IsSome && not (hasReturned known.Registration entry) ->
+            if server.Pairings |> Radix.tryFind known.Pairing.Value |> _.IsSome then answer ()
+        | ValueSome(struct (number, known)) ->
+            let known = leaveRoom server number known
+
+            enter number { known with Registration = entry; ExpiresAt = expiresAt; Pairing = ValueNone }
+            |> ignore
         | ValueNone ->
-            if
-                Radix.count server.Registrants >= server.Options.MaxRegistrations
-                || (source server remote).Registrants >= server.Options.MaxPerSource
-                || server.Next >= System.Int32.MaxValue - 2
-            then
-                server.Dropped <- server.Dropped + 1L
-                send (RendezvousMessage.Full registration.Handle)
-            else
-                let number = server.Next
-                server.Next <- number + 1
-                countRegistrant server remote 1
-                server.Handles <- insert (mixed server registration.Handle) number server.Handles
-                server.Rooms <- insert (roomKey server registration.Room) number server.Rooms
-                server.Waiting <- server.Waiting + 1
-                server.TimerQueue <- TimerQueue.add expiresAt number server.TimerQueue
+            let fresh =
+                { Remote = remote
+                  Registration = entry
+                  ExpiresAt = expiresAt
+                  Place = RoomPlace.Outside
+                  Pairing = ValueNone }
 
-                enter
-                    number
-                    { Remote = remote
-                      Registration = Entry.keep registration
-                      ExpiresAt = expiresAt
-                      Pairing = ValueNone }
+            match addRegistrant server fresh with
+            | ValueNone -> refuse ()
+            | ValueSome number -> if not (enter number fresh) then removeRegistrant server number fresh
 
     let private others (server: Rendezvous) (socket: uint16) =
         server.Options.Sockets
@@ -194,6 +165,67 @@ module Rendezvous =
             goBoth pairing send
         | _ -> ()
 
+    /// Whether the cookie of a message shows that its sender receives at the address that it came from.
+    let private isProven server remote message =
+        match message with
+        | RendezvousMessage.Register it -> isCookie server remote it.Handle it.Cookie
+        | RendezvousMessage.Acknowledge(_, handle, cookie, _, _)
+        | RendezvousMessage.Leave(_, handle, cookie) -> isCookie server remote handle cookie
+        | RendezvousMessage.Observe _
+        | RendezvousMessage.Challenge _
+        | RendezvousMessage.Registered _
+        | RendezvousMessage.Observed _
+        | RendezvousMessage.Introduce _
+        | RendezvousMessage.Go _
+        | RendezvousMessage.Full _ -> false
+
+    let private drop (server: Rendezvous) = server.Dropped <- server.Dropped + 1L
+
+    let private receiveProven (server: Rendezvous) (remote: Endpoint) message tell =
+        match message with
+        | RendezvousMessage.Register it -> register server remote it (tell remote)
+        | RendezvousMessage.Acknowledge(_, handle, _, introduction, roundTrip) ->
+            acknowledged server remote handle introduction roundTrip (fun side -> tell side.Remote)
+        | RendezvousMessage.Leave(room, handle, _) ->
+            match findRegistrant remote handle room server with
+            | ValueSome(struct (number, registrant)) -> removeRegistrant server number registrant
+            | ValueNone -> ()
+        | _ -> drop server
+
+    /// An answer to an address that was not verified. None has more bytes than its request: that would be dropped.
+    let private answerUnproven (server: Rendezvous) (remote: Endpoint) message =
+        match message with
+        | RendezvousMessage.Register it ->
+            let cookie = (cookie server remote it.Handle).AsBorrowed
+            ValueSome(RendezvousMessage.Challenge(it.Handle, it.Attempt, cookie, remote, others server remote.Via))
+        | RendezvousMessage.Observe handle -> ValueSome(RendezvousMessage.Observed(handle, remote))
+        | _ -> ValueNone
+
+    /// STUN and the npm package's protocol.
+    let private receiveForeign
+        (server: Rendezvous)
+        (remote: Endpoint)
+        (datagram: Borrowed)
+        (sent: ResizeArray<struct (Endpoint * Owned)>)
+        =
+        let isStun = server.Options.Stun && Stun.looksLike datagram
+
+        if isStun && admitsAmplified server remote then
+            match StunServer.answer (int remote.Via) (Endpoint.via 0us remote) datagram server.Stun with
+            | ValueSome answer -> sent.Add(struct (Endpoint.via (uint16 answer.Socket) answer.Remote, answer.Datagram))
+            | ValueNone -> drop server
+        elif
+            not isStun
+            && server.Options.Legacy
+            && LegacyTracker.isQuestion datagram
+            && admitsAmplified server remote
+        then
+            let struct (tracker, answers) = LegacyTracker.receive server.Now remote datagram server.Tracker
+            server.Tracker <- tracker
+            sent.AddRange answers
+        else
+            drop server
+
     let private receive
         (server: Rendezvous)
         (remote: Endpoint)
@@ -201,37 +233,23 @@ module Rendezvous =
         (sent: ResizeArray<struct (Endpoint * Owned)>)
         =
         let tell target message = sent.Add(struct (target, PunchWire.encode message))
-        let send = tell remote
-
-        /// Sends to an unverified address: never more bytes than it sent.
-        let sendUnproven message =
-            let answer = PunchWire.encode message
-            if answer.Length <= datagram.Length then sent.Add(struct (remote, answer))
 
         match PunchWire.decode datagram with
-        | ValueSome(RendezvousMessage.Register it) when isCookie server remote it.Handle it.Cookie ->
-            register server remote it send
-        | ValueSome(RendezvousMessage.Register it) ->
-            let cookie = (cookie server remote it.Handle).AsBorrowed
-            sendUnproven (RendezvousMessage.Challenge(it.Handle, it.Attempt, cookie, remote, others server remote.Via))
-        | ValueSome(RendezvousMessage.Acknowledge(_, handle, cookie, introduction, roundTrip)) when
-            isCookie server remote handle cookie
+        | ValueSome message when isProven server remote message ->
+            if admitsProven server remote then
+                receiveProven server remote message tell
+            else
+                drop server
+        | ValueSome(RendezvousMessage.Register _ | RendezvousMessage.Observe _ as message) when
+            admitsUnproven server remote
             ->
-            acknowledged server remote handle introduction roundTrip (fun side -> tell side.Remote)
-        | ValueSome(RendezvousMessage.Leave(room, handle, cookie)) when isCookie server remote handle cookie ->
-            match findRegistrant handle room server with
-            | ValueSome(struct (number, registrant)) -> remove server number registrant
+            match answerUnproven server remote message with
+            | ValueSome answer ->
+                let answer = PunchWire.encode answer
+                if answer.Length <= datagram.Length then sent.Add(struct (remote, answer))
             | ValueNone -> ()
-        | ValueSome(RendezvousMessage.Observe handle) -> sendUnproven (RendezvousMessage.Observed(handle, remote))
-        | ValueNone when server.Options.Stun && Stun.looksLike datagram ->
-            match StunServer.answer (int remote.Via) (Endpoint.via 0us remote) datagram server.Stun with
-            | ValueSome answer -> sent.Add(struct (Endpoint.via (uint16 answer.Socket) answer.Remote, answer.Datagram))
-            | ValueNone -> server.Dropped <- server.Dropped + 1L
-        | ValueNone when server.Options.Legacy && LegacyTracker.isQuestion datagram ->
-            let struct (tracker, answers) = LegacyTracker.receive server.Now remote datagram server.Tracker
-            server.Tracker <- tracker
-            sent.AddRange answers
-        | _ -> server.Dropped <- server.Dropped + 1L
+        | ValueSome _ -> drop server
+        | ValueNone -> receiveForeign server remote datagram sent
 
     // ---- Timers ----
 
@@ -274,7 +292,7 @@ module Rendezvous =
                 match Radix.tryFind key server.Registrants with
                 | ValueSome registrant when registrant.ExpiresAt > server.Now ->
                     server.TimerQueue <- TimerQueue.add registrant.ExpiresAt key server.TimerQueue
-                | ValueSome registrant -> remove server key registrant
+                | ValueSome registrant -> removeRegistrant server key registrant
                 | ValueNone -> ()
 
     [<CompiledName "Step">]
@@ -283,10 +301,7 @@ module Rendezvous =
         let sent = ResizeArray<struct (Endpoint * Owned)>()
 
         for struct (remote, datagram) in received do
-            if admits server remote then
-                receive server remote datagram sent
-            else
-                server.Dropped <- server.Dropped + 1L
+            receive server remote datagram sent
 
         wake server sent
         struct (server, sent.ToArray())

@@ -1,5 +1,7 @@
 namespace UtpPunch.Protocol
 
+open System
+
 /// The state of a meeting.
 [<RequireQualifiedAccess>]
 type internal RendezvousPhase =
@@ -35,12 +37,18 @@ type internal RendezvousClient =
         Tries: int
         NextAt: Instant
         IsRegistered: bool
+        /// Whether it has been registered, which is reported once.
+        WasRegistered: bool
         IsRefused: bool
         RoundTrip: Duration
         StartedAt: Instant
         GiveUpAt: Instant
         /// The last introduction, to recognize repetitions.
         Introduction: Owned
+        /// Endpoints of peers with which it has met in vain, the latest first, and the times.
+        Avoided: struct (Endpoint * Instant)[]
+        /// The last punch that has failed without ending the meeting.
+        LastReport: PunchReport voption
     }
 
 module internal RendezvousClient =
@@ -55,6 +63,16 @@ module internal RendezvousClient =
 
     /// How long repeated introductions are acknowledged; the server repeats them for six seconds.
     let private linger = Time.seconds 15
+
+    /// How long a peer with which a client has met in vain is avoided.
+    let private avoidFor = Time.seconds 60
+
+    /// As many endpoints of one address are avoided singly; then all of its ports are.
+    [<Literal>]
+    let private MaxPorts = 2
+
+    /// The punch of the higher peer takes longer than the plan says, and longer yet when the peers have begun to agree.
+    let private punchGrace = Time.seconds 10
 
     /// How often the other sockets are asked; those that do not answer are left out.
     [<Literal>]
@@ -77,11 +95,27 @@ module internal RendezvousClient =
           Tries = 0
           NextAt = now
           IsRegistered = false
+          WasRegistered = false
           IsRefused = false
           RoundTrip = 0L<us>
           StartedAt = now
           GiveUpAt = now + min silence plan.Timeout
-          Introduction = Owned.Empty }
+          Introduction = Owned.Empty
+          Avoided = [||]
+          LastReport = ValueNone }
+
+    /// What a registration asks to avoid: the latest endpoints, and the whole address of those that have come with several ports.
+    let private avoided (now: Instant) (meeting: RendezvousClient) : Endpoint[] =
+        let recent =
+            [| for struct (endpoint, since) in meeting.Avoided do
+                   if now - since < avoidFor then endpoint |]
+
+        let portsOf endpoint = recent |> Array.filter (Endpoint.isSameAddress endpoint) |> Array.length
+
+        recent
+        |> Array.map (fun it -> if portsOf it > MaxPorts then Endpoint.withPort 0us it else it)
+        |> Array.distinct
+        |> Array.truncate PunchWire.MaxAvoided
 
     /// The observed endpoints, in the order in which the sockets were asked.
     let private views (meeting: RendezvousClient) : Endpoint[] =
@@ -102,6 +136,7 @@ module internal RendezvousClient =
                     { Nonce = meeting.Nonce
                       Birthday = meeting.Plan.Birthday
                       Mapping = mapping meeting
+                      Observed = meeting.Observed
                       Last = Array.last (views meeting)
                       Hosts = meeting.Plan.Hosts }
                 |> Secrets.seal meeting.Plan.Room iv
@@ -118,7 +153,8 @@ module internal RendezvousClient =
                   Cookie = meeting.Cookie.AsBorrowed
                   Attempt = attempt
                   Stays = meeting.Plan.Stays
-                  Offer = offer.AsBorrowed })
+                  Offer = offer.AsBorrowed
+                  Avoided = (PunchWire.encodeEndpoints (avoided context.Now meeting)).AsBorrowed })
 
         { meeting with
             Attempt = attempt
@@ -215,22 +251,27 @@ module internal RendezvousClient =
             let meeting = { meeting with Views = views }
             if views |> Array.forall _.IsSome then toRegister context.Now meeting else meeting
         | RendezvousMessage.Registered(_, attempt, observed, lifetime) when
-            isServer && meeting.Phase = RendezvousPhase.Registering
+            isServer
+            && meeting.Phase = RendezvousPhase.Registering
+            // An answer to a registration of before the last introduction would be a late one.
+            && int (meeting.Attempt - attempt) < meeting.Tries
             ->
-            if not meeting.IsRegistered then
+            if not meeting.WasRegistered then
                 context.Effects.Add(Effect.Registered(meeting.TaskId, observed, mapping meeting))
 
             { meeting with
                 IsRegistered = true
+                WasRegistered = true
                 Observed = observed
                 RoundTrip = (if attempt = meeting.Attempt then context.Now - meeting.SentAt else meeting.RoundTrip)
                 Tries = 0
                 NextAt = context.Now + min renewEvery (lifetime / 3L) }
-        | RendezvousMessage.Full _ when isServer && meeting.Phase <> RendezvousPhase.Left ->
+        // A client that has returned to a room that is full tries again.
+        | RendezvousMessage.Full _ when isServer && not meeting.WasRegistered && meeting.Phase <> RendezvousPhase.Left ->
             { meeting with IsRefused = true; GiveUpAt = context.Now }
         | _ -> meeting
 
-    /// Acknowledges an introduction. The flag is whether it is a new one.
+    /// Acknowledges an introduction. The flag is whether it is a new one, for which a punch may begin.
     let introduced
         (context: StepContext)
         (from: Endpoint)
@@ -242,17 +283,72 @@ module internal RendezvousClient =
         else
             acknowledge context introduction.Nonce meeting
 
-            if introduction.Nonce.Equals meeting.Introduction then
-                struct (false, meeting)
-            elif meeting.Phase = RendezvousPhase.Left then
-                struct (false, meeting)
-            else
-                let meeting = { meeting with Introduction = Borrowed.keep introduction.Nonce }
+            if introduction.Nonce.Equals meeting.Introduction then struct (false, meeting)
+            elif meeting.Phase = RendezvousPhase.Left then struct (false, meeting)
+            else struct (true, { meeting with Introduction = Borrowed.keep introduction.Nonce })
 
-                if meeting.Plan.Stays then
-                    struct (true, meeting)
-                else
-                    struct (true, { meeting with Phase = RendezvousPhase.Left; GiveUpAt = context.Now + linger })
+    let private isLower (own: Owned) (other: Borrowed) = own.Span.SequenceCompareTo other.Span < 0
+
+    /// Whether an offer was made where the rendezvous received it. The client has its endpoint and its cookie from one challenge, so both agree
+    /// even if its address has changed.
+    let private isFrom (observed: Endpoint) (offer: Offer) =
+        Endpoint.isSameAddress offer.Observed observed && offer.Observed.Port = observed.Port
+
+    /// The punch with a peer that was introduced; none if its offer is not one of the room's, or was replayed. `draw` is what birthday probing draws its ports
+    /// from.
+    let punchOf now (draw: uint32) (it: Introduction) (meeting: RendezvousClient) : Punch voption =
+        let begin' (offer: Offer) =
+            let lower = isLower meeting.Peer it.Peer
+            let first, second = if lower then meeting.Nonce, offer.Nonce else offer.Nonce, meeting.Nonce
+            let key = Secrets.punch meeting.Plan.Room it.Nonce first.AsBorrowed second.AsBorrowed
+
+            Punch.create
+                { TaskId = meeting.TaskId
+                  Plan = meeting.Plan
+                  Handle = meeting.Handle
+                  Introduction = Borrowed.keep it.Nonce
+                  Key = key
+                  Session = Secrets.session key
+                  IsLower = lower
+                  Observed = meeting.Observed
+                  Mapping = mapping meeting
+                  PeerObserved = it.Observed
+                  PeerOffer = offer
+                  Random = draw }
+                now
+
+        Secrets.unseal meeting.Plan.Room it.Offer
+        |> ValueOption.bind (fun text -> Offer.read text.AsBorrowed)
+        |> ValueOption.bind (fun offer -> if isFrom it.Observed offer then ValueSome(begin' offer) else ValueNone)
+
+    /// A punch has begun: a client that does not stay is no longer registered. It is kept until the punch is over.
+    let punching (now: Instant) (meeting: RendezvousClient) : RendezvousClient =
+        if meeting.Plan.Stays then
+            meeting
+        else
+            { meeting with
+                Phase = RendezvousPhase.Left
+                GiveUpAt = now + max linger (meeting.Plan.PunchTimeout + punchGrace) }
+
+    /// A peer could not be met: its offer was not one of the room's, or nothing was heard of it. The client registers again and avoids the
+    /// peer; none if the time for the meeting is over, or if the client stays in its room anyway.
+    let returnFrom (now: Instant) (peer: Endpoint) report (meeting: RendezvousClient) : RendezvousClient voption =
+        let until = Time.after meeting.Plan.Timeout meeting.StartedAt
+
+        if meeting.Plan.Stays || now >= until then
+            ValueNone
+        else
+            let older = Array.truncate (4 * PunchWire.MaxAvoided - 1) meeting.Avoided
+
+            ValueSome
+                { meeting with
+                    Phase = RendezvousPhase.Registering
+                    IsRegistered = false
+                    Tries = 0
+                    NextAt = now
+                    GiveUpAt = until
+                    Avoided = Array.append [| struct (Endpoint.via 0us peer, now) |] older
+                    LastReport = ValueOption.orElse meeting.LastReport report }
 
     // ---- Time ----
 
@@ -292,10 +388,15 @@ module internal RendezvousClient =
 
             let stage =
                 if meeting.IsRefused then PunchStage.ServerFull
+                // Without a report of a punch, the peers were avoided for their offers.
+                elif meeting.Avoided.Length > 0 then PunchStage.Rejected
                 elif meeting.IsRegistered then PunchStage.NoPeer
                 else PunchStage.ServerSilent
 
-            fail context stage meeting
+            match meeting.LastReport with
+            | ValueSome report -> context.Effects.Add(Effect.Punched(meeting.TaskId, report))
+            | ValueNone -> fail context stage meeting
+
             ValueNone
         | _ when context.Now < meeting.NextAt -> ValueSome meeting
         | RendezvousPhase.Comparing when meeting.Tries >= Comparisons ->

@@ -17,6 +17,14 @@ type PathKind =
     /// One of many ports, tried at random (birthday probing).
     | Birthday
 
+/// Whether private addresses that a peer names are probed: in other networks than the peer's, other hosts have them.
+[<RequireQualifiedAccess>]
+type PrivateAddressPolicy =
+    /// If both peers have one outside address, or the address is in a subnet of one of this node's.
+    | Shared
+    | Always
+    | Never
+
 /// The parameters of a meeting.
 [<NoComparison>]
 type MeetPlan =
@@ -29,7 +37,7 @@ type MeetPlan =
         Hosts: Endpoint[]
         /// Whether the node stays in the room after an introduction, to be introduced to every further peer.
         Stays: bool
-        /// How long to wait until a peer comes.
+        /// How long to wait until a peer comes that is heard.
         Timeout: Duration
         /// How long a punch may take from the introduction on.
         PunchTimeout: Duration
@@ -37,6 +45,7 @@ type MeetPlan =
         Birthday: bool
         /// The hop limit of the first packets: beyond this node's NATs, but not as far as the peer's.
         PrimingHops: int
+        PrivateAddresses: PrivateAddressPolicy
     }
 
 /// How a punch ended.
@@ -60,7 +69,7 @@ type PunchStage =
     | PeerGaveUp
     /// Cancelled here, or more tasks than a node may have.
     | Cancelled
-    /// The peer's offer was not one of this room's: damaged, or of another version.
+    /// The offers of all peers were not of this room: of peers without its key, damaged, or of another version.
     | Rejected
 
 /// The result of a punch.

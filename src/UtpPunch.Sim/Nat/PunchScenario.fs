@@ -63,7 +63,8 @@ module PunchScenario =
           Timeout = Time.seconds 60
           PunchTimeout = scenario.Timeout
           Birthday = scenario.Birthday
-          PrimingHops = scenario.PrimingHops }
+          PrimingHops = scenario.PrimingHops
+          PrivateAddresses = PrivateAddressPolicy.Shared }
 
     /// Creates a chain of NATs and returns the innermost network.
     let private home (internet: Internet) number (chain: NatModel list) : AddressRealm =

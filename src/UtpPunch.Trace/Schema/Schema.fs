@@ -142,7 +142,8 @@ module Schema =
           Timeout = f.Duration("timeout", it.Timeout)
           PunchTimeout = f.Duration("punch", it.PunchTimeout)
           Birthday = bit f "birthday" it.Birthday
-          PrimingHops = int32 f "hops" Numbers.hops it.PrimingHops }
+          PrimingHops = int32 f "hops" Numbers.hops it.PrimingHops
+          PrivateAddresses = name f "private" TraceNames.privateAddresses it.PrivateAddresses }
 
     let private discovery (f: Fields) (it: StunOptions) : StunOptions =
         { Servers = f.Endpoints("servers", it.Servers)

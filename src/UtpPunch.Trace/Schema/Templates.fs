@@ -43,7 +43,8 @@ module Templates =
           Timeout = 0L<us>
           PunchTimeout = 0L<us>
           Birthday = false
-          PrimingHops = 0 }
+          PrimingHops = 0
+          PrivateAddresses = PrivateAddressPolicy.Shared }
 
     let private discovery: StunOptions =
         { Servers = [||]; Local = ValueNone; Timeout = 0L<us>; TestTimeout = 0L<us>; Behaviour = false }

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x39AC1A6CB4E7AA20UL
+let Layout = 0x670826D271BFEB3CUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -702,6 +702,19 @@ let writeResetLimiter (w: SnapshotWriter) (it: ResetLimiter) : unit =
 let readResetLimiter (r: SnapshotReader) : ResetLimiter =
     { EmptyAt = r.Int64() }
 
+let writePrivateAddressPolicy (w: SnapshotWriter) (it: PrivateAddressPolicy) : unit =
+    match it with
+    | PrivateAddressPolicy.Shared -> w.Byte 0uy
+    | PrivateAddressPolicy.Always -> w.Byte 1uy
+    | PrivateAddressPolicy.Never -> w.Byte 2uy
+
+let readPrivateAddressPolicy (r: SnapshotReader) : PrivateAddressPolicy =
+    match r.Byte() with
+    | 0uy -> PrivateAddressPolicy.Shared
+    | 1uy -> PrivateAddressPolicy.Always
+    | 2uy -> PrivateAddressPolicy.Never
+    | _ -> r.Fail "there is no such PrivateAddressPolicy"
+
 let writeMeetPlan (w: SnapshotWriter) (it: MeetPlan) : unit =
     writeEndpoint w it.Server
     w.Bytes it.Room.Span
@@ -711,6 +724,7 @@ let writeMeetPlan (w: SnapshotWriter) (it: MeetPlan) : unit =
     w.Int64 it.PunchTimeout
     w.Flag it.Birthday
     w.Int32 it.PrimingHops
+    writePrivateAddressPolicy w it.PrivateAddresses
 
 let readMeetPlan (r: SnapshotReader) : MeetPlan =
     { Server = readEndpoint r
@@ -720,7 +734,8 @@ let readMeetPlan (r: SnapshotReader) : MeetPlan =
       Timeout = r.Int64()
       PunchTimeout = r.Int64()
       Birthday = r.Flag()
-      PrimingHops = r.Int32() }
+      PrimingHops = r.Int32()
+      PrivateAddresses = readPrivateAddressPolicy r }
 
 let writeRendezvousPhase (w: SnapshotWriter) (it: RendezvousPhase) : unit =
     match it with
@@ -737,108 +752,32 @@ let readRendezvousPhase (r: SnapshotReader) : RendezvousPhase =
     | 3uy -> RendezvousPhase.Left
     | _ -> r.Fail "there is no such RendezvousPhase"
 
-let writeRendezvousClient (w: SnapshotWriter) (it: RendezvousClient) : unit =
-    w.Int32 it.TaskId
-    writeMeetPlan w it.Plan
-    w.Bytes it.Room.Span
-    w.UInt64 it.Handle
-    w.Bytes it.Peer.Span
-    w.Bytes it.Nonce.Span
-    writeRendezvousPhase w it.Phase
-    w.Bytes it.Cookie.Span
-    writeEndpoint w it.Observed
-    w.Array((writeEndpoint w), it.Others)
-    w.Array((fun it -> w.Option((writeEndpoint w), it)), it.Views)
-    w.Byte it.Attempt
-    w.Int64 it.SentAt
-    w.Int32 it.Tries
-    w.Int64 it.NextAt
-    w.Flag it.IsRegistered
-    w.Flag it.IsRefused
-    w.Int64 it.RoundTrip
-    w.Int64 it.StartedAt
-    w.Int64 it.GiveUpAt
-    w.Bytes it.Introduction.Span
-
-let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
-    { TaskId = r.Int32()
-      Plan = readMeetPlan r
-      Room = r.Bytes()
-      Handle = r.UInt64()
-      Peer = r.Bytes()
-      Nonce = r.Bytes()
-      Phase = readRendezvousPhase r
-      Cookie = r.Bytes()
-      Observed = readEndpoint r
-      Others = r.Array(5, (fun () -> readEndpoint r))
-      Views = r.Array(1, (fun () -> r.Option((fun () -> readEndpoint r))))
-      Attempt = r.Byte()
-      SentAt = r.Int64()
-      Tries = r.Int32()
-      NextAt = r.Int64()
-      IsRegistered = r.Flag()
-      IsRefused = r.Flag()
-      RoundTrip = r.Int64()
-      StartedAt = r.Int64()
-      GiveUpAt = r.Int64()
-      Introduction = r.Bytes() }
-
-let writePortPrediction (w: SnapshotWriter) (it: PortPrediction) : unit =
+let writePunchStage (w: SnapshotWriter) (it: PunchStage) : unit =
     match it with
-    | PortPrediction.Unknown -> w.Byte 0uy
-    | PortPrediction.EndpointIndependent -> w.Byte 1uy
-    | PortPrediction.Dependent(casestep) ->
-        w.Byte 2uy
-        w.Int32 casestep
+    | PunchStage.Open -> w.Byte 0uy
+    | PunchStage.ServerSilent -> w.Byte 1uy
+    | PunchStage.ServerFull -> w.Byte 2uy
+    | PunchStage.NoPeer -> w.Byte 3uy
+    | PunchStage.NothingHeard -> w.Byte 4uy
+    | PunchStage.NotHeard -> w.Byte 5uy
+    | PunchStage.NotAgreed -> w.Byte 6uy
+    | PunchStage.PeerGaveUp -> w.Byte 7uy
+    | PunchStage.Cancelled -> w.Byte 8uy
+    | PunchStage.Rejected -> w.Byte 9uy
 
-let readPortPrediction (r: SnapshotReader) : PortPrediction =
+let readPunchStage (r: SnapshotReader) : PunchStage =
     match r.Byte() with
-    | 0uy -> PortPrediction.Unknown
-    | 1uy -> PortPrediction.EndpointIndependent
-    | 2uy ->
-        let casestep = r.Int32()
-        PortPrediction.Dependent(casestep)
-    | _ -> r.Fail "there is no such PortPrediction"
-
-let writeOffer (w: SnapshotWriter) (it: Offer) : unit =
-    w.Bytes it.Nonce.Span
-    w.Flag it.Birthday
-    writePortPrediction w it.Mapping
-    writeEndpoint w it.Last
-    w.Array((writeEndpoint w), it.Hosts)
-
-let readOffer (r: SnapshotReader) : Offer =
-    { Nonce = r.Bytes()
-      Birthday = r.Flag()
-      Mapping = readPortPrediction r
-      Last = readEndpoint r
-      Hosts = r.Array(5, (fun () -> readEndpoint r)) }
-
-let writePunchSetup (w: SnapshotWriter) (it: PunchSetup) : unit =
-    w.Int32 it.TaskId
-    writeMeetPlan w it.Plan
-    w.Bytes it.Introduction.Span
-    w.Bytes it.Key.Span
-    w.UInt64 it.Session
-    w.Flag it.IsLower
-    writeEndpoint w it.Observed
-    writePortPrediction w it.Mapping
-    writeEndpoint w it.PeerObserved
-    writeOffer w it.PeerOffer
-    w.UInt32 it.Random
-
-let readPunchSetup (r: SnapshotReader) : PunchSetup =
-    { TaskId = r.Int32()
-      Plan = readMeetPlan r
-      Introduction = r.Bytes()
-      Key = r.Bytes()
-      Session = r.UInt64()
-      IsLower = r.Flag()
-      Observed = readEndpoint r
-      Mapping = readPortPrediction r
-      PeerObserved = readEndpoint r
-      PeerOffer = readOffer r
-      Random = r.UInt32() }
+    | 0uy -> PunchStage.Open
+    | 1uy -> PunchStage.ServerSilent
+    | 2uy -> PunchStage.ServerFull
+    | 3uy -> PunchStage.NoPeer
+    | 4uy -> PunchStage.NothingHeard
+    | 5uy -> PunchStage.NotHeard
+    | 6uy -> PunchStage.NotAgreed
+    | 7uy -> PunchStage.PeerGaveUp
+    | 8uy -> PunchStage.Cancelled
+    | 9uy -> PunchStage.Rejected
+    | _ -> r.Fail "there is no such PunchStage"
 
 let writePathKind (w: SnapshotWriter) (it: PathKind) : unit =
     match it with
@@ -857,6 +796,149 @@ let readPathKind (r: SnapshotReader) : PathKind =
     | 4uy -> PathKind.Birthday
     | _ -> r.Fail "there is no such PathKind"
 
+let writePortPrediction (w: SnapshotWriter) (it: PortPrediction) : unit =
+    match it with
+    | PortPrediction.Unknown -> w.Byte 0uy
+    | PortPrediction.EndpointIndependent -> w.Byte 1uy
+    | PortPrediction.Dependent(casestep) ->
+        w.Byte 2uy
+        w.Int32 casestep
+
+let readPortPrediction (r: SnapshotReader) : PortPrediction =
+    match r.Byte() with
+    | 0uy -> PortPrediction.Unknown
+    | 1uy -> PortPrediction.EndpointIndependent
+    | 2uy ->
+        let casestep = r.Int32()
+        PortPrediction.Dependent(casestep)
+    | _ -> r.Fail "there is no such PortPrediction"
+
+let writePunchReport (w: SnapshotWriter) (it: PunchReport) : unit =
+    writePunchStage w it.Stage
+    writeEndpoint w it.Remote
+    writePathKind w it.Kind
+    w.Int64 it.RoundTrip
+    w.Flag it.Dials
+    writeEndpoint w it.Observed
+    w.Option((writeEndpoint w), it.SeenAs)
+    writePortPrediction w it.Mapping
+    w.Option((writeEndpoint w), it.PeerObserved)
+    writePortPrediction w it.PeerMapping
+    w.Int32 it.Sent
+    w.Int32 it.Heard
+    w.Int64 it.Elapsed
+
+let readPunchReport (r: SnapshotReader) : PunchReport =
+    { Stage = readPunchStage r
+      Remote = readEndpoint r
+      Kind = readPathKind r
+      RoundTrip = r.Int64()
+      Dials = r.Flag()
+      Observed = readEndpoint r
+      SeenAs = r.Option((fun () -> readEndpoint r))
+      Mapping = readPortPrediction r
+      PeerObserved = r.Option((fun () -> readEndpoint r))
+      PeerMapping = readPortPrediction r
+      Sent = r.Int32()
+      Heard = r.Int32()
+      Elapsed = r.Int64() }
+
+let writeRendezvousClient (w: SnapshotWriter) (it: RendezvousClient) : unit =
+    w.Int32 it.TaskId
+    writeMeetPlan w it.Plan
+    w.Bytes it.Room.Span
+    w.UInt64 it.Handle
+    w.Bytes it.Peer.Span
+    w.Bytes it.Nonce.Span
+    writeRendezvousPhase w it.Phase
+    w.Bytes it.Cookie.Span
+    writeEndpoint w it.Observed
+    w.Array((writeEndpoint w), it.Others)
+    w.Array((fun it -> w.Option((writeEndpoint w), it)), it.Views)
+    w.Byte it.Attempt
+    w.Int64 it.SentAt
+    w.Int32 it.Tries
+    w.Int64 it.NextAt
+    w.Flag it.IsRegistered
+    w.Flag it.WasRegistered
+    w.Flag it.IsRefused
+    w.Int64 it.RoundTrip
+    w.Int64 it.StartedAt
+    w.Int64 it.GiveUpAt
+    w.Bytes it.Introduction.Span
+    w.Array((fun (struct (part1, part2)) -> writeEndpoint w part1; w.Int64 part2), it.Avoided)
+    w.Option((writePunchReport w), it.LastReport)
+
+let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
+    { TaskId = r.Int32()
+      Plan = readMeetPlan r
+      Room = r.Bytes()
+      Handle = r.UInt64()
+      Peer = r.Bytes()
+      Nonce = r.Bytes()
+      Phase = readRendezvousPhase r
+      Cookie = r.Bytes()
+      Observed = readEndpoint r
+      Others = r.Array(5, (fun () -> readEndpoint r))
+      Views = r.Array(1, (fun () -> r.Option((fun () -> readEndpoint r))))
+      Attempt = r.Byte()
+      SentAt = r.Int64()
+      Tries = r.Int32()
+      NextAt = r.Int64()
+      IsRegistered = r.Flag()
+      WasRegistered = r.Flag()
+      IsRefused = r.Flag()
+      RoundTrip = r.Int64()
+      StartedAt = r.Int64()
+      GiveUpAt = r.Int64()
+      Introduction = r.Bytes()
+      Avoided = r.Array(6, (fun () -> struct (readEndpoint r, r.Int64())))
+      LastReport = r.Option((fun () -> readPunchReport r)) }
+
+let writeOffer (w: SnapshotWriter) (it: Offer) : unit =
+    w.Bytes it.Nonce.Span
+    w.Flag it.Birthday
+    writePortPrediction w it.Mapping
+    writeEndpoint w it.Observed
+    writeEndpoint w it.Last
+    w.Array((writeEndpoint w), it.Hosts)
+
+let readOffer (r: SnapshotReader) : Offer =
+    { Nonce = r.Bytes()
+      Birthday = r.Flag()
+      Mapping = readPortPrediction r
+      Observed = readEndpoint r
+      Last = readEndpoint r
+      Hosts = r.Array(5, (fun () -> readEndpoint r)) }
+
+let writePunchSetup (w: SnapshotWriter) (it: PunchSetup) : unit =
+    w.Int32 it.TaskId
+    writeMeetPlan w it.Plan
+    w.UInt64 it.Handle
+    w.Bytes it.Introduction.Span
+    w.Bytes it.Key.Span
+    w.UInt64 it.Session
+    w.Flag it.IsLower
+    writeEndpoint w it.Observed
+    writePortPrediction w it.Mapping
+    writeEndpoint w it.PeerObserved
+    writeOffer w it.PeerOffer
+    w.UInt32 it.Random
+
+let readPunchSetup (r: SnapshotReader) : PunchSetup =
+    { TaskId = r.Int32()
+      Plan = readMeetPlan r
+      Handle = r.UInt64()
+      Introduction = r.Bytes()
+      Key = r.Bytes()
+      Session = r.UInt64()
+      IsLower = r.Flag()
+      Observed = readEndpoint r
+      Mapping = readPortPrediction r
+      PeerObserved = readEndpoint r
+      PeerOffer = readOffer r
+      Random = r.UInt32() }
+
 let writePunchPhase (w: SnapshotWriter) (it: PunchPhase) : unit =
     match it with
     | PunchPhase.Probing -> w.Byte 0uy
@@ -871,8 +953,9 @@ let writePunchPhase (w: SnapshotWriter) (it: PunchPhase) : unit =
         writeEndpoint w casepath
         writeEndpoint w casefrom
         w.Int64 caseuntil
-    | PunchPhase.Failed(caseuntil) ->
+    | PunchPhase.Failed(casereport, caseuntil) ->
         w.Byte 3uy
+        writePunchReport w casereport
         w.Int64 caseuntil
 
 let readPunchPhase (r: SnapshotReader) : PunchPhase =
@@ -890,8 +973,9 @@ let readPunchPhase (r: SnapshotReader) : PunchPhase =
         let caseuntil = r.Int64()
         PunchPhase.Open(casepath, casefrom, caseuntil)
     | 3uy ->
+        let casereport = readPunchReport r
         let caseuntil = r.Int64()
-        PunchPhase.Failed(caseuntil)
+        PunchPhase.Failed(casereport, caseuntil)
     | _ -> r.Fail "there is no such PunchPhase"
 
 let writeCandidate (w: SnapshotWriter) (it: Candidate) : unit =
@@ -944,6 +1028,7 @@ let writePunch (w: SnapshotWriter) (it: Punch) : unit =
     w.UInt32 it.Highest
     w.UInt64 it.Window
     w.Int32 it.Sent
+    w.Int32 it.SentUnverified
     w.Int32 it.Heard
     w.Option((writeEndpoint w), it.SeenAs)
     w.Option((writeBirthdayProbing w), it.BirthdayProbing)
@@ -963,6 +1048,7 @@ let readPunch (r: SnapshotReader) : Punch =
       Highest = r.UInt32()
       Window = r.UInt64()
       Sent = r.Int32()
+      SentUnverified = r.Int32()
       Heard = r.Int32()
       SeenAs = r.Option((fun () -> readEndpoint r))
       BirthdayProbing = r.Option((fun () -> readBirthdayProbing r))
@@ -1206,16 +1292,18 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Array((writeExpected w), it.Expected)
     w.Array((writeAlias w), it.Aliases)
     w.Array((writeSocketRange w), it.Sockets)
+    w.Int64 it.UnverifiedProbes
     w.Int64 it.DueAt
 
 let readNodeTasks (r: SnapshotReader) : NodeTasks =
-    { Meetings = r.Radix(36, (fun () -> readRendezvousClient r))
-      Punches = r.Radix(59, (fun () -> readPunch r))
+    { Meetings = r.Radix(45, (fun () -> readRendezvousClient r))
+      Punches = r.Radix(67, (fun () -> readPunch r))
       Legacy = r.Radix(17, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(19, (fun () -> readStunClient r))
       Expected = r.Array(7, (fun () -> readExpected r))
       Aliases = r.Array(10, (fun () -> readAlias r))
       Sockets = r.Array(3, (fun () -> readSocketRange r))
+      UnverifiedProbes = r.Int64()
       DueAt = r.Int64() }
 
 let writeNode (w: SnapshotWriter) (it: Node) : unit =

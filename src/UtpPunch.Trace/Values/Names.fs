@@ -32,6 +32,15 @@ module TraceNames =
     [<CompiledName "Flags">]
     let flags = Names<bool>("true or false", [| struct ("false", false); struct ("true", true) |])
 
+    [<CompiledName "PrivateAddresses">]
+    let privateAddresses =
+        Names<PrivateAddressPolicy>(
+            "use of private addresses",
+            [| struct ("shared", PrivateAddressPolicy.Shared)
+               struct ("always", PrivateAddressPolicy.Always)
+               struct ("never", PrivateAddressPolicy.Never) |]
+        )
+
     [<CompiledName "Dialects">]
     let dialects =
         Names<Dialect>("dialect", [| struct ("bep29", Dialect.Bep29); struct ("utp-punch", Dialect.UtpPunch) |])

@@ -54,8 +54,8 @@ public static class ToolMeet
     {
         const int Count = 500_000;
         using var server = await ToolProcess.IntroduceAsync();
-        using var one = Meet("cat --secret s", server);
-        using var other = Meet("cat --secret s", server);
+        using var one = Meet("cat --secret known-to-the-two-of-us", server);
+        using var other = Meet("cat --secret known-to-the-two-of-us", server);
         await Task.WhenAll(one.SayAsync(PeerNoise.Bytes(OurSeed, Count)), other.SayAsync(PeerNoise.Bytes(TheirSeed, Count)));
         Check.Equal(Of(OurSeed, Count), await other.DigestAsync());
         Check.Equal(Of(TheirSeed, Count), await one.DigestAsync());
@@ -69,15 +69,15 @@ public static class ToolMeet
         var file = Path.GetTempFileName();
         try
         {
-            await File.WriteAllTextAsync(file, "only we know\n");
+            await File.WriteAllTextAsync(file, "known to the two of us\n");
             using var server = await ToolProcess.IntroduceAsync();
             using var one = Meet($"punch --secret-file {file}", server);
-            using var other = ToolProcess.StartWithin(["env", "UTP_SECRET=only we know"], $"punch --rendezvous {server.EndPoint} --room den");
+            using var other = ToolProcess.StartWithin(["env", "UTP_SECRET=known to the two of us"], $"punch --rendezvous {server.EndPoint} --room den");
             await one.SucceedAsync();
             await other.SucceedAsync();
-            await File.WriteAllTextAsync(file, "word\n");
+            await File.WriteAllTextAsync(file, "one-long-word-is-a-secret\n");
             using var third = Meet($"punch --secret-file {file}", server);
-            using var fourth = Meet("punch --secret word", server);
+            using var fourth = Meet("punch --secret one-long-word-is-a-secret", server);
             await third.SucceedAsync();
             await fourth.SucceedAsync();
         }
@@ -87,11 +87,20 @@ public static class ToolMeet
         }
     }
 
+    [Fact("a secret of fewer than 16 characters draws a warning on standard error")]
+    public static async Task ShortSecret()
+    {
+        using var server = await ToolProcess.IntroduceAsync();
+        using var tool = Meet("punch --connect-timeout 1 --secret fifteen-letters", server);
+        Check.Equal(3, await tool.ExitAsync());
+        Check.That(tool.ErrorOutput.StartsWith("utp: warning: the secret has fewer than 16 characters", StringComparison.Ordinal));
+    }
+
     [Fact("peers with different secrets do not meet: code 3 on both sides, and the reason as the last event")]
     public static async Task AnotherSecret()
     {
         using var server = await ToolProcess.IntroduceAsync();
-        using var one = Meet("punch --json --connect-timeout 2 --secret a", server);
+        using var one = Meet("punch --json --connect-timeout 2 --secret one-long-word-is-a-secret", server);
         using var other = Meet("punch --json --connect-timeout 2", server);
         foreach (var tool in new[] { one, other })
         {

@@ -76,7 +76,7 @@ internal sealed class UtpTool : ITool
 
     private Peer Punch(Namespace host, string room) =>
         Start(host, [
-            "punch", "--rendezvous", $"{World.First}", "--room", room, "--secret", $"secret of {room}",
+            "punch", "--rendezvous", $"{World.First}", "--room", room, "--secret", $"the secret of room {room}",
             .. _birthday ? ["--birthday"] : Array.Empty<string>(),
             "--connect-timeout", $"{_timeout.TotalSeconds:F0}", "--json"]);
 

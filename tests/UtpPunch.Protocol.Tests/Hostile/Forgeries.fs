@@ -15,6 +15,12 @@ let private peer = Endpoint.ofIPv4 0x0A000002u 4000us
 let private hosts =
     Array.init 8 (fun index -> Endpoint.ofIPv4 (0xC0A80001u + uint32 index) (uint16 (5000 + index)))
 
+/// The endpoint at which the server sees the node.
+let private own = Endpoint.ofIPv4 0x0A000009u 9000us
+
+/// The peer's addresses, in other ports than the node's.
+let private peerHosts = hosts |> Array.map (fun host -> Endpoint.withPort (host.Port + 100us) host)
+
 let private plan =
     { Server = server
       Room = Owned room
@@ -23,7 +29,8 @@ let private plan =
       Timeout = Time.seconds 60
       PunchTimeout = Time.seconds 10
       Birthday = false
-      PrimingHops = 0 }
+      PrimingHops = 0
+      PrivateAddresses = PrivateAddressPolicy.Always }
 
 let private number size (value: uint64) = Array.init size (fun index -> byte (value >>> (8 * (size - 1 - index))))
 
@@ -45,7 +52,6 @@ let private registered () =
     let node = Node.create NodeOptions.standard (Owned(Array.init 32 byte)) 0L<us>
     let struct (node, effects) = Node.step 0L<us> [| Event.Meet(1, plan) |] node
     let first = List.exactlyOne (sentTo server effects)
-    let own = Endpoint.ofIPv4 0x0A000009u 9000us
 
     let challenge =
         Array.concat [ "UPN1"B; [| 0x81uy |]; first[5..12]; first[61..61]; Array.create 16 7uy; written own; [| 0uy |] ]
@@ -72,19 +78,22 @@ let private offerText =
           peerNonce
           [| 0uy; 1uy; 0uy; 0uy |]
           written peer
-          [| byte hosts.Length |]
-          Array.collect written hosts ]
+          written peer
+          [| byte peerHosts.Length |]
+          Array.collect written peerHosts ]
 
-let private introduce registration (offer: byte[]) =
+let private introduceFrom (observed: Endpoint) registration (offer: byte[]) =
     Array.concat
         [ "UPN1"B
           [| 0x84uy |]
           handleOf registration
           introduction
           peerName
-          written peer
+          written observed
           number 2 (uint64 offer.Length)
           offer ]
+
+let private introduce registration offer = introduceFrom peer registration offer
 
 let private sealedOffer = Secret.seal room (Array.init 12 byte) offerText
 
@@ -137,14 +146,15 @@ let private offers =
           let struct (_, registration) = registered ()
           let text = Secret.unseal room (offerOf registration)
           Expect.equal text[4] 1uy "the version"
-          Expect.equal text[43] 8uy "the number of addresses"
-          Expect.equal text[44..] (Array.collect written hosts) "the addresses"
+          Expect.equal text[25..60] (Array.append (written own) (written own)) "the observed endpoints"
+          Expect.equal text[61] 8uy "the number of addresses"
+          Expect.equal text[62..] (Array.collect written hosts) "the addresses"
           Expect.isGreaterThan text.Length 128 "more than two blocks"
       }
       test "a node opens the offer that an independent implementation seals, and its packets are those of the key" {
           let struct (_, effects, key) = introduced ()
-          let packets = List.collect (fun host -> sentTo host effects) (List.ofArray hosts)
-          Expect.hasLength packets hosts.Length "each address of the offer is probed"
+          let packets = List.collect (fun host -> sentTo host effects) (List.ofArray peerHosts)
+          Expect.hasLength packets peerHosts.Length "each address of the offer is probed"
 
           for packet in packets do
               let count = uint32 packet[17]
@@ -172,15 +182,24 @@ let private offers =
               let struct (_, effects) =
                   receive 2L<us> server (introduce registration (flipped index sealedOffer)) node
 
-              let stages =
+              let rejected =
                   effects
-                  |> Array.choose (fun effect ->
+                  |> Array.filter (fun effect ->
                       match effect with
-                      | Effect.Punched(_, report) -> Some report.Stage
-                      | _ -> None)
+                      | Effect.Noted(Rule.OfferRejected, remote) -> remote.Equals peer
+                      | _ -> false)
 
-              Expect.equal stages [| PunchStage.Rejected |] $"byte {index}"
-              Expect.isEmpty (sentTo hosts[0] effects) $"byte {index}: nothing is probed"
+              Expect.hasLength rejected 1 $"byte {index}"
+              Expect.isEmpty (sentTo peerHosts[0] effects) $"byte {index}: nothing is probed"
+              Expect.isFalse (effects |> Array.exists _.IsPunched) $"byte {index}: the meeting goes on"
+      }
+      test "an offer that is replayed from another address or port is rejected" {
+          let struct (node, registration) = registered ()
+
+          for elsewhere in [ Endpoint.withPort 4001us peer; Endpoint.ofIPv4 0x0A000003u 4000us ] do
+              let struct (_, effects) = receive 2L<us> server (introduceFrom elsewhere registration sealedOffer) node
+              Expect.contains effects (Effect.Noted(Rule.OfferRejected, elsewhere)) "the rule"
+              Expect.isEmpty (sentTo peerHosts[0] effects) "nothing is probed"
       } ]
 
 let private packets =

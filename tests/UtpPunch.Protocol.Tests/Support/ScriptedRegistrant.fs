@@ -29,15 +29,22 @@ let registrant index room : Registrant =
       Stays = false
       Cookie = noCookie }
 
-let register (registrant: Registrant) =
+/// A registration that asks not to be introduced to some endpoints; port 0 stands for all ports.
+let registerAvoiding (avoided: Endpoint list) (registrant: Registrant) =
+    let written (endpoint: Endpoint) =
+        Array.concat [ number 8 endpoint.High; number 8 endpoint.Low; number 2 (uint64 endpoint.Port) ]
+
     Array.concat
         [ begun 1uy registrant.Handle
           registrant.Room
           registrant.Peer
           registrant.Cookie
           [| 7uy; (if registrant.Stays then 1uy else 0uy); 0uy; 2uy |]
-          [| 0xBEuy; 0xEFuy |] ]
+          [| 0xBEuy; 0xEFuy; byte avoided.Length |]
+          Array.collect written (Array.ofList avoided) ]
     |> padded 128
+
+let register (registrant: Registrant) = registerAvoiding [] registrant
 
 let acknowledge (nonce: byte[]) roundTripMs (registrant: Registrant) =
     Array.concat
