@@ -71,8 +71,8 @@ internal sealed class MeetOptions
         {
             (null, _, _, _) => "--rendezvous HOST:PORT is missing",
             (_, null or "", _, _) => "--room NAME is missing",
-            (_, _, "", _) => "--secret is empty (leave it out to meet without a secret)",
             (_, _, not null, not null) => "--secret and --secret-file exclude each other",
+            (_, _, { } secret, _) when string.IsNullOrWhiteSpace(secret) => "--secret is empty (leave it out to meet without a secret)",
             _ => null,
         };
         return mistake is not null
@@ -80,16 +80,16 @@ internal sealed class MeetOptions
             : new MeetingPlace(server!, room!, SecretOf(parsed), parsed.GetValue(_birthday));
     }
 
-    private string? SecretOf(ParseResult parsed)
+    private string? SecretOf(ParseResult parsed) => (parsed.GetValue(_secret), parsed.GetValue(_secretFile)) switch
     {
-        var secret = parsed.GetValue(_secret)
-            ?? (parsed.GetValue(_secretFile) is { } file ? FirstLineOf(file) : Environment.GetEnvironmentVariable(Variable));
-        return string.IsNullOrEmpty(secret) ? null : secret;
-    }
+        ({ } secret, _) => secret,
+        (_, { } file) => SecretFile.Read(file.ToString()),
+        _ => OfEnvironment(),
+    };
 
-    // An empty line is refused: it would silently mean no secret.
-    private static string FirstLineOf(FileInfo file) =>
-        UserFile.Read(file.ToString(), path => File.ReadLines(path).FirstOrDefault()) is { Length: > 0 } line
-            ? line
-            : throw new ToolException(ExitCodes.Failure, $"{file} has no secret in its first line");
+    // An empty variable is refused: it would silently mean no secret, as when a command that was to print the secret failed.
+    private static string? OfEnvironment() => Environment.GetEnvironmentVariable(Variable) is not { } secret ? null
+        : string.IsNullOrWhiteSpace(secret) ? throw new ToolException(
+            ExitCodes.Failure, $"{Variable} is set, but empty (unset it to meet without a secret)")
+        : secret;
 }
