@@ -23,7 +23,7 @@ let load (target: Target) : Input list =
 
 /// The most inputs that are checked in, and the most bytes of one.
 [<Literal>]
-let private MostInputs = 40
+let private MostInputs = 80
 
 [<Literal>]
 let private MostBytes = 700
@@ -38,6 +38,11 @@ let private worth (reached: HashSet<int64>) (struct (input: Input, features: int
 let private distilled (target: Target) (inputs: Input seq) : Input list =
     let features = Features()
     let reached = HashSet<int64>()
+
+    // The inputs to begin with need not be checked in.
+    for input in target.Seeds(Draws 1UL) do
+        Target.execute target false features input |> ignore
+        reached.UnionWith features.All
 
     let candidates =
         [| for input in inputs do

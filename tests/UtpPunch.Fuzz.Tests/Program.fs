@@ -34,7 +34,7 @@ let private rules =
 
         let reached =
             set
-                [ for input in Corpus.load NodeTarget.target do
+                [ for input in Corpus.load NodeTarget.target @ NodeTarget.target.Seeds(Draws 1UL) do
                       Target.execute NodeTarget.target false features input |> ignore
 
                       for feature in features.Of NodeWorld.RuleArea do

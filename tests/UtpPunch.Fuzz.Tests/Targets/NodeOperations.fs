@@ -129,7 +129,7 @@ let private plan stays birthday hosts : MeetPlan =
       PrimingHops = 3 }
 
 let private task (world: NodeWorld) (operation: Operation) (name: int) =
-    world.TrustTasks()
+    world.CountTask()
 
     match operation.Below 4 with
     | 0 -> world.Post(Event.PunchLegacy(name, operation.Of addresses, operation.Below 10))

@@ -35,9 +35,12 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
     /// Probes of a punch with many sockets.
     static let mostDatagrams = 600
 
+    /// What a step may allocate: for each task, which may be a punch that sends some hundred datagrams; for each stream; for each received byte.
+    static let mostOfTask, mostOfStream, mostOfByte = 60_000L, 10_000L, 30L
+
     let mutable node = Node.create options (Owned(Array.init 32 byte)) 0L<us>
     let mutable now = 0L<us>
-    let mutable hasTasks = false
+    let mutable tasks = 0
     let mutable lastRule = 0
     let remotes = Dictionary<Endpoint, Remote>()
     let streams = ResizeArray<AppStream>()
@@ -56,7 +59,7 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
     let streamOf connId = Seq.tryFind (fun (it: AppStream) -> it.ConnId = connId) streams
 
     let checkAmplification (remote: Remote) =
-        if not remote.IsProved && not hasTasks then
+        if not remote.IsProved && tasks = 0 then
             Target.check
                 (remote.Sent <= 3L * remote.Received)
                 $"The node has sent {remote.Sent} bytes to an address without a proof, and received {remote.Received}."
@@ -114,6 +117,20 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
                 features.Add(6, (64 * Case<StreamState>.Of it.State + both) * 32 + operation)
             | ValueNone -> ()
 
+    let checkMemory (events: Event[]) (allocated: int64) =
+        let received =
+            events
+            |> Array.sumBy (fun event ->
+                match event with
+                | Event.Received(_, it) -> int64 it.Length
+                | _ -> 0L)
+
+        let ofStreams = mostOfStream * int64 (streams.Count + options.MaxHalfOpen)
+
+        Target.check
+            (allocated <= mostOfTask * int64 (1 + tasks) + ofStreams + mostOfByte * received)
+            $"A step with {received} received bytes allocates {allocated} bytes."
+
     let checkEffects (events: Event[]) (effects: Effect[]) =
         let datagrams =
             events
@@ -135,7 +152,9 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
         Target.check (statistics.Incoming + statistics.Outgoing <= options.MaxConnections) "There are too many streams."
 
     let take (events: Event[]) operation =
+        let before = GC.GetAllocatedBytesForCurrentThread()
         let struct (next, effects) = Node.step now events node
+        checkMemory events (GC.GetAllocatedBytesForCurrentThread() - before)
         node <- next
         checkEffects events effects
         Array.iter apply effects
@@ -159,7 +178,8 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
         | Some(struct (_, datagram)) -> ValueSome datagram
         | None -> ValueNone
 
-    member _.TrustTasks() = hasTasks <- true
+    /// Tasks send to addresses that a rendezvous or a peer names, and which need not prove themselves.
+    member _.CountTask() = tasks <- tasks + 1
 
     member _.Post(event: Event) = pending.Add event
 

@@ -8,17 +8,13 @@ open UtpPunch.Sim
 let private text (input: Input) =
     String.Join(' ', Array.map (fun (chunk: byte[]) -> Encoding.Latin1.GetString chunk) input)
 
-/// One chunk for each word.
+/// A chunk for every few words.
 let private ofText (text: string) : Input =
-    text
-        .Replace("{", " { ")
-        .Replace("}", " } ")
-        .Replace("(", " ( ")
-        .Replace(")", " ) ")
-        .Replace("[", " [ ")
-        .Replace("]", " ] ")
-        .Split(' ', StringSplitOptions.RemoveEmptyEntries)
-    |> Array.map Encoding.Latin1.GetBytes
+    [ "{"; "}"; "("; ")"; "["; "]" ]
+    |> List.fold (fun (spaced: string) bracket -> spaced.Replace(bracket, $" {bracket} ")) text
+    |> _.Split(' ', StringSplitOptions.RemoveEmptyEntries)
+    |> Array.chunkBySize 6
+    |> Array.map (fun words -> Encoding.Latin1.GetBytes(String.Join(' ', words)))
 
 /// An error without what it quotes.
 let private kindOf (message: string) =
@@ -50,12 +46,12 @@ let private run (features: Features) (input: Input) =
         features.AddText(2, string (Scenario.mistake scenario))
         features.AddSize(3, scenario.Flows.Length)
 
-let private words = lazy (ofText (ScenarioText.print (Swarm.scenario 7UL)))
+let private chunks = lazy (ofText (ScenarioText.print (Swarm.scenario 7UL)))
 
 let target: Target =
     { Name = "scenario"
       About = "texts of scenarios"
       Seeds = fun _ -> [ for seed in [ 1UL; 2UL; 3UL; 4UL; 7UL ] -> ofText (ScenarioText.print (Swarm.scenario seed)) ]
-      Fresh = fun draws -> draws.Of words.Value
+      Fresh = fun draws -> draws.Of chunks.Value
       Run = run
       MostAllocated = struct (4_000_000L, 400L, 20_000L) }
