@@ -35,8 +35,8 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
     /// Probes of a punch with many sockets.
     static let mostDatagrams = 600
 
-    /// What a step may allocate: for each task, which may be a punch that sends some hundred datagrams; for each stream; for each received byte.
-    static let mostOfTask, mostOfStream, mostOfByte = 60_000L, 10_000L, 30L
+    /// What a step may allocate: for each task, which may be a punch with 256 sockets, each of which sends; for each stream; for each received byte.
+    static let mostOfTask, mostOfStream, mostOfByte = 300_000L, 10_000L, 30L
 
     let mutable node = Node.create options (Owned(Array.init 32 byte)) 0L<us>
     let mutable now = 0L<us>
