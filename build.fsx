@@ -5,6 +5,7 @@
 #load "build/SnapshotGenerator.fs"
 #load "build/Canary.fs"
 #load "build/Testing.fs"
+#load "build/Fuzzing.fs"
 #load "tests/mutants/Mutants.fs"
 #load "tests/mutants/Copies.fs"
 #load "tests/mutants/Hunting.fs"
@@ -24,6 +25,7 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   bench [PART...]      build and run the benchmarks
   natlab               run the tool behind every pair of ten kinds of kernel NAT (Linux, root)
   mutants [MUTANT...]  check that the simulator and the tests find every bug in tests/mutants
+  fuzz [TARGET...]     run hostile inputs, guided by what they reach
   docs                 build the documentation site into artifacts/site/
   snapshot             write src/UtpPunch.Trace/Snapshots/Snapshot.Generated.fs from the types of the core
   format               format all F# and C#
@@ -198,12 +200,14 @@ let rec run arguments =
     | [ "test"; word ] when isHelp word -> print testUsage
     | [ "mutants"; word ] when isHelp word -> print mutantsUsage
     | [ ("docs" | "snapshot" | "format" | "pack"); word ] when isHelp word -> print usage
-    | [ ("demo" | "bench" | "natlab") as target; word ] when isHelp word && word <> "--help" -> run [ target; "--help" ]
+    | [ ("demo" | "bench" | "natlab" | "fuzz") as target; word ] when isHelp word && word <> "--help" ->
+        run [ target; "--help" ]
     | "demo" :: rest -> buildAndRun "src/UtpPunch.Cli" "utp" ("demo" :: rest)
     | "test" :: rest -> Testing.test rest
     | "mutants" :: rest -> mutants rest
     | "bench" :: rest -> bench rest
     | "natlab" :: rest -> natlab rest
+    | "fuzz" :: rest -> Fuzzing.fuzz rest
     | [ "docs" ] -> docs ()
     | [ "snapshot" ] -> snapshot ()
     | [ "format" ] -> format ()

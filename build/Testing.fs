@@ -84,7 +84,11 @@ let private net = "UtpPunch.Net.Tests"
 /// cores are free. On Linux they run over both transports; Interop.Tests over the managed one only with those of its tests that are
 /// marked `CarriesStreams`, since the others (time-outs, the tool's messages, traces, STUN, kernel NATs) do not depend on it.
 let private stages =
-    let busy = [ plain "UtpPunch.Protocol.Tests"; plain "UtpPunch.Sim.Tests"; plain "UtpPunch.Trace.Tests" ]
+    let busy =
+        [ plain "UtpPunch.Protocol.Tests"
+          plain "UtpPunch.Sim.Tests"
+          plain "UtpPunch.Trace.Tests"
+          plain "UtpPunch.Fuzz.Tests" ]
 
     if OperatingSystem.IsLinux() then
         [ busy

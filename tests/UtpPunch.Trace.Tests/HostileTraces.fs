@@ -157,6 +157,24 @@ let tests =
                   Expect.isNull (box result.Divergence) "the same outputs"
                   Expect.isGreaterThan result.Lines 15 "lines"
           }
+          test "a run whose datagrams claim to be longer than any buffer is refused" {
+              let head = bases.Value[0] |> Array.takeWhile (fun line -> line.StartsWith '#') |> List.ofArray
+
+              let run (segment: int64) =
+                  let text =
+                      head
+                      @ [ "    0.000000 A in  step      now=0"
+                          $"    0.000000 A in  recv      from=10.0.0.2:1 at=0 n=1 seg={segment} len=2"
+                          "    0.000000 A in  pkt       p=0 i=1/1 raw=0000" ]
+
+                  Trace.Parse(String.Join('\n', text) + "\n") |> ignore
+
+              run 2L
+              run (1L <<< 20)
+
+              for segment in [ (1L <<< 20) + 1L; int64 Int32.MaxValue ] do
+                  Expect.throwsT<TraceException> (fun () -> run segment) $"{segment} bytes"
+          }
           test "10 000 changed traces end with a result or a typed error, within 5 s and 256 MB each" {
               let problems = runAll ()
 

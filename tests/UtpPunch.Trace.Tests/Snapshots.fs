@@ -33,6 +33,9 @@ let tests =
               let written = File.ReadAllText(Path.Combine(root.Value, SnapshotGenerator.file))
               Expect.equal written (SnapshotGenerator.generate typeof<Node>.Assembly) SnapshotGenerator.file
           }
+          test "no function of the generated code is recursive: a snapshot cannot exhaust the stack" {
+              Expect.isFalse ((SnapshotGenerator.generate typeof<Node>.Assembly).Contains " rec ") "let rec"
+          }
           test "a snapshot that was cut, or that is longer, is refused" {
               let whole = Snapshot.take true fresh.Value
               Expect.equal (Snapshot.take true (Snapshot.restore whole)) whole "back and forth"

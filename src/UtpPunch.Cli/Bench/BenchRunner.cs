@@ -40,6 +40,7 @@ internal static class BenchRunner
         }
 
         var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds.ToString("F1", CultureInfo.InvariantCulture);
-        await Console.Error.WriteLineAsync($"round {round}, {group.Part}: {result.Case.Name}: {outcome}; {seconds} s");
+        await Console.Error.WriteLineAsync(
+            TerminalText.Escape($"round {round}, {group.Part}: {result.Case.Name}: {outcome}; {seconds} s"));
     }
 }

@@ -13,7 +13,7 @@ internal static class LocalBench
     {
         if (isJson)
         {
-            Console.Out.Write(report.ToJson());
+            Console.Out.Write(TerminalText.EscapeLines(report.ToJson()));
         }
         else
         {

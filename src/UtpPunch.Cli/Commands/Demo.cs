@@ -140,7 +140,7 @@ internal static class Demo
 
     private static string Speed(int mebibytes, TimeSpan time) => $"{mebibytes / Math.Max(time.TotalSeconds, 0.001):F0} MiB/s";
 
-    private static void Say(string line) => Console.WriteLine(line);
+    private static void Say(string line) => Console.WriteLine(TerminalText.EscapeLines(line));
 
     private sealed record Result(DemoPayload Received, DemoPayload Sent, TimeSpan SendingTime, long Retransmissions);
 }

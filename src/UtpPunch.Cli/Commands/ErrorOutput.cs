@@ -1,7 +1,12 @@
 namespace UtpPunch.Cli;
 
-/// <summary>The one line on standard error that says why the tool failed.</summary>
+/// <summary>Messages of one line on standard error.</summary>
 internal static class ErrorOutput
 {
-    public static void Write(string message) => Console.Error.WriteLine($"utp: {message.ReplaceLineEndings(" ").TrimEnd('.', ' ')}");
+    /// <summary>Why the tool failed.</summary>
+    public static void Write(string message) =>
+        Console.Error.WriteLine($"utp: {TerminalText.Escape(message.ReplaceLineEndings(" ")).TrimEnd('.', ' ')}");
+
+    /// <summary>What the user ought to change; the tool goes on.</summary>
+    public static void Warn(string message) => Write($"warning: {message}");
 }

@@ -20,6 +20,7 @@ internal static class JsonLine
             json.WriteEndObject();
         }
 
-        Console.Out.Write($"{Encoding.UTF8.GetString(memory.ToArray())}\n");
+        // The encoder leaves bidirectional controls as they are.
+        Console.Out.Write($"{TerminalText.Escape(Encoding.UTF8.GetString(memory.ToArray()))}\n");
     }
 }

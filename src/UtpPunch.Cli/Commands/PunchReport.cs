@@ -29,7 +29,7 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
     {
         if (!isJson)
         {
-            Console.WriteLine(path.Explanation);
+            Console.WriteLine(TerminalText.Escape(path.Explanation));
         }
     }
 

@@ -32,7 +32,7 @@ internal static class Stun
     {
         if (!isJson)
         {
-            Console.WriteLine(DiscoveryText.Explain(seen));
+            Console.WriteLine(TerminalText.EscapeLines(DiscoveryText.Explain(seen)));
             return;
         }
 

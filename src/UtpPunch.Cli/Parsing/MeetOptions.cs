@@ -74,8 +74,8 @@ internal sealed class MeetOptions
         {
             (null, _, _, _) => "--rendezvous HOST:PORT is missing",
             (_, null or "", _, _) => "--room NAME is missing",
-            (_, _, "", _) => "--secret is empty (leave it out to meet without a secret)",
             (_, _, not null, not null) => "--secret and --secret-file exclude each other",
+            (_, _, { } secret, _) when string.IsNullOrWhiteSpace(secret) => "--secret is empty (leave it out to meet without a secret)",
             _ => null,
         };
         return mistake is not null
@@ -85,13 +85,7 @@ internal sealed class MeetOptions
 
     private string? SecretOf(ParseResult parsed)
     {
-        var secret = parsed.GetValue(_secret)
-            ?? (parsed.GetValue(_secretFile) is { } file ? FirstLineOf(file) : Environment.GetEnvironmentVariable(Variable));
-        if (secret is "")
-        {
-            throw new ToolException(ExitCodes.Usage, $"{Variable} is empty (unset it to meet without a secret)");
-        }
-
+        var secret = GivenSecret(parsed);
         if (secret is { Length: < LeastLength })
         {
             ErrorOutput.Write(
@@ -101,9 +95,16 @@ internal sealed class MeetOptions
         return secret;
     }
 
-    // An empty line is refused: it would silently mean no secret.
-    private static string FirstLineOf(FileInfo file) =>
-        UserFile.Read(file.ToString(), path => File.ReadLines(path).FirstOrDefault()) is { Length: > 0 } line
-            ? line
-            : throw new ToolException(ExitCodes.Failure, $"{file} has no secret in its first line");
+    private string? GivenSecret(ParseResult parsed) => (parsed.GetValue(_secret), parsed.GetValue(_secretFile)) switch
+    {
+        ({ } secret, _) => secret,
+        (_, { } file) => SecretFile.Read(file.ToString()),
+        _ => OfEnvironment(),
+    };
+
+    // An empty variable is refused: it would silently mean no secret, as when a command that was to print the secret failed.
+    private static string? OfEnvironment() => Environment.GetEnvironmentVariable(Variable) is not { } secret ? null
+        : string.IsNullOrWhiteSpace(secret) ? throw new ToolException(
+            ExitCodes.Failure, $"{Variable} is set, but empty (unset it to meet without a secret)")
+        : secret;
 }

@@ -14,7 +14,7 @@ internal static class ManyWorlds
         var found = fleet.Failure is { } failure ? Finding.Of(failure, interruption.Finish) : null;
         var files = found?.Save();
         var report = new SimReport(options, fleet, found, files, interruption.ExitCode is not null);
-        Console.Out.Write(options.Json ? report.ToJson() : report.ToString());
+        Console.Out.Write(TerminalText.EscapeLines(options.Json ? report.ToJson() : report.ToString()));
         Console.Out.Flush();
         if (found is not null)
         {

@@ -18,7 +18,8 @@ internal static class OneWorld
             Files.WriteTrace(trace, scenario, property, why);
         }
 
-        Console.Out.Write(json ? SimReport.JsonOf(outcome, elapsed, property, why) : SimReport.TextOf(outcome, elapsed, property, why));
+        Console.Out.Write(TerminalText.EscapeLines(
+            json ? SimReport.JsonOf(outcome, elapsed, property, why) : SimReport.TextOf(outcome, elapsed, property, why)));
         Console.Out.Flush();
         return property is null ? ExitCodes.Success : throw new ToolException(ExitCodes.Failure, $"{file} violates the property {property}");
     }

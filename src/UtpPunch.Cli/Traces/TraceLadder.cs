@@ -21,27 +21,30 @@ internal sealed class TraceLadder(TraceModel model, TextWriter output)
         {
             foreach (var line in Wrapped(model.Title))
             {
-                output.WriteLine(line);
+                WriteLine(line);
             }
 
-            output.WriteLine();
+            WriteLine("");
         }
 
         var left = $"{model.NameOf(0)} {model.AddressOf(0)}";
         var right = model.Nodes.Count > 2 ? "the others" : $"{model.AddressOf(1)} {model.NameOf(1)}";
         var names = left + right.PadLeft(Math.Max(Wide + 2 - left.Length, right.Length + 1));
-        output.WriteLine($"{"time",TimeColumns} {names} {"time",TimeColumns}".TrimEnd());
+        WriteLine($"{"time",TimeColumns} {names} {"time",TimeColumns}".TrimEnd());
         foreach (var happened in model.Events)
         {
             foreach (var line in Lines(happened))
             {
-                output.WriteLine(line.TrimEnd());
+                WriteLine(line.TrimEnd());
             }
         }
 
-        output.WriteLine();
-        output.WriteLine(Summary());
+        WriteLine("");
+        WriteLine(Summary());
     }
+
+    // A trace may come from a stranger: every line is made safe here, so that none can be forgotten.
+    private void WriteLine(string line) => output.WriteLine(TerminalText.Escape(line));
 
     /// <summary>The counts of a trace in one line.</summary>
     public string Summary()

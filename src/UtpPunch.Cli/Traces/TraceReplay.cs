@@ -12,14 +12,14 @@ internal static class TraceReplay
         using var output = new StreamWriter(StandardStreams.OpenOutput());
         if (mode == ReplayMode.InputsOnly)
         {
-            Replay.Run(mode, trace, line => output.Write($"{line}\n"));
+            Replay.Run(mode, trace, line => output.Write($"{TerminalText.Escape(line.ToString())}\n"));
             return ExitCodes.Success;
         }
 
         var result = Replay.Run(mode, trace, null);
         if (result.Divergence is { } divergence)
         {
-            output.Write(divergence.ToString());
+            output.Write(TerminalText.EscapeLines(divergence.ToString()));
             output.Flush();
             throw new ToolException(ExitCodes.Failure, $"{file.Name} diverges in line {divergence.LineNumber}, step {divergence.Step.Number} of {trace.Steps.Length}");
         }

@@ -172,8 +172,14 @@ module internal Acceptor =
             | Dialect.Bep29 -> header.ConnectionId - 1us
             | Dialect.UtpPunch -> header.ConnectionId
 
+        let hasRoom =
+            match node.Backlog with
+            | ValueSome backlog ->
+                Radix.count node.Waiting < backlog && node.Incoming + node.Outgoing < node.Options.MaxConnections
+            | ValueNone -> false
+
         let mutable found = ValueNone
-        let mutable age = if node.Now < node.CookiesUntil && node.Backlog.IsSome then 0L else 2L
+        let mutable age = if hasRoom && node.Now < node.CookiesUntil then 0L else 2L
 
         while age < 2L do
             let cookie = cookieFor node age remote id syn

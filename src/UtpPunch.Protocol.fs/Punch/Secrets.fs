@@ -41,42 +41,50 @@ module internal Secrets =
 
     // ---- Sealing ----
 
-    /// ChaCha20 (RFC 8439, 2.4) under a key that is used for nothing else.
-    let private stream (room: Owned) (nonce: Borrowed) (text: Borrowed) : byte[] =
-        let key = Borrowed(labelled room.Span "UtpPunch seal" [])
-
-        let words (bytes: Borrowed) =
-            Array.init (bytes.Length / 4) (fun i -> BinaryPrimitives.ReadUInt32LittleEndian(bytes.Slice(4 * i, 4).Span))
-
-        let key, nonce = words key, words nonce
-        let result = text.Span.ToArray()
-
-        for start in 0..64 .. result.Length - 1 do
-            let block = Random.block key (uint32 (start / 64)) nonce
-
-            for index in start .. min (start + 64) result.Length - 1 do
-                let place = index - start
-                result[index] <- result[index] ^^^ byte (block[place / 4] >>> (8 * (place % 4)))
-
-        result
-
     [<Literal>]
     let private NonceLength = 12
 
-    /// The nonce, the encrypted text, and an authentication code over both. A nonce must be used once only.
+    /// AES-256-GCM (NIST SP 800-38D) under a key that is used for nothing else. It is on every platform that .NET has sockets on;
+    /// ChaCha20-Poly1305 is not.
+    let private cipher (room: Owned) =
+        let key = HKDF.DeriveKey(HashAlgorithmName.SHA256, room.Span.ToArray(), 32, null, "UtpPunch seal"B)
+
+        new AesGcm(key, MacLength)
+
+    /// The nonce, the ciphertext, and the authentication tag. A second text under the same nonce would give both texts and the key of the
+    /// tags away: the caller draws twelve fresh bytes for each text.
     let seal (room: Owned) (nonce: Owned) (text: Owned) : Owned =
-        let sealed' = Array.append (nonce.Span.ToArray()) (stream room nonce.AsBorrowed text.AsBorrowed)
-        Owned(Array.append sealed' ((mac room "UtpPunch offer" (Borrowed sealed')).Span.ToArray()))
+        let box' = Array.zeroCreate<byte>(NonceLength + text.Length + MacLength)
+        nonce.Span.CopyTo(Span(box', 0, NonceLength))
+        use cipher = cipher room
 
+        cipher.Encrypt(
+            nonce.Span,
+            text.Span,
+            Span(box', NonceLength, text.Length),
+            Span(box', NonceLength + text.Length, MacLength)
+        )
+
+        Owned box'
+
+    /// The text, unless it was not sealed with this room's key or was changed since.
     let unseal (room: Owned) (box': Borrowed) : Owned voption =
-        let length = box'.Length - MacLength
+        let length = box'.Length - NonceLength - MacLength
 
-        if length < NonceLength then
+        if length < 0 then
             ValueNone
         else
-            let body = box'.Slice(0, length)
+            let text = Array.zeroCreate<byte> length
+            use cipher = cipher room
 
-            if isMac room "UtpPunch offer" body (box'.Skip length) then
-                ValueSome(Owned(stream room (body.Slice(0, NonceLength)) (body.Skip NonceLength)))
-            else
+            try
+                cipher.Decrypt(
+                    box'.Slice(0, NonceLength).Span,
+                    box'.Slice(NonceLength, length).Span,
+                    box'.Skip(NonceLength + length).Span,
+                    text
+                )
+
+                ValueSome(Owned text)
+            with :? AuthenticationTagMismatchException ->
                 ValueNone

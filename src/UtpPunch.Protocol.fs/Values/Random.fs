@@ -25,7 +25,7 @@ module Random =
         x[c] <- x[c] + x[d]
         x[b] <- BitOperations.RotateLeft(x[b] ^^^ x[c], 7)
 
-    let block (key: uint32[]) (counter: uint32) (nonce: uint32[]) =
+    let private block (key: uint32[]) (counter: uint32) (nonce: uint32[]) =
         let start =
             Array.concat [| [| 0x61707865u; 0x3320646Eu; 0x79622D32u; 0x6B206574u |]; key; [| counter |]; nonce |]
 

@@ -18,6 +18,3 @@ module Random =
 
     /// `count` fresh words of 32 bits, each with its most significant byte first, and the generator after them.
     val words: count: int -> random: Random -> struct (Owned * Random)
-
-    /// One block of key stream, as the RFC's test vectors have it.
-    val block: key: uint32[] -> counter: uint32 -> nonce: uint32[] -> uint32[]

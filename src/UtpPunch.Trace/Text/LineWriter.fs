@@ -9,7 +9,8 @@ type internal RunFields = { From: Endpoint; At: Instant; Count: int; Segment: in
 
 module internal RunFields =
     let private count = NumberKind("count", 1L, 65536L)
-    let private segment = NumberKind("bytes", 1L, int64 Int32.MaxValue)
+    // No buffer is longer than 1 MiB, and a segment no longer than its buffer: `Datagrams` adds both.
+    let private segment = NumberKind("bytes", 1L, 1L <<< 20)
     let private length = NumberKind("bytes", 0L, 1L <<< 20)
 
     let visit (f: Fields) (it: RunFields) : RunFields =

@@ -47,6 +47,9 @@ internal sealed class ToolProcess : IDisposable
     public static ToolProcess Start(string words, bool gather = true, bool withInput = true) =>
         new(words.Split(' ', StringSplitOptions.RemoveEmptyEntries), gather, withInput);
 
+    /// <summary>Starts the tool with these arguments, whatever is in them.</summary>
+    public static ToolProcess StartWords(params string[] words) => new(words, gather: true);
+
     /// <summary>Starts the tool through another program, such as `env`, which executes it.</summary>
     public static ToolProcess StartWithin(string[] within, string words) =>
         new(words.Split(' ', StringSplitOptions.RemoveEmptyEntries), gather: true, within: within);

@@ -7,6 +7,7 @@ namespace UtpPunch.Interop;
 public static class ToolUnix
 {
     private const int Failure = 1;
+    private const int Usage = 2;
     private const int BrokenPipe = 141;
 
     private static readonly string[] s_withoutOutput = ["sh", "-c", "exec \"$@\" >&-", "sh"];
@@ -66,6 +67,54 @@ public static class ToolUnix
         {
             using var tool = ToolProcess.Start(words);
             Check.Equal($"utp: {file} cannot be read: there is no such file", await tool.FailAsync(Failure), words);
+        }
+    }
+
+    [Fact("a secret that is empty or blank is refused, wherever it stands, instead of meaning no secret")]
+    public static async Task EmptySecrets()
+    {
+        const string Punch = "punch --rendezvous h:1 --room x";
+        using var files = new TraceFiles();
+        foreach (var secret in new[] { "", "  " })
+        {
+            using var variable = ToolProcess.StartWithin(["env", $"UTP_SECRET={secret}"], Punch);
+            Check.Equal("utp: UTP_SECRET is set, but empty (unset it to meet without a secret)", await variable.FailAsync(Failure));
+            var file = files.Write("secret", [secret, "the second line"]);
+            using var tool = ToolProcess.Start($"{Punch} --secret-file {file}");
+            Check.Equal($"utp: {file} has no secret in its first line", await tool.FailAsync(Failure));
+        }
+
+        using var none = ToolProcess.Start($"{Punch} --secret-file {files.Write("none", [])}");
+        Check.That((await none.FailAsync(Failure)).EndsWith("has no secret in its first line", StringComparison.Ordinal));
+        using var option = ToolProcess.StartWords([.. Punch.Split(' '), "--secret", " "]);
+        Check.That((await option.FailAsync(Usage)).StartsWith("utp: --secret is empty", StringComparison.Ordinal));
+    }
+
+    [Fact("a secret file that other users may read draws a warning, and is used")]
+    public static async Task ReadableSecret()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Skip.Unless(false, "Windows has no file modes");
+            return;
+        }
+
+        using var files = new TraceFiles();
+        var file = files.Write("secret", ["only we know"]);
+        var words = $"punch --rendezvous 127.0.0.1:1 --room x --connect-timeout 0.1 --secret-file {file}";
+        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        foreach (var (mode, count) in new[]
+        {
+            (Private, 1), (Private | UnixFileMode.GroupRead, 2), (Private | UnixFileMode.OtherRead, 2),
+        })
+        {
+            File.SetUnixFileMode(file, mode);
+            using var tool = ToolProcess.Start(words);
+            await tool.ExitAsync();
+            var lines = tool.ErrorOutput.Split('\n');
+            Check.Equal(count, lines.Length, $"{mode}: {tool.ErrorOutput}");
+            var warning = $"utp: warning: other users can read {file} (chmod 600 makes it private)";
+            Check.Equal(count == 2, lines[0] == warning, $"{mode}: {lines[0]}");
         }
     }
 

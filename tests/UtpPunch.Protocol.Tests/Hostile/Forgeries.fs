@@ -11,7 +11,7 @@ let private room = Array.init 32 (fun index -> byte (200 - index))
 let private server = Endpoint.ofIPv4 0x0A000001u 3000us
 let private peer = Endpoint.ofIPv4 0x0A000002u 4000us
 
-/// Eight addresses: an offer of three blocks of ChaCha20.
+/// Eight addresses: an offer of a dozen blocks of AES, the last of them in part.
 let private hosts =
     Array.init 8 (fun index -> Endpoint.ofIPv4 (0xC0A80001u + uint32 index) (uint16 (5000 + index)))
 
@@ -117,29 +117,41 @@ let private flipped index (datagram: byte[]) =
     copy
 
 let private vectors =
-    [ test "the tests' own ChaCha20 is that of RFC 8439, 2.4.2" {
-          let key = Array.init 32 byte
-          let nonce = Convert.FromHexString "000000000000004A00000000"
+    [ test "the tests' own HKDF is that of RFC 5869, A.1" {
+          let key =
+              Secret.hkdf
+                  (Array.create 22 0x0Buy)
+                  (Array.init 13 byte)
+                  (Array.init 10 (fun index -> byte (0xF0 + index)))
+                  42
 
-          let text =
-              "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it."B
+          let expected = "3CB25F25FAACD57A90434F64D0362F2A2D2D0A90CF1A5A4C5DB02D56ECC4C5BF34007208D5B887185865"
 
-          let expected =
-              "6E2E359A2568F98041BA0728DD0D6981E97E7AEC1D4360C20A27AFCCFD9FAE0BF91B65C5524733AB8F593DABCD62B3571639D624E65152AB8F530C359F0861D807CA0DBF500D6A6156A38E088A22B65E52BC514D16CCF806818CE91AB77937365AF90BBF74A35BE6B40B8EEDF2785E42874D"
-
-          Expect.equal (Convert.ToHexString(Secret.chacha20 key 1 nonce text)) expected "the ciphertext"
+          Expect.equal (Convert.ToHexString key) expected "the key"
       }
-      test "the tests' own ChaCha20 is the platform's, over five blocks" {
-          // If the platform has no ChaCha20, only the RFC's vector is checked.
-          if ChaCha20Poly1305.IsSupported then
+      test "the tests' own AES-GCM is that of NIST, on one block of zeroes" {
+          // The Galois/Counter Mode of Operation (GCM), McGrew and Viega, appendix B, test case 14.
+          let sealed', tag = Secret.aesGcm (Array.zeroCreate 32) (Array.zeroCreate 12) (Array.zeroCreate 16)
+          Expect.equal (Convert.ToHexString sealed') "CEA7403D4D606B6E074EC5D3BAF39D18" "the ciphertext"
+          Expect.equal (Convert.ToHexString tag) "D0D1C8A799996BF0265B98B5D48AB919" "the tag"
+      }
+      test "the tests' own AES-GCM is the platform's, for texts of up to 300 bytes" {
+          for length in [ 0; 1; 15; 16; 17; 255; 256; 300 ] do
               let key, nonce = Array.init 32 (fun index -> byte (7 * index)), Array.init 12 byte
-              let text = Array.init 300 (fun index -> byte (index * index))
-              let sealed', code = Array.zeroCreate<byte> text.Length, Array.zeroCreate<byte> 16
-              use cipher = new ChaCha20Poly1305(key)
-              cipher.Encrypt(nonce, text, sealed', code)
-              // RFC 8439, 2.8: block 0 makes the code's key, the text begins with block 1.
-              Expect.equal (Secret.chacha20 key 1 nonce text) sealed' "the ciphertext"
+              let text = Array.init length (fun index -> byte (index * index))
+              let sealed', tag = Array.zeroCreate<byte> text.Length, Array.zeroCreate<byte> 16
+              use cipher = new AesGcm(key, 16)
+              cipher.Encrypt(nonce, text, sealed', tag)
+              Expect.equal (Secret.aesGcm key nonce text) (sealed', tag) $"{length} bytes"
       } ]
+
+/// The stage at which the meeting of a registered node ends after an introduction with this offer, if it ends.
+let private isRejected (offer: byte[]) what =
+    let struct (node, registration) = registered ()
+    let struct (_, effects) = receive 2L<us> server (introduce registration offer) node
+    Expect.isEmpty (sentTo peerHosts[0] effects) $"{what}: nothing is probed"
+    Expect.isFalse (effects |> Array.exists _.IsPunched) $"{what}: the meeting goes on"
+    Expect.contains effects (Effect.Noted(Rule.OfferRejected, peer)) $"{what}: the rule"
 
 let private offers =
     [ test "an independent implementation opens the offer that a node seals, in all of its blocks" {
@@ -176,22 +188,19 @@ let private offers =
           Expect.equal (nonces |> Seq.distinct |> Seq.length) nonces.Count "nonces"
       }
       test "an offer with any one byte changed is rejected" {
-          let struct (node, registration) = registered ()
-
           for index in 0 .. sealedOffer.Length - 1 do
-              let struct (_, effects) =
-                  receive 2L<us> server (introduce registration (flipped index sealedOffer)) node
+              isRejected (flipped index sealedOffer) $"byte {index}"
+      }
+      test "an offer that was cut, at either end, or grew by a byte is rejected" {
+          for length in 0 .. sealedOffer.Length - 1 do
+              isRejected sealedOffer[.. length - 1] $"the first {length} bytes"
+              isRejected sealedOffer[length + 1 ..] $"the bytes from {length + 1}"
 
-              let rejected =
-                  effects
-                  |> Array.filter (fun effect ->
-                      match effect with
-                      | Effect.Noted(Rule.OfferRejected, remote) -> remote.Equals peer
-                      | _ -> false)
-
-              Expect.hasLength rejected 1 $"byte {index}"
-              Expect.isEmpty (sentTo peerHosts[0] effects) $"byte {index}: nothing is probed"
-              Expect.isFalse (effects |> Array.exists _.IsPunched) $"byte {index}: the meeting goes on"
+          isRejected (Array.append sealedOffer [| 0uy |]) "a byte more"
+      }
+      test "an offer that another room sealed is rejected" {
+          let other = Secret.seal (Array.init 32 byte) (Array.init 12 byte) offerText
+          isRejected other "another room"
       }
       test "an offer that is replayed from another address or port is rejected" {
           let struct (node, registration) = registered ()

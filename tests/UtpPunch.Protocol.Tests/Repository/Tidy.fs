@@ -193,6 +193,7 @@ let tests =
                     "tests/UtpPunch.Protocol.Tests"
                     "tests/UtpPunch.Trace.Tests"
                     "tests/UtpPunch.Sim.Tests"
+                    "tests/UtpPunch.Fuzz.Tests"
                     "tests/mutants/Runner" ] do
                   let folder = Path.Combine(root.Value, folder)
                   let project = File.ReadAllText(Seq.exactlyOne (Directory.EnumerateFiles(folder, "*.fsproj")))

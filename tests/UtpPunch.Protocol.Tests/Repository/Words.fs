@@ -87,6 +87,7 @@ let private exempt =
       "src/UtpPunch.Net/Public", "Introductions"
       "src/UtpPunch.Protocol.fs/Rendezvous", "Introductions"
       "tests/UtpPunch.Protocol.Tests/Stories", "Introductions"
+      "tests/UtpPunch.Fuzz.Tests/Targets", "Introductions"
       // The wheel of a mouse.
       "src/UtpPunch.Cli/Traces/Page", "wheel" ]
 

@@ -1,10 +1,9 @@
-/// What the peers of a room compute from its key, written independently from docs/punching.md, RFC 8439 and RFC 2104. Nothing here uses
-/// the core: equal results confirm the documents.
+/// What the peers of a room compute from its key, written independently from docs/punching.md, RFC 2104, RFC 5869 and
+/// NIST SP 800-38D. Nothing here uses the core: equal results confirm the documents.
 module UtpPunch.Protocol.Tests.Secret
 
 open System
 open System.Buffers.Binary
-open System.Numerics
 open System.Security.Cryptography
 
 /// HMAC-SHA256 of a label, a zero byte and the parts.
@@ -14,63 +13,76 @@ let labelled (key: byte[]) (label: string) (parts: byte[] list) =
 /// The sixteen bytes of it that follow the authenticated bytes.
 let private guarded key label (body: byte[]) = Array.append body (Array.truncate 16 (labelled key label [ body ]))
 
-/// RFC 8439, 2.1 to 2.3: one block of key stream.
-let private block (key: byte[]) (counter: uint32) (nonce: byte[]) =
-    let word (bytes: byte[]) index = BinaryPrimitives.ReadUInt32LittleEndian(ReadOnlySpan(bytes, 4 * index, 4))
+/// RFC 5869: a key from a secret that need not be uniformly random.
+let hkdf (secret: byte[]) (salt: byte[]) (info: byte[]) length =
+    let key = HMACSHA256.HashData(salt, secret)
 
-    let start =
-        [| yield! [| 0x61707865u; 0x3320646eu; 0x79622d32u; 0x6b206574u |]
-           yield! Array.init 8 (word key)
-           yield counter
-           yield! Array.init 3 (word nonce) |]
+    let rec expand (last: byte[]) number =
+        let next = HMACSHA256.HashData(key, Array.concat [ last; info; [| byte number |] ])
+        if 32 * number >= length then next else Array.append next (expand next (number + 1))
 
-    let state = Array.copy start
+    Array.truncate length (expand [||] 1)
 
-    let quarter a b c d =
-        let mix target other rotated count =
-            state[target] <- state[target] + state[other]
-            state[rotated] <- BitOperations.RotateLeft(state[rotated] ^^^ state[target], count)
+/// NIST SP 800-38D, 6.3: the product of two blocks; bit 0 is the most significant one of byte 0.
+let private multiply (left: UInt128) (right: UInt128) =
+    let mutable product = UInt128.Zero
+    let mutable shifted = right
 
-        mix a b d 16
-        mix c d b 12
-        mix a b d 8
-        mix c d b 7
+    for bit in 127..-1..0 do
+        if (left >>> bit) &&& UInt128.One = UInt128.One then product <- product ^^^ shifted
 
-    for _ in 1..10 do
-        for column in 0..3 do
-            quarter column (column + 4) (column + 8) (column + 12)
+        let carry = shifted &&& UInt128.One
+        shifted <- shifted >>> 1
+        if carry = UInt128.One then shifted <- shifted ^^^ (UInt128(0xE1UL, 0UL) <<< 56)
 
-        for diagonal in 0..3 do
-            quarter diagonal (4 + (diagonal + 1) % 4) (8 + (diagonal + 2) % 4) (12 + (diagonal + 3) % 4)
+    product
 
-    let bytes = Array.zeroCreate<byte> 64
+let private blocks (bytes: byte[]) =
+    Array.chunkBySize 16 bytes
+    |> Array.map (fun part ->
+        let whole = Array.append part (Array.zeroCreate (16 - part.Length))
+        BinaryPrimitives.ReadUInt128BigEndian(ReadOnlySpan whole))
 
-    for index in 0..15 do
-        BinaryPrimitives.WriteUInt32LittleEndian(Span(bytes, 4 * index, 4), state[index] + start[index])
-
+let private bytesOf (block: UInt128) =
+    let bytes = Array.zeroCreate<byte> 16
+    BinaryPrimitives.WriteUInt128BigEndian(Span bytes, block)
     bytes
 
-/// RFC 8439, 2.4: the text with the key stream, which begins with the block of that number.
-let chacha20 (key: byte[]) (counter: int) (nonce: byte[]) (text: byte[]) =
+/// NIST SP 800-38D, 7.1, for nonces of 12 bytes and without additional data: the ciphertext, and its tag.
+let aesGcm (key: byte[]) (nonce: byte[]) (text: byte[]) =
+    use aes = Aes.Create(Key = key)
+    let encrypt (block: byte[]) = aes.EncryptEcb(block, PaddingMode.None)
+    let counter (number: int) = Array.append nonce [| 0uy; byte (number >>> 16); byte (number >>> 8); byte number |]
+
     let stream =
-        Array.init ((text.Length + 63) / 64) (fun index -> block key (uint32 (counter + index)) nonce)
-        |> Array.concat
+        Array.init ((text.Length + 15) / 16) (fun index -> encrypt (counter (index + 2))) |> Array.concat
 
-    Array.mapi (fun index value -> value ^^^ stream[index]) text
+    let sealed' = Array.mapi (fun index value -> value ^^^ stream[index]) text
+    let hashKey = BinaryPrimitives.ReadUInt128BigEndian(ReadOnlySpan(encrypt (Array.zeroCreate 16)))
+    let lengths = UInt128(0UL, 8UL * uint64 text.Length)
 
-/// An offer that only the room can read: the nonce, the text and a code of both.
+    let hash =
+        Array.append (blocks sealed') [| lengths |]
+        |> Array.fold (fun sum block -> multiply (sum ^^^ block) hashKey) UInt128.Zero
+
+    sealed', Array.map2 (^^^) (bytesOf hash) (encrypt (counter 1))
+
+let private keyOfOffers (room: byte[]) = hkdf room [||] "UtpPunch seal"B 32
+
+/// An offer that only the room can read: the nonce, the ciphertext and the tag.
 let seal (room: byte[]) (nonce: byte[]) (text: byte[]) =
-    Array.append nonce (chacha20 (labelled room "UtpPunch seal" []) 0 nonce text)
-    |> guarded room "UtpPunch offer"
+    let sealed', tag = aesGcm (keyOfOffers room) nonce text
+    Array.concat [ nonce; sealed'; tag ]
 
-/// The text of a sealed offer. Fails when its code is wrong.
+/// The text of a sealed offer. Fails when its tag is wrong.
 let unseal (room: byte[]) (box': byte[]) =
-    let body = box'[.. box'.Length - 17]
+    let nonce = box'[..11]
+    // The cipher is a stream: what encrypts decrypts.
+    let text, _ = aesGcm (keyOfOffers room) nonce box'[12 .. box'.Length - 17]
 
-    if guarded room "UtpPunch offer" body <> box' then
-        failwith "The code is not that of the room."
+    if seal room nonce text <> box' then failwith "The tag is not that of the room."
 
-    chacha20 (labelled room "UtpPunch seal" []) 0 body[..11] body[12..]
+    text
 
 /// The key of one introduction: of the server's nonce, and of those of the lower and of the higher peer.
 let punchKey room introduction lower higher = labelled room "UtpPunch punch" [ introduction; lower; higher ]

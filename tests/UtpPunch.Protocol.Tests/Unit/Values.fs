@@ -133,29 +133,18 @@ let private structures =
       } ]
 
 let private random =
-    [ test "a block of ChaCha20 is that of RFC 8439, 2.3.2" {
-          let key = Array.init 8 (fun i -> BitConverter.ToUInt32(Array.init 32 byte, 4 * i))
-          let block = Random.block key 1u [| 0x09000000u; 0x4a000000u; 0u |]
+    [ test "draws are the first words of the blocks of ChaCha20 in RFC 8439, A.1" {
+          /// The blocks under a key, from block 0 on.
+          let draws (key: byte[]) =
+              Seq.unfold
+                  (fun random -> let struct (word, next) = Random.next random in Some(word, next))
+                  (Random.create (Owned key))
 
-          let expected =
-              [| 0xe4e7f110u
-                 0x15593bd1u
-                 0x1fdd0f50u
-                 0xc47120a3u
-                 0xc7f4d1c7u
-                 0x0368c033u
-                 0x9aaa2204u
-                 0x4e6cd4c3u
-                 0x466482d2u
-                 0x09aa9f07u
-                 0x05d7c214u
-                 0xa2028bd9u
-                 0xd19c12b5u
-                 0xb94e16deu
-                 0xe883d0cbu
-                 0x4e3c50a2u |]
-
-          Expect.equal block expected "the block"
+          let keyWith place (value: byte) = Array.init 32 (fun index -> if index = place then value else 0uy)
+          Expect.equal (Seq.item 0 (draws (keyWith 0 0uy))) 0xade0b876u "test vector 1"
+          Expect.equal (Seq.item 1 (draws (keyWith 0 0uy))) 0xbee7079fu "test vector 2"
+          Expect.equal (Seq.item 1 (draws (keyWith 31 1uy))) 0x2452eb3au "test vector 3"
+          Expect.equal (Seq.item 2 (draws (keyWith 1 255uy))) 0xfb4dd572u "test vector 4"
       }
       test "the same seed gives the same numbers, another seed others, and no draw repeats the last" {
           let draws seed =

@@ -37,7 +37,7 @@ internal static class BenchServer
         try
         {
             var task = await RemoteTask.ReceiveAsync(stream, timeout.Token);
-            await Console.Error.WriteLineAsync($"{stream.RemoteEndPoint}: {DescriptionOf(task)}");
+            await Console.Error.WriteLineAsync(TerminalText.Escape($"{stream.RemoteEndPoint}: {DescriptionOf(task)}"));
             switch (task)
             {
                 case { Kind: 'u' }:
@@ -58,7 +58,7 @@ internal static class BenchServer
         }
         catch (Exception error) when (error is IOException or OperationCanceledException or InvalidDataException)
         {
-            await Console.Error.WriteLineAsync($"{stream.RemoteEndPoint}: {error.Message}");
+            await Console.Error.WriteLineAsync(TerminalText.Escape($"{stream.RemoteEndPoint}: {error.Message}"));
             stream.Abort();
         }
     }

@@ -48,7 +48,7 @@ internal sealed class BenchReport(BenchSettings settings, GroupResult[] results)
             console.Write(table);
             foreach (var note in Notes(result))
             {
-                target.WriteLine($"  {note}");
+                target.WriteLine($"  {TerminalText.Escape(note)}");
             }
         }
     }

@@ -1,0 +1,63 @@
+namespace UtpPunch.Fuzz
+
+open System
+open System.Buffers.Binary
+open UtpPunch.Protocol
+
+/// Reads an operation from a chunk. Total: there are zeroes behind the end, so that any bytes are an operation.
+[<Sealed>]
+type Operation(chunk: byte[]) =
+    let mutable at = 0
+
+    member _.Byte() : byte =
+        at <- at + 1
+        if at <= chunk.Length then chunk[at - 1] else 0uy
+
+    member this.Below(limit: int) : int = int (this.Byte()) % limit
+    member this.Of(items: 'T[]) : 'T = items[this.Below items.Length]
+    member this.Flag() : bool = this.Byte() &&& 1uy = 1uy
+    member this.Signed() : int = int (sbyte (this.Byte()))
+
+    member this.Short() : int =
+        let high = this.Byte()
+        int high * 256 + int (this.Byte())
+
+    member this.Word() : uint32 =
+        let high = this.Short()
+        (uint32 high <<< 16) ||| uint32 (this.Short())
+
+    member this.Bytes(length: int) : byte[] = Array.init length (fun _ -> this.Byte())
+
+    /// What was not read yet.
+    member _.Rest() : byte[] = if at >= chunk.Length then [||] else chunk[at..]
+
+module Wire =
+    let be16 (value: int) = [| byte (value >>> 8); byte value |]
+
+    let be64 (value: uint64) =
+        let bytes = Array.zeroCreate<byte> 8
+        BinaryPrimitives.WriteUInt64BigEndian(Span bytes, value)
+        bytes
+
+    /// A datagram with a packet. The selective acknowledgement is cut to a valid length.
+    let packet (header: Header) (sack: byte[]) (bits: uint64) (payload: byte[]) : byte[] =
+        let sack = Owned(Array.truncate (min 252 (sack.Length / 4 * 4)) sack)
+        let datagram = Array.zeroCreate<byte>(Packet.lengthOf sack.Length bits payload.Length)
+        Packet.encode &header sack bits (Owned payload) (Span datagram) |> ignore
+        datagram
+
+    let packetTypes =
+        [| PacketType.Data; PacketType.Fin; PacketType.State; PacketType.Reset; PacketType.Syn |]
+
+    let randomPacket (draws: Draws) : byte[] =
+        packet
+            { Type = draws.Of packetTypes
+              ConnectionId = uint16 (draws.Next())
+              Timestamp = uint32 (draws.Next())
+              TimestampDifference = uint32 (draws.Next())
+              Window = uint32 (draws.Next())
+              SeqNr = SeqNr(uint16 (draws.Next()))
+              AckNr = SeqNr(uint16 (draws.Next())) }
+            (draws.Bytes(4 * draws.Below 4))
+            (if draws.OneIn 2 then 0UL else draws.Next())
+            (draws.Bytes(draws.Below 40))
