@@ -65,7 +65,8 @@ internal sealed class CoreBench
             it.SendBuffer, it.ReceiveBuffer, size, size, it.PacketWindow, it.GiveUpAfter, it.IdleTimeout, it.KeepAlive, it.InitialRto,
             it.MinRto, it.MaxRto, it.TargetDelay, it.NoDelay);
         return new NodeOptions(
-            node.Dialect, node.MaxConnections, node.MaxHalfOpen, node.HalfOpenTimeout, streams, node.UtpPunch);
+            node.Dialect, node.MaxConnections, node.MaxPerAddress, node.MaxHalfOpen, node.ReceiveBudget, node.HalfOpenTimeout, streams,
+            node.UtpPunch);
     }
 
     private static Endpoint Endpoint(uint address) => EndpointModule.ofIPv4(address, 5000);

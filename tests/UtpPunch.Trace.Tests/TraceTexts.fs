@@ -254,12 +254,13 @@ let private options =
               NoDelay = noDelay }
 
         return
-            { Dialect = dialect
-              MaxConnections = streams[0]
-              MaxHalfOpen = streams[1]
-              HalfOpenTimeout = times[7]
-              Bep29 = stream
-              UtpPunch = { stream with NoDelay = not noDelay; SendBuffer = 9 } }
+            { NodeOptions.standard with
+                Dialect = dialect
+                MaxConnections = streams[0]
+                MaxHalfOpen = streams[1]
+                HalfOpenTimeout = times[7]
+                Bep29 = stream
+                UtpPunch = { stream with NoDelay = not noDelay; SendBuffer = 9 } }
     }
 
 let tests =

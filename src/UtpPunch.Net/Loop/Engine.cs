@@ -57,6 +57,7 @@ internal sealed class Engine : ILoopWork
         _transport = transport;
         _stopListening = StopListening;
         Settings = settings;
+        SendMemory = new SendMemory(settings.Node.ReceiveBudget, settings.Node.MaxConnections);
         var now = Clock.Now;
         _node = NodeModule.Create(settings.Node, new Owned(seed), now);
         _tracing = new NodeTracing(
@@ -75,6 +76,13 @@ internal sealed class Engine : ILoopWork
 
     /// <summary>The state after the last step.</summary>
     public Node Node => Volatile.Read(ref _node);
+
+    /// <summary>What the streams hold of written bytes.</summary>
+    public SendMemory SendMemory { get; }
+
+    /// <summary>Whether the streams hold so much of what they have received that it is worth copying it out of slabs that are not
+    /// full.</summary>
+    public bool IsSparing { get; private set; }
 
     /// <summary>How many steps there were.</summary>
     public long Steps => Volatile.Read(ref _steps);
@@ -331,6 +339,7 @@ internal sealed class Engine : ILoopWork
         Volatile.Write(ref _previous, _node);
         Volatile.Write(ref _node, node);
         _steps++;
+        IsSparing = NodeModule.Statistics(node).HeldBytes > Settings.Node.ReceiveBudget / 16;
         foreach (var effect in effects)
         {
             Perform(effect);

@@ -14,12 +14,16 @@ internal sealed class StreamTable
 
     public IReadOnlyCollection<UtpStream> All => _streams.Values;
 
-    /// <summary>Adds a dialled stream, and names it: names count up in the order of the connects.</summary>
+    /// <summary>Adds a dialled stream, and names it: names count up in the order of the connects, and begin again after 2^30.</summary>
     public int Add(UtpStream stream)
     {
         var connId = _nextConnId;
-        _nextConnId += 2;
-        _streams.Add(connId, stream);
+        while (!_streams.TryAdd(connId, stream))
+        {
+            connId = Next(connId);
+        }
+
+        _nextConnId = Next(connId);
         return connId;
     }
 
@@ -30,4 +34,6 @@ internal sealed class StreamTable
     public UtpStream? Remove(int connId) => _streams.Remove(connId, out var stream) ? stream : null;
 
     public void Clear() => _streams.Clear();
+
+    private static int Next(int connId) => (connId + 2) & int.MaxValue;
 }

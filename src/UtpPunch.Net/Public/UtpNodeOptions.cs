@@ -26,8 +26,20 @@ public sealed class UtpNodeOptions
     /// <value>The default is 16384. The range is 1 to 1048576.</value>
     public int MaxConnections { get; set; } = Core.MaxConnections;
 
+    /// <summary>Gets or sets the maximum number of accepted streams from one address: an IPv4 address, or the first 64 bits of an IPv6
+    /// address. Loopback addresses have no limit, and the peers of meetings do not count.</summary>
+    /// <value>The default is 1024. The range is 1 to 1048576.</value>
+    public int MaxConnectionsPerAddress { get; set; } = Core.MaxPerAddress;
+
+    /// <summary>Gets or sets the number of bytes that the streams of the node hold together, at most: half of it for bytes that were
+    /// received and not yet read, half for bytes that were written and not yet acknowledged. A stream may hold a quarter of what is left
+    /// of each half, so a stream that reads what it receives gets its share even if all others do not.</summary>
+    /// <value>The default is 1 GiB. The minimum is 1 MiB.</value>
+    public long MemoryBudget { get; set; } = 2 * Core.ReceiveBudget;
+
     /// <summary>Gets or sets the maximum number of half-open streams: those whose opener has not yet proved that it receives at its
-    /// address. If there are more, the oldest one is dropped.</summary>
+    /// address. If there are more, the node answers SYNs without keeping state (RFC 4987: SYN cookies), and such streams do not probe
+    /// the path MTU.</summary>
     /// <value>The default is 256. The range is 1 to 1048576.</value>
     public int MaxHalfOpen { get; set; } = Core.MaxHalfOpen;
 

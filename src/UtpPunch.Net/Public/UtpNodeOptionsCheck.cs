@@ -14,6 +14,7 @@ internal static class UtpNodeOptionsCheck
     public const int LeastPacket = 100;
     public const int MostPacket = ExtensionBits.Most;
     private const int MostConnections = 1 << 20;
+    private const long LeastBudget = 1 << 20;
 
     /// <summary>The largest window of packets: what every peer of the dialect holds out of order.</summary>
     public static readonly int MostWindow = StreamOptionsModule.bep29.PacketWindow;
@@ -42,8 +43,7 @@ internal static class UtpNodeOptionsCheck
             throw new ArgumentOutOfRangeException(nameof(options.Transport), options.Transport, "There is no such transport.");
         }
 
-        Between(options.MaxConnections, 1, MostConnections, nameof(options.MaxConnections));
-        Between(options.MaxHalfOpen, 1, MostConnections, nameof(options.MaxHalfOpen));
+        CheckLimits(options);
         Between(options.SendBufferSize, LeastBuffer, MostBuffer, nameof(options.SendBufferSize));
         Between(options.ReceiveBufferSize, LeastBuffer, MostBuffer, nameof(options.ReceiveBufferSize));
         Between(options.PacketSize ?? LeastPacket, LeastPacket, MostPacket, nameof(options.PacketSize));
@@ -66,13 +66,14 @@ internal static class UtpNodeOptionsCheck
         Positive(options.MinRto, nameof(options.MinRto));
 
         var dialect = options.Dialect.ToCore();
-        var standard = NodeOptionsModule.standard;
         return new Settings(
             new NodeOptions(
                 dialect,
                 options.MaxConnections,
+                options.MaxConnectionsPerAddress,
                 options.MaxHalfOpen,
-                standard.HalfOpenTimeout,
+                options.MemoryBudget / 2,
+                NodeOptionsModule.standard.HalfOpenTimeout,
                 Streams(options, StreamOptionsModule.bep29, options.Dialect == UtpDialect.Bep29),
                 Streams(options, StreamOptionsModule.utpPunch, options.Dialect == UtpDialect.UtpPunch)),
             dialect,
@@ -80,6 +81,14 @@ internal static class UtpNodeOptionsCheck
             options.LingerTimeout,
             options.ShutdownTimeout,
             Freeze(options.Trace));
+    }
+
+    private static void CheckLimits(UtpNodeOptions options)
+    {
+        Between(options.MaxConnections, 1, MostConnections, nameof(options.MaxConnections));
+        Between(options.MaxConnectionsPerAddress, 1, MostConnections, nameof(options.MaxConnectionsPerAddress));
+        Between(options.MaxHalfOpen, 1, MostConnections, nameof(options.MaxHalfOpen));
+        Between(options.MemoryBudget, LeastBudget, long.MaxValue, nameof(options.MemoryBudget));
     }
 
     private static UtpTraceOptions? Freeze(UtpTraceOptions? trace)
@@ -110,7 +119,7 @@ internal static class UtpNodeOptionsCheck
     }
 
     /// <summary>Throws unless the value lies in its range.</summary>
-    public static void Between(int value, int least, int most, string name)
+    public static void Between(long value, long least, long most, string name)
     {
         if (value < least || value > most)
         {

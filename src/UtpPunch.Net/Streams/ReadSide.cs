@@ -106,7 +106,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream
                 return payload.Length == 0;
             }
 
-            _bytes.Add(payload, slab);
+            _bytes.Add(payload, slab, Engine.IsSparing);
             awake = Awaken();
             if (awake && payload.Length >= Bulk)
             {

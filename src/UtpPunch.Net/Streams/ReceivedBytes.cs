@@ -21,7 +21,8 @@ internal struct ReceivedBytes
     /// <summary>How many bytes there are.</summary>
     public int Length { get; private set; }
 
-    public void Add(Payload payload, Slab? slab)
+    /// <summary>Adds bytes. <paramref name="sparing"/>: the node has little memory left, so nothing but a full slab is kept.</summary>
+    public void Add(Payload payload, Slab? slab, bool sparing)
     {
         if (payload.Length == 0)
         {
@@ -29,7 +30,7 @@ internal struct ReceivedBytes
         }
 
         Length += payload.Length;
-        if (payload.Length < payload.Buffer.Length / 4)
+        if (payload.Length < (sparing ? payload.Buffer.Length / 8 * 7 : payload.Buffer.Length / 4))
         {
             AddCopy(payload);
         }

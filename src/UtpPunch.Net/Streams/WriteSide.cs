@@ -23,6 +23,9 @@ internal sealed partial class WriteSide : StreamSide
     private long _limit;
     private long _accepted;
     private long _entered;
+
+    // What of that counts in the node's memory.
+    private long _held;
     private bool _writing;
     private bool _accepting;
     private bool _sealed;
@@ -178,6 +181,7 @@ internal sealed partial class WriteSide : StreamSide
         lock (this)
         {
             _limit = _entered + room;
+            Hold();
             _bytes.Recycle(Acknowledged);
             CompleteDrains(Acknowledged);
             WakeWaiter();
@@ -192,6 +196,7 @@ internal sealed partial class WriteSide : StreamSide
         lock (this)
         {
             _limit = _entered + _buffer;
+            Hold();
             CompleteDrains(long.MaxValue);
         }
     }
@@ -202,6 +207,7 @@ internal sealed partial class WriteSide : StreamSide
         lock (this)
         {
             _failure ??= failure;
+            Hold();
             _drains?.Fail(_failure.ToException());
             WakeWaiter();
         }
@@ -226,6 +232,18 @@ internal sealed partial class WriteSide : StreamSide
     private long Acknowledged => _limit - _buffer;
 
     private bool IsBroken => _disposed || _failure is not null;
+
+    private long Outstanding => _accepted - Acknowledged;
+
+    private void Hold()
+    {
+        var held = _failure is null ? Outstanding : 0;
+        if (held != _held)
+        {
+            Engine.SendMemory.Add(held - _held);
+            _held = held;
+        }
+    }
 
     private void Begin()
     {
@@ -303,6 +321,7 @@ internal sealed partial class WriteSide : StreamSide
                 _bytes.Commit(IsBroken ? 0 : place.Length);
                 ThrowIfBroken();
                 _accepted += place.Length;
+                Hold();
             }
 
             // Sent while it is still in the processor's cache.
@@ -324,9 +343,17 @@ internal sealed partial class WriteSide : StreamSide
     private int Acceptable(int wanted)
     {
         var room = (int)Math.Min(int.MaxValue, _limit - _accepted);
-        if (wanted <= room)
+        if (wanted <= room && wanted <= Engine.SendMemory.RoomFor(Outstanding))
         {
             return wanted;
+        }
+
+        var shared = Engine.SendMemory.RoomFor(Outstanding);
+        if (shared < room)
+        {
+            // The node has little memory left: what there is, as soon as the peer has acknowledged a part.
+            var most = (int)Math.Min(wanted, Math.Max(0, shared));
+            return most >= Math.Min(wanted, Engine.SendMemory.OwnShare / 4) ? most : 0;
         }
 
         if (room < _least)

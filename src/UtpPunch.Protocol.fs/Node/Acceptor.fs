@@ -7,8 +7,15 @@ module internal Acceptor =
     /// Answers a packet that belongs to no stream with a RESET, as far as the limiter allows.
     let reset step remote (header: Header) =
         let node = step.Node
-        let struct (mayReset, limiter) = ResetLimiter.tryTake node.Now node.ResetLimiter
-        node.ResetLimiter <- limiter
+        let bucket = ResetLimiter.bucket (addressHash node remote)
+
+        let known =
+            Radix.tryFind bucket node.ResetLimiters
+            |> ValueOption.defaultWith (fun () -> ResetLimiter.create node.Now)
+
+        let struct (mayReset, limiter) = ResetLimiter.tryTake node.Now (IdAllocator.draw node) known
+        node.ResetLimiters <- Radix.add bucket limiter node.ResetLimiters
+        node.ResetAt <- node.Now
 
         if not mayReset then
             note step Rule.ResetSuppressed remote
@@ -31,14 +38,27 @@ module internal Acceptor =
 
             step.Context.Effects.Add(Effect.Send(remote, Train(answer, Owned.Empty, Owned.Empty, 0)))
 
+    /// Buckets that are full again need no place.
+    let forgetResets (node: Node) =
+        if Radix.count node.ResetLimiters > 0 && node.Now - node.ResetAt >= ResetLimiter.fullAfter then
+            node.ResetLimiters <- Radix.empty
+
     // ---- SYNs ----
 
+    /// A name for an accepted stream: after 2^30 streams they begin again.
+    let private nextName (node: Node) =
+        let mutable connId = node.NextAccepted
+
+        while (Radix.tryFind connId node.Connections).IsSome do
+            connId <- (connId + 2) &&& System.Int32.MaxValue
+
+        node.NextAccepted <- (connId + 2) &&& System.Int32.MaxValue
+        connId
+
     /// The stream that a SYN asks for, half-open.
-    let private halfOpen step remote id syn (cookie: SynCookie) meeting =
+    let private halfOpen step connId remote id syn (cookie: SynCookie) meeting =
         let node = step.Node
         let dialect = node.Options.Dialect
-        let connId = node.NextAccepted
-        node.NextAccepted <- connId + 2
         let hasClock = dialect = Dialect.Bep29
 
         Connection.admit
@@ -68,14 +88,47 @@ module internal Acceptor =
             note step Rule.SynCookieSent remote
             node.CookiesUntil <- node.Now + node.Options.HalfOpenTimeout
 
-            halfOpen step remote id syn (cookieFor node 0L remote id syn) null
+            halfOpen step 0 remote id syn (cookieFor node 0L remote id syn) null
             |> PacketBuilder.synAck step.Context
         else
             let struct (words, random) = Random.words 3 node.Random
             node.Random <- random
-            let own = halfOpen step remote id syn (SynCookie.ofWords words.Span) meeting
+            let own = halfOpen step (nextName node) remote id syn (SynCookie.ofWords words.Span) meeting
             enter step own
             MtuProbing.meet packet.Bits own
+
+    /// Streams that have never carried data, and are older than this, make room when the node is full.
+    let private unusedFor = Time.seconds 30
+
+    /// At most that many at once, and once a second: looking for them is a walk over all streams.
+    let private mostEvicted = 256
+
+    let private evictUnused step =
+        let node = step.Node
+        let unused = ResizeArray<Connection.Stored>()
+
+        if node.Now >= node.EvictsAt then
+            node.EvictsAt <- node.Now + Time.seconds 1
+
+            Radix.iterate
+                (fun _ (stored: Connection.Stored) ->
+                    if unused.Count < mostEvicted && stored.IsUnusedSince(node.Now - unusedFor) then
+                        unused.Add stored)
+                node.Connections
+
+        for stored in unused do
+            let own = touch step stored
+            note step Rule.UnusedEvicted own.Remote
+            counted step own (fun () -> Closing.closeWithReset step.Context CloseReason.TooManyConnections own)
+
+    /// Whether there may be another stream, perhaps after others have made room.
+    let private hasRoom step =
+        let node = step.Node
+        let isFull () = node.Incoming + node.Outgoing >= node.Options.MaxConnections
+
+        if isFull () then evictUnused step
+
+        not (isFull ())
 
     let receiveSyn step remote (packet: inref<Packet>) datagram =
         let header = packet.Header
@@ -102,12 +155,8 @@ module internal Acceptor =
                     reset step remote header
                 | ValueSome backlog when isNull meeting && Radix.count node.Waiting >= backlog ->
                     note step Rule.AcceptQueueFull remote
-                | _ when
-                    node.Incoming + node.Outgoing >= node.Options.MaxConnections
-                    // All names of accepted streams are used up.
-                    || node.NextAccepted >= System.Int32.MaxValue - 2
-                    ->
-                    note step Rule.TooManyConnections remote
+                | _ when isNull meeting && not (mayAdmit node remote) -> note step Rule.TooManyFromAddress remote
+                | _ when not (hasRoom step) -> note step Rule.TooManyConnections remote
                 | _ ->
                     // The ids of a stream in TIME-WAIT are free for a peer that connects again (RFC 9293, 3.6.1).
                     match known with
@@ -124,7 +173,7 @@ module internal Acceptor =
     let private mayOpen step (connection: Connection) =
         let node = step.Node
 
-        if node.Incoming + node.Outgoing >= node.Options.MaxConnections then
+        if not (hasRoom step) then
             note step Rule.TooManyConnections connection.Remote
             false
         elif not (isNull connection.Meeting) then
@@ -172,20 +221,22 @@ module internal Acceptor =
             | Dialect.Bep29 -> header.ConnectionId - 1us
             | Dialect.UtpPunch -> header.ConnectionId
 
-        let hasRoom =
+        let mayOpen =
             match node.Backlog with
             | ValueSome backlog ->
-                Radix.count node.Waiting < backlog && node.Incoming + node.Outgoing < node.Options.MaxConnections
+                Radix.count node.Waiting < backlog
+                && node.Incoming + node.Outgoing < node.Options.MaxConnections
+                && mayAdmit node remote
             | ValueNone -> false
 
         let mutable found = ValueNone
-        let mutable age = if hasRoom && node.Now < node.CookiesUntil then 0L else 2L
+        let mutable age = if node.Now < node.CookiesUntil && mayOpen then 0L else 2L
 
         while age < 2L do
             let cookie = cookieFor node age remote id syn
 
             if cookie.First = header.AckNr + 1 then
-                let own = halfOpen step remote id syn cookie null
+                let own = halfOpen step (nextName node) remote id syn cookie null
 
                 if Handshake.confirms step.Context arrivedAt &header own then
                     note step Rule.SynCookieAccepted remote

@@ -2,7 +2,8 @@ namespace UtpPunch.Protocol
 
 /// Draws the ids, the sequence numbers and the clocks of streams that are opened here.
 module internal IdAllocator =
-    let private draw (node: Node) =
+    /// 32 fresh bits.
+    let draw (node: Node) =
         let struct (bits, random) = Random.next node.Random
         node.Random <- random
         bits

@@ -23,15 +23,19 @@ module Node =
           TimerQueue = TimerQueue.empty
           Backlog = ValueNone
           Waiting = Radix.empty
-          LastOpened = -2
           NextAccepted = 1
+          ReportedAt = now - Time.seconds 1
+          Addresses = Radix.empty
+          EvictsAt = now
           CookiesUntil = now
+          Held = 0L
           Incoming = 0
           Outgoing = 0
           HalfOpen = 0
           Lingering = 0
           Parting = 0
-          ResetLimiter = ResetLimiter.create now
+          ResetLimiters = Radix.empty
+          ResetAt = now
           NodeTasks = NodeTasks.empty }
 
     /// `count` fresh words of 32 bits.
@@ -123,10 +127,9 @@ module Node =
     let private connect step connId remote dialect timeout =
         let node = step.Node
 
-        if connId &&& 1 <> 0 || connId <= node.LastOpened then
-            invalidArg (nameof connId) "A stream that is opened here gets an even name, larger than any before."
+        if connId &&& 1 <> 0 || connId < 0 || (Radix.tryFind connId node.Connections).IsSome then
+            invalidArg (nameof connId) "A stream that is opened here gets an even name that is not in use."
 
-        node.LastOpened <- connId
         let fail reason = step.Context.Effects.Add(Effect.Closed(connId, reason))
 
         if node.Incoming + node.Outgoing >= node.Options.MaxConnections then
@@ -166,25 +169,18 @@ module Node =
 
         step.Node.Waiting <- Radix.empty
 
+    /// Only streams that are not open yet end by it; there are few to one endpoint.
     let private unreachable step (remote: Endpoint) =
-        Radix.iterate
-            (fun _ (stored: Connection.Stored) ->
-                if
-                    stored.State = StreamState.SynSent
-                    && stored.Remote.Equals remote
-                    // A punch has proved that there is a way.
-                    && not stored.IsMeeting
-                then
-                    let own = touch step stored
-                    counted step own (fun () -> Closing.close step.Context CloseReason.Unreachable own))
-            step.Node.Connections
+        reported step remote (fun stored ->
+            // Over the path of a meeting there is a way: the punch has proved that.
+            if stored.State = StreamState.SynSent && not stored.IsMeeting then
+                let own = touch step stored
+                counted step own (fun () -> Closing.close step.Context CloseReason.Unreachable own))
 
     let private tooLong step (remote: Endpoint) size limit =
-        Radix.iterate
-            (fun _ (stored: Connection.Stored) ->
-                if stored.State = StreamState.Established && stored.Remote.Equals remote then
-                    MtuProbing.tooLong step.Context size limit (touch step stored))
-            step.Node.Connections
+        reported step remote (fun stored ->
+            if stored.State = StreamState.Established then
+                MtuProbing.tooLong step.Context size limit (touch step stored))
 
     /// A command for a stream that has closed meanwhile is ignored: the application could not know.
     let inline private tell step connId ([<InlineIfLambda>] action: Connection -> unit) =
@@ -244,6 +240,7 @@ module Node =
         if needsIds then redial step connection
 
         let node = step.Node
+        recount node connection
 
         if connection.State = StreamState.TimeWait && node.Lingering > node.Options.MaxConnections then
             // As many as there may be live streams are enough.
@@ -263,7 +260,8 @@ module Node =
         else
             let step =
                 { Node = { node with Now = now; Generation = node.Generation + 1L }
-                  Context = { Now = now; Effects = ResizeArray() }
+                  Context =
+                    { Now = now; Effects = ResizeArray(); Budget = node.Options.ReceiveBudget; Held = node.Held }
                   Touched = ResizeArray() }
 
             for event in events do
@@ -277,6 +275,7 @@ module Node =
                 settle step connection
 
             compactTimerQueue step.Node
+            Acceptor.forgetResets step.Node
             struct (step.Node, step.Context.Effects.ToArray())
 
     [<CompiledName "Deadline">]
@@ -290,7 +289,8 @@ module Node =
         { Incoming = node.Incoming
           Outgoing = node.Outgoing
           HalfOpen = node.HalfOpen
-          Lingering = node.Lingering }
+          Lingering = node.Lingering
+          HeldBytes = node.Held }
 
     [<CompiledName "Stream">]
     let stream connId (node: Node) =

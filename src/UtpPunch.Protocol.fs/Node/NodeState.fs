@@ -21,22 +21,32 @@ type Node =
             /// The stream that receives from an endpoint under an id, by hash; `StreamTable.collision` where several do.
             mutable Routes: Radix<ConnId>
             mutable Collisions: Radix<ConnId[]>
+            /// When the network last reported something of an endpoint.
+            mutable ReportedAt: Instant
+            /// How many accepted streams each address has, by its hash; see `Endpoint.network`.
+            mutable Addresses: Radix<int>
+            /// When the node may look again for streams that have never carried data.
+            mutable EvictsAt: Instant
             /// When streams are due. An entry counts only if the stream's `WakeAt` is the same.
             mutable TimerQueue: TimerQueue
             mutable Backlog: int voption
             /// Accepted streams that the application has not taken.
             mutable Waiting: Radix<unit>
-            mutable LastOpened: ConnId
+            /// The name of the next accepted stream, unless it is in use.
             mutable NextAccepted: ConnId
             /// Until when a packet that belongs to no stream may confirm a SYN that was not remembered.
             mutable CookiesUntil: Instant
+            /// Bytes of received data that all streams hold.
+            mutable Held: int64
             mutable Incoming: int
             mutable Outgoing: int
             mutable HalfOpen: int
             mutable Lingering: int
             /// How many of them the process must not leave yet.
             mutable Parting: int
-            mutable ResetLimiter: ResetLimiter
+            mutable ResetLimiters: Radix<ResetLimiter>
+            /// When the last RESET was sent that they count.
+            mutable ResetAt: Instant
             mutable NodeTasks: NodeTasks
         }
 

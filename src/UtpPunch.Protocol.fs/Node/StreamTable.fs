@@ -64,12 +64,19 @@ module internal StreamTable =
         step.Node.Connections <- Radix.add own.ConnId (Connection.store own) step.Node.Connections
         step.Touched.Add own
 
+    /// A stream may hold a quarter of what is left: the more streams hold much, the less each gets, and some is always left for others
+    /// (Choudhury and Hahne: dynamic thresholds).
+    let private share step =
+        int (min (int64 System.Int32.MaxValue) (max 0L (step.Context.Budget - step.Context.Held) / 4L))
+
     /// The step's own copy of a stream, which is settled at the step's end.
     let touch step (stored: Connection.Stored) =
         let isNew = stored.Generation <> step.Node.Generation
         let own = Connection.own step.Node.Generation stored
 
-        if isNew then keep step own
+        if isNew then
+            keep step own
+            Receiver.setLimit (max (share step) (Receiver.held own.Receiver)) own.Receiver
 
         own
 
@@ -77,6 +84,59 @@ module internal StreamTable =
         match Radix.tryFind connId step.Node.Connections with
         | ValueSome stored -> ValueSome(touch step stored)
         | ValueNone -> ValueNone
+
+    // ---- Streams of an endpoint and of an address ----
+
+    let addressHash (node: Node) (remote: Endpoint) = (Endpoint.network remote).Hash node.HashKey
+
+    /// Reports of the network are rare, and may be forged. An index of the streams of each endpoint would cost every stream more than the
+    /// walks that these few take.
+    let private reportsEvery = Time.milliseconds 20
+
+    /// Does something with the streams of an endpoint that the network reports something of. Reports that come fast one after the other are
+    /// ignored: a connect is repeated, and so is a packet that was too long.
+    let reported step (remote: Endpoint) (action: Connection.Stored -> unit) =
+        let node = step.Node
+        let isShort = Radix.count node.Connections <= 64
+
+        if isShort || node.Now - node.ReportedAt >= reportsEvery then
+            node.ReportedAt <- node.Now
+
+            Radix.iterate
+                (fun _ (stored: Connection.Stored) -> if stored.Remote.Equals remote then action stored)
+                node.Connections
+
+    let private countsFor (node: Node) (remote: Endpoint) =
+        Radix.tryFind (int (addressHash node remote)) node.Addresses |> ValueOption.defaultValue 0
+
+    /// Whether the address of an endpoint may have another accepted stream.
+    let mayAdmit (node: Node) remote = Endpoint.isLoopback remote || countsFor node remote < node.Options.MaxPerAddress
+
+    /// Counts the bytes that a stream holds, and the stream for its address as long as it is accepted or open.
+    let recount (node: Node) (connection: Connection) =
+        let held =
+            match connection.State with
+            | StreamState.Closed
+            | StreamState.TimeWait -> 0
+            // The application has dropped what it had not read.
+            | _ when connection.Closing.Released ->
+                Receiver.held connection.Receiver - Receiver.unread connection.Receiver
+            | _ -> Receiver.held connection.Receiver
+
+        if held <> connection.CountedBytes then
+            node.Held <- node.Held + int64 (held - connection.CountedBytes)
+            connection.CountedBytes <- held
+
+        let counts =
+            connection.Incoming
+            && (connection.State = StreamState.SynReceived || connection.State = StreamState.Established)
+
+        if counts <> connection.IsCounted then
+            connection.IsCounted <- counts
+            let key = int (addressHash node connection.Remote)
+            let known = countsFor node connection.Remote + (if counts then 1 else -1)
+
+            node.Addresses <- if known = 0 then Radix.remove key node.Addresses else Radix.add key known node.Addresses
 
     // ---- Counting ----
 
@@ -103,6 +163,7 @@ module internal StreamTable =
     let enter step (own: Connection) =
         keep step own
         addRoute step.Node own
+        recount step.Node own
         count step.Node own 1
 
     let leave step (connection: Connection) =

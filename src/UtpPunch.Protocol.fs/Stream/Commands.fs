@@ -17,8 +17,11 @@ module internal Commands =
     /// RFC 9293, 3.10.5: ABORT.
     let abort context (connection: Connection) = Closing.closeWithReset context CloseReason.Aborted connection
 
+    /// A released stream whose peer acknowledges less than this ends: bytes a second, on average.
+    let private leastRate = 4096L
+
     /// The application neither reads nor writes any more. What was written is still sent, as long as the peer acknowledges something
-    /// within `timeout`. Bytes that were not consumed, or that still arrive, turn the end into a RESET (RFC 9293, 3.6.1: SHLD-3).
+    /// within `timeout`, and not too slowly. Bytes that were not consumed, or that still arrive, turn the end into a RESET (RFC 9293, 3.6.1: SHLD-3).
     let release context timeout (connection: Connection) =
         match connection.State with
         | StreamState.SynSent
@@ -29,9 +32,11 @@ module internal Commands =
             connection.Closing.Released <- true
             connection.Closing.ReleaseTimeout <- timeout
             connection.Activity.ProgressAt <- context.Now
+            let unsent = int64 (connection.Options.SendBuffer - Sender.room connection.Sender)
+            let longest = Time.microseconds (unsent * 1_000_000L / leastRate)
+            connection.Closing.ReleaseBy <- Time.after timeout (context.Now + longest)
 
-            if Receiver.window connection.Receiver < connection.Options.ReceiveBuffer then
-                connection.Closing.HasLostBytes <- true
+            if Receiver.unread connection.Receiver > 0 then connection.Closing.HasLostBytes <- true
         | StreamState.TimeWait
         | StreamState.Closed -> ()
 

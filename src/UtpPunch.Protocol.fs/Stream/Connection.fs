@@ -16,6 +16,16 @@ module internal Connection =
         member stored.Generation = stored.Connection.Generation
         member stored.WakeAt = stored.Connection.WakeAt
 
+        member stored.IsUnusedSince(since: Instant) =
+            let connection = stored.Connection
+
+            connection.State = StreamState.Established
+            && connection.Incoming
+            && isNull connection.Meeting
+            && connection.Counters.BytesReceived = 0L
+            && connection.Counters.BytesAcknowledged = 0L
+            && connection.Activity.ProgressAt <= since
+
     let private start (setup: ConnectionSetup) incoming synNr next receiver : Connection =
         let options, now = setup.Options, setup.Now
 
@@ -49,6 +59,7 @@ module internal Connection =
           Sums = Unchecked.defaultof<Sums>
           Closing =
             { ReleaseTimeout = 0L<us>
+              ReleaseBy = Time.never
               Parting = Parting.None
               Released = false
               ActiveClose = false
@@ -56,7 +67,9 @@ module internal Connection =
           Counters = Unchecked.defaultof<Counters>
           IdleTimeout = options.IdleTimeout
           WakeAt = Time.never
-          ReportedRoom = options.SendBuffer }
+          ReportedRoom = options.SendBuffer
+          CountedBytes = 0
+          IsCounted = false }
 
     let dial (setup: ConnectionSetup) (isn: SeqNr) =
         // The receiver's number is not known before the SYN-ACK; until then nothing reaches it.

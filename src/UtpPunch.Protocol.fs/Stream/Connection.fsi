@@ -54,6 +54,8 @@ module internal Connection =
         member State: StreamState
         member Generation: int64
         member WakeAt: Instant
+        /// Whether it was accepted, and has carried no data, since that instant at least.
+        member IsUnusedSince: since: Instant -> bool
 
     /// A stream that is opened here; `isn` is its SYN's number.
     val dial: setup: ConnectionSetup -> isn: SeqNr -> Connection

@@ -123,8 +123,9 @@ type internal Parting =
 [<Struct; NoComparison; NoEquality>]
 type internal ClosingState =
     {
-        /// Once the application has released the stream, it is aborted without progress for that long.
+        /// Once the application has released the stream, it is aborted without progress for that long, and at the latest then.
         mutable ReleaseTimeout: Duration
+        mutable ReleaseBy: Instant
         mutable Parting: Parting
         /// The application neither reads nor writes any more.
         mutable Released: bool
@@ -181,6 +182,9 @@ type internal Connection =
         mutable WakeAt: Instant
         /// The room to write that the application knows of.
         mutable ReportedRoom: int
+        /// What it counts for in `Node.Held`, and whether it counts as a stream of its address.
+        mutable CountedBytes: int
+        mutable IsCounted: bool
     }
 
     member connection.Board = Sender.board connection.Sender

@@ -39,7 +39,7 @@ module internal Expiry =
         if not connection.Closing.Released then
             Time.never
         elif timeout > 0L<us> then
-            Time.after timeout connection.Activity.ProgressAt
+            min connection.Closing.ReleaseBy (Time.after timeout connection.Activity.ProgressAt)
         elif Sender.state connection.Sender = SendState.Finished then
             connection.Activity.ProgressAt + Farewell.grace connection
         else
@@ -63,9 +63,12 @@ module internal Expiry =
         if idle > 0L<us> then
             connection.Activity.HeardAt <- connection.Activity.HeardAt + idle + min hearing connection.IdleTimeout
 
-        if missed (releaseAt connection) > 0L<us> then
+        let late = missed (releaseAt connection)
+
+        if late > 0L<us> then
             let timeout = connection.Closing.ReleaseTimeout
             connection.Activity.ProgressAt <- context.Now - timeout + min hearing timeout
+            connection.Closing.ReleaseBy <- Time.after (late + min hearing timeout) connection.Closing.ReleaseBy
 
     let expire context (connection: Connection) =
         excuseSleep context connection

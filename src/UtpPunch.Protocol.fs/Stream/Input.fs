@@ -31,8 +31,9 @@ module internal Input =
         if header.Window > connection.Sizes.LargestWindow then
             MtuProbing.hear header.Window 0 connection
 
-        // While the window was closed there was nothing to make progress with.
-        if wasClosed && header.Window > 0u then connection.Activity.ProgressAt <- context.Now
+        // While the window was closed there was nothing to make progress with. A released stream does not wait for the peer's reader.
+        if wasClosed && header.Window > 0u && not connection.Closing.Released then
+            connection.Activity.ProgressAt <- context.Now
 
     let private acknowledge context (packet: inref<Packet>) there (connection: Connection) =
         let header = &packet.Header
@@ -94,7 +95,14 @@ module internal Input =
         let isFin = packet.Header.Type = PacketType.Fin
         let hadGap = Receiver.hasGap connection.Receiver
 
-        let arrival = Receiver.accept packet.Header.SeqNr packet.Payload isFin connection.Receiver
+        // The node has no memory left: the packet is lost, and its sender will notice.
+        let isExhausted = context.Held + int64 packet.Payload.Length > context.Budget
+
+        let arrival =
+            if isExhausted then
+                Arrival.Overrun
+            else
+                Receiver.accept packet.Header.SeqNr packet.Payload isFin connection.Receiver
 
         if packet.Payload.Length > connection.Sizes.LargestPayload then
             MtuProbing.hear 0u packet.Payload.Length connection
@@ -104,6 +112,7 @@ module internal Input =
 
         match arrival with
         | Arrival.InOrder ->
+            context.Held <- context.Held + int64 packet.Payload.Length
             connection.Acks.Pending <- connection.Acks.Pending + 1
 
             // Two packets, the end, or a gap that has just become smaller: at once.
@@ -112,6 +121,7 @@ module internal Input =
             if Receiver.isComplete connection.Receiver then
                 connection.Receiving <- ReceiveState.FinReceived
         | Arrival.OutOfOrder ->
+            context.Held <- context.Held + int64 packet.Payload.Length
             connection.Acks.Immediate <- true
             PacketBuilder.note context Rule.OutOfOrder connection
         | Arrival.Duplicate ->
@@ -120,7 +130,11 @@ module internal Input =
             PacketBuilder.note context Rule.Duplicate connection
         | Arrival.Overrun ->
             connection.Acks.Immediate <- true
-            PacketBuilder.note context Rule.WindowOverrun connection
+
+            if isExhausted || Receiver.isLimited connection.Receiver then
+                PacketBuilder.note context Rule.MemoryExhausted connection
+            else
+                PacketBuilder.note context Rule.WindowOverrun connection
         | Arrival.BeyondFin -> PacketBuilder.note context Rule.BeyondFin connection
         | Arrival.OutOfRange -> PacketBuilder.note context Rule.SeqOutOfRange connection
 

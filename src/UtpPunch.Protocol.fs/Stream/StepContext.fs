@@ -2,4 +2,11 @@ namespace UtpPunch.Protocol
 
 /// What a step hands to the streams that it touches, and where their effects go.
 [<NoComparison; NoEquality>]
-type internal StepContext = { Now: Instant; Effects: ResizeArray<Effect> }
+type internal StepContext =
+    {
+        Now: Instant
+        Effects: ResizeArray<Effect>
+        /// Bytes that the node may hold of what it has received, and those that it does.
+        Budget: int64
+        mutable Held: int64
+    }

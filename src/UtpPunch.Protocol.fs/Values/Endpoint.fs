@@ -62,5 +62,20 @@ module Endpoint =
 
     let isSameAddress (a: Endpoint) (b: Endpoint) = a.Low = b.Low && a.High = b.High && a.Scope = b.Scope
 
+    /// What counts as one address: an IPv4 address, or the first 64 bits of an IPv6 one.
+    let network (endpoint: Endpoint) =
+        { endpoint with
+            Low = (if isIPv4 endpoint then endpoint.Low else 0UL)
+            Scope = 0u
+            Port = 0us
+            Via = 0us }
+
+    /// 127.0.0.0/8 and ::1.
+    let isLoopback (endpoint: Endpoint) =
+        if isIPv4 endpoint then
+            endpoint.Low >>> 24 &&& 0xFFUL = 127UL
+        else
+            endpoint.High = 0UL && endpoint.Low = 1UL
+
     /// No address.
     let nowhere = ofIPv4 0u 0us

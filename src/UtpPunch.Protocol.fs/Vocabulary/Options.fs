@@ -42,8 +42,14 @@ type NodeOptions =
         Dialect: Dialect
         /// The most streams, opened and accepted ones together; half-open ones have a limit of their own.
         MaxConnections: int
-        /// The most accepted streams whose opener has not yet proved its address.
+        /// The most accepted streams from one address: an IPv4 address, or the first 64 bits of an IPv6 one. Loopback has no limit, and neither
+        /// have the peers of meetings.
+        MaxPerAddress: int
+        /// The most accepted streams whose opener has not yet proved its address; SYNs beyond it are answered and not remembered.
         MaxHalfOpen: int
+        /// Bytes that all streams together may hold of what was received, at most: not yet consumed, or behind a gap. A stream may hold a quarter
+        /// of what is left.
+        ReceiveBudget: int64
         /// How long a half-open stream waits for that proof.
         HalfOpenTimeout: Duration
         Bep29: StreamOptions
@@ -80,7 +86,9 @@ module NodeOptions =
     let standard =
         { Dialect = Dialect.Bep29
           MaxConnections = 16384
+          MaxPerAddress = 1024
           MaxHalfOpen = 256
+          ReceiveBudget = 512L * 1024L * 1024L
           HalfOpenTimeout = Time.seconds 40
           Bep29 = StreamOptions.bep29
           UtpPunch = StreamOptions.utpPunch }

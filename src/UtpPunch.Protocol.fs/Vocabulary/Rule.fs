@@ -11,6 +11,10 @@ type Rule =
     | NotListening
     /// A SYN beyond the limit of streams.
     | TooManyConnections
+    /// A SYN beyond the limit of streams of its address.
+    | TooManyFromAddress
+    /// A stream that has never carried data made room for another one.
+    | UnusedEvicted
     /// A SYN was answered without being remembered, because there are too many half-open streams.
     | SynCookieSent
     /// A packet confirmed a SYN-ACK that was not remembered.
@@ -37,6 +41,8 @@ type Rule =
     | OutOfOrder
     /// The peer sent more than the advertised window.
     | WindowOverrun
+    /// A packet was dropped, because the node or the stream holds as much as the memory budget allows.
+    | MemoryExhausted
     /// A packet behind the peer's FIN, or a second, different FIN.
     | BeyondFin
     /// Data for a stream that the application has released.

@@ -51,4 +51,6 @@ type NodeStatistics =
         HalfOpen: int
         /// Ended streams that still answer a repeated FIN.
         Lingering: int
+        /// Bytes of received data that all streams hold; see `NodeOptions.ReceiveBudget`.
+        HeldBytes: int64
     }

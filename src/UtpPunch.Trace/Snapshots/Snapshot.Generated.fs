@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x670826D271BFEB3CUL
+let Layout = 0xB20F29356C7882ABUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -52,7 +52,9 @@ let readStreamOptions (r: SnapshotReader) : StreamOptions =
 let writeNodeOptions (w: SnapshotWriter) (it: NodeOptions) : unit =
     writeDialect w it.Dialect
     w.Int32 it.MaxConnections
+    w.Int32 it.MaxPerAddress
     w.Int32 it.MaxHalfOpen
+    w.Int64 it.ReceiveBudget
     w.Int64 it.HalfOpenTimeout
     writeStreamOptions w it.Bep29
     writeStreamOptions w it.UtpPunch
@@ -60,7 +62,9 @@ let writeNodeOptions (w: SnapshotWriter) (it: NodeOptions) : unit =
 let readNodeOptions (r: SnapshotReader) : NodeOptions =
     { Dialect = readDialect r
       MaxConnections = r.Int32()
+      MaxPerAddress = r.Int32()
       MaxHalfOpen = r.Int32()
+      ReceiveBudget = r.Int64()
       HalfOpenTimeout = r.Int64()
       Bep29 = readStreamOptions r
       UtpPunch = readStreamOptions r }
@@ -308,6 +312,7 @@ let readPayloadBuilder (r: SnapshotReader) : PayloadBuilder =
 
 let writeReceiver (w: SnapshotWriter) (it: Receiver) : unit =
     w.Int32 it.Capacity
+    w.Int32 it.Limit
     writeSeqNr w it.AckNr
     w.Int32 it.Unread
     w.Deque((fun it -> w.Reference(writeHeldPacket w, it)), it.Held)
@@ -318,6 +323,7 @@ let writeReceiver (w: SnapshotWriter) (it: Receiver) : unit =
 
 let readReceiver (r: SnapshotReader) : Receiver =
     { Capacity = r.Int32()
+      Limit = r.Int32()
       AckNr = readSeqNr r
       Unread = r.Int32()
       Held = r.Deque(1, (fun () -> r.Reference(fun () -> readHeldPacket r)))
@@ -599,6 +605,7 @@ let readParting (r: SnapshotReader) : Parting =
 
 let writeClosingState (w: SnapshotWriter) (it: ClosingState) : unit =
     w.Int64 it.ReleaseTimeout
+    w.Int64 it.ReleaseBy
     writeParting w it.Parting
     w.Flag it.Released
     w.Flag it.ActiveClose
@@ -606,6 +613,7 @@ let writeClosingState (w: SnapshotWriter) (it: ClosingState) : unit =
 
 let readClosingState (r: SnapshotReader) : ClosingState =
     { ReleaseTimeout = r.Int64()
+      ReleaseBy = r.Int64()
       Parting = readParting r
       Released = r.Flag()
       ActiveClose = r.Flag()
@@ -656,6 +664,8 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     w.Int64 it.IdleTimeout
     w.Int64 it.WakeAt
     w.Int32 it.ReportedRoom
+    w.Int32 it.CountedBytes
+    w.Flag it.IsCounted
     w.LeaveStream()
 
 let readConnection (r: SnapshotReader) : Connection =
@@ -686,7 +696,9 @@ let readConnection (r: SnapshotReader) : Connection =
                               Counters = readCounters r
                               IdleTimeout = r.Int64()
                               WakeAt = r.Int64()
-                              ReportedRoom = r.Int32() }
+                              ReportedRoom = r.Int32()
+                              CountedBytes = r.Int32()
+                              IsCounted = r.Flag() }
     r.LeaveStream()
     value
 
@@ -1317,18 +1329,22 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
     w.Radix((writeStored w), it.Connections)
     w.Radix(w.Int32, it.Routes)
     w.Radix((fun it -> w.Array(w.Int32, it)), it.Collisions)
+    w.Int64 it.ReportedAt
+    w.Radix(w.Int32, it.Addresses)
+    w.Int64 it.EvictsAt
     w.TimerQueue it.TimerQueue
     w.Option(w.Int32, it.Backlog)
     w.Radix(ignore, it.Waiting)
-    w.Int32 it.LastOpened
     w.Int32 it.NextAccepted
     w.Int64 it.CookiesUntil
+    w.Int64 it.Held
     w.Int32 it.Incoming
     w.Int32 it.Outgoing
     w.Int32 it.HalfOpen
     w.Int32 it.Lingering
     w.Int32 it.Parting
-    writeResetLimiter w it.ResetLimiter
+    w.Radix((writeResetLimiter w), it.ResetLimiters)
+    w.Int64 it.ResetAt
     writeNodeTasks w it.NodeTasks
 
 let readNode (r: SnapshotReader) : Node =
@@ -1339,19 +1355,23 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(167, (fun () -> readStored r))
+      Connections = r.Radix(171, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
+      ReportedAt = r.Int64()
+      Addresses = r.Radix(1, (fun () -> r.Int32()))
+      EvictsAt = r.Int64()
       TimerQueue = r.TimerQueue()
       Backlog = r.Option((fun () -> r.Int32()))
       Waiting = r.Radix(0, (fun () -> ()))
-      LastOpened = r.Int32()
       NextAccepted = r.Int32()
       CookiesUntil = r.Int64()
+      Held = r.Int64()
       Incoming = r.Int32()
       Outgoing = r.Int32()
       HalfOpen = r.Int32()
       Lingering = r.Int32()
       Parting = r.Int32()
-      ResetLimiter = readResetLimiter r
+      ResetLimiters = r.Radix(1, (fun () -> readResetLimiter r))
+      ResetAt = r.Int64()
       NodeTasks = readNodeTasks r }

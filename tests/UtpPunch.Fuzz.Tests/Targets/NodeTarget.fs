@@ -15,6 +15,8 @@ let private optionsOf (operation: Operation) : NodeOptions =
     { NodeOptions.standard with
         Dialect = operation.Of [| Dialect.Bep29; Dialect.Bep29; Dialect.UtpPunch |]
         MaxConnections = operation.Of [| 8; 2; 16 |]
+        MaxPerAddress = operation.Of [| 100; 1; 3 |]
+        ReceiveBudget = operation.Of [| 10_000_000L; 20_000L; 4_000L |]
         MaxHalfOpen = operation.Of [| 4; 1; 2 |]
         Bep29 = small NodeOptions.standard.Bep29
         UtpPunch = small NodeOptions.standard.UtpPunch }

@@ -201,13 +201,17 @@ public static class Hostile
         if (choice < 3 && answered.Count > 0)
         {
             var synAck = answered[random.Next(answered.Count)];
-            return Packet(
+            var packet = Packet(
                 random.Next(Reset + 1),
                 (ushort)(IdOf(synAck) + 1),
                 (ushort)(AckOf(synAck) + random.Next(1, 4)),
                 (ushort)(SeqOf(synAck) - 1),
                 new byte[random.Next(1400)],
                 new byte[4 * random.Next(3)]);
+
+            // It echoes the node's clock, as only a peer can that has received the SYN-ACK.
+            BinaryPrimitives.WriteUInt32BigEndian(packet.AsSpan(8), StampOf(packet) - StampOf(synAck));
+            return packet;
         }
 
         return Misaddressed(random);
@@ -250,6 +254,8 @@ public static class Hostile
     private static int TypeOf(byte[] packet) => packet[0] >> 4;
 
     private static int IdOf(byte[] packet) => BinaryPrimitives.ReadUInt16BigEndian(packet.AsSpan(2));
+
+    private static uint StampOf(byte[] packet) => BinaryPrimitives.ReadUInt32BigEndian(packet.AsSpan(4));
 
     private static int SeqOf(byte[] packet) => BinaryPrimitives.ReadUInt16BigEndian(packet.AsSpan(16));
 

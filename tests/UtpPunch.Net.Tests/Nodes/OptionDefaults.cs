@@ -56,6 +56,7 @@ public static class OptionDefaults
         TimeSpan time => $"{time.TotalMilliseconds} ms",
         int number when number >= 1 << 20 && number % (1 << 20) == 0 => $"{number >> 20} MiB",
         int number => $"{number}",
+        long number when number >= 1 << 30 && number % (1 << 30) == 0 => $"{number >> 30} GiB",
         Enum choice => $"""<see cref="F:{choice.GetType().FullName}.{choice}" />""",
         IPEndPoint address => $"<c>{address}</c>",
         IEnumerable<IPEndPoint> addresses => string.Join(", ", addresses.Select(Shown)),

@@ -220,7 +220,7 @@ public static class Transports
                     buffer[4 + (index / size * (size + 3)) + (index % size)] = (byte)(written++ * 7);
                 }
 
-                bytes.Add(payload, null);
+                bytes.Add(payload, null, sparing: random.Next(2) == 0);
             }
             else if (bytes.Length > 0)
             {
@@ -243,7 +243,7 @@ public static class Transports
         var bytes = new ReceivedBytes();
         for (var index = 0; index < 100; index++)
         {
-            bytes.Add(new Payload(new byte[Slab.Size], 0, 100, 100, 100), null);
+            bytes.Add(new Payload(new byte[Slab.Size], 0, 100, 100, 100), null, sparing: false);
         }
 
         // The first came alone, into an array of its size; the others waited and share theirs.

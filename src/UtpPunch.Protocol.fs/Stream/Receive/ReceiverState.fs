@@ -14,6 +14,8 @@ type Receiver =
     internal
         {
             Capacity: int
+            /// How many bytes may be held for now: less than the capacity while the node has little memory left.
+            mutable Limit: int
             mutable AckNr: SeqNr
             /// Bytes delivered and not consumed.
             mutable Unread: int
