@@ -22,6 +22,7 @@ let main args =
           Parting.tests
           LongLivedStreams.tests
           Hostile.tests
+          Limits.tests
           RandomPeer.tests
           AnyBytes.tests
           Forgeries.tests
