@@ -24,6 +24,7 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   test [NAME]          build, check the formatting, run all tests, or those whose name contains NAME
   bench [PART...]      build and run the benchmarks
   natlab               run the tool behind every pair of ten kinds of kernel NAT (Linux, root)
+  attack [NAME...]     attack nodes and a rendezvous server over real sockets (Linux, root)
   mutants [MUTANT...]  check that the simulator and the tests find every bug in tests/mutants
   fuzz [TARGET...]     run hostile inputs, guided by what they reach
   docs                 build the documentation site into artifacts/site/
@@ -153,6 +154,8 @@ let natlab arguments =
     build "src/UtpPunch.Cli"
     buildAndRun "tests/UtpPunch.NatLab" "UtpPunch.NatLab" arguments
 
+let attack arguments = buildAndRun "tests/UtpPunch.Attacks" "UtpPunch.Attacks" arguments
+
 /// After a change of the core's state. The tests fail until this was done.
 let snapshot () =
     build "src/UtpPunch.Protocol.fs"
@@ -200,13 +203,14 @@ let rec run arguments =
     | [ "test"; word ] when isHelp word -> print testUsage
     | [ "mutants"; word ] when isHelp word -> print mutantsUsage
     | [ ("docs" | "snapshot" | "format" | "pack"); word ] when isHelp word -> print usage
-    | [ ("demo" | "bench" | "natlab" | "fuzz") as target; word ] when isHelp word && word <> "--help" ->
+    | [ ("demo" | "bench" | "natlab" | "attack" | "fuzz") as target; word ] when isHelp word && word <> "--help" ->
         run [ target; "--help" ]
     | "demo" :: rest -> buildAndRun "src/UtpPunch.Cli" "utp" ("demo" :: rest)
     | "test" :: rest -> Testing.test rest
     | "mutants" :: rest -> mutants rest
     | "bench" :: rest -> bench rest
     | "natlab" :: rest -> natlab rest
+    | "attack" :: rest -> attack rest
     | "fuzz" :: rest -> Fuzzing.fuzz rest
     | [ "docs" ] -> docs ()
     | [ "snapshot" ] -> snapshot ()

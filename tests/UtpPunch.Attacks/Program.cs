@@ -1,0 +1,24 @@
+// Attacks over real sockets: `attacks --help` lists the options. Exit codes: 0 all bounds are kept, 1 some are not, 2 the command line is
+// invalid or the machine lacks something.
+
+using UtpPunch.Attacks;
+using UtpPunch.Attacks.Hosts;
+
+try
+{
+    switch (args)
+    {
+        case ["host"]:
+            return await HostProgram.RunAsync();
+        case ["--help"]:
+            Console.WriteLine(Arguments.Usage);
+            return 0;
+        default:
+            return await Suite.RunAsync(Arguments.Parse(args));
+    }
+}
+catch (UsageException error)
+{
+    Console.Error.WriteLine(error.Message);
+    return 2;
+}
