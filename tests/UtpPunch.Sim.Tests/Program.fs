@@ -36,5 +36,7 @@ let main args =
               NatGuessing.tests
               NatQuirks.tests
               InternetTests.tests
+              OddsTests.tests
+              AdversaryTests.tests
               SameHashes.tests ]
         |> runTestsWithCLIArgs [] args
