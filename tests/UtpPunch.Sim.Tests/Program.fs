@@ -38,5 +38,8 @@ let main args =
               InternetTests.tests
               OddsTests.tests
               AdversaryTests.tests
+              BlindTests.tests
+              OperatorTests.tests
+              LyingPeerTests.tests
               SameHashes.tests ]
         |> runTestsWithCLIArgs [] args

@@ -7,7 +7,10 @@ open UtpPunch.Tracing
 module AdversaryCampaign =
     /// The positions of an adversary, each with what runs it from a seed.
     let positions: struct (string * (uint64 -> Play))[] =
-        [| struct ("off-path", Siege.offPath); struct ("on-path", Siege.onPath) |]
+        [| struct ("off-path", Siege.offPath)
+           struct ("on-path", Siege.onPath)
+           struct ("peer", LyingPeer.play)
+           struct ("operator", OperatedMeeting.play) |]
 
     let private seedOf (seed: uint64) (run: int) = Keyed.mix (seed + uint64 run * 0x9E3779B97F4A7C15UL)
 
@@ -28,7 +31,7 @@ module AdversaryCampaign =
             for rule in it.Rules do
                 marks.Hit $"adversary: {name}: {TraceNames.rules.Name rule}")
 
-    let private directed = [| fun () -> Odds.measure 1UL |> List.iter Odds.check |]
+    let private directed = [| (fun () -> Odds.measure 1UL |> List.iter Odds.check); Blind.check |]
 
     let private failureOf seed run (struct (property, why): struct (string * string)) =
         // An adversary has no scenario of streams.

@@ -82,9 +82,18 @@ module Odds =
     let private confirmation ackNr timestamp difference =
         Craft.packet (Craft.header PacketType.State 501us (SeqNr 8us) ackNr timestamp difference) [||]
 
+    /// A SYN cookie must not even make a half-open stream.
+    let private recalls _ (effects: Effect[]) =
+        effects
+        |> Array.exists (fun effect ->
+            match effect with
+            | Effect.Noted(Rule.SynCookieAccepted, _) -> true
+            | _ -> false)
+
     let private opensByClock name seed isFlooded packets =
         let struct (node, answer, now) = halfOpen seed isFlooded
         let later = now + Time.milliseconds 300
+        let accepts = if isFlooded then recalls else accepts
 
         let passed =
             count
@@ -110,13 +119,27 @@ module Odds =
 
         { Name = name; Packets = 65_536; Passed = passed; Expected = 1.0 }
 
+    /// All numbers one after the other, with the right clock: the stream is forgotten long before the right one comes.
+    let private opensByCounting seed =
+        let struct (node, answer, now) = halfOpen seed false
+        let mutable node = node
+        let mutable passed = 0
+
+        for index in 1..65_536 do
+            let packet = confirmation (answer.SeqNr + index) 12345u (12345u - answer.Timestamp - 260_000u)
+            let struct (next, effects) = Node.step (now + Time.milliseconds 300) [| said a now packet |] node
+            node <- next
+            if accepts () effects then passed <- passed + 1
+
+        { Name = "open: ack_nr, counted up for one SYN"; Packets = 65_536; Passed = passed; Expected = 0.0 }
+
     // ---- Established streams ----
 
     /// The stream of a victim, some time after the last packet: what its peer would say next.
     [<NoComparison; NoEquality>]
     type private Established = { Node: Node; Now: Instant; Next: Header }
 
-    let private established (seed: uint64) (pause: Duration) (idle: Duration) =
+    let private establishedAfter (bytes: int) (seed: uint64) (pause: Duration) (idle: Duration) =
         let path = { Path.perfect with Delay = Time.milliseconds 20 }
         let two = TwoNodes.over seed { NodeOptions.standard with MaxHalfOpen = 4 } path path
         let mutable last = struct (0L<us>, Unchecked.defaultof<Header>)
@@ -144,7 +167,7 @@ module Odds =
         for _ in 1..3 do
             two.Write(two.A, stream, ReadOnlySpan<byte>(Array.zeroCreate<byte> 5000)) |> ignore
             two.Wait pause
-            two.Write(two.B, two.B.Accepted[0], ReadOnlySpan<byte>(Array.zeroCreate<byte> 5000)) |> ignore
+            two.Write(two.B, two.B.Accepted[0], ReadOnlySpan<byte>(Array.zeroCreate<byte> bytes)) |> ignore
             two.Wait pause
 
         two.Wait idle
@@ -161,6 +184,7 @@ module Odds =
                 SeqNr = next[0]
                 AckNr = next[1] + -1 } }
 
+    let private established = establishedAfter 5_000
     let private data = [| 1uy; 2uy; 3uy |]
 
     /// For two seconds from the handshake on, the clock of the SYN-ACK counts as well.
@@ -230,12 +254,48 @@ module Odds =
           Passed = count 65_536 it.Node a it.Now packet closes
           Expected = 2.0 }
 
+    // ---- A stream that is idle ----
+
+    /// A peer whose packets fail is given more and more time while nothing else arrives (`TimestampCheck.reject`): how many packets, 60 ms
+    /// after each other, an adversary needs that was given the numbers, or only the id. -1: none of `most` was delivered.
+    let untilInjected (seed: uint64) (knowsNumbers: bool) (most: int) =
+        // A stream that has been busy takes more numbers.
+        let it = establishedAfter 900_000 seed (Time.seconds 2) (Time.seconds 1)
+        let draws = Draws seed
+        let mutable node = it.Node
+        let mutable now = it.Now
+        let mutable packets = 0
+        let mutable found = -1
+
+        while found < 0 && packets < most do
+            // As fast as it likes while it guesses numbers.
+            now <- now + (if knowsNumbers then Time.milliseconds 60 else Time.microseconds 20L)
+            packets <- packets + 1
+            let header = { it.Next with Timestamp = draws.Word(); TimestampDifference = draws.Word() }
+
+            let header =
+                if knowsNumbers then
+                    header
+                else
+                    { header with SeqNr = SeqNr(draws.Short()); AckNr = SeqNr(draws.Short()) }
+
+            let struct (next, _) = Node.step now [| said a now (Craft.packet header data) |] node
+            let before = (Node.stream 1 node).Value.PacketsReceived
+            node <- next
+
+            match Node.stream 1 node with
+            | ValueSome stream when stream.PacketsReceived > before -> found <- packets
+            | _ -> ()
+
+        found
+
     /// All layers.
     let measure (seed: uint64) : Odds list =
         let many = 1 <<< 16
 
         [ opensByClock "open: the clock" seed false many
           opensByNumber "open: ack_nr" seed false
+          opensByCounting seed
           opensByClock "open by a SYN cookie: the clock" seed true many
           opensByNumber "open by a SYN cookie: ack_nr" seed true
           injectsByEcho "inject: the echo" (Time.milliseconds 500) 1.0 seed many
@@ -249,5 +309,7 @@ module Odds =
     let check (odds: Odds) =
         let passed = float odds.Passed
 
-        if passed > max 2.0 (1.5 * odds.Expected) || passed < 0.5 * odds.Expected && odds.Expected >= 1.0 then
+        let most = if odds.Expected = 0.0 then 0.0 else max 2.0 (1.5 * odds.Expected)
+
+        if passed > most || passed < 0.5 * odds.Expected && odds.Expected >= 1.0 then
             Check.fail "S29" $"{odds.Name}: {odds.Passed} of {odds.Packets} packets pass, expected {odds.Expected}"

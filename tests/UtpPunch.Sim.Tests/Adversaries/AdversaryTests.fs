@@ -24,7 +24,17 @@ let private mustReach =
             Rule.RepeatedSyn
             Rule.SeqOutOfRange
             Rule.ResetOutOfRange
-            Rule.ResetAccepted ] ]
+            Rule.ResetAccepted ]
+          "operator", []
+          "peer",
+          [ Rule.AckOutOfRange
+            Rule.OutOfOrder
+            Rule.SeqOutOfRange
+            Rule.BeyondFin
+            Rule.Duplicate
+            Rule.SynCookieSent
+            Rule.DataAfterRelease
+            Rule.WindowProbe ] ]
 
 /// A position's runs, the number of moves, and the rules that fired.
 let private play runs name (one: uint64 -> Play) =
