@@ -36,5 +36,10 @@ let main args =
               NatGuessing.tests
               NatQuirks.tests
               InternetTests.tests
+              OddsTests.tests
+              AdversaryTests.tests
+              BlindTests.tests
+              OperatorTests.tests
+              LyingPeerTests.tests
               SameHashes.tests ]
         |> runTestsWithCLIArgs [] args

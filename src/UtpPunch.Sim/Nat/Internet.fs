@@ -120,6 +120,20 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
                 note into datagram what
                 enter into datagram
 
+    let depart (realm: AddressRealm) (source: Endpoint) (departure: FromHost) =
+        number <- number + 1L
+
+        let datagram =
+            { Number = number
+              Source = source
+              Destination = departure.To
+              Ttl = departure.Ttl
+              Bytes = departure.Bytes }
+
+        digest (Fingerprint.ofBytes (ReadOnlySpan departure.Bytes))
+        note realm datagram DatagramEvent.Sent
+        enter realm datagram
+
     let schedule (attached: AttachedHost) =
         let due = attached.Host.Deadline
 
@@ -136,18 +150,7 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
             if not (attached.IsAt departure.Socket) then
                 invalidOp $"a host sends from {Describe.endpoint departure.Socket}, which is not its own"
 
-            number <- number + 1L
-
-            let datagram =
-                { Number = number
-                  Source = departure.Socket
-                  Destination = departure.To
-                  Ttl = departure.Ttl
-                  Bytes = departure.Bytes }
-
-            digest (Fingerprint.ofBytes (ReadOnlySpan departure.Bytes))
-            note attached.Realm datagram DatagramEvent.Sent
-            enter attached.Realm datagram
+            depart attached.Realm departure.Socket departure
 
         schedule attached
 
@@ -204,6 +207,9 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
             realm.Place(address, Target.Host attached)
 
         schedule attached
+
+    /// A datagram on the open internet whose source is forged.
+    member _.Forge(datagram: FromHost) = depart top datagram.Socket datagram
 
     /// Steps a host without arrivals, to process events that it was given directly.
     member _.Wake(host: IInternetHost) =

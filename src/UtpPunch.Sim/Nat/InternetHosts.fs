@@ -15,6 +15,11 @@ type NodeHost(socket: Endpoint, seed: uint64) =
     let told = List<Event>()
     let more = HashSet<uint16>()
     let punched = List<PunchReport>()
+    let accepted = List<struct (Endpoint * uint16 * bool)>()
+    let openedIds = List<uint16>()
+    let reasons = List<CloseReason>()
+    let synIds = HashSet<uint16>()
+    let stateIds = HashSet<uint16>()
     let mutable opened = 0
     let mutable nextConnId = 2
     let mutable sent = 0L
@@ -33,6 +38,15 @@ type NodeHost(socket: Endpoint, seed: uint64) =
     /// The number of open streams over punched paths.
     member _.Opened = opened
     member _.Sent = sent
+    /// Accepted streams: the remote endpoint, the id under which this host receives, and whether it is of a meeting.
+    member _.Accepted = accepted
+    /// The ids under which this host receives the streams that it has opened.
+    member _.OpenedIds = openedIds
+    /// Why its streams have closed.
+    member _.Reasons = reasons
+    /// The ids of the SYNs and of the STATEs that it has sent.
+    member _.SynIds = synIds
+    member _.StateIds = stateIds
     member val PunchedAt = Time.never with get, set
     member val OpenedAt = Time.never with get, set
     /// Bytes that its streams have delivered, and the number of closed streams.
@@ -78,6 +92,11 @@ type NodeHost(socket: Endpoint, seed: uint64) =
         | Effect.SendDatagram(remote, datagram, hops) ->
             emit remote (if hops = 0 then ordinaryTtl else hops) (datagram.Span.ToArray())
         | Effect.Send(remote, train) ->
+            match train.Header.Type with
+            | PacketType.Syn -> synIds.Add train.Header.ConnectionId |> ignore
+            | PacketType.State -> stateIds.Add train.Header.ConnectionId |> ignore
+            | _ -> ()
+
             for index in 0 .. train.Count - 1 do
                 let bytes = Array.zeroCreate (train.LengthOf index)
                 train.Write(index, Span<byte> bytes) |> ignore
@@ -95,12 +114,18 @@ type NodeHost(socket: Endpoint, seed: uint64) =
             if report.Stage = PunchStage.Open && report.Dials then
                 again.Add(Event.Connect(nextConnId, report.Remote, Dialect.Bep29, Time.seconds 30))
                 nextConnId <- nextConnId + 2
-        | Effect.Opened _
-        | Effect.Accepted _ ->
+        | Effect.Opened(_, id) ->
+            openedIds.Add id
+            opened <- opened + 1
+            this.OpenedAt <- now
+        | Effect.Accepted(_, remote, id, isMeeting) ->
+            accepted.Add(struct (remote, id, isMeeting))
             opened <- opened + 1
             this.OpenedAt <- now
         | Effect.Deliver(_, payload) -> delivered <- delivered + int64 payload.Length
-        | Effect.Closed _ -> closed <- closed + 1
+        | Effect.Closed(_, reason) ->
+            reasons.Add reason
+            closed <- closed + 1
         | Effect.Writable _
         | Effect.PacketSized _
         | Effect.Ended _

@@ -12,6 +12,8 @@ type StreamView(connId: ConnId, remote: Endpoint, room: int) =
     member _.Remote = remote
     member val Received = ResizeArray<byte>() with get
     member val Opened = false with get, set
+    /// The id under which this side receives, once the stream is open.
+    member val Id = 0us with get, set
     member val Room = room with get, set
     /// The payload sizes of a full packet, in the order of the reports.
     member val Sizes = ResizeArray<int>() with get
@@ -108,12 +110,14 @@ type TwoNodes(scenario: Scenario, optionsA: NodeOptions, optionsB: NodeOptions, 
                     side.Answers.Add(Event.Consumed(connId, payload.Length))
                 else
                     stream.Unread <- stream.Unread + payload.Length
-            | Effect.Accepted(connId, remote, _, _) ->
-                let stream = StreamView(connId, remote, roomOf side.Options.Dialect side, Opened = true)
+            | Effect.Accepted(connId, remote, id, _) ->
+                let stream = StreamView(connId, remote, roomOf side.Options.Dialect side, Opened = true, Id = id)
                 side.Streams[connId] <- stream
                 side.Accepted.Add stream
                 side.Answers.Add(Event.Taken connId)
-            | Effect.Opened(connId, _) -> (view connId).Opened <- true
+            | Effect.Opened(connId, id) ->
+                (view connId).Opened <- true
+                (view connId).Id <- id
             | Effect.Writable(connId, room) -> (view connId).Room <- room
             | Effect.PacketSized(connId, payload) -> (view connId).Sizes.Add payload
             | Effect.Ended connId -> (view connId).Ended <- true

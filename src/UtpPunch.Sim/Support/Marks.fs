@@ -16,6 +16,7 @@ type Marks() =
     member _.Counts = SortedDictionary<string, int64>(counts, System.StringComparer.Ordinal)
 
     member _.Hit(name: string) = add name 1L
+    member _.HitTimes(name: string, count: int64) = add name count
 
     member _.Add(other: Marks) =
         for KeyValue(name, count) in other.Counts do
