@@ -145,17 +145,19 @@ module internal Acceptor =
                 note step Rule.UnexpectedPacket remote
             else
                 let meeting =
-                    match NodeTasks.meetingOf node.Now remote node.NodeTasks with
+                    match MeetingPaths.keyToAccept node.Now remote node.NodeTasks.Paths with
                     | null -> null
                     | meeting -> if MeetingKey.isAuthentic &header datagram meeting then meeting else null
 
+                let isAwaited = not (isNull meeting) && MeetingPaths.isAwaited node.Now remote node.NodeTasks.Paths
+
                 match node.Backlog with
-                | ValueNone when isNull meeting ->
+                | ValueNone when not isAwaited ->
                     note step Rule.NotListening remote
                     reset step remote header
-                | ValueSome backlog when isNull meeting && Radix.count node.Waiting >= backlog ->
+                | ValueSome backlog when not isAwaited && Radix.count node.Waiting >= backlog ->
                     note step Rule.AcceptQueueFull remote
-                | _ when isNull meeting && not (mayAdmit node remote) -> note step Rule.TooManyFromAddress remote
+                | _ when not isAwaited && not (mayAdmit node remote) -> note step Rule.TooManyFromAddress remote
                 | _ when not (hasRoom step) -> note step Rule.TooManyConnections remote
                 | _ ->
                     // The ids of a stream in TIME-WAIT are free for a peer that connects again (RFC 9293, 3.6.1).
@@ -170,13 +172,17 @@ module internal Acceptor =
 
     // ---- What confirms a SYN-ACK ----
 
+    /// Whether a half-open stream is the one that a meeting leads to.
+    let private isOfMeeting (node: Node) (connection: Connection) =
+        not (isNull connection.Meeting) && MeetingPaths.isAwaited node.Now connection.Remote node.NodeTasks.Paths
+
     let private mayOpen step (connection: Connection) =
         let node = step.Node
 
         if not (hasRoom step) then
             note step Rule.TooManyConnections connection.Remote
             false
-        elif not (isNull connection.Meeting) then
+        elif isOfMeeting node connection then
             true
         else
             match node.Backlog with
@@ -199,12 +205,15 @@ module internal Acceptor =
 
             false
         elif mayOpen step connection then
-            counted step connection (fun () -> Handshake.confirm step.Context arrivedAt &header connection)
+            let isMeeting = isOfMeeting node connection
 
-            if isNull connection.Meeting then
-                node.Waiting <- Radix.add connection.ConnId () node.Waiting
+            counted step connection (fun () -> Handshake.confirm step.Context arrivedAt isMeeting &header connection)
+
+            if isMeeting then
+                let paths = MeetingPaths.setOpen connection.Remote node.NodeTasks.Paths
+                node.NodeTasks <- { node.NodeTasks with Paths = paths }
             else
-                node.NodeTasks <- NodeTasks.forget connection.Remote node.NodeTasks
+                node.Waiting <- Radix.add connection.ConnId () node.Waiting
 
             true
         else

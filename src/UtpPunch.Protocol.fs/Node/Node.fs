@@ -147,7 +147,7 @@ module Node =
                       Id = id
                       HandshakeOffset = 0u
                       Offset = IdAllocator.drawOffset node dialect
-                      Meeting = NodeTasks.meetingOf node.Now remote node.NodeTasks
+                      Meeting = MeetingPaths.keyToDial node.Now remote node.NodeTasks.Paths
                       Now = node.Now
                       Generation = node.Generation }
                     isn

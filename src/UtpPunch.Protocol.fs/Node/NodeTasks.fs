@@ -2,11 +2,6 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// A path that a punch has found. One peer opens a stream over it, and the other accepts it although it does not listen; both prove that
-/// they know the key.
-[<NoComparison>]
-type internal Expected = { Remote: Endpoint; Until: Instant; Meeting: MeetingKey }
-
 /// A peer whose packets come from another address than ours go to.
 [<NoComparison>]
 type internal Alias = { From: Endpoint; Path: Endpoint }
@@ -21,7 +16,7 @@ type internal NodeTasks =
         /// By the task.
         Legacy: Radix<LegacyPunch>
         Discoveries: Radix<StunClient>
-        Expected: Expected[]
+        Paths: MeetingPath[]
         Aliases: Alias[]
         Sockets: SocketRange[]
         /// The limit of probes to addresses that have not answered: when its bucket is full again.
@@ -35,19 +30,15 @@ module internal NodeTasks =
     let private Limit = 1024
 
     [<Literal>]
-    let private MaxExpected = 64
-
-    [<Literal>]
     let private MaxAliases = 64
 
-    let private expectFor = Time.seconds 30
 
     let empty =
         { Meetings = Radix.empty
           Punches = Radix.empty
           Legacy = Radix.empty
           Discoveries = Radix.empty
-          Expected = [||]
+          Paths = [||]
           Aliases = [||]
           Sockets = [||]
           UnverifiedProbes = 0L<us>
@@ -58,16 +49,6 @@ module internal NodeTasks =
         && Radix.count all.Punches = 0
         && Radix.count all.Legacy = 0
         && Radix.count all.Discoveries = 0
-
-    /// The key of the path to this address; null if none was found lately.
-    let meetingOf (now: Instant) (remote: Endpoint) (all: NodeTasks) : MeetingKey =
-        match all.Expected |> Array.tryFind (fun it -> now < it.Until && it.Remote.Equals remote) with
-        | Some it -> it.Meeting
-        | None -> null
-
-    /// The stream over the path to this address is open.
-    let forget (remote: Endpoint) (all: NodeTasks) : NodeTasks =
-        { all with Expected = all.Expected |> Array.filter (fun it -> not (it.Remote.Equals remote)) }
 
     /// The address under which the sender of a packet is known.
     let pathOf (from: Endpoint) (all: NodeTasks) : Endpoint =
@@ -104,18 +85,6 @@ module internal NodeTasks =
     let awaits (datagram: Borrowed) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
 
     // ---- Storing ----
-
-    let private expect (context: StepContext) remote (key: Owned) (all: NodeTasks) =
-        let live =
-            all.Expected |> Array.filter (fun it -> context.Now < it.Until && not (it.Remote.Equals remote))
-
-        let kept = if live.Length >= MaxExpected then Array.tail live else live
-
-        { all with
-            Expected =
-                Array.append
-                    kept
-                    [| { Remote = remote; Until = context.Now + expectFor; Meeting = MeetingKey(key.Span.ToArray()) } |] }
 
     /// Does what is due of a punch, with sockets for it if it needs them, and gives them back when it is over.
     let private tickPunch (context: StepContext) (punch: Punch) (all: NodeTasks) : struct (Punch * NodeTasks) =
@@ -174,7 +143,7 @@ module internal NodeTasks =
                 let kept = if others.Length >= MaxAliases then Array.tail others else others
                 let own = if from.Equals path then [||] else [| { From = from; Path = path } |]
                 let all = { all with Aliases = Array.append kept own }
-                expect context path after.Setup.Key all
+                { all with Paths = MeetingPaths.add context.Now path after.Setup.Key all.Paths }
             | _ -> all
 
     let private keepLegacy (context: StepContext) (after: LegacyPunch) (all: NodeTasks) =

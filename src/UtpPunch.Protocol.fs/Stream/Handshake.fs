@@ -53,10 +53,9 @@ module internal Handshake =
         connection.Timers.Expiry <- Time.never
         connection.Activity.ProgressAt <- context.Now
 
-    let confirm context at (header: inref<Header>) (connection: Connection) =
+    let confirm context at isMeeting (header: inref<Header>) (connection: Connection) =
         opened context connection
         TimestampCheck.establish at &header &connection.Clocks
-        let isMeeting = not (isNull connection.Meeting)
         context.Effects.Add(Effect.Accepted(connection.ConnId, connection.Remote, connection.Ids.Receive, isMeeting))
 
     let repeatSynAck context (connection: Connection) =

@@ -138,6 +138,9 @@ module internal Input =
         | Arrival.BeyondFin -> PacketBuilder.note context Rule.BeyondFin connection
         | Arrival.OutOfRange -> PacketBuilder.note context Rule.SeqOutOfRange connection
 
+    /// No packet is under way for longer.
+    let private underWay = Time.seconds 60
+
     /// Whether the numbers of a packet are those of the peer: it acknowledges neither what was never sent, nor less than could still be
     /// under way, and its own number lies within reach. The npm package retransmits data with the acknowledgement of its first
     /// transmission, however old.
@@ -146,6 +149,11 @@ module internal Input =
 
         let lag =
             match connection.Dialect with
+            | Dialect.Bep29 when
+                Scoreboard.packets connection.Board = 0
+                && context.Now - connection.Activity.ProgressAt >= underWay
+                ->
+                Peer.ackSlack
             | Dialect.Bep29 -> Peer.ackSlack + Scoreboard.peakPackets connection.Board
             | Dialect.UtpPunch -> 0x8000
 

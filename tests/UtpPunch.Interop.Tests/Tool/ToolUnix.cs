@@ -100,7 +100,7 @@ public static class ToolUnix
         }
 
         using var files = new TraceFiles();
-        var file = files.Write("secret", ["only we know"]);
+        var file = files.Write("secret", ["only the two of us know"]);
         var words = $"punch --rendezvous 127.0.0.1:1 --room x --connect-timeout 0.1 --secret-file {file}";
         const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         foreach (var (mode, count) in new[]
