@@ -39,6 +39,7 @@ let main args =
               OddsTests.tests
               AdversaryTests.tests
               BlindTests.tests
+              HonestPeerTests.tests
               OperatorTests.tests
               LyingPeerTests.tests
               SameHashes.tests ]

@@ -31,7 +31,8 @@ module AdversaryCampaign =
             for rule in it.Rules do
                 marks.Hit $"adversary: {name}: {TraceNames.rules.Name rule}")
 
-    let private directed = [| (fun () -> Odds.measure 1UL |> List.iter Odds.check); Blind.check |]
+    let private directed =
+        [| (fun () -> Odds.measure 1UL |> List.iter Odds.check); Blind.check; HonestPeers.check |]
 
     let private failureOf seed run (struct (property, why): struct (string * string)) =
         // An adversary has no scenario of streams.

@@ -122,12 +122,13 @@ module Odds =
     /// All numbers one after the other, with the right clock: the stream is forgotten long before the right one comes.
     let private opensByCounting seed =
         let struct (node, answer, now) = halfOpen seed false
+        let later = now + Time.milliseconds 300
         let mutable node = node
         let mutable passed = 0
 
         for index in 1..65_536 do
             let packet = confirmation (answer.SeqNr + index) 12345u (12345u - answer.Timestamp - 260_000u)
-            let struct (next, effects) = Node.step (now + Time.milliseconds 300) [| said a now packet |] node
+            let struct (next, effects) = Node.step later [| said a later packet |] node
             node <- next
             if accepts () effects then passed <- passed + 1
 

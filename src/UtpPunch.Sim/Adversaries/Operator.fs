@@ -57,7 +57,11 @@ type Operator(seed: uint64, knowledge: OperatorKnowledge, every: Duration, perfo
 
         found
 
-    /// A SYN-ACK to whom has sent, or might have sent, a SYN.
+    let synAckFor (now: Instant) (victim: Endpoint) (peer: Endpoint) id number =
+        let header = Craft.header PacketType.State id (SeqNr(draws.Short())) number (Time.stamp now) 0u
+        Move.Send(peer, victim, Craft.withCode header (code ()))
+
+    /// A SYN-ACK to a host that has sent, or might have sent, a SYN.
     let synAck (now: Instant) =
         let struct (victim, peer) = pair ()
 
@@ -66,35 +70,16 @@ type Operator(seed: uint64, knowledge: OperatorKnowledge, every: Duration, perfo
             | ValueSome(struct (_, header)) -> header.ConnectionId, header.SeqNr
             | ValueNone -> draws.Short(), SeqNr(draws.Short())
 
-        let header = Craft.header PacketType.State id (SeqNr(draws.Short())) number (Time.stamp now) 0u
-        Move.Send(peer, victim, Craft.withCode header (code ()))
+        synAckFor now victim peer id number
 
-    /// Confirms one of its SYNs: by the SYN-ACK that it has seen, or by a guess.
+    /// Confirms one of its SYNs by a guess.
     let confirm (now: Instant) =
         if syns.Count = 0 then
             syn now
         else
             let struct (victim, peer, id, number) = newest syns
-
-            let seen =
-                match lastOf PacketType.State peer with
-                | ValueSome(struct (_, header)) when header.ConnectionId = id -> ValueSome header
-                | _ -> ValueNone
-
-            let header =
-                match seen with
-                | ValueSome answer ->
-                    let difference = Time.stamp now - answer.Timestamp
-                    Craft.header PacketType.Data (id + 1us) (number + 1) (answer.SeqNr + -1) (Time.stamp now) difference
-                | ValueNone ->
-                    Craft.header
-                        PacketType.Data
-                        (id + 1us)
-                        (number + 1)
-                        (SeqNr(draws.Short()))
-                        (draws.Word())
-                        (draws.Word())
-
+            let guess = SeqNr(draws.Short())
+            let header = Craft.header PacketType.Data (id + 1us) (number + 1) guess (draws.Word()) (draws.Word())
             Move.Send(peer, victim, Craft.packet header [| 0xEEuy |])
 
     /// A RESET for a SYN. Whether it is on the path or not, the peer of a meeting does not refuse.
@@ -135,6 +120,15 @@ type Operator(seed: uint64, knowledge: OperatorKnowledge, every: Duration, perfo
         moves <- moves + 1
         perform move
 
+    /// Confirms one of its SYNs by the SYN-ACK that it has seen.
+    let confirmSeen (now: Instant) (victim: Endpoint) (peer: Endpoint) (answer: Header) =
+        for struct (_, _, id, number) in syns do
+            if id = answer.ConnectionId && number = answer.AckNr then
+                let stamp = Time.stamp now
+                let ackNr = answer.SeqNr + -1
+                let header = Craft.header PacketType.Data (id + 1us) (number + 1) ackNr stamp (stamp - answer.Timestamp)
+                act (Move.Send(peer, victim, Craft.packet header [| 0xEEuy |]))
+
     member _.Moves = moves
 
     member _.See(now: Instant, from: Endpoint, target: Endpoint, bytes: byte[]) =
@@ -146,10 +140,15 @@ type Operator(seed: uint64, knowledge: OperatorKnowledge, every: Duration, perfo
         elif knowledge.SeesPath && packets.Count < 400 then
             packets.Add(struct (from, target, bytes))
 
-            // Ahead of the SYN-ACK.
             match Craft.tryRead bytes with
-            | ValueSome header when header.Type = PacketType.Syn && header.ConnectionId % 2us = 0us ->
-                act (refuse now from target header.ConnectionId header.SeqNr)
+            // Ahead of the SYN-ACK: a refusal, or another one.
+            | ValueSome header when header.Type = PacketType.Syn ->
+                if header.ConnectionId % 2us = 0us then
+                    act (refuse now from target header.ConnectionId header.SeqNr)
+                else
+                    act (synAckFor now from target header.ConnectionId header.SeqNr)
+            // Ahead of the RESET of the host that has never sent the SYN.
+            | ValueSome header when header.Type = PacketType.State -> confirmSeen now from target header
             | _ -> ()
 
     member _.Strike now =
@@ -203,7 +202,12 @@ module OperatedMeeting =
                     $"the stream of a meeting is closed by a forged packet: {TraceNames.reasons.Name reason}"
 
         for id in host.OpenedIds do
-            if not (other.StateIds.Contains id) then
+            let isPeers =
+                match other.FirstStates.TryGetValue id, host.FirstAcks.TryGetValue(id + 1us) with
+                | (true, seqNr), (true, ackNr) -> ackNr = seqNr + -1
+                | _ -> false
+
+            if not isPeers then
                 Check.fail "N10" $"{Describe.endpoint host.Socket} opens a stream whose SYN-ACK the peer has not sent"
 
     /// Every byte of the dialler is delivered to its peer.
@@ -263,9 +267,10 @@ module OperatedMeeting =
 
         let outcome = PunchScenario.meet internet server scenario a b
         let hasMet = outcome.IsUsable && PunchOutcome.isMet outcome && a.OpenedIds.Count + b.OpenedIds.Count = 1
-        if hasMet then checkBytes internet a b outcome
         checkHost a b seesPath
         checkHost b a seesPath
+        // Once a stream is open, an adversary that sees it may end it.
+        if hasMet && not seesPath then checkBytes internet a b outcome
         struct (hasMet, { Moves = player.Moves; Hash = internet.Hash; Rules = [] })
 
     let play (seed: uint64) : Play =

@@ -19,7 +19,8 @@ type NodeHost(socket: Endpoint, seed: uint64) =
     let openedIds = List<uint16>()
     let reasons = List<CloseReason>()
     let synIds = HashSet<uint16>()
-    let stateIds = HashSet<uint16>()
+    let firstStates = Dictionary<uint16, SeqNr>()
+    let firstAcks = Dictionary<uint16, SeqNr>()
     let mutable opened = 0
     let mutable nextConnId = 2
     let mutable sent = 0L
@@ -44,9 +45,11 @@ type NodeHost(socket: Endpoint, seed: uint64) =
     member _.OpenedIds = openedIds
     /// Why its streams have closed.
     member _.Reasons = reasons
-    /// The ids of the SYNs and of the STATEs that it has sent.
+    /// The ids of the SYNs that it has sent.
     member _.SynIds = synIds
-    member _.StateIds = stateIds
+    /// By id: the number of the first STATE that it has sent, and the first that it has acknowledged.
+    member _.FirstStates = firstStates
+    member _.FirstAcks = firstAcks
     member val PunchedAt = Time.never with get, set
     member val OpenedAt = Time.never with get, set
     /// Bytes that its streams have delivered, and the number of closed streams.
@@ -92,10 +95,16 @@ type NodeHost(socket: Endpoint, seed: uint64) =
         | Effect.SendDatagram(remote, datagram, hops) ->
             emit remote (if hops = 0 then ordinaryTtl else hops) (datagram.Span.ToArray())
         | Effect.Send(remote, train) ->
-            match train.Header.Type with
-            | PacketType.Syn -> synIds.Add train.Header.ConnectionId |> ignore
-            | PacketType.State -> stateIds.Add train.Header.ConnectionId |> ignore
-            | _ -> ()
+            let header = train.Header
+
+            match header.Type with
+            | PacketType.Syn -> synIds.Add header.ConnectionId |> ignore
+            | PacketType.Reset -> ()
+            | kind ->
+                if kind = PacketType.State then
+                    firstStates.TryAdd(header.ConnectionId, header.SeqNr) |> ignore
+
+                firstAcks.TryAdd(header.ConnectionId, header.AckNr) |> ignore
 
             for index in 0 .. train.Count - 1 do
                 let bytes = Array.zeroCreate (train.LengthOf index)

@@ -1,8 +1,23 @@
 namespace UtpPunch.Sim
 
 open System
+open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
+
+/// What an oracle puts into the time stamps of its packets.
+[<RequireQualifiedAccess>]
+type OracleStamps =
+    /// The time of each transmission, and the delay of the newest packet when that was received.
+    | Fresh
+    /// A retransmission has the stamps of the first transmission.
+    | OfFirstTransmission
+    /// `timestamp_difference` is computed when a packet is sent, however old the newest packet is (librqbit).
+    | DelayAtSending
+    /// `timestamp_difference` is 0 in streams that it has accepted.
+    | NoneWhenDialled
+    /// Its clock is set back by an hour then.
+    | SetBack of at: Instant
 
 /// The options of an oracle.
 [<NoComparison>]
@@ -16,11 +31,17 @@ type OracleOptions =
         PayloadSize: int
         Timeout: Duration
         Sacks: bool
+        Stamps: OracleStamps
     }
 
 module OracleOptions =
     let standard =
-        { Dialect = Dialect.Bep29; Window = 8; PayloadSize = 1000; Timeout = Time.seconds 1; Sacks = true }
+        { Dialect = Dialect.Bep29
+          Window = 8
+          PayloadSize = 1000
+          Timeout = Time.seconds 1
+          Sacks = true
+          Stamps = OracleStamps.Fresh }
 
 /// One stream of an oracle: its ids, its sender and its receiver.
 [<Sealed; AllowNullLiteral>]
@@ -48,6 +69,10 @@ type private OracleStream
     member val HasToldEnd = false with get, set
     member val HasToldFinished = false with get, set
     member val Difference = 0u with get, set
+    /// The time stamp of the newest packet.
+    member val PeerStamp = 0u with get, set
+    /// The stamps of the first transmission of each packet.
+    member val Stamps = Dictionary<SeqNr, struct (uint32 * uint32)>() with get
     /// When the SYN is due, first or repeated.
     member val SynAt = Time.never with get, set
 
@@ -65,6 +90,27 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         draws <- draws + 1L
         uint16 (Keyed.bits seed 1 draws)
 
+    /// The clock that its time stamps show.
+    let clock (now: Instant) =
+        match options.Stamps with
+        | OracleStamps.SetBack at when now >= at -> Time.stamp now - 3_600_000_000u
+        | _ -> Time.stamp now
+
+    let stampsOf (now: Instant) (stream: OracleStream) packetType seqNr =
+        let fresh = struct (clock now, stream.Difference)
+
+        match options.Stamps with
+        | OracleStamps.Fresh
+        | OracleStamps.SetBack _ -> fresh
+        | OracleStamps.OfFirstTransmission when packetType = PacketType.Data || packetType = PacketType.Fin ->
+            if not (stream.Stamps.ContainsKey seqNr) then stream.Stamps[seqNr] <- fresh
+            stream.Stamps[seqNr]
+        | OracleStamps.OfFirstTransmission -> fresh
+        | OracleStamps.DelayAtSending when stream.Difference <> 0u ->
+            struct (Time.stamp now, Time.stamp now - stream.PeerStamp)
+        | OracleStamps.DelayAtSending -> fresh
+        | OracleStamps.NoneWhenDialled -> struct (Time.stamp now, (if stream.IsIncoming then 0u else stream.Difference))
+
     let senderFrom first = OracleSender(first, options.Window, options.PayloadSize, options.Timeout)
 
     let send
@@ -78,11 +124,13 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         sack
         payload
         =
+        let struct (timestamp, difference) = stampsOf now stream packetType seqNr
+
         let header =
             { Type = packetType
               ConnectionId = id
-              Timestamp = Time.stamp now
-              TimestampDifference = stream.Difference
+              Timestamp = timestamp
+              TimestampDifference = difference
               Window = 1u <<< 30
               SeqNr = seqNr
               AckNr = ackNr }
@@ -169,7 +217,8 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
             if stream.Sender.Outstanding < before then
                 effects.Add(Effect.Writable(stream.ConnId, sendBuffer - stream.Sender.Outstanding))
 
-            stream.Difference <- Time.stamp now - header.Timestamp
+            stream.Difference <- clock now - header.Timestamp
+            stream.PeerStamp <- header.Timestamp
 
             if header.Type = PacketType.Data || header.Type = PacketType.Fin then
                 let isFin = header.Type = PacketType.Fin
@@ -211,7 +260,8 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
                     stream.Receiver <- ValueSome(OracleReceiver(header.SeqNr + -1, options.Sacks))
                     stream.IsOpen <- true
                     stream.SynAt <- Time.never
-                    stream.Difference <- Time.stamp now - header.Timestamp
+                    stream.Difference <- clock now - header.Timestamp
+                    stream.PeerStamp <- header.Timestamp
                     effects.Add(Effect.Opened(stream.ConnId, stream.ReceiveId))
                     state effects now stream
             | _ -> converse effects now &packet stream

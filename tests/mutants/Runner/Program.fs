@@ -1,6 +1,6 @@
 /// `Runner SEED RUNS` searches for a failure twice, in the campaigns and in random scenarios alone, and writes a line of tab-separated
-/// fields for each. The campaign of streams comes first; if it finds nothing, that of punches follows. The rewritten core reads from the
-/// environment which mutant this process is, if any.
+/// fields for each. The campaign of streams comes first; if it finds nothing, that of punches follows, then that of adversaries. The rewritten
+/// core reads from the environment which mutant this process is, if any.
 module Runner.Program
 
 open System
@@ -20,11 +20,15 @@ let main args =
             // An exception that the campaign does not catch is a kill as well.
             printfn "killed\t0\texception\t%s" (plain e.Message)
 
-    let both streams punches seed runs =
-        match streams seed runs with
-        | ValueSome failure -> ValueSome failure
-        | ValueNone -> punches seed runs
+    let first searches seed runs =
+        searches
+        |> List.fold
+            (fun found search ->
+                match found with
+                | ValueSome failure -> ValueSome failure
+                | ValueNone -> search seed runs)
+            ValueNone
 
-    hunt (both Campaign.run PunchCampaign.run)
-    hunt (both Campaign.runRandom PunchCampaign.runRandom)
+    hunt (first [ Campaign.run; PunchCampaign.run; AdversaryCampaign.run ])
+    hunt (first [ Campaign.runRandom; PunchCampaign.runRandom; AdversaryCampaign.runRandom ])
     0
