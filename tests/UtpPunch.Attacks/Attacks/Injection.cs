@@ -119,7 +119,7 @@ internal static class Injection
         var survives = words is null && status.Number("open") == 1 && status.Number("failed") == 0;
         return new(
             $"{sender.Sent:N0} forged {(type == Utp.Reset ? "RESETs" : "data packets")}, "
-            + $"{(knows == Knows.Numbers ? "true id and numbers, random clocks" : "random numbers")}, {(isBulk ? "a transfer" : "an idle stream")}",
+            + $"{(knows == Knows.Numbers ? "true id, numbers in the window, random clocks" : "random numbers")}, {(isBulk ? "a transfer" : "an idle stream")}",
             $"the stream {(survives ? "survives" : $"breaks: {words ?? "at the victim"}")}, {status.Number("wrong")} wrong bytes",
             knows == Knows.Numbers ? "survives (theory: one in 2^21 packets)" : "survives",
             survives && status.Number("wrong") == 0);
@@ -140,7 +140,8 @@ internal static class Injection
         }
     }
 
-    // In the window means: the numbers that the peer's next packets have.
+    // In the window means for data: the numbers that the peer's next packets have; for a RESET: a number that was acknowledged a moment ago.
+    // One with the exact number ends a stream, as with TCP (RFC 5961, 3.2), since a peer that has forgotten a stream echoes no clock.
     private static int Write(byte type, Span<byte> payload, Utp? seen, Random random)
     {
         const int DataLength = 100;
@@ -148,7 +149,11 @@ internal static class Injection
         header.Type = type;
         header.Stamp = (uint)random.NextInt64();
         header.Difference = (uint)random.NextInt64();
-        if (seen is not null)
+        if (seen is not null && type == Utp.Reset)
+        {
+            header.Ack -= (ushort)random.Next(1, 4);
+        }
+        else if (seen is not null)
         {
             header.Seq += (ushort)random.Next(0, 8);
         }
