@@ -42,6 +42,11 @@ internal static class HostProgram
         ["accept", "echo"] => s_state.Accept(HostState.EchoAsync),
         ["accept", "source", var bytes] => s_state.Accept(stream => HostState.SendAsync(stream, Long(bytes))),
         ["accept", "leave", var bytes] => s_state.Accept(stream => s_state.LeaveAsync(stream, (int)Long(bytes))),
+        ["accept", "churn"] => s_state.Accept(s_state.Churn.ServeAsync, keeps: false),
+        ["churn", var ip, var port, var workers, var seed] =>
+            s_state.StartChurn(new IPEndPoint(IPAddress.Parse(ip), (int)Long(port)), (int)Long(workers), (int)Long(seed)),
+        ["soak-status"] => s_state.SoakStatus(),
+        ["soak-stop"] => s_state.StopChurn(),
         ["connect", var ip, var port] => await s_state.ConnectAsync(new IPEndPoint(IPAddress.Parse(ip), (int)Long(port))),
         ["send", var bytes] => await s_state.SendLastAsync(Long(bytes)),
         ["send-for", var seconds] => await s_state.SendForAsync(Seconds(seconds)),
