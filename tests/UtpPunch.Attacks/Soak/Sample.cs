@@ -17,7 +17,7 @@ internal sealed record Sample(
         steady.Number("heap") / 1e6,
         steady.Number("handles"),
         steady.Number("threads"),
-        happened);
+        steady.Number("unexpected") > 0 ? $"{happened}; last unexpected: {steady.Text("error")}" : happened);
 
     public override string ToString() =>
         $"{Minute,4} min: {Streams,8:N0} streams, {Bytes / 1e6,8:N0} MB, {Failures,6:N0} failures, {Wrong} wrong bytes, {Unexpected} unexpected, "
