@@ -39,7 +39,7 @@ internal static class HostProgram
         ["bind", var ip, .. var options] => await s_state.BindAsync(Options(ip, options)),
         ["accept", "hold"] => s_state.Accept(_ => Task.CompletedTask),
         ["accept", "sink"] => s_state.Accept(s_state.SinkAsync),
-        ["accept", "echo"] => s_state.Accept(HostState.EchoAsync),
+        ["accept", "echo"] => s_state.Accept(s_state.EchoAsync),
         ["accept", "source", var bytes] => s_state.Accept(stream => HostState.SendAsync(stream, Long(bytes))),
         ["accept", "leave", var bytes] => s_state.Accept(stream => s_state.LeaveAsync(stream, (int)Long(bytes))),
         ["accept", "churn"] => s_state.Accept(s_state.Churn.ServeAsync, keeps: false),

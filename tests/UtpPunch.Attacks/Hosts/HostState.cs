@@ -118,11 +118,12 @@ internal sealed class HostState : IDisposable
         await stream.DisposeAsync();
     }
 
-    public static async Task EchoAsync(UtpStream stream)
+    public async Task EchoAsync(UtpStream stream)
     {
         var buffer = new byte[Block];
         while (await stream.ReadAsync(buffer) is > 0 and var count)
         {
+            Interlocked.Add(ref _received, count);
             await stream.WriteAsync(buffer.AsMemory(0, count));
         }
 
