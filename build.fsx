@@ -25,6 +25,7 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   bench [PART...]      build and run the benchmarks
   natlab               run the tool behind every pair of ten kinds of kernel NAT (Linux, root)
   attack [NAME...]     attack nodes and a rendezvous server over real sockets (Linux, root)
+  soak --hours N       keep two nodes busy for hours, with floods and faults (Linux, root)
   mutants [MUTANT...]  check that the simulator and the tests find every bug in tests/mutants
   fuzz [TARGET...]     run hostile inputs, guided by what they reach
   docs                 build the documentation site into artifacts/site/
@@ -155,6 +156,7 @@ let natlab arguments =
     buildAndRun "tests/UtpPunch.NatLab" "UtpPunch.NatLab" arguments
 
 let attack arguments = buildAndRun "tests/UtpPunch.Attacks" "UtpPunch.Attacks" arguments
+let soak arguments = attack ("soak" :: arguments)
 
 /// After a change of the core's state. The tests fail until this was done.
 let snapshot () =
@@ -203,7 +205,9 @@ let rec run arguments =
     | [ "test"; word ] when isHelp word -> print testUsage
     | [ "mutants"; word ] when isHelp word -> print mutantsUsage
     | [ ("docs" | "snapshot" | "format" | "pack"); word ] when isHelp word -> print usage
-    | [ ("demo" | "bench" | "natlab" | "attack" | "fuzz") as target; word ] when isHelp word && word <> "--help" ->
+    | [ ("demo" | "bench" | "natlab" | "attack" | "soak" | "fuzz") as target; word ] when
+        isHelp word && word <> "--help"
+        ->
         run [ target; "--help" ]
     | "demo" :: rest -> buildAndRun "src/UtpPunch.Cli" "utp" ("demo" :: rest)
     | "test" :: rest -> Testing.test rest
@@ -211,6 +215,7 @@ let rec run arguments =
     | "bench" :: rest -> bench rest
     | "natlab" :: rest -> natlab rest
     | "attack" :: rest -> attack rest
+    | "soak" :: rest -> soak rest
     | "fuzz" :: rest -> Fuzzing.fuzz rest
     | [ "docs" ] -> docs ()
     | [ "snapshot" ] -> snapshot ()

@@ -3,6 +3,7 @@
 
 using UtpPunch.Attacks;
 using UtpPunch.Attacks.Hosts;
+using UtpPunch.Attacks.Soak;
 
 try
 {
@@ -13,6 +14,11 @@ try
         case ["--help"]:
             Console.WriteLine(Arguments.Usage);
             return 0;
+        case ["soak", "--help"]:
+            Console.WriteLine(SoakArguments.Usage);
+            return 0;
+        case ["soak", .. var options]:
+            return await SoakRun.RunAsync(SoakArguments.Parse(options));
         default:
             return await Suite.RunAsync(Arguments.Parse(args));
     }

@@ -42,11 +42,7 @@ internal static class Suite
             return 0;
         }
 
-        if (!OperatingSystem.IsLinux() || !Environment.IsPrivilegedProcess)
-        {
-            throw new UsageException("attacks need Linux and root, for network namespaces and raw sockets");
-        }
-
+        Machine.Check();
         var context = new AttackContext(arguments.IsQuick, Library.Program(arguments.Library));
         var chosen = All.Where(attack => arguments.Names.Count == 0
             || arguments.Names.Any(name => attack.Name.StartsWith(name, StringComparison.Ordinal))).ToList();

@@ -9,6 +9,9 @@ internal static class Injection
 {
     private const int PacketsPerSecond = 60_000;
 
+    /// <summary>How often the victim is asked whether its stream is whole.</summary>
+    private const int Parts = 32;
+
     private enum Knows
     {
         /// <summary>The addresses and ports only.</summary>
@@ -113,17 +116,27 @@ internal static class Injection
         };
         var seconds = packets / (double)perSecond;
         var transfer = isBulk ? honest.AskAsync($"send-for {seconds:F2}", TimeSpan.FromSeconds(seconds + 30)) : Task.FromResult(new Answer(""));
-        await Task.Run(() => sender.Flood(perSecond, packets, forge, CancellationToken.None));
+        var isWhole = true;
+        for (var part = 0; part < Parts && isWhole; part++)
+        {
+            await Task.Run(() => sender.Flood(perSecond, packets / Parts, forge, CancellationToken.None));
+            isWhole = IsWhole(await victim.StatusAsync(), isBulk);
+        }
+
         var words = await BreaksAsync(transfer, honest, isBulk);
         var status = await victim.StatusAsync();
-        var survives = words is null && status.Number("open") == 1 && status.Number("failed") == 0;
+        var survives = words is null && IsWhole(status, isBulk);
         return new(
             $"{sender.Sent:N0} forged {(type == Utp.Reset ? "RESETs" : "data packets")}, "
-            + $"{(knows == Knows.Numbers ? "true id and numbers, random clocks" : "random numbers")}, {(isBulk ? "a transfer" : "an idle stream")}",
-            $"the stream {(survives ? "survives" : $"breaks: {words ?? "at the victim"}")}, {status.Number("wrong")} wrong bytes",
+            + $"{(knows == Knows.Numbers ? "true id, numbers in the window, random clocks" : "random numbers")}, {(isBulk ? "a transfer" : "an idle stream")}",
+            $"the stream {(survives ? "survives" : $"breaks: {words ?? "it carries forged data"}")}, {status.Number("wrong")} wrong bytes",
             knows == Knows.Numbers ? "survives (theory: one in 2^21 packets)" : "survives",
-            survives && status.Number("wrong") == 0);
+            survives);
     }
+
+    // An idle stream has carried one question of eight bytes, and perhaps another one after the attack.
+    private static bool IsWhole(Answer status, bool isBulk) =>
+        status.Number("open") == 1 && status.Number("failed") == 0 && status.Number("wrong") == 0 && (isBulk || status.Number("bytes") <= 16);
 
     // Null if the stream still carries what it must.
     private static async Task<string?> BreaksAsync(Task transfer, Host honest, bool isBulk)
@@ -140,7 +153,8 @@ internal static class Injection
         }
     }
 
-    // In the window means: the numbers that the peer's next packets have.
+    // In the window means for data: the numbers that the peer's next packets have; for a RESET: a number that was acknowledged a moment ago.
+    // One with the exact number ends a stream, as with TCP (RFC 5961, 3.2), since a peer that has forgotten a stream echoes no clock.
     private static int Write(byte type, Span<byte> payload, Utp? seen, Random random)
     {
         const int DataLength = 100;
@@ -148,7 +162,11 @@ internal static class Injection
         header.Type = type;
         header.Stamp = (uint)random.NextInt64();
         header.Difference = (uint)random.NextInt64();
-        if (seen is not null)
+        if (seen is not null && type == Utp.Reset)
+        {
+            header.Ack -= (ushort)random.Next(1, 4);
+        }
+        else if (seen is not null)
         {
             header.Seq += (ushort)random.Next(0, 8);
         }

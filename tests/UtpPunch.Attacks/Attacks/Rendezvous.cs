@@ -9,6 +9,7 @@ namespace UtpPunch.Attacks.Attacks;
 internal static class Rendezvous
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(15);
 
     /// <summary>Datagrams with the sources of honest clients.</summary>
     public static async Task<Finding[]> ForgeAsync(AttackContext context)
@@ -139,7 +140,7 @@ internal static class Rendezvous
         var (met, longest) = (0, 0.0);
         for (var i = 0; i < meetings; i++)
         {
-            var sides = await Meetings.MeetAsync(hosts.Server, hosts.A, hosts.B, $"room{rate}x{i}", s_limit);
+            var sides = await Meetings.MeetAsync(hosts.Server, hosts.A, hosts.B, $"room{rate}x{i}", s_timeout);
             met += sides.All(side => side.IsRight) ? 1 : 0;
             longest = Math.Max(longest, sides.Max(side => side.Seconds));
         }

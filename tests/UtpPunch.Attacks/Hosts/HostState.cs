@@ -7,7 +7,7 @@ using System.Text;
 namespace UtpPunch.Attacks.Hosts;
 
 /// <summary>What a host has: one node or one rendezvous server, its streams, and what it has counted.</summary>
-internal sealed class HostState
+internal sealed class HostState : IDisposable
 {
     private const int Block = 64 << 10;
 
@@ -24,6 +24,11 @@ internal sealed class HostState
     private long _failed;
     private long _unexpected;
     private string _lastError = "none";
+
+    public HostState() => Churn = new(Note);
+
+    /// <summary>The load of a soak run.</summary>
+    public Soak.Churn Churn { get; }
 
     private UtpNode Node => _nodes[0];
 
@@ -46,8 +51,33 @@ internal sealed class HostState
         return $"port={_server.LocalEndPoints[0].Port}";
     }
 
+    public void Dispose() => Churn.Dispose();
+
+    /// <summary>Opens streams to a peer until <see cref="StopChurn"/>, or to another peer than before.</summary>
+    public string StartChurn(IPEndPoint peer, int workers, int seed)
+    {
+        Churn.Open(Node, peer, workers, seed);
+        return "ok=1";
+    }
+
+    public string StopChurn()
+    {
+        Churn.Stop();
+        return "ok=1";
+    }
+
+    /// <summary>The state after a garbage collection.</summary>
+    public string SoakStatus()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        GC.Collect();
+        var node = Node.GetStatistics();
+        return $"{Status()} {Churn.Words} streams={node.Incoming + node.Outgoing}";
+    }
+
     /// <summary>Accepts all streams from now on.</summary>
-    public string Accept(Func<UtpStream, Task> serve)
+    public string Accept(Func<UtpStream, Task> serve, bool keeps = true)
     {
         _listener = Node.Listen(new UtpListenOptions { Backlog = 4096 });
         _ = Task.Run(async () =>
@@ -57,7 +87,11 @@ internal sealed class HostState
                 await foreach (var stream in _listener.AcceptAllAsync())
                 {
                     Interlocked.Increment(ref _accepted);
-                    _streams.Enqueue(stream);
+                    if (keeps)
+                    {
+                        _streams.Enqueue(stream);
+                    }
+
                     _ = ServeAsync(stream, serve);
                 }
             }
@@ -84,11 +118,12 @@ internal sealed class HostState
         await stream.DisposeAsync();
     }
 
-    public static async Task EchoAsync(UtpStream stream)
+    public async Task EchoAsync(UtpStream stream)
     {
         var buffer = new byte[Block];
         while (await stream.ReadAsync(buffer) is > 0 and var count)
         {
+            Interlocked.Add(ref _received, count);
             await stream.WriteAsync(buffer.AsMemory(0, count));
         }
 
