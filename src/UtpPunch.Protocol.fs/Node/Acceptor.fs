@@ -174,7 +174,8 @@ module internal Acceptor =
 
     /// Whether a half-open stream is the one that a meeting leads to.
     let private isOfMeeting (node: Node) (connection: Connection) =
-        not (isNull connection.Meeting) && MeetingPaths.isAwaited node.Now connection.Remote node.NodeTasks.Paths
+        not (isNull connection.Meeting)
+        && MeetingPaths.isAwaited node.Now connection.Remote node.NodeTasks.Paths
 
     let private mayOpen step (connection: Connection) =
         let node = step.Node

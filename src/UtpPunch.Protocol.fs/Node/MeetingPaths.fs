@@ -4,11 +4,13 @@ namespace UtpPunch.Protocol
 /// prove that they know the key, also for further streams.
 [<NoComparison>]
 type internal MeetingPath =
-    { Remote: Endpoint
-      Until: Instant
-      Meeting: MeetingKey
-      /// Whether the first stream is open.
-      IsOpen: bool }
+    {
+        Remote: Endpoint
+        Until: Instant
+        Meeting: MeetingKey
+        /// Whether the first stream is open.
+        IsOpen: bool
+    }
 
 /// The paths that a node has found lately.
 module internal MeetingPaths =

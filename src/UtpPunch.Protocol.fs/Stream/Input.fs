@@ -150,8 +150,7 @@ module internal Input =
         let lag =
             match connection.Dialect with
             | Dialect.Bep29 when
-                Scoreboard.packets connection.Board = 0
-                && context.Now - connection.Activity.ProgressAt >= underWay
+                Scoreboard.packets connection.Board = 0 && context.Now - connection.Activity.ProgressAt >= underWay
                 ->
                 Peer.ackSlack
             | Dialect.Bep29 -> Peer.ackSlack + Scoreboard.peakPackets connection.Board

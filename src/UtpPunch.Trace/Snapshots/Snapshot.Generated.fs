@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xB20F29356C7882ABUL
+let Layout = 0x124E2715A7AD3A9BUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1247,15 +1247,17 @@ let readStunClient (r: SnapshotReader) : StunClient =
       RoundTrip = r.Option((fun () -> r.Int64()))
       StartedAt = r.Int64() }
 
-let writeExpected (w: SnapshotWriter) (it: Expected) : unit =
+let writeMeetingPath (w: SnapshotWriter) (it: MeetingPath) : unit =
     writeEndpoint w it.Remote
     w.Int64 it.Until
     w.Reference(writeMeetingKey w, it.Meeting)
+    w.Flag it.IsOpen
 
-let readExpected (r: SnapshotReader) : Expected =
+let readMeetingPath (r: SnapshotReader) : MeetingPath =
     { Remote = readEndpoint r
       Until = r.Int64()
-      Meeting = r.Reference(fun () -> readMeetingKey r) }
+      Meeting = r.Reference(fun () -> readMeetingKey r)
+      IsOpen = r.Flag() }
 
 let writeAlias (w: SnapshotWriter) (it: Alias) : unit =
     writeEndpoint w it.From
@@ -1301,7 +1303,7 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Radix((writePunch w), it.Punches)
     w.Radix((writeLegacyPunch w), it.Legacy)
     w.Radix((writeStunClient w), it.Discoveries)
-    w.Array((writeExpected w), it.Expected)
+    w.Array((writeMeetingPath w), it.Paths)
     w.Array((writeAlias w), it.Aliases)
     w.Array((writeSocketRange w), it.Sockets)
     w.Int64 it.UnverifiedProbes
@@ -1312,7 +1314,7 @@ let readNodeTasks (r: SnapshotReader) : NodeTasks =
       Punches = r.Radix(67, (fun () -> readPunch r))
       Legacy = r.Radix(17, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(19, (fun () -> readStunClient r))
-      Expected = r.Array(7, (fun () -> readExpected r))
+      Paths = r.Array(8, (fun () -> readMeetingPath r))
       Aliases = r.Array(10, (fun () -> readAlias r))
       Sockets = r.Array(3, (fun () -> readSocketRange r))
       UnverifiedProbes = r.Int64()
