@@ -38,12 +38,15 @@ type Operator(seed: uint64, knowledge: OperatorKnowledge, every: Duration, perfo
         | 1 -> draws.Bytes codeLength
         | _ -> Array.zeroCreate codeLength
 
-    let syn (now: Instant) =
-        let struct (victim, peer) = pair ()
+    let synFor (now: Instant) (victim: Endpoint) (peer: Endpoint) =
         let id, number = draws.Short(), SeqNr(draws.Short())
         syns.Add(struct (victim, peer, id, number))
         let header = Craft.header PacketType.Syn id number (SeqNr 0us) (Time.stamp now) 0u
         Move.Send(peer, victim, Craft.withCode header (code ()))
+
+    let syn (now: Instant) =
+        let struct (victim, peer) = pair ()
+        synFor now victim peer
 
     /// The last packet of a type that it has seen, if it sees the path.
     let lastOf kind target =
@@ -141,12 +144,14 @@ type Operator(seed: uint64, knowledge: OperatorKnowledge, every: Duration, perfo
             packets.Add(struct (from, target, bytes))
 
             match Craft.tryRead bytes with
-            // Ahead of the SYN-ACK: a refusal, or another one.
+            // Ahead of the SYN-ACK: a refusal, or another one. And while the victim expects its peer: another SYN.
             | ValueSome header when header.Type = PacketType.Syn ->
-                if header.ConnectionId % 2us = 0us then
+                if draws.Below 2 = 0 then
                     act (refuse now from target header.ConnectionId header.SeqNr)
                 else
                     act (synAckFor now from target header.ConnectionId header.SeqNr)
+
+                act (synFor now target from)
             // Ahead of the RESET of the host that has never sent the SYN.
             | ValueSome header when header.Type = PacketType.State -> confirmSeen now from target header
             | _ -> ()
