@@ -123,6 +123,9 @@ type Operator(seed: uint64, knowledge: OperatorKnowledge, every: Duration, perfo
         moves <- moves + 1
         perform move
 
+    let isOwn (syn: Header) =
+        syns.Exists(fun (struct (_, _, id, number)) -> id = syn.ConnectionId && number = syn.SeqNr)
+
     /// Confirms one of its SYNs by the SYN-ACK that it has seen.
     let confirmSeen (now: Instant) (victim: Endpoint) (peer: Endpoint) (answer: Header) =
         for struct (_, _, id, number) in syns do
@@ -140,12 +143,12 @@ type Operator(seed: uint64, knowledge: OperatorKnowledge, every: Duration, perfo
 
         if isServers then
             if messages.Count < 200 then messages.Add(struct (from, target, bytes))
-        elif knowledge.SeesPath && packets.Count < 400 then
-            packets.Add(struct (from, target, bytes))
+        elif knowledge.SeesPath then
+            if packets.Count < 400 then packets.Add(struct (from, target, bytes))
 
             match Craft.tryRead bytes with
             // Ahead of the SYN-ACK: a refusal, or another one. And while the victim expects its peer: another SYN.
-            | ValueSome header when header.Type = PacketType.Syn ->
+            | ValueSome header when header.Type = PacketType.Syn && not (isOwn header) ->
                 if draws.Below 2 = 0 then
                     act (refuse now from target header.ConnectionId header.SeqNr)
                 else
