@@ -3,8 +3,8 @@ using UtpPunch.Sim;
 
 namespace UtpPunch.Cli.Simulator;
 
-/// <summary>A run that violated a property.</summary>
-internal sealed record FailedRun(int Run, string Property, string Why, Scenario Scenario);
+/// <summary>A run that violated a property. The run of an adversary has no scenario.</summary>
+internal sealed record FailedRun(int Run, string Property, string Why, Scenario? Scenario);
 
 /// <summary>Totals over many runs.</summary>
 internal sealed class Tally
@@ -25,6 +25,9 @@ internal sealed class Tally
         Simulated += outcome.Took;
         Marks.Add(outcome.Marks);
     }
+
+    /// <summary>The run of an adversary, whose marks are already counted.</summary>
+    public void AddAdversary() => Runs++;
 
     public void Add(Tally other)
     {
@@ -76,6 +79,12 @@ internal sealed class Fleet(SimOptions options, CancellationToken cancellationTo
         var tally = new Tally();
         while (Take() is { } run)
         {
+            if (AdversaryCampaign.isAdversarys(run))
+            {
+                RunAdversary(run, tally);
+                continue;
+            }
+
             var scenario = Swarm.scenario(Campaign.seedOf(options.Seed, run));
             var (outcome, violation) = Campaign.check(scenario);
             tally.Add(outcome);
@@ -90,6 +99,17 @@ internal sealed class Fleet(SimOptions options, CancellationToken cancellationTo
         lock (_lock)
         {
             Tally.Add(tally);
+        }
+    }
+
+    private void RunAdversary(int run, Tally tally)
+    {
+        var violation = AdversaryCampaign.checkShare(options.Seed, run, tally.Marks);
+        tally.AddAdversary();
+        Interlocked.Increment(ref _done);
+        if (violation.IsValueSome)
+        {
+            Fail(new FailedRun(run, violation.Value.Item1, violation.Value.Item2, null));
         }
     }
 

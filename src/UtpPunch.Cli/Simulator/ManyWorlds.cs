@@ -11,14 +11,14 @@ internal static class ManyWorlds
         using var stopping = interruption.Stop.Register(() => Environment.Exit(interruption.ExitCode ?? ExitCodes.Failure));
         var fleet = new Fleet(options, interruption.Finish);
         SimProgress.Show(fleet, options);
-        var found = fleet.Failure is { } failure ? Finding.Of(failure, interruption.Finish) : null;
+        var found = fleet.Failure is { Scenario: { } scenario } failure ? Finding.Of(failure, scenario, interruption.Finish) : null;
         var files = found?.Save();
         var report = new SimReport(options, fleet, found, files, interruption.ExitCode is not null);
         Console.Out.Write(TerminalText.EscapeLines(options.Json ? report.ToJson() : report.ToString()));
         Console.Out.Flush();
-        if (found is not null)
+        if (fleet.Failure is { } failed)
         {
-            throw new ToolException(ExitCodes.Failure, $"run {found.Failure.Run} of seed {options.Seed} violates the property {found.Failure.Property}");
+            throw new ToolException(ExitCodes.Failure, $"run {failed.Run} of seed {options.Seed} violates the property {failed.Property}");
         }
 
         if (interruption.ExitCode is { } code)
@@ -38,22 +38,22 @@ internal sealed record Finding(FailedRun Failure, Scenario Scenario, string Why)
     private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(1);
 
     /// <summary>Shrinks the scenario as long as it violates the same property.</summary>
-    public static Finding Of(FailedRun failure, CancellationToken cancellationToken)
+    public static Finding Of(FailedRun failure, Scenario scenario, CancellationToken cancellationToken)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         timeout.CancelAfter(Timeout);
         var least = Shrink.minimise(
             Microsoft.FSharp.Core.FSharpFunc<Scenario, bool>.FromConverter(
-                scenario => !timeout.IsCancellationRequested && Check(scenario) is { } found && found.Property == failure.Property),
+                smaller => !timeout.IsCancellationRequested && Check(smaller) is { } found && found.Property == failure.Property),
             Budget,
-            failure.Scenario);
+            scenario);
         return new Finding(failure, least, Check(least)?.Why ?? failure.Why);
     }
 
     /// <summary>Writes the scenario and the trace into the current directory; their names.</summary>
     public (string Scenario, string Trace) Save()
     {
-        var name = $"sim-{Failure.Scenario.Seed}-{Failure.Property}";
+        var name = $"sim-{Scenario.Seed}-{Failure.Property}";
         var scenario = $"{name}.scenario";
         var trace = $"{name}.utrace";
         Files.Write(scenario, [$"# {Failure.Property}: {Why.ReplaceLineEndings(" ")}", ScenarioText.print(Scenario)]);

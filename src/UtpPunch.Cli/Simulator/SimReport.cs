@@ -17,7 +17,7 @@ internal sealed class SimReport(SimOptions options, Fleet fleet, Finding? found,
         var shard = options.Shard.Count > 1 ? $", shard {options.Shard.Index}/{options.Shard.Count}" : "";
         Line(text, $"seed        {options.Seed}{shard}");
         Line(text, $"runs        {fleet.Tally.Runs}{(isInterrupted ? ", interrupted" : "")}");
-        Write(text, fleet.Tally.Events, fleet.Tally.Simulated, fleet.Elapsed, found is null ? 0 : 1);
+        Write(text, fleet.Tally.Events, fleet.Tally.Simulated, fleet.Elapsed, fleet.Failure is null ? 0 : 1);
         Write(text, fleet.Tally.Marks);
         if (found is not null && files is { } written)
         {
@@ -27,6 +27,12 @@ internal sealed class SimReport(SimOptions options, Fleet fleet, Finding? found,
             Line(text, $"{ScenarioText.print(found.Scenario)}");
             Line(text, $"Run it:     utp sim --scenario {written.Scenario}");
             Line(text, $"Replay it:  utp replay {written.Trace}");
+        }
+        else if (fleet.Failure is { } failure)
+        {
+            Line(text, $"");
+            Line(text, $"Run {failure.Run} violates {failure.Property}: {failure.Why}");
+            Line(text, $"Run it:     utp sim --seed {options.Seed} --shard {failure.Run}/{failure.Run + 1} --runs {failure.Run + 1}");
         }
 
         return text.ToString();
@@ -38,7 +44,7 @@ internal sealed class SimReport(SimOptions options, Fleet fleet, Finding? found,
         json.WriteString("shard", $"{options.Shard.Index}/{options.Shard.Count}");
         json.WriteNumber("runs", fleet.Tally.Runs);
         json.WriteBoolean("interrupted", isInterrupted);
-        Write(json, fleet.Tally.Events, fleet.Tally.Simulated, fleet.Elapsed, found is null ? 0 : 1);
+        Write(json, fleet.Tally.Events, fleet.Tally.Simulated, fleet.Elapsed, fleet.Failure is null ? 0 : 1);
         Write(json, fleet.Tally.Marks);
         if (found is not null && files is { } written)
         {
@@ -49,6 +55,14 @@ internal sealed class SimReport(SimOptions options, Fleet fleet, Finding? found,
             json.WriteString("scenario", ScenarioText.print(found.Scenario));
             json.WriteString("scenarioFile", written.Scenario);
             json.WriteString("traceFile", written.Trace);
+            json.WriteEndObject();
+        }
+        else if (fleet.Failure is { } failure)
+        {
+            json.WriteStartObject("failure");
+            json.WriteNumber("run", failure.Run);
+            json.WriteString("property", failure.Property);
+            json.WriteString("why", failure.Why);
             json.WriteEndObject();
         }
     });

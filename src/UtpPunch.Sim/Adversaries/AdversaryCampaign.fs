@@ -31,6 +31,17 @@ module AdversaryCampaign =
             for rule in it.Rules do
                 marks.Hit $"adversary: {name}: {TraceNames.rules.Name rule}")
 
+    /// One in seven runs of `utp sim` is an adversary's.
+    let private share = 7
+
+    /// Whether a run of `utp sim` is an adversary's.
+    let isAdversarys (run: int) = run % share = share - 1
+
+    /// The same for such a run.
+    let checkShare (seed: uint64) (run: int) (marks: Marks) : struct (string * string) voption =
+        check seed (run / share) marks
+        |> ValueOption.map (fun (struct (property, why)) -> struct (property, $"{nameOf (run / share)}: {why}"))
+
     let private directed =
         [| (fun () -> Odds.measure 1UL |> List.iter Odds.check); Blind.check; HonestPeers.check |]
 

@@ -38,12 +38,15 @@ type Operator(seed: uint64, knowledge: OperatorKnowledge, every: Duration, perfo
         | 1 -> draws.Bytes codeLength
         | _ -> Array.zeroCreate codeLength
 
-    let syn (now: Instant) =
-        let struct (victim, peer) = pair ()
+    let synFor (now: Instant) (victim: Endpoint) (peer: Endpoint) =
         let id, number = draws.Short(), SeqNr(draws.Short())
         syns.Add(struct (victim, peer, id, number))
         let header = Craft.header PacketType.Syn id number (SeqNr 0us) (Time.stamp now) 0u
         Move.Send(peer, victim, Craft.withCode header (code ()))
+
+    let syn (now: Instant) =
+        let struct (victim, peer) = pair ()
+        synFor now victim peer
 
     /// The last packet of a type that it has seen, if it sees the path.
     let lastOf kind target =
@@ -120,6 +123,9 @@ type Operator(seed: uint64, knowledge: OperatorKnowledge, every: Duration, perfo
         moves <- moves + 1
         perform move
 
+    let isOwn (syn: Header) =
+        syns.Exists(fun (struct (_, _, id, number)) -> id = syn.ConnectionId && number = syn.SeqNr)
+
     /// Confirms one of its SYNs by the SYN-ACK that it has seen.
     let confirmSeen (now: Instant) (victim: Endpoint) (peer: Endpoint) (answer: Header) =
         for struct (_, _, id, number) in syns do
@@ -137,16 +143,18 @@ type Operator(seed: uint64, knowledge: OperatorKnowledge, every: Duration, perfo
 
         if isServers then
             if messages.Count < 200 then messages.Add(struct (from, target, bytes))
-        elif knowledge.SeesPath && packets.Count < 400 then
-            packets.Add(struct (from, target, bytes))
+        elif knowledge.SeesPath then
+            if packets.Count < 400 then packets.Add(struct (from, target, bytes))
 
             match Craft.tryRead bytes with
-            // Ahead of the SYN-ACK: a refusal, or another one.
-            | ValueSome header when header.Type = PacketType.Syn ->
-                if header.ConnectionId % 2us = 0us then
+            // Ahead of the SYN-ACK: a refusal, or another one. And while the victim expects its peer: another SYN.
+            | ValueSome header when header.Type = PacketType.Syn && not (isOwn header) ->
+                if draws.Below 2 = 0 then
                     act (refuse now from target header.ConnectionId header.SeqNr)
                 else
                     act (synAckFor now from target header.ConnectionId header.SeqNr)
+
+                act (synFor now target from)
             // Ahead of the RESET of the host that has never sent the SYN.
             | ValueSome header when header.Type = PacketType.State -> confirmSeen now from target header
             | _ -> ()

@@ -123,8 +123,8 @@ type Siege(seed: uint64, adversaryOf: uint16 -> IAdversary, startsAt: Duration) 
 
             adversary |> ValueOption.iter (fun it -> it.See(now, from.Endpoint, datagram.To, datagram.Bytes))
 
-        member _.Lost(now, from, datagram, cause) =
-            if cause = "nobody" then
+        member _.Lost(now, from, datagram, _) =
+            if not (isHost datagram.To) then
                 count datagram.To 0L (int64 datagram.Bytes.Length)
 
                 adversary |> ValueOption.iter (fun it -> it.Receive(now, from.Endpoint, datagram.Bytes))
