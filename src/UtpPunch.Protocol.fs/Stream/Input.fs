@@ -184,12 +184,21 @@ module internal Input =
         header.AckNr - Scoreboard.oldest connection.Board >= 0
         || header.Type <> PacketType.State && header.SeqNr - Receiver.ackNr connection.Receiver > 0
 
+    /// A path probe is longer than other packets: its delay is no measure of the queue.
+    let private isProbe (packet: inref<Packet>) =
+        packet.Bits <> 0UL && ExtensionBits.kindOf packet.Bits = ExtensionBits.Kind.Probe
+
     /// Answers a packet that may be forged with a STATE, which a genuine peer echoes.
-    let private reject context arrivedAt (header: inref<Header>) (connection: Connection) =
+    let private reject context arrivedAt (packet: inref<Packet>) (connection: Connection) =
+        let header = &packet.Header
         PacketBuilder.note context Rule.TimestampOutOfRange connection
 
         if TimestampCheck.reject (isNew &header connection) arrivedAt &connection.Clocks then
             connection.Acks.Immediate <- true
+            // The STATE echoes the packet: after a sleep, each of two nodes has to learn the other's clock anew.
+            if not (isProbe &packet) then
+                connection.Delays.Difference <- Time.stamp arrivedAt - header.Timestamp
+                connection.Delays.IsMeasured <- true
 
         if TimestampCheck.isForged &connection.Clocks then
             Closing.closeWithReset context CloseReason.Aborted connection
@@ -209,9 +218,7 @@ module internal Input =
         connection.Counters.PacketsReceived <- connection.Counters.PacketsReceived + 1L
         TimestampCheck.accept echo arrivedAt &header &connection.Clocks
 
-        // A path probe is longer than other packets: its delay is no measure of the queue.
-        if packet.Bits = 0UL || ExtensionBits.kindOf packet.Bits <> ExtensionBits.Kind.Probe then
-            measure &header there arrivedAt connection
+        if not (isProbe &packet) then measure &header there arrivedAt connection
 
         acknowledge context &packet there connection
 
@@ -253,5 +260,5 @@ module internal Input =
         | StreamState.TimeWait ->
             if fits context &packet.Header connection then
                 match echo arrivedAt &packet connection with
-                | Echo.Stray -> reject context arrivedAt &packet.Header connection
+                | Echo.Stray -> reject context arrivedAt &packet connection
                 | echo -> take context arrivedAt echo &packet connection

@@ -83,7 +83,6 @@ let private exempt =
       "tests/UtpPunch.Protocol.Tests/Stories", "Nobody"
       // The cause of a loss in a trace.
       "src/UtpPunch.Sim/World", "nobody"
-      "src/UtpPunch.Sim/Adversaries/Siege.fs", "nobody"
       // A rendezvous introduces peers.
       "src/UtpPunch.Net/Public", "Introductions"
       "src/UtpPunch.Protocol.fs/Rendezvous", "Introductions"
