@@ -55,21 +55,23 @@ module internal Acceptor =
         node.NextAccepted <- (connId + 2) &&& System.Int32.MaxValue
         connId
 
+    /// The npm package's dialect has no use for secret clocks.
+    let private clockOf dialect (offset: uint32) = if dialect = Dialect.Bep29 then offset else 0u
+
     /// The stream that a SYN asks for, half-open.
-    let private halfOpen step connId remote id syn (cookie: SynCookie) meeting =
+    let private halfOpen step remote id syn (cookie: SynCookie) meeting =
         let node = step.Node
         let dialect = node.Options.Dialect
-        let hasClock = dialect = Dialect.Bep29
 
         Connection.admit
-            { ConnId = connId
+            { ConnId = nextName node
               Remote = remote
               Dialect = dialect
               Options = NodeOptions.forDialect dialect node.Options
               Timeout = node.Options.HalfOpenTimeout
               Id = id
-              HandshakeOffset = if hasClock then cookie.HandshakeOffset else 0u
-              Offset = if hasClock then cookie.Offset else 0u
+              HandshakeOffset = clockOf dialect cookie.HandshakeOffset
+              Offset = clockOf dialect cookie.Offset
               Meeting = meeting
               Now = node.Now
               Generation = node.Generation }
@@ -79,21 +81,35 @@ module internal Acceptor =
     let private cookieFor (node: Node) age remote id syn =
         SynCookie.ofSyn node.CookieKey (SynCookie.period (node.Now - node.StartedAt) - age) remote id syn
 
+    /// Answers a SYN, and does not remember it.
+    let private answerOnly step remote id syn =
+        let node = step.Node
+        let dialect = node.Options.Dialect
+        let cookie = cookieFor node 0L remote id syn
+
+        let synAck =
+            { Type = PacketType.State
+              ConnectionId = (Ids.create dialect true id syn).Send
+              Timestamp = Time.stamp node.Now + clockOf dialect cookie.HandshakeOffset
+              TimestampDifference = 0u
+              Window = uint32 (NodeOptions.forDialect dialect node.Options).ReceiveBuffer
+              SeqNr = cookie.First
+              AckNr = syn }
+
+        note step Rule.SynCookieSent remote
+        node.CookiesUntil <- node.Now + node.Options.HalfOpenTimeout
+        step.Context.Effects.Add(Effect.Send(remote, Train(synAck, Owned.Empty, Owned.Empty, 0)))
+
     let private admit step remote (packet: inref<Packet>) meeting =
         let id, syn = packet.Header.ConnectionId, packet.Header.SeqNr
         let node = step.Node
 
         if node.HalfOpen >= node.Options.MaxHalfOpen && isNull meeting then
-            // Answered, and not remembered.
-            note step Rule.SynCookieSent remote
-            node.CookiesUntil <- node.Now + node.Options.HalfOpenTimeout
-
-            halfOpen step 0 remote id syn (cookieFor node 0L remote id syn) null
-            |> PacketBuilder.synAck step.Context
+            answerOnly step remote id syn
         else
             let struct (words, random) = Random.words 3 node.Random
             node.Random <- random
-            let own = halfOpen step (nextName node) remote id syn (SynCookie.ofWords words.Span) meeting
+            let own = halfOpen step remote id syn (SynCookie.ofWords words.Span) meeting
             enter step own
             MtuProbing.meet packet.Bits own
 
@@ -246,7 +262,7 @@ module internal Acceptor =
             let cookie = cookieFor node age remote id syn
 
             if cookie.First = header.AckNr + 1 then
-                let own = halfOpen step (nextName node) remote id syn cookie null
+                let own = halfOpen step remote id syn cookie null
 
                 if Handshake.confirms step.Context arrivedAt &header own then
                     note step Rule.SynCookieAccepted remote

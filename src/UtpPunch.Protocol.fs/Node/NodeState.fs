@@ -45,7 +45,7 @@ type Node =
             /// How many of them the process must not leave yet.
             mutable Parting: int
             mutable ResetLimiters: Radix<ResetLimiter>
-            /// When the last RESET was sent that they count.
+            /// When a packet last asked for a RESET.
             mutable ResetAt: Instant
             mutable NodeTasks: NodeTasks
         }

@@ -118,16 +118,11 @@ let private call (world: NodeWorld) (operation: Operation) (stream: AppStream) =
         world.Post(Event.Write(connId, Owned(Array.create count 5uy)))
     | _ -> ()
 
-let private plan stays birthday hosts : MeetPlan =
-    { Server = rendezvous
-      Room = room
-      Hosts = Array.truncate hosts addresses
-      Stays = stays
-      Timeout = Time.seconds 60
-      PunchTimeout = Time.seconds 10
-      Birthday = birthday
-      PrimingHops = 3
-      PrivateAddresses = if birthday then PrivateAddressPolicy.Always else PrivateAddressPolicy.Shared }
+let private plan stays birthday hosts =
+    { Plans.meeting rendezvous room (Array.truncate hosts addresses) with
+        Stays = stays
+        Birthday = birthday
+        PrivateAddresses = if birthday then PrivateAddressPolicy.Always else PrivateAddressPolicy.Shared }
 
 let private task (world: NodeWorld) (operation: Operation) (name: int) =
     world.CountTask()

@@ -8,16 +8,8 @@ let private room = Owned(Array.init 32 byte)
 let private nonce = Owned(Array.init 12 byte)
 let private remote = Endpoint.ofIPv4 0x0A000001u 4000us
 
-let private plan: MeetPlan =
-    { Server = remote
-      Room = room
-      Hosts = [| remote |]
-      Stays = false
-      Timeout = Time.seconds 60
-      PunchTimeout = Time.seconds 10
-      Birthday = true
-      PrimingHops = 3
-      PrivateAddresses = PrivateAddressPolicy.Always }
+let private plan =
+    { Plans.meeting remote room [| remote |] with PrivateAddresses = PrivateAddressPolicy.Always }
 
 let private randomEndpoint (draws: Draws) = Endpoint.ofIPv4 (uint32 (draws.Next())) (uint16 (draws.Next()))
 

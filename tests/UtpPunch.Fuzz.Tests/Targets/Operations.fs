@@ -4,6 +4,19 @@ open System
 open System.Buffers.Binary
 open UtpPunch.Protocol
 
+module Plans =
+    /// A meeting at a rendezvous.
+    let meeting server room hosts : MeetPlan =
+        { Server = server
+          Room = room
+          Hosts = hosts
+          Stays = false
+          Timeout = Time.seconds 60
+          PunchTimeout = Time.seconds 10
+          Birthday = true
+          PrimingHops = 3
+          PrivateAddresses = PrivateAddressPolicy.Shared }
+
 /// Reads an operation from a chunk. Total: there are zeroes behind the end, so that any bytes are an operation.
 [<Sealed>]
 type Operation(chunk: byte[]) =

@@ -86,16 +86,8 @@ let private tasks (fromSnapshot: bool) : string list =
     writer.Node traced
     let mutable node = traced.Create()
 
-    let plan: MeetPlan =
-        { Server = remote
-          Room = Owned(Array.init 32 byte)
-          Hosts = [| remote |]
-          Stays = true
-          Timeout = Time.seconds 60
-          PunchTimeout = Time.seconds 10
-          Birthday = true
-          PrimingHops = 4
-          PrivateAddresses = PrivateAddressPolicy.Shared }
+    let plan =
+        { Plans.meeting remote (Owned(Array.init 32 byte)) [| remote |] with Stays = true; PrimingHops = 4 }
 
     let first =
         [| Event.Meet(1, plan)
