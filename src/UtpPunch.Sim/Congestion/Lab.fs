@@ -28,6 +28,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
     let mutable burstAt = -1L<us>
     let mutable burst = 0
     let mutable burstOf = -1
+    let seedOf way = UtpPunch.Tracing.Keyed.mix (seed + uint64 way + 11UL)
     let paths = [| bottleneck.Forward; bottleneck.Reverse |]
 
     let addresses =
@@ -41,7 +42,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
         [| for way in 0..1 ->
                Carrier(
                    paths[way],
-                   UtpPunch.Tracing.Keyed.mix (seed + uint64 way + 11UL),
+                   seedOf way,
                    Time.never,
                    { new ICarrierHost with
                        member _.Arrive(at, datagram, waited, _) = this.Leave(way, at, datagram, waited)
@@ -96,7 +97,13 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
     member private _.Lose(way, datagram: Datagram, cause: string) =
         if way = 0 then
             let record = records[endOf datagram / 2]
-            count (if cause = "queue" || cause = "codel" then record.Dropped else record.Lost) 1L
+
+            count
+                (if cause = "queue" || cause = "codel" || cause = "policer" then
+                     record.Dropped
+                 else
+                     record.Lost)
+                1L
 
     member private _.Send(index: int, bytes: byte[], mayFragment: bool) : bool =
         let way = index % 2
@@ -165,10 +172,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
             this.Note bucket
             bucket <- bucket + 1
 
-        let capacity =
-            [| for bucket in 0 .. buckets - 1 ->
-                   int64 (Path.rateAt (int64 bucket * Measure.bucket) paths[0]) * int64 Measure.bucket / 1_000_000L |]
-
+        let capacity = Link.capacity paths[0] (seedOf 0) Measure.bucket buckets
         LabResult(records, duration, departures.ToArray(), capacity, number)
 
 module Lab =
