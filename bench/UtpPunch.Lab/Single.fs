@@ -60,7 +60,7 @@ let private line (result: LabResult) (from: Instant) (until: Instant) =
         let state =
             match flow.Beliefs[Measure.indexOf until - 1] with
             | ValueSome it ->
-                $"window %8.1f{float it.Window / 1000.0} flight %8.1f{float it.Flight / 1000.0} kB  rtt %6.1f{inMs it.RoundTrip} believed %5.1f{inMs it.Queueing} ms  pacing %7.2f{float it.PacingRate * 8e-6}  again %d{it.Retransmissions} rto %d{it.Timeouts}"
+                $"window %8.1f{float it.Window / 1000.0} flight %8.1f{float it.Flight / 1000.0} kB  rtt %6.1f{inMs it.RoundTrip} believed %5.1f{inMs it.Queueing} ms  pacing %7.2f{float it.PacingRate * 8e-6} {it.Phase}  again %d{it.Retransmissions} rto %d{it.Timeouts}"
             | ValueNone -> "-"
 
         printfn
@@ -120,7 +120,7 @@ let run (words: string list) =
         let end' = min duration flow.Plan.Until
 
         printfn
-            $"{flow.Plan.Name}: %.2f{mbit (Measure.goodput flow from end')} Mbit/s; dropped %.2f{100.0 * Measure.dropped flow from end'} %%, lost in all %.2f{100.0 * Measure.lost flow from end'} %%; sent again %d{Measure.retransmissions flow}, time-outs %d{Measure.timeouts flow}, most at once %d{flow.Burst}, acknowledgements %.1f{100.0 * Measure.ackShare flow from end'} %% of the bytes"
+            $"{flow.Plan.Name}: %.2f{mbit (Measure.goodput flow from end')} Mbit/s; dropped %.2f{100.0 * Measure.dropped flow from end'} %%, lost in all %.2f{100.0 * Measure.lost flow from end'} %%; retransmitted %d{Measure.retransmissions flow}, time-outs %d{Measure.timeouts flow}, most at once %d{flow.Burst}, acknowledgements %.1f{100.0 * Measure.ackShare flow from end'} %% of the bytes"
 
         if not (isNull flow.Failure) then printfn $"{flow.Plan.Name}: ended by {flow.Failure}"
 
