@@ -12,6 +12,7 @@ module internal Sender =
         { Options = options
           Board = Scoreboard.create (options.PacketSize - Packet.HeaderLength) next
           State = SendState.Open
+          PacketWindow = options.PacketWindow
           Queue = Deque<Owned>.Empty
           Queued = 0
           // Until the peer has advertised a window, one packet is admitted.
@@ -27,6 +28,8 @@ module internal Sender =
     let peerWindow (sender: Sender) = sender.PeerWindow
     let room sender = sender.Options.SendBuffer - sender.Queued - Scoreboard.outstanding sender.Board
     let hasQueued sender = sender.Queued > 0
+
+    let setPacketWindow packets (sender: Sender) = sender.PacketWindow <- packets
 
     let isOnlyFinOutstanding (sender: Sender) = sender.State = SendState.FinWait && Scoreboard.packets sender.Board = 1
 
@@ -70,8 +73,8 @@ module internal Sender =
 
     // ---- Packets of the peer ----
 
-    let acknowledge now rtt ackNr sack isBare (sender: Sender) =
-        let acknowledged = Recovery.acknowledge now rtt ackNr sack isBare sender.Board
+    let acknowledge now rtt ackNr sack isRanges isBare (sender: Sender) =
+        let acknowledged = Recovery.acknowledge now rtt ackNr sack isRanges isBare sender.Board
 
         match sender.ShortPacket with
         | ValueSome short when Scoreboard.oldest sender.Board - short > 0 -> sender.ShortPacket <- ValueNone
@@ -152,7 +155,7 @@ module internal Sender =
     let sendNew now window sender : Run =
         let board = sender.Board
         let packets = Scoreboard.packets board
-        let places = sender.Options.PacketWindow - packets
+        let places = sender.PacketWindow - packets
 
         if places <= 0 then
             null
