@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xB69F4EA34E49994BUL
+let Layout = 0x53E109C9614A3D40UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -485,6 +485,7 @@ let writeBbrState (w: SnapshotWriter) (it: BbrState) : unit =
     w.Int64 it.ExtraSince
     w.Int64 it.ExtraBytes
     w.Int32 it.PathLoss
+    w.Int32 it.Judged
     w.Int64 it.FullRate
     w.Int32 it.FullRounds
     w.Flag it.IsFull
@@ -532,6 +533,7 @@ let readBbrState (r: SnapshotReader) : BbrState =
       ExtraSince = r.Int64()
       ExtraBytes = r.Int64()
       PathLoss = r.Int32()
+      Judged = r.Int32()
       FullRate = r.Int64()
       FullRounds = r.Int32()
       IsFull = r.Flag()
