@@ -17,12 +17,23 @@ internal sealed class BenchOptions
         DefaultValueFactory = _ => BenchSettings.UsualRounds,
     };
 
-    private readonly Option<double> _seconds = new("--seconds")
+    private readonly Option<double?> _seconds = new("--seconds")
     {
-        Description = "Time of each measurement in a round.",
+        Description = $"Time of each measurement in a round (default: {BenchSettings.UsualSeconds}; for wan that of the path).",
         HelpName = "SECONDS",
         CustomParser = SecondsOf,
-        DefaultValueFactory = _ => BenchSettings.UsualSeconds,
+    };
+
+    private readonly Option<string[]> _paths = new("--path")
+    {
+        Description = $"Path of the part wan, may be repeated: {string.Join(", ", WanPath.All.Select(path => path.Name))} (default: all).",
+        HelpName = "PATH",
+    };
+
+    private readonly Option<string[]> _only = new("--only")
+    {
+        Description = "Contestant of the part wan, or a group of them, may be repeated: utp, tcp, tcp-cubic, tcp-bbr (default: all).",
+        HelpName = "NAME",
     };
 
     private readonly Option<string[]> _parts;
@@ -43,12 +54,16 @@ internal sealed class BenchOptions
         command.Add(_parts);
         command.Add(_rounds);
         command.Add(_seconds);
+        command.Add(_paths);
+        command.Add(_only);
     }
 
     public BenchSettings Read(ParseResult parsed) => new()
     {
         Rounds = parsed.GetValue(_rounds),
-        Time = TimeSpan.FromSeconds(parsed.GetValue(_seconds)),
+        GivenTime = parsed.GetValue(_seconds) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
+        Paths = parsed.GetValue(_paths) ?? [],
+        Only = parsed.GetValue(_only) ?? [],
     };
 
     /// <summary>The parts that were chosen, by the option or as arguments; empty means all.</summary>
@@ -62,5 +77,5 @@ internal sealed class BenchOptions
 
     private static int Count(ArgumentResult result) => Parsing.Whole(result, 1, 1000, "a number of rounds");
 
-    private static double SecondsOf(ArgumentResult result) => Parsing.Decimal(result, LeastSeconds, MostSeconds, "a number of seconds");
+    private static double? SecondsOf(ArgumentResult result) => Parsing.Decimal(result, LeastSeconds, MostSeconds, "a number of seconds");
 }

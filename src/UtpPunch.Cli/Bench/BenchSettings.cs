@@ -9,11 +9,24 @@ internal sealed record BenchSettings
     /// <value>The number of rounds.</value>
     public int Rounds { get; init; } = UsualRounds;
 
-    /// <value>The time of a measurement.</value>
-    public TimeSpan Time { get; init; } = TimeSpan.FromSeconds(UsualSeconds);
+    /// <value>The time of a measurement that was asked for; null if none was.</value>
+    public TimeSpan? GivenTime { get; init; }
+
+    /// <value>The time of a measurement, except on emulated paths, which have times of their own.</value>
+    public TimeSpan Time => GivenTime ?? TimeSpan.FromSeconds(UsualSeconds);
+
+    /// <value>The emulated paths to measure; empty means all.</value>
+    public string[] Paths { get; init; } = [];
+
+    /// <value>The contestants on emulated paths, or beginnings of their keys, such as `tcp`; empty means all.</value>
+    public string[] Only { get; init; } = [];
 
     /// <value>The time before a measurement, for the just-in-time compiler and slow start: two busy cores need nearly two seconds.</value>
     public TimeSpan WarmUp => Time;
+
+    /// <summary>Whether a contestant is to be measured.</summary>
+    public bool Chooses(string key) =>
+        Only.Length == 0 || Only.Any(word => key == word || key.StartsWith($"{word}-", StringComparison.Ordinal));
 
     /// <value>The number of round trips.</value>
     public int Pings => (int)(10_000 * Time.TotalSeconds);

@@ -5,7 +5,7 @@ internal static class LocalBench
 {
     public static Task<int> RunAsync(BenchSettings settings, string[] parts, bool isJson) => RunAsync(
         settings,
-        LocalParts.All.Where(part => parts.Length == 0 || parts.Contains(part.Key)).SelectMany(part => part.Value(settings)),
+        LocalParts.All.Where(part => parts.Length == 0 ? part.Key != Wan.Name : parts.Contains(part.Key)).SelectMany(part => part.Value(settings)),
         isJson);
 
     /// <summary>Runs the groups and writes the results to standard output.</summary>

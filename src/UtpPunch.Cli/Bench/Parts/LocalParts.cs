@@ -12,5 +12,6 @@ internal static class LocalParts
             [Idle.Name] = Idle.Groups,
             [Fairness.Name] = Fairness.Groups,
             [Cliff.Name] = Cliff.Groups,
+            [Wan.Name] = settings => Wan.Groups(settings),
         };
 }

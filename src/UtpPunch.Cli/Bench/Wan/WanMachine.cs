@@ -1,0 +1,31 @@
+namespace UtpPunch.Cli.Bench;
+
+/// <summary>What emulated paths require of the machine.</summary>
+internal static class WanMachine
+{
+    /// <summary>Throws, with one line that names what is missing.</summary>
+    public static void Check()
+    {
+        if (!OperatingSystem.IsLinux() || !Environment.IsPrivilegedProcess)
+        {
+            throw Missing("Linux and root, for network namespaces and TUN devices");
+        }
+
+        if (!File.Exists("/dev/net/tun"))
+        {
+            throw Missing("/dev/net/tun, which this kernel does not have");
+        }
+
+        var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator);
+        if (!folders.Any(folder => File.Exists(Path.Combine(folder, "ip"))))
+        {
+            throw Missing("'ip' on the PATH (package iproute2)");
+        }
+    }
+
+    /// <summary>The congestion controls that the kernel's TCP has.</summary>
+    public static string[] CongestionControls() =>
+        File.ReadAllText("/proc/sys/net/ipv4/tcp_available_congestion_control").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+
+    private static ToolException Missing(string what) => new(ExitCodes.Usage, $"--part {Wan.Name} needs {what}");
+}
