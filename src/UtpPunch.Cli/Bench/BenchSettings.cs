@@ -18,15 +18,11 @@ internal sealed record BenchSettings
     /// <value>The emulated paths to measure; empty means all.</value>
     public string[] Paths { get; init; } = [];
 
-    /// <value>The contestants on emulated paths, or beginnings of their keys, such as `tcp`; empty means all.</value>
+    /// <value>The contestants on emulated paths, by name, such as `tcp-bbr`, or by the first word of it; empty means all.</value>
     public string[] Only { get; init; } = [];
 
     /// <value>The time before a measurement, for the just-in-time compiler and slow start: two busy cores need nearly two seconds.</value>
     public TimeSpan WarmUp => Time;
-
-    /// <summary>Whether a contestant is to be measured.</summary>
-    public bool Chooses(string key) =>
-        Only.Length == 0 || Only.Any(word => key == word || key.StartsWith($"{word}-", StringComparison.Ordinal));
 
     /// <value>The number of round trips.</value>
     public int Pings => (int)(10_000 * Time.TotalSeconds);

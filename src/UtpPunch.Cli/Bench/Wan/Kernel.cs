@@ -4,11 +4,10 @@ using System.Text;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>The system calls behind an emulated path: a network namespace, a TUN device, and a precise wait. .NET does not expose them. The
+/// <summary>The system calls behind an emulated path: a TUN device, and a precise wait. .NET does not expose them. The
 /// layouts are those of 64-bit Linux.</summary>
 internal static unsafe partial class Kernel
 {
-    private const int NewNetwork = 0x40000000;                  // CLONE_NEWNET
     private const int ReadWriteNonBlocking = 0x80802;           // O_RDWR, O_NONBLOCK, O_CLOEXEC
     private const nuint SetInterface = 0x400454ca;              // TUNSETIFF
     private const short PacketsWithoutHeader = 0x1001;          // IFF_TUN, IFF_NO_PI
@@ -16,14 +15,16 @@ internal static unsafe partial class Kernel
     private const int TimerSlack = 29;                          // PR_SET_TIMERSLACK
     private const int FirstInFirstOut = 1;                      // SCHED_FIFO
 
-    /// <summary>Puts the calling thread into a new network namespace, which exists as long as something is in it.</summary>
-    public static void EnterNewNetwork() => Succeed(Unshare(NewNetwork), "a new network namespace");
-
-    /// <summary>Creates a TUN device in the namespace of the calling thread, and returns its descriptor. The device passes plain IP packets: a
+    /// <summary>Creates a TUN device, which exists as long as the descriptor that this returns. The device passes plain IP packets: a
     /// program that does not ask for offloads (TUNSETOFFLOAD) receives no segments that are longer than the MTU.</summary>
     public static int OpenTun(string name)
     {
-        var descriptor = Succeed(Open("/dev/net/tun", ReadWriteNonBlocking), "/dev/net/tun");
+        var descriptor = Open("/dev/net/tun", ReadWriteNonBlocking);
+        if (descriptor < 0)
+        {
+            throw Error("/dev/net/tun");
+        }
+
         var request = stackalloc byte[40];                      // struct ifreq: a name of 16 bytes, then the flags
         new Span<byte>(request, 40).Clear();
         Encoding.ASCII.GetBytes(name, new Span<byte>(request, 15));
@@ -66,6 +67,12 @@ internal static unsafe partial class Kernel
         _ = Poll(entries, 2, &time, null);
     }
 
+    public static void Sleep(long microseconds)
+    {
+        var time = new TimeSpec { Nanoseconds = microseconds * 1000 };
+        _ = Poll(null, 0, &time, null);
+    }
+
     /// <summary>Lets the calling thread wake up on time: without the slack of 50 µs that timers have, and, if the system permits it, before
     /// all ordinary threads.</summary>
     public static void BePunctual()
@@ -77,12 +84,7 @@ internal static unsafe partial class Kernel
 
     public static void Close(int descriptor) => _ = CloseDescriptor(descriptor);
 
-    private static int Succeed(int result, string what) => result >= 0 ? result : throw Error(what);
-
     private static IOException Error(string what) => new($"{what}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
-
-    [LibraryImport("libc", EntryPoint = "unshare", SetLastError = true)]
-    private static partial int Unshare(int flags);
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags);

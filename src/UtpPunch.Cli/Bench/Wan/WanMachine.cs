@@ -3,6 +3,8 @@ namespace UtpPunch.Cli.Bench;
 /// <summary>What emulated paths require of the machine.</summary>
 internal static class WanMachine
 {
+    private static readonly string[] s_programs = ["ip", "unshare", "nsenter"];
+
     /// <summary>Throws, with one line that names what is missing.</summary>
     public static void Check()
     {
@@ -17,9 +19,10 @@ internal static class WanMachine
         }
 
         var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator);
-        if (!folders.Any(folder => File.Exists(Path.Combine(folder, "ip"))))
+        string[] missing = [.. s_programs.Where(program => !folders.Any(folder => File.Exists(Path.Combine(folder, program))))];
+        if (missing.Length > 0)
         {
-            throw Missing("'ip' on the PATH (package iproute2)");
+            throw Missing($"{string.Join(" and ", missing)} on the PATH (packages iproute2 and util-linux)");
         }
     }
 
@@ -27,5 +30,5 @@ internal static class WanMachine
     public static string[] CongestionControls() =>
         File.ReadAllText("/proc/sys/net/ipv4/tcp_available_congestion_control").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
 
-    private static ToolException Missing(string what) => new(ExitCodes.Usage, $"--part {Wan.Name} needs {what}");
+    private static ToolException Missing(string what) => new(ExitCodes.Failure, $"--part {Wan.Name} needs {what}");
 }
