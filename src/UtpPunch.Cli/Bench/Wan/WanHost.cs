@@ -79,5 +79,4 @@ internal sealed class WanHost : IDisposable
     }
 
     public void Dispose() => _shell.Dispose();
-
 }

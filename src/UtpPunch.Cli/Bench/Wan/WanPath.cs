@@ -21,9 +21,9 @@ internal sealed record WanPath(string Name, int DelayMs, int MegabitsPerSecond, 
         new("r2", 25, 100, 625_000, 10),
         new("r3", 50, 20, 250_000, 0),
         new("r4", 100, 50, 1_250_000, 20),
-        new("r5", 100, 200, 5_000_000, 0) { Time = TimeSpan.FromSeconds(15) },
-        new("c80", 10, 100, 1_000_000, 0) { Change = new WanChange(80) },
-        new("c300", 10, 100, 1_000_000, 0) { Change = new WanChange(300) },
+        new("far", 100, 200, 5_000_000, 0) { Time = TimeSpan.FromSeconds(15) },
+        new("step80", 10, 100, 1_000_000, 0) { Change = new WanChange(80) },
+        new("step300", 10, 100, 1_000_000, 0) { Change = new WanChange(300) },
     ];
 
     /// <value>The time over which the goodput is measured, unless an option sets another.</value>
