@@ -109,6 +109,11 @@ public sealed class UtpNodeOptions
     /// acknowledgement. Data that is written faster than it is sent is joined into full packets in either case.</value>
     public bool NoDelay { get; set; } = CoreStream.NoDelay;
 
+    /// <summary>Gets or sets how the streams of the node follow the rate of their path.</summary>
+    /// <value>The default is <see cref="UtpCongestionControl.Bbr"/>. <see cref="UtpCongestionControl.Ledbat"/> yields to all other
+    /// traffic.</value>
+    public UtpCongestionControl CongestionControl { get; set; } = UtpCongestionControl.Bbr;
+
     /// <summary>Gets or sets how the node uses its socket.</summary>
     /// <value>The default is <see cref="UtpTransport.Automatic"/>.</value>
     public UtpTransport Transport { get; set; } = UtpTransport.Automatic;

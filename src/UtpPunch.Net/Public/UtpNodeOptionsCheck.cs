@@ -33,16 +33,7 @@ internal static class UtpNodeOptionsCheck
             throw new ArgumentException("An address is an IPv4 or an IPv6 address.", nameof(options.LocalEndPoint));
         }
 
-        if (!Enum.IsDefined(options.Dialect))
-        {
-            throw new ArgumentOutOfRangeException(nameof(options.Dialect), options.Dialect, "There is no such dialect.");
-        }
-
-        if (!Enum.IsDefined(options.Transport))
-        {
-            throw new ArgumentOutOfRangeException(nameof(options.Transport), options.Transport, "There is no such transport.");
-        }
-
+        CheckKinds(options);
         CheckLimits(options);
         Between(options.SendBufferSize, LeastBuffer, MostBuffer, nameof(options.SendBufferSize));
         Between(options.ReceiveBufferSize, LeastBuffer, MostBuffer, nameof(options.ReceiveBufferSize));
@@ -77,10 +68,29 @@ internal static class UtpNodeOptionsCheck
                 Streams(options, StreamOptionsModule.bep29, options.Dialect == UtpDialect.Bep29),
                 Streams(options, StreamOptionsModule.utpPunch, options.Dialect == UtpDialect.UtpPunch)),
             dialect,
+            options.CongestionControl,
             options.ConnectTimeout,
             options.LingerTimeout,
             options.ShutdownTimeout,
             Freeze(options.Trace));
+    }
+
+    private static void CheckKinds(UtpNodeOptions options)
+    {
+        if (!Enum.IsDefined(options.Dialect))
+        {
+            throw new ArgumentOutOfRangeException(nameof(options.Dialect), options.Dialect, "There is no such dialect.");
+        }
+
+        if (!Enum.IsDefined(options.Transport))
+        {
+            throw new ArgumentOutOfRangeException(nameof(options.Transport), options.Transport, "There is no such transport.");
+        }
+
+        if (options.CongestionControl is null)
+        {
+            throw new ArgumentNullException(nameof(options.CongestionControl));
+        }
     }
 
     private static void CheckLimits(UtpNodeOptions options)
@@ -143,6 +153,6 @@ internal static class UtpNodeOptionsCheck
             Clock.ToMicroseconds(options.MinRto),
             Math.Max(standard.MaxRto, Clock.ToMicroseconds(options.MinRto)),
             standard.TargetDelay,
-            standard.Congestion,
+            options.CongestionControl.Core,
             options.NoDelay);
 }

@@ -15,7 +15,7 @@ internal static class Wan
     private static readonly string[] s_controllersOfTcp = ["cubic", "bbr"];
 
     // The congestion controllers of our streams; null is the default of a node.
-    private static readonly string?[] s_controllers = [null];
+    private static readonly string?[] s_controllers = [.. UtpCongestionControl.All.Select(kind => kind.Name)];
 
     private static readonly Measure[] s_measures =
     [
