@@ -62,6 +62,8 @@ let private shapeOf (kind: Type) : Shape =
     elif kind.Name = "Stored" then
         let hidden = (kind.GetFields all |> Array.exactlyOne).FieldType
         Wrapper(hidden, "Connection.own it.Generation it", "Connection.store")
+    elif kind.Name = "CongestionControl" then
+        Wrapper(typeof<string>, "it.Name", "CongestionControls.named")
     elif FSharpType.IsUnion(kind, all) then
         Union
             [ for case in FSharpType.GetUnionCases(kind, all) do
@@ -122,6 +124,8 @@ type private Generator(root: Type) =
             $"w.Option({this.Writer(kind.GetGenericArguments()[0])}, {value})"
         elif isGeneric "Deque" kind then
             $"w.Deque({this.Writer(kind.GetGenericArguments()[0])}, {value})"
+        elif isGeneric "AppendList" kind then
+            $"w.AppendList({this.Writer(kind.GetGenericArguments()[0])}, {value})"
         elif isGeneric "Radix" kind then
             $"w.Radix({this.Writer(kind.GetGenericArguments()[0])}, {value})"
         elif isTuple kind then
@@ -171,6 +175,8 @@ type private Generator(root: Type) =
             $"r.Option({item ()})"
         elif isGeneric "Deque" kind then
             $"r.Deque({least ()}, {item ()})"
+        elif isGeneric "AppendList" kind then
+            $"r.AppendList({least ()}, {item ()})"
         elif isGeneric "Radix" kind then
             $"r.Radix({least ()}, {item ()})"
         elif isTuple kind then
@@ -329,11 +335,13 @@ type private Generator(root: Type) =
                     $"    | :? {it} as it ->"
                     $"        w.Byte {index}uy"
                     $"        write{it} w it" ]
-            @ [ "    | _ -> invalidOp \"This type has no place in a snapshot.\""
+            // One of the application's own has no form here: a trace with it can be read, but not replayed from that state on.
+            @ [ "    | _ -> w.Byte 255uy"
                 ""
                 readHead
                 "    match r.Byte() with" ]
             @ [ for index, it in List.indexed names -> $"    | {index}uy -> read{it} r :> {name}" ]
+            @ [ $"    | 255uy -> r.Fail \"there is an {name} of the application's own, which is not in the trace\"" ]
             @ [ $"    | _ -> r.Fail \"there is no such {name}\"" ]
 
     member this.Text() : string =

@@ -42,5 +42,6 @@ let main args =
               HonestPeerTests.tests
               OperatorTests.tests
               LyingPeerTests.tests
+              LinkTests.tests
               SameHashes.tests ]
         |> runTestsWithCLIArgs [] args

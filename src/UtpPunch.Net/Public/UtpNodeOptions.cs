@@ -61,8 +61,8 @@ public sealed class UtpNodeOptions
     public int? PacketSize { get; set; }
 
     /// <summary>Gets or sets the maximum number of packets that a stream of <see cref="Dialect"/> has in flight.</summary>
-    /// <value>The default is <see langword="null"/>, which is 1000 (libutp holds up to 1024 packets out of order), or 63 with
-    /// <see cref="UtpDialect.UtpPunch"/> (the npm package holds 64). The range is 1 to 1000.</value>
+    /// <value>The default is <see langword="null"/>, which is 1000 (libutp holds up to 1024 packets out of order), 16360 if the peer is such
+    /// a node, too, or 63 with <see cref="UtpDialect.UtpPunch"/> (the npm package holds 64). The range is 1 to 1000.</value>
     public int? PacketWindow { get; set; }
 
     /// <summary>Gets or sets the time after which connecting fails with <see cref="UtpError.ConnectTimeout"/> if the peer does not

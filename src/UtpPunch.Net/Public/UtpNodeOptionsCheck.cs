@@ -16,7 +16,7 @@ internal static class UtpNodeOptionsCheck
     private const int MostConnections = 1 << 20;
     private const long LeastBudget = 1 << 20;
 
-    /// <summary>The largest window of packets: what every peer of the dialect holds out of order.</summary>
+    /// <summary>The largest window of packets that is an option: what every peer of the dialect holds out of order.</summary>
     public static readonly int MostWindow = StreamOptionsModule.bep29.PacketWindow;
 
     /// <exception cref="ArgumentException">An option makes no sense; the parameter name is that of the option.</exception>
@@ -134,6 +134,8 @@ internal static class UtpNodeOptionsCheck
             own && options.PacketSize is { } size ? size : standard.PacketSize,
             own && options.PacketSize is { } largest ? largest : standard.LargestPacket,
             own && options.PacketWindow is { } window ? window : standard.PacketWindow,
+            own && options.PacketWindow is { } longest ? longest : standard.MaxPacketWindow,
+            standard.ReorderWindow,
             Clock.ToMicroseconds(options.GiveUpTimeout),
             Clock.ToMicroseconds(options.IdleTimeout),
             Clock.ToMicroseconds(options.KeepAliveInterval),
@@ -141,5 +143,6 @@ internal static class UtpNodeOptionsCheck
             Clock.ToMicroseconds(options.MinRto),
             Math.Max(standard.MaxRto, Clock.ToMicroseconds(options.MinRto)),
             standard.TargetDelay,
+            standard.Congestion,
             options.NoDelay);
 }

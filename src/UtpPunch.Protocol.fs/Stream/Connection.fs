@@ -41,11 +41,12 @@ module internal Connection =
           Sender = Sender.create options next
           Receiver = receiver
           Rtt = Rtt.none
-          Congestion = Ledbat(options.PacketSize - Packet.HeaderLength, options.TargetDelay)
+          Congestion = CongestionSampling.start options 0 0L<us> (options.PacketSize - Packet.HeaderLength)
           Sizes =
             { Mtu = PathMtu.create (Endpoint.isIPv4 setup.Remote) options
               OffersProbes = (setup.Dialect = Dialect.Bep29)
               KnowsProbes = false
+              KnowsReach = false
               ProbeToAnswer = 0UL
               LargestWindow = 0u
               LargestPayload = options.PacketSize - Packet.HeaderLength }
@@ -114,6 +115,7 @@ module internal Connection =
         | StreamState.Established ->
             Timers.earliest &connection.Timers
             |> min (Scoreboard.overdueAt connection.Board)
+            |> min connection.Board.Rate.PacedUntil
             |> min (PathMtu.dueAt connection.Sizes.Mtu)
             |> min (Expiry.at connection)
             |> min (Output.keepAliveAt connection)
@@ -132,6 +134,13 @@ module internal Connection =
           RoundTripVariance = connection.Rtt.Variance
           RetransmitTimeout = Rtt.timeout connection.Options connection.Rtt
           CongestionWindow = connection.Congestion.Window
+          PacingRate =
+            (match connection.Congestion.PacingRate with
+             | System.Int64.MaxValue -> 0L
+             | rate -> rate)
+          DeliveryRate = connection.Board.Rate.Latest
+          Phase = connection.Congestion.Phase
+          IsAppLimited = connection.Board.Rate.AppLimitedUntil > 0L
           InFlight = Scoreboard.flight connection.Board
           PeerWindow = Sender.peerWindow connection.Sender
           QueueingDelay = Queueing.delay connection |> ValueOption.defaultValue 0L<us>
@@ -142,5 +151,6 @@ module internal Connection =
           PacketsSent = connection.Counters.PacketsSent
           PacketsReceived = connection.Counters.PacketsReceived
           Retransmissions = Scoreboard.retransmissions connection.Board
+          BytesLost = connection.Board.Rate.Lost
           Timeouts = connection.Counters.Timeouts
           Duplicates = connection.Counters.Duplicates }

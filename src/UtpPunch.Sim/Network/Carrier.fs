@@ -39,6 +39,7 @@ type ICarrierHost =
 [<Sealed>]
 type Carrier(initial: Path, seed: uint64, healAt: Instant, world: ICarrierHost) =
     let mutable path = initial
+    let mutable link = Link(initial, seed)
     let waiting = Queue<Datagram>()
     let typed = Array.zeroCreate<int> 16
     let mutable ordinal = 0L
@@ -49,6 +50,9 @@ type Carrier(initial: Path, seed: uint64, healAt: Instant, world: ICarrierHost) 
     /// RED's average of the queue, in 1/512 bytes.
     let mutable average = 0L
     let mutable idleSince = 0L<us>
+    /// What is held back to be thinned out.
+    let held = ResizeArray<struct (Datagram * Duration)>()
+    let mutable heldUntil = Time.never
     // CoDel, RFC 8289, 5: names as there.
     let mutable firstAbove = Time.never
     let mutable dropNext = 0L<us>
@@ -133,13 +137,16 @@ type Carrier(initial: Path, seed: uint64, healAt: Instant, world: ICarrierHost) 
                 | Lateness.Exponential mean ->
                     Time.microseconds (min (20L * int64 mean) (Fixed.exponential (int64 mean) (draw 4 number)))
                 | Lateness.Release period -> (period - now % period) % period
+                | Lateness.Medium _ -> link.FreeAt now - now
+                | Lateness.Thinned _ -> 0L<us>
+                | Lateness.Steps steps -> Path.stepAt now 0L<us> steps
 
             if path.Reorder > 0 && int (draw 5 number % 1000UL) < path.Reorder then
                 plain + Time.microseconds (int64 (draw 6 number % uint64 (int64 path.ReorderBy + 1L)))
             else
                 plain
 
-    let deliver (now: Instant) (datagram: Datagram) waited =
+    let pass (now: Instant) (datagram: Datagram) waited =
         let calm = now >= healAt
         let number = datagram.Number
         let first = now + path.Delay + lateness calm now number
@@ -150,15 +157,38 @@ type Carrier(initial: Path, seed: uint64, healAt: Instant, world: ICarrierHost) 
                 let late = draw 8 (number * 16L + int64 copy) % uint64 (int64 path.CopiesLate + 1L)
                 world.Arrive(first + Time.microseconds (int64 late), datagram, waited, copy)
 
-    let serve (now: Instant) =
-        let rate = Path.rateAt now path
-        let datagram = waiting.Peek()
-        busy <- true
+    let deliver (now: Instant) (datagram: Datagram) waited =
+        match path.Lateness with
+        | Lateness.Thinned(period, _) when now < healAt ->
+            if held.Count = 0 then
+                heldUntil <- (now / period + 1L) * period
+                world.DepartAt heldUntil
 
-        world.DepartAt(
-            now
-            + Time.microseconds (max 1L (int64 (datagram.Bytes.Length + 28) * 1_000_000L / int64 (max 1 rate)))
-        )
+            held.Add(struct (datagram, waited))
+        | _ -> pass now datagram waited
+
+    /// What was held back passes, or some of it.
+    let release (now: Instant) =
+        let all = held.ToArray()
+        held.Clear()
+
+        let count =
+            match path.Lateness with
+            | Lateness.Thinned(_, count) -> max 1 count
+            | _ -> 1
+
+        for index in 0 .. all.Length - 1 do
+            let struct (datagram, waited) = all[index]
+
+            if (all.Length - 1 - index) % count = 0 then
+                pass now datagram waited
+            else
+                world.Lost(datagram, "thinned")
+
+    /// The first datagram of the queue is being sent; `idle` if the link was not in use before.
+    let serve (now: Instant) idle =
+        busy <- true
+        world.DepartAt(link.Serve(now, waiting.Peek().Bytes.Length + 28, idle))
 
     let take () =
         let datagram = waiting.Dequeue()
@@ -253,12 +283,14 @@ type Carrier(initial: Path, seed: uint64, healAt: Instant, world: ICarrierHost) 
             waiting.Enqueue datagram
             waitingBytes <- waitingBytes + size
 
-            if not busy then serve now
+            if not busy then serve now true
 
     /// The path, which may be replaced at any time.
     member _.Path
         with get () = path
-        and set value = path <- value
+        and set value =
+            path <- value
+            link <- Link(value, seed)
 
     /// A datagram enters the path.
     member _.Offer(now: Instant, datagram: Datagram) =
@@ -280,22 +312,26 @@ type Carrier(initial: Path, seed: uint64, healAt: Instant, world: ICarrierHost) 
 
         if not (isNull cause) then world.Lost(datagram, cause)
         elif isNull harmed then world.Lost(datagram, "checksum")
-        elif Path.rateAt now path = 0 then deliver now harmed 0L<us>
+        elif not (link.Admits(now, bytes.Length + 28)) then world.Lost(datagram, "policer")
+        elif not link.HasQueue then deliver now harmed 0L<us>
         else enqueue now harmed
 
-    /// The datagram that was being sent has departed.
+    /// The instant of a departure, or of a release, has come.
     member _.Depart(now: Instant) =
-        let datagram = take ()
-        busy <- false
-
-        let isCoDel =
-            match path.Queue with
-            | Queue.CoDel _ -> true
-            | _ -> false
-
-        if isCoDel && waiting.Count > 0 && codelDrops now datagram then
-            world.Lost(datagram, "codel")
+        if held.Count > 0 && now >= heldUntil then
+            release now
         else
-            deliver now datagram (now - datagram.QueuedAt)
+            let datagram = take ()
+            busy <- false
 
-        if waiting.Count > 0 then serve now else idleSince <- now
+            let isCoDel =
+                match path.Queue with
+                | Queue.CoDel _ -> true
+                | _ -> false
+
+            if isCoDel && waiting.Count > 0 && codelDrops now datagram then
+                world.Lost(datagram, "codel")
+            else
+                deliver now datagram (now - datagram.QueuedAt)
+
+            if waiting.Count > 0 then serve now false else idleSince <- now

@@ -76,6 +76,19 @@ module Directed =
         let socket = { Scenario.socket with ReceiveBuffer = 8_000; Wake = ms 5; Batch = 1 }
         { calm with B = { Scenario.host with Socket = socket } }
 
+    let private link rate = { calm with AB = { path with Rate = rate }; Flows = [ Scenario.flow 600_000 ] }
+
+    /// A shared medium forwards, and a modem that thins out acknowledgements back.
+    let private radio =
+        { calm with
+            AB = { path with Lateness = Lateness.Medium(ms 4, ms 5, ms 100, Time.seconds 1) }
+            BA = { path with Lateness = Lateness.Thinned(ms 10, 8) }
+            Flows = [ Scenario.flow 600_000 ] }
+
+    let private otherRoute =
+        { link (Rate.Steps [ 0L<us>, 100_000; Time.seconds 3, 300_000 ]) with
+            BA = { path with Lateness = Lateness.Steps [ Time.seconds 1, ms 100; Time.seconds 2, 0L<us> ] } }
+
     /// With the marks that each must hit.
     let all: struct (string * Scenario * string list) list =
         [ struct ("numbers and clocks that wrap", wraps, [ "lost: loss"; "seq wrap"; "ack wrap"; "ts wrap" ])
@@ -97,3 +110,11 @@ module Directed =
                   narrows 1_400 Telling.Router,
                   [ "PathShrunk"; "may fragment"; "lost: mtu"; "closed: Finished" ])
           struct ("a small socket buffer", smallSocket, [ "lost: socket" ]) ]
+
+    /// The models of links, which random scenarios do not draw. No campaign counts them as runs.
+    let links: struct (string * Scenario * string list) list =
+        [ struct ("a policer", link (Rate.Policed(200_000, 20_000)), [ "lost: policer"; "closed: Finished" ])
+          struct ("a shaper", link (Rate.Shaped(200_000, 50_000, 1_000_000)), [ "closed: Finished" ])
+          struct ("a cellular link", link (Rate.Cellular 200_000), [ "closed: Finished" ])
+          struct ("a radio link", radio, [ "lost: thinned"; "closed: Finished" ])
+          struct ("other routes and rates", otherRoute, [ "closed: Finished" ]) ]

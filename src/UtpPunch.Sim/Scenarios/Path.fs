@@ -23,6 +23,14 @@ type Lateness =
     | Exponential of mean: Duration
     /// Datagrams are held back and released together at every multiple of the period, as by radio links.
     | Release of period: Duration
+    /// A shared medium: it is free every `period`, and after an exponentially distributed time of that mean in addition; then everything
+    /// that waits is released together, in order. About once in `every` it is busy for `pause`.
+    | Medium of period: Duration * wait: Duration * pause: Duration * every: Duration
+    /// Datagrams are held back until the next multiple of the period; then one in `count` of them is released, the last always: a modem that
+    /// thins out acknowledgements.
+    | Thinned of period: Duration * count: int
+    /// Another route: from an instant on, the delay is greater by that much.
+    | Steps of steps: (Duration * Duration) list
 
 /// The rate in bytes per second.
 [<RequireQualifiedAccess>]
@@ -31,6 +39,14 @@ type Rate =
     | Constant of rate: int
     /// One rate for a period, the other for the next.
     | Alternating of rate: int * other: int * period: Duration
+    /// From an instant on, that rate; before the first one, that of the first.
+    | Steps of steps: (Duration * int) list
+    /// A policer: a token bucket, and no queue. What finds no tokens is dropped.
+    | Policed of rate: int * bucket: int
+    /// A shaper: a token bucket with the queue. While there are tokens, datagrams leave at the peak rate.
+    | Shaped of rate: int * bucket: int * peak: int
+    /// A cellular link: the rate wanders around a typical one, and datagrams leave at whole milliseconds.
+    | Cellular of typical: int
 
 /// Which packet is dropped when the queue is full.
 [<RequireQualifiedAccess>]
@@ -133,17 +149,29 @@ module Path =
           Mtu = []
           Cuts = [] }
 
+    /// The value of the last step until now; before the first step, `before`.
+    let stepAt (now: Instant) (before: 'a) (steps: (Duration * 'a) list) =
+        steps |> List.fold (fun value (at, next) -> if now >= at then next else value) before
+
     let rateAt (now: Instant) (path: Path) =
         match path.Rate with
         | Rate.Unlimited -> 0
         | Rate.Constant rate -> rate
         | Rate.Alternating(rate, other, period) -> if now / period % 2L = 0L then rate else other
+        | Rate.Steps steps -> stepAt now (snd steps.Head) steps
+        | Rate.Policed(rate, _)
+        | Rate.Shaped(rate, _, _) -> rate
+        | Rate.Cellular typical -> typical
 
     let slowest (path: Path) =
         match path.Rate with
         | Rate.Unlimited -> 0
         | Rate.Constant rate -> rate
         | Rate.Alternating(rate, other, _) -> min rate other
+        | Rate.Steps steps -> steps |> List.map snd |> List.min
+        | Rate.Policed(rate, _)
+        | Rate.Shaped(rate, _, _) -> rate
+        | Rate.Cellular typical -> typical / 8
 
     /// The restriction that drops a datagram of that length now, if any.
     let tooLong (now: Instant) (length: int) (mayFragment: bool) (path: Path) =

@@ -205,9 +205,24 @@ module Scenario =
         let isTimeless (path: Path) =
             match path.Lateness, path.Rate with
             | Lateness.Release period, _
+            | Lateness.Thinned(period, _), _
+            | Lateness.Medium(period, _, _, _), _
+            | Lateness.Medium(_, _, _, period), _
             | _, Rate.Alternating(_, _, period) when period <= 0L<us> -> true
             | (Lateness.Uniform time | Lateness.Exponential time), _ when time < 0L<us> -> true
+            | Lateness.Medium(_, wait, pause, _), _ when wait < 0L<us> || pause < 0L<us> -> true
+            | Lateness.Steps steps, _ when steps |> List.exists (fun (_, by) -> by < 0L<us>) -> true
             | _ -> path.Delay < 0L<us> || path.ReorderBy < 0L<us> || path.CopiesLate < 0L<us>
+
+        let isRateless (path: Path) =
+            match path.Rate with
+            | Rate.Steps steps -> steps.IsEmpty || steps |> List.exists (fun (_, rate) -> rate <= 0)
+            | Rate.Policed(rate, bucket) -> rate <= 0 || bucket < 1_500
+            | Rate.Shaped(rate, bucket, peak) -> rate <= 0 || bucket <= 0 || peak < rate
+            | Rate.Cellular typical -> typical < 1_000
+            | Rate.Unlimited
+            | Rate.Constant _
+            | Rate.Alternating _ -> false
 
         if scenario.Flows.IsEmpty then
             "There are no Flows."
@@ -215,6 +230,8 @@ module Scenario =
             $"'{scenario.Dialect}' is no Dialect: bep29 and utp-punch are."
         elif List.exists isTimeless paths then
             "Periods are longer than 0, and delays are not negative."
+        elif List.exists isRateless paths then
+            "Rates of Steps, Policed, Shaped and Cellular are more than 0, a policer's bucket holds a packet, and a peak is above the rate."
         elif plans |> List.exists (fun plan -> plan.Bytes < 0 || plan.Chunk <= 0 || plan.ReadSize < 0) then
             "Bytes and ReadSize are not negative, and Chunk is more than 0."
         elif hosts |> List.exists (fun host -> abs host.Clock.Skew > 500_000 || host.Clock.Late < 0L<us>) then

@@ -171,10 +171,36 @@ module Shrink =
           | Loss.Never
           | Loss.Every _
           | Loss.Burst _ -> ()
+          match path.Lateness with
+          | Lateness.Medium(period, wait, pause, every) ->
+              yield { path with Lateness = Lateness.Release period }
+
+              if pause > 0L<us> then
+                  yield { path with Lateness = Lateness.Medium(period, wait, 0L<us>, every) }
+
+              if wait > 0L<us> then
+                  yield { path with Lateness = Lateness.Medium(period, 0L<us>, pause, every) }
+          | Lateness.Thinned(period, _) -> yield { path with Lateness = Lateness.Release period }
+          | Lateness.Steps steps ->
+              for steps in fewer steps do
+                  yield { path with Lateness = Lateness.Steps steps }
+          | Lateness.Never
+          | Lateness.Uniform _
+          | Lateness.Exponential _
+          | Lateness.Release _ -> ()
           match path.Rate, path.Queue with
           | Rate.Alternating(rate, other, _), _ ->
               yield { path with Rate = Rate.Constant rate }
               yield { path with Rate = Rate.Constant other }
+          | Rate.Steps steps, _ ->
+              for steps in fewer steps do
+                  yield { path with Rate = Rate.Steps steps }
+
+              for _, rate in steps do
+                  yield { path with Rate = Rate.Constant rate }
+          | Rate.Policed(rate, _), _
+          | Rate.Shaped(rate, _, _), _
+          | Rate.Cellular rate, _ -> yield { path with Rate = Rate.Constant rate }
           | Rate.Constant rate, Queue.Tail _ ->
               for round in [ 10_000_000; 1_000_000; 100_000; 10_000 ] do
                   if round > rate then yield { path with Rate = Rate.Constant round }

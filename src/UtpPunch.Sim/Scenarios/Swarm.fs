@@ -119,8 +119,12 @@ module Swarm =
         let perSecond =
             match rate with
             | Rate.Unlimited -> 0
-            | Rate.Constant rate -> rate
-            | Rate.Alternating(rate, _, _) -> rate
+            | Rate.Constant rate
+            | Rate.Alternating(rate, _, _)
+            | Rate.Policed(rate, _)
+            | Rate.Shaped(rate, _, _)
+            | Rate.Cellular rate -> rate
+            | Rate.Steps steps -> snd steps.Head
 
         { Delay =
             Time.microseconds (

@@ -73,6 +73,7 @@ module private Numbers =
     let buffer = NumberKind("bytes", 0L, 1L <<< 30)
     let packet = NumberKind("bytes", 21L, 65535L)
     let packets = NumberKind("count", 1L, 65535L)
+    let reorder = NumberKind("count", 0L, 16384L)
     let streams = NumberKind("count", 0L, 1L <<< 24)
 
 /// The kinds of lines, by their direction. A code is never used for two of them.
@@ -95,6 +96,7 @@ module Kinds =
     let punch = Kind(15uy, "punch")
     let discover = Kind(16uy, "discover")
     let cancel = Kind(17uy, "cancel")
+    let congestion = Kind(18uy, "congestion")
 
     /// The first code of an effect.
     [<Literal>]
@@ -190,12 +192,25 @@ module Schema =
             fields Kinds.refused (fun () -> StunFailure.Refused(int32 f "code" Numbers.count code, reason))
         | StunFailure.Nonsense -> fields Kinds.nonsense (fun () -> StunFailure.Nonsense)
 
+    /// One of the application's own has no name that a reader could know.
+    let private congestion (f: Fields) key (value: CongestionControl) : CongestionControl =
+        let names = TraceNames.congestionControls
+        let known = if Array.contains value names.Values then value else CongestionControls.foreign
+        name f key names known
+
+    let private phase (f: Fields) (value: string) : string =
+        let names = TraceNames.phases
+        let known = if Array.contains value names.Values then value else names.Values[0]
+        name f "phase" names known
+
     let private streamOptions (f: Fields) (prefix: string) (it: StreamOptions) : StreamOptions =
         { SendBuffer = int32 f (prefix + "sendBuffer") Numbers.buffer it.SendBuffer
           ReceiveBuffer = int32 f (prefix + "receiveBuffer") Numbers.buffer it.ReceiveBuffer
           PacketSize = int32 f (prefix + "packetSize") Numbers.packet it.PacketSize
           LargestPacket = int32 f (prefix + "largestPacket") Numbers.packet it.LargestPacket
           PacketWindow = int32 f (prefix + "packetWindow") Numbers.packets it.PacketWindow
+          MaxPacketWindow = int32 f (prefix + "maxPacketWindow") Numbers.packets it.MaxPacketWindow
+          ReorderWindow = int32 f (prefix + "reorderWindow") Numbers.reorder it.ReorderWindow
           GiveUpAfter = f.Duration(prefix + "giveUpAfter", it.GiveUpAfter)
           IdleTimeout = f.Duration(prefix + "idleTimeout", it.IdleTimeout)
           KeepAlive = f.Duration(prefix + "keepAlive", it.KeepAlive)
@@ -203,6 +218,7 @@ module Schema =
           MinRto = f.Duration(prefix + "minRto", it.MinRto)
           MaxRto = f.Duration(prefix + "maxRto", it.MaxRto)
           TargetDelay = f.Duration(prefix + "targetDelay", it.TargetDelay)
+          Congestion = congestion f (prefix + "congestion") it.Congestion
           NoDelay = name f (prefix + "noDelay") TraceNames.flags it.NoDelay }
 
     /// The options of a `#node` line.
@@ -235,6 +251,9 @@ module Schema =
     let sample (f: Fields) (it: TraceSample) : TraceSample =
         { Stream = stream f it.Stream
           CongestionWindow = f.Number("cwnd", Numbers.totalBytes, it.CongestionWindow)
+          PacingRate = f.Number("pace", Numbers.totalBytes, it.PacingRate)
+          DeliveryRate = f.Number("rate", Numbers.totalBytes, it.DeliveryRate)
+          Phase = phase f it.Phase
           InFlight = f.Number("flight", Numbers.totalBytes, it.InFlight)
           RoundTrip = f.Time("rtt", it.RoundTrip)
           RetransmitTimeout = f.Duration("rto", it.RetransmitTimeout)
@@ -290,6 +309,9 @@ module Schema =
         | Event.SetIdleTimeout(connId, after) ->
             f.Begin Kinds.idle
             Event.SetIdleTimeout(stream f connId, f.Duration("after", after))
+        | Event.SetCongestionControl(connId, control) ->
+            f.Begin Kinds.congestion
+            Event.SetCongestionControl(stream f connId, congestion f "control" control)
         | Event.Unreachable remote ->
             f.Begin Kinds.unreachable
             Event.Unreachable(f.Endpoint("to", remote))

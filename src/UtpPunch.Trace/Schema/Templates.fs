@@ -87,6 +87,7 @@ module Templates =
            Event.Release(0, 0L<us>)
            Event.Abort 0
            Event.SetIdleTimeout(0, 0L<us>)
+           Event.SetCongestionControl(0, CongestionControls.ledbat)
            Event.Unreachable nowhere
            Event.TooLong(nowhere, 0, 0)
            Event.Meet(0, plan)
@@ -122,6 +123,9 @@ module Templates =
     let sample: TraceSample =
         { Stream = 0
           CongestionWindow = 0L
+          PacingRate = 0L
+          DeliveryRate = 0L
+          Phase = ""
           InFlight = 0L
           RoundTrip = 0L<us>
           RetransmitTimeout = 0L<us>

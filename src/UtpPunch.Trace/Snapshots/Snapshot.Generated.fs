@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x124E2715A7AD3A9BUL
+let Layout = 0x53E109C9614A3D40UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -19,12 +19,20 @@ let readDialect (r: SnapshotReader) : Dialect =
     | 1uy -> Dialect.UtpPunch
     | _ -> r.Fail "there is no such Dialect"
 
+let writeCongestionControl (w: SnapshotWriter) (it: CongestionControl) : unit =
+    w.Text (it.Name)
+
+let readCongestionControl (r: SnapshotReader) : CongestionControl =
+    CongestionControls.named (r.Text())
+
 let writeStreamOptions (w: SnapshotWriter) (it: StreamOptions) : unit =
     w.Int32 it.SendBuffer
     w.Int32 it.ReceiveBuffer
     w.Int32 it.PacketSize
     w.Int32 it.LargestPacket
     w.Int32 it.PacketWindow
+    w.Int32 it.MaxPacketWindow
+    w.Int32 it.ReorderWindow
     w.Int64 it.GiveUpAfter
     w.Int64 it.IdleTimeout
     w.Int64 it.KeepAlive
@@ -32,6 +40,7 @@ let writeStreamOptions (w: SnapshotWriter) (it: StreamOptions) : unit =
     w.Int64 it.MinRto
     w.Int64 it.MaxRto
     w.Int64 it.TargetDelay
+    w.Reference(writeCongestionControl w, it.Congestion)
     w.Flag it.NoDelay
 
 let readStreamOptions (r: SnapshotReader) : StreamOptions =
@@ -40,6 +49,8 @@ let readStreamOptions (r: SnapshotReader) : StreamOptions =
       PacketSize = r.Int32()
       LargestPacket = r.Int32()
       PacketWindow = r.Int32()
+      MaxPacketWindow = r.Int32()
+      ReorderWindow = r.Int32()
       GiveUpAfter = r.Int64()
       IdleTimeout = r.Int64()
       KeepAlive = r.Int64()
@@ -47,6 +58,7 @@ let readStreamOptions (r: SnapshotReader) : StreamOptions =
       MinRto = r.Int64()
       MaxRto = r.Int64()
       TargetDelay = r.Int64()
+      Congestion = r.Reference(fun () -> readCongestionControl r)
       NoDelay = r.Flag() }
 
 let writeNodeOptions (w: SnapshotWriter) (it: NodeOptions) : unit =
@@ -152,6 +164,23 @@ let readMark (r: SnapshotReader) : Mark =
     | 2uy -> Mark.Lost
     | _ -> r.Fail "there is no such Mark"
 
+let writeDeparture (w: SnapshotWriter) (it: Departure) : unit =
+    w.Int64 it.FirstSentAt
+    w.Int64 it.DeliveredAt
+    w.Int64 it.Delivered
+    w.Int64 it.Lost
+    w.Int32 it.Flight
+    w.Flag it.IsAppLimited
+
+let readDeparture (r: SnapshotReader) : Departure =
+    let fieldFirstSentAt = r.Int64()
+    let fieldDeliveredAt = r.Int64()
+    let fieldDelivered = r.Int64()
+    let fieldLost = r.Int64()
+    let fieldFlight = r.Int32()
+    let fieldIsAppLimited = r.Flag()
+    Departure(fieldFirstSentAt, fieldDeliveredAt, fieldDelivered, fieldLost, fieldFlight, fieldIsAppLimited)
+
 let writeRun (w: SnapshotWriter) (it: Run) : unit =
     writeSeqNr w it.First
     w.Int32 it.Count
@@ -161,6 +190,7 @@ let writeRun (w: SnapshotWriter) (it: Run) : unit =
     w.Int64 it.Order
     w.Int32 it.Transmissions
     writeMark w it.Mark
+    w.Reference(writeDeparture w, it.Departure)
 
 let readRun (r: SnapshotReader) : Run =
     let fieldFirst = readSeqNr r
@@ -171,7 +201,8 @@ let readRun (r: SnapshotReader) : Run =
     let fieldOrder = r.Int64()
     let fieldTransmissions = r.Int32()
     let fieldMark = readMark r
-    Run(fieldFirst, fieldCount, fieldSize, fieldData, fieldSentAt, fieldOrder, fieldTransmissions, fieldMark)
+    let fieldDeparture = r.Reference(fun () -> readDeparture r)
+    Run(fieldFirst, fieldCount, fieldSize, fieldData, fieldSentAt, fieldOrder, fieldTransmissions, fieldMark, fieldDeparture)
 
 let writeLossDetection (w: SnapshotWriter) (it: LossDetection) : unit =
     w.Int64 it.ArrivedOrder
@@ -210,6 +241,48 @@ let readLossProbe (r: SnapshotReader) : LossProbe =
     let fieldOrder = r.Int64()
     LossProbe(fieldNumber, fieldAt, fieldOrder)
 
+let writeDeliveryRate (w: SnapshotWriter) (it: DeliveryRate) : unit =
+    w.Int64 it.Delivered
+    w.Int64 it.DeliveredAt
+    w.Int64 it.FirstSentAt
+    w.Int64 it.Lost
+    w.Int64 it.LostRuns
+    w.Int64 it.Spurious
+    w.Int64 it.ReportedLost
+    w.Int64 it.ReportedRuns
+    w.Int64 it.ReportedSpurious
+    w.Int64 it.Latest
+    w.Int64 it.AppLimitedUntil
+    w.Reference(writeDeparture w, it.Newest)
+    w.Int64 it.NewestSentAt
+    w.Int64 it.NewestOrder
+    w.Int64 it.RoundTrip
+    w.Int64 it.NextAt
+    w.Int64 it.PacedUntil
+    w.Flag it.IsWindowLimited
+    w.Flag it.IsPeerLimited
+
+let readDeliveryRate (r: SnapshotReader) : DeliveryRate =
+    { Delivered = r.Int64()
+      DeliveredAt = r.Int64()
+      FirstSentAt = r.Int64()
+      Lost = r.Int64()
+      LostRuns = r.Int64()
+      Spurious = r.Int64()
+      ReportedLost = r.Int64()
+      ReportedRuns = r.Int64()
+      ReportedSpurious = r.Int64()
+      Latest = r.Int64()
+      AppLimitedUntil = r.Int64()
+      Newest = r.Reference(fun () -> readDeparture r)
+      NewestSentAt = r.Int64()
+      NewestOrder = r.Int64()
+      RoundTrip = r.Int64()
+      NextAt = r.Int64()
+      PacedUntil = r.Int64()
+      IsWindowLimited = r.Flag()
+      IsPeerLimited = r.Flag() }
+
 let writeScoreboard (w: SnapshotWriter) (it: Scoreboard) : unit =
     w.Int32 it.Payload
     w.Deque((fun it -> w.Reference(writeRun w, it)), it.Runs)
@@ -230,6 +303,7 @@ let writeScoreboard (w: SnapshotWriter) (it: Scoreboard) : unit =
     w.Reference(writeLossProbe w, it.LossProbe)
     w.Int64 it.Retransmissions
     w.Int64 it.LastRetransmitted
+    writeDeliveryRate w it.Rate
 
 let readScoreboard (r: SnapshotReader) : Scoreboard =
     { Payload = r.Int32()
@@ -250,7 +324,8 @@ let readScoreboard (r: SnapshotReader) : Scoreboard =
       ProbesWindow = r.Flag()
       LossProbe = r.Reference(fun () -> readLossProbe r)
       Retransmissions = r.Int64()
-      LastRetransmitted = r.Int64() }
+      LastRetransmitted = r.Int64()
+      Rate = readDeliveryRate r }
 
 let writeSendState (w: SnapshotWriter) (it: SendState) : unit =
     match it with
@@ -273,6 +348,7 @@ let writeSender (w: SnapshotWriter) (it: Sender) : unit =
     writeStreamOptions w it.Options
     writeScoreboard w it.Board
     writeSendState w it.State
+    w.Int32 it.PacketWindow
     w.Deque((fun (it: Owned) -> w.Bytes it.Span), it.Queue)
     w.Int32 it.Queued
     w.Int64 it.PeerWindow
@@ -284,6 +360,7 @@ let readSender (r: SnapshotReader) : Sender =
     { Options = readStreamOptions r
       Board = readScoreboard r
       State = readSendState r
+      PacketWindow = r.Int32()
       Queue = r.Deque(1, (fun () -> r.Bytes()))
       Queued = r.Int32()
       PeerWindow = r.Int64()
@@ -291,16 +368,28 @@ let readSender (r: SnapshotReader) : Sender =
       WindowKnown = r.Flag()
       ShortPacket = r.Option((fun () -> readSeqNr r)) }
 
-let writeHeldPacket (w: SnapshotWriter) (it: HeldPacket) : unit =
-    writeSeqNr w it.SeqNr
-    w.Bytes it.Data.Span
-    w.Flag it.IsFin
+let writeHeldRange (w: SnapshotWriter) (it: HeldRange) : unit =
+    writeSeqNr w it.First
+    w.AppendList((fun (it: Owned) -> w.Bytes it.Span), it.Packets)
+    w.Int32 it.Changed
 
-let readHeldPacket (r: SnapshotReader) : HeldPacket =
-    let fieldSeqNr = readSeqNr r
-    let fieldData = r.Bytes()
-    let fieldIsFin = r.Flag()
-    HeldPacket(fieldSeqNr, fieldData, fieldIsFin)
+let readHeldRange (r: SnapshotReader) : HeldRange =
+    { First = readSeqNr r
+      Packets = r.AppendList(1, (fun () -> r.Bytes()))
+      Changed = r.Int32() }
+
+let writeHeldPackets (w: SnapshotWriter) (it: HeldPackets) : unit =
+    w.Deque((writeHeldRange w), it.Ranges)
+    w.Int32 it.Bytes
+    w.Int32 it.Count
+    w.Int32 it.Changes
+
+let readHeldPackets (r: SnapshotReader) : HeldPackets =
+    let fieldRanges = r.Deque(3, (fun () -> readHeldRange r))
+    let fieldBytes = r.Int32()
+    let fieldCount = r.Int32()
+    let fieldChanges = r.Int32()
+    HeldPackets(fieldRanges, fieldBytes, fieldCount, fieldChanges)
 
 let writePayloadBuilder (w: SnapshotWriter) (it: PayloadBuilder) : unit =
     ignore w
@@ -313,10 +402,10 @@ let readPayloadBuilder (r: SnapshotReader) : PayloadBuilder =
 let writeReceiver (w: SnapshotWriter) (it: Receiver) : unit =
     w.Int32 it.Capacity
     w.Int32 it.Limit
+    w.Int32 it.Reach
     writeSeqNr w it.AckNr
     w.Int32 it.Unread
-    w.Deque((fun it -> w.Reference(writeHeldPacket w, it)), it.Held)
-    w.Int32 it.HeldBytes
+    w.Reference(writeHeldPackets w, it.Held)
     w.Option((writeSeqNr w), it.Fin)
     w.Flag it.IsComplete
     writePayloadBuilder w it.Payloads
@@ -324,10 +413,10 @@ let writeReceiver (w: SnapshotWriter) (it: Receiver) : unit =
 let readReceiver (r: SnapshotReader) : Receiver =
     { Capacity = r.Int32()
       Limit = r.Int32()
+      Reach = r.Int32()
       AckNr = readSeqNr r
       Unread = r.Int32()
-      Held = r.Deque(1, (fun () -> r.Reference(fun () -> readHeldPacket r)))
-      HeldBytes = r.Int32()
+      Held = r.Reference(fun () -> readHeldPackets r)
       Fin = r.Option((fun () -> readSeqNr r))
       IsComplete = r.Flag()
       Payloads = readPayloadBuilder r }
@@ -345,6 +434,130 @@ let readRtt (r: SnapshotReader) : Rtt =
       Least = r.Int64()
       Latest = r.Int64()
       Backoff = r.Int32() }
+
+let writeBbrPhase (w: SnapshotWriter) (it: BbrPhase) : unit =
+    match it with
+    | BbrPhase.Startup -> w.Byte 0uy
+    | BbrPhase.Drain -> w.Byte 1uy
+    | BbrPhase.Down -> w.Byte 2uy
+    | BbrPhase.Cruise -> w.Byte 3uy
+    | BbrPhase.Refill -> w.Byte 4uy
+    | BbrPhase.Up -> w.Byte 5uy
+    | BbrPhase.ProbeRtt -> w.Byte 6uy
+
+let readBbrPhase (r: SnapshotReader) : BbrPhase =
+    match r.Byte() with
+    | 0uy -> BbrPhase.Startup
+    | 1uy -> BbrPhase.Drain
+    | 2uy -> BbrPhase.Down
+    | 3uy -> BbrPhase.Cruise
+    | 4uy -> BbrPhase.Refill
+    | 5uy -> BbrPhase.Up
+    | 6uy -> BbrPhase.ProbeRtt
+    | _ -> r.Fail "there is no such BbrPhase"
+
+let writeBbrState (w: SnapshotWriter) (it: BbrState) : unit =
+    writeBbrPhase w it.Phase
+    w.Int32 it.Packet
+    w.Int32 it.Window
+    w.Int64 it.Delivered
+    w.Int64 it.RoundEnd
+    w.Int64 it.Rounds
+    w.Int64 it.RoundAcked
+    w.Int64 it.RoundLost
+    w.Int32 it.RoundRanges
+    w.Int64 it.RoundRate
+    w.Flag it.IsRoundEmpty
+    w.Flag it.WasRoundEmpty
+    w.Flag it.IsRoundPeerLimited
+    w.Int64 it.CycleRate
+    w.Int64 it.LastCycleRate
+    w.Int64 it.LeastRtt
+    w.Int64 it.LeastRttAt
+    w.Int64 it.RecentRtt
+    w.Int64 it.RecentRttAt
+    w.Int64 it.ShortRate
+    w.Int32 it.ShortFlight
+    w.Int32 it.LongFlight
+    w.Int32 it.ExtraAcked
+    w.Int32 it.LastExtraAcked
+    w.Int64 it.ExtraRound
+    w.Int64 it.ExtraSince
+    w.Int64 it.ExtraBytes
+    w.Int32 it.PathLoss
+    w.Int32 it.Judged
+    w.Int64 it.FullRate
+    w.Int32 it.FullRounds
+    w.Flag it.IsFull
+    w.Int32 it.Queues
+    w.Int64 it.HeldRound
+    w.Int64 it.Since
+    w.Int64 it.SinceRound
+    w.Int64 it.ProbeAt
+    w.Int64 it.ProbeRound
+    w.Int64 it.ProbedRate
+    w.Int32 it.Growth
+    w.Flag it.IsProbing
+    w.Flag it.WasTooHigh
+    w.Int64 it.ProbeRttSince
+    w.Int64 it.ProbeRttRound
+    w.Int32 it.WindowBefore
+    w.UInt32 it.Random
+
+let readBbrState (r: SnapshotReader) : BbrState =
+    { Phase = readBbrPhase r
+      Packet = r.Int32()
+      Window = r.Int32()
+      Delivered = r.Int64()
+      RoundEnd = r.Int64()
+      Rounds = r.Int64()
+      RoundAcked = r.Int64()
+      RoundLost = r.Int64()
+      RoundRanges = r.Int32()
+      RoundRate = r.Int64()
+      IsRoundEmpty = r.Flag()
+      WasRoundEmpty = r.Flag()
+      IsRoundPeerLimited = r.Flag()
+      CycleRate = r.Int64()
+      LastCycleRate = r.Int64()
+      LeastRtt = r.Int64()
+      LeastRttAt = r.Int64()
+      RecentRtt = r.Int64()
+      RecentRttAt = r.Int64()
+      ShortRate = r.Int64()
+      ShortFlight = r.Int32()
+      LongFlight = r.Int32()
+      ExtraAcked = r.Int32()
+      LastExtraAcked = r.Int32()
+      ExtraRound = r.Int64()
+      ExtraSince = r.Int64()
+      ExtraBytes = r.Int64()
+      PathLoss = r.Int32()
+      Judged = r.Int32()
+      FullRate = r.Int64()
+      FullRounds = r.Int32()
+      IsFull = r.Flag()
+      Queues = r.Int32()
+      HeldRound = r.Int64()
+      Since = r.Int64()
+      SinceRound = r.Int64()
+      ProbeAt = r.Int64()
+      ProbeRound = r.Int64()
+      ProbedRate = r.Int64()
+      Growth = r.Int32()
+      IsProbing = r.Flag()
+      WasTooHigh = r.Flag()
+      ProbeRttSince = r.Int64()
+      ProbeRttRound = r.Int64()
+      WindowBefore = r.Int32()
+      Random = r.UInt32() }
+
+let writeBbr (w: SnapshotWriter) (it: Bbr) : unit =
+    writeBbrState w it.State
+
+let readBbr (r: SnapshotReader) : Bbr =
+    let fieldState = readBbrState r
+    Bbr(fieldState)
 
 let writeLossTolerance (w: SnapshotWriter) (it: LossTolerance) : unit =
     w.Int32 it.Share
@@ -366,6 +579,7 @@ let writeLedbat (w: SnapshotWriter) (it: Ledbat) : unit =
     w.Int32 it.Lent
     w.Int32 it.Threshold
     writeLossTolerance w it.Tolerance
+    w.Flag it.IsTolerated
 
 let readLedbat (r: SnapshotReader) : Ledbat =
     let fieldPacket = r.Int32()
@@ -375,19 +589,25 @@ let readLedbat (r: SnapshotReader) : Ledbat =
     let fieldLent = r.Int32()
     let fieldThreshold = r.Int32()
     let fieldTolerance = readLossTolerance r
-    Ledbat(fieldPacket, fieldSmallest, fieldTarget, fieldEarned, fieldLent, fieldThreshold, fieldTolerance)
+    let fieldIsTolerated = r.Flag()
+    Ledbat(fieldPacket, fieldSmallest, fieldTarget, fieldEarned, fieldLent, fieldThreshold, fieldTolerance, fieldIsTolerated)
 
-let writeICongestion (w: SnapshotWriter) (it: ICongestion) : unit =
+let writeICongestionController (w: SnapshotWriter) (it: ICongestionController) : unit =
     match it with
-    | :? Ledbat as it ->
+    | :? Bbr as it ->
         w.Byte 0uy
+        writeBbr w it
+    | :? Ledbat as it ->
+        w.Byte 1uy
         writeLedbat w it
-    | _ -> invalidOp "This type has no place in a snapshot."
+    | _ -> w.Byte 255uy
 
-let readICongestion (r: SnapshotReader) : ICongestion =
+let readICongestionController (r: SnapshotReader) : ICongestionController =
     match r.Byte() with
-    | 0uy -> readLedbat r :> ICongestion
-    | _ -> r.Fail "there is no such ICongestion"
+    | 0uy -> readBbr r :> ICongestionController
+    | 1uy -> readLedbat r :> ICongestionController
+    | 255uy -> r.Fail "there is an ICongestionController of the application's own, which is not in the trace"
+    | _ -> r.Fail "there is no such ICongestionController"
 
 let writeMtuState (w: SnapshotWriter) (it: MtuState) : unit =
     match it with
@@ -438,6 +658,7 @@ let writeSizes (w: SnapshotWriter) (it: Sizes) : unit =
     writePathMtu w it.Mtu
     w.Flag it.OffersProbes
     w.Flag it.KnowsProbes
+    w.Flag it.KnowsReach
     w.UInt64 it.ProbeToAnswer
     w.UInt32 it.LargestWindow
     w.Int32 it.LargestPayload
@@ -446,6 +667,7 @@ let readSizes (r: SnapshotReader) : Sizes =
     { Mtu = readPathMtu r
       OffersProbes = r.Flag()
       KnowsProbes = r.Flag()
+      KnowsReach = r.Flag()
       ProbeToAnswer = r.UInt64()
       LargestWindow = r.UInt32()
       LargestPayload = r.Int32() }
@@ -649,7 +871,7 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     writeSender w it.Sender
     writeReceiver w it.Receiver
     writeRtt w it.Rtt
-    w.Reference(writeICongestion w, it.Congestion)
+    w.Reference(writeICongestionController w, it.Congestion)
     writeSizes w it.Sizes
     writeDelays w it.Delays
     writeClocks w it.Clocks
@@ -682,7 +904,7 @@ let readConnection (r: SnapshotReader) : Connection =
                               Sender = readSender r
                               Receiver = readReceiver r
                               Rtt = readRtt r
-                              Congestion = r.Reference(fun () -> readICongestion r)
+                              Congestion = r.Reference(fun () -> readICongestionController r)
                               Sizes = readSizes r
                               Delays = readDelays r
                               Clocks = readClocks r
@@ -1357,7 +1579,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(171, (fun () -> readStored r))
+      Connections = r.Radix(198, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()

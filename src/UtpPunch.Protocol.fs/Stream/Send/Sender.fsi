@@ -12,6 +12,8 @@ module internal Sender =
     val peerWindow: sender: Sender -> int64
     /// Bytes that may still be written: the send buffer less what is queued and what is not acknowledged.
     val room: sender: Sender -> int
+    /// How many packets may be in flight.
+    val setPacketWindow: packets: int -> sender: Sender -> unit
     /// Whether bytes are queued that were never sent.
     val hasQueued: sender: Sender -> bool
     /// Whether nothing is outstanding but the FIN.
@@ -28,14 +30,26 @@ module internal Sender =
 
     /// As `Recovery.acknowledge`; the acknowledgement of the FIN ends the direction.
     val acknowledge:
-        now: Instant -> rtt: Rtt -> ackNr: SeqNr -> sack: Borrowed -> isBare: bool -> sender: Sender -> Acknowledged
+        now: Instant ->
+        rtt: Rtt ->
+        ackNr: SeqNr ->
+        sack: Borrowed ->
+        isRanges: bool ->
+        isBare: bool ->
+        sender: Sender ->
+            Acknowledged
 
     /// The peer's window, from a packet with this timestamp that acknowledges nothing older than the last one. `advanced` when it
     /// acknowledges something new.
     val advertise: window: int64 -> stamp: uint32 -> advanced: bool -> sender: Sender -> unit
 
     /// The next new packets (or the FIN) that both windows admit, marked as sent; null when there are none.
-    val sendNew: now: Instant -> window: int -> sender: Sender -> Run
+    /// Of `quantum` bytes at most, but at least one packet.
+    val sendNew: now: Instant -> window: int -> quantum: int -> sender: Sender -> Run
+    /// Whether something waits that both windows admit.
+    val hasDue: window: int -> sender: Sender -> bool
+    /// Whether the peer's window, or its reach, holds back a full packet.
+    val isHeldByPeer: sender: Sender -> bool
     /// One new packet against the peer's closed window; null unless that window alone holds bytes back.
     val probeWindow: now: Instant -> sender: Sender -> Run
     /// Whether nothing is outstanding and bytes are queued only because the peer's window is closed.

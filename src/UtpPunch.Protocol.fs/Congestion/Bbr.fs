@@ -1,0 +1,49 @@
+namespace UtpPunch.Protocol
+
+/// BBR, version 3.
+[<Sealed>]
+type internal Bbr internal (state: BbrState) =
+    member internal _.State = state
+
+    interface ICongestionController with
+        member _.Window = state.Window
+        member _.PacingRate = BbrModel.pacingRate state
+
+        member _.Phase =
+            match state.Phase with
+            | BbrPhase.Startup -> "startup"
+            | BbrPhase.Drain -> "drain"
+            | BbrPhase.Down -> "probe-down"
+            | BbrPhase.Cruise -> "probe-cruise"
+            | BbrPhase.Refill -> "probe-refill"
+            | BbrPhase.Up -> "probe-up"
+            | BbrPhase.ProbeRtt -> "probe-rtt"
+
+        member _.Observe sample =
+            let next = { state with Window = state.Window }
+            BbrPhases.observe &sample next
+            Bbr next
+
+        member _.IsLossTolerated = false
+
+        /// What is in flight is lost: one packet goes out at once, and the window grows again by what arrives. What is known of the path stays.
+        member _.TimedOut _ = Bbr { state with Window = state.Packet }
+
+        member _.Resized packet = Bbr { state with Packet = packet; Window = max state.Window (2 * packet) }
+
+        member this.Restarted(_, roundTrip) =
+            if state.LeastRtt = 0L<us> && roundTrip > 0L<us> && state.Delivered = 0L then
+                // Spread over the handshake's round trip, a first window may be larger (draft-kazuho-ccwg-rapid-start).
+                Bbr
+                    { state with
+                        LeastRtt = roundTrip
+                        Window = max state.Window (20 * state.Packet) }
+            else
+                this
+
+module internal BbrStart =
+    let create (from: CongestionStart) : ICongestionController =
+        let state = BbrModel.start from.Packet
+        state.Window <- max state.Window from.Window
+        state.LeastRtt <- from.RoundTrip
+        Bbr state

@@ -1,0 +1,188 @@
+namespace UtpPunch.Sim.Congestion
+
+open UtpPunch.Protocol
+open UtpPunch.Sim
+
+[<Struct; NoComparison; NoEquality; RequireQualifiedAccess>]
+type private Job =
+    /// A datagram reaches the bottleneck of a way.
+    | Reach of way: int * reaching: Datagram
+    /// A datagram arrives at an end.
+    | Arrive of target: int * arriving: Datagram
+    /// The datagram that a bottleneck was sending has left it.
+    | Depart of carrier: int
+    | Wake of timer: int
+
+/// Several flows through one bottleneck each way, in virtual time. Only what congestion control needs: nothing is checked, recorded or
+/// corrupted here, so that a run of a minute takes a second. End 2n sends flow n, and end 2n + 1 receives it.
+[<Sealed>]
+type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed: uint64) as this =
+    let agenda = Agenda<Job>()
+    let plans = Array.ofList plans
+    let buckets = Measure.indexOf (duration + Measure.bucket - 1L<us>)
+    let records = [| for plan in plans -> FlowRecord(plan, buckets) |]
+    let departures = ResizeArray<Departure>()
+    let timers = Array.create (2 * plans.Length) Time.never
+    let mutable now = 0L<us>
+    let mutable number = 0L
+    let mutable burstAt = -1L<us>
+    let mutable burst = 0
+    let mutable burstOf = -1
+    let seedOf way = UtpPunch.Tracing.Keyed.mix (seed + uint64 way + 11UL)
+    let paths = [| bottleneck.Forward; bottleneck.Reverse |]
+
+    let addresses =
+        [| for index in 0 .. 2 * plans.Length - 1 -> Endpoint.ofIPv4 (0x0A000000u + uint32 index) 1us |]
+
+    let indexOf () = min (buckets - 1) (Measure.indexOf now)
+    /// The end that a datagram came from is in its address.
+    let endOf (datagram: Datagram) = int (datagram.From.Low &&& 0xFFFFFFUL)
+
+    let carriers =
+        [| for way in 0..1 ->
+               Carrier(
+                   paths[way],
+                   seedOf way,
+                   Time.never,
+                   { new ICarrierHost with
+                       member _.Arrive(at, datagram, waited, _) = this.Leave(way, at, datagram, waited)
+                       member _.Lost(datagram, cause) = this.Lose(way, datagram, cause)
+                       member _.DepartAt at = agenda.Place(at, Job.Depart way) }
+               ) |]
+
+    let ends: ILabEnd[] =
+        [| for index in 0 .. 2 * plans.Length - 1 ->
+               let plan = plans[index / 2]
+               let isSender = index % 2 = 0
+
+               let line =
+                   { new ILabLine with
+                       member _.Send(bytes, mayFragment) = this.Send(index, bytes, mayFragment)
+
+                       member _.Delivered count =
+                           let record = records[index / 2]
+                           record.Delivered[indexOf ()] <- record.Delivered[indexOf ()] + int64 count
+
+                       member _.Failed reason = records[index / 2].Failure <- reason }
+
+               match plan.Sender with
+               | Sender.Utp(sender, receiver) ->
+                   UtpEnd(
+                       plan,
+                       (if isSender then sender else receiver),
+                       (if isSender then plan.SenderHost else plan.ReceiverHost),
+                       UtpPunch.Tracing.Keyed.bits seed 100 (int64 index),
+                       isSender,
+                       line
+                   ) |]
+
+    let count (counts: int64[]) (by: int64) =
+        let index = indexOf ()
+        counts[index] <- counts[index] + by
+
+    let schedule index =
+        let deadline = ends[index].Deadline
+
+        if deadline < timers[index] then
+            timers[index] <- deadline
+            agenda.Place(max now deadline, Job.Wake index)
+
+    member private _.Leave(way, at: Instant, datagram: Datagram, waited: Duration) =
+        let index = endOf datagram
+
+        if way = 0 then departures.Add { At = now; Waited = waited; Flow = index / 2 }
+
+        agenda.Place(at + plans[index / 2].Access / 2L, Job.Arrive(index ^^^ 1, datagram))
+
+    member private _.Lose(way, datagram: Datagram, cause: string) =
+        if way = 0 then
+            let record = records[endOf datagram / 2]
+
+            count
+                (if cause = "queue" || cause = "codel" || cause = "policer" then
+                     record.Dropped
+                 else
+                     record.Lost)
+                1L
+
+    member private _.Send(index: int, bytes: byte[], mayFragment: bool) : bool =
+        let way = index % 2
+
+        match Path.tooLong now bytes.Length mayFragment paths[way] with
+        | Some narrow when narrow.Telling = Telling.System -> false
+        | _ ->
+            number <- number + 1L
+            let record = records[index / 2]
+            let size = int64 bytes.Length + 28L
+            count (if way = 0 then record.Offered else record.Acks) 1L
+            count (if way = 0 then record.OfferedBytes else record.AckBytes) size
+
+            if way = 0 then
+                burst <- if now = burstAt && burstOf = index then burst + 1 else 1
+                burstAt <- now
+                burstOf <- index
+                record.Burst <- max record.Burst burst
+
+            let datagram =
+                Datagram(number, addresses[index], addresses[index ^^^ 1], bytes, now, MayFragment = mayFragment)
+
+            let access = plans[index / 2].Access / 2L
+
+            if access = 0L<us> then
+                carriers[way].Offer(now, datagram)
+            else
+                agenda.Place(now + access, Job.Reach(way, datagram))
+
+            true
+
+    /// The state of all senders, at the end of a bucket.
+    member private _.Note(bucket: int) =
+        for index in 0 .. plans.Length - 1 do
+            records[index].Beliefs[ bucket ] <- ends[2 * index].Belief
+
+    member this.Run() : LabResult =
+        for index in 0 .. ends.Length - 1 do
+            schedule index
+
+        let mutable bucket = 0
+
+        while agenda.Next < duration do
+            let at = agenda.Next
+
+            while bucket < Measure.indexOf at do
+                this.Note bucket
+                bucket <- bucket + 1
+
+            now <- at
+
+            match agenda.Take() with
+            | Job.Reach(way, datagram) -> carriers[way].Offer(now, datagram)
+            | Job.Arrive(target, datagram) ->
+                ends[target].Receive(now, datagram)
+                schedule target
+            | Job.Depart way -> carriers[way].Depart now
+            | Job.Wake index ->
+                timers[index] <- Time.never
+
+                if ends[index].Deadline <= now then ends[index].Wake now
+
+                schedule index
+
+        while bucket < buckets do
+            this.Note bucket
+            bucket <- bucket + 1
+
+        let capacity = Link.capacity paths[0] (seedOf 0) Measure.bucket buckets
+        LabResult(records, duration, departures.ToArray(), capacity, number)
+
+module Lab =
+    /// Runs flows over a bottleneck for a while.
+    let run bottleneck flows duration seed = Lab(bottleneck, flows, duration, seed).Run()
+
+    /// A bottleneck for packets of 1500 bytes at a rate in bits per second and with a queue in bytes, and an open path back.
+    let bottleneck (delay: Duration) (rate: int64) (queue: int) : Bottleneck =
+        let open' =
+            { Path.perfect with Delay = delay; Mtu = [ { Path.narrow 1472 with Telling = Telling.System } ] }
+
+        { Forward = { open' with Rate = Rate.Constant(int (rate / 8L)); Queue = Queue.Tail queue }
+          Reverse = open' }
