@@ -17,6 +17,7 @@ UtpPunch.Lab run [PATH] [OPTIONS]
   --queue KB         queue of the bottleneck, in kB
   --loss PERCENT     random loss before the bottleneck, in steps of 0.1
   --seconds N        virtual time; default 10
+  --longer MS        what the path becomes longer by, after 8 s, one way
   --flows N          flows; default 1
   --controller NAME  of all flows, or one for each, separated by commas; default ledbat
   --start S,S,...    when the flows start, in seconds
@@ -32,6 +33,7 @@ let private known =
       "--queue"
       "--loss"
       "--seconds"
+      "--longer"
       "--flows"
       "--controller"
       "--start"
@@ -92,6 +94,13 @@ let run (words: string list) =
             bottleneck
         else
             { bottleneck with Forward = { bottleneck.Forward with Loss = Loss.Each(int (loss * 10.0 + 0.5)) } }
+
+    let bottleneck =
+        match number "--longer" 0.0 it with
+        | 0.0 -> bottleneck
+        | longer ->
+            let steps = Lateness.Steps [ (Time.seconds 8, ms longer) ]
+            { bottleneck with Forward = { bottleneck.Forward with Lateness = steps } }
 
     let flows =
         [ for index in 0 .. count - 1 do

@@ -217,6 +217,9 @@ module internal BbrPhases =
         it.Delivered <- sample.Delivered
         if it.Random = 0u then it.Random <- sample.Salt ||| 1u
 
+        // Losses that were none: what was learnt from them is forgotten.
+        if sample.SpuriousPackets > 0 then resetShort it
+
         it.RoundAcked <- it.RoundAcked + int64 sample.Bytes
         it.RoundLost <- it.RoundLost + int64 sample.LostBytes
         it.RoundRanges <- it.RoundRanges + sample.LostRanges

@@ -37,6 +37,29 @@ type internal Sizes =
         LargestPayload: int
     }
 
+/// The round trips have become longer from one packet to the next; see `PathChange`.
+[<Sealed; AllowNullLiteral>]
+type internal PathStep
+    (
+        at: Instant,
+        from: Duration,
+        size: Duration,
+        ours: int,
+        leastRoundTrip: Duration,
+        leastThere: uint32,
+        samples: int
+    ) =
+    member _.At = at
+    /// The least round trip before, and how much longer they became.
+    member _.From = from
+    member _.Size = size
+    /// How much longer the delay of our packets became, in microseconds.
+    member _.Ours = ours
+    /// The least round trip since then, and the least delay of our packets.
+    member _.LeastRoundTrip = leastRoundTrip
+    member _.LeastThere = leastThere
+    member _.Samples = samples
+
 /// The delays of packets.
 [<Struct; NoComparison; NoEquality>]
 type internal Delays =
@@ -49,6 +72,11 @@ type internal Delays =
         mutable IsMeasured: bool
         /// How many round trips in a row were longer than the delays of both ways explain.
         mutable InflatedRtts: int
+        /// When the last round trip was measured, and the delay of our packets in it; 0 for none.
+        mutable SampledAt: Instant
+        mutable Sample: uint32
+        /// Null while the path is as long as it was.
+        mutable Step: PathStep
     }
 
 [<Struct; NoComparison; NoEquality>]

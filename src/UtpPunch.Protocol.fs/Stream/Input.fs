@@ -5,6 +5,9 @@ module internal Input =
     /// How long a gap or a duplicate makes a path count as one that loses packets.
     let private lossyFor = Time.seconds 10
 
+    /// A peer's clock may be as coarse as that.
+    let private echoClockGrain = Time.milliseconds 2
+
     /// The lesser of two samples that may wrap.
     let private least (known: uint32) (sample: uint32) = if int32 (sample - known) >= 0 then known else sample
 
@@ -42,7 +45,7 @@ module internal Input =
         else
             packet.Sack
 
-    let private acknowledge context arrivedAt (packet: inref<Packet>) there (connection: Connection) =
+    let private acknowledge context arrivedAt echoed (packet: inref<Packet>) there (connection: Connection) =
         let header = &packet.Header
         let sack = sackOf &packet connection
         let freed = header.AckNr - Scoreboard.oldest connection.Board + 1
@@ -62,7 +65,14 @@ module internal Input =
 
             let acknowledged =
                 let isRanges = packet.HasRanges && not sack.IsEmpty
-                Sender.acknowledge context.Now connection.Rtt header.AckNr sack isRanges isBare connection.Sender
+                // What this acknowledges was sent no later: not after the packet that it answers, or, where that is unknown, a round trip ago.
+                let sentBy =
+                    if echoed > 0L<us> then
+                        arrivedAt - echoed + min echoClockGrain (connection.Rtt.Least / 4L)
+                    else
+                        context.Now - connection.Rtt.Least
+
+                Sender.acknowledge context.Now sentBy connection.Rtt header.AckNr sack isRanges isBare connection.Sender
 
             advertise context &header (freed > 0) connection
 
@@ -73,9 +83,16 @@ module internal Input =
                 connection.Sums.Packets <- connection.Sums.Packets + acknowledged.Packets
                 DeliveryRate.acknowledged arrivedAt connection.Board.Rate
 
-            match acknowledged.RoundTrip with
+            // Where all seems lost and is sent again, since the path has become longer, only the echo shows why.
+            let roundTrip =
+                match acknowledged.RoundTrip with
+                | ValueNone when acknowledged.Bytes > 0 && echoed > 0L<us> -> ValueSome echoed
+                | known -> known
+
+            match roundTrip with
             | ValueSome sample ->
                 connection.Board.Rate.RoundTrip <- sample
+                PathChange.observe context.Now sample there connection
                 connection.Rtt <- Rtt.observe sample connection.Rtt
                 Queueing.observeRoundTrip sample there connection.Delays.Difference connection
             | ValueNone -> ()
@@ -229,11 +246,12 @@ module internal Input =
         let there = reportedDelay echo &header
         connection.Activity.HeardAt <- context.Now
         connection.Counters.PacketsReceived <- connection.Counters.PacketsReceived + 1L
+        let echoed = TimestampCheck.roundTrip echo arrivedAt &header &connection.Clocks
         TimestampCheck.accept echo arrivedAt &header &connection.Clocks
 
         if not (isProbe &packet) then measure &header there arrivedAt connection
 
-        acknowledge context arrivedAt &packet there connection
+        acknowledge context arrivedAt echoed &packet there connection
 
         if packet.Bits <> 0UL then
             match ExtensionBits.kindOf packet.Bits with

@@ -34,6 +34,7 @@ module internal Output =
     /// Takes delay and congestion, once for all packets of the step.
     let fold context (connection: Connection) =
         foldDelays context connection
+        PathChange.settle context.Now connection
 
         if connection.Sums.Bytes > 0 || connection.Sums.Lost > 0 || connection.Sums.Congested then
             CongestionSampling.observe context connection.Sums.Lost connection.Sums.Congested connection

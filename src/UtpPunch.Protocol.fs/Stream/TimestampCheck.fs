@@ -169,6 +169,16 @@ module internal TimestampCheck =
             else
                 Echo.Stray
 
+    /// The round trip of the newest packet that the peer had received when it sent one that has passed, without the time in between (as with
+    /// TCP's time stamps, RFC 7323, 4): it is certain also where a packet was sent twice. 0 if unknown.
+    let roundTrip echo (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) : Duration =
+        if echo = Echo.Ordinary || echo = Echo.Current then
+            let age = Time.microseconds (int64 (age clocks.Offset at &header))
+            // What lies a little ahead of our clock seems to be very old.
+            if age > anything then 0L<us> else age
+        else
+            0L<us>
+
     /// Takes a packet that has passed.
     let accept echo (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
         clocks.PeerStamp <- header.Timestamp

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x53E109C9614A3D40UL
+let Layout = 0x99F4107F7A488328UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -694,19 +694,44 @@ let readDelay (r: SnapshotReader) : Delay =
       R2 = r.Int32()
       R3 = r.Int32() }
 
+let writePathStep (w: SnapshotWriter) (it: PathStep) : unit =
+    w.Int64 it.At
+    w.Int64 it.From
+    w.Int64 it.Size
+    w.Int32 it.Ours
+    w.Int64 it.LeastRoundTrip
+    w.UInt32 it.LeastThere
+    w.Int32 it.Samples
+
+let readPathStep (r: SnapshotReader) : PathStep =
+    let fieldAt = r.Int64()
+    let fieldFrom = r.Int64()
+    let fieldSize = r.Int64()
+    let fieldOurs = r.Int32()
+    let fieldLeastRoundTrip = r.Int64()
+    let fieldLeastThere = r.UInt32()
+    let fieldSamples = r.Int32()
+    PathStep(fieldAt, fieldFrom, fieldSize, fieldOurs, fieldLeastRoundTrip, fieldLeastThere, fieldSamples)
+
 let writeDelays (w: SnapshotWriter) (it: Delays) : unit =
     w.Option((writeDelay w), it.Ours)
     w.Option((writeDelay w), it.Theirs)
     w.UInt32 it.Difference
     w.Flag it.IsMeasured
     w.Int32 it.InflatedRtts
+    w.Int64 it.SampledAt
+    w.UInt32 it.Sample
+    w.Reference(writePathStep w, it.Step)
 
 let readDelays (r: SnapshotReader) : Delays =
     { Ours = r.Option((fun () -> readDelay r))
       Theirs = r.Option((fun () -> readDelay r))
       Difference = r.UInt32()
       IsMeasured = r.Flag()
-      InflatedRtts = r.Int32() }
+      InflatedRtts = r.Int32()
+      SampledAt = r.Int64()
+      Sample = r.UInt32()
+      Step = r.Reference(fun () -> readPathStep r) }
 
 let writeClocks (w: SnapshotWriter) (it: Clocks) : unit =
     w.Int64 it.HandshakeUntil
@@ -1579,7 +1604,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(198, (fun () -> readStored r))
+      Connections = r.Radix(201, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()

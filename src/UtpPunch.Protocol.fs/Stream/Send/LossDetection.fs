@@ -60,10 +60,9 @@ type internal LossDetection =
         this.Unnamed <- max 0 (this.Unnamed - part.Count)
         this.ArrivedOrder <- max this.ArrivedOrder (part.Order + int64 (part.Count - 1))
 
-    /// Retransmissions are acknowledged. An answer within less than any round trip answers the first transmission
-    /// (RFC 8985, 6.2, step 2).
-    member this.RetransmissionArrived(part: Run, now: Instant, rtt: Rtt) =
-        if Rtt.isKnown rtt && now - part.SentAt >= rtt.Least then
+    /// Retransmissions are acknowledged. If they were sent after `sentBy`, an earlier transmission is answered (RFC 8985, 6.2, step 2).
+    member this.RetransmissionArrived(part: Run, sentBy: Instant) =
+        if part.SentAt <= sentBy then
             this.RetransmissionsArrived <- max this.RetransmissionsArrived (part.Order + int64 (part.Count - 1))
 
     /// How far an acknowledgement reaches: a peer that names nothing though it could holds nothing.

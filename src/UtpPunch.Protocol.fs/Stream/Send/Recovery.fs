@@ -28,7 +28,7 @@ module internal Recovery =
     // ---- Packets that have arrived ----
 
     /// Accounts for packets that are acknowledged for the first time.
-    let private arrive (now: Instant) (rtt: Rtt) (part: Run) (arrivals: Arrived) (board: Scoreboard) =
+    let private arrive (sentBy: Instant) (part: Run) (arrivals: Arrived) (board: Scoreboard) =
         match part.Mark with
         | Mark.InFlight ->
             board.Flight <- board.Flight - part.Data.Length
@@ -41,15 +41,20 @@ module internal Recovery =
         | Mark.Sacked -> ()
 
         let isFresh = part.Transmissions = 1
+
+        // An earlier transmission is answered: the last one was not needed.
+        if not isFresh && part.Mark = Mark.InFlight && part.SentAt > sentBy then
+            board.Rate.Spurious <- board.Rate.Spurious + int64 part.Count
+
         // What answers another transmission than the last one says nothing about the rate, but it is delivered.
-        let isLast = part.Mark = Mark.InFlight && (isFresh || now - part.SentAt >= rtt.Least)
+        let isLast = part.Mark = Mark.InFlight && (isFresh || part.SentAt <= sentBy)
         let departure = if isLast then part.Departure else null
         DeliveryRate.arrive departure part.SentAt (part.Order + int64 (part.Count - 1)) part.Data.Length board.Rate
 
         if isFresh then
             board.Detection.Arrive part
         else
-            board.Detection.RetransmissionArrived(part, now, rtt)
+            board.Detection.RetransmissionArrived(part, sentBy)
 
         { arrivals with
             Bytes = arrivals.Bytes + part.Data.Length
@@ -58,7 +63,7 @@ module internal Recovery =
             SentAt = if isFresh then max arrivals.SentAt part.SentAt else arrivals.SentAt }
 
     /// Takes the cumulative acknowledgement.
-    let private free (now: Instant) rtt (ackNr: SeqNr) (board: Scoreboard) =
+    let private free (sentBy: Instant) (ackNr: SeqNr) (board: Scoreboard) =
         let mutable remaining = ackNr - board.Oldest + 1
         let mutable arrivals = Arrived.None
         let mutable retransmittedAt = Scoreboard.unmeasured
@@ -74,7 +79,7 @@ module internal Recovery =
             if part.Mark = Mark.Sacked then
                 board.SackedPackets <- board.SackedPackets - part.Count
             else
-                arrivals <- arrive now rtt part arrivals board
+                arrivals <- arrive sentBy part arrivals board
 
             board.Outstanding <- board.Outstanding - part.Data.Length
             remaining <- remaining - part.Count
@@ -95,12 +100,12 @@ module internal Recovery =
             arrivals
 
     /// Accounts for packets that are acknowledged ahead of a missing one.
-    let private arriveAhead (now: Instant) rtt (part: Run) (arrivals: Arrived) (board: Scoreboard) =
+    let private arriveAhead (sentBy: Instant) (part: Run) (arrivals: Arrived) (board: Scoreboard) =
         board.SackedPackets <- board.SackedPackets + part.Count
-        arrive now rtt part arrivals board
+        arrive sentBy part arrivals board
 
     /// Takes the selective acknowledgement.
-    let private select (now: Instant) rtt (ackNr: SeqNr) (sack: Borrowed) (arrivals: Arrived) (board: Scoreboard) =
+    let private select (sentBy: Instant) (ackNr: SeqNr) (sack: Borrowed) (arrivals: Arrived) (board: Scoreboard) =
         let bits = Sack.bits sack
         let mutable arrivals = arrivals
         let mutable index = 0
@@ -121,7 +126,7 @@ module internal Recovery =
                 Runs.split index count &board.Runs
 
                 if covered then
-                    arrivals <- arriveAhead now rtt board.Runs[index] arrivals board
+                    arrivals <- arriveAhead sentBy board.Runs[index] arrivals board
                     index <- Runs.sack index &board.Runs
                 else
                     index <- index + 1
@@ -130,8 +135,7 @@ module internal Recovery =
 
     /// Takes a selective acknowledgement of ranges.
     let private selectRanges
-        (now: Instant)
-        rtt
+        (sentBy: Instant)
         (ackNr: SeqNr)
         (ranges: Borrowed)
         (arrivals: Arrived)
@@ -159,7 +163,7 @@ module internal Recovery =
                         index <- index + 1
                     else
                         Runs.split index (until - (run.First - ackNr)) &board.Runs
-                        arrivals <- arriveAhead now rtt board.Runs[index] arrivals board
+                        arrivals <- arriveAhead sentBy board.Runs[index] arrivals board
                         index <- Runs.sack index &board.Runs
 
         arrivals
@@ -289,7 +293,13 @@ module internal Recovery =
 
         if sentAt = Scoreboard.unmeasured then
             ValueNone
-        elif sentAt >= board.LastRetransmitted || (Rtt.isKnown rtt && now - sentAt <= Rtt.overdueAfter rtt) then
+        elif
+            sentAt >= board.LastRetransmitted
+            // A peer that names what it holds had named a packet that waited for a retransmission. On a path that has become longer,
+            // everything seems lost, and there would be no round trip that shows why.
+            || board.Detection.PeerSacks
+            || (Rtt.isKnown rtt && now - sentAt <= Rtt.overdueAfter rtt)
+        then
             ValueSome(now - sentAt)
         else
             ValueNone
@@ -298,6 +308,7 @@ module internal Recovery =
     /// acknowledgement is `SackRanges`, `isBare` for a packet without payload, which may count as a duplicate acknowledgement.
     let acknowledge
         (now: Instant)
+        (sentBy: Instant)
         (rtt: Rtt)
         (ackNr: SeqNr)
         (sack: Borrowed)
@@ -310,13 +321,13 @@ module internal Recovery =
         board.Detection.Reach(ackNr, sack, isRanges, board.Next)
 
         if freed > 0 then
-            arrivals <- free now rtt ackNr board
+            arrivals <- free sentBy ackNr board
             advance board
 
         if isRanges && packets board > 1 then
-            arrivals <- selectRanges now rtt ackNr sack arrivals board
+            arrivals <- selectRanges sentBy ackNr sack arrivals board
         elif not sack.IsEmpty && packets board > 1 then
-            arrivals <- select now rtt ackNr sack arrivals board
+            arrivals <- select sentBy ackNr sack arrivals board
             let isRepeated = isBare && freed = 0 && arrivals.Bytes = 0
 
             match board.Detection.ReadZeroes(ackNr, sack, board.Next, isRepeated) with

@@ -73,8 +73,8 @@ module internal Sender =
 
     // ---- Packets of the peer ----
 
-    let acknowledge now rtt ackNr sack isRanges isBare (sender: Sender) =
-        let acknowledged = Recovery.acknowledge now rtt ackNr sack isRanges isBare sender.Board
+    let acknowledge now sentBy rtt ackNr sack isRanges isBare (sender: Sender) =
+        let acknowledged = Recovery.acknowledge now sentBy rtt ackNr sack isRanges isBare sender.Board
 
         match sender.ShortPacket with
         | ValueSome short when Scoreboard.oldest sender.Board - short > 0 -> sender.ShortPacket <- ValueNone

@@ -31,6 +31,7 @@ module internal Sender =
     /// As `Recovery.acknowledge`; the acknowledgement of the FIN ends the direction.
     val acknowledge:
         now: Instant ->
+        sentBy: Instant ->
         rtt: Rtt ->
         ackNr: SeqNr ->
         sack: Borrowed ->

@@ -1,0 +1,65 @@
+namespace UtpPunch.Protocol
+
+/// Notices that the path has become longer, so that its delay is not held for a queue: RFC 6817's base delay would be too low for ten
+/// minutes.
+///
+/// A queue grows no faster than packets arrive in it: between two packets that were sent a moment apart, only the path itself can
+/// become much longer. If the round trips stay so for two rounds, the least delays rise by as much. After a pause of the link (a radio
+/// that was asleep) they fall again at once, as the queue drains.
+module internal PathChange =
+    /// Delayed acknowledgements and timers make smaller steps.
+    let private leastStep = Time.milliseconds 10
+
+    /// How much the step exceeds the time between the packets, at least.
+    let private steepness = 4L
+
+    let private leastSamples = 8
+
+    let private isStep (step: Duration) (gap: Duration) (rtt: Rtt) =
+        step >= max leastStep (rtt.Least / 4L) && step >= steepness * gap
+
+    /// Takes a round trip of a packet that was sent once; `there` is the delay of our packets as the peer has measured it, 0 for none.
+    let observe (now: Instant) (roundTrip: Duration) (there: uint32) (connection: Connection) =
+        let rtt = connection.Rtt
+        let delays = &connection.Delays
+        let step = roundTrip - rtt.Latest
+
+        match delays.Step with
+        | null ->
+            let gap = (now - roundTrip) - (delays.SampledAt - rtt.Latest)
+
+            if Rtt.isKnown rtt && isStep step gap rtt then
+                let ours = if there <> 0u && delays.Sample <> 0u then int (there - delays.Sample) else 0
+                delays.Step <- PathStep(now, rtt.Least, step, ours, roundTrip, there, 1)
+        | known ->
+            let least = min known.LeastRoundTrip roundTrip
+
+            if least < known.From + known.Size - known.Size / 8L then
+                // It was no longer path.
+                delays.Step <- null
+            else
+                let leastThere =
+                    if there <> 0u && int32 (there - known.LeastThere) < 0 then there else known.LeastThere
+
+                delays.Step <-
+                    PathStep(known.At, known.From, known.Size, known.Ours, least, leastThere, known.Samples + 1)
+
+        delays.SampledAt <- now
+        delays.Sample <- there
+
+    /// Raises the least delays once the step has lasted for two round trips.
+    let settle (now: Instant) (connection: Connection) =
+        match connection.Delays.Step with
+        | null -> ()
+        | step when step.Samples >= leastSamples && now - step.At >= 2L * step.LeastRoundTrip ->
+            let rise = min step.Size (step.LeastRoundTrip - step.From)
+            connection.Rtt <- { connection.Rtt with Least = max connection.Rtt.Least (step.From + rise) }
+            connection.Delays.Step <- null
+
+            match connection.Delays.Ours with
+            | ValueSome ours when int64 step.Ours >= int64 rise / 2L ->
+                let excess = int64 (Delay.excess step.LeastThere ours)
+                let shift = int (min (int64 step.Ours) (min excess (int64 rise)))
+                connection.Delays.Ours <- ValueSome(Delay.shift shift ours)
+            | _ -> ()
+        | _ -> ()
