@@ -153,6 +153,16 @@ module internal TimestampCheck =
             else
                 Echo.Stray
 
+    /// The time that our packet and the answer to it have taken, without what the peer has waited between them, if that is plausible: our
+    /// delay, as the peer measures it, and the peer's, as we do. In microseconds; 0 if the packet does not show it.
+    let roundTrip echo (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
+        if echo <> Echo.Current || isWithout header.TimestampDifference then
+            0
+        else
+            let age = age clocks.Offset at &header
+            // What lies a little ahead of our clock seems to be very old.
+            if age > uint32 (int64 longestAtFirst) then 0 else max 1 (int age)
+
     /// Takes a packet that has passed.
     let accept echo (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
         clocks.PeerStamp <- header.Timestamp
