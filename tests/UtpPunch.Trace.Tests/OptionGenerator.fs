@@ -22,7 +22,9 @@ let options =
 
         let stream =
             { SendBuffer = numbers[0]
+              MaxSendBuffer = numbers[1] / 2
               ReceiveBuffer = numbers[1]
+              MaxReceiveBuffer = numbers[0] / 2
               PacketSize = sizes[0]
               LargestPacket = sizes[1]
               PacketWindow = window

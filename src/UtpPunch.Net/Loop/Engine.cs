@@ -364,7 +364,7 @@ internal sealed class Engine : ILoopWork
                 _streams.Find(deliver.connId)?.OnDeliver(deliver.payload, SlabOf(deliver.payload));
                 break;
             case Effect.Writable writable:
-                _streams.Find(writable.connId)?.OnWritable(writable.room);
+                _streams.Find(writable.connId)?.OnWritable(writable.room, writable.unacknowledged);
                 break;
             case Effect.PacketSized sized:
                 _streams.Find(sized.connId)?.OnSized(sized.payload);

@@ -43,14 +43,28 @@ public sealed class UtpNodeOptions
     /// <value>The default is 256. The range is 1 to 1048576.</value>
     public int MaxHalfOpen { get; set; } = Core.MaxHalfOpen;
 
-    /// <summary>Gets or sets the maximum number of bytes of a stream that are written and not yet acknowledged. A write waits for room.</summary>
-    /// <value>The default is 1 MiB. The range is 64 KiB to 1 GiB. A stream sends at most this much per round trip.</value>
+    /// <summary>Gets or sets the maximum number of bytes of a stream that are written and not yet acknowledged, at first. A write waits for
+    /// room.</summary>
+    /// <value>The default is 1 MiB. The range is 64 KiB to 1 GiB. A stream sends at most this much per round trip, unless the buffer grows
+    /// (<see cref="MaxSendBufferSize"/>).</value>
     public int SendBufferSize { get; set; } = CoreStream.SendBuffer;
 
-    /// <summary>Gets or sets the maximum number of bytes of a stream that are received and not yet read: the window that is advertised to
-    /// the peer.</summary>
+    /// <summary>Gets or sets what the send buffer of a stream grows to, if the peer is such a node, too: as long as writes wait for room, to
+    /// twice what is in flight. It shrinks after everything was acknowledged. <see cref="MemoryBudget"/> limits all streams together.</summary>
+    /// <value>The default is 32 MiB, which is 1 Gbit/s at a round trip of 130 ms. The range is 64 KiB to 1 GiB. With no more than
+    /// <see cref="SendBufferSize"/> the buffer does not grow.</value>
+    public int MaxSendBufferSize { get; set; } = CoreStream.MaxSendBuffer;
+
+    /// <summary>Gets or sets the maximum number of bytes of a stream that are received and not yet read, at first: the window that is
+    /// advertised to the peer.</summary>
     /// <value>The default is 1 MiB. The range is 64 KiB to 1 GiB.</value>
     public int ReceiveBufferSize { get; set; } = CoreStream.ReceiveBuffer;
+
+    /// <summary>Gets or sets what the receive window of a stream grows to, if the peer is such a node, too: as long as the application reads
+    /// what arrives, to four times what arrives in a round trip. <see cref="MemoryBudget"/> limits all streams together.</summary>
+    /// <value>The default is 32 MiB. The range is 64 KiB to 1 GiB. With no more than <see cref="ReceiveBufferSize"/> the window does not
+    /// grow.</value>
+    public int MaxReceiveBufferSize { get; set; } = CoreStream.MaxReceiveBuffer;
 
     /// <summary>Gets or sets the size of the largest datagram that streams of <see cref="Dialect"/> send, in bytes of UDP payload. The uTP
     /// header takes 20 of them.</summary>

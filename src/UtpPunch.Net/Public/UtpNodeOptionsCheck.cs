@@ -35,15 +35,7 @@ internal static class UtpNodeOptionsCheck
 
         CheckKinds(options);
         CheckLimits(options);
-        Between(options.SendBufferSize, LeastBuffer, MostBuffer, nameof(options.SendBufferSize));
-        Between(options.ReceiveBufferSize, LeastBuffer, MostBuffer, nameof(options.ReceiveBufferSize));
-        Between(options.PacketSize ?? LeastPacket, LeastPacket, MostPacket, nameof(options.PacketSize));
-        if (options.PacketSize > Math.Min(options.SendBufferSize, options.ReceiveBufferSize) / PacketsPerBuffer)
-        {
-            throw new ArgumentOutOfRangeException(
-                nameof(options.PacketSize), options.PacketSize, $"The buffers must hold {PacketsPerBuffer} packets at least.");
-        }
-
+        CheckBuffers(options);
         Between(options.PacketWindow ?? 1, 1, MostWindow, nameof(options.PacketWindow));
         Between(options.SocketReceiveBuffer, 1, MostBuffer, nameof(options.SocketReceiveBuffer));
         Between(options.SocketSendBuffer, 1, MostBuffer, nameof(options.SocketSendBuffer));
@@ -137,10 +129,26 @@ internal static class UtpNodeOptionsCheck
         }
     }
 
+    private static void CheckBuffers(UtpNodeOptions options)
+    {
+        Between(options.SendBufferSize, LeastBuffer, MostBuffer, nameof(options.SendBufferSize));
+        Between(options.ReceiveBufferSize, LeastBuffer, MostBuffer, nameof(options.ReceiveBufferSize));
+        Between(options.MaxSendBufferSize, LeastBuffer, MostBuffer, nameof(options.MaxSendBufferSize));
+        Between(options.MaxReceiveBufferSize, LeastBuffer, MostBuffer, nameof(options.MaxReceiveBufferSize));
+        Between(options.PacketSize ?? LeastPacket, LeastPacket, MostPacket, nameof(options.PacketSize));
+        if (options.PacketSize > Math.Min(options.SendBufferSize, options.ReceiveBufferSize) / PacketsPerBuffer)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(options.PacketSize), options.PacketSize, $"The buffers must hold {PacketsPerBuffer} packets at least.");
+        }
+    }
+
     private static StreamOptions Streams(UtpNodeOptions options, StreamOptions standard, bool own) =>
         new(
             options.SendBufferSize,
+            Math.Max(options.SendBufferSize, options.MaxSendBufferSize),
             options.ReceiveBufferSize,
+            Math.Max(options.ReceiveBufferSize, options.MaxReceiveBufferSize),
             own && options.PacketSize is { } size ? size : standard.PacketSize,
             own && options.PacketSize is { } largest ? largest : standard.LargestPacket,
             own && options.PacketWindow is { } window ? window : standard.PacketWindow,

@@ -88,7 +88,7 @@ public sealed partial class UtpStream : ICommand
         _write.OnSized(payload);
     }
 
-    internal void OnWritable(int room) => _write.OnWritable(room);
+    internal void OnWritable(int room, int unacknowledged) => _write.OnWritable(room, unacknowledged);
 
     internal void OnEnded()
     {

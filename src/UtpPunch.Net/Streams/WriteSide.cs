@@ -19,10 +19,12 @@ internal sealed partial class WriteSide : StreamSide
     private FlushWaiters? _drains;
     private Failure? _failure;
 
-    // Counted from the stream's first byte: what the send buffer may have taken by now, what it has taken, what the core has seen of that.
+    // Counted from the stream's first byte: what the send buffer may have taken by now, what it has taken, what the core has seen of that,
+    // and what the peer has acknowledged.
     private long _limit;
     private long _accepted;
     private long _entered;
+    private long _acknowledged;
 
     // What of that counts in the node's memory.
     private long _held;
@@ -135,7 +137,7 @@ internal sealed partial class WriteSide : StreamSide
         lock (this)
         {
             ObjectDisposedException.ThrowIf(_disposed, Stream);
-            if (Acknowledged >= _accepted)
+            if (_acknowledged >= _accepted)
             {
                 return Task.CompletedTask;
             }
@@ -175,15 +177,16 @@ internal sealed partial class WriteSide : StreamSide
         }
     }
 
-    /// <summary>The core has room for more bytes than it has been told of. Under the loop lock.</summary>
-    public void OnWritable(int room)
+    /// <summary>The core has room for more bytes than it has told, and holds some that are not acknowledged. Under the loop lock.</summary>
+    public void OnWritable(int room, int unacknowledged)
     {
         lock (this)
         {
             _limit = _entered + room;
+            _acknowledged = _entered - unacknowledged;
             Hold();
-            _bytes.Recycle(Acknowledged);
-            CompleteDrains(Acknowledged);
+            _bytes.Recycle(_acknowledged);
+            CompleteDrains(_acknowledged);
             WakeWaiter();
         }
 
@@ -195,7 +198,7 @@ internal sealed partial class WriteSide : StreamSide
     {
         lock (this)
         {
-            _limit = _entered + _buffer;
+            _acknowledged = _entered;
             Hold();
             CompleteDrains(long.MaxValue);
         }
@@ -229,11 +232,9 @@ internal sealed partial class WriteSide : StreamSide
         Resume();
     }
 
-    private long Acknowledged => _limit - _buffer;
-
     private bool IsBroken => _disposed || _failure is not null;
 
-    private long Outstanding => _accepted - Acknowledged;
+    private long Outstanding => _accepted - _acknowledged;
 
     private void Hold()
     {
@@ -304,7 +305,7 @@ internal sealed partial class WriteSide : StreamSide
                 ThrowIfBroken();
 
                 // A small write with data in flight is not stepped at once: small writes that follow share its step and its packets (Nagle).
-                inline |= taken == 0 && Acknowledged >= _accepted;
+                inline |= taken == 0 && _acknowledged >= _accepted;
                 var count = Acceptable(source.Length - taken);
                 if (count == 0)
                 {

@@ -197,7 +197,7 @@ module Node =
         | Event.Listen backlog -> step.Node.Backlog <- ValueSome(max 1 backlog)
         | Event.Unlisten -> unlisten step
         | Event.Taken connId -> step.Node.Waiting <- Radix.remove connId step.Node.Waiting
-        | Event.Write(connId, bytes) -> tell step connId (Commands.write bytes)
+        | Event.Write(connId, bytes) -> tell step connId (Commands.write step.Context bytes)
         | Event.Consumed(connId, count) -> tell step connId (Commands.consume count)
         | Event.Finish connId -> tell step connId Commands.finish
         | Event.Release(connId, timeout) -> tell step connId (Commands.release step.Context timeout)

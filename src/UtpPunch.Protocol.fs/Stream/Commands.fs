@@ -2,8 +2,17 @@ namespace UtpPunch.Protocol
 
 /// What the application asks of a stream. A command for a stream that has ended meanwhile does nothing.
 module internal Commands =
-    let write bytes (connection: Connection) =
-        if connection.State <> StreamState.TimeWait then Sender.write bytes connection.Sender
+    let write context bytes (connection: Connection) =
+        if connection.State <> StreamState.TimeWait then
+            let isIdle = Sender.unacknowledged connection.Sender = 0
+            Sender.write bytes connection.Sender
+
+            // RFC 5681, 4.1: what was known of the path is old once nothing was sent for longer than a time-out.
+            if
+                isIdle
+                && context.Now - connection.Activity.ProgressAt > Rtt.timeout connection.Options connection.Rtt
+            then
+                Sender.shrink connection.Sender
 
     /// The application took that many of the bytes delivered to it.
     let consume count (connection: Connection) =
@@ -32,7 +41,7 @@ module internal Commands =
             connection.Closing.Released <- true
             connection.Closing.ReleaseTimeout <- timeout
             connection.Activity.ProgressAt <- context.Now
-            let unsent = int64 (connection.Options.SendBuffer - Sender.room connection.Sender)
+            let unsent = int64 (Sender.unacknowledged connection.Sender)
             let longest = Time.microseconds (unsent * 1_000_000L / leastRate)
             connection.Closing.ReleaseBy <- Time.after timeout (context.Now + longest)
 

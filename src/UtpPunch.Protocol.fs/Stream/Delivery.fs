@@ -20,9 +20,11 @@ module internal Delivery =
             Sender.setFinished connection.Sender
             context.Effects.Add(Effect.Finished connection.ConnId)
 
+        Sender.grow connection.Congestion.Window connection.Sender
         let room = Sender.room connection.Sender
 
         if room > connection.ReportedRoom then
-            context.Effects.Add(Effect.Writable(connection.ConnId, room))
+            let unacknowledged = Sender.unacknowledged connection.Sender
+            context.Effects.Add(Effect.Writable(connection.ConnId, room, unacknowledged))
 
         connection.ReportedRoom <- room

@@ -126,9 +126,13 @@ module internal Input =
         // The node has no memory left: the packet is lost, and its sender will notice.
         let isExhausted = context.Held + int64 packet.Payload.Length > context.Budget
 
+        let before = Receiver.ackNr connection.Receiver
+
         let arrival =
             if isExhausted then
                 Arrival.Overrun
+            elif Receiver.isOld packet.Header.SeqNr packet.Header.Timestamp context.Now connection.Receiver then
+                Arrival.Old
             else
                 Receiver.accept packet.Header.SeqNr packet.Payload isFin connection.Receiver
 
@@ -140,6 +144,7 @@ module internal Input =
 
         match arrival with
         | Arrival.InOrder ->
+            Receiver.pass before packet.Header.Timestamp context.Now connection.Receiver
             context.Held <- context.Held + int64 packet.Payload.Length
             connection.Acks.Pending <- connection.Acks.Pending + 1
 
@@ -163,8 +168,19 @@ module internal Input =
                 PacketBuilder.note context Rule.MemoryExhausted connection
             else
                 PacketBuilder.note context Rule.WindowOverrun connection
+        | Arrival.Old ->
+            // RFC 7323, 5.3, R1.
+            connection.Acks.Immediate <- true
+            PacketBuilder.note context Rule.OldDuplicate connection
         | Arrival.BeyondFin -> PacketBuilder.note context Rule.BeyondFin connection
         | Arrival.OutOfRange -> PacketBuilder.note context Rule.SeqOutOfRange connection
+
+    /// Lets the receive window grow, as long as the node holds less than half of what it may: a stream may hold a quarter of the rest.
+    let private tune context arrivedAt (echoed: Duration) (packet: inref<Packet>) (connection: Connection) =
+        if connection.Sizes.KnowsReach && context.Held < context.Budget / 2L then
+            let rest = (context.Budget - context.Held) / 4L
+            let limit = int (min rest (int64 connection.Options.MaxReceiveBuffer))
+            Receiver.tune (Time.stamp arrivedAt) (int echoed) packet.Payload.Length limit connection.Receiver
 
     /// No packet is under way for longer.
     let private underWay = Time.seconds 60
@@ -277,6 +293,7 @@ module internal Input =
                 PacketBuilder.note context Rule.DataAfterRelease connection
                 connection.Closing.HasLostBytes <- true
             else
+                tune context arrivedAt echoed &packet connection
                 arrive context &packet connection
 
     let receive context arrivedAt (packet: inref<Packet>) (connection: Connection) =

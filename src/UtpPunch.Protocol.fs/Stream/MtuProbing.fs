@@ -33,7 +33,7 @@ module internal MtuProbing =
 
             if knowsReach then
                 Receiver.setReach own.ReorderWindow connection.Receiver
-                Sender.setPacketWindow (max 1 (min own.MaxPacketWindow (reach - reachMargin))) connection.Sender
+                Sender.lengthen (max 1 (min own.MaxPacketWindow (reach - reachMargin))) connection.Sender
 
             connection.Sizes <-
                 { connection.Sizes with

@@ -175,7 +175,7 @@ module internal TimestampCheck =
         if echo = Echo.Ordinary || echo = Echo.Current then
             let age = Time.microseconds (int64 (age clocks.Offset at &header))
             // What lies a little ahead of our clock seems to be very old.
-            if age > anything then 0L<us> else age
+            if age > longestAtFirst then 0L<us> else max 1L<us> age
         else
             0L<us>
 

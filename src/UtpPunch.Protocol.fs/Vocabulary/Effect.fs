@@ -12,9 +12,9 @@ type Effect =
     | Accepted of connId: ConnId * remote: Endpoint * connectionId: uint16 * isMeeting: bool
     /// A stream that we dialled is open.
     | Opened of connId: ConnId * connectionId: uint16
-    /// The send buffer has room for `room` bytes. All other bytes of it are not acknowledged yet; the core refers to no written byte before
-    /// these.
-    | Writable of connId: ConnId * room: int
+    /// The send buffer has room for `room` bytes more. The last `unacknowledged` written bytes are not acknowledged yet; the core refers to
+    /// no written byte before these.
+    | Writable of connId: ConnId * room: int * unacknowledged: int
     /// From here on a full packet of this stream carries `payload` bytes.
     | PacketSized of connId: ConnId * payload: int
     /// The peer has finished, and every byte was delivered.

@@ -6,8 +6,12 @@ type StreamOptions =
     {
         /// Bytes written and not yet acknowledged, at most.
         SendBuffer: int
+        /// What that grows to while it holds the application back, towards a peer that announces how many packets it takes.
+        MaxSendBuffer: int
         /// Bytes received and not yet consumed, at most: the window that we advertise.
         ReceiveBuffer: int
+        /// What that grows to while the application keeps up, towards a peer that announces how many packets it takes.
+        MaxReceiveBuffer: int
         /// The initial size of full packets, header included, in bytes of UDP payload (RFC 8899: BASE_PLPMTU).
         PacketSize: int
         /// The size up to which the path is probed if the peer supports it (RFC 8899: MAX_PLPMTU). If it is `PacketSize`, the path is not
@@ -66,7 +70,9 @@ type NodeOptions =
 module StreamOptions =
     let bep29 =
         { SendBuffer = 1 <<< 20
+          MaxSendBuffer = 32 <<< 20
           ReceiveBuffer = 1 <<< 20
+          MaxReceiveBuffer = 32 <<< 20
           // RFC 8899, 5.1.2: BASE_PLPMTU.
           PacketSize = 1200
           // What one datagram holds over IPv4.

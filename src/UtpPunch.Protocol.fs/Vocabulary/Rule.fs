@@ -37,6 +37,8 @@ type Rule =
     | SeqOutOfRange
     /// A packet that had been received already.
     | Duplicate
+    /// A packet that is a late copy of one that had the same number, 65536 packets before.
+    | OldDuplicate
     /// A packet that arrived ahead of a missing one.
     | OutOfOrder
     /// The peer sent more than the advertised window.

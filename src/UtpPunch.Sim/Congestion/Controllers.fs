@@ -13,8 +13,6 @@ module Controllers =
             { NodeOptions.standard with
                 Bep29 =
                     { NodeOptions.standard.Bep29 with
-                        SendBuffer = 32 <<< 20
-                        ReceiveBuffer = 32 <<< 20
                         Congestion = control } }
         | ValueNone ->
             let known = String.concat ", " names

@@ -117,7 +117,7 @@ type UtpEnd(plan: FlowPlan, options: NodeOptions, host: LabHost, seed: uint64, i
         | Effect.Deliver(_, payload) ->
             line.Delivered payload.Length
             unreported <- unreported + payload.Length
-        | Effect.Writable(_, bytes) -> room <- bytes
+        | Effect.Writable(_, bytes, _) -> room <- bytes
         | Effect.Accepted(name, _, _, _) ->
             connId <- name
             isOpen <- true

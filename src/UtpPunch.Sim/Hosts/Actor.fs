@@ -15,7 +15,7 @@ type Actor(index: int, host: Host, options: NodeOptions, endpoint: Endpoint, mac
     member _.Endpoint = endpoint
     member _.Machine = machine
     member _.Options = options
-    member val Lent = LentBuffers options with get
+    member val Lent = LentBuffers() with get
     member val Inbox = Queue<Datagram>() with get
     member val InboxBytes = 0 with get, set
     /// When the socket is read next, and when the machine's deadline is due; `Time.never` for not at all.

@@ -9,7 +9,7 @@ module private Poison =
 
 /// The written bytes of a stream that are not acknowledged yet.
 [<Sealed>]
-type private WrittenBytes(sendBuffer: int) =
+type private WrittenBytes() =
     let chunks = Queue<Owned>()
     let mutable written = 0L
     let mutable overwritten = 0L
@@ -34,7 +34,6 @@ type private WrittenBytes(sendBuffer: int) =
                 start <- 0
 
     member _.Written = written
-    member _.Acknowledged(room: int) = written - int64 (sendBuffer - room)
 
 /// The input buffers of one machine. Overwrites each as soon as the core must not read it any more, as an allocator poisons freed memory: a
 /// received buffer after the step that it was passed to, written bytes when they were acknowledged or their stream closed. A slice that
@@ -43,10 +42,8 @@ type private WrittenBytes(sendBuffer: int) =
 /// The buffers must be the machine's alone, so that nothing else is overwritten with them. Call `Stepped` when everything that reads the
 /// events and effects of a step has done so.
 [<Sealed>]
-type LentBuffers(options: NodeOptions) =
+type LentBuffers() =
     let streams = Dictionary<ConnId, WrittenBytes>()
-
-    let sendBuffer dialect = (NodeOptions.forDialect dialect options).SendBuffer
 
     /// Overwrites a datagram that was read.
     static member Overwrite(datagram: Borrowed) = Poison.over datagram.Array datagram.Offset datagram.Length
@@ -55,7 +52,7 @@ type LentBuffers(options: NodeOptions) =
         for event in events do
             match event with
             | Event.Received(_, datagrams) -> Poison.over datagrams.Buffer datagrams.Offset datagrams.Length
-            | Event.Connect(connId, _, dialect, _) -> streams[connId] <- WrittenBytes(sendBuffer dialect)
+            | Event.Connect(connId, _, _, _) -> streams[connId] <- WrittenBytes()
             | Event.Write(connId, bytes) ->
                 match streams.TryGetValue connId with
                 | true, stream -> stream.Add bytes
@@ -65,10 +62,10 @@ type LentBuffers(options: NodeOptions) =
 
         for effect in effects do
             match effect with
-            | Effect.Accepted(connId, _, _, _) -> streams[connId] <- WrittenBytes(sendBuffer options.Dialect)
-            | Effect.Writable(connId, room) ->
+            | Effect.Accepted(connId, _, _, _) -> streams[connId] <- WrittenBytes()
+            | Effect.Writable(connId, _, unacknowledged) ->
                 match streams.TryGetValue connId with
-                | true, stream -> stream.Overwrite(stream.Acknowledged room)
+                | true, stream -> stream.Overwrite(stream.Written - int64 unacknowledged)
                 | _ -> ()
             | Effect.Closed(connId, _) ->
                 match streams.TryGetValue connId with

@@ -11,7 +11,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
     let mutable node =
         Node.create NodeOptions.standard (Owned(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index)))) 0L<us>
 
-    let lent = LentBuffers NodeOptions.standard
+    let lent = LentBuffers()
     let told = List<Event>()
     let more = HashSet<uint16>()
     let punched = List<PunchReport>()

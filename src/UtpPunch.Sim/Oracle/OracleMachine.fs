@@ -215,7 +215,8 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
             stream.Sender.Acknowledge(now, header.AckNr)
 
             if stream.Sender.Outstanding < before then
-                effects.Add(Effect.Writable(stream.ConnId, sendBuffer - stream.Sender.Outstanding))
+                let outstanding = stream.Sender.Outstanding
+                effects.Add(Effect.Writable(stream.ConnId, sendBuffer - outstanding, outstanding))
 
             stream.Difference <- clock now - header.Timestamp
             stream.PeerStamp <- header.Timestamp

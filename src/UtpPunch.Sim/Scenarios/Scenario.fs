@@ -157,10 +157,15 @@ module Scenario =
     let dialectOf scenario = if scenario.Dialect = "utp-punch" then Dialect.UtpPunch else Dialect.Bep29
 
     let optionsOf (scenario: Scenario) (host: Host) =
+        // A scenario that is about a small buffer means all of it.
+        let grown standard most buffer = if buffer = standard then most else buffer
+
         let adapt (options: StreamOptions) =
             { options with
                 SendBuffer = host.SendBuffer
+                MaxSendBuffer = grown options.SendBuffer options.MaxSendBuffer host.SendBuffer
                 ReceiveBuffer = host.ReceiveBuffer
+                MaxReceiveBuffer = grown options.ReceiveBuffer options.MaxReceiveBuffer host.ReceiveBuffer
                 PacketSize = min options.LargestPacket host.PacketSize
                 LargestPacket = min options.LargestPacket host.LargestPacket
                 NoDelay = host.NoDelay

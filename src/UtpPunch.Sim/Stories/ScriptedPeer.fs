@@ -20,7 +20,7 @@ type ScriptedPeer(seed: Owned) =
             Bep29 = { NodeOptions.standard.Bep29 with PacketSize = 1400; LargestPacket = 1400 } }
 
     let mutable node = Node.create options seed now
-    let lent = LentBuffers options
+    let lent = LentBuffers()
     let heard = List<Heard>()
     let rules = List<struct (Instant * Rule)>()
     let delivered = List<byte>()

@@ -118,7 +118,7 @@ type TwoNodes(scenario: Scenario, optionsA: NodeOptions, optionsB: NodeOptions, 
             | Effect.Opened(connId, id) ->
                 (view connId).Opened <- true
                 (view connId).Id <- id
-            | Effect.Writable(connId, room) -> (view connId).Room <- room
+            | Effect.Writable(connId, room, _) -> (view connId).Room <- room
             | Effect.PacketSized(connId, payload) -> (view connId).Sizes.Add payload
             | Effect.Ended connId -> (view connId).Ended <- true
             | Effect.Finished connId -> (view connId).Finished <- true

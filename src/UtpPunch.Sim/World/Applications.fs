@@ -113,7 +113,7 @@ type Applications(world: World) as this =
             app.Take payload
 
             if app.ReadAt <> Time.never then wake actor app (max world.Now app.ReadAt)
-        | Effect.Writable(connId, room) ->
+        | Effect.Writable(connId, room, _) ->
             let app = app connId
 
             if not (isNull app) then

@@ -134,6 +134,8 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
 
         match rule with
         | Rule.WindowOverrun
+        | Rule.MemoryExhausted
+        | Rule.OldDuplicate
         | Rule.TimestampOutOfRange
         | Rule.SeqOutOfRange
         | Rule.AckOutOfRange

@@ -29,7 +29,8 @@ module Purity =
             && payload.Length = payload'.Length
             && ((payload.Offset = payload'.Offset && obj.ReferenceEquals(payload.Buffer, payload'.Buffer))
                 || Describe.effect one = Describe.effect other)
-        | Effect.Writable(connId, room), Effect.Writable(connId', room') -> connId = connId' && room = room'
+        | Effect.Writable(connId, room, rest), Effect.Writable(connId', room', rest') ->
+            connId = connId' && room = room' && rest = rest'
         | Effect.Noted(rule, remote), Effect.Noted(rule', remote') -> rule = rule' && remote.Equals remote'
         | _ -> Describe.effect one = Describe.effect other
 

@@ -205,7 +205,9 @@ module Schema =
 
     let private streamOptions (f: Fields) (prefix: string) (it: StreamOptions) : StreamOptions =
         { SendBuffer = int32 f (prefix + "sendBuffer") Numbers.buffer it.SendBuffer
+          MaxSendBuffer = int32 f (prefix + "maxSendBuffer") Numbers.buffer it.MaxSendBuffer
           ReceiveBuffer = int32 f (prefix + "receiveBuffer") Numbers.buffer it.ReceiveBuffer
+          MaxReceiveBuffer = int32 f (prefix + "maxReceiveBuffer") Numbers.buffer it.MaxReceiveBuffer
           PacketSize = int32 f (prefix + "packetSize") Numbers.packet it.PacketSize
           LargestPacket = int32 f (prefix + "largestPacket") Numbers.packet it.LargestPacket
           PacketWindow = int32 f (prefix + "packetWindow") Numbers.packets it.PacketWindow
@@ -357,9 +359,14 @@ module Schema =
         | Effect.Opened(connId, connectionId) ->
             f.Begin Kinds.opened
             Effect.Opened(stream f connId, id f connectionId)
-        | Effect.Writable(connId, room) ->
+        | Effect.Writable(connId, room, unacknowledged) ->
             f.Begin Kinds.writable
-            Effect.Writable(stream f connId, int32 f "room" Numbers.bytes room)
+
+            Effect.Writable(
+                stream f connId,
+                int32 f "room" Numbers.bytes room,
+                int32 f "unacknowledged" Numbers.bytes unacknowledged
+            )
         | Effect.PacketSized(connId, payload) ->
             f.Begin Kinds.sized
             Effect.PacketSized(stream f connId, int32 f "payload" Numbers.bytes payload)

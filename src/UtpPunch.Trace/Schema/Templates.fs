@@ -100,7 +100,7 @@ module Templates =
            Effect.Deliver(0, Unchecked.defaultof<Payload>)
            Effect.Accepted(0, nowhere, 0us, false)
            Effect.Opened(0, 0us)
-           Effect.Writable(0, 0)
+           Effect.Writable(0, 0, 0)
            Effect.PacketSized(0, 0)
            Effect.Ended 0
            Effect.Finished 0

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x99F4107F7A488328UL
+let Layout = 0x495118D42A0090BCUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -27,7 +27,9 @@ let readCongestionControl (r: SnapshotReader) : CongestionControl =
 
 let writeStreamOptions (w: SnapshotWriter) (it: StreamOptions) : unit =
     w.Int32 it.SendBuffer
+    w.Int32 it.MaxSendBuffer
     w.Int32 it.ReceiveBuffer
+    w.Int32 it.MaxReceiveBuffer
     w.Int32 it.PacketSize
     w.Int32 it.LargestPacket
     w.Int32 it.PacketWindow
@@ -45,7 +47,9 @@ let writeStreamOptions (w: SnapshotWriter) (it: StreamOptions) : unit =
 
 let readStreamOptions (r: SnapshotReader) : StreamOptions =
     { SendBuffer = r.Int32()
+      MaxSendBuffer = r.Int32()
       ReceiveBuffer = r.Int32()
+      MaxReceiveBuffer = r.Int32()
       PacketSize = r.Int32()
       LargestPacket = r.Int32()
       PacketWindow = r.Int32()
@@ -349,6 +353,8 @@ let writeSender (w: SnapshotWriter) (it: Sender) : unit =
     writeScoreboard w it.Board
     writeSendState w it.State
     w.Int32 it.PacketWindow
+    w.Int32 it.Buffer
+    w.Int32 it.MaxBuffer
     w.Deque((fun (it: Owned) -> w.Bytes it.Span), it.Queue)
     w.Int32 it.Queued
     w.Int64 it.PeerWindow
@@ -361,6 +367,8 @@ let readSender (r: SnapshotReader) : Sender =
       Board = readScoreboard r
       State = readSendState r
       PacketWindow = r.Int32()
+      Buffer = r.Int32()
+      MaxBuffer = r.Int32()
       Queue = r.Deque(1, (fun () -> r.Bytes()))
       Queued = r.Int32()
       PeerWindow = r.Int64()
@@ -391,6 +399,14 @@ let readHeldPackets (r: SnapshotReader) : HeldPackets =
     let fieldChanges = r.Int32()
     HeldPackets(fieldRanges, fieldBytes, fieldCount, fieldChanges)
 
+let writePassedMark (w: SnapshotWriter) (it: PassedMark) : unit =
+    w.UInt32 it.Stamp
+    w.Int64 it.At
+
+let readPassedMark (r: SnapshotReader) : PassedMark =
+    { Stamp = r.UInt32()
+      At = r.Int64() }
+
 let writePayloadBuilder (w: SnapshotWriter) (it: PayloadBuilder) : unit =
     ignore w
     ignore it
@@ -405,8 +421,12 @@ let writeReceiver (w: SnapshotWriter) (it: Receiver) : unit =
     w.Int32 it.Reach
     writeSeqNr w it.AckNr
     w.Int32 it.Unread
+    w.UInt32 it.RoundAt
+    w.Int32 it.RoundBytes
+    w.Int32 it.RoundTrip
     w.Reference(writeHeldPackets w, it.Held)
     w.Option((writeSeqNr w), it.Fin)
+    w.Array((writePassedMark w), it.Passed)
     w.Flag it.IsComplete
     writePayloadBuilder w it.Payloads
 
@@ -416,8 +436,12 @@ let readReceiver (r: SnapshotReader) : Receiver =
       Reach = r.Int32()
       AckNr = readSeqNr r
       Unread = r.Int32()
+      RoundAt = r.UInt32()
+      RoundBytes = r.Int32()
+      RoundTrip = r.Int32()
       Held = r.Reference(fun () -> readHeldPackets r)
       Fin = r.Option((fun () -> readSeqNr r))
+      Passed = r.Array(2, (fun () -> readPassedMark r))
       IsComplete = r.Flag()
       Payloads = readPayloadBuilder r }
 
@@ -1604,7 +1628,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(201, (fun () -> readStored r))
+      Connections = r.Radix(211, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()

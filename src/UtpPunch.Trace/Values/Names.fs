@@ -120,6 +120,7 @@ module TraceNames =
                struct ("TimestampOutOfRange", Rule.TimestampOutOfRange)
                struct ("SeqOutOfRange", Rule.SeqOutOfRange)
                struct ("Duplicate", Rule.Duplicate)
+               struct ("OldDuplicate", Rule.OldDuplicate)
                struct ("OutOfOrder", Rule.OutOfOrder)
                struct ("WindowOverrun", Rule.WindowOverrun)
                struct ("MemoryExhausted", Rule.MemoryExhausted)

@@ -75,6 +75,24 @@ let private burst (world: NodeWorld) (operation: Operation) (remote: Remote) =
     let packets = Array.init count (fun index -> Wire.packet (header index) [||] 0UL payload)
     world.Receive(remote.Endpoint, Array.concat packets, packets[0].Length)
 
+/// Packets without a payload that pass a multiple of 4096, and one that may be a copy of a packet with the number of a later one.
+let private lap (world: NodeWorld) (operation: Operation) (remote: Remote) =
+    let header = { reply world operation remote with Type = PacketType.Data }
+    let count = 4_200
+
+    let packets =
+        Array.init count (fun index -> Wire.packet { header with SeqNr = header.SeqNr + index } [||] 0UL [||])
+
+    world.Receive(remote.Endpoint, Array.concat packets, packets[0].Length)
+
+    let late =
+        { header with
+            SeqNr = header.SeqNr + (count + 16384 - 1 - operation.Below 100)
+            Timestamp = header.Timestamp - operation.Of [| 1000u; 0u; 1_500_000u |] }
+
+    let datagram = Wire.packet late [||] 0UL [| 1uy |]
+    world.Receive(remote.Endpoint, datagram, datagram.Length)
+
 let private syn (world: NodeWorld) (operation: Operation) (remote: Remote) =
     let header =
         { Type = PacketType.Syn
@@ -253,7 +271,7 @@ let private received (world: NodeWorld) (from: Endpoint) (datagram: byte[]) =
     if datagram.Length > 0 then world.Receive(from, datagram, datagram.Length)
 
 /// The number of operations.
-let count = 15
+let count = 16
 
 /// `name` is a number that no task or stream has yet.
 let apply (world: NodeWorld) (name: int) (chunk: byte[]) =
@@ -293,6 +311,7 @@ let apply (world: NodeWorld) (name: int) (chunk: byte[]) =
     | 11 -> task world operation (1 + name)
     | 12 -> answer world operation
     | 13 -> probe world operation remote
+    | 14 -> lap world operation remote
     | _ ->
         match operation.Below 3 with
         | 0 -> received world remote.Endpoint "PUNCH"B

@@ -51,6 +51,14 @@ let private listening: Input =
        [| 9uy; 0uy; 0uy; 7uy; 3uy |]
        [| 6uy |] |]
 
+let private wrapping: Input =
+    [| [| 0uy |]
+       [| 8uy; 0uy; 1uy; 3uy |]
+       [| 4uy; 0uy; 0uy |]
+       [| 1uy; 0uy; 0uy; 0uy |]
+       [| 14uy; 0uy |]
+       [| 6uy |] |]
+
 let private dialling: Input =
     [| [| 0uy |]
        [| 7uy; 0uy |]
@@ -71,14 +79,14 @@ let private meeting: Input =
 let private discovering: Input =
     [| [| 0uy |]
        [| 11uy; 0uy; 1uy; 0uy |]
-       [| 14uy; 0uy; 2uy; 1uy; 1uy; 0uy; 0uy; 0uy; 2uy |]
+       [| 15uy; 0uy; 2uy; 1uy; 1uy; 0uy; 0uy; 0uy; 2uy |]
        [| 6uy |]
        [| 6uy |] |]
 
 let target: Target =
     { Name = "node"
       About = "packets, calls and time for a node in any state"
-      Seeds = fun draws -> [ listening; dialling; meeting; discovering; Array.init 10 (fun _ -> fresh draws) ]
+      Seeds = fun draws -> [ listening; wrapping; dialling; meeting; discovering; Array.init 10 (fun _ -> fresh draws) ]
       Fresh = fresh
       Run = run
       MostAllocated = struct (3_000_000L, 100L, 1_000_000L) }

@@ -94,7 +94,7 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
             match streamOf connId with
             | Some stream -> stream.Unread <- stream.Unread + payload.Length
             | None -> ()
-        | Effect.Writable(connId, room) ->
+        | Effect.Writable(connId, room, _) ->
             match streamOf connId with
             | Some stream -> stream.Room <- room
             | None -> ()

@@ -145,6 +145,8 @@ public static class Failures
         await Refused(nameof(UtpNodeOptions.MaxHalfOpen), options => options.MaxHalfOpen = -1);
         await Refused(nameof(UtpNodeOptions.SendBufferSize), options => options.SendBufferSize = 1000);
         await Refused(nameof(UtpNodeOptions.ReceiveBufferSize), options => options.ReceiveBufferSize = int.MaxValue);
+        await Refused(nameof(UtpNodeOptions.MaxSendBufferSize), options => options.MaxSendBufferSize = 1000);
+        await Refused(nameof(UtpNodeOptions.MaxReceiveBufferSize), options => options.MaxReceiveBufferSize = int.MaxValue);
         await Refused(nameof(UtpNodeOptions.PacketSize), options => options.PacketSize = 20);
         await Refused(nameof(UtpNodeOptions.PacketSize), options => options.PacketSize = 300_000);
         await Refused(nameof(UtpNodeOptions.PacketWindow), options => options.PacketWindow = 0);

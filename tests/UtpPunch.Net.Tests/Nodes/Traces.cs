@@ -128,7 +128,7 @@ public static class Traces
             Effect.NewDeliver(2, new Payload(slab, 3, 28, 2, 5)),
             Effect.NewAccepted(1, remote, 3, false),
             Effect.NewOpened(2, 4),
-            Effect.NewWritable(2, 5),
+            Effect.NewWritable(2, 5, 7),
             Effect.NewPacketSized(2, 1452),
             Effect.NewEnded(2),
             Effect.NewFinished(2),

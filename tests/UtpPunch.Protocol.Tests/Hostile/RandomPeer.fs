@@ -123,7 +123,7 @@ type private RandomPeer(seed: int, seqNr: uint16) =
             | Effect.Deliver(_, payload) ->
                 Expect.isFalse ended "bytes behind the end"
                 unread <- unread + payload.Length
-            | Effect.Writable(_, free) -> room <- free
+            | Effect.Writable(_, free, _) -> room <- free
             | Effect.Ended _ -> ended <- true
             | Effect.Closed _ -> closed <- true
             | _ -> ()

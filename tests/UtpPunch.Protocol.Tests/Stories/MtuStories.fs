@@ -227,8 +227,8 @@ let private changes =
               run (Time.seconds 60) pair "all arrives" (fun () ->
                   a.Received.Count = countA + bytes.Length
                   && b.Received.Count = countB + bytes.Length
-                  && a.Room = target
-                  && b.Room = target)
+                  && a.Room >= target
+                  && b.Room >= target)
 
           Expect.equal (maxPayload pair.A a) 1452 "one way"
           Expect.equal (maxPayload pair.B b) 8952 "the other"

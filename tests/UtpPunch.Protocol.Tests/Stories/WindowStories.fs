@@ -176,4 +176,199 @@ let private withLosses =
         Expect.equal (pair.A.Count Rule.RetransmitTimeout) 0 "time-outs"
     }
 
-let tests = testList "windows" (negotiation @ [ withLosses ])
+// ---- Buffers that grow ----
+
+/// 80 Mbit/s at a round trip of 200 ms hold 2 MB.
+let private longFat =
+    { Path.perfect with
+        Delay = Time.milliseconds 100
+        Rate = Rate.Constant 10_000_000
+        Queue = Queue.Tail 4_000_000 }
+
+let private bulk = bep29 id
+
+let private fill (pair: TwoNodes) (stream: StreamView) (data: byte[]) =
+    let mutable more = true
+
+    while more do
+        let count = min stream.Room data.Length
+        if count > 0 then pair.Write(pair.A, stream, ReadOnlySpan<byte>(data, 0, count)) |> ignore
+        more <- count > 0
+
+/// Keeps the send buffer full for some time.
+let private pumpFor (time: Duration) (pair: TwoNodes) (stream: StreamView) =
+    let data = content 100_000
+    let until = pair.Now + time
+
+    while pair.Now < until do
+        fill pair stream data
+        wait (Time.milliseconds 5) pair
+
+let private statistics (side: Side) (stream: StreamView) = (Node.stream stream.ConnId side.Node).Value
+
+/// The most bytes that were outstanding, or that the peer's window admitted, within half a minute.
+let private largest options reads =
+    let pair = pairOf options longFat
+    let struct (a, b) = connected pair
+    b.Reads <- reads
+    let mutable window = 0L
+    let mutable flight = 0
+
+    for _ in 1..300 do
+        pumpFor (Time.milliseconds 100) pair a
+        window <- max window (statistics pair.A a).PeerWindow
+        flight <- max flight (statistics pair.A a).InFlight
+
+    window, flight, b.Received.Count
+
+let private growing =
+    [ test "both buffers grow on a long path, so that it is full: 80 Mbit/s at 200 ms" {
+          let window, flight, arrived = largest bulk true
+          Expect.isGreaterThan window 4_000_000L "the window"
+          Expect.isLessThanOrEqual window (32L <<< 20) "the window"
+          Expect.isGreaterThan flight 2_000_000 "in flight"
+          Expect.isGreaterThan arrived 200_000_000 "bytes in half a minute"
+      }
+      test "without larger limits they do not, and the path is half empty" {
+          let fixedBuffers =
+              bep29 (fun options -> { fixedAt 1400 options with MaxSendBuffer = 1 <<< 20; MaxReceiveBuffer = 1 <<< 20 })
+
+          let window, flight, arrived = largest fixedBuffers true
+          Expect.isLessThanOrEqual window (1L <<< 20) "the window"
+          Expect.isLessThanOrEqual flight (1 <<< 20) "in flight"
+          Expect.isLessThan arrived 170_000_000 "bytes in half a minute"
+      }
+      test "the window does not grow while the application reads nothing" {
+          let window, _, arrived = largest bulk false
+          Expect.isLessThanOrEqual window (1L <<< 20) "the window"
+          Expect.isLessThanOrEqual arrived (1 <<< 20) "bytes"
+      }
+      test "an application that writes little leaves the send buffer as it is" {
+          let pair = pairOf bulk longFat
+          let struct (a, _) = connected pair
+
+          for _ in 1..200 do
+              write pair pair.A a (content 10_000)
+              wait (Time.milliseconds 50) pair
+
+          wait (Time.seconds 1) pair
+          Expect.equal a.Room StreamOptions.bep29.SendBuffer "room"
+      }
+      test "the send buffer is small again after everything was acknowledged, and what was told may still be written" {
+          let pair = pairOf bulk longFat
+          let struct (a, b) = connected pair
+          pumpFor (Time.seconds 20) pair a
+          wait (Time.seconds 10) pair
+          let large = a.Room
+          Expect.isGreaterThan large (2 * StreamOptions.bep29.SendBuffer) "room after bulk data"
+          let before = b.Received.Count
+          write pair pair.A a (content 1_000)
+          write pair pair.A a (content (large - 1_000))
+          wait (Time.milliseconds 1) pair
+          run (Time.seconds 60) pair "all arrives" (fun () -> b.Received.Count = before + large)
+          wait (Time.seconds 1) pair
+          Expect.isLessThanOrEqual a.Room large "room"
+          write pair pair.A a (content 1_000)
+          wait (Time.seconds 2) pair
+          wait (Time.seconds 2) pair
+          write pair pair.A a (content 1_000)
+          wait (Time.seconds 2) pair
+          Expect.equal a.Room StreamOptions.bep29.SendBuffer "room of a stream that has been idle"
+      }
+      test "twenty streams whose windows have grown do not hold more than the node's budget" {
+          let budget = 10_000_000L
+          let options = { bulk with ReceiveBudget = budget }
+          let pair = pairOf options { longFat with Rate = Rate.Unlimited; Delay = Time.milliseconds 20 }
+          pair.Tell(pair.B, Event.Listen 50)
+          let streams = [ for _ in 1..20 -> pair.Connect(pair.A, Dialect.Bep29) ]
+          run (Time.seconds 10) pair "all are open" (fun () -> pair.B.Accepted.Count = 20)
+          let data = content 50_000
+          let mutable most = 0L
+
+          let turn () =
+              for stream in streams do
+                  fill pair stream data
+
+              wait (Time.milliseconds 5) pair
+              most <- max most (Node.statistics pair.B.Node).HeldBytes
+
+          for _ in 1..120 do
+              turn ()
+
+          let grown = streams |> List.map (fun stream -> (statistics pair.A stream).PeerWindow) |> List.max
+          Expect.isGreaterThan grown (1L <<< 20) "a window has grown"
+
+          // Now no application reads.
+          for stream in pair.B.Accepted do
+              stream.Reads <- false
+
+          for _ in 1..100 do
+              turn ()
+
+          Expect.isLessThanOrEqual most budget "bytes held"
+          Expect.isGreaterThan most (budget / 2L) "bytes held"
+
+          let before = pair.B.Accepted |> Seq.map _.Received.Count |> Seq.toArray
+
+          for stream in pair.B.Accepted do
+              stream.Reads <- true
+              pair.Tell(pair.B, Event.Consumed(stream.ConnId, stream.Unread))
+              stream.Unread <- 0
+
+          let isStuck index = pair.B.Accepted[index].Received.Count = before[index]
+          let mutable turns = 0
+
+          while turns < 4_000 && Seq.exists isStuck (seq { 0..19 }) do
+              turn ()
+              turns <- turns + 1
+
+          Expect.isFalse (Seq.exists isStuck (seq { 0..19 })) "every stream goes on"
+      } ]
+
+// ---- Numbers that wrap ----
+
+/// The peer's `index`-th packet carries one byte, which differs from that of the packet 65536 before or behind.
+let private byteOf index = byte (index + index / 65536)
+
+let private wrapped =
+    test "copies of packets of 65536 numbers before, 0.4 to 2 s late, are dropped: no byte is wrong" {
+        let struct (scripted, peer, _) = acceptedSaying (ExtensionBits.hello 16384) small
+        let mutable next = 0
+        let mutable unread = 0
+        let old = System.Collections.Generic.Dictionary<int, byte[]>()
+
+        /// 8 packets each 100 µs: 65536 take 0.8 s.
+        let send count =
+            for _ in 1 .. count / 8 do
+                scripted.Wait(Time.microseconds 100L)
+
+                let packets =
+                    [| for index in next .. next + 7 -> peer.Make(PacketType.Data, index, [| byteOf index |]) |]
+
+                for index in next .. next + 7 do
+                    if index % 64 = 5 then old[index] <- packets[index - next]
+
+                next <- next + 8
+                scripted.Receive(here, packets) |> ignore
+                unread <- unread + 8
+
+            scripted.Tell(Event.Consumed(1, unread)) |> ignore
+            unread <- 0
+
+        send 65536
+
+        for _ in 1..8 do
+            // Those that the receiver takes for packets ahead.
+            for index in old.Keys |> Seq.filter (fun index -> index + 65536 > next && index + 65536 < next + 16384) do
+                scripted.Receive(here, old[index]) |> ignore
+
+            send 8192
+
+        let bytes = scripted.Delivered 1
+        Expect.equal bytes.Length next "bytes"
+        Expect.isTrue (Array.forall2 (=) bytes (Array.init next byteOf)) "each byte is right"
+        Expect.isGreaterThan (scripted.Count Rule.OldDuplicate) 1_000 "dropped"
+        Expect.equal (scripted.Count Rule.TimestampOutOfRange) 0 "packets that only the check of the clocks rejects"
+    }
+
+let tests = testList "windows" (negotiation @ [ withLosses; wrapped ] @ growing)

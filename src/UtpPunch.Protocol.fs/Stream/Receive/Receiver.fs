@@ -5,6 +5,7 @@ type internal Arrival =
     | InOrder
     | OutOfOrder
     | Duplicate
+    | Old
     | OutOfRange
     | Overrun
     | BeyondFin
@@ -20,8 +21,12 @@ module internal Receiver =
           Reach = ReorderWindow
           AckNr = ackNr
           Unread = 0
+          RoundAt = 0u
+          RoundBytes = 0
+          RoundTrip = 0
           Held = null
           Fin = ValueNone
+          Passed = null
           IsComplete = false
           Payloads = PayloadBuilder() }
 
@@ -51,6 +56,31 @@ module internal Receiver =
 
     let isComplete receiver = receiver.IsComplete
 
+    /// Two round trips of bytes while the sender doubles its window, and twice that for what is repaired meanwhile.
+    let private roundsHeld = 4L
+
+    let tune at roundTrip bytes limit receiver =
+        if roundTrip > 0 && (receiver.RoundTrip = 0 || roundTrip < receiver.RoundTrip) then
+            receiver.RoundTrip <- roundTrip
+
+        let elapsed = int64 (at - receiver.RoundAt)
+
+        if receiver.RoundTrip > 0 && elapsed >= int64 receiver.RoundTrip then
+            // A round that ends late, because packets arrive together, counts for as much as it is longer.
+            let wanted = roundsHeld * int64 receiver.RoundBytes * int64 receiver.RoundTrip / elapsed
+            let capacity = int (min wanted (int64 limit))
+
+            if capacity > receiver.Capacity && receiver.Unread < receiver.Capacity / 4 then
+                if not (isLimited receiver) then receiver.Limit <- capacity
+
+                receiver.Capacity <- capacity
+
+            receiver.RoundAt <- at
+            receiver.RoundBytes <- 0
+            receiver.RoundTrip <- 0
+
+        receiver.RoundBytes <- receiver.RoundBytes + bytes
+
     let isInRange seqNr receiver =
         let ahead = seqNr - receiver.AckNr - 1
         ahead < receiver.Reach && ahead >= -receiver.Reach
@@ -66,6 +96,36 @@ module internal Receiver =
             held receiver + payload.Length <= receiver.Limit / 2
         else
             receiver.Unread + heldBytes receiver + payload.Length <= receiver.Capacity
+
+    /// No packet is under way for longer.
+    let private underWay = Time.seconds 60
+
+    let private markOf (number: SeqNr) = int number.Value >>> 12
+
+    let pass (before: SeqNr) stamp (at: Instant) receiver =
+        let last = markOf receiver.AckNr
+
+        if receiver.Reach > ReorderWindow && markOf before <> last then
+            let marks =
+                if isNull receiver.Passed then
+                    Array.create 16 { Stamp = 0u; At = -(Time.never / 2L) }
+                else
+                    Array.copy receiver.Passed
+
+            let mutable mark = markOf before
+
+            while mark <> last do
+                mark <- (mark + 1) &&& 15
+                marks[mark] <- { Stamp = stamp; At = at }
+
+            receiver.Passed <- marks
+
+    let isOld (seqNr: SeqNr) (stamp: uint32) (now: Instant) receiver =
+        if isNull receiver.Passed || seqNr - receiver.AckNr <= 0 then
+            false
+        else
+            let mark = receiver.Passed[markOf (seqNr + -receiver.Reach)]
+            now - mark.At < underWay && int32 (stamp - mark.Stamp) < 0
 
     let private advance (data: Borrowed) isFin receiver =
         receiver.AckNr <- receiver.AckNr + 1

@@ -7,6 +7,8 @@ type internal Arrival =
     /// Held until the packets before it have arrived.
     | OutOfOrder
     | Duplicate
+    /// A copy of an earlier packet that had the same number: dropped.
+    | Old
     /// Outside of the reorder window: dropped.
     | OutOfRange
     /// Beyond the window that was advertised: dropped.
@@ -42,6 +44,14 @@ module internal Receiver =
     val isComplete: receiver: Receiver -> bool
     /// Whether this number is within the reorder window.
     val isInRange: seqNr: SeqNr -> receiver: Receiver -> bool
+    /// Lets the capacity grow, up to `limit`, while the reader keeps up: to four times what arrives in a round trip. `bytes` arrive `at` a time
+    /// (`Time.stamp`) in a packet that shows this round trip, in microseconds; 0 for none.
+    val tune: at: uint32 -> roundTrip: int -> bytes: int -> limit: int -> receiver: Receiver -> unit
+    /// The packet with this time stamp has arrived, and packets behind `before` are in order now.
+    val pass: before: SeqNr -> stamp: uint32 -> at: Instant -> receiver: Receiver -> unit
+    /// Whether a packet that seems to lie ahead is an old copy of one that had the same number, 65536 packets before (RFC 7323, 5: PAWS). The
+    /// peer sends no packet before it knows that the one as far behind as it reaches has arrived here, so none is stamped earlier than that.
+    val isOld: seqNr: SeqNr -> stamp: uint32 -> now: Instant -> receiver: Receiver -> bool
     /// Takes a DATA or FIN packet. What is in order is not copied and must be drained in the same step; what is held is copied, so that it
     /// does not keep the buffer it was received in.
     val accept: seqNr: SeqNr -> payload: Borrowed -> isFin: bool -> receiver: Receiver -> Arrival

@@ -13,6 +13,8 @@ module internal Sender =
           Board = Scoreboard.create (options.PacketSize - Packet.HeaderLength) next
           State = SendState.Open
           PacketWindow = options.PacketWindow
+          Buffer = options.SendBuffer
+          MaxBuffer = options.SendBuffer
           Queue = Deque<Owned>.Empty
           Queued = 0
           // Until the peer has advertised a window, one packet is admitted.
@@ -26,10 +28,21 @@ module internal Sender =
     let board (sender: Sender) = sender.Board
     let state (sender: Sender) = sender.State
     let peerWindow (sender: Sender) = sender.PeerWindow
-    let room sender = sender.Options.SendBuffer - sender.Queued - Scoreboard.outstanding sender.Board
+    let unacknowledged sender = sender.Queued + Scoreboard.outstanding sender.Board
+    let room sender = max 0 (sender.Buffer - unacknowledged sender)
     let hasQueued sender = sender.Queued > 0
 
-    let setPacketWindow packets (sender: Sender) = sender.PacketWindow <- packets
+    let lengthen packets (sender: Sender) =
+        sender.PacketWindow <- packets
+        sender.MaxBuffer <- max sender.Buffer sender.Options.MaxSendBuffer
+
+    let grow window (sender: Sender) =
+        if sender.Buffer < sender.MaxBuffer && room sender < sender.Buffer / 4 then
+            let flight = max (min (int64 window) sender.PeerWindow) (int64 (Scoreboard.outstanding sender.Board))
+            let wanted = int (min (int64 sender.MaxBuffer) (2L * flight))
+            sender.Buffer <- max sender.Buffer wanted
+
+    let shrink (sender: Sender) = sender.Buffer <- min sender.Buffer sender.Options.SendBuffer
 
     let isOnlyFinOutstanding (sender: Sender) = sender.State = SendState.FinWait && Scoreboard.packets sender.Board = 1
 
@@ -47,7 +60,7 @@ module internal Sender =
         if sender.State <> SendState.Open then
             invalidOp "The stream was finished; nothing may be written behind its end."
 
-        if bytes.Length > room sender then
+        if bytes.Length > sender.MaxBuffer - unacknowledged sender then
             invalidArg (nameof bytes) "More was written than the send buffer has room for."
 
         if not bytes.IsEmpty then

@@ -10,10 +10,17 @@ module internal Sender =
     val state: sender: Sender -> SendState
     /// The window that the peer advertises (RFC 9293: SND.WND).
     val peerWindow: sender: Sender -> int64
-    /// Bytes that may still be written: the send buffer less what is queued and what is not acknowledged.
+    /// Bytes that are queued, or sent and not acknowledged.
+    val unacknowledged: sender: Sender -> int
+    /// Bytes that may still be written: the send buffer less those.
     val room: sender: Sender -> int
-    /// How many packets may be in flight.
-    val setPacketWindow: packets: int -> sender: Sender -> unit
+    /// The peer takes long windows: this number of packets may be in flight, and the send buffer may grow.
+    val lengthen: packets: int -> sender: Sender -> unit
+    /// The send buffer grows to twice what is in flight, or what the congestion window and the peer's admit, if it holds the writer back:
+    /// a round trip of bytes that are acknowledged, and one of bytes that follow.
+    val grow: window: int -> sender: Sender -> unit
+    /// The send buffer is as it was at first. The application may write what it has been told before.
+    val shrink: sender: Sender -> unit
     /// Whether bytes are queued that were never sent.
     val hasQueued: sender: Sender -> bool
     /// Whether nothing is outstanding but the FIN.
@@ -21,7 +28,8 @@ module internal Sender =
     /// Whether larger packets would be of use: at least a full one is queued or outstanding, and more may follow.
     val wantsLarger: sender: Sender -> bool
 
-    /// Takes bytes that will never change. Throws when `finish` was called or the buffer has no room for them.
+    /// Takes bytes that will never change. Throws when `finish` was called or there are more than the buffer could
+    /// ever have room for.
     val write: bytes: Owned -> sender: Sender -> unit
     /// A FIN follows what was written.
     val finish: sender: Sender -> unit

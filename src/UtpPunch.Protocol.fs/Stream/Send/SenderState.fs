@@ -11,6 +11,9 @@ type Sender =
             mutable State: SendState
             /// Packets in flight at most.
             mutable PacketWindow: int
+            /// Bytes written and not yet acknowledged, at most; and what that grows to.
+            mutable Buffer: int
+            mutable MaxBuffer: int
             mutable Queue: Deque<Owned>
             /// Bytes in the queue.
             mutable Queued: int
