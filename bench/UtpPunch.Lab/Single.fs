@@ -18,7 +18,8 @@ UtpPunch.Lab run [PATH] [OPTIONS]
   --loss PERCENT     random loss before the bottleneck, in steps of 0.1
   --seconds N        virtual time; default 10
   --flows N          flows; default 1
-  --controller NAME  of all flows, or one for each, separated by commas; default ledbat
+  --controller NAME  of all flows, or one for each, separated by commas; default ledbat;
+                     reno, cubic-model and bbr-model are models of other stacks
   --start S,S,...    when the flows start, in seconds
   --access MS,MS,... what the flows' own links add to the delay each way
   --seed N           default 1

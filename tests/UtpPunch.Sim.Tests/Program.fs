@@ -43,5 +43,6 @@ let main args =
               OperatorTests.tests
               LyingPeerTests.tests
               LinkTests.tests
+              ModelTests.tests
               SameHashes.tests ]
         |> runTestsWithCLIArgs [] args

@@ -6,6 +6,9 @@ open UtpPunch.Protocol
 module Controllers =
     let names = [ "ledbat" ]
 
+    /// Models of other stacks, to compete with.
+    let models = [ "reno"; "cubic-model"; "bbr-model" ]
+
     /// The options of nodes whose streams use a controller.
     let options (name: string) : NodeOptions =
         match name with
@@ -14,5 +17,10 @@ module Controllers =
             let known = String.concat ", " names
             invalidArg (nameof name) $"'{name}' is no controller: {known} are."
 
-    /// A sender of the lab, by the name of its controller.
-    let sender (name: string) = (let options = options name in Sender.Utp(options, options))
+    /// A sender of the lab, by the name of its controller or model.
+    let sender (name: string) =
+        if List.contains name models then
+            Sender.Model name
+        else
+            let options = options name
+            Sender.Utp(options, options)

@@ -23,6 +23,8 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
     let records = [| for plan in plans -> FlowRecord(plan, buckets) |]
     let departures = ResizeArray<Departure>()
     let timers = Array.create (2 * plans.Length) Time.never
+    /// When the last datagram of each end has reached its bottleneck.
+    let left = Array.create (2 * plans.Length) 0L<us>
     let mutable now = 0L<us>
     let mutable number = 0L
     let mutable burstAt = -1L<us>
@@ -37,6 +39,24 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
     let indexOf () = min (buckets - 1) (Measure.indexOf now)
     /// The end that a datagram came from is in its address.
     let endOf (datagram: Datagram) = int (datagram.From.Low &&& 0xFFFFFFUL)
+
+    let modelOf name index : IModel =
+        match name with
+        | "reno" -> RenoModel()
+        | "cubic-model" -> CubicModel()
+        | "bbr-model" -> BbrModel(UtpPunch.Tracing.Keyed.bits seed 101 (int64 index))
+        | _ -> invalidArg (nameof name) $"'{name}' is no model: reno, cubic-model and bbr-model are."
+
+    let endOfPlan (plan: FlowPlan) index line : ILabEnd =
+        match plan.Sender with
+        | Sender.Utp(sender, _) when index % 2 = 0 ->
+            UtpEnd(plan, sender, plan.SenderHost, UtpPunch.Tracing.Keyed.bits seed 100 (int64 index), true, line)
+        | Sender.Utp(_, receiver) ->
+            UtpEnd(plan, receiver, plan.ReceiverHost, UtpPunch.Tracing.Keyed.bits seed 100 (int64 index), false, line)
+        | Sender.Model name when index % 2 = 0 -> ModelSender(plan, modelOf name index, 1472, line)
+        | Sender.Model _ -> ModelReceiver(line, true)
+        | Sender.Uncontrolled size when index % 2 = 0 -> ModelSender(plan, UncontrolledModel(), size, line)
+        | Sender.Uncontrolled _ -> ModelReceiver(line, false)
 
     let carriers =
         [| for way in 0..1 ->
@@ -53,7 +73,6 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
     let ends: ILabEnd[] =
         [| for index in 0 .. 2 * plans.Length - 1 ->
                let plan = plans[index / 2]
-               let isSender = index % 2 = 0
 
                let line =
                    { new ILabLine with
@@ -65,16 +84,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
 
                        member _.Failed reason = records[index / 2].Failure <- reason }
 
-               match plan.Sender with
-               | Sender.Utp(sender, receiver) ->
-                   UtpEnd(
-                       plan,
-                       (if isSender then sender else receiver),
-                       (if isSender then plan.SenderHost else plan.ReceiverHost),
-                       UtpPunch.Tracing.Keyed.bits seed 100 (int64 index),
-                       isSender,
-                       line
-                   ) |]
+               endOfPlan plan index line |]
 
     let count (counts: int64[]) (by: int64) =
         let index = indexOf ()
@@ -126,12 +136,19 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
             let datagram =
                 Datagram(number, addresses[index], addresses[index ^^^ 1], bytes, now, MayFragment = mayFragment)
 
-            let access = plans[index / 2].Access / 2L
+            let late =
+                if bottleneck.Jitter = 0L<us> then
+                    0L
+                else
+                    int64 (UtpPunch.Tracing.Keyed.bits seed 102 number % uint64 (int64 bottleneck.Jitter + 1L))
 
-            if access = 0L<us> then
+            let at = max left[index] (now + plans[index / 2].Access / 2L + Time.microseconds late)
+            left[index] <- at
+
+            if at = now then
                 carriers[way].Offer(now, datagram)
             else
-                agenda.Place(now + access, Job.Reach(way, datagram))
+                agenda.Place(at, Job.Reach(way, datagram))
 
             true
 
@@ -162,11 +179,13 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
                 schedule target
             | Job.Depart way -> carriers[way].Depart now
             | Job.Wake index ->
-                timers[index] <- Time.never
+                // Otherwise an earlier wake-up has taken its place.
+                if now >= timers[index] then
+                    timers[index] <- Time.never
 
-                if ends[index].Deadline <= now then ends[index].Wake now
+                    if ends[index].Deadline <= now then ends[index].Wake now
 
-                schedule index
+                    schedule index
 
         while bucket < buckets do
             this.Note bucket
@@ -185,4 +204,5 @@ module Lab =
             { Path.perfect with Delay = delay; Mtu = [ { Path.narrow 1472 with Telling = Telling.System } ] }
 
         { Forward = { open' with Rate = Rate.Constant(int (rate / 8L)); Queue = Queue.Tail queue }
-          Reverse = open' }
+          Reverse = open'
+          Jitter = Time.microseconds 50L }
