@@ -121,7 +121,7 @@ let run (words: string list) =
         let end' = min duration flow.Plan.Until
 
         printfn
-            $"{flow.Plan.Name}: %.2f{mbit (Measure.goodput flow from end')} Mbit/s; dropped %.2f{100.0 * Measure.dropped flow from end'} %%, lost in all %.2f{100.0 * Measure.lost flow from end'} %%; sent again %d{Measure.retransmissions flow}, time-outs %d{Measure.timeouts flow}, most at once %d{flow.Burst}, acknowledgements %.1f{100.0 * Measure.ackShare flow from end'} %% of the bytes"
+            $"{flow.Plan.Name}: %.2f{mbit (Measure.goodput flow from end')} Mbit/s; dropped %.2f{100.0 * Measure.dropped flow from end'} %%, lost in all %.2f{100.0 * Measure.lost flow from end'} %%; sent again %d{Measure.retransmissions flow}, time-outs %d{Measure.timeouts flow}, most at once %d{Measure.burst flow from end'}, acknowledgements %.1f{100.0 * Measure.ackShare flow from end'} %% of the bytes"
 
         if not (isNull flow.Failure) then printfn $"{flow.Plan.Name}: ended by {flow.Failure}"
 

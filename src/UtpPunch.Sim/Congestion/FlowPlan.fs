@@ -46,6 +46,10 @@ type FlowPlan =
         Supplies: Supply list
         /// What the flow's own links add to the delay each way: half of it before the bottleneck, and half of it after.
         Access: Duration
+        /// Whether its data takes the reverse path, and its acknowledgements the forward one.
+        IsBackward: bool
+        /// Whether the receiver claims that no packet was ever delayed.
+        Lies: bool
         SenderHost: LabHost
         ReceiverHost: LabHost
     }
@@ -73,6 +77,8 @@ module FlowPlan =
           Until = Time.never
           Supplies = bulk
           Access = 0L<us>
+          IsBackward = false
+          Lies = false
           SenderHost = host
           ReceiverHost = host }
 

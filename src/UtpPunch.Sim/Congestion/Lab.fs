@@ -1,7 +1,10 @@
 namespace UtpPunch.Sim.Congestion
 
+open System
+open System.Buffers.Binary
 open UtpPunch.Protocol
 open UtpPunch.Sim
+open UtpPunch.Tracing
 
 [<Struct; NoComparison; NoEquality; RequireQualifiedAccess>]
 type private Job =
@@ -13,6 +16,21 @@ type private Job =
     | Depart of carrier: int
     | Wake of timer: int
 
+/// A receiver that wants more than its share: it repeats the smallest difference that it has measured, as if no packet had waited.
+[<Sealed>]
+type private DelayLie() =
+    let mutable least = 0u
+
+    member _.Tell(packet: byte[]) =
+        // BEP 29: `timestamp_difference_microseconds`.
+        let place = Span<byte>(packet, 8, 4)
+        let measured = BinaryPrimitives.ReadUInt32BigEndian place
+
+        if measured <> 0u then
+            if least = 0u || int32 (measured - least) < 0 then least <- measured
+
+            BinaryPrimitives.WriteUInt32BigEndian(place, least)
+
 /// Several flows through one bottleneck each way, in virtual time. Only what congestion control needs: nothing is checked, recorded or
 /// corrupted here, so that a run of a minute takes a second. End 2n sends flow n, and end 2n + 1 receives it.
 [<Sealed>]
@@ -20,6 +38,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
     let agenda = Agenda<Job>()
     let plans = Array.ofList plans
     let buckets = Measure.indexOf (duration + Measure.bucket - 1L<us>)
+    let lies = [| for _ in plans -> DelayLie() |]
     let records = [| for plan in plans -> FlowRecord(plan, buckets) |]
     let departures = ResizeArray<Departure>()
     let timers = Array.create (2 * plans.Length) Time.never
@@ -30,7 +49,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
     let mutable burstAt = -1L<us>
     let mutable burst = 0
     let mutable burstOf = -1
-    let seedOf way = UtpPunch.Tracing.Keyed.mix (seed + uint64 way + 11UL)
+    let seedOf way = Keyed.mix (seed + uint64 way + 11UL)
     let paths = [| bottleneck.Forward; bottleneck.Reverse |]
 
     let addresses =
@@ -44,15 +63,15 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
         match name with
         | "reno" -> RenoModel()
         | "cubic-model" -> CubicModel()
-        | "bbr-model" -> BbrModel(UtpPunch.Tracing.Keyed.bits seed 101 (int64 index))
+        | "bbr-model" -> BbrModel(Keyed.bits seed 101 (int64 index))
         | _ -> invalidArg (nameof name) $"'{name}' is no model: reno, cubic-model and bbr-model are."
 
     let endOfPlan (plan: FlowPlan) index line : ILabEnd =
         match plan.Sender with
         | Sender.Utp(sender, _) when index % 2 = 0 ->
-            UtpEnd(plan, sender, plan.SenderHost, UtpPunch.Tracing.Keyed.bits seed 100 (int64 index), true, line)
+            UtpEnd(plan, sender, plan.SenderHost, Keyed.bits seed 100 (int64 index), true, line)
         | Sender.Utp(_, receiver) ->
-            UtpEnd(plan, receiver, plan.ReceiverHost, UtpPunch.Tracing.Keyed.bits seed 100 (int64 index), false, line)
+            UtpEnd(plan, receiver, plan.ReceiverHost, Keyed.bits seed 100 (int64 index), false, line)
         | Sender.Model name when index % 2 = 0 -> ModelSender(plan, modelOf name index, 1472, line)
         | Sender.Model _ -> ModelReceiver(line, true)
         | Sender.Uncontrolled size when index % 2 = 0 -> ModelSender(plan, UncontrolledModel(), size, line)
@@ -66,7 +85,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
                    Time.never,
                    { new ICarrierHost with
                        member _.Arrive(at, datagram, waited, _) = this.Leave(way, at, datagram, waited)
-                       member _.Lost(datagram, cause) = this.Lose(way, datagram, cause)
+                       member _.Lost(datagram, cause) = this.Lose(datagram, cause)
                        member _.DepartAt at = agenda.Place(at, Job.Depart way) }
                ) |]
 
@@ -100,13 +119,16 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
     member private _.Leave(way, at: Instant, datagram: Datagram, waited: Duration) =
         let index = endOf datagram
 
-        if way = 0 then departures.Add { At = now; Waited = waited; Flow = index / 2 }
+        if way = 0 && index % 2 = 0 then
+            departures.Add { At = now; Waited = waited; Flow = index / 2 }
 
         agenda.Place(at + plans[index / 2].Access / 2L, Job.Arrive(index ^^^ 1, datagram))
 
-    member private _.Lose(way, datagram: Datagram, cause: string) =
-        if way = 0 then
-            let record = records[endOf datagram / 2]
+    member private _.Lose(datagram: Datagram, cause: string) =
+        let index = endOf datagram
+
+        if index % 2 = 0 then
+            let record = records[index / 2]
 
             count
                 (if cause = "queue" || cause = "codel" || cause = "policer" then
@@ -115,23 +137,33 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
                      record.Lost)
                 1L
 
-    member private _.Send(index: int, bytes: byte[], mayFragment: bool) : bool =
-        let way = index % 2
+    /// Counts a datagram that an end sends.
+    member private _.Count(index: int, bytes: byte[]) =
+        let record = records[index / 2]
+        let size = int64 bytes.Length + 28L
+
+        if index % 2 = 0 then
+            count record.Offered 1L
+            count record.OfferedBytes size
+            burst <- if now = burstAt && burstOf = index then burst + 1 else 1
+            burstAt <- now
+            burstOf <- index
+            record.Bursts[indexOf ()] <- max record.Bursts[indexOf ()] burst
+        else
+            count record.Acks 1L
+            count record.AckBytes size
+
+    member private this.Send(index: int, bytes: byte[], mayFragment: bool) : bool =
+        let plan = plans[index / 2]
+        let way = index % 2 ^^^ (if plan.IsBackward then 1 else 0)
 
         match Path.tooLong now bytes.Length mayFragment paths[way] with
         | Some narrow when narrow.Telling = Telling.System -> false
         | _ ->
             number <- number + 1L
-            let record = records[index / 2]
-            let size = int64 bytes.Length + 28L
-            count (if way = 0 then record.Offered else record.Acks) 1L
-            count (if way = 0 then record.OfferedBytes else record.AckBytes) size
+            this.Count(index, bytes)
 
-            if way = 0 then
-                burst <- if now = burstAt && burstOf = index then burst + 1 else 1
-                burstAt <- now
-                burstOf <- index
-                record.Burst <- max record.Burst burst
+            if plan.Lies && index % 2 = 1 then lies[index / 2].Tell bytes
 
             let datagram =
                 Datagram(number, addresses[index], addresses[index ^^^ 1], bytes, now, MayFragment = mayFragment)
@@ -140,9 +172,9 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
                 if bottleneck.Jitter = 0L<us> then
                     0L
                 else
-                    int64 (UtpPunch.Tracing.Keyed.bits seed 102 number % uint64 (int64 bottleneck.Jitter + 1L))
+                    int64 (Keyed.bits seed 102 number % uint64 (int64 bottleneck.Jitter + 1L))
 
-            let at = max left[index] (now + plans[index / 2].Access / 2L + Time.microseconds late)
+            let at = max left[index] (now + plan.Access / 2L + Time.microseconds late)
             left[index] <- at
 
             if at = now then

@@ -36,6 +36,11 @@ type BbrModel(seed: uint64) =
     /// In packets.
     let product () = if least = Time.never then 10.0 else bandwidth () * float least / 1e6
 
+    /// What may be in flight at a gain: with three quanta in addition, which let a flow at the smallest window grow again.
+    let inFlight gain =
+        let quantum = if bandwidth () < 100.0 then 1.0 else 2.0
+        gain * product () + 3.0 * quantum
+
     let gain () =
         match state with
         | BbrState.Startup -> startupGain
@@ -104,9 +109,9 @@ type BbrModel(seed: uint64) =
             | BbrState.Drain
             | BbrState.ProbeBandwidth when least = Time.never -> 10.0
             | BbrState.Startup
-            | BbrState.Drain -> max 10.0 (startupGain * product ())
+            | BbrState.Drain -> max 10.0 (inFlight startupGain)
             | BbrState.ProbeBandwidth ->
-                let window = max 4.0 (2.0 * product ())
+                let window = max 4.0 (inFlight 2.0)
                 if recovers then max 4.0 (min window kept) else window
 
         member _.PacingRate = if least = Time.never then infinity else max 1.0 (gain () * bandwidth ())
