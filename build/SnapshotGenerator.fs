@@ -62,6 +62,8 @@ let private shapeOf (kind: Type) : Shape =
     elif kind.Name = "Stored" then
         let hidden = (kind.GetFields all |> Array.exactlyOne).FieldType
         Wrapper(hidden, "Connection.own it.Generation it", "Connection.store")
+    elif kind.Name = "CongestionControl" then
+        Wrapper(typeof<string>, "it.Name", "CongestionControls.named")
     elif FSharpType.IsUnion(kind, all) then
         Union
             [ for case in FSharpType.GetUnionCases(kind, all) do
@@ -329,11 +331,13 @@ type private Generator(root: Type) =
                     $"    | :? {it} as it ->"
                     $"        w.Byte {index}uy"
                     $"        write{it} w it" ]
-            @ [ "    | _ -> invalidOp \"This type has no place in a snapshot.\""
+            // One of the application's own has no form here: a trace with it can be read, but not replayed from that state on.
+            @ [ "    | _ -> w.Byte 255uy"
                 ""
                 readHead
                 "    match r.Byte() with" ]
             @ [ for index, it in List.indexed names -> $"    | {index}uy -> read{it} r :> {name}" ]
+            @ [ $"    | 255uy -> r.Fail \"there is an {name} of the application's own, which is not in the trace\"" ]
             @ [ $"    | _ -> r.Fail \"there is no such {name}\"" ]
 
     member this.Text() : string =

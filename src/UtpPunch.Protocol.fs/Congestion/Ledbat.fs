@@ -12,11 +12,20 @@ open Fixed
 [<Sealed>]
 type internal Ledbat
     internal
-    (packet: int, smallest: int, target: Duration, earned: int64, lent: int, threshold: int, tolerance: LossTolerance) =
+    (
+        packet: int,
+        smallest: int,
+        target: Duration,
+        earned: int64,
+        lent: int,
+        threshold: int,
+        tolerance: LossTolerance,
+        isTolerated: bool
+    ) =
 
     // RFC 6928: a first window of ten packets.
     new(packet: int, target: Duration) =
-        Ledbat(packet, packet, target, int64 (10 * packet) <<< scale, 0, System.Int32.MaxValue, LossTolerance.none)
+        Ledbat(packet, packet, target, int64 (10 * packet) <<< scale, 0, System.Int32.MaxValue, LossTolerance.none, false)
 
     // The state, for snapshots.
     member internal _.Packet = packet
@@ -26,68 +35,58 @@ type internal Ledbat
     member internal _.Lent = lent
     member internal _.Threshold = threshold
     member internal _.Tolerance = tolerance
+    member internal _.IsTolerated = isTolerated
 
     /// The congestion window: what acknowledgements have earned, and at least one packet (RFC 6817, 2.4.2: MIN_CWND), or two (`lent`) after
     /// packets have grown or one was lost. What was not earned is lost when packets become smaller.
     member private _.Size = max (int (earned >>> scale)) (max lent packet)
 
-    member private _.With(fresh: int64, lent: int, threshold: int, tolerance: LossTolerance) : ICongestion =
+    member private _.With(fresh: int64, lent: int, threshold: int, tolerance: LossTolerance) =
         // At least a packet of the smallest size so far; the ceiling only guards the arithmetic.
         let fresh = max (int64 smallest <<< scale) (min (1L <<< 40) fresh)
-        Ledbat(packet, smallest, target, fresh, lent, threshold, tolerance)
+        Ledbat(packet, smallest, target, fresh, lent, threshold, tolerance, false)
 
-    interface ICongestion with
-        member this.Window = this.Size
+    member private this.Acknowledged(sample: inref<CongestionSample>) =
+        let window = this.Size
+        let tolerance = LossTolerance.acknowledged sample.Packets sample.IsQueueEmpty tolerance
+        let bytes = sample.Bytes
+        let queueing = if sample.HasQueueing then sample.Queueing else 0L<us>
 
-        member this.Acknowledged acknowledgement =
-            let window = this.Size
-            let tolerance = LossTolerance.acknowledged acknowledgement.Packets acknowledgement.QueueEmpty tolerance
-            let bytes = acknowledgement.Bytes
+        // RFC 6817, 2.4.2: a window that is not in use does not grow.
+        let allowed = int64 sample.FlightBefore + int64 (max bytes packet)
 
-            let queueing =
-                match acknowledgement.Queueing with
-                | ValueSome queueing -> queueing
-                | ValueNone -> 0L<us>
+        // Before the first congestion response the capacity is unknown, and a queue that does not show in the delay would have to
+        // overflow first: while there is one, the window grows slowly (RFC 9406).
+        let isInflated = sample.IsRttInflated && threshold = System.Int32.MaxValue
+        let isShort = queueing * 10L < target * 9L
 
-            // RFC 6817, 2.4.2: a window that is not in use does not grow.
-            let allowed = int64 acknowledgement.Flight + int64 (max bytes packet)
+        if window < threshold && not isInflated && isShort then
+            this.With(max earned (min (earned + (int64 bytes <<< scale)) (allowed <<< scale)), lent, threshold, tolerance)
+        else
+            // cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd, with off_target between -10 and 1 and a GAIN of 1.
+            let offTarget = int64 (max (target - queueing) (-10L * target))
 
-            // Before the first congestion response the capacity is unknown, and a queue that does not show in the delay would have to
-            // overflow first: while there is one, the window grows slowly (RFC 9406).
-            let isInflated = acknowledgement.RttInflated && threshold = System.Int32.MaxValue
-            let isShort = queueing * 10L < target * 9L
+            // Scaled before it is divided; 30 bits of bytes leave room for ten targets.
+            let change =
+                ((offTarget * int64 (min bytes (1 <<< 30)) / 1_000L <<< scale) / (int64 target / 1_000L))
+                * int64 packet
+                / int64 (max packet window)
 
-            if window < threshold && not isInflated && isShort then
-                this.With(
-                    max earned (min (earned + (int64 bytes <<< scale)) (allowed <<< scale)),
-                    lent,
-                    threshold,
-                    tolerance
-                )
+            let threshold = if isInflated && isShort then threshold else min threshold (max window packet)
+
+            if change > 0L then
+                this.With(max earned (min (earned + change) (allowed <<< scale)), lent, threshold, tolerance)
             else
-                // cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd, with off_target between -10 and 1 and a GAIN of 1.
-                let offTarget = int64 (max (target - queueing) (-10L * target))
+                this.With(earned + change, 0, threshold, tolerance)
 
-                // Scaled before it is divided; 30 bits of bytes leave room for ten targets.
-                let change =
-                    ((offTarget * int64 (min bytes (1 <<< 30)) / 1_000L <<< scale) / (int64 target / 1_000L))
-                    * int64 packet
-                    / int64 (max packet window)
+    member private this.Missed(packets: int, isFirst: bool, hasSack: bool) =
+        let tolerance = LossTolerance.missed packets (this.Size / packet) tolerance
 
-                let threshold = if isInflated && isShort then threshold else min threshold (max window packet)
-
-                if change > 0L then
-                    this.With(max earned (min (earned + change) (allowed <<< scale)), lent, threshold, tolerance)
-                else
-                    this.With(earned + change, 0, threshold, tolerance)
-
-        member this.Missed packets =
-            let tolerance = LossTolerance.missed packets (this.Size / packet) tolerance
-            Ledbat(packet, smallest, target, earned, lent, threshold, tolerance)
-
-        member _.Tolerates = LossTolerance.isAll tolerance
-
-        member this.Lost() =
+        if not isFirst then
+            Ledbat(packet, smallest, target, earned, lent, threshold, tolerance, false)
+        elif hasSack && LossTolerance.isAll tolerance then
+            Ledbat(packet, smallest, target, earned, lent, threshold, tolerance, true)
+        else
             // RFC 5681, equation 4: two packets are left, or the next loss could only show by the clock. A time-out leaves one.
             let half = max (2 * packet) (this.Size / 2)
 
@@ -98,6 +97,21 @@ type internal Ledbat
                 LossTolerance.answered tolerance
             )
 
+    interface ICongestionController with
+        member this.Window = this.Size
+        member _.PacingRate = System.Int64.MaxValue
+        member this.Phase = if this.Size < threshold then "slow-start" else "avoidance"
+
+        member this.Observe sample =
+            let next = if sample.Bytes > 0 then this.Acknowledged &sample else this
+
+            if sample.LostPackets > 0 || sample.IsFirstLoss then
+                next.Missed(sample.LostPackets, sample.IsFirstLoss, sample.HasSack)
+            else
+                next
+
+        member _.IsLossTolerated = isTolerated
+
         member this.TimedOut flight =
             // RFC 5681, 3.1: once for all time-outs in a row. After the first one nothing is left to be halved.
             let isRepeated = this.Size <= packet && threshold < System.Int32.MaxValue
@@ -106,4 +120,6 @@ type internal Ledbat
         member _.Resized size =
             let two = 2 * size
             let lent = if size > packet then two else min lent two
-            Ledbat(size, min size smallest, target, earned, lent, threshold, tolerance)
+            Ledbat(size, min size smallest, target, earned, lent, threshold, tolerance, false)
+
+        member this.Restarted _ = this

@@ -41,7 +41,7 @@ module internal Connection =
           Sender = Sender.create options next
           Receiver = receiver
           Rtt = Rtt.none
-          Congestion = Ledbat(options.PacketSize - Packet.HeaderLength, options.TargetDelay)
+          Congestion = options.Congestion.Start { Packet = options.PacketSize - Packet.HeaderLength; TargetDelay = options.TargetDelay }
           Sizes =
             { Mtu = PathMtu.create (Endpoint.isIPv4 setup.Remote) options
               OffersProbes = (setup.Dialect = Dialect.Bep29)
@@ -57,6 +57,7 @@ module internal Connection =
           Activity = { HeardAt = now; SentAt = now; ProgressAt = now }
           Acks = { LossyUntil = now; Pending = 0; Advertised = options.ReceiveBuffer; Immediate = false }
           Sums = Unchecked.defaultof<Sums>
+          Pacing = Unchecked.defaultof<PacingState>
           Closing =
             { ReleaseTimeout = 0L<us>
               ReleaseBy = Time.never
@@ -132,6 +133,13 @@ module internal Connection =
           RoundTripVariance = connection.Rtt.Variance
           RetransmitTimeout = Rtt.timeout connection.Options connection.Rtt
           CongestionWindow = connection.Congestion.Window
+          PacingRate =
+            (match connection.Congestion.PacingRate with
+             | System.Int64.MaxValue -> 0L
+             | rate -> rate)
+          DeliveryRate = connection.Board.Rate.Latest
+          Phase = connection.Congestion.Phase
+          IsAppLimited = connection.Board.Rate.AppLimitedUntil > 0L
           InFlight = Scoreboard.flight connection.Board
           PeerWindow = Sender.peerWindow connection.Sender
           QueueingDelay = Queueing.delay connection |> ValueOption.defaultValue 0L<us>
@@ -142,5 +150,6 @@ module internal Connection =
           PacketsSent = connection.Counters.PacketsSent
           PacketsReceived = connection.Counters.PacketsReceived
           Retransmissions = Scoreboard.retransmissions connection.Board
+          BytesLost = connection.Board.Rate.Lost
           Timeouts = connection.Counters.Timeouts
           Duplicates = connection.Counters.Duplicates }

@@ -35,7 +35,7 @@ module internal Input =
         if wasClosed && header.Window > 0u && not connection.Closing.Released then
             connection.Activity.ProgressAt <- context.Now
 
-    let private acknowledge context (packet: inref<Packet>) there (connection: Connection) =
+    let private acknowledge context arrivedAt (packet: inref<Packet>) there (connection: Connection) =
         let header = &packet.Header
         let freed = header.AckNr - Scoreboard.oldest connection.Board + 1
 
@@ -58,13 +58,17 @@ module internal Input =
             advertise context &header (freed > 0) connection
 
             if acknowledged.Bytes > 0 then
-                if connection.Sums.Bytes = 0 then connection.Sums.Flight <- flight
+                if connection.Sums.Bytes = 0 then
+                    connection.Sums.Flight <- flight
+                    connection.Sums.ArrivedAt <- arrivedAt
 
                 connection.Sums.Bytes <- connection.Sums.Bytes + acknowledged.Bytes
                 connection.Sums.Packets <- connection.Sums.Packets + acknowledged.Packets
+                connection.Sums.ArrivedAt <- max connection.Sums.ArrivedAt arrivedAt
 
             match acknowledged.RoundTrip with
             | ValueSome sample ->
+                connection.Sums.RoundTrip <- sample
                 connection.Rtt <- Rtt.observe sample connection.Rtt
                 Queueing.observeRoundTrip sample there connection.Delays.Difference connection
             | ValueNone -> ()
@@ -220,7 +224,7 @@ module internal Input =
 
         if not (isProbe &packet) then measure &header there arrivedAt connection
 
-        acknowledge context &packet there connection
+        acknowledge context arrivedAt &packet there connection
 
         if packet.Bits <> 0UL then
             match ExtensionBits.kindOf packet.Bits with

@@ -31,36 +31,16 @@ module internal Output =
             connection.Sums.TheirDifference <- ValueNone
         | ValueNone, _ -> ()
 
-    /// `lost` packets were found lost; `isFirst` if there was no congestion response yet in this round trip.
-    let private lose context lost isFirst (connection: Connection) =
-        if lost > 0 then connection.Congestion <- connection.Congestion.Missed lost
-
-        if isFirst then
-            if connection.Congestion.Tolerates && Scoreboard.peerSacks connection.Board then
-                PacketBuilder.note context Rule.LossTolerated connection
-                Scoreboard.tolerate connection.Board
-            else
-                connection.Congestion <- connection.Congestion.Lost()
-
     /// Takes delay and congestion, once for all packets of the step.
     let fold context (connection: Connection) =
         foldDelays context connection
 
-        if connection.Sums.Bytes > 0 then
-            connection.Congestion <-
-                connection.Congestion.Acknowledged
-                    { Bytes = connection.Sums.Bytes
-                      Packets = connection.Sums.Packets
-                      Flight = connection.Sums.Flight
-                      Queueing = Queueing.delay connection
-                      RttInflated = Queueing.isRttInflated connection
-                      QueueEmpty = Queueing.isEmpty connection }
-
+        if connection.Sums.Bytes > 0 || connection.Sums.Lost > 0 || connection.Sums.Congested then
+            CongestionSampling.observe context connection.Sums.Lost connection.Sums.Congested connection
             connection.Counters.BytesAcknowledged <- connection.Counters.BytesAcknowledged + int64 connection.Sums.Bytes
-            connection.Sums.Bytes <- 0
 
+        connection.Sums.Bytes <- 0
         connection.Sums.Packets <- 0
-        lose context connection.Sums.Lost connection.Sums.Congested connection
         connection.Sums.Lost <- 0
         connection.Sums.Congested <- false
 
@@ -96,7 +76,7 @@ module internal Output =
 
                 if isFirst then PacketBuilder.note context Rule.FastRetransmit connection
 
-                lose context lost isFirst connection
+                if lost > 0 || isFirst then CongestionSampling.observe context lost isFirst connection
 
             if context.Now >= connection.Timers.LossProbe then
                 connection.Timers.LossProbe <- Time.never
@@ -111,24 +91,37 @@ module internal Output =
                     PacketBuilder.note context Rule.LossProbe connection
                     PacketBuilder.run context run connection
 
+    /// Sends what the windows and the pace admit: what was lost before what is new. Whether there was anything.
+    let private sendDue context (connection: Connection) =
+        let window = connection.Congestion.Window
+        let mutable allowance = Pacing.start context.Now connection
+        let mutable sent = false
+        let mutable isDone = false
+
+        while not isDone && allowance.IsOpen context.Now do
+            let run =
+                if Scoreboard.hasLost connection.Board then
+                    Scoreboard.retransmit context.Now window allowance.Quantum connection.Board
+                else
+                    Sender.sendNew context.Now window allowance.Quantum connection.Sender
+
+            if isNull run then
+                isDone <- true
+            else
+                PacketBuilder.run context run connection
+                allowance.Charge run.Data.Length
+                sent <- true
+
+        Pacing.finish context.Now window &allowance connection
+        sent
+
     let private transmit context (connection: Connection) =
         let wasIdle = Scoreboard.packets connection.Board = 0
-        let window = connection.Congestion.Window
-        let mutable sent = false
-        let mutable run = Scoreboard.retransmit context.Now window connection.Board
 
-        while not (isNull run) do
-            PacketBuilder.run context run connection
-            sent <- true
-            run <- Scoreboard.retransmit context.Now window connection.Board
+        if wasIdle && Sender.hasQueued connection.Sender then
+            connection.Congestion <- connection.Congestion.Restarted context.Now
 
-        if not (Scoreboard.hasLost connection.Board) then
-            run <- Sender.sendNew context.Now window connection.Sender
-
-            while not (isNull run) do
-                PacketBuilder.run context run connection
-                sent <- true
-                run <- Sender.sendNew context.Now window connection.Sender
+        let sent = sendDue context connection
 
         // RFC 9293, 3.8.6.1: probe a closed window regularly.
         if not (Sender.isBlocked connection.Sender) then
@@ -145,7 +138,6 @@ module internal Output =
             connection.Timers.WindowProbe <- Time.never
             connection.Attempts.WindowProbes <- connection.Attempts.WindowProbes + 1
             PacketBuilder.run context (Sender.probeWindow context.Now connection.Sender) connection
-            sent <- true
 
         if Scoreboard.packets connection.Board = 0 then
             connection.Timers.Retransmit <- Time.never

@@ -34,6 +34,8 @@ type internal Echo =
     | Absent = 2
     /// None that we sent within the time.
     | Stray = 3
+    /// The current one, and all is as usual: nothing that is known of the clocks changes but the peer's last time stamp.
+    | Ordinary = 4
 
 /// Tells the peer's packets from those of an attacker off the path, who does not see our packets (docs/security.md).
 ///
@@ -131,10 +133,24 @@ module internal TimestampCheck =
 
     // ---- Established streams ----
 
+    /// What nearly every packet passes, in a few comparisons: the clocks go on as they did, and the echo is so young that the reach stays
+    /// what it is.
+    let private isOrdinary (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
+        let expected = clocks.PeerStamp + Time.stamp (at - clocks.PeerStampAt)
+
+        clocks.Echoed
+        && clocks.Strays = 0
+        && clocks.Reach = least
+        && not (isWithout header.TimestampDifference)
+        && age clocks.Offset at &header <= uint32 (int64 least / 2L)
+        && expected - header.Timestamp + uint32 (int64 least) <= uint32 (2L * int64 least)
+
     /// Which clock a packet echoes. `sentAt` is when we last sent something: a peer may echo the last packet that it has received, however
     /// long ago that was.
     let echo (rtt: Rtt) (sentAt: Instant) (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
-        if isWithout header.TimestampDifference then
+        if isOrdinary at &header &clocks then
+            Echo.Ordinary
+        elif isWithout header.TimestampDifference then
             if clocks.Echoed || clocks.IsIncoming then Echo.Stray else Echo.Absent
         elif isUnproven &clocks && isHeldBack at &clocks then
             // So that guesses are few. Packets that a machine has slept through come at once, too, and are as old as the first.
@@ -158,7 +174,7 @@ module internal TimestampCheck =
         clocks.PeerStamp <- header.Timestamp
         clocks.PeerStampAt <- at
 
-        if echo <> Echo.Absent then
+        if echo <> Echo.Absent && echo <> Echo.Ordinary then
             let offset = if echo = Echo.Current then clocks.Offset else clocks.HandshakeOffset
             let age = int64 (age offset at &header) * 1L<us>
             let before = if clocks.Strays > 0 then least else clocks.Reach - clocks.Reach / 32L

@@ -30,6 +30,8 @@ type StreamOptions =
         MaxRto: Duration
         /// The queueing delay that LEDBAT aims at (RFC 6817: at most 100 ms).
         TargetDelay: Duration
+        /// How the rate of sending follows the path.
+        Congestion: CongestionControl
         /// Sends partly filled packets at once (no Nagle algorithm).
         NoDelay: bool
     }
@@ -72,6 +74,7 @@ module StreamOptions =
           MinRto = Time.milliseconds 500
           MaxRto = Time.seconds 6
           TargetDelay = Time.milliseconds 100
+          Congestion = CongestionControls.ledbat
           NoDelay = true }
 
     /// The npm package's own limits: `mtu` 1000 and a `bufferSize` of 64, of which 63 are used.

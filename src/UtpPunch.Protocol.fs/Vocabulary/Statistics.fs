@@ -15,6 +15,14 @@ type StreamStatistics =
         RetransmitTimeout: Duration
         /// The congestion window, in bytes.
         CongestionWindow: int
+        /// Bytes per second that may be sent; 0 for no limit.
+        PacingRate: int64
+        /// The rate that acknowledgements showed last, in bytes per second; 0 before the first.
+        DeliveryRate: int64
+        /// Where the congestion control stands, in its own word.
+        Phase: string
+        /// The application, not the path, has limited what was sent last.
+        IsAppLimited: bool
         /// Bytes sent and neither acknowledged nor held for lost.
         InFlight: int
         /// The window that the peer advertised last, in bytes.
@@ -33,6 +41,8 @@ type StreamStatistics =
         PacketsReceived: int64
         /// Packets that were retransmitted, for any reason.
         Retransmissions: int64
+        /// Payload bytes that were found lost, each time that they were.
+        BytesLost: int64
         /// Times that the retransmission timer fired.
         Timeouts: int64
         /// Packets received that had been received before.

@@ -7,6 +7,9 @@ open UtpPunch.Protocol
 type TraceSample =
     { Stream: ConnId
       CongestionWindow: int64
+      PacingRate: int64
+      DeliveryRate: int64
+      Phase: string
       InFlight: int64
       RoundTrip: Duration
       RetransmitTimeout: Duration
@@ -23,6 +26,9 @@ module TraceSample =
     let ofStatistics (stream: ConnId) (it: StreamStatistics) : TraceSample =
         { Stream = stream
           CongestionWindow = int64 it.CongestionWindow
+          PacingRate = it.PacingRate
+          DeliveryRate = it.DeliveryRate
+          Phase = it.Phase
           InFlight = int64 it.InFlight
           RoundTrip = it.RoundTrip
           RetransmitTimeout = it.RetransmitTimeout

@@ -190,6 +190,17 @@ module Schema =
             fields Kinds.refused (fun () -> StunFailure.Refused(int32 f "code" Numbers.count code, reason))
         | StunFailure.Nonsense -> fields Kinds.nonsense (fun () -> StunFailure.Nonsense)
 
+    /// One of the application's own has no name that a reader could know.
+    let private congestion (f: Fields) key (value: CongestionControl) : CongestionControl =
+        let names = TraceNames.congestionControls
+        let known = if Array.contains value names.Values then value else CongestionControls.foreign
+        name f key names known
+
+    let private phase (f: Fields) (value: string) : string =
+        let names = TraceNames.phases
+        let known = if Array.contains value names.Values then value else names.Values[0]
+        name f "phase" names known
+
     let private streamOptions (f: Fields) (prefix: string) (it: StreamOptions) : StreamOptions =
         { SendBuffer = int32 f (prefix + "sendBuffer") Numbers.buffer it.SendBuffer
           ReceiveBuffer = int32 f (prefix + "receiveBuffer") Numbers.buffer it.ReceiveBuffer
@@ -203,6 +214,7 @@ module Schema =
           MinRto = f.Duration(prefix + "minRto", it.MinRto)
           MaxRto = f.Duration(prefix + "maxRto", it.MaxRto)
           TargetDelay = f.Duration(prefix + "targetDelay", it.TargetDelay)
+          Congestion = congestion f (prefix + "congestion") it.Congestion
           NoDelay = name f (prefix + "noDelay") TraceNames.flags it.NoDelay }
 
     /// The options of a `#node` line.
@@ -235,6 +247,9 @@ module Schema =
     let sample (f: Fields) (it: TraceSample) : TraceSample =
         { Stream = stream f it.Stream
           CongestionWindow = f.Number("cwnd", Numbers.totalBytes, it.CongestionWindow)
+          PacingRate = f.Number("pace", Numbers.totalBytes, it.PacingRate)
+          DeliveryRate = f.Number("rate", Numbers.totalBytes, it.DeliveryRate)
+          Phase = phase f it.Phase
           InFlight = f.Number("flight", Numbers.totalBytes, it.InFlight)
           RoundTrip = f.Time("rtt", it.RoundTrip)
           RetransmitTimeout = f.Duration("rto", it.RetransmitTimeout)

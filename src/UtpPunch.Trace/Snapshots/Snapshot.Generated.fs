@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x124E2715A7AD3A9BUL
+let Layout = 0x04C1AD2BCCB0FACEUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -18,6 +18,12 @@ let readDialect (r: SnapshotReader) : Dialect =
     | 0uy -> Dialect.Bep29
     | 1uy -> Dialect.UtpPunch
     | _ -> r.Fail "there is no such Dialect"
+
+let writeCongestionControl (w: SnapshotWriter) (it: CongestionControl) : unit =
+    w.Text (it.Name)
+
+let readCongestionControl (r: SnapshotReader) : CongestionControl =
+    CongestionControls.named (r.Text())
 
 let writeStreamOptions (w: SnapshotWriter) (it: StreamOptions) : unit =
     w.Int32 it.SendBuffer
@@ -32,6 +38,7 @@ let writeStreamOptions (w: SnapshotWriter) (it: StreamOptions) : unit =
     w.Int64 it.MinRto
     w.Int64 it.MaxRto
     w.Int64 it.TargetDelay
+    w.Reference(writeCongestionControl w, it.Congestion)
     w.Flag it.NoDelay
 
 let readStreamOptions (r: SnapshotReader) : StreamOptions =
@@ -47,6 +54,7 @@ let readStreamOptions (r: SnapshotReader) : StreamOptions =
       MinRto = r.Int64()
       MaxRto = r.Int64()
       TargetDelay = r.Int64()
+      Congestion = r.Reference(fun () -> readCongestionControl r)
       NoDelay = r.Flag() }
 
 let writeNodeOptions (w: SnapshotWriter) (it: NodeOptions) : unit =
@@ -152,6 +160,23 @@ let readMark (r: SnapshotReader) : Mark =
     | 2uy -> Mark.Lost
     | _ -> r.Fail "there is no such Mark"
 
+let writeDeparture (w: SnapshotWriter) (it: Departure) : unit =
+    w.Int64 it.FirstSentAt
+    w.Int64 it.DeliveredAt
+    w.Int64 it.Delivered
+    w.Int64 it.Lost
+    w.Int32 it.Flight
+    w.Flag it.IsAppLimited
+
+let readDeparture (r: SnapshotReader) : Departure =
+    let fieldFirstSentAt = r.Int64()
+    let fieldDeliveredAt = r.Int64()
+    let fieldDelivered = r.Int64()
+    let fieldLost = r.Int64()
+    let fieldFlight = r.Int32()
+    let fieldIsAppLimited = r.Flag()
+    Departure(fieldFirstSentAt, fieldDeliveredAt, fieldDelivered, fieldLost, fieldFlight, fieldIsAppLimited)
+
 let writeRun (w: SnapshotWriter) (it: Run) : unit =
     writeSeqNr w it.First
     w.Int32 it.Count
@@ -161,6 +186,7 @@ let writeRun (w: SnapshotWriter) (it: Run) : unit =
     w.Int64 it.Order
     w.Int32 it.Transmissions
     writeMark w it.Mark
+    w.Reference(writeDeparture w, it.Departure)
 
 let readRun (r: SnapshotReader) : Run =
     let fieldFirst = readSeqNr r
@@ -171,7 +197,8 @@ let readRun (r: SnapshotReader) : Run =
     let fieldOrder = r.Int64()
     let fieldTransmissions = r.Int32()
     let fieldMark = readMark r
-    Run(fieldFirst, fieldCount, fieldSize, fieldData, fieldSentAt, fieldOrder, fieldTransmissions, fieldMark)
+    let fieldDeparture = r.Reference(fun () -> readDeparture r)
+    Run(fieldFirst, fieldCount, fieldSize, fieldData, fieldSentAt, fieldOrder, fieldTransmissions, fieldMark, fieldDeparture)
 
 let writeLossDetection (w: SnapshotWriter) (it: LossDetection) : unit =
     w.Int64 it.ArrivedOrder
@@ -210,6 +237,38 @@ let readLossProbe (r: SnapshotReader) : LossProbe =
     let fieldOrder = r.Int64()
     LossProbe(fieldNumber, fieldAt, fieldOrder)
 
+let writeDeliveryRate (w: SnapshotWriter) (it: DeliveryRate) : unit =
+    w.Int64 it.Delivered
+    w.Int64 it.DeliveredAt
+    w.Int64 it.FirstSentAt
+    w.Int64 it.Lost
+    w.Int64 it.LostRuns
+    w.Int64 it.Spurious
+    w.Int64 it.ReportedLost
+    w.Int64 it.ReportedRuns
+    w.Int64 it.ReportedSpurious
+    w.Int64 it.Latest
+    w.Int64 it.AppLimitedUntil
+    w.Reference(writeDeparture w, it.Newest)
+    w.Int64 it.NewestSentAt
+    w.Int64 it.NewestOrder
+
+let readDeliveryRate (r: SnapshotReader) : DeliveryRate =
+    { Delivered = r.Int64()
+      DeliveredAt = r.Int64()
+      FirstSentAt = r.Int64()
+      Lost = r.Int64()
+      LostRuns = r.Int64()
+      Spurious = r.Int64()
+      ReportedLost = r.Int64()
+      ReportedRuns = r.Int64()
+      ReportedSpurious = r.Int64()
+      Latest = r.Int64()
+      AppLimitedUntil = r.Int64()
+      Newest = r.Reference(fun () -> readDeparture r)
+      NewestSentAt = r.Int64()
+      NewestOrder = r.Int64() }
+
 let writeScoreboard (w: SnapshotWriter) (it: Scoreboard) : unit =
     w.Int32 it.Payload
     w.Deque((fun it -> w.Reference(writeRun w, it)), it.Runs)
@@ -230,6 +289,7 @@ let writeScoreboard (w: SnapshotWriter) (it: Scoreboard) : unit =
     w.Reference(writeLossProbe w, it.LossProbe)
     w.Int64 it.Retransmissions
     w.Int64 it.LastRetransmitted
+    writeDeliveryRate w it.Rate
 
 let readScoreboard (r: SnapshotReader) : Scoreboard =
     { Payload = r.Int32()
@@ -250,7 +310,8 @@ let readScoreboard (r: SnapshotReader) : Scoreboard =
       ProbesWindow = r.Flag()
       LossProbe = r.Reference(fun () -> readLossProbe r)
       Retransmissions = r.Int64()
-      LastRetransmitted = r.Int64() }
+      LastRetransmitted = r.Int64()
+      Rate = readDeliveryRate r }
 
 let writeSendState (w: SnapshotWriter) (it: SendState) : unit =
     match it with
@@ -346,6 +407,122 @@ let readRtt (r: SnapshotReader) : Rtt =
       Latest = r.Int64()
       Backoff = r.Int32() }
 
+let writeBbrPhase (w: SnapshotWriter) (it: BbrPhase) : unit =
+    match it with
+    | BbrPhase.Startup -> w.Byte 0uy
+    | BbrPhase.Drain -> w.Byte 1uy
+    | BbrPhase.Down -> w.Byte 2uy
+    | BbrPhase.Cruise -> w.Byte 3uy
+    | BbrPhase.Refill -> w.Byte 4uy
+    | BbrPhase.Up -> w.Byte 5uy
+    | BbrPhase.ProbeRtt -> w.Byte 6uy
+
+let readBbrPhase (r: SnapshotReader) : BbrPhase =
+    match r.Byte() with
+    | 0uy -> BbrPhase.Startup
+    | 1uy -> BbrPhase.Drain
+    | 2uy -> BbrPhase.Down
+    | 3uy -> BbrPhase.Cruise
+    | 4uy -> BbrPhase.Refill
+    | 5uy -> BbrPhase.Up
+    | 6uy -> BbrPhase.ProbeRtt
+    | _ -> r.Fail "there is no such BbrPhase"
+
+let writeBbrState (w: SnapshotWriter) (it: BbrState) : unit =
+    writeBbrPhase w it.Phase
+    w.Int32 it.Packet
+    w.Int32 it.Window
+    w.Int64 it.RoundEnd
+    w.Int64 it.Rounds
+    w.Int64 it.RoundAcked
+    w.Int64 it.RoundLost
+    w.Int32 it.RoundRanges
+    w.Int32 it.RoundQueues
+    w.Int64 it.RoundRate
+    w.Flag it.IsRoundEmpty
+    w.Flag it.IsRoundPeerLimited
+    w.Int64 it.CycleRate
+    w.Int64 it.LastCycleRate
+    w.Int64 it.LeastRtt
+    w.Int64 it.LeastRttAt
+    w.Int64 it.RecentRtt
+    w.Int64 it.RecentRttAt
+    w.Int64 it.ShortRate
+    w.Int32 it.ShortFlight
+    w.Int32 it.LongFlight
+    w.Int32 it.ExtraAcked
+    w.Int32 it.LastExtraAcked
+    w.Int64 it.ExtraRound
+    w.Int64 it.ExtraSince
+    w.Int64 it.ExtraBytes
+    w.Int32 it.Noise
+    w.Int64 it.FullRate
+    w.Int32 it.FullRounds
+    w.Flag it.IsFull
+    w.Int64 it.Since
+    w.Int64 it.SinceRound
+    w.Int64 it.ProbeAt
+    w.Int64 it.ProbeRound
+    w.Int64 it.ProbedRate
+    w.Int32 it.Growth
+    w.Flag it.IsProbing
+    w.Flag it.WasTooHigh
+    w.Int64 it.ProbeRttSince
+    w.Int64 it.ProbeRttRound
+    w.Int32 it.WindowBefore
+    w.UInt32 it.Random
+
+let readBbrState (r: SnapshotReader) : BbrState =
+    { Phase = readBbrPhase r
+      Packet = r.Int32()
+      Window = r.Int32()
+      RoundEnd = r.Int64()
+      Rounds = r.Int64()
+      RoundAcked = r.Int64()
+      RoundLost = r.Int64()
+      RoundRanges = r.Int32()
+      RoundQueues = r.Int32()
+      RoundRate = r.Int64()
+      IsRoundEmpty = r.Flag()
+      IsRoundPeerLimited = r.Flag()
+      CycleRate = r.Int64()
+      LastCycleRate = r.Int64()
+      LeastRtt = r.Int64()
+      LeastRttAt = r.Int64()
+      RecentRtt = r.Int64()
+      RecentRttAt = r.Int64()
+      ShortRate = r.Int64()
+      ShortFlight = r.Int32()
+      LongFlight = r.Int32()
+      ExtraAcked = r.Int32()
+      LastExtraAcked = r.Int32()
+      ExtraRound = r.Int64()
+      ExtraSince = r.Int64()
+      ExtraBytes = r.Int64()
+      Noise = r.Int32()
+      FullRate = r.Int64()
+      FullRounds = r.Int32()
+      IsFull = r.Flag()
+      Since = r.Int64()
+      SinceRound = r.Int64()
+      ProbeAt = r.Int64()
+      ProbeRound = r.Int64()
+      ProbedRate = r.Int64()
+      Growth = r.Int32()
+      IsProbing = r.Flag()
+      WasTooHigh = r.Flag()
+      ProbeRttSince = r.Int64()
+      ProbeRttRound = r.Int64()
+      WindowBefore = r.Int32()
+      Random = r.UInt32() }
+
+let writeBbr (w: SnapshotWriter) (it: Bbr) : unit =
+    writeBbrState w it.State
+
+let readBbr (r: SnapshotReader) : Bbr =
+    let fieldState = readBbrState r
+    Bbr(fieldState)
+
 let writeLossTolerance (w: SnapshotWriter) (it: LossTolerance) : unit =
     w.Int32 it.Share
     w.Int32 it.Fresh
@@ -366,6 +543,7 @@ let writeLedbat (w: SnapshotWriter) (it: Ledbat) : unit =
     w.Int32 it.Lent
     w.Int32 it.Threshold
     writeLossTolerance w it.Tolerance
+    w.Flag it.IsTolerated
 
 let readLedbat (r: SnapshotReader) : Ledbat =
     let fieldPacket = r.Int32()
@@ -375,19 +553,25 @@ let readLedbat (r: SnapshotReader) : Ledbat =
     let fieldLent = r.Int32()
     let fieldThreshold = r.Int32()
     let fieldTolerance = readLossTolerance r
-    Ledbat(fieldPacket, fieldSmallest, fieldTarget, fieldEarned, fieldLent, fieldThreshold, fieldTolerance)
+    let fieldIsTolerated = r.Flag()
+    Ledbat(fieldPacket, fieldSmallest, fieldTarget, fieldEarned, fieldLent, fieldThreshold, fieldTolerance, fieldIsTolerated)
 
-let writeICongestion (w: SnapshotWriter) (it: ICongestion) : unit =
+let writeICongestionController (w: SnapshotWriter) (it: ICongestionController) : unit =
     match it with
-    | :? Ledbat as it ->
+    | :? Bbr as it ->
         w.Byte 0uy
+        writeBbr w it
+    | :? Ledbat as it ->
+        w.Byte 1uy
         writeLedbat w it
-    | _ -> invalidOp "This type has no place in a snapshot."
+    | _ -> w.Byte 255uy
 
-let readICongestion (r: SnapshotReader) : ICongestion =
+let readICongestionController (r: SnapshotReader) : ICongestionController =
     match r.Byte() with
-    | 0uy -> readLedbat r :> ICongestion
-    | _ -> r.Fail "there is no such ICongestion"
+    | 0uy -> readBbr r :> ICongestionController
+    | 1uy -> readLedbat r :> ICongestionController
+    | 255uy -> r.Fail "there is an ICongestionController of the application's own, which is not in the trace"
+    | _ -> r.Fail "there is no such ICongestionController"
 
 let writeMtuState (w: SnapshotWriter) (it: MtuState) : unit =
     match it with
@@ -525,6 +709,7 @@ let writeTimers (w: SnapshotWriter) (it: Timers) : unit =
     w.Int64 it.WindowProbe
     w.Int64 it.Ack
     w.Int64 it.Echo
+    w.Int64 it.Pace
 
 let readTimers (r: SnapshotReader) : Timers =
     { Handshake = r.Int64()
@@ -533,7 +718,8 @@ let readTimers (r: SnapshotReader) : Timers =
       LossProbe = r.Int64()
       WindowProbe = r.Int64()
       Ack = r.Int64()
-      Echo = r.Int64() }
+      Echo = r.Int64()
+      Pace = r.Int64() }
 
 let writeAttempts (w: SnapshotWriter) (it: Attempts) : unit =
     w.Int32 it.Handshake
@@ -577,6 +763,8 @@ let writeSums (w: SnapshotWriter) (it: Sums) : unit =
     w.Int32 it.Flight
     w.Int32 it.Lost
     w.Flag it.Congested
+    w.Int64 it.ArrivedAt
+    w.Int64 it.RoundTrip
 
 let readSums (r: SnapshotReader) : Sums =
     { TheirDifference = r.Option((fun () -> r.UInt32()))
@@ -585,7 +773,19 @@ let readSums (r: SnapshotReader) : Sums =
       Packets = r.Int32()
       Flight = r.Int32()
       Lost = r.Int32()
-      Congested = r.Flag() }
+      Congested = r.Flag()
+      ArrivedAt = r.Int64()
+      RoundTrip = r.Int64() }
+
+let writePacingState (w: SnapshotWriter) (it: PacingState) : unit =
+    w.Int64 it.NextAt
+    w.Flag it.IsWindowLimited
+    w.Flag it.IsPeerLimited
+
+let readPacingState (r: SnapshotReader) : PacingState =
+    { NextAt = r.Int64()
+      IsWindowLimited = r.Flag()
+      IsPeerLimited = r.Flag() }
 
 let writeParting (w: SnapshotWriter) (it: Parting) : unit =
     w.Flag it.PeerEnded
@@ -649,7 +849,7 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     writeSender w it.Sender
     writeReceiver w it.Receiver
     writeRtt w it.Rtt
-    w.Reference(writeICongestion w, it.Congestion)
+    w.Reference(writeICongestionController w, it.Congestion)
     writeSizes w it.Sizes
     writeDelays w it.Delays
     writeClocks w it.Clocks
@@ -659,6 +859,7 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     writeActivity w it.Activity
     writeAcks w it.Acks
     writeSums w it.Sums
+    writePacingState w it.Pacing
     writeClosingState w it.Closing
     writeCounters w it.Counters
     w.Int64 it.IdleTimeout
@@ -682,7 +883,7 @@ let readConnection (r: SnapshotReader) : Connection =
                               Sender = readSender r
                               Receiver = readReceiver r
                               Rtt = readRtt r
-                              Congestion = r.Reference(fun () -> readICongestion r)
+                              Congestion = r.Reference(fun () -> readICongestionController r)
                               Sizes = readSizes r
                               Delays = readDelays r
                               Clocks = readClocks r
@@ -692,6 +893,7 @@ let readConnection (r: SnapshotReader) : Connection =
                               Activity = readActivity r
                               Acks = readAcks r
                               Sums = readSums r
+                              Pacing = readPacingState r
                               Closing = readClosingState r
                               Counters = readCounters r
                               IdleTimeout = r.Int64()
@@ -1357,7 +1559,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(171, (fun () -> readStored r))
+      Connections = r.Radix(193, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()

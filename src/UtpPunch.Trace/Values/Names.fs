@@ -41,6 +41,33 @@ module TraceNames =
                struct ("never", PrivateAddressPolicy.Never) |]
         )
 
+    [<CompiledName "CongestionControls">]
+    let congestionControls =
+        Names<CongestionControl>(
+            "congestion control",
+            [| for it in Array.append CongestionControls.all [| CongestionControls.foreign |] -> struct (it.Name, it) |]
+        )
+
+    /// The phases of the controllers that come with the library; the first stands for any other.
+    [<CompiledName "Phases">]
+    let phases =
+        Names<string>(
+            "phase",
+            [| for it in
+                   [ "other"
+                     "slow-start"
+                     "avoidance"
+                     "recovery"
+                     "slowdown"
+                     "startup"
+                     "drain"
+                     "probe-down"
+                     "probe-cruise"
+                     "probe-refill"
+                     "probe-up"
+                     "probe-rtt" ] -> struct (it, it) |]
+        )
+
     [<CompiledName "Dialects">]
     let dialects =
         Names<Dialect>("dialect", [| struct ("bep29", Dialect.Bep29); struct ("utp-punch", Dialect.UtpPunch) |])

@@ -28,17 +28,23 @@ module internal Recovery =
     // ---- Packets that have arrived ----
 
     /// Accounts for packets that are acknowledged for the first time.
-    let private arrive (now: Instant) rtt (part: Run) (arrivals: Arrived) (board: Scoreboard) =
+    let private arrive (now: Instant) (rtt: Rtt) (part: Run) (arrivals: Arrived) (board: Scoreboard) =
         match part.Mark with
         | Mark.InFlight ->
             board.Flight <- board.Flight - part.Data.Length
 
             if part.Transmissions > 1 then
                 board.RetransmittedInFlight <- board.RetransmittedInFlight - part.Count
-        | Mark.Lost -> board.LostPackets <- board.LostPackets - part.Count
+        | Mark.Lost ->
+            board.LostPackets <- board.LostPackets - part.Count
+            if part.Transmissions = 1 then board.Rate.Spurious <- board.Rate.Spurious + int64 part.Count
         | Mark.Sacked -> ()
 
         let isFresh = part.Transmissions = 1
+        // What answers another transmission than the last one says nothing about the rate, but it is delivered.
+        let isLast = part.Mark = Mark.InFlight && (isFresh || now - part.SentAt >= rtt.Least)
+        let departure = if isLast then part.Departure else null
+        DeliveryRate.arrive departure part.SentAt (part.Order + int64 (part.Count - 1)) part.Data.Length board.Rate
 
         if isFresh then
             board.Detection.Arrive part

@@ -15,7 +15,17 @@ type internal Mark =
 /// runs, not packets. Immutable, and so are its bytes: a retransmission under the same number is unchanged.
 [<Sealed; AllowNullLiteral>]
 type internal Run
-    (first: SeqNr, count: int, size: int, data: Owned, sentAt: Instant, order: int64, transmissions: int, mark: Mark) =
+    (
+        first: SeqNr,
+        count: int,
+        size: int,
+        data: Owned,
+        sentAt: Instant,
+        order: int64,
+        transmissions: int,
+        mark: Mark,
+        departure: Departure
+    ) =
     member _.First = first
     member _.Count = count
     /// Payload bytes a packet; 0 for a FIN.
@@ -27,6 +37,8 @@ type internal Run
     member _.Order = order
     member _.Transmissions = transmissions
     member _.Mark = mark
+    /// Of its last transmission; null once it has arrived.
+    member _.Departure = departure
 
     /// The `length` packets from index `start` on.
     member this.Slice(start: int, length: int) =
@@ -35,9 +47,11 @@ type internal Run
         else
             let from = start * size
             let bytes = data.Slice(from, min (length * size) (data.Length - from))
-            Run(first + start, length, size, bytes, sentAt, order + int64 start, transmissions, mark)
+            Run(first + start, length, size, bytes, sentAt, order + int64 start, transmissions, mark, departure)
 
-    member _.Marked(mark: Mark) = Run(first, count, size, data, sentAt, order, transmissions, mark)
+    member _.Marked(mark: Mark) =
+        let departure = if mark = Mark.Sacked then null else departure
+        Run(first, count, size, data, sentAt, order, transmissions, mark, departure)
 
     /// Whether the other packets follow these directly, in number and in memory.
     member _.IsFollowedBy(other: Run) =
@@ -50,8 +64,8 @@ type internal Run
     /// These packets and those that follow them, as one run.
     member this.Joined(other: Run) =
         let bytes = Owned(data.Array, data.Offset, data.Length + other.Data.Length)
-        Run(first, count + other.Count, size, bytes, max sentAt other.SentAt, order, transmissions, mark)
+        Run(first, count + other.Count, size, bytes, max sentAt other.SentAt, order, transmissions, mark, null)
 
     /// The same packets, retransmitted.
-    member _.Retransmitted(now: Instant, order: int64) =
-        Run(first, count, size, data, now, order, transmissions + 1, Mark.InFlight)
+    member _.Retransmitted(now: Instant, order: int64, departure: Departure) =
+        Run(first, count, size, data, now, order, transmissions + 1, Mark.InFlight, departure)

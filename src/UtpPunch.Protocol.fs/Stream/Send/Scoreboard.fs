@@ -44,6 +44,7 @@ type internal Scoreboard =
             /// When a packet was last retransmitted. A packet that was sent before and is acknowledged after may have waited for that, and
             /// gives a round trip only if it is an ordinary one.
             mutable LastRetransmitted: Instant
+            mutable Rate: DeliveryRate
         }
 
 module internal Scoreboard =
@@ -70,9 +71,10 @@ module internal Scoreboard =
           ProbesWindow = false
           LossProbe = null
           Retransmissions = 0L
-          LastRetransmitted = unmeasured }
+          LastRetransmitted = unmeasured
+          Rate = DeliveryRate.Initial }
 
-    let copy (board: Scoreboard) = { board with Runs = board.Runs.Copy() }
+    let copy (board: Scoreboard) = { board with Runs = board.Runs.Copy(); Rate = DeliveryRate.copy board.Rate }
 
     /// What a full packet carries. A change applies to new packets only.
     let payload (board: Scoreboard) = board.Payload
@@ -125,6 +127,7 @@ module internal Scoreboard =
         let run = board.Runs[index]
         board.Flight <- board.Flight - run.Data.Length
         board.LostPackets <- board.LostPackets + run.Count
+        DeliveryRate.lose run.Data.Length board.Rate
 
         if run.Transmissions > 1 then
             board.RetransmittedInFlight <- board.RetransmittedInFlight - run.Count
@@ -149,6 +152,7 @@ module internal Scoreboard =
         board.Detection.Duplicates <- 0
         board.Detection.OverdueAt <- Time.never
         loseAll board
+        DeliveryRate.report board.Rate
         board.Outstanding
 
     // ---- Sending ----
@@ -158,9 +162,14 @@ module internal Scoreboard =
         board.Flight <- board.Flight + run.Data.Length
         run
 
+    let private departure now length (board: Scoreboard) =
+        board.Rate <- DeliveryRate.own board.Rate
+        DeliveryRate.depart now board.Flight length board.Rate
+
     /// Records new packets as sent: `data` in `count` packets of `size` bytes, a FIN with a size of 0.
-    let launch now data count size (board: Scoreboard) =
-        let run = Run(board.Next, count, size, data, now, board.NextOrder, 1, Mark.InFlight)
+    let launch now (data: Owned) count size (board: Scoreboard) =
+        let departure = departure now data.Length board
+        let run = Run(board.Next, count, size, data, now, board.NextOrder, 1, Mark.InFlight, departure)
         board.Runs.Add run
         board.Next <- board.Next + count
         board.Outstanding <- board.Outstanding + data.Length
@@ -170,7 +179,9 @@ module internal Scoreboard =
     /// Retransmits the first `count` packets of a run.
     let private resend now index count (board: Scoreboard) =
         let run = board.Runs[index]
-        let part = run.Slice(0, count).Retransmitted(now, board.NextOrder)
+        let again = run.Slice(0, count)
+        let departure = departure now again.Data.Length board
+        let part = again.Retransmitted(now, board.NextOrder, departure)
         board.Runs[index] <- part
 
         if count < run.Count then
@@ -181,8 +192,9 @@ module internal Scoreboard =
         board.LastRetransmitted <- now
         sent part board
 
-    /// The next packets to retransmit that fit the congestion window, marked as sent; null when there are none.
-    let retransmit now window (board: Scoreboard) : Run =
+    /// The next packets to retransmit that fit the congestion window and `quantum` bytes, but at least one, marked as sent; null when
+    /// there are none.
+    let retransmit now window quantum (board: Scoreboard) : Run =
         if board.LostPackets = 0 then
             null
         else
@@ -207,7 +219,7 @@ module internal Scoreboard =
                 else
                     run.Count
                     |> min (max least ((window - flight) / run.Size))
-                    |> min (max 1 (Train.Limit / (run.Size + Packet.HeaderLength)))
+                    |> min (max 1 (quantum / (run.Size + Packet.HeaderLength)))
                     |> min places
 
             if count <= 0 then

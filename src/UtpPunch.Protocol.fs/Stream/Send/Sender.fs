@@ -149,7 +149,7 @@ module internal Sender =
                 (sender.PeerWindow - int64 (Scoreboard.outstanding sender.Board))
         )
 
-    let sendNew now window sender : Run =
+    let sendNew now window quantum sender : Run =
         let board = sender.Board
         let packets = Scoreboard.packets board
         let places = sender.Options.PacketWindow - packets
@@ -166,7 +166,7 @@ module internal Sender =
             if head.Length >= payload && room >= payload then
                 let count =
                     min
-                        (min places (max 1 (Train.Limit / (payload + Packet.HeaderLength))))
+                        (min places (max 1 (quantum / (payload + Packet.HeaderLength))))
                         (min room head.Length / payload)
 
                 launch now (count * payload) count payload sender
@@ -181,6 +181,25 @@ module internal Sender =
                 launchShort now (min room sender.Queued) sender
             else
                 null
+
+    /// Whether something waits that both windows admit.
+    let hasDue window sender =
+        let board = sender.Board
+
+        if Scoreboard.hasLost board then
+            Scoreboard.flight board < window
+        else
+            sender.Queued > 0
+            && Scoreboard.packets board < sender.Options.PacketWindow
+            && admitted window sender >= min sender.Queued (Scoreboard.payload board)
+
+    /// Whether the peer's window, or its reach, holds back a full packet.
+    let isHeldByPeer sender =
+        let board = sender.Board
+
+        sender.Queued > 0
+        && (Scoreboard.packets board >= sender.Options.PacketWindow
+            || sender.PeerWindow - int64 (Scoreboard.outstanding board) < int64 (min sender.Queued (Scoreboard.payload board)))
 
     let isBlocked sender = Scoreboard.packets sender.Board = 0 && sender.Queued > 0 && sender.PeerWindow <= 0L
 

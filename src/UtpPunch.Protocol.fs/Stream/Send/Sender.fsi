@@ -35,7 +35,12 @@ module internal Sender =
     val advertise: window: int64 -> stamp: uint32 -> advanced: bool -> sender: Sender -> unit
 
     /// The next new packets (or the FIN) that both windows admit, marked as sent; null when there are none.
-    val sendNew: now: Instant -> window: int -> sender: Sender -> Run
+    /// Of `quantum` bytes at most, but at least one packet.
+    val sendNew: now: Instant -> window: int -> quantum: int -> sender: Sender -> Run
+    /// Whether something waits that both windows admit.
+    val hasDue: window: int -> sender: Sender -> bool
+    /// Whether the peer's window, or its reach, holds back a full packet.
+    val isHeldByPeer: sender: Sender -> bool
     /// One new packet against the peer's closed window; null unless that window alone holds bytes back.
     val probeWindow: now: Instant -> sender: Sender -> Run
     /// Whether nothing is outstanding and bytes are queued only because the peer's window is closed.

@@ -1,0 +1,132 @@
+namespace UtpPunch.Protocol
+
+/// What had been delivered when a train was sent: the per-packet state of draft-ietf-ccwg-bbr, 4.1.1, kept once for each train. Immutable.
+[<Sealed; AllowNullLiteral>]
+type internal Departure
+    (firstSentAt: Instant, deliveredAt: Instant, delivered: int64, lost: int64, flight: int, isAppLimited: bool) =
+    /// When the packet was sent whose acknowledgement was the newest at that time: since then, what follows was sent.
+    member _.FirstSentAt = firstSentAt
+    member _.DeliveredAt = deliveredAt
+    member _.Delivered = delivered
+    /// All bytes found lost until then.
+    member _.Lost = lost
+    /// Bytes in flight, this train included.
+    member _.Flight = flight
+    member _.IsAppLimited = isAppLimited
+
+/// How fast the path delivers (draft-ietf-ccwg-bbr, 4.1). Changed in place, and copied with the scoreboard. An object of its own, since
+/// streams that send nothing share one.
+[<NoComparison; NoEquality>]
+type internal DeliveryRate =
+    {
+        /// Bytes acknowledged for the first time, and when that last happened.
+        mutable Delivered: int64
+        mutable DeliveredAt: Instant
+        /// When the newest acknowledged packet was sent.
+        mutable FirstSentAt: Instant
+        /// Bytes that were ever found lost, and the runs that they were in.
+        mutable Lost: int64
+        mutable LostRuns: int64
+        /// Packets that had counted as lost, and have arrived without having been sent again.
+        mutable Spurious: int64
+        /// How much of that the congestion control knows.
+        mutable ReportedLost: int64
+        mutable ReportedRuns: int64
+        mutable ReportedSpurious: int64
+        /// The last sample, in bytes per second.
+        mutable Latest: int64
+        /// Until that much is delivered, samples may show the application's rate instead of the path's; 0 for no.
+        mutable AppLimitedUntil: int64
+        /// The newest of the packets acknowledged in this step, when it was sent, and its place among all transmissions.
+        mutable Newest: Departure
+        mutable NewestSentAt: Instant
+        mutable NewestOrder: int64
+    }
+
+    /// That of all streams that have sent nothing; never changed.
+    static member val Initial =
+        { Delivered = 0L
+          DeliveredAt = 0L<us>
+          FirstSentAt = 0L<us>
+          Lost = 0L
+          LostRuns = 0L
+          Spurious = 0L
+          ReportedLost = 0L
+          ReportedRuns = 0L
+          ReportedSpurious = 0L
+          Latest = 0L
+          AppLimitedUntil = 0L
+          Newest = null
+          NewestSentAt = 0L<us>
+          NewestOrder = -1L }
+
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
+module internal DeliveryRate =
+    let private isInitial rate = System.Object.ReferenceEquals(rate, DeliveryRate.Initial)
+
+    let copy (rate: DeliveryRate) : DeliveryRate = if isInitial rate then rate else { rate with Delivered = rate.Delivered }
+
+    /// One that may be changed.
+    let own (rate: DeliveryRate) : DeliveryRate = if isInitial rate then { rate with Delivered = 0L } else rate
+
+    /// A train leaves; `flight` does not include it.
+    let depart (now: Instant) flight length (rate: DeliveryRate) =
+        if flight = 0 then
+            rate.FirstSentAt <- now
+            rate.DeliveredAt <- now
+
+        let isAppLimited = rate.AppLimitedUntil > 0L
+        Departure(rate.FirstSentAt, rate.DeliveredAt, rate.Delivered, rate.Lost, flight + length, isAppLimited)
+
+    /// Packets are acknowledged for the first time; `departure` is null if their last transmission is not what was acknowledged.
+    let arrive (departure: Departure) (sentAt: Instant) order length (rate: DeliveryRate) =
+        rate.Delivered <- rate.Delivered + int64 length
+
+        if
+            not (isNull departure)
+            && (isNull rate.Newest
+                || sentAt > rate.NewestSentAt
+                || sentAt = rate.NewestSentAt && order > rate.NewestOrder)
+        then
+            rate.Newest <- departure
+            rate.NewestSentAt <- sentAt
+            rate.NewestOrder <- order
+
+    /// A run is found lost.
+    let lose length (rate: DeliveryRate) =
+        rate.Lost <- rate.Lost + int64 length
+        rate.LostRuns <- rate.LostRuns + 1L
+
+    /// The congestion control knows of all losses so far.
+    let report (rate: DeliveryRate) =
+        rate.ReportedLost <- rate.Lost
+        rate.ReportedRuns <- rate.LostRuns
+        rate.ReportedSpurious <- rate.Spurious
+
+    /// Everything that was to be sent is sent, and more would have been allowed.
+    let limitByApplication flight (rate: DeliveryRate) =
+        if not (isInitial rate) then
+            rate.AppLimitedUntil <- max 1L (rate.Delivered + int64 flight)
+
+    /// The step's acknowledgements are complete; the newest arrived `at`. Bytes per second, or 0: a packet that seems to have come back
+    /// within less than `least` answers another transmission.
+    let sample (at: Instant) (least: Duration) (rate: DeliveryRate) : int64 =
+        if rate.AppLimitedUntil > 0L && rate.Delivered > rate.AppLimitedUntil then
+            rate.AppLimitedUntil <- 0L
+
+        // The system's stamp may be a little older than that of the last step.
+        rate.DeliveredAt <- max rate.DeliveredAt at
+
+        match rate.Newest with
+        | null -> 0L
+        | newest ->
+            let sending = rate.NewestSentAt - newest.FirstSentAt
+            let acknowledging = rate.DeliveredAt - newest.DeliveredAt
+            let interval = max sending acknowledging
+            rate.FirstSentAt <- max rate.FirstSentAt rate.NewestSentAt
+
+            if interval <= 0L<us> || interval < least then
+                0L
+            else
+                rate.Latest <- ((rate.Delivered - newest.Delivered) * 1_000_000L + int64 interval - 1L) / int64 interval
+                rate.Latest
