@@ -8,7 +8,7 @@ open UtpPunch.Lab.Arguments
 
 let usage =
     """
-UtpPunch.Lab campaign [OPTIONS]
+dotnet fsi build.fsx congestion [OPTIONS]
 
   --only C1,C2,...     groups of scenarios; default all
   --controller NAME,.. default all of ours

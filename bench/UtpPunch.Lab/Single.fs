@@ -9,7 +9,7 @@ open UtpPunch.Lab.Arguments
 
 let usage =
     """
-UtpPunch.Lab run [PATH] [OPTIONS]
+dotnet fsi build.fsx congestion run [PATH] [OPTIONS]
 
   PATH               r1, r2, r3, r4 or r5 of docs/congestion.md; presets for the options
   --delay MS         one-way delay
@@ -61,7 +61,7 @@ let private line (result: LabResult) (from: Instant) (until: Instant) =
         let state =
             match flow.Beliefs[Measure.indexOf until - 1] with
             | ValueSome it ->
-                $"window %8.1f{float it.Window / 1000.0} flight %8.1f{float it.Flight / 1000.0} kB  rtt %6.1f{inMs it.RoundTrip} believed %5.1f{inMs it.Queueing} ms  pacing %7.2f{float it.PacingRate * 8e-6}  again %d{it.Retransmissions} rto %d{it.Timeouts}"
+                $"window %8.1f{float it.Window / 1000.0} flight %8.1f{float it.Flight / 1000.0} kB  rtt %6.1f{inMs it.RoundTrip} believed %5.1f{inMs it.Queueing} ms  pacing %7.2f{float it.PacingRate * 8e-6} {it.Phase}  retransmitted %d{it.Retransmissions} rto %d{it.Timeouts}"
             | ValueNone -> "-"
 
         printfn
@@ -121,7 +121,7 @@ let run (words: string list) =
         let end' = min duration flow.Plan.Until
 
         printfn
-            $"{flow.Plan.Name}: %.2f{mbit (Measure.goodput flow from end')} Mbit/s; dropped %.2f{100.0 * Measure.dropped flow from end'} %%, lost in all %.2f{100.0 * Measure.lost flow from end'} %%; sent again %d{Measure.retransmissions flow}, time-outs %d{Measure.timeouts flow}, most at once %d{Measure.burst flow from end'}, acknowledgements %.1f{100.0 * Measure.ackShare flow from end'} %% of the bytes"
+            $"{flow.Plan.Name}: %.2f{mbit (Measure.goodput flow from end')} Mbit/s; dropped %.2f{100.0 * Measure.dropped flow from end'} %%, lost in all %.2f{100.0 * Measure.lost flow from end'} %%; retransmitted %d{Measure.retransmissions flow}, time-outs %d{Measure.timeouts flow}, most at once %d{Measure.burst flow from end'}, acknowledgements %.1f{100.0 * Measure.ackShare flow from end'} %% of the bytes"
 
         if not (isNull flow.Failure) then printfn $"{flow.Plan.Name}: ended by {flow.Failure}"
 

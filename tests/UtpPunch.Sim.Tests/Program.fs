@@ -44,5 +44,6 @@ let main args =
               LyingPeerTests.tests
               LinkTests.tests
               ModelTests.tests
+              LabTests.tests
               SameHashes.tests ]
         |> runTestsWithCLIArgs [] args

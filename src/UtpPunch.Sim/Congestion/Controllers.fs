@@ -4,16 +4,17 @@ open UtpPunch.Protocol
 
 /// The congestion controllers that the lab knows, by name.
 module Controllers =
-    let names = [ "ledbat" ]
+    let names = [ for it in CongestionControls.all -> it.Name ]
 
     /// Models of other stacks, to compete with.
     let models = [ "reno"; "cubic-model"; "bbr-model" ]
 
     /// The options of nodes whose streams use a controller.
     let options (name: string) : NodeOptions =
-        match name with
-        | "ledbat" -> NodeOptions.standard
-        | _ ->
+        match CongestionControls.tryFind name with
+        | ValueSome control ->
+            { NodeOptions.standard with Bep29 = { NodeOptions.standard.Bep29 with Congestion = control } }
+        | ValueNone ->
             let known = String.concat ", " names
             invalidArg (nameof name) $"'{name}' is no controller: {known} are."
 

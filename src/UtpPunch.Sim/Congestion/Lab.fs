@@ -35,7 +35,7 @@ type private DelayLie() =
 /// corrupted here, so that a run of a minute takes a second. End 2n sends flow n, and end 2n + 1 receives it.
 [<Sealed>]
 type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed: uint64) as this =
-    let agenda = Agenda<Job>()
+    let events = EventQueue<Job>()
     let plans = Array.ofList plans
     let buckets = Measure.indexOf (duration + Measure.bucket - 1L<us>)
     let lies = [| for _ in plans -> DelayLie() |]
@@ -86,7 +86,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
                    { new ICarrierHost with
                        member _.Arrive(at, datagram, waited, _) = this.Leave(way, at, datagram, waited)
                        member _.Lost(datagram, cause) = this.Lose(datagram, cause)
-                       member _.DepartAt at = agenda.Place(at, Job.Depart way) }
+                       member _.DepartAt at = events.Place(at, Job.Depart way) }
                ) |]
 
     let ends: ILabEnd[] =
@@ -114,7 +114,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
 
         if deadline < timers[index] then
             timers[index] <- deadline
-            agenda.Place(max now deadline, Job.Wake index)
+            events.Place(max now deadline, Job.Wake index)
 
     member private _.Leave(way, at: Instant, datagram: Datagram, waited: Duration) =
         let index = endOf datagram
@@ -122,7 +122,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
         if way = 0 && index % 2 = 0 then
             departures.Add { At = now; Waited = waited; Flow = index / 2 }
 
-        agenda.Place(at + plans[index / 2].Access / 2L, Job.Arrive(index ^^^ 1, datagram))
+        events.Place(at + plans[index / 2].Access / 2L, Job.Arrive(index ^^^ 1, datagram))
 
     member private _.Lose(datagram: Datagram, cause: string) =
         let index = endOf datagram
@@ -180,7 +180,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
             if at = now then
                 carriers[way].Offer(now, datagram)
             else
-                agenda.Place(at, Job.Reach(way, datagram))
+                events.Place(at, Job.Reach(way, datagram))
 
             true
 
@@ -195,8 +195,8 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
 
         let mutable bucket = 0
 
-        while agenda.Next < duration do
-            let at = agenda.Next
+        while events.Next < duration do
+            let at = events.Next
 
             while bucket < Measure.indexOf at do
                 this.Note bucket
@@ -204,7 +204,7 @@ type Lab(bottleneck: Bottleneck, plans: FlowPlan list, duration: Duration, seed:
 
             now <- at
 
-            match agenda.Take() with
+            match events.Take() with
             | Job.Reach(way, datagram) -> carriers[way].Offer(now, datagram)
             | Job.Arrive(target, datagram) ->
                 ends[target].Receive(now, datagram)

@@ -214,7 +214,8 @@ type UtpEnd(plan: FlowPlan, options: NodeOptions, host: LabHost, seed: uint64, i
                           Flight = int64 stream.InFlight
                           RoundTrip = stream.RoundTrip
                           Queueing = stream.QueueingDelay
-                          PacingRate = 0L
+                          PacingRate = stream.PacingRate
+                          Phase = stream.Phase
                           Retransmissions = stream.Retransmissions
                           Timeouts = stream.Timeouts }
                 | ValueNone -> ValueNone

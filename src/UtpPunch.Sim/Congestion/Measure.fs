@@ -14,6 +14,7 @@ type Belief =
         Queueing: Duration
         /// Bytes per second; 0 if the sender is not paced.
         PacingRate: int64
+        Phase: string
         Retransmissions: int64
         Timeouts: int64
     }

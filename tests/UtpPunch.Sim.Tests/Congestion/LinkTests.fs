@@ -11,7 +11,7 @@ type private Arrival = { SentAt: Instant; At: Instant; Number: int64 }
 
 /// Datagrams of 1472 bytes, which are 1500 with their headers, at one interval.
 let private send (path: Path) seed (interval: Duration) (count: int) =
-    let agenda = Agenda<Datagram>()
+    let events = EventQueue<Datagram>()
     let arrivals = ResizeArray<Arrival>()
     let lost = ResizeArray<string>()
     let mutable now = 0L<us>
@@ -22,18 +22,18 @@ let private send (path: Path) seed (interval: Duration) (count: int) =
                 arrivals.Add { SentAt = datagram.SentAt; At = at; Number = datagram.Number }
 
             member _.Lost(_, cause) = lost.Add cause
-            member _.DepartAt at = agenda.Place(at, null) }
+            member _.DepartAt at = events.Place(at, null) }
 
     let carrier = Carrier(path, seed, Time.never, host)
 
     for number in 1..count do
         let at = int64 number * interval
-        agenda.Place(at, Datagram(int64 number, Endpoint.nowhere, Endpoint.nowhere, Array.zeroCreate 1472, at))
+        events.Place(at, Datagram(int64 number, Endpoint.nowhere, Endpoint.nowhere, Array.zeroCreate 1472, at))
 
-    while not agenda.IsEmpty do
-        now <- agenda.Next
+    while not events.IsEmpty do
+        now <- events.Next
 
-        match agenda.Take() with
+        match events.Take() with
         | null -> carrier.Depart now
         | datagram -> carrier.Offer(now, datagram)
 

@@ -15,7 +15,7 @@ type private Sent =
       IsAppLimited: bool
       mutable IsOutstanding: bool }
 
-/// The packets of models: a number, which each transmission gets anew. What is lost is not sent again, since the contents of a bulk flow do not
+/// The packets of models: a number, which each transmission gets anew. What is lost is not retransmitted, since the contents of a bulk flow do not
 /// matter: recovery is ideal, and only the window and the rate are those of the modelled stack.
 module private ModelPacket =
     /// As many bytes as our largest packet, so that flows differ by their congestion control only.
@@ -290,5 +290,6 @@ type ModelSender(plan: FlowPlan, model: IModel, size: int, line: ILabLine) =
                   RoundTrip = smoothed
                   Queueing = 0L<us>
                   PacingRate = (if Double.IsInfinity model.PacingRate then 0L else int64 model.PacingRate * int64 size)
+                  Phase = ""
                   Retransmissions = lost
                   Timeouts = timeouts }

@@ -24,7 +24,7 @@ module LabCampaign =
 
     let seedOf (first: uint64) (run: int) = Keyed.bits first 1 (int64 run)
 
-    /// One run: cases in turn.
+    /// One run: cases one after the other.
     let trial (scenario: LabScenario) (controller: string) (first: uint64) (run: int) : Trial =
         let case = run % scenario.Cases
         let seed = seedOf first run

@@ -7,7 +7,7 @@ open UtpPunch.Tracing
 /// For which controllers a criterion holds.
 [<RequireQualifiedAccess>]
 type Audience =
-    | Everybody
+    | All
     /// Those that yield: LEDBAT and its variants.
     | Polite
     /// BBR and its variants.
@@ -64,7 +64,7 @@ module Audience =
         let isCubic = controller.StartsWith "cubic" || controller = "reno"
 
         match audience with
-        | Audience.Everybody -> true
+        | Audience.All -> true
         | Audience.Polite -> not isBbr && not isCubic
         | Audience.Bbr -> isBbr
         | Audience.Cubic -> isCubic

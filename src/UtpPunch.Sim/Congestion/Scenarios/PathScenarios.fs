@@ -22,10 +22,10 @@ module PathScenarios =
                   "C19"
                   $"start, 50 Mbit/s, 100 ms, queue of %g{float tenths / 100.0} bdp"
                   (solo (path roundTrip 50_000 (tenths * product / 100)) (seconds 10))
-                  [ atMost Audience.Everybody $"dropped in the first ten round trips ≤ %g{most} %%" most (fun trial ->
+                  [ atMost Audience.All $"dropped in the first ten round trips ≤ %g{most} %%" most (fun trial ->
                         percent (Measure.dropped trial.Result.Flows[0] 0L<us> until))
                     atMost
-                        Audience.Everybody
+                        Audience.All
                         $"90 %% of the rate, ms ≤ {trips} round trips"
                         (float trips * 100.0 + 100.0)
                         (timeTo 0.9 roundTrip 0L<us>) ] ]
@@ -58,8 +58,8 @@ module PathScenarios =
                   "C28"
                   $"policer, 10 Mbit/s, bucket of {bucket} ms, 40 ms"
                   (solo policed (seconds 60))
-                  [ utilised Audience.Everybody 85.0 (seconds 10)
-                    atMost Audience.Everybody "dropped after 10 s ≤ 5 %" 5.0 (droppedFrom (seconds 10)) ] ]
+                  [ utilised Audience.All 85.0 (seconds 10)
+                    atMost Audience.All "dropped after 10 s ≤ 5 %" 5.0 (droppedFrom (seconds 10)) ] ]
 
     let private c29 =
         [ for share, least in [ 5, 95.0; 10, 93.0; 20, 90.0; 30, 85.0 ] ->
@@ -79,8 +79,8 @@ module PathScenarios =
             "C30"
             "Wi-Fi: aggregates of 4 ms, waits of 5 ms, pauses of 100 ms; 20 Mbit/s, 40 ms"
             (solo wifi (seconds 60))
-            [ utilised Audience.Everybody 90.0 (seconds 5)
-              atMost Audience.Everybody "sent again without a loss ≤ 0.5 %" 0.5 (fun trial ->
+            [ utilised Audience.All 90.0 (seconds 5)
+              atMost Audience.All "retransmitted without a loss ≤ 0.5 %" 0.5 (fun trial ->
                   let flow = trial.Result.Flows[0]
                   let lost = Measure.lost flow 0L<us> trial.Result.Duration * float (Array.sum flow.Offered)
                   let again = float (Measure.retransmissions flow) - lost
@@ -100,8 +100,8 @@ module PathScenarios =
             "C31"
             "acknowledgements: one of eight, in batches of 10 ms, 20 % lost, 200 kbit/s; 20 Mbit/s, 40 ms"
             (solo thinned (seconds 60))
-            [ utilised Audience.Everybody 90.0 (seconds 5)
-              atMost Audience.Everybody "bytes of acknowledgements ≤ 2 %" 2.0 (fun trial ->
+            [ utilised Audience.All 90.0 (seconds 5)
+              atMost Audience.All "bytes of acknowledgements ≤ 2 %" 2.0 (fun trial ->
                   percent (Measure.ackShare trial.Result.Flows[0] (seconds 5) trial.Result.Duration)) ]
 
     let private c32 =
@@ -116,7 +116,7 @@ module PathScenarios =
                   "C32"
                   $"5 %% of packets late by up to {packets} others; 20 Mbit/s, 40 ms"
                   (solo reordering (seconds 40))
-                  [ utilised Audience.Everybody 90.0 (seconds 5) ] ]
+                  [ utilised Audience.All 90.0 (seconds 5) ] ]
 
     let private c34 =
         let steps = Lateness.Steps [ seconds 30, ms 100; seconds 100, 0L<us> ]
@@ -135,11 +135,7 @@ module PathScenarios =
             (solo stepped (seconds 130))
             [ rises Audience.Equal 12_000.0
               rises Audience.Polite 30_000.0
-              atMost
-                  Audience.Everybody
-                  "90 % after the decrease, ms ≤ 1 s"
-                  1_000.0
-                  (timeTo 0.9 (seconds 1) (seconds 100)) ]
+              atMost Audience.All "90 % after the decrease, ms ≤ 1 s" 1_000.0 (timeTo 0.9 (seconds 1) (seconds 100)) ]
 
     let private c35 =
         let bulk = System.Int64.MaxValue
@@ -150,9 +146,9 @@ module PathScenarios =
               Duration = seconds 120 }
 
         let criteria (from: Duration) limit =
-            [ atMost Audience.Everybody "90 % when bulk begins, ms ≤ 3 round trips" limit (timeTo 0.9 (ms 200) from)
+            [ atMost Audience.All "90 % when bulk begins, ms ≤ 3 round trips" limit (timeTo 0.9 (ms 200) from)
               // The quantum of BBR at that rate, and a packet for rounding.
-              atMost Audience.Everybody "packets at once then ≤ 10" 10.0 (fun trial ->
+              atMost Audience.All "packets at once then ≤ 10" 10.0 (fun trial ->
                   float (Measure.burst trial.Result.Flows[0] from (from + seconds 1))) ]
 
         [ scenario
@@ -214,8 +210,8 @@ module PathScenarios =
                   "C37"
                   $"timers late by {late} ms; 10 Mbit/s, 40 ms, 256 kB"
                   setting
-                  [ utilised Audience.Everybody 90.25 (seconds 5)
-                    atMost Audience.Everybody $"packets at once after 5 s ≤ {most}" (float most) (fun trial ->
+                  [ utilised Audience.All 90.25 (seconds 5)
+                    atMost Audience.All $"packets at once after 5 s ≤ {most}" (float most) (fun trial ->
                         float (Measure.burst trial.Result.Flows[0] (seconds 5) (seconds 60))) ] ]
 
     let all = c19 @ c20 @ [ c21 ] @ c28 @ c29 @ [ c30; c31 ] @ c32 @ [ c34 ] @ c35 @ [ c36 ] @ c37

@@ -18,8 +18,8 @@ module SharedScenarios =
                   "C6"
                   $"{count} flows together, {rate / 1_000} Mbit/s, 40 ms, 256 kB"
                   (several count (path (ms 40) rate 256_000) (seconds 60))
-                  [ atLeast Audience.Everybody "Jain's index after 10 s ≥ 0.95" 0.95 (jainFrom (seconds 10))
-                    utilised Audience.Everybody 90.0 (seconds 10) ] ]
+                  [ atLeast Audience.All "Jain's index after 10 s ≥ 0.95" 0.95 (jainFrom (seconds 10))
+                    utilised Audience.All 90.0 (seconds 10) ] ]
 
     /// Round trips of 20 and of 200 ms.
     let private unequal queue controller _ seed =
@@ -35,14 +35,14 @@ module SharedScenarios =
             "round trips of 20 and 200 ms, 10 Mbit/s, 256 kB"
             (unequal 256_000)
             [ atLeast Audience.Polite "Jain's index after 30 s ≥ 0.6" 0.6 (jainFrom (seconds 30))
-              atLeast Audience.Everybody "smallest share after 30 s ≥ 10 %" 10.0 (leastShareFrom (seconds 30)) ]
+              atLeast Audience.All "smallest share after 30 s ≥ 10 %" 10.0 (leastShareFrom (seconds 30)) ]
 
     let private c26 =
         scenario
             "C26"
             "round trips of 20 and 200 ms, 10 Mbit/s, 1 bdp of 110 ms"
             (unequal (bytesIn (ms 110) 10_000))
-            [ atLeast Audience.Everybody "smallest share after 30 s ≥ 10 %" 10.0 (leastShareFrom (seconds 30))
+            [ atLeast Audience.All "smallest share after 30 s ≥ 10 %" 10.0 (leastShareFrom (seconds 30))
               atMost Audience.Bbr "greatest share after 30 s ≤ 80 %" 80.0 (greatestShareFrom (seconds 30)) ]
 
     let private late controller _ seed =
@@ -56,12 +56,12 @@ module SharedScenarios =
             "a second flow after 30 s, 10 Mbit/s, 40 ms, 256 kB"
             late
             [ atMost
-                  Audience.Everybody
+                  Audience.All
                   "seconds of the first flow below 5 % ≤ 10"
                   10.0
                   (starvation 0 0.05 (seconds 35) (seconds 120))
               atMost
-                  Audience.Everybody
+                  Audience.All
                   "seconds of the second flow below 5 % ≤ 10"
                   10.0
                   (starvation 1 0.05 (seconds 35) (seconds 120)) ]
@@ -139,7 +139,7 @@ module SharedScenarios =
             "C16"
             "a receiver that hides the delay, beside an honest one; 10 Mbit/s, 40 ms, 256 kB"
             setting
-            [ atMost Audience.Everybody "its share after 10 s ≤ 60 %" 60.0 (shareFrom 0 (seconds 10)) ]
+            [ atMost Audience.All "its share after 10 s ≤ 60 %" 60.0 (shareFrom 0 (seconds 10)) ]
 
     let private c17 =
         let setting controller _ seed =

@@ -17,7 +17,7 @@ module SoloScenarios =
                 $"{delay} ms each way, {rate} Mbit/s, {queue} kB, {loss / 10} %% lost"
                 (solo bottleneck (seconds longest))
                 [ for until, goal in goals do
-                      atLeast Audience.Everybody $"Mbit/s in {until} s ≥ %g{goal}" goal (fun trial ->
+                      atLeast Audience.All $"Mbit/s in {until} s ≥ %g{goal}" goal (fun trial ->
                           Measure.goodput trial.Result.Flows[0] 0L<us> (seconds until) / 1e6) ]
 
         [ row "r1" 25 100 625 0 [ 10, 92.0 ]
@@ -37,7 +37,7 @@ module SoloScenarios =
             "C1"
             "alone, 10 Mbit/s, 40 ms, 256 kB"
             (solo plain (seconds 60))
-            [ utilised Audience.Everybody 95.0 (seconds 5)
+            [ utilised Audience.All 95.0 (seconds 5)
               { For = Audience.Polite
                 What = "queue p50, ms: target ± 20 %"
                 Value = queueFrom 50 (seconds 5)
@@ -71,11 +71,11 @@ module SoloScenarios =
               "C2"
               "alone, {0.5 1 10 50 100} Mbit/s × {2 20 100 300} ms × queues of {½ 1 4} bdp"
               setting
-              [ { For = Audience.Everybody
+              [ { For = Audience.All
                   What = "utilisation in the second half ≥ 95 %; if the queue is shorter than the target ≥ 85 %"
                   Value = fromHalf usedFrom
                   Passes = fun trial value -> value >= (if isDeep trial then 95.0 else 85.0) }
-                atMost Audience.Everybody "dropped in the second half ≤ 2 %" 2.0 (fromHalf droppedFrom) ] with
+                atMost Audience.All "dropped in the second half ≤ 2 %" 2.0 (fromHalf droppedFrom) ] with
             Cases = grid.Length }
 
     let private c3 =
@@ -85,7 +85,7 @@ module SoloScenarios =
             (solo (path (ms 40) 400 500_000) (seconds 60))
             [ atMost Audience.Polite "queue p95 after 5 s, ms ≤ 150" 150.0 (queueFrom 95 (seconds 5))
               atMost Audience.Polite "packets dropped: none" 0.0 drops
-              atMost Audience.Everybody "time-outs: none" 0.0 timeouts ]
+              atMost Audience.All "time-outs: none" 0.0 timeouts ]
 
     let private c4 =
         let straw = path (ms 40) 400 0 |> onForward (fun path -> { path with Queue = Queue.TailPackets 2 })
@@ -94,8 +94,7 @@ module SoloScenarios =
             "C4"
             "a straw, 400 kbit/s, 40 ms, one packet of queue"
             (solo straw (seconds 60))
-            [ utilised Audience.Everybody 50.0 (seconds 5)
-              atMost Audience.Everybody "time-outs ≤ 32" 32.0 timeouts ]
+            [ utilised Audience.All 50.0 (seconds 5); atMost Audience.All "time-outs ≤ 32" 32.0 timeouts ]
 
     let private c5 =
         let steps = Rate.Steps [ 0L<us>, 1_250_000; seconds 20, 500_000; seconds 50, 1_250_000 ]
@@ -111,7 +110,7 @@ module SoloScenarios =
                 What = "queue at 1.3 targets after the decrease, ms ≤ 10 round trips"
                 Value = fun trial -> timeToDrain (trial.Target * 13L / 10L) (seconds 1) (seconds 20) (seconds 50) trial
                 Passes = fun trial value -> value <= trips 10.0 trial }
-              { For = Audience.Everybody
+              { For = Audience.All
                 What = "90 % after the increase, ms ≤ 100 round trips"
                 Value = timeTo 0.9 (seconds 1) (seconds 50)
                 Passes = fun trial value -> value <= trips 100.0 trial } ]
@@ -127,7 +126,7 @@ module SoloScenarios =
                   "C9"
                   $"alone, 20 Mbit/s, 40 ms, 200 kB, %g{float share / 10.0} %% lost"
                   (solo (path (ms 40) 20_000 200_000 |> losing share) (seconds 60))
-                  [ atLeast Audience.Everybody $"Mbit/s after 5 s ≥ %.2f{goal} (0.9 of Reno)" goal (fun trial ->
+                  [ atLeast Audience.All $"Mbit/s after 5 s ≥ %.2f{goal} (0.9 of Reno)" goal (fun trial ->
                         Measure.goodput trial.Result.Flows[0] (seconds 5) (seconds 60) / 1e6) ] ]
 
     let private c11 =
@@ -138,7 +137,7 @@ module SoloScenarios =
                   "C11"
                   $"alone, 10 Mbit/s, 40 ms, {name}"
                   (solo managed (seconds 60))
-                  [ utilised Audience.Everybody 85.0 (seconds 5) ] ]
+                  [ utilised Audience.All 85.0 (seconds 5) ] ]
 
     let private c12 =
         let narrow =
@@ -157,12 +156,12 @@ module SoloScenarios =
               "C12"
               "20 Mbit/s, 40 ms; CUBIC fills 2 Mbit/s back"
               loaded
-              [ utilised Audience.Everybody 85.0 (seconds 20) ]
+              [ utilised Audience.All 85.0 (seconds 20) ]
           scenario
               "C12"
               "20 Mbit/s, 40 ms; 0 to 50 ms more back"
               (solo late (seconds 60))
-              [ utilised Audience.Everybody 85.0 (seconds 20) ] ]
+              [ utilised Audience.All 85.0 (seconds 20) ] ]
 
     let private c13 =
         let clocks =
@@ -191,12 +190,12 @@ module SoloScenarios =
               "C13"
               "clocks ± 50 and ± 200 ppm, and steps of ± 1 s; 1 Mbit/s, 40 ms, 30 min"
               setting
-              [ utilised Audience.Everybody 90.0 (seconds 5)
+              [ utilised Audience.All 90.0 (seconds 5)
                 { For = Audience.Polite
                   What = "queue p95, ms ≤ 1.5 targets"
                   Value = queueFrom 95 (seconds 5)
                   Passes = fun trial value -> value <= 1.5 * inMs trial.Target }
-                atMost Audience.Everybody "window of at most two packets, s ≤ 120" 120.0 tiny ] with
+                atMost Audience.All "window of at most two packets, s ≤ 120" 120.0 tiny ] with
             Cases = clocks.Length }
 
     let private c14 =
@@ -208,15 +207,11 @@ module SoloScenarios =
             "base delay 20, 120 for 11 min, 20 ms; 2 Mbit/s"
             (solo stepped (seconds 750))
             [ atMost
-                  Audience.Everybody
+                  Audience.All
                   "90 % after the increase, ms ≤ 10 min"
                   600_000.0
                   (timeToAfter (seconds 1) 0.9 (seconds 5) (seconds 30))
-              atMost
-                  Audience.Everybody
-                  "90 % after the decrease, ms ≤ 2 s"
-                  2_000.0
-                  (timeTo 0.9 (seconds 1) (seconds 690)) ]
+              atMost Audience.All "90 % after the decrease, ms ≤ 2 s" 2_000.0 (timeTo 0.9 (seconds 1) (seconds 690)) ]
 
     let private c15 =
         let supplies =
@@ -239,8 +234,8 @@ module SoloScenarios =
             "1 of 10 Mbit/s for 20 s, nothing for 60 s, then bulk; 200 ms"
             setting
             [ // What is used is 25 kB a round trip; the first window is 10 packets.
-              atMost Audience.Everybody "packets of window after 19 s ≤ 40" 40.0 grown
-              atMost Audience.Everybody "packets at once after the pause ≤ 10" 10.0 (fun trial ->
+              atMost Audience.All "packets of window after 19 s ≤ 40" 40.0 grown
+              atMost Audience.All "packets at once after the pause ≤ 10" 10.0 (fun trial ->
                   float (Measure.burst trial.Result.Flows[0] (seconds 80) (seconds 81))) ]
 
     /// Also C33: the same links, and what is asked of BBR there.
