@@ -11,7 +11,8 @@ let usage =
     """
 dotnet fsi build.fsx congestion run [PATH] [OPTIONS]
 
-  PATH               r1, r2, r3, r4 or r5 of docs/congestion.md; presets for the options
+  PATH               r1, r2, r3, r4 or r5 of docs/congestion.md: presets for the options. Or a scenario: C10, or its third
+                     variant, C10:3. Of the options, it takes --controller, --seed, --step, --quiet and, for a grid, --case N
   --delay MS         one-way delay
   --rate MBIT        rate of the bottleneck, in Mbit/s
   --queue KB         queue of the bottleneck, in kB
@@ -38,7 +39,8 @@ let private known =
       "--start"
       "--access"
       "--seed"
-      "--step" ]
+      "--step"
+      "--case" ]
 
 /// Delay in ms, rate in Mbit/s, queue in kB and loss in percent.
 let private presets =
@@ -67,42 +69,8 @@ let private line (result: LabResult) (from: Instant) (until: Instant) =
         printfn
             $"%6.1f{inMs until / 1000.0} s  {flow.Plan.Name, -10} %7.2f{mbit (Measure.goodput flow from until)} Mbit/s  queue p50 %6.1f{inMs (Measure.percentile 50 waits)} p95 %6.1f{inMs (Measure.percentile 95 waits)} ms  {state}"
 
-let run (words: string list) =
-    let it = parse known [ "--quiet" ] words
-
-    let delay, rate, queue, loss =
-        match it.Words with
-        | [] -> presets["r1"]
-        | [ name ] when presets.ContainsKey name -> presets[name]
-        | name :: _ -> raise (Mistake $"'{name}' is no path: r1 to r5 are.")
-
-    let delay, rate = number "--delay" delay it, number "--rate" rate it
-    let queue, loss = number "--queue" queue it, number "--loss" loss it
-    let seconds = number "--seconds" 10.0 it
-    let count = int (number "--flows" 1.0 it)
-    let names = list "--controller" [ "ledbat" ] it
-    let count = max count names.Length
-    let starts = numbers "--start" [] it
-    let access = numbers "--access" [] it
-    let at index (items: 'a list) preset = if index < items.Length then items[index] else preset
-
-    let bottleneck = Lab.bottleneck (ms delay) (int64 (rate * 1e6)) (int (queue * 1000.0))
-
-    let bottleneck =
-        if loss = 0.0 then
-            bottleneck
-        else
-            { bottleneck with Forward = { bottleneck.Forward with Loss = Loss.Each(int (loss * 10.0 + 0.5)) } }
-
-    let flows =
-        [ for index in 0 .. count - 1 do
-              let name = if names.Length = 1 then names[0] else at index names (List.last names)
-
-              { FlowPlan.from (if count = 1 then name else $"{name} {index + 1}") (Controllers.sender name) with
-                  From = ms (1000.0 * at index starts 0.0)
-                  Access = ms (at index access 0.0) } ]
-
-    let duration = ms (1000.0 * seconds)
+/// Plays flows, and prints a line for each of them and each step of time, and the result.
+let private play (it: Arguments) bottleneck flows (duration: Duration) : LabResult =
     let seed = uint64 (number "--seed" 1.0 it)
     let started = Stopwatch.GetTimestamp()
     let result = Lab.run bottleneck flows duration seed
@@ -133,5 +101,78 @@ let run (words: string list) =
 
     printfn
         $"{result.Datagrams} datagrams in %.2f{took} s: %.0f{float result.Datagrams / took / 1000.0} thousand a second"
+
+    result
+
+/// A variant of a group of scenarios, from 1.
+let private scenario (it: Arguments) (word: string) =
+    let group, variant =
+        match word.Split ':' with
+        | [| group; variant |] -> group, int variant
+        | _ -> word, 1
+
+    let variants = LabCampaign.choose [ group ]
+
+    if variant < 1 || variant > variants.Length then
+        raise (Mistake $"'{word}' is no path and no scenario: r1 to r5 and those of `congestion --list` are.")
+
+    let scenario = variants[variant - 1]
+    let controller = text "--controller" "ledbat" it
+    let case = int (number "--case" 1.0 it) - 1
+
+    if case < 0 || case >= scenario.Cases then
+        raise (Mistake $"{group} has cases 1 to {scenario.Cases}.")
+
+    let setting = scenario.Setting controller case (uint64 (number "--seed" 1.0 it))
+    printfn $"{scenario.Group}: {scenario.Name}"
+
+    let trial =
+        { Controller = controller
+          Target = Controllers.target controller
+          Case = case
+          Result = play it setting.Bottleneck setting.Flows setting.Duration }
+
+    for criterion in scenario.Criteria do
+        let value = criterion.Value trial
+        let result = if criterion.Passes trial value then "passed" else "missed"
+        printfn $"{result} ({criterion.For}): {criterion.What}: %.2f{value}"
+
+let private path (it: Arguments) name =
+    let delay, rate, queue, loss = presets[name]
+    let delay, rate = number "--delay" delay it, number "--rate" rate it
+    let queue, loss = number "--queue" queue it, number "--loss" loss it
+    let seconds = number "--seconds" 10.0 it
+    let count = int (number "--flows" 1.0 it)
+    let names = list "--controller" [ "ledbat" ] it
+    let count = max count names.Length
+    let starts = numbers "--start" [] it
+    let access = numbers "--access" [] it
+    let at index (items: 'a list) preset = if index < items.Length then items[index] else preset
+
+    let bottleneck = Lab.bottleneck (ms delay) (int64 (rate * 1e6)) (int (queue * 1000.0))
+
+    let bottleneck =
+        if loss = 0.0 then
+            bottleneck
+        else
+            { bottleneck with Forward = { bottleneck.Forward with Loss = Loss.Each(int (loss * 10.0 + 0.5)) } }
+
+    let flows =
+        [ for index in 0 .. count - 1 do
+              let name = if names.Length = 1 then names[0] else at index names (List.last names)
+
+              { FlowPlan.from (if count = 1 then name else $"{name} {index + 1}") (Controllers.sender name) with
+                  From = ms (1000.0 * at index starts 0.0)
+                  Access = ms (at index access 0.0) } ]
+
+    play it bottleneck flows (ms (1000.0 * seconds)) |> ignore
+
+let run (words: string list) =
+    let it = parse known [ "--quiet" ] words
+
+    match it.Words with
+    | [] -> path it "r1"
+    | [ name ] when presets.ContainsKey name -> path it name
+    | word :: _ -> scenario it word
 
     0

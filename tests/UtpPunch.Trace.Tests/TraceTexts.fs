@@ -17,14 +17,11 @@ let private anyOf<'T> = ArbMap.defaults.ArbFor<'T>().Generator
 
 let private endpoints =
     gen {
-        let! high =
-            Gen.oneof [ anyOf<uint64>; Gen.elements [ 0UL; 0x20010DB8_00000000UL; 0xFE80_0000_0000_0000UL ] ]
-
+        let! high = Gen.oneof [ anyOf<uint64>; Gen.elements [ 0UL; 0x20010DB8_00000000UL; 0xFE80_0000_0000_0000UL ] ]
         let! low = Gen.oneof [ anyOf<uint64>; Gen.elements [ 0UL; 1UL; 0x1_0000_0001UL ] ]
         let! scope = Gen.frequency [ 3, Gen.constant 0u; 1, anyOf<uint32> ]
         let! port = anyOf<uint16>
         let! via = Gen.frequency [ 3, Gen.constant 0us; 1, anyOf<uint16> ]
-
         return!
             Gen.elements
                 [ Endpoint.via via (Endpoint.ofIPv4 (uint32 low) port)
@@ -146,6 +143,7 @@ let private plainEvents =
                   Event.Release(connId, duration)
                   Event.Abort connId
                   Event.SetIdleTimeout(connId, duration)
+                  Event.SetCongestionControl(connId, CongestionControls.bbr)
                   Event.Unreachable remote ]
     }
 
@@ -236,6 +234,7 @@ let private options =
         let! streams = Gen.listOfLength 2 (Gen.choose (0, 1 <<< 24))
         let! times = Gen.listOfLength 8 durations
         let! noDelay = anyOf<bool>
+        let! congestion = Gen.elements CongestionControls.all
         let! dialect = Gen.elements [ Dialect.Bep29; Dialect.UtpPunch ]
 
         let stream =
@@ -251,6 +250,7 @@ let private options =
               MinRto = times[4]
               MaxRto = times[5]
               TargetDelay = times[6]
+              Congestion = congestion
               NoDelay = noDelay }
 
         return

@@ -141,5 +141,6 @@ internal static class UtpNodeOptionsCheck
             Clock.ToMicroseconds(options.MinRto),
             Math.Max(standard.MaxRto, Clock.ToMicroseconds(options.MinRto)),
             standard.TargetDelay,
+            standard.Congestion,
             options.NoDelay);
 }

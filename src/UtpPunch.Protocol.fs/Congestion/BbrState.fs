@@ -27,16 +27,18 @@ type internal BbrState =
         mutable Window: int
 
         // Round trips: one ends when a packet is acknowledged that was sent after the last one ended (4.3).
+        mutable Delivered: int64
         mutable RoundEnd: int64
         mutable Rounds: int64
-        /// In this one: bytes acknowledged, lost, the runs that were lost, samples that showed a queue, and the highest rate.
+        /// In this one: bytes acknowledged, lost, the runs that were lost, and the highest rate.
         mutable RoundAcked: int64
         mutable RoundLost: int64
         mutable RoundRanges: int
-        mutable RoundQueues: int
         mutable RoundRate: int64
         /// Only samples without a queue so far.
         mutable IsRoundEmpty: bool
+        /// The same of the last one.
+        mutable WasRoundEmpty: bool
         mutable IsRoundPeerLimited: bool
 
         // The model of the path (2.9 to 2.12).
@@ -59,12 +61,15 @@ type internal BbrState =
         mutable ExtraSince: Instant
         mutable ExtraBytes: int64
         /// The share of packets that the path loses without a queue, in 2^-20.
-        mutable Noise: int
+        mutable PathLoss: int
 
         // Startup.
         mutable FullRate: int64
         mutable FullRounds: int
         mutable IsFull: bool
+        /// Samples in a row that showed a queue, and the round in which there were enough: the window grows no more.
+        mutable Queues: int
+        mutable HeldRound: int64
 
         // The cycle of probes.
         /// When the phase began, and in which round.

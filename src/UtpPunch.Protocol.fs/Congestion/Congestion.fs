@@ -4,11 +4,11 @@ namespace UtpPunch.Protocol
 module CongestionControls =
     /// LEDBAT (RFC 6817): yields to all other traffic.
     let ledbat =
-        CongestionControl("ledbat", (fun from -> Ledbat(from.Packet, from.TargetDelay) :> ICongestionController))
+        CongestionControl("ledbat", (fun from -> Ledbat.Start from))
 
     /// BBR (draft-ietf-ccwg-bbr): finds the path's rate and its round trip, and keeps the queue short; losses that are no congestion do
     /// not slow it down.
-    let bbr = CongestionControl("bbr", (fun from -> BbrStart.create from.Packet))
+    let bbr = CongestionControl("bbr", (fun from -> BbrStart.create from))
 
     let all = [| bbr; ledbat |]
 

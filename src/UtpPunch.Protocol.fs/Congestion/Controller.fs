@@ -70,8 +70,8 @@ type ICongestionController =
     /// A full packet carries that many bytes from here on. When these are more than before, at least two of them may be in flight; when
     /// they are fewer, the window stays what it is.
     abstract Resized: packet: int -> ICongestionController
-    /// Something is sent after a time with nothing in flight.
-    abstract Restarted: now: Instant -> ICongestionController
+    /// Something is sent with nothing in flight; the smoothed round trip, 0 before the first was measured.
+    abstract Restarted: now: Instant * roundTrip: Duration -> ICongestionController
 
 /// What a controller starts from.
 [<Struct; NoComparison>]
@@ -81,6 +81,9 @@ type CongestionStart =
         Packet: int
         /// The queueing delay that a controller which yields aims at.
         TargetDelay: Duration
+        /// The window of the controller before, in bytes; 0 for none. And the round trip, 0 before the first was measured.
+        Window: int
+        RoundTrip: Duration
     }
 
 /// A kind of congestion control: its name, and how its controllers start.

@@ -24,8 +24,12 @@ type internal Ledbat
     ) =
 
     // RFC 6928: a first window of ten packets.
-    new(packet: int, target: Duration) =
-        Ledbat(packet, packet, target, int64 (10 * packet) <<< scale, 0, System.Int32.MaxValue, LossTolerance.none, false)
+    static member Start(from: CongestionStart) : ICongestionController =
+        let packet = from.Packet
+        let isNew = from.Window = 0
+        let window = if isNew then 10 * packet else max packet from.Window
+        let threshold = if isNew then System.Int32.MaxValue else window
+        Ledbat(packet, packet, from.TargetDelay, int64 window <<< scale, 0, threshold, LossTolerance.none, false)
 
     // The state, for snapshots.
     member internal _.Packet = packet
@@ -122,4 +126,4 @@ type internal Ledbat
             let lent = if size > packet then two else min lent two
             Ledbat(size, min size smallest, target, earned, lent, threshold, tolerance, false)
 
-        member this.Restarted _ = this
+        member this.Restarted(_, _) = this

@@ -203,6 +203,7 @@ module Node =
         | Event.Release(connId, timeout) -> tell step connId (Commands.release step.Context timeout)
         | Event.Abort connId -> tell step connId (Commands.abort step.Context)
         | Event.SetIdleTimeout(connId, duration) -> tell step connId (Commands.setIdleTimeout duration)
+        | Event.SetCongestionControl(connId, control) -> tell step connId (Commands.setCongestionControl control)
         | Event.Unreachable remote -> unreachable step remote
         | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
         | Event.Meet(taskId, plan) -> tasks step (NodeTasks.meet step.Context (draw step.Node) taskId plan)

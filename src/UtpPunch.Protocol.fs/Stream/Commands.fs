@@ -40,4 +40,13 @@ module internal Commands =
         | StreamState.TimeWait
         | StreamState.Closed -> ()
 
+    /// What is known of the path goes over.
+    let setCongestionControl (control: CongestionControl) (connection: Connection) =
+        connection.Congestion <-
+            control.Start
+                { Packet = Scoreboard.payload connection.Board
+                  TargetDelay = connection.Options.TargetDelay
+                  Window = connection.Congestion.Window
+                  RoundTrip = connection.Rtt.Smoothed }
+
     let setIdleTimeout duration (connection: Connection) = connection.IdleTimeout <- duration

@@ -2,16 +2,23 @@ namespace UtpPunch.Protocol
 
 /// Tells the congestion control of a stream what a step has shown.
 module internal CongestionSampling =
-    let private sampleOf (now: Instant) lost isFirst (connection: Connection) : CongestionSample =
+    let start (options: StreamOptions) window roundTrip packet =
+        options.Congestion.Start
+            { Packet = packet
+              TargetDelay = options.TargetDelay
+              Window = window
+              RoundTrip = roundTrip }
+
+    let private sampleOf context lost isFirst (connection: Connection) : CongestionSample =
         let board = connection.Board
         let rate = board.Rate
         let sums = &connection.Sums
         let rtt = connection.Rtt
-        let delivery = DeliveryRate.sample now rtt.Least rate
+        let delivery = DeliveryRate.sample rtt.Least rate
         let newest = rate.Newest
         let queueing = Queueing.delay connection
 
-        { Now = now
+        { Now = if sums.Bytes > 0 then rate.DeliveredAt else context.Now
           Bytes = sums.Bytes
           Packets = sums.Packets
           LostBytes = int (rate.Lost - rate.ReportedLost)
@@ -27,22 +34,21 @@ module internal CongestionSampling =
           IsAppLimited = not (isNull newest) && newest.IsAppLimited
           SentFlight = if isNull newest then 0 else newest.Flight
           LostSince = if isNull newest then 0 else int (rate.Lost - newest.Lost)
-          RoundTrip = sums.RoundTrip
+          RoundTrip = rate.RoundTrip
           Smoothed = rtt.Smoothed
           Least = rtt.Least
           HasQueueing = queueing.IsSome
           Queueing = queueing |> ValueOption.defaultValue 0L<us>
           IsQueueEmpty = Queueing.isEmpty connection
           IsRttInflated = Queueing.isRttInflated connection
-          IsWindowLimited = connection.Pacing.IsWindowLimited
-          IsPeerLimited = connection.Pacing.IsPeerLimited
+          IsWindowLimited = rate.IsWindowLimited
+          IsPeerLimited = rate.IsPeerLimited
           HasSack = Scoreboard.peerSacks board
           Salt = (uint32 connection.Ids.Receive <<< 16) ^^^ uint32 connection.Ids.Syn.Value }
 
     /// `lost` packets were found lost; `isFirst` if there was no congestion event yet in this round trip.
     let observe context lost isFirst (connection: Connection) =
-        let at = if connection.Sums.Bytes > 0 then connection.Sums.ArrivedAt else context.Now
-        let sample = sampleOf at lost isFirst connection
+        let sample = sampleOf context lost isFirst connection
         connection.Congestion <- connection.Congestion.Observe &sample
 
         if isFirst && sample.HasSack && connection.Congestion.IsLossTolerated then
@@ -50,7 +56,3 @@ module internal CongestionSampling =
             Scoreboard.tolerate connection.Board
 
         DeliveryRate.report connection.Board.Rate
-        connection.Board.Rate.Newest <- null
-        connection.Sums.RoundTrip <- 0L<us>
-        connection.Pacing.IsWindowLimited <- false
-        connection.Pacing.IsPeerLimited <- false

@@ -41,7 +41,7 @@ module internal Connection =
           Sender = Sender.create options next
           Receiver = receiver
           Rtt = Rtt.none
-          Congestion = options.Congestion.Start { Packet = options.PacketSize - Packet.HeaderLength; TargetDelay = options.TargetDelay }
+          Congestion = CongestionSampling.start options 0 0L<us> (options.PacketSize - Packet.HeaderLength)
           Sizes =
             { Mtu = PathMtu.create (Endpoint.isIPv4 setup.Remote) options
               OffersProbes = (setup.Dialect = Dialect.Bep29)
@@ -57,7 +57,6 @@ module internal Connection =
           Activity = { HeardAt = now; SentAt = now; ProgressAt = now }
           Acks = { LossyUntil = now; Pending = 0; Advertised = options.ReceiveBuffer; Immediate = false }
           Sums = Unchecked.defaultof<Sums>
-          Pacing = Unchecked.defaultof<PacingState>
           Closing =
             { ReleaseTimeout = 0L<us>
               ReleaseBy = Time.never
@@ -115,6 +114,7 @@ module internal Connection =
         | StreamState.Established ->
             Timers.earliest &connection.Timers
             |> min (Scoreboard.overdueAt connection.Board)
+            |> min connection.Board.Rate.PacedUntil
             |> min (PathMtu.dueAt connection.Sizes.Mtu)
             |> min (Expiry.at connection)
             |> min (Output.keepAliveAt connection)

@@ -93,20 +93,6 @@ type internal Sums =
         mutable Flight: int
         mutable Lost: int
         mutable Congested: bool
-        /// When the newest packet arrived that acknowledged something, and the last round trip that was measured; 0 for none.
-        mutable ArrivedAt: Instant
-        mutable RoundTrip: Duration
-    }
-
-/// What holds back the packets that wait.
-[<Struct; NoComparison; NoEquality>]
-type internal PacingState =
-    {
-        /// When the next packet may leave.
-        mutable NextAt: Instant
-        /// Since the congestion control was told: its window has held something back, or the peer's has.
-        mutable IsWindowLimited: bool
-        mutable IsPeerLimited: bool
     }
 
 /// What a stream in TIME-WAIT knows of its peer; see `Farewell`. An object of its own, since it changes in the end only.
@@ -189,7 +175,6 @@ type internal Connection =
         mutable Activity: Activity
         mutable Acks: Acks
         mutable Sums: Sums
-        mutable Pacing: PacingState
         mutable Closing: ClosingState
         mutable Counters: Counters
         mutable IdleTimeout: Duration

@@ -58,17 +58,15 @@ module internal Input =
             advertise context &header (freed > 0) connection
 
             if acknowledged.Bytes > 0 then
-                if connection.Sums.Bytes = 0 then
-                    connection.Sums.Flight <- flight
-                    connection.Sums.ArrivedAt <- arrivedAt
+                if connection.Sums.Bytes = 0 then connection.Sums.Flight <- flight
 
                 connection.Sums.Bytes <- connection.Sums.Bytes + acknowledged.Bytes
                 connection.Sums.Packets <- connection.Sums.Packets + acknowledged.Packets
-                connection.Sums.ArrivedAt <- max connection.Sums.ArrivedAt arrivedAt
+                DeliveryRate.acknowledged arrivedAt connection.Board.Rate
 
             match acknowledged.RoundTrip with
             | ValueSome sample ->
-                connection.Sums.RoundTrip <- sample
+                connection.Board.Rate.RoundTrip <- sample
                 connection.Rtt <- Rtt.observe sample connection.Rtt
                 Queueing.observeRoundTrip sample there connection.Delays.Difference connection
             | ValueNone -> ()

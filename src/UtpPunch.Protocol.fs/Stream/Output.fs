@@ -119,7 +119,7 @@ module internal Output =
         let wasIdle = Scoreboard.packets connection.Board = 0
 
         if wasIdle && Sender.hasQueued connection.Sender then
-            connection.Congestion <- connection.Congestion.Restarted context.Now
+            connection.Congestion <- connection.Congestion.Restarted(context.Now, connection.Rtt.Smoothed)
 
         let sent = sendDue context connection
 

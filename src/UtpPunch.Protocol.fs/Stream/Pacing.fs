@@ -53,21 +53,25 @@ module internal Pacing =
             { Rate = rate; Quantum = Train.Limit; NextAt = now }
         else
             let quantum = quantumOf rate connection
-            let isLate = connection.Timers.Pace <> Time.never
+            let isLate = connection.Board.Rate.PacedUntil <> Time.never
             let credit = if isLate then mostLate else Time.microseconds (int64 quantum * 1_000_000L / rate)
-            { Rate = rate; Quantum = quantum; NextAt = max connection.Pacing.NextAt (now - credit) }
+            { Rate = rate; Quantum = quantum; NextAt = max connection.Board.Rate.NextAt (now - credit) }
 
     /// Notes what was sent, and what has held back the rest.
     let finish (now: Instant) window (allowance: inref<Allowance>) (connection: Connection) =
+        let rate = connection.Board.Rate
         let isClosed = allowance.NextAt > now
-        connection.Pacing.NextAt <- allowance.NextAt
-        let hasDue = isClosed && Sender.hasDue window connection.Sender
-        connection.Timers.Pace <- if hasDue then allowance.NextAt else Time.never
 
-        if not isClosed then
-            if Sender.isHeldByPeer connection.Sender then
-                connection.Pacing.IsPeerLimited <- true
+        if DeliveryRate.isUsed rate then
+            let hasDue = isClosed && Sender.hasDue window connection.Sender
+            rate.NextAt <- allowance.NextAt
+            rate.PacedUntil <- if hasDue then allowance.NextAt else Time.never
+
+            if isClosed then
+                ()
+            elif Sender.isHeldByPeer connection.Sender then
+                rate.IsPeerLimited <- true
             elif Sender.hasQueued connection.Sender || Scoreboard.hasLost connection.Board then
-                connection.Pacing.IsWindowLimited <- true
+                rate.IsWindowLimited <- true
             elif Scoreboard.flight connection.Board < window then
-                DeliveryRate.limitByApplication (Scoreboard.flight connection.Board) connection.Board.Rate
+                DeliveryRate.limitByApplication (Scoreboard.flight connection.Board) rate

@@ -19,8 +19,6 @@ type internal Timers =
         mutable Ack: Instant
         /// The last acknowledgement is repeated, because the path loses packets and the peer has fallen silent.
         mutable Echo: Instant
-        /// More may be sent, after packets that have to keep their distance.
-        mutable Pace: Instant
     }
 
 module internal Timers =
@@ -32,8 +30,7 @@ module internal Timers =
           LossProbe = Time.never
           WindowProbe = Time.never
           Ack = Time.never
-          Echo = Time.never
-          Pace = Time.never }
+          Echo = Time.never }
 
     /// When the first of them fires; `Time.never` if none runs.
     let earliest (timers: inref<Timers>) =
@@ -43,4 +40,3 @@ module internal Timers =
         |> min timers.WindowProbe
         |> min timers.Ack
         |> min timers.Echo
-        |> min timers.Pace

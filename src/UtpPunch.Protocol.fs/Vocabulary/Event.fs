@@ -28,6 +28,8 @@ type Event =
     | Abort of connId: ConnId
     /// Set the time without any packet after which the stream ends; `Time.never` for none.
     | SetIdleTimeout of connId: ConnId * duration: Duration
+    /// Set what follows the path's rate from here on. It begins with the window and the round trip of the one before.
+    | SetCongestionControl of connId: ConnId * control: CongestionControl
     /// The system has no route to this remote endpoint.
     | Unreachable of remote: Endpoint
     /// The system (EMSGSIZE) or a router (ICMP) reports that a datagram of `size` bytes is too long; `limit` bytes of UDP payload pass, 0 if

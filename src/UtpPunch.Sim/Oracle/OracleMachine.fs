@@ -286,6 +286,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.Consumed _
         | Event.Release _
         | Event.SetIdleTimeout _
+        | Event.SetCongestionControl _
         | Event.Unreachable _
         | Event.TooLong _
         | Event.Meet _

@@ -95,6 +95,7 @@ module Kinds =
     let punch = Kind(15uy, "punch")
     let discover = Kind(16uy, "discover")
     let cancel = Kind(17uy, "cancel")
+    let congestion = Kind(18uy, "congestion")
 
     /// The first code of an effect.
     [<Literal>]
@@ -305,6 +306,9 @@ module Schema =
         | Event.SetIdleTimeout(connId, after) ->
             f.Begin Kinds.idle
             Event.SetIdleTimeout(stream f connId, f.Duration("after", after))
+        | Event.SetCongestionControl(connId, control) ->
+            f.Begin Kinds.congestion
+            Event.SetCongestionControl(stream f connId, congestion f "control" control)
         | Event.Unreachable remote ->
             f.Begin Kinds.unreachable
             Event.Unreachable(f.Endpoint("to", remote))

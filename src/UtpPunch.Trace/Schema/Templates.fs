@@ -87,6 +87,7 @@ module Templates =
            Event.Release(0, 0L<us>)
            Event.Abort 0
            Event.SetIdleTimeout(0, 0L<us>)
+           Event.SetCongestionControl(0, CongestionControls.ledbat)
            Event.Unreachable nowhere
            Event.TooLong(nowhere, 0, 0)
            Event.Meet(0, plan)

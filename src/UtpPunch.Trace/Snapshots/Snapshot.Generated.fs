@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x04C1AD2BCCB0FACEUL
+let Layout = 0x017E850C2EBD7A61UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -252,6 +252,11 @@ let writeDeliveryRate (w: SnapshotWriter) (it: DeliveryRate) : unit =
     w.Reference(writeDeparture w, it.Newest)
     w.Int64 it.NewestSentAt
     w.Int64 it.NewestOrder
+    w.Int64 it.RoundTrip
+    w.Int64 it.NextAt
+    w.Int64 it.PacedUntil
+    w.Flag it.IsWindowLimited
+    w.Flag it.IsPeerLimited
 
 let readDeliveryRate (r: SnapshotReader) : DeliveryRate =
     { Delivered = r.Int64()
@@ -267,7 +272,12 @@ let readDeliveryRate (r: SnapshotReader) : DeliveryRate =
       AppLimitedUntil = r.Int64()
       Newest = r.Reference(fun () -> readDeparture r)
       NewestSentAt = r.Int64()
-      NewestOrder = r.Int64() }
+      NewestOrder = r.Int64()
+      RoundTrip = r.Int64()
+      NextAt = r.Int64()
+      PacedUntil = r.Int64()
+      IsWindowLimited = r.Flag()
+      IsPeerLimited = r.Flag() }
 
 let writeScoreboard (w: SnapshotWriter) (it: Scoreboard) : unit =
     w.Int32 it.Payload
@@ -432,14 +442,15 @@ let writeBbrState (w: SnapshotWriter) (it: BbrState) : unit =
     writeBbrPhase w it.Phase
     w.Int32 it.Packet
     w.Int32 it.Window
+    w.Int64 it.Delivered
     w.Int64 it.RoundEnd
     w.Int64 it.Rounds
     w.Int64 it.RoundAcked
     w.Int64 it.RoundLost
     w.Int32 it.RoundRanges
-    w.Int32 it.RoundQueues
     w.Int64 it.RoundRate
     w.Flag it.IsRoundEmpty
+    w.Flag it.WasRoundEmpty
     w.Flag it.IsRoundPeerLimited
     w.Int64 it.CycleRate
     w.Int64 it.LastCycleRate
@@ -455,10 +466,12 @@ let writeBbrState (w: SnapshotWriter) (it: BbrState) : unit =
     w.Int64 it.ExtraRound
     w.Int64 it.ExtraSince
     w.Int64 it.ExtraBytes
-    w.Int32 it.Noise
+    w.Int32 it.PathLoss
     w.Int64 it.FullRate
     w.Int32 it.FullRounds
     w.Flag it.IsFull
+    w.Int32 it.Queues
+    w.Int64 it.HeldRound
     w.Int64 it.Since
     w.Int64 it.SinceRound
     w.Int64 it.ProbeAt
@@ -476,14 +489,15 @@ let readBbrState (r: SnapshotReader) : BbrState =
     { Phase = readBbrPhase r
       Packet = r.Int32()
       Window = r.Int32()
+      Delivered = r.Int64()
       RoundEnd = r.Int64()
       Rounds = r.Int64()
       RoundAcked = r.Int64()
       RoundLost = r.Int64()
       RoundRanges = r.Int32()
-      RoundQueues = r.Int32()
       RoundRate = r.Int64()
       IsRoundEmpty = r.Flag()
+      WasRoundEmpty = r.Flag()
       IsRoundPeerLimited = r.Flag()
       CycleRate = r.Int64()
       LastCycleRate = r.Int64()
@@ -499,10 +513,12 @@ let readBbrState (r: SnapshotReader) : BbrState =
       ExtraRound = r.Int64()
       ExtraSince = r.Int64()
       ExtraBytes = r.Int64()
-      Noise = r.Int32()
+      PathLoss = r.Int32()
       FullRate = r.Int64()
       FullRounds = r.Int32()
       IsFull = r.Flag()
+      Queues = r.Int32()
+      HeldRound = r.Int64()
       Since = r.Int64()
       SinceRound = r.Int64()
       ProbeAt = r.Int64()
@@ -709,7 +725,6 @@ let writeTimers (w: SnapshotWriter) (it: Timers) : unit =
     w.Int64 it.WindowProbe
     w.Int64 it.Ack
     w.Int64 it.Echo
-    w.Int64 it.Pace
 
 let readTimers (r: SnapshotReader) : Timers =
     { Handshake = r.Int64()
@@ -718,8 +733,7 @@ let readTimers (r: SnapshotReader) : Timers =
       LossProbe = r.Int64()
       WindowProbe = r.Int64()
       Ack = r.Int64()
-      Echo = r.Int64()
-      Pace = r.Int64() }
+      Echo = r.Int64() }
 
 let writeAttempts (w: SnapshotWriter) (it: Attempts) : unit =
     w.Int32 it.Handshake
@@ -763,8 +777,6 @@ let writeSums (w: SnapshotWriter) (it: Sums) : unit =
     w.Int32 it.Flight
     w.Int32 it.Lost
     w.Flag it.Congested
-    w.Int64 it.ArrivedAt
-    w.Int64 it.RoundTrip
 
 let readSums (r: SnapshotReader) : Sums =
     { TheirDifference = r.Option((fun () -> r.UInt32()))
@@ -773,19 +785,7 @@ let readSums (r: SnapshotReader) : Sums =
       Packets = r.Int32()
       Flight = r.Int32()
       Lost = r.Int32()
-      Congested = r.Flag()
-      ArrivedAt = r.Int64()
-      RoundTrip = r.Int64() }
-
-let writePacingState (w: SnapshotWriter) (it: PacingState) : unit =
-    w.Int64 it.NextAt
-    w.Flag it.IsWindowLimited
-    w.Flag it.IsPeerLimited
-
-let readPacingState (r: SnapshotReader) : PacingState =
-    { NextAt = r.Int64()
-      IsWindowLimited = r.Flag()
-      IsPeerLimited = r.Flag() }
+      Congested = r.Flag() }
 
 let writeParting (w: SnapshotWriter) (it: Parting) : unit =
     w.Flag it.PeerEnded
@@ -859,7 +859,6 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     writeActivity w it.Activity
     writeAcks w it.Acks
     writeSums w it.Sums
-    writePacingState w it.Pacing
     writeClosingState w it.Closing
     writeCounters w it.Counters
     w.Int64 it.IdleTimeout
@@ -893,7 +892,6 @@ let readConnection (r: SnapshotReader) : Connection =
                               Activity = readActivity r
                               Acks = readAcks r
                               Sums = readSums r
-                              Pacing = readPacingState r
                               Closing = readClosingState r
                               Counters = readCounters r
                               IdleTimeout = r.Int64()
@@ -1559,7 +1557,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(193, (fun () -> readStored r))
+      Connections = r.Radix(192, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()

@@ -8,64 +8,88 @@ open UtpPunch.Sim
 open UtpPunch.Protocol.Tests.Story
 
 let private packet = 1380
-let private fresh () : ICongestion = Ledbat(packet, Time.milliseconds 100)
+let private fresh () =
+    CongestionControls.ledbat.Start
+        { Packet = packet
+          TargetDelay = Time.milliseconds 100
+          Window = 0
+          RoundTrip = 0L<us> }
 
-let private acked packets isEmpty (congestion: ICongestion) =
-    congestion.Acknowledged
-        { Bytes = packets * packet
-          Packets = packets
-          Flight = congestion.Window
-          Queueing = ValueSome 0L<us>
-          RttInflated = false
-          QueueEmpty = isEmpty }
+let private nothing = Unchecked.defaultof<CongestionSample>
+
+let private observed (sample: CongestionSample) (congestion: ICongestionController) = congestion.Observe &sample
+
+let private acked packets isEmpty (congestion: ICongestionController) =
+    observed
+        { nothing with
+            Bytes = packets * packet
+            Packets = packets
+            FlightBefore = congestion.Window
+            HasQueueing = true
+            IsQueueEmpty = isEmpty }
+        congestion
+
+/// Packets are lost; `isFirst` if there is no congestion event yet in this round trip.
+let private missed packets isFirst congestion =
+    observed { nothing with LostPackets = packets; IsFirstLoss = isFirst; HasSack = true } congestion
+
+/// Whether the loss of that many packets is tolerated.
+let private tolerates packets congestion = (missed packets true congestion).IsLossTolerated
 
 /// One packet lost in `oneIn`, over `packets` packets.
 let private losing oneIn packets isEmpty =
     let mutable congestion = fresh ()
 
     for _ in 1 .. packets / oneIn do
-        congestion <- (acked (oneIn - 1) isEmpty congestion).Missed 1
+        congestion <- missed 1 false (acked (oneIn - 1) isEmpty congestion)
 
     congestion
 
 let private verdicts =
     [ test "one packet lost in a hundred, without a queue, is tolerated" {
-          Expect.isTrue (losing 100 20_000 true).Tolerates "after many packets"
-          Expect.isTrue (losing 100 100 true).Tolerates "the first one"
-          Expect.isTrue ((losing 100 20_000 true).Missed 2).Tolerates "two at once"
+          Expect.isTrue (tolerates 0 (losing 100 20_000 true)) "after many packets"
+          Expect.isTrue (tolerates 0 (losing 100 100 true)) "the first one"
+          Expect.isTrue (tolerates 2 (losing 100 20_000 true)) "two at once"
       }
       test "one packet lost in thirty is congestion, but not before the rate is certain" {
-          Expect.isFalse (losing 30 20_000 true).Tolerates "after many packets"
-          Expect.isTrue (losing 30 300 true).Tolerates "after a few"
-          Expect.isFalse (losing 10 300 true).Tolerates "one in ten"
+          Expect.isFalse (tolerates 0 (losing 30 20_000 true)) "after many packets"
+          Expect.isTrue (tolerates 0 (losing 30 300 true)) "after a few"
+          Expect.isFalse (tolerates 0 (losing 10 300 true)) "one in ten"
       }
       test "with a queue, or without measurements, every loss is congestion" {
-          Expect.isFalse (losing 100 20_000 false).Tolerates "all the time"
+          Expect.isFalse (tolerates 0 (losing 100 20_000 false)) "all the time"
           let tolerant = losing 100 20_000 true
-          Expect.isFalse (acked 10 false tolerant).Tolerates "the last sample shows a queue"
-          Expect.isTrue (acked 10 true (acked 10 false tolerant)).Tolerates "the queue is empty"
-          Expect.isFalse ((fresh ()).Missed 1).Tolerates "before the first acknowledgement"
+          Expect.isFalse (tolerates 1 (acked 10 false tolerant)) "the last sample shows a queue"
+          Expect.isTrue (tolerates 1 (acked 10 true (acked 10 false tolerant))) "the queue is empty"
+          Expect.isFalse (tolerates 1 (fresh ())) "before the first acknowledgement"
       }
       test "many losses at once are congestion" {
           let tolerant = losing 100 200 true
           let packets = tolerant.Window / packet
-          Expect.isTrue (tolerant.Missed(2 + packets / 32)).Tolerates "as many as random loss gives"
-          Expect.isFalse (tolerant.Missed(3 + packets / 32)).Tolerates "more"
+          Expect.isTrue (tolerates (2 + packets / 32) tolerant) "as many as random loss gives"
+          Expect.isFalse (tolerates (3 + packets / 32) tolerant) "more"
       }
       test "after a congestion response the loss rate is evaluated anew, over all packets" {
-          let congestion = (losing 30 20_000 true).Lost()
-          Expect.isTrue (congestion.Missed 1).Tolerates "directly after the response"
+          let congestion = missed 0 true (losing 30 20_000 true)
+          Expect.isTrue (tolerates 1 congestion) "directly after the response"
           let mutable congestion = congestion
           let mutable losses = 0
 
-          while congestion.Tolerates do
-              congestion <- (acked 29 true congestion).Missed 1
+          while tolerates 0 congestion do
+              congestion <- missed 1 false (acked 29 true congestion)
               losses <- losses + 1
 
           Expect.isLessThan losses 40 "losses of one in thirty until the next response"
       }
       test "with a very high loss rate no loss is tolerated, also after a congestion response" {
-          Expect.isFalse (((losing 10 2_000 true).Lost()).Missed 1).Tolerates "one in ten"
+          Expect.isFalse (tolerates 1 (missed 0 true (losing 10 2_000 true))) "one in ten"
+      }
+      test "a loss that is not tolerated halves the window, also without selective acknowledgements" {
+          let tolerant = losing 100 20_000 true
+          let sample = { nothing with LostPackets = 1; IsFirstLoss = true }
+          let halved = observed sample tolerant
+          Expect.isFalse halved.IsLossTolerated "the verdict"
+          Expect.isLessThan halved.Window (tolerant.Window * 6 / 10) "the window"
       }
       test "any numbers: no exception, and counting does not change the window" {
           let random = System.Random 5
@@ -73,9 +97,9 @@ let private verdicts =
 
           for _ in 1..2_000 do
               congestion <- acked (1 + random.Next 1_000) (random.Next 2 = 0) congestion
-              let missed = congestion.Missed(1 <<< random.Next 31)
-              Expect.equal missed.Window congestion.Window "the window"
-              congestion <- if random.Next 4 = 0 then missed.Lost() else missed
+              let counted = missed (1 <<< random.Next 31) false congestion
+              Expect.equal counted.Window congestion.Window "the window"
+              congestion <- if random.Next 4 = 0 then missed 0 true counted else counted
       } ]
 
 let private asItIs (_: byte[]) = ()
@@ -84,7 +108,7 @@ let private asItIs (_: byte[]) = ()
 let private unmeasured (datagram: byte[]) = datagram.AsSpan(8, 4).Clear()
 
 /// The simulated time of a transfer, and its dialler. `spoil` changes the packets of the other side.
-let private transfer seed (options: NodeOptions) path bytes spoil =
+let private transfer seed (options: NodeOptions) (path: Path) bytes spoil =
     let back = { path with Rate = Rate.Unlimited }
     let pair = TwoNodes(TwoNodes.scenario seed options 64 path back, options, options)
 

@@ -7,19 +7,27 @@ open UtpPunch.Protocol
 
 let private packet = 1380
 let private target = Time.milliseconds 100
-let private fresh () : ICongestion = Ledbat(packet, target)
+let private fresh () =
+    CongestionControls.ledbat.Start { Packet = packet; TargetDelay = target; Window = 0; RoundTrip = 0L<us> }
 
-let private acked bytes flight queueingMs (congestion: ICongestion) =
-    congestion.Acknowledged
-        { Bytes = bytes
-          Packets = 1
-          Flight = flight
-          Queueing = ValueSome(Time.milliseconds queueingMs)
-          RttInflated = false
-          QueueEmpty = false }
+let private nothing = Unchecked.defaultof<CongestionSample>
+
+let private observed (sample: CongestionSample) (congestion: ICongestionController) = congestion.Observe &sample
+
+let private acked bytes flight queueingMs congestion =
+    observed
+        { nothing with
+            Bytes = bytes
+            Packets = 1
+            FlightBefore = flight
+            HasQueueing = true
+            Queueing = Time.milliseconds queueingMs }
+        congestion
+
+let private lost congestion = observed { nothing with IsFirstLoss = true } congestion
 
 /// A round trip's worth of acknowledgements, two packets each, with the window in use.
-let private roundTrip queueingMs (congestion: ICongestion) =
+let private roundTrip queueingMs (congestion: ICongestionController) =
     let mutable congestion = congestion
     let window = congestion.Window
     let mutable left = window
@@ -41,7 +49,7 @@ let private avoiding window =
     while congestion.Window > 2 * window do
         congestion <- acked packet congestion.Window 1_000 congestion
 
-    congestion.Lost()
+    lost congestion
 
 let private ledbat =
     [ test "it starts with ten packets and doubles each round trip" {
@@ -51,7 +59,7 @@ let private ledbat =
       }
       test "a loss halves it, and a time-out leaves one packet" {
           let congestion = roundTrip 0 (roundTrip 0 (fresh ()))
-          Expect.equal (congestion.Lost()).Window (congestion.Window / 2) "a loss"
+          Expect.equal (lost congestion).Window (congestion.Window / 2) "a loss"
           Expect.equal (congestion.TimedOut congestion.Window).Window packet "a time-out"
       }
       test "it is never less than a packet" {
@@ -61,7 +69,7 @@ let private ledbat =
           for _ in 1..2_000 do
               congestion <-
                   match random.Next 4 with
-                  | 0 -> congestion.Lost()
+                  | 0 -> lost congestion
                   | 1 -> congestion.TimedOut congestion.Window
                   | _ -> acked (random.Next 100_000) congestion.Window 10_000 congestion
 
@@ -97,14 +105,15 @@ let private ledbat =
           Expect.isLessThanOrEqual ((roundTrip 0 congestion).Window - before) packet "growth in the next round trip"
       }
       test "while packets wait in the peer's socket, the first slow start grows slowly; afterwards it continues" {
-          let held bytes (congestion: ICongestion) =
-              congestion.Acknowledged
-                  { Bytes = bytes
-                    Packets = 1
-                    Flight = congestion.Window
-                    Queueing = ValueSome 0L<us>
-                    RttInflated = true
-                    QueueEmpty = false }
+          let held bytes (congestion: ICongestionController) =
+              observed
+                  { nothing with
+                      Bytes = bytes
+                      Packets = 1
+                      FlightBefore = congestion.Window
+                      HasQueueing = true
+                      IsRttInflated = true }
+                  congestion
 
           let start = roundTrip 0 (fresh ())
           let waiting = held start.Window start
@@ -146,13 +155,12 @@ let private ledbat =
           let congestion = avoiding (50 * packet)
 
           let grown =
-              congestion.Acknowledged
-                  { Bytes = congestion.Window
-                    Packets = 1
-                    Flight = congestion.Window
-                    Queueing = ValueNone
-                    RttInflated = false
-                    QueueEmpty = false }
+              observed
+                  { nothing with
+                      Bytes = congestion.Window
+                      Packets = 1
+                      FlightBefore = congestion.Window }
+                  congestion
 
           Expect.equal (grown.Window - congestion.Window) packet "growth"
       } ]
@@ -163,7 +171,7 @@ let private queueing (delay: Delay voption) = int64 (Delay.queueing delay.Value)
 
 let private resized =
     [ test "the window is at least two packets of a new, larger size; smaller sizes change nothing" {
-          let window size (congestion: ICongestion) = (congestion.Resized size).Window
+          let window size (congestion: ICongestionController) = (congestion.Resized size).Window
           Expect.equal (window 65_487 (fresh ())) (2 * 65_487) "two large ones"
           Expect.equal (window 1_452 (fresh ())) (10 * packet) "there was room for more"
           Expect.equal (window 528 (fresh ())) (10 * packet) "the bytes stay"
@@ -173,7 +181,7 @@ let private resized =
           Expect.equal (large.Resized 1_180).Window (10 * packet) "smaller again"
           Expect.equal (large.TimedOut 1_000_000).Window 65_487 "one packet after a time-out"
           Expect.equal ((large.TimedOut 1_000_000).Resized 1_180).Window packet "one packet of the smaller size"
-          Expect.equal (large.Lost()).Window (2 * 65_487) "two after a loss"
+          Expect.equal (lost large).Window (2 * 65_487) "two after a loss"
           Expect.isLessThan (acked 65_487 131_000 1_000 large).Window (2 * 65_487) "a long queue reduces it"
       } ]
 

@@ -147,13 +147,13 @@ let private walk (seed: int) (isn: uint16) =
         let window = payload * (1 + random.Next 60)
         let flight = Scoreboard.flight (Sender.board sender)
 
-        for run in runsOf (fun () -> Scoreboard.retransmit now window (Sender.board sender)) do
+        for run in runsOf (fun () -> Scoreboard.retransmit now window Train.Limit (Sender.board sender)) do
             watcher.See(run, false)
 
         if not (Scoreboard.hasLost (Sender.board sender)) then
             let mutable fresh = 0
 
-            for run in runsOf (fun () -> Sender.sendNew now window sender) do
+            for run in runsOf (fun () -> Sender.sendNew now window Train.Limit sender) do
                 watcher.See(run, true)
                 fresh <- fresh + run.Data.Length
 
@@ -187,10 +187,10 @@ let private walk (seed: int) (isn: uint16) =
     if not finished then Sender.finish sender
 
     for _ in 1..2_000 do
-        for run in runsOf (fun () -> Scoreboard.retransmit now large (Sender.board sender)) do
+        for run in runsOf (fun () -> Scoreboard.retransmit now large Train.Limit (Sender.board sender)) do
             watcher.See(run, false)
 
-        for run in runsOf (fun () -> Sender.sendNew now large sender) do
+        for run in runsOf (fun () -> Sender.sendNew now large Train.Limit sender) do
             watcher.See(run, true)
 
         acknowledge now (Scoreboard.next (Sender.board sender) + -1) Borrowed.Empty sender |> ignore
@@ -207,7 +207,7 @@ let private walk (seed: int) (isn: uint16) =
     Expect.isFalse (Scoreboard.hasLost (Sender.board sender) || Sender.hasQueued sender) "nothing is queued or lost"
     Expect.equal (Sender.room sender) options.SendBuffer "room"
 
-let private sendNew sender = runsOf (fun () -> Sender.sendNew 0L<us> large sender)
+let private sendNew sender = runsOf (fun () -> Sender.sendNew 0L<us> large Train.Limit sender)
 let private lengths (runs: Run list) = [ for run in runs -> run.Data.Length ]
 
 let tests =
@@ -266,7 +266,7 @@ let tests =
               Expect.isNull (Sender.probeWindow 0L<us> sender) "only one"
               Expect.isEmpty (sendNew sender) "still closed"
               Sender.advertise 10_000L 1u false sender
-              let repeated = Scoreboard.retransmit 0L<us> large (Sender.board sender)
+              let repeated = Scoreboard.retransmit 0L<us> large Train.Limit (Sender.board sender)
               Expect.equal repeated.First probe.First "the probe was dropped, and is retransmitted first"
               Expect.equal repeated.Data probe.Data "unchanged"
               Expect.equal (sendNew sender |> lengths |> List.sum) (1_000 - probe.Data.Length) "then the rest"
@@ -288,7 +288,7 @@ let tests =
               Expect.isFalse (Scoreboard.hasLost (Sender.board sender)) "two are not enough"
               let result = acknowledge 2L<us> (SeqNr 5us) (Borrowed [| 0b111uy; 0uy; 0uy; 0uy |]) sender
               Expect.isTrue result.Congested "congested"
-              let runs = runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender))
+              let runs = runsOf (fun () -> Scoreboard.retransmit 2L<us> large Train.Limit (Sender.board sender))
               Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets retransmitted"
               let more = acknowledge 3L<us> (SeqNr 5us) (Borrowed [| 0b1111uy; 0uy; 0uy; 0uy |]) sender
               Expect.isFalse (more.Congested || Scoreboard.hasLost (Sender.board sender)) "the same loss counts once"
@@ -301,12 +301,12 @@ let tests =
               Scoreboard.timeOut (Sender.board sender) |> ignore
               // The acknowledgements of the first transmissions arrive after all: fifteen, then three behind one that is missing.
               acknowledge 2L<us> (SeqNr 19us) Borrowed.Empty sender |> ignore
-              runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender)) |> ignore
+              runsOf (fun () -> Scoreboard.retransmit 2L<us> large Train.Limit (Sender.board sender)) |> ignore
               acknowledge 3L<us> (SeqNr 24us) Borrowed.Empty sender |> ignore
               Sender.write (Owned(content (10 * payload))) sender
               sendNew sender |> ignore
               acknowledge 4L<us> (SeqNr 24us) (Borrowed [| 0b111uy; 0uy; 0uy; 0uy |]) sender |> ignore
-              let runs = runsOf (fun () -> Scoreboard.retransmit 4L<us> large (Sender.board sender))
+              let runs = runsOf (fun () -> Scoreboard.retransmit 4L<us> large Train.Limit (Sender.board sender))
               Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 25us, 1 ] "lost by count"
           }
           test "after three duplicate acknowledgements without selective ones the oldest packet is retransmitted" {
@@ -319,7 +319,7 @@ let tests =
                   Expect.isFalse (Scoreboard.hasLost (Sender.board sender)) $"before repetition {repeat}"
                   acknowledge 2L<us> (SeqNr 5us) Borrowed.Empty sender |> ignore
 
-              let runs = runsOf (fun () -> Scoreboard.retransmit 2L<us> large (Sender.board sender))
+              let runs = runsOf (fun () -> Scoreboard.retransmit 2L<us> large Train.Limit (Sender.board sender))
               Expect.equal [ for run in runs -> run.First.Value, run.Count ] [ 6us, 1 ] "packets retransmitted"
           }
           test "a retransmitted packet gives no round trip (Karn)" {
@@ -327,7 +327,7 @@ let tests =
               Sender.write (Owned(content payload)) sender
               sendNew sender |> ignore
               Scoreboard.timeOut (Sender.board sender) |> ignore
-              Scoreboard.retransmit (Time.seconds 1) large (Sender.board sender) |> ignore
+              Scoreboard.retransmit (Time.seconds 1) large Train.Limit (Sender.board sender) |> ignore
               let result = acknowledge (Time.seconds 2) (SeqNr 5us) Borrowed.Empty sender
               Expect.equal result.RoundTrip ValueNone "round trip"
           }

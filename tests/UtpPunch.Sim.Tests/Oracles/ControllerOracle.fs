@@ -64,7 +64,15 @@ let private choices (life: Life) bytes flight queueing (twin: Twin) =
 /// Feeds both with the same events, and compares them after each.
 let private live (life: Life) =
     let random = System.Random life.Seed
-    let mutable core: ICongestion = Ledbat(life.Packet, Time.milliseconds life.TargetMs)
+    let mutable core =
+        CongestionControls.ledbat.Start
+            { Packet = life.Packet
+              TargetDelay = Time.milliseconds life.TargetMs
+              Window = 0
+              RoundTrip = 0L<us> }
+
+    let observe sample = core <- core.Observe &sample
+
     // The possible states of the reference. Branches that rounding leaves open are followed until the core shows which one it took.
     let mutable twins = [ { Window = 10.0 * float life.Packet; Threshold = infinity } ]
     let mutable queueing = 0
@@ -75,7 +83,7 @@ let private live (life: Life) =
 
         match random.Next 1000 with
         | draw when draw < life.Losses ->
-            core <- core.Lost()
+            observe { Unchecked.defaultof<CongestionSample> with IsFirstLoss = true }
             let least = 2.0 * float life.Packet
             let halves = [ for twin in twins -> { twin with Window = max least (twin.Window / 2.0) } ]
 
@@ -99,16 +107,14 @@ let private live (life: Life) =
             let step = if random.Next 50 = 0 then 200_000 else 4_000
             queueing <- Math.Clamp(queueing + random.Next(-step, step + 1), 0, 1_500 * life.TargetMs)
             let bytes = min (max 1 flight) (1 + random.Next(life.Packet * (if random.Next 10 = 0 then 64 else 4)))
-            let sample = if life.Measured then ValueSome(Time.microseconds (int64 queueing)) else ValueNone
 
-            core <-
-                core.Acknowledged
-                    { Bytes = bytes
-                      Packets = 1
-                      Flight = flight
-                      Queueing = sample
-                      RttInflated = false
-                      QueueEmpty = false }
+            observe
+                { Unchecked.defaultof<CongestionSample> with
+                    Bytes = bytes
+                    Packets = 1
+                    FlightBefore = flight
+                    HasQueueing = life.Measured
+                    Queueing = Time.microseconds (int64 queueing) }
 
             twins <-
                 twins

@@ -14,8 +14,8 @@ type internal Departure
     member _.Flight = flight
     member _.IsAppLimited = isAppLimited
 
-/// How fast the path delivers (draft-ietf-ccwg-bbr, 4.1). Changed in place, and copied with the scoreboard. An object of its own, since
-/// streams that send nothing share one.
+/// How fast the path delivers (draft-ietf-ccwg-bbr, 4.1), and how fast the stream sends. Changed in place, and copied with the scoreboard.
+/// An object of its own, since streams that send nothing share one.
 [<NoComparison; NoEquality>]
 type internal DeliveryRate =
     {
@@ -27,7 +27,7 @@ type internal DeliveryRate =
         /// Bytes that were ever found lost, and the runs that they were in.
         mutable Lost: int64
         mutable LostRuns: int64
-        /// Packets that had counted as lost, and have arrived without having been sent again.
+        /// Packets that had counted as lost, and have arrived without a retransmission.
         mutable Spurious: int64
         /// How much of that the congestion control knows.
         mutable ReportedLost: int64
@@ -41,6 +41,14 @@ type internal DeliveryRate =
         mutable Newest: Departure
         mutable NewestSentAt: Instant
         mutable NewestOrder: int64
+        /// The last round trip that was measured in this step; 0 for none.
+        mutable RoundTrip: Duration
+        /// Pacing: when the next packet may leave; and the same while one waits for that, else `Time.never`.
+        mutable NextAt: Instant
+        mutable PacedUntil: Instant
+        /// Since the congestion control was told: its window has held something back, or the peer's has.
+        mutable IsWindowLimited: bool
+        mutable IsPeerLimited: bool
     }
 
     /// That of all streams that have sent nothing; never changed.
@@ -58,16 +66,22 @@ type internal DeliveryRate =
           AppLimitedUntil = 0L
           Newest = null
           NewestSentAt = 0L<us>
-          NewestOrder = -1L }
+          NewestOrder = -1L
+          RoundTrip = 0L<us>
+          NextAt = 0L<us>
+          PacedUntil = Time.never
+          IsWindowLimited = false
+          IsPeerLimited = false }
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module internal DeliveryRate =
-    let private isInitial rate = System.Object.ReferenceEquals(rate, DeliveryRate.Initial)
+    /// Whether the stream has sent anything; if not, nothing may be changed.
+    let isUsed (rate: DeliveryRate) = not (System.Object.ReferenceEquals(rate, DeliveryRate.Initial))
 
-    let copy (rate: DeliveryRate) : DeliveryRate = if isInitial rate then rate else { rate with Delivered = rate.Delivered }
+    let copy (rate: DeliveryRate) : DeliveryRate = if isUsed rate then { rate with Delivered = rate.Delivered } else rate
 
     /// One that may be changed.
-    let own (rate: DeliveryRate) : DeliveryRate = if isInitial rate then { rate with Delivered = 0L } else rate
+    let own (rate: DeliveryRate) : DeliveryRate = if isUsed rate then rate else { rate with Delivered = 0L }
 
     /// A train leaves; `flight` does not include it.
     let depart (now: Instant) flight length (rate: DeliveryRate) =
@@ -77,6 +91,9 @@ module internal DeliveryRate =
 
         let isAppLimited = rate.AppLimitedUntil > 0L
         Departure(rate.FirstSentAt, rate.DeliveredAt, rate.Delivered, rate.Lost, flight + length, isAppLimited)
+
+    /// A packet that acknowledges something new has arrived. The system's stamp may be a little older than that of the last step.
+    let acknowledged (at: Instant) (rate: DeliveryRate) = rate.DeliveredAt <- max rate.DeliveredAt at
 
     /// Packets are acknowledged for the first time; `departure` is null if their last transmission is not what was acknowledged.
     let arrive (departure: Departure) (sentAt: Instant) order length (rate: DeliveryRate) =
@@ -97,25 +114,25 @@ module internal DeliveryRate =
         rate.Lost <- rate.Lost + int64 length
         rate.LostRuns <- rate.LostRuns + 1L
 
-    /// The congestion control knows of all losses so far.
+    /// The congestion control knows of everything so far.
     let report (rate: DeliveryRate) =
+        rate.Newest <- null
+        rate.RoundTrip <- 0L<us>
+        rate.IsWindowLimited <- false
+        rate.IsPeerLimited <- false
         rate.ReportedLost <- rate.Lost
         rate.ReportedRuns <- rate.LostRuns
         rate.ReportedSpurious <- rate.Spurious
 
     /// Everything that was to be sent is sent, and more would have been allowed.
     let limitByApplication flight (rate: DeliveryRate) =
-        if not (isInitial rate) then
-            rate.AppLimitedUntil <- max 1L (rate.Delivered + int64 flight)
+        rate.AppLimitedUntil <- max 1L (rate.Delivered + int64 flight)
 
-    /// The step's acknowledgements are complete; the newest arrived `at`. Bytes per second, or 0: a packet that seems to have come back
-    /// within less than `least` answers another transmission.
-    let sample (at: Instant) (least: Duration) (rate: DeliveryRate) : int64 =
+    /// The step's acknowledgements are complete. Bytes per second, or 0: a packet that seems to have come back within less than `least`
+    /// answers another transmission.
+    let sample (least: Duration) (rate: DeliveryRate) : int64 =
         if rate.AppLimitedUntil > 0L && rate.Delivered > rate.AppLimitedUntil then
             rate.AppLimitedUntil <- 0L
-
-        // The system's stamp may be a little older than that of the last step.
-        rate.DeliveredAt <- max rate.DeliveredAt at
 
         match rate.Newest with
         | null -> 0L
