@@ -233,8 +233,10 @@ module SoloScenarios =
             "C15"
             "1 of 10 Mbit/s for 20 s, nothing for 60 s, then bulk; 200 ms"
             setting
-            [ // What is used is 25 kB a round trip; the first window is 10 packets.
-              atMost Audience.All "packets of window after 19 s ≤ 40" 40.0 grown
+            [ // What is used is 25 kB a round trip; the first window is 10 packets. BBR's window follows the rate that it has found.
+              for audience in [ Audience.Polite; Audience.Cubic ] do
+                  atMost audience "packets of window after 19 s ≤ 40" 40.0 grown
+
               atMost Audience.All "packets at once after the pause ≤ 10" 10.0 (fun trial ->
                   float (Measure.burst trial.Result.Flows[0] (seconds 80) (seconds 81))) ]
 
