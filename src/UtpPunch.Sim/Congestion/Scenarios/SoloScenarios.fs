@@ -130,7 +130,10 @@ module SoloScenarios =
                         Measure.goodput trial.Result.Flows[0] (seconds 5) (seconds 60) / 1e6) ] ]
 
     let private c11 =
-        [ for name, queue in [ "CoDel", Queue.CoDel 1_000_000; "RED from 25 to 75 kB", Queue.Red(25_000, 75_000) ] ->
+        [ for name, queue in
+              [ "CoDel", Queue.CoDel 1_000_000
+                "PIE", Queue.Pie 1_000_000
+                "RED from 25 to 75 kB", Queue.Red(25_000, 75_000) ] ->
               let managed = plain |> onForward (fun path -> { path with Queue = queue })
 
               scenario
