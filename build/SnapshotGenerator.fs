@@ -124,6 +124,8 @@ type private Generator(root: Type) =
             $"w.Option({this.Writer(kind.GetGenericArguments()[0])}, {value})"
         elif isGeneric "Deque" kind then
             $"w.Deque({this.Writer(kind.GetGenericArguments()[0])}, {value})"
+        elif isGeneric "AppendList" kind then
+            $"w.AppendList({this.Writer(kind.GetGenericArguments()[0])}, {value})"
         elif isGeneric "Radix" kind then
             $"w.Radix({this.Writer(kind.GetGenericArguments()[0])}, {value})"
         elif isTuple kind then
@@ -173,6 +175,8 @@ type private Generator(root: Type) =
             $"r.Option({item ()})"
         elif isGeneric "Deque" kind then
             $"r.Deque({least ()}, {item ()})"
+        elif isGeneric "AppendList" kind then
+            $"r.AppendList({least ()}, {item ()})"
         elif isGeneric "Radix" kind then
             $"r.Radix({least ()}, {item ()})"
         elif isTuple kind then

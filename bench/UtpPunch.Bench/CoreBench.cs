@@ -62,8 +62,8 @@ internal sealed class CoreBench
     {
         var it = node.Bep29;
         var streams = new StreamOptions(
-            it.SendBuffer, it.ReceiveBuffer, size, size, it.PacketWindow, it.GiveUpAfter, it.IdleTimeout, it.KeepAlive, it.InitialRto,
-            it.MinRto, it.MaxRto, it.TargetDelay, it.Congestion, it.NoDelay);
+            it.SendBuffer, it.ReceiveBuffer, size, size, it.PacketWindow, it.MaxPacketWindow, it.ReorderWindow, it.GiveUpAfter,
+            it.IdleTimeout, it.KeepAlive, it.InitialRto, it.MinRto, it.MaxRto, it.TargetDelay, it.Congestion, it.NoDelay);
         return new NodeOptions(
             node.Dialect, node.MaxConnections, node.MaxPerAddress, node.MaxHalfOpen, node.ReceiveBudget, node.HalfOpenTimeout, streams,
             node.UtpPunch);

@@ -8,6 +8,7 @@ using UtpPunch.Cli.Bench;
 var parts = new Dictionary<string, Func<BenchSettings, IEnumerable<BenchGroup>>>(LocalParts.All)
 {
     [Bulk.Name] = settings => Bulk.Groups(settings, Foreign.Pairs()),
+    [Wan.Name] = settings => Wan.Groups(settings, Foreign.WanContestants()),
     [CorePart.Name] = CorePart.Groups,
     [SimPart.Name] = SimPart.Groups,
     [MeetPart.Name] = MeetPart.Groups,
@@ -20,7 +21,7 @@ var roles = new Dictionary<string, Role>(Roles.All)
 var words = new BenchOptions([.. parts.Keys, Micro.Name]);
 var chosen = new Argument<string[]>("PART")
 {
-    Description = $"Part to measure: {string.Join(", ", parts.Keys)} (default: all of these), {Micro.Name}.",
+    Description = $"Part to measure: {string.Join(", ", parts.Keys)} (default: {LocalParts.Unasked}), {Micro.Name}.",
     Arity = ArgumentArity.ZeroOrMore,
 };
 var jsonFile = new Option<string?>("--json") { Description = "Write the results and all samples to this file.", HelpName = "FILE" };
@@ -38,7 +39,7 @@ root.SetAction(async parsed =>
 
     return named is [Micro.Name] ? ExitCodes.Success : await LocalBench.RunAsync(
         settings,
-        parts.Where(part => named.Length == 0 || named.Contains(part.Key)).SelectMany(part => part.Value(settings)),
+        LocalParts.Groups(parts, named, settings),
         report =>
         {
             report.WriteText(Console.Out);

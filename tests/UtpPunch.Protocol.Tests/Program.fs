@@ -10,10 +10,12 @@ let main args =
           WireTests.tests
           ReceiverTests.tests
           SenderTests.tests
+          RangeTests.tests
           TimersTests.tests
           Congestion.tests
           PathMtuTests.tests
           MtuStories.tests
+          WindowStories.tests
           Handshake.tests
           Flow.tests
           TailLoss.tests

@@ -11,6 +11,7 @@ open UtpPunch.Protocol
 open UtpPunch.Tracing
 open UtpPunch.Sim
 open UtpPunch.Protocol.Tests.ScriptedPeer
+open UtpPunch.Tracing.Tests.OptionGenerator
 
 let private bytesOf length = Gen.map Array.ofList (Gen.listOfLength length (Gen.map byte (Gen.choose (0, 255))))
 let private anyOf<'T> = ArbMap.defaults.ArbFor<'T>().Generator
@@ -61,13 +62,27 @@ let private contents =
 let private sacks =
     Gen.bind (fun words -> bytesOf (4 * words)) (Gen.frequency [ 3, Gen.constant 0; 1, Gen.choose (1, 63) ])
 
+let private ranges =
+    gen {
+        let! count = Gen.choose (1, 63)
+        let! lengths = Gen.listOfLength count (Gen.choose (1, 200))
+        let be16 (number: int) = [| byte (number >>> 8); byte number |]
+
+        return
+            [| for at, length in List.indexed lengths do
+                   yield! Array.append (be16 (2 + 250 * at)) (be16 length) |]
+    }
+
 /// Packets, packets with a changed byte, and random bytes.
 let private datagrams =
     gen {
         let! header = headers
         let! sack = sacks
         let! payload = contents
-        let whole = encoded header (Owned sack) (Owned payload)
+        let! named = ranges
+        let! hasRanges = Gen.frequency [ 3, Gen.constant false; 1, Gen.constant true ]
+        let whole = encoded header (Owned(if hasRanges then named else sack)) (Owned payload)
+        if hasRanges then whole[1] <- 86uy
         let! place = Gen.choose (0, whole.Length - 1)
         let! value = Gen.choose (0, 255)
         let mutated = Array.copy whole
@@ -225,43 +240,6 @@ let private roundTrip payloads events =
 let private texts (lines: TraceLine[]) = [ for line in lines -> line.ToString() ]
 
 let private property name check = testPropertyWithConfig { FsCheckConfig.defaultConfig with maxTest = 100 } name check
-
-let private options =
-    gen {
-        let! numbers = Gen.listOfLength 2 (Gen.choose (0, 1 <<< 30))
-        let! sizes = Gen.listOfLength 2 (Gen.choose (21, 65535))
-        let! window = Gen.choose (1, 65535)
-        let! streams = Gen.listOfLength 2 (Gen.choose (0, 1 <<< 24))
-        let! times = Gen.listOfLength 8 durations
-        let! noDelay = anyOf<bool>
-        let! congestion = Gen.elements CongestionControls.all
-        let! dialect = Gen.elements [ Dialect.Bep29; Dialect.UtpPunch ]
-
-        let stream =
-            { SendBuffer = numbers[0]
-              ReceiveBuffer = numbers[1]
-              PacketSize = sizes[0]
-              LargestPacket = sizes[1]
-              PacketWindow = window
-              GiveUpAfter = times[0]
-              IdleTimeout = times[1]
-              KeepAlive = times[2]
-              InitialRto = times[3]
-              MinRto = times[4]
-              MaxRto = times[5]
-              TargetDelay = times[6]
-              Congestion = congestion
-              NoDelay = noDelay }
-
-        return
-            { NodeOptions.standard with
-                Dialect = dialect
-                MaxConnections = streams[0]
-                MaxHalfOpen = streams[1]
-                HalfOpenTimeout = times[7]
-                Bep29 = stream
-                UtpPunch = { stream with NoDelay = not noDelay; SendBuffer = 9 } }
-    }
 
 let tests =
     testList

@@ -2,7 +2,10 @@
 
 // One end of a transfer for `dotnet fsi build.fsx bench`, with a library of npm:
 //
-//   node bench.js utp-native|utp-punch  read|write PORT
+//   node bench.js utp-native|utp-punch  read [OWN-IP]
+//   node bench.js utp-native|utp-punch  write OWN-IP PORT [IP]
+//
+// The default of addresses is 127.0.0.1.
 //
 // It reports as the roles of `utp bench` do: `listening` (port) or `started`, and `done` (counts) as lines of JSON.
 // Commands are lines, too: `mark` is answered with the bytes so far, the time, and the processor time of the process; `stop`
@@ -19,16 +22,16 @@ process.on('uncaughtException', error => {
   process.exit(1)
 })
 
-const [name, role, port] = process.argv.slice(2)
+const [name, role, own, port, host] = process.argv.slice(2)
 const library = libraries[name]()
 let bytes = 0
 let stopped = false
 
-const endpoint = library.open(role === 'read', read, port => { if (role === 'read') report('listening', { port }) })
+const endpoint = library.open(role === 'read', read, port => { if (role === 'read') report('listening', { port }) }, own)
 endpoint.on('error', fail)
 
 if (role === 'write') {
-  const socket = library.connect(Number(port))
+  const socket = library.connect(Number(port), host)
   socket.on('error', fail)
   socket.once('connect', () => write(socket).catch(fail))
 }

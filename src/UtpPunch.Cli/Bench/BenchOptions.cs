@@ -9,6 +9,8 @@ internal sealed class BenchOptions
     private const double LeastSeconds = 0.02;
     private const double MostSeconds = 60;
 
+    private static readonly string[] s_paths = [.. WanPath.All.Select(path => path.Name)];
+
     private readonly Option<int> _rounds = new("--rounds")
     {
         Description = "Number of rounds.",
@@ -17,12 +19,23 @@ internal sealed class BenchOptions
         DefaultValueFactory = _ => BenchSettings.UsualRounds,
     };
 
-    private readonly Option<double> _seconds = new("--seconds")
+    private readonly Option<double?> _seconds = new("--seconds")
     {
-        Description = "Time of each measurement in a round.",
+        Description = $"Time of each measurement in a round (default: {BenchSettings.UsualSeconds}; for wan that of the path).",
         HelpName = "SECONDS",
         CustomParser = SecondsOf,
-        DefaultValueFactory = _ => BenchSettings.UsualSeconds,
+    };
+
+    private readonly Option<string[]> _paths = new("--path")
+    {
+        Description = $"Path of the part {Wan.Name}, may be repeated: {string.Join(", ", s_paths)} (default: all).",
+        HelpName = "PATH",
+    };
+
+    private readonly Option<string[]> _only = new("--only")
+    {
+        Description = $"Contestant of the part {Wan.Name}, or a group, may be repeated: utp, tcp, tcp-cubic, tcp-bbr (default: all).",
+        HelpName = "NAME",
     };
 
     private readonly Option<string[]> _parts;
@@ -33,7 +46,7 @@ internal sealed class BenchOptions
         _all = [.. parts];
         _parts = new Option<string[]>("--part", "-p")
         {
-            Description = $"Part to measure, may be repeated: {string.Join(", ", _all)} (default: all).",
+            Description = $"Part to measure, may be repeated: {string.Join(", ", _all)} (default: {LocalParts.Unasked}).",
             HelpName = "PART",
         };
     }
@@ -43,24 +56,47 @@ internal sealed class BenchOptions
         command.Add(_parts);
         command.Add(_rounds);
         command.Add(_seconds);
+        command.Add(_paths);
+        command.Add(_only);
     }
 
-    public BenchSettings Read(ParseResult parsed) => new()
+    public BenchSettings Read(ParseResult parsed)
     {
-        Rounds = parsed.GetValue(_rounds),
-        Time = TimeSpan.FromSeconds(parsed.GetValue(_seconds)),
-    };
+        var settings = new BenchSettings
+        {
+            Rounds = parsed.GetValue(_rounds),
+            GivenTime = parsed.GetValue(_seconds) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
+            Paths = parsed.GetValue(_paths) ?? [],
+            Only = parsed.GetValue(_only) ?? [],
+        };
+        Refuse(settings.Paths.Except(s_paths, StringComparer.Ordinal), "a path", s_paths);
+        return settings;
+    }
 
     /// <summary>The parts that were chosen, by the option or as arguments; empty means all.</summary>
     public string[] PartsOf(ParseResult parsed, params string[] more)
     {
         string[] parts = [.. parsed.GetValue(_parts) ?? [], .. more];
-        return parts.FirstOrDefault(part => !_all.Contains(part)) is { } unknown
-            ? throw new ToolException(ExitCodes.Usage, $"'{unknown}' is not a part: {string.Join(", ", _all)}")
-            : parts;
+        Refuse(parts.Except(_all, StringComparer.Ordinal), "a part", _all);
+        var isWan = parts.Contains(Wan.Name);
+        return (isWan, parsed.GetResult(_paths), parsed.GetResult(_only)) switch
+        {
+            (false, not null, _) => throw new ToolException(ExitCodes.Usage, $"--path is an option of --part {Wan.Name}"),
+            (false, _, not null) => throw new ToolException(ExitCodes.Usage, $"--only is an option of --part {Wan.Name}"),
+            _ => parts,
+        };
+    }
+
+    /// <summary>Throws if a name is unknown.</summary>
+    public static void Refuse(IEnumerable<string> unknown, string what, IEnumerable<string> known)
+    {
+        if (unknown.FirstOrDefault() is { } name)
+        {
+            throw new ToolException(ExitCodes.Usage, $"'{name}' is not {what}: {string.Join(", ", known)}");
+        }
     }
 
     private static int Count(ArgumentResult result) => Parsing.Whole(result, 1, 1000, "a number of rounds");
 
-    private static double SecondsOf(ArgumentResult result) => Parsing.Decimal(result, LeastSeconds, MostSeconds, "a number of seconds");
+    private static double? SecondsOf(ArgumentResult result) => Parsing.Decimal(result, LeastSeconds, MostSeconds, "a number of seconds");
 }

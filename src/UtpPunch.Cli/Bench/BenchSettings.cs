@@ -9,8 +9,17 @@ internal sealed record BenchSettings
     /// <value>The number of rounds.</value>
     public int Rounds { get; init; } = UsualRounds;
 
-    /// <value>The time of a measurement.</value>
-    public TimeSpan Time { get; init; } = TimeSpan.FromSeconds(UsualSeconds);
+    /// <value>The time of a measurement that was asked for; null if none was.</value>
+    public TimeSpan? GivenTime { get; init; }
+
+    /// <value>The time of a measurement, except on emulated paths, which have times of their own.</value>
+    public TimeSpan Time => GivenTime ?? TimeSpan.FromSeconds(UsualSeconds);
+
+    /// <value>The emulated paths to measure; empty means all.</value>
+    public string[] Paths { get; init; } = [];
+
+    /// <value>The contestants on emulated paths, by name, such as `tcp-bbr`, or by the first word of it; empty means all.</value>
+    public string[] Only { get; init; } = [];
 
     /// <value>The time before a measurement, for the just-in-time compiler and slow start: two busy cores need nearly two seconds.</value>
     public TimeSpan WarmUp => Time;

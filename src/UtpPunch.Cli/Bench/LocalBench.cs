@@ -3,10 +3,8 @@ namespace UtpPunch.Cli.Bench;
 /// <summary>`utp bench` on one machine.</summary>
 internal static class LocalBench
 {
-    public static Task<int> RunAsync(BenchSettings settings, string[] parts, bool isJson) => RunAsync(
-        settings,
-        LocalParts.All.Where(part => parts.Length == 0 || parts.Contains(part.Key)).SelectMany(part => part.Value(settings)),
-        isJson);
+    public static Task<int> RunAsync(BenchSettings settings, string[] parts, bool isJson) =>
+        RunAsync(settings, LocalParts.Groups(LocalParts.All, parts, settings), isJson);
 
     /// <summary>Runs the groups and writes the results to standard output.</summary>
     public static Task<int> RunAsync(BenchSettings settings, IEnumerable<BenchGroup> groups, bool isJson) => RunAsync(settings, groups, report =>

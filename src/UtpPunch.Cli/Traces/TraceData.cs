@@ -77,7 +77,7 @@ internal static class TraceData
         json.WriteNumberValue(header.Window);
         json.WriteNumberValue(datagram.Length);
         json.WriteStringValue(Convert.ToHexStringLower(datagram.Sack.Span));
-        json.WriteNumberValue((packet.IsAgain ? 1 : 0) | (packet.IsCorrupt ? 2 : 0));
+        json.WriteNumberValue((packet.IsAgain ? 1 : 0) | (packet.IsCorrupt ? 2 : 0) | (datagram.HasRanges ? 4 : 0));
         json.WriteStringValue(packet.Lost);
         WriteTime(json, packet.Queue);
         json.WriteNumberValue(packet.Conversation);

@@ -6,6 +6,7 @@ namespace UtpPunch;
 internal sealed record Settings(
     NodeOptions Node,
     Dialect Dialect,
+    UtpCongestionControl CongestionControl,
     TimeSpan ConnectTimeout,
     TimeSpan LingerTimeout,
     TimeSpan ShutdownTimeout,

@@ -11,4 +11,8 @@ public sealed class UtpConnectOptions
     /// time for all of them together.</summary>
     /// <value>The default is <see langword="null"/>: <see cref="UtpNodeOptions.ConnectTimeout"/>.</value>
     public TimeSpan? Timeout { get; set; }
+
+    /// <summary>Gets or sets how the stream follows the rate of its path.</summary>
+    /// <value>The default is <see langword="null"/>: <see cref="UtpNodeOptions.CongestionControl"/>.</value>
+    public UtpCongestionControl? CongestionControl { get; set; }
 }

@@ -24,20 +24,22 @@ public sealed partial class UtpNode
         EndPoint remoteEndPoint, UtpConnectOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(remoteEndPoint);
-        var dialect = Checked(options?.Dialect) ?? _settings.Dialect;
-        var timeout = options?.Timeout ?? _settings.ConnectTimeout;
-        UtpNodeOptionsCheck.Positive(timeout, nameof(UtpConnectOptions.Timeout));
+        var how = new Dialling(
+            Checked(options?.Dialect) ?? _settings.Dialect,
+            options?.Timeout ?? _settings.ConnectTimeout,
+            options?.CongestionControl ?? _settings.CongestionControl);
+        UtpNodeOptionsCheck.Positive(how.Timeout, nameof(UtpConnectOptions.Timeout));
         ThrowIfUnusable();
         switch (remoteEndPoint)
         {
             case DnsEndPoint { Port: 0 } or IPEndPoint { Port: 0 }:
                 throw new ArgumentException("Port 0 is not the port of a peer.", nameof(remoteEndPoint));
             case DnsEndPoint name:
-                return DialNameAsync(name, dialect, timeout, cancellationToken);
+                return DialNameAsync(name, how, cancellationToken);
             case IPEndPoint { Address: var address } when address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any):
                 throw new ArgumentException("The address is a wildcard, not that of a peer.", nameof(remoteEndPoint));
             case IPEndPoint one:
-                return DialAsync(Addresses.ToEndpoint(one), dialect, timeout, cancellationToken);
+                return DialAsync(Addresses.ToEndpoint(one), how, cancellationToken);
             default:
                 throw new ArgumentException($"The end point must be an IPEndPoint or a DnsEndPoint, not {remoteEndPoint.GetType()}.", nameof(remoteEndPoint));
         }
@@ -48,7 +50,7 @@ public sealed partial class UtpNode
     public ValueTask<UtpStream> ConnectAsync(string host, int port, CancellationToken cancellationToken = default) =>
         ConnectAsync(IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port), null, cancellationToken);
 
-    private async ValueTask<UtpStream> DialAsync(Endpoint remote, Dialect dialect, TimeSpan timeout, CancellationToken cancellationToken)
+    private async ValueTask<UtpStream> DialAsync(Endpoint remote, Dialling how, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (!_transport.Speaks(remote))
@@ -56,7 +58,7 @@ public sealed partial class UtpNode
             throw Failure.Unreachable(Addresses.ToIPEndPoint(remote)).ToException();
         }
 
-        var stream = UtpStream.Dialled(_engine, remote, dialect, timeout);
+        var stream = UtpStream.Dialled(_engine, remote, how);
         stream.Post(inline: true);
         try
         {
@@ -70,11 +72,11 @@ public sealed partial class UtpNode
         }
     }
 
-    private async ValueTask<UtpStream> DialNameAsync(DnsEndPoint name, Dialect dialect, TimeSpan timeout, CancellationToken cancellationToken)
+    private async ValueTask<UtpStream> DialNameAsync(DnsEndPoint name, Dialling how, CancellationToken cancellationToken)
     {
         var started = Clock.Now;
-        var remotes = await ResolveAsync(name, timeout, cancellationToken).ConfigureAwait(false);
-        return await DialAnyAsync(remotes, dialect, timeout - Clock.Since(started), cancellationToken).ConfigureAwait(false)
+        var remotes = await ResolveAsync(name, how.Timeout, cancellationToken).ConfigureAwait(false);
+        return await DialAnyAsync(remotes, how with { Timeout = how.Timeout - Clock.Since(started) }, cancellationToken).ConfigureAwait(false)
             ?? throw NoAnswer(name, started);
     }
 
@@ -84,7 +86,7 @@ public sealed partial class UtpNode
     /// </summary>
     /// <returns>The stream; <see langword="null"/> if the time was over before an attempt has failed.</returns>
     internal async ValueTask<UtpStream?> DialAnyAsync(
-        IReadOnlyList<Endpoint> remotes, Dialect dialect, TimeSpan timeout, CancellationToken cancellationToken)
+        IReadOnlyList<Endpoint> remotes, Dialling how, CancellationToken cancellationToken)
     {
         var started = Clock.Now;
         using var losers = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -95,10 +97,10 @@ public sealed partial class UtpNode
         {
             while (true)
             {
-                var left = timeout - Clock.Since(started);
+                var left = how.Timeout - Clock.Since(started);
                 if (next < remotes.Count && left > TimeSpan.Zero)
                 {
-                    attempts.Add(DialAsync(remotes[next++], dialect, left, losers.Token).AsTask());
+                    attempts.Add(DialAsync(remotes[next++], how with { Timeout = left }, losers.Token).AsTask());
                 }
 
                 if (attempts.Count == 0)

@@ -51,7 +51,8 @@ public sealed partial class UtpNode
         ThrowIfUnusable();
         if (path.Opened is null)
         {
-            return await DialAsync(path.Remote, Dialect.Bep29, _settings.ConnectTimeout, cancellationToken).ConfigureAwait(false);
+            var how = new Dialling(Dialect.Bep29, _settings.ConnectTimeout, _settings.CongestionControl);
+            return await DialAsync(path.Remote, how, cancellationToken).ConfigureAwait(false);
         }
 
         try

@@ -61,8 +61,8 @@ public sealed class UtpNodeOptions
     public int? PacketSize { get; set; }
 
     /// <summary>Gets or sets the maximum number of packets that a stream of <see cref="Dialect"/> has in flight.</summary>
-    /// <value>The default is <see langword="null"/>, which is 1000 (libutp holds up to 1024 packets out of order), or 63 with
-    /// <see cref="UtpDialect.UtpPunch"/> (the npm package holds 64). The range is 1 to 1000.</value>
+    /// <value>The default is <see langword="null"/>, which is 1000 (libutp holds up to 1024 packets out of order), 16360 if the peer is such
+    /// a node, too, or 63 with <see cref="UtpDialect.UtpPunch"/> (the npm package holds 64). The range is 1 to 1000.</value>
     public int? PacketWindow { get; set; }
 
     /// <summary>Gets or sets the time after which connecting fails with <see cref="UtpError.ConnectTimeout"/> if the peer does not
@@ -108,6 +108,11 @@ public sealed class UtpNodeOptions
     /// <value>The default is <see langword="true"/>, as in Kestrel and HttpClient: a small message must not wait for a delayed
     /// acknowledgement. Data that is written faster than it is sent is joined into full packets in either case.</value>
     public bool NoDelay { get; set; } = CoreStream.NoDelay;
+
+    /// <summary>Gets or sets how the streams of the node follow the rate of their path.</summary>
+    /// <value>The default is <see cref="UtpCongestionControl.Bbr"/>. <see cref="UtpCongestionControl.Ledbat"/> yields to all other
+    /// traffic.</value>
+    public UtpCongestionControl CongestionControl { get; set; } = UtpCongestionControl.Bbr;
 
     /// <summary>Gets or sets how the node uses its socket.</summary>
     /// <value>The default is <see cref="UtpTransport.Automatic"/>.</value>

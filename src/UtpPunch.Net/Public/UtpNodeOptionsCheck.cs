@@ -16,7 +16,7 @@ internal static class UtpNodeOptionsCheck
     private const int MostConnections = 1 << 20;
     private const long LeastBudget = 1 << 20;
 
-    /// <summary>The largest window of packets: what every peer of the dialect holds out of order.</summary>
+    /// <summary>The largest window of packets that is an option: what every peer of the dialect holds out of order.</summary>
     public static readonly int MostWindow = StreamOptionsModule.bep29.PacketWindow;
 
     /// <exception cref="ArgumentException">An option makes no sense; the parameter name is that of the option.</exception>
@@ -33,16 +33,7 @@ internal static class UtpNodeOptionsCheck
             throw new ArgumentException("An address is an IPv4 or an IPv6 address.", nameof(options.LocalEndPoint));
         }
 
-        if (!Enum.IsDefined(options.Dialect))
-        {
-            throw new ArgumentOutOfRangeException(nameof(options.Dialect), options.Dialect, "There is no such dialect.");
-        }
-
-        if (!Enum.IsDefined(options.Transport))
-        {
-            throw new ArgumentOutOfRangeException(nameof(options.Transport), options.Transport, "There is no such transport.");
-        }
-
+        CheckKinds(options);
         CheckLimits(options);
         Between(options.SendBufferSize, LeastBuffer, MostBuffer, nameof(options.SendBufferSize));
         Between(options.ReceiveBufferSize, LeastBuffer, MostBuffer, nameof(options.ReceiveBufferSize));
@@ -77,10 +68,29 @@ internal static class UtpNodeOptionsCheck
                 Streams(options, StreamOptionsModule.bep29, options.Dialect == UtpDialect.Bep29),
                 Streams(options, StreamOptionsModule.utpPunch, options.Dialect == UtpDialect.UtpPunch)),
             dialect,
+            options.CongestionControl,
             options.ConnectTimeout,
             options.LingerTimeout,
             options.ShutdownTimeout,
             Freeze(options.Trace));
+    }
+
+    private static void CheckKinds(UtpNodeOptions options)
+    {
+        if (!Enum.IsDefined(options.Dialect))
+        {
+            throw new ArgumentOutOfRangeException(nameof(options.Dialect), options.Dialect, "There is no such dialect.");
+        }
+
+        if (!Enum.IsDefined(options.Transport))
+        {
+            throw new ArgumentOutOfRangeException(nameof(options.Transport), options.Transport, "There is no such transport.");
+        }
+
+        if (options.CongestionControl is null)
+        {
+            throw new ArgumentNullException(nameof(options.CongestionControl));
+        }
     }
 
     private static void CheckLimits(UtpNodeOptions options)
@@ -134,6 +144,8 @@ internal static class UtpNodeOptionsCheck
             own && options.PacketSize is { } size ? size : standard.PacketSize,
             own && options.PacketSize is { } largest ? largest : standard.LargestPacket,
             own && options.PacketWindow is { } window ? window : standard.PacketWindow,
+            own && options.PacketWindow is { } longest ? longest : standard.MaxPacketWindow,
+            standard.ReorderWindow,
             Clock.ToMicroseconds(options.GiveUpTimeout),
             Clock.ToMicroseconds(options.IdleTimeout),
             Clock.ToMicroseconds(options.KeepAliveInterval),
@@ -141,6 +153,6 @@ internal static class UtpNodeOptionsCheck
             Clock.ToMicroseconds(options.MinRto),
             Math.Max(standard.MaxRto, Clock.ToMicroseconds(options.MinRto)),
             standard.TargetDelay,
-            standard.Congestion,
+            options.CongestionControl.Core,
             options.NoDelay);
 }

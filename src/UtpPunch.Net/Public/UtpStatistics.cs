@@ -17,6 +17,19 @@ public readonly record struct UtpStreamStatistics
     /// <summary>Gets the congestion window, in bytes.</summary>
     public int CongestionWindow { get; init; }
 
+    /// <summary>Gets the rate at which the stream may send, in bytes per second; 0 if only the window limits it.</summary>
+    public long PacingRate { get; init; }
+
+    /// <summary>Gets the rate that the last acknowledgements have shown, in bytes per second; 0 before the first ones.</summary>
+    public long DeliveryRate { get; init; }
+
+    /// <summary>Gets the phase of the congestion control, in its own word, such as "startup".</summary>
+    public string Phase { get; init; }
+
+    /// <summary>Gets a value that indicates whether the application, and not the path, limits the rate: everything that was written is
+    /// sent.</summary>
+    public bool IsApplicationLimited { get; init; }
+
     /// <summary>Gets the number of bytes that were sent and are neither acknowledged nor considered lost.</summary>
     public int BytesInFlight { get; init; }
 
@@ -47,6 +60,9 @@ public readonly record struct UtpStreamStatistics
     /// <summary>Gets the number of packets that were retransmitted, for any reason.</summary>
     public long Retransmissions { get; init; }
 
+    /// <summary>Gets the number of bytes that were found lost, each time that they were.</summary>
+    public long BytesLost { get; init; }
+
     /// <summary>Gets the number of retransmission timeouts.</summary>
     public long Timeouts { get; init; }
 
@@ -65,6 +81,10 @@ public readonly record struct UtpStreamStatistics
         RoundTripVariance = Clock.ToTimeSpan(counted.RoundTripVariance),
         RetransmitTimeout = Clock.ToTimeSpan(counted.RetransmitTimeout),
         CongestionWindow = counted.CongestionWindow,
+        PacingRate = counted.PacingRate,
+        DeliveryRate = counted.DeliveryRate,
+        Phase = counted.Phase,
+        IsApplicationLimited = counted.IsAppLimited,
         BytesInFlight = counted.InFlight,
         PeerWindow = counted.PeerWindow,
         QueueingDelay = Clock.ToTimeSpan(counted.QueueingDelay),
@@ -75,6 +95,7 @@ public readonly record struct UtpStreamStatistics
         PacketsSent = counted.PacketsSent,
         PacketsReceived = counted.PacketsReceived,
         Retransmissions = counted.Retransmissions,
+        BytesLost = counted.BytesLost,
         Timeouts = counted.Timeouts,
         Duplicates = counted.Duplicates,
     };

@@ -222,6 +222,12 @@ public sealed partial class UtpStream : ICommand
             events.Add(Event.NewSetIdleTimeout(_connId, Clock.ToMicroseconds(_idleTimeout)));
         }
 
+        if (_congestionChanged)
+        {
+            _congestionChanged = false;
+            events.Add(Event.NewSetCongestionControl(_connId, _congestionControl.Core));
+        }
+
         if (_read.TakeReport() is > 0 and var consumed)
         {
             events.Add(Event.NewConsumed(_connId, consumed));

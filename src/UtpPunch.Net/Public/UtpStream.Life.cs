@@ -21,16 +21,20 @@ public sealed partial class UtpStream
     private IPEndPoint? _remoteEndPoint;
     private StrongBox<UtpStreamStatistics>? _finalStatistics;
     private TimeSpan _idleTimeout;
+    private UtpCongestionControl _congestionControl;
+    private bool _congestionChanged;
     private int _disposed;
 
-    private UtpStream(Engine engine, Endpoint remote, Dialect dialect, TimeSpan timeout, bool isIncoming)
+    private UtpStream(Engine engine, Endpoint remote, Dialling how, bool isIncoming)
     {
-        var options = engine.Settings.For(dialect);
+        var options = engine.Settings.For(how.Dialect);
         _engine = engine;
         _remote = remote;
-        _dialect = dialect;
-        _connectTimeout = timeout;
+        _dialect = how.Dialect;
+        _connectTimeout = how.Timeout;
         _idleTimeout = Clock.ToTimeSpan(options.IdleTimeout);
+        _congestionControl = how.CongestionControl;
+        _congestionChanged = how.CongestionControl != engine.Settings.CongestionControl;
         IsIncoming = isIncoming;
         _maxPayload = options.PacketSize - PacketModule.HeaderLength;
         _read = new ReadSide(this, options.ReceiveBuffer);
@@ -38,13 +42,14 @@ public sealed partial class UtpStream
     }
 
     /// <summary>A stream that is about to be dialled: the step that collects it sends the SYN.</summary>
-    internal static UtpStream Dialled(Engine engine, Endpoint remote, Dialect dialect, TimeSpan timeout) =>
-        new(engine, remote, dialect, timeout, isIncoming: false);
+    internal static UtpStream Dialled(Engine engine, Endpoint remote, Dialling how) =>
+        new(engine, remote, how, isIncoming: false);
 
     /// <summary>A stream that a peer has opened.</summary>
     internal static UtpStream Accepted(Engine engine, int connId, Endpoint remote, ushort connectionId)
     {
-        var stream = new UtpStream(engine, remote, engine.Settings.Dialect, TimeSpan.Zero, isIncoming: true)
+        var how = new Dialling(engine.Settings.Dialect, TimeSpan.Zero, engine.Settings.CongestionControl);
+        var stream = new UtpStream(engine, remote, how, isIncoming: true)
         {
             _connId = connId,
         };
@@ -64,6 +69,35 @@ public sealed partial class UtpStream
             {
                 return _gone;
             }
+        }
+    }
+
+    /// <summary>Gets or sets how the stream follows the rate of its path. A new value takes effect at once, and begins with the window and the
+    /// round trip of the old one.</summary>
+    /// <value>The default is <see cref="UtpConnectOptions.CongestionControl"/>, or that of the node.</value>
+    /// <exception cref="ArgumentNullException">The value is <see langword="null"/>.</exception>
+    /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
+    public UtpCongestionControl CongestionControl
+    {
+        get
+        {
+            lock (Gate)
+            {
+                return _congestionControl;
+            }
+        }
+
+        set
+        {
+            ArgumentNullException.ThrowIfNull(value);
+            ObjectDisposedException.ThrowIf(IsDisposed, this);
+            lock (Gate)
+            {
+                _congestionControl = value;
+                _congestionChanged = true;
+            }
+
+            Post();
         }
     }
 

@@ -69,6 +69,7 @@ module internal BbrModel =
           ExtraSince = 0L<us>
           ExtraBytes = 0L
           PathLoss = 0
+          Judged = 256
           FullRate = 0L
           FullRounds = 0
           IsFull = false
@@ -136,15 +137,19 @@ module internal BbrModel =
     let learnPathLoss (sample: inref<CongestionSample>) (it: BbrState) =
         let isCalm =
             match it.Phase with
+            | BbrPhase.Startup -> sample.IsQueueEmpty && it.IsRoundEmpty && it.WasRoundEmpty
             | BbrPhase.Down
             | BbrPhase.Cruise
             | BbrPhase.ProbeRtt -> sample.IsQueueEmpty
             | _ -> false
 
         if isCalm then
-            let packets = min 1024 (sample.Packets + sample.LostPackets)
-            let faded = it.PathLoss - int (int64 it.PathLoss * int64 packets / 1024L)
-            it.PathLoss <- min mostPathLoss (faded + (min 1024 sample.LostPackets <<< 20) / 1024)
+            // Over the last 1024 packets, and at first over all, as if 256 had arrived before.
+            let packets = sample.Packets + sample.LostPackets
+            it.Judged <- min 1024 (it.Judged + packets)
+            let weight = int64 (max it.Judged packets)
+            let faded = int64 it.PathLoss - int64 it.PathLoss * int64 packets / weight
+            it.PathLoss <- int (min (int64 mostPathLoss) (faded + (int64 sample.LostPackets <<< 20) / weight))
 
     let observeRtt (sample: inref<CongestionSample>) (it: BbrState) =
         let now = sample.Now

@@ -96,12 +96,12 @@ module internal BbrPhases =
         | BbrPhase.Drain
         | BbrPhase.ProbeRtt -> adaptShort it.IsRoundEmpty it
         | BbrPhase.Up ->
-            // The long-term bound grows by 1, 2, 4 and so on packets a round while it limits.
-            if it.LongFlight < none && sample.IsWindowLimited && it.Window >= it.LongFlight then
+            if it.LongFlight < none && it.Window >= it.LongFlight then
+                // The long-term bound grows by 1, 2, 4 and so on packets a round while it limits, and the rate with it.
                 it.LongFlight <- toInt (int64 it.LongFlight + int64 it.Growth * int64 it.Packet)
                 it.Growth <- min 4096 (2 * it.Growth)
-
-            if maxRate it >= it.ProbedRate + it.ProbedRate / 4L then
+                it.FullRounds <- 0
+            elif maxRate it >= it.ProbedRate + it.ProbedRate / 4L then
                 it.ProbedRate <- maxRate it
                 it.FullRounds <- 0
             elif not sample.IsAppLimited then
@@ -153,7 +153,10 @@ module internal BbrPhases =
         match it.Phase with
         | BbrPhase.Startup when it.IsFull -> enter BbrPhase.Drain now it
         | BbrPhase.Drain ->
-            if flight <= bdp EvenGain it || it.Rounds - it.SinceRound >= 3L then startDown now it
+            if flight <= bdp EvenGain it || it.Rounds - it.SinceRound >= 3L then
+                startDown now it
+                // What is known of the rate is from a single round: the first probe comes soon.
+                it.ProbeRound <- it.Rounds + 4L
         | BbrPhase.Down ->
             if isProbeDue now it then
                 startRefill now it
@@ -169,9 +172,13 @@ module internal BbrPhases =
                 startDown now it
             elif isAbove || it.FullRounds >= 3 then
                 startDown now it
+            elif it.LongFlight < none && sample.SentFlight > it.LongFlight then
+                it.LongFlight <- sample.SentFlight
         | _ -> ()
 
     // ---- The window (5.6.4) ----
+
+    let private smallPackets = 128
 
     let private setWindow (sample: inref<CongestionSample>) (it: BbrState) =
         let extra = if it.IsFull then max it.ExtraAcked it.LastExtraAcked else 0
@@ -184,15 +191,13 @@ module internal BbrPhases =
         if it.IsFull then
             it.Window <- min grown target
         elif it.HeldRound = System.Int64.MaxValue then
-            // Slow start; without any queue three times as much each round trip (draft-kazuho-ccwg-rapid-start). It pauses while a queue
-            // shows, and what is not used does not grow.
-            let gain =
-                if it.IsRoundEmpty && it.WasRoundEmpty then 3L
-                elif it.Queues = 0 then 2L
-                else 1L
-
-            let used = gain * int64 sample.FlightBefore
-            it.Window <- toInt (max (int64 it.Window) (min used (int64 it.Window + (gain - 1L) * int64 sample.Bytes)))
+            // Slow start; a small window without any queue grows three times a round trip (draft-kazuho-ccwg-rapid-start): what it may
+            // be too much by is little. It pauses while a queue shows, and what is not used does not grow.
+            if it.Queues = 0 then
+                let isSmall = it.Window < smallPackets * it.Packet && it.IsRoundEmpty && it.WasRoundEmpty
+                let gain = if isSmall then 3L else 2L
+                let grown = int64 it.Window + (gain - 1L) * int64 sample.Bytes
+                it.Window <- toInt (max (int64 it.Window) (min (gain * int64 sample.FlightBefore) grown))
 
         let bound =
             match it.Phase with

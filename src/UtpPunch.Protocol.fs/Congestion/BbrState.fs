@@ -62,6 +62,8 @@ type internal BbrState =
         mutable ExtraBytes: int64
         /// The share of packets that the path loses without a queue, in 2^-20.
         mutable PathLoss: int
+        /// The packets that it is taken over.
+        mutable Judged: int
 
         // Startup.
         mutable FullRate: int64

@@ -46,6 +46,7 @@ module internal Connection =
             { Mtu = PathMtu.create (Endpoint.isIPv4 setup.Remote) options
               OffersProbes = (setup.Dialect = Dialect.Bep29)
               KnowsProbes = false
+              KnowsReach = false
               ProbeToAnswer = 0UL
               LargestWindow = 0u
               LargestPayload = options.PacketSize - Packet.HeaderLength }

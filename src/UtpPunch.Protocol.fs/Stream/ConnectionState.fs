@@ -27,6 +27,9 @@ type internal Sizes =
         OffersProbes: bool
         /// Whether both sides have announced that.
         KnowsProbes: bool
+        /// Whether both sides have announced how many packets they take ahead of a missing one: windows may be long, and selective
+        /// acknowledgements are ranges.
+        KnowsReach: bool
         /// The bits of a probe that is not answered yet; 0 for none.
         ProbeToAnswer: uint64
         /// The peer's largest window so far, and the largest payload that it has sent.

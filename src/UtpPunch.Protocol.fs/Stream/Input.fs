@@ -35,11 +35,19 @@ module internal Input =
         if wasClosed && header.Window > 0u && not connection.Closing.Released then
             connection.Activity.ProgressAt <- context.Now
 
+    /// The selective acknowledgement. A foreign peer may mean something else by the extension that ranges have.
+    let private sackOf (packet: inref<Packet>) (connection: Connection) =
+        if packet.HasRanges && not connection.Sizes.KnowsReach then
+            Borrowed.Empty
+        else
+            packet.Sack
+
     let private acknowledge context arrivedAt (packet: inref<Packet>) there (connection: Connection) =
         let header = &packet.Header
+        let sack = sackOf &packet connection
         let freed = header.AckNr - Scoreboard.oldest connection.Board + 1
 
-        if freed = 0 && header.Type <> PacketType.State && packet.Sack.IsEmpty then
+        if freed = 0 && header.Type <> PacketType.State && sack.IsEmpty then
             // Data that acknowledges nothing new: the common case of a stream that flows one way.
             advertise context &header false connection
         elif freed >= 0 then
@@ -50,10 +58,11 @@ module internal Input =
             let isBare =
                 header.Type = PacketType.State
                 && packet.Bits = 0UL
-                && (not packet.Sack.IsEmpty || int64 header.Window = Sender.peerWindow connection.Sender)
+                && (not sack.IsEmpty || int64 header.Window = Sender.peerWindow connection.Sender)
 
             let acknowledged =
-                Sender.acknowledge context.Now connection.Rtt header.AckNr packet.Sack isBare connection.Sender
+                let isRanges = packet.HasRanges && not sack.IsEmpty
+                Sender.acknowledge context.Now connection.Rtt header.AckNr sack isRanges isBare connection.Sender
 
             advertise context &header (freed > 0) connection
 
@@ -177,7 +186,9 @@ module internal Input =
             match
                 TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks
             with
-            | Echo.Handshake when header.AckNr - Scoreboard.oldest connection.Board >= 0 || not packet.Sack.IsEmpty ->
+            | Echo.Handshake when
+                header.AckNr - Scoreboard.oldest connection.Board >= 0 || not (sackOf &packet connection).IsEmpty
+                ->
                 Echo.Stray
             | echo -> echo
 

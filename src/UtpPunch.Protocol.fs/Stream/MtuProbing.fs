@@ -21,12 +21,24 @@ module internal MtuProbing =
 
     let private isOpen (connection: Connection) = connection.State = StreamState.Established
 
-    /// The peer's SYN or SYN-ACK may announce that it answers probes.
+    /// The peer drops what lies further ahead than it has announced, and its view of the numbers is a little behind.
+    let private reachMargin = 24
+
+    /// The peer's SYN or SYN-ACK may announce that it answers probes, and how many packets it takes ahead of a missing one.
     let meet (bits: uint64) (connection: Connection) =
         if connection.Sizes.OffersProbes && ExtensionBits.kindOf bits = ExtensionBits.Kind.Hello then
+            let own = connection.Options
+            let reach = ExtensionBits.reachOf bits
+            let knowsReach = reach > 0 && own.ReorderWindow > 0
+
+            if knowsReach then
+                Receiver.setReach own.ReorderWindow connection.Receiver
+                Sender.setPacketWindow (max 1 (min own.MaxPacketWindow (reach - reachMargin))) connection.Sender
+
             connection.Sizes <-
                 { connection.Sizes with
                     KnowsProbes = true
+                    KnowsReach = knowsReach
                     Mtu = PathMtu.meet (ExtensionBits.sizeOf bits) connection.Sizes.Mtu }
 
     /// The peer has advertised a larger window than before, or sent a larger payload.

@@ -59,13 +59,22 @@ module internal PacketBuilder =
     let private ordinary context packetType seqNr (connection: Connection) =
         header context packetType connection.Ids.Send seqNr (Receiver.ackNr connection.Receiver) connection
 
+    /// What lies ahead of a missing packet: bits, or ranges for a peer that knows them.
+    let private sack (connection: Connection) =
+        if connection.Sizes.KnowsReach then
+            Receiver.ranges connection.Receiver
+        else
+            Receiver.sack connection.Receiver
+
     let stateWith bits context (connection: Connection) =
         let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
-        let sack = Receiver.sack connection.Receiver
-        acknowledging context (Train(header, sack, bits, Owned.Empty, 0, false)) connection
+        let ranges = connection.Sizes.KnowsReach
+        acknowledging context (Train(header, sack connection, ranges, bits, Owned.Empty, 0, false)) connection
         connection.Acks.Immediate <- false
 
     let state context connection = stateWith 0UL context connection
+
+    let private hello (connection: Connection) = ExtensionBits.hello connection.Options.ReorderWindow
 
     let syn context (connection: Connection) =
         let id =
@@ -73,12 +82,12 @@ module internal PacketBuilder =
             | Dialect.Bep29 -> connection.Ids.Receive
             | Dialect.UtpPunch -> connection.Ids.Send
 
-        let bits = if connection.Sizes.OffersProbes then ExtensionBits.hello else 0UL
+        let bits = if connection.Sizes.OffersProbes then hello connection else 0UL
         handshake context (header context PacketType.Syn id connection.Ids.Syn (SeqNr 0us) connection) bits connection
 
     /// The SYN-ACK never changes: its `seq_nr` is that of our first data. It announces probes if the SYN did.
     let synAck context (connection: Connection) =
-        let bits = if connection.Sizes.KnowsProbes then ExtensionBits.hello else 0UL
+        let bits = if connection.Sizes.KnowsProbes then hello connection else 0UL
         let next = Scoreboard.next connection.Board
 
         let header =
@@ -108,13 +117,13 @@ module internal PacketBuilder =
     /// A path probe, or the answer to one, acknowledges as a STATE does, but is not the acknowledgement that is due: it may be lost.
     let private beside context bits (payload: Owned) (connection: Connection) =
         let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
-        let sack = Receiver.sack connection.Receiver
-        send context (Train(header, sack, bits, payload, payload.Length, false)) connection
+        let ranges = connection.Sizes.KnowsReach
+        send context (Train(header, sack connection, ranges, bits, payload, payload.Length, false)) connection
 
     /// A datagram of exactly `size` bytes.
     let probe context id size (connection: Connection) =
         let bits = ExtensionBits.probe id size
-        let sack = Receiver.sack connection.Receiver
-        beside context bits (Owned(Array.zeroCreate (size - Packet.lengthOf sack.Length bits 0))) connection
+        let length = Packet.lengthOf (sack connection).Length bits 0
+        beside context bits (Owned(Array.zeroCreate (size - length))) connection
 
     let probeAnswer context bits (connection: Connection) = beside context bits Owned.Empty connection

@@ -15,6 +15,11 @@ type StreamOptions =
         LargestPacket: int
         /// Packets in flight at most. libutp takes 1024 out of order, utp-punch 64.
         PacketWindow: int
+        /// The same towards a peer that announces how many it takes. It is never more than that.
+        MaxPacketWindow: int
+        /// How many packets ahead of a missing one are held, and announced; 0 announces nothing, and 1024 are held, as from any peer that
+        /// announces nothing. At most 16384: half of the numbers.
+        ReorderWindow: int
         /// How long data may be outstanding without an acknowledgement before the stream ends.
         GiveUpAfter: Duration
         /// How long no packet may be received before the stream ends.
@@ -67,6 +72,8 @@ module StreamOptions =
           // What one datagram holds over IPv4.
           LargestPacket = 65507
           PacketWindow = 1000
+          MaxPacketWindow = 16384
+          ReorderWindow = 16384
           GiveUpAfter = Time.seconds 45
           IdleTimeout = Time.seconds 180
           KeepAlive = Time.seconds 25
@@ -81,7 +88,12 @@ module StreamOptions =
     let utpPunch =
         let packetSize = Packet.HeaderLength + 1000
 
-        { bep29 with PacketSize = packetSize; LargestPacket = packetSize; PacketWindow = 63 }
+        { bep29 with
+            PacketSize = packetSize
+            LargestPacket = packetSize
+            PacketWindow = 63
+            MaxPacketWindow = 63
+            ReorderWindow = 0 }
 
 module NodeOptions =
     // libutp's keep-alive is the first thing that a silent libutp dialler sends, 29 s after the SYN-ACK, and our own diallers confirm for the

@@ -5,23 +5,38 @@ namespace UtpPunch.Protocol
 [<Sealed; NoComparison>]
 type Train
     private
-    (header: Header, sack: Owned, bits: uint64, payload: Owned, packetSize: int, mayFragment: bool, code: byte[]) =
+    (
+        header: Header,
+        sack: Owned,
+        hasRanges: bool,
+        bits: uint64,
+        payload: Owned,
+        packetSize: int,
+        mayFragment: bool,
+        code: byte[]
+    ) =
     let count = if payload.IsEmpty then 1 else (payload.Length + packetSize - 1) / packetSize
 
+    new(header, sack, hasRanges, bits, payload, packetSize, mayFragment) =
+        Train(header, sack, hasRanges, bits, payload, packetSize, mayFragment, [||])
+
+    /// One whose selective acknowledgement, if any, is bits.
     new(header, sack, bits, payload, packetSize, mayFragment) =
-        Train(header, sack, bits, payload, packetSize, mayFragment, [||])
+        Train(header, sack, false, bits, payload, packetSize, mayFragment)
 
     /// One without extension bits, whose packets must not be fragmented.
     new(header, sack, payload, packetSize) = Train(header, sack, 0UL, payload, packetSize, false)
 
     /// A SYN or a SYN-ACK, with an authentication code unless that is empty.
-    new(header, bits, code: Owned) = Train(header, Owned.Empty, bits, Owned.Empty, 0, false, code.Span.ToArray())
+    new(header, bits, code: Owned) = Train(header, Owned.Empty, false, bits, Owned.Empty, 0, false, code.Span.ToArray())
 
     /// The most bytes of packets: one system call carries a train, and takes 64 KiB.
     static member Limit = 65000
 
     member _.Header = header
     member _.Sack = sack
+    /// Whether the selective acknowledgement is `SackRanges`.
+    member _.HasRanges = hasRanges
     /// BEP 29's extension bits; 0 for none.
     member _.Bits = bits
     /// The authentication code of a SYN or a SYN-ACK between the peers of a meeting; empty for none.
@@ -51,14 +66,20 @@ type Train
         else
             payload.Slice(index * packetSize, this.PieceLength index)
 
+    member private _.Encode(header: inref<Header>, piece: Owned, target: System.Span<byte>) =
+        if hasRanges then
+            Packet.encodeRanges &header sack bits piece target
+        else
+            Packet.encode &header sack bits piece target
+
     /// Writes what stands before the payload of the packet at an index, and returns its length, which is that of every packet.
-    member _.WriteHeader(index: int, target: System.Span<byte>) =
+    member this.WriteHeader(index: int, target: System.Span<byte>) =
         let header = { header with SeqNr = header.SeqNr + index }
 
         if code.Length > 0 then
             Packet.encodeWith &header bits (Owned code) target
         else
-            Packet.encode &header sack bits Owned.Empty target
+            this.Encode(&header, Owned.Empty, target)
 
     /// Writes the packet at an index and returns its length.
     member this.Write(index: int, target: System.Span<byte>) =
@@ -66,4 +87,4 @@ type Train
             this.WriteHeader(index, target)
         else
             let header = { header with SeqNr = header.SeqNr + index }
-            Packet.encode &header sack bits (this.Piece index) target
+            this.Encode(&header, this.Piece index, target)

@@ -1,13 +1,14 @@
 namespace UtpPunch.Protocol
 
 /// What nodes of this implementation send in BEP 29's extension bits (extension 2, which other implementations skip), see docs/mtu.md:
-/// 'U' 'P' | kind 1 | id 1 | size 2 | zero 2.
+/// 'U' 'P' | kind 1 | id 1 | size 2 | reach 2, which is zero except in a hello.
 module ExtensionBits =
     [<RequireQualifiedAccess>]
     type Kind =
         /// Not of this implementation.
         | None = 0
-        /// In a SYN, and in the SYN-ACK that answers one: the sender supports path MTU probes and accepts datagrams of `size` bytes.
+        /// In a SYN, and in the SYN-ACK that answers one: the sender supports path MTU probes, accepts datagrams of `size` bytes, and holds up
+        /// to `reach` packets ahead of a missing one; see docs/windows.md.
         | Hello = 1
         /// This datagram has `size` bytes, to probe the path.
         | Probe = 2
@@ -31,7 +32,8 @@ module ExtensionBits =
     let private write kind (id: byte) (size: int) =
         (tag <<< 48) ||| (kind <<< 40) ||| (uint64 id <<< 32) ||| (uint64 (uint16 size) <<< 16)
 
-    let hello = write 1UL 0uy Most
+    /// `reach` is 0 if the sender says nothing of it.
+    let hello (reach: int) = write 1UL 0uy Most ||| uint64 (uint16 reach)
     let probe id size = write 2UL id size
     let answer id size = write 3UL id size
     let enquiry milliseconds = write 4UL 0uy milliseconds
@@ -39,14 +41,16 @@ module ExtensionBits =
 
     let idOf (bits: uint64) = byte (bits >>> 32)
     let sizeOf (bits: uint64) = int (uint16 (bits >>> 16))
+    let reachOf (bits: uint64) = int (uint16 bits)
 
     /// Bits of any other form are `None`.
     let kindOf (bits: uint64) =
-        if bits >>> 48 <> tag || bits &&& 0xFFFFUL <> 0UL then
+        if bits >>> 48 <> tag then
             Kind.None
         else
             match bits >>> 40 &&& 0xFFUL with
             | 1UL when idOf bits = 0uy && sizeOf bits >= Least -> Kind.Hello
+            | _ when reachOf bits <> 0 -> Kind.None
             | 2UL when sizeOf bits >= Least -> Kind.Probe
             | 3UL when sizeOf bits >= Least -> Kind.Answer
             | 4UL when idOf bits = 0uy -> Kind.Enquiry

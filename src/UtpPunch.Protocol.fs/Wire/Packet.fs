@@ -21,7 +21,7 @@ type Header =
       AckNr: SeqNr }
 
 [<Struct; NoComparison>]
-type Packet = { Header: Header; Sack: Borrowed; Bits: uint64; Payload: Borrowed }
+type Packet = { Header: Header; Sack: Borrowed; HasRanges: bool; Bits: uint64; Payload: Borrowed }
 
 type Malformed =
     | None = 0
@@ -46,6 +46,9 @@ module Packet =
     [<Literal>]
     let private Authentication = 85uy
 
+    [<Literal>]
+    let private Ranges = 86uy
+
     /// The bits and the two bytes before them.
     [<Literal>]
     let private BitsLength = 10
@@ -61,6 +64,7 @@ module Packet =
             let mutable extension = span[1]
             let mutable position = HeaderLength
             let mutable sack = Borrowed.Empty
+            let mutable ranges = Borrowed.Empty
             let mutable bits = 0UL
             let mutable whole = true
 
@@ -72,6 +76,8 @@ module Packet =
 
                     if extension = SelectiveAck && sack.IsEmpty then
                         sack <- datagram.Slice(position + 2, length)
+                    elif extension = Ranges && SackRanges.isValid (datagram.Slice(position + 2, length)) then
+                        ranges <- datagram.Slice(position + 2, length)
                     elif extension = ExtensionBits && length = 8 && bits = 0UL then
                         bits <- BinaryPrimitives.ReadUInt64BigEndian(span.Slice(position + 2))
 
@@ -88,7 +94,8 @@ module Packet =
                           Window = BinaryPrimitives.ReadUInt32BigEndian(span.Slice 12)
                           SeqNr = SeqNr(BinaryPrimitives.ReadUInt16BigEndian(span.Slice 16))
                           AckNr = SeqNr(BinaryPrimitives.ReadUInt16BigEndian(span.Slice 18)) }
-                      Sack = sack
+                      Sack = if sack.IsEmpty then ranges else sack
+                      HasRanges = sack.IsEmpty && not ranges.IsEmpty
                       Bits = bits
                       Payload = datagram.Skip position }
 
@@ -120,13 +127,20 @@ module Packet =
         + (if bits = 0UL then 0 else BitsLength)
         + payloadLength
 
-    let encode (header: inref<Header>) (sack: Owned) (bits: uint64) (payload: Owned) (target: Span<byte>) =
+    let private write
+        (extension: byte)
+        (header: inref<Header>)
+        (sack: Owned)
+        (bits: uint64)
+        (payload: Owned)
+        (target: Span<byte>)
+        =
         if sack.Length > 252 || sack.Length % 4 <> 0 then
             invalidArg (nameof sack) "A selective acknowledgement is a multiple of 4 bytes, at most 252."
 
         target[0] <- (LanguagePrimitives.EnumToValue header.Type <<< 4) ||| Version
         let ownBits = if bits = 0UL then 0uy else ExtensionBits
-        target[1] <- if sack.IsEmpty then ownBits else SelectiveAck
+        target[1] <- if sack.IsEmpty then ownBits else extension
         BinaryPrimitives.WriteUInt16BigEndian(target.Slice 2, header.ConnectionId)
         BinaryPrimitives.WriteUInt32BigEndian(target.Slice 4, header.Timestamp)
         BinaryPrimitives.WriteUInt32BigEndian(target.Slice 8, header.TimestampDifference)
@@ -149,6 +163,12 @@ module Packet =
 
         payload.Span.CopyTo(target.Slice position)
         position + payload.Length
+
+    let encode (header: inref<Header>) (sack: Owned) (bits: uint64) (payload: Owned) (target: Span<byte>) =
+        write SelectiveAck &header sack bits payload target
+
+    let encodeRanges (header: inref<Header>) (ranges: Owned) (bits: uint64) (payload: Owned) (target: Span<byte>) =
+        write Ranges &header ranges bits payload target
 
     let encodeWith (header: inref<Header>) (bits: uint64) (code: Owned) (target: Span<byte>) =
         let position = encode &header Owned.Empty bits Owned.Empty target

@@ -31,6 +31,8 @@ type Packet =
         Header: Header
         /// The bits of the selective acknowledgement (extension 1), empty when there is none. Bit 0 of byte 0 is `ack_nr + 2`.
         Sack: Borrowed
+        /// Whether they are `SackRanges` instead (extension 86).
+        HasRanges: bool
         /// The 8 extension bits (extension 2), most significant byte first; 0 when there are none.
         Bits: uint64
         Payload: Borrowed
@@ -49,7 +51,8 @@ module Packet =
     [<Literal>]
     val HeaderLength: int = 20
 
-    /// Reads the datagram. Total: any bytes give a packet or the reason why not. Unknown extensions are skipped (BEP 29).
+    /// Reads the datagram. Total: any bytes give a packet or the reason why not. Unknown extensions are skipped (BEP 29), and so are ranges
+    /// that are none.
     val decode: datagram: Borrowed -> packet: outref<Packet> -> Malformed
 
     /// The code of extension 85, which only a SYN and a SYN-ACK between UtpPunch nodes carry; empty when there is none.
@@ -63,6 +66,10 @@ module Packet =
     /// before the extension bits, which are not written when they are 0.
     val encode:
         header: inref<Header> -> sack: Owned -> bits: uint64 -> payload: Owned -> target: System.Span<byte> -> int
+
+    /// Writes a packet whose selective acknowledgement is ranges (extension 86).
+    val encodeRanges:
+        header: inref<Header> -> ranges: Owned -> bits: uint64 -> payload: Owned -> target: System.Span<byte> -> int
 
     /// Writes a packet without a payload, with extension bits (0 for none) and an authentication code (empty for none).
     val encodeWith: header: inref<Header> -> bits: uint64 -> code: Owned -> target: System.Span<byte> -> int

@@ -38,10 +38,13 @@ module ScriptedCases =
                     let header = packet.Header
                     let sack, payload = Borrowed.keep packet.Sack, Borrowed.keep packet.Payload
 
-                    if
-                        Packet.encode &header sack packet.Bits payload (Span<byte> again) <> bytes.Length
-                        || again <> bytes
-                    then
+                    let length =
+                        if packet.HasRanges then
+                            Packet.encodeRanges &header sack packet.Bits payload (Span<byte> again)
+                        else
+                            Packet.encode &header sack packet.Bits payload (Span<byte> again)
+
+                    if length <> bytes.Length || again <> bytes then
                         fail "S9" "a decoded packet is encoded differently"
 
     /// S9: unknown extensions are skipped, before and after a selective acknowledgement.

@@ -5,6 +5,12 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
+[<AutoOpen>]
+module private Reach =
+    /// The most packets that lie ahead of a missing one.
+    [<Literal>]
+    let Longest = 16384
+
 /// A packet that was sent: a retransmission must be equal.
 [<Struct; NoComparison>]
 type private Numbered =
@@ -70,6 +76,8 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     member val Fresh = false with get, set
     /// Whether a packet was received or sent in this step.
     member val Touched = false with get, set
+    /// Whether both sides have announced that they take more packets ahead of a missing one than libutp.
+    member val IsLong = false with get, set
     /// The id of the stream's SYN, which identifies it during the handshake.
     member val SynId = 0us with get, set
 
@@ -88,7 +96,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
         contiguous <- ValueSome seqNr
         this.FirstReceived <- seqNr
 
-    member private _.TakeAcknowledgement(header: Header, sack: Borrowed) =
+    member private _.TakeAcknowledgement(header: Header, sack: Borrowed, hasRanges: bool) =
         match next with
         | ValueSome next when header.AckNr - oldest >= -1 && header.AckNr - next < 0 ->
             while header.AckNr - oldest >= 0 do
@@ -99,21 +107,29 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
 
             if header.AckNr + 1 = oldest then edge <- max edge (acknowledged + int64 header.Window)
 
-            for index in 0 .. 8 * sack.Length - 1 do
-                if sack.Array[sack.Offset + (index >>> 3)] >>> (index &&& 7) &&& 1uy = 1uy then
-                    let seqNr = header.AckNr + 2 + index
+            let name (seqNr: SeqNr) =
+                if seqNr - oldest > 0 && seqNr - next < 0 then
+                    named[int seqNr.Value >>> 6] <- named[int seqNr.Value >>> 6] ||| bit seqNr
 
-                    if seqNr - oldest > 0 && seqNr - next < 0 then
-                        named[int seqNr.Value >>> 6] <- named[int seqNr.Value >>> 6] ||| bit seqNr
+            if hasRanges then
+                for index in 0 .. SackRanges.count sack - 1 do
+                    let first = SackRanges.first index sack
+
+                    for distance in first .. first + SackRanges.length index sack - 1 do
+                        name (header.AckNr + distance)
+            else
+                for index in 0 .. 8 * sack.Length - 1 do
+                    if sack.Array[sack.Offset + (index >>> 3)] >>> (index &&& 7) &&& 1uy = 1uy then
+                        name (header.AckNr + 2 + index)
         | _ -> ()
 
-    member private _.TakeNumber(header: Header, arrivedAt: Instant) =
+    member private this.TakeNumber(header: Header, arrivedAt: Instant) =
         let last = contiguous.Value
         let distance = header.SeqNr - last
 
         if distance <= 0 then
-            mustAnswer <- mustAnswer || distance > -1000
-        elif distance < 2000 then
+            mustAnswer <- mustAnswer || distance > -(if this.IsLong then Longest else 1000)
+        elif distance < (if this.IsLong then Longest else 2000) then
             if isAhead header.SeqNr || distance > 1 || aheadCount > 0 || header.Type = PacketType.Fin then
                 mustAnswer <- true
 
@@ -140,7 +156,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 if (at + -1).Value < last.Value then marks.Hit "ack wrap"
 
     /// The core has received a packet of this stream.
-    member this.Receive(header: Header, sack: Borrowed, isProbe: bool, arrivedAt: Instant) =
+    member this.Receive(header: Header, sack: Borrowed, hasRanges: bool, isProbe: bool, arrivedAt: Instant) =
         this.Touched <- true
 
         if header.Type <> PacketType.Syn && header.Type <> PacketType.Reset then
@@ -155,7 +171,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
             if this.Refused then
                 edgeUnknownUntil <- next
             else
-                this.TakeAcknowledgement(header, sack)
+                this.TakeAcknowledgement(header, sack, hasRanges)
 
                 match edgeUnknownUntil with
                 | ValueSome until when oldest - until > 0 -> edgeUnknownUntil <- ValueNone
@@ -166,7 +182,35 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
             if header.Type <> PacketType.State && contiguous.IsSome then
                 this.TakeNumber(header, arrivedAt)
 
-    member private this.CheckAcknowledgement(header: Header, sack: Borrowed) =
+    /// Ranges name what lies ahead, each as much as there is, and all of it unless there are too many.
+    member private this.CheckRanges(header: Header, ranges: Borrowed) =
+        let mutable named = 0
+        let mutable behind = 0
+
+        if not this.IsLong then
+            fail "S4" "ranges are sent to a peer that has not announced how far it reaches"
+
+        for index in 0 .. SackRanges.count ranges - 1 do
+            let first, length = SackRanges.first index ranges, SackRanges.length index ranges
+            named <- named + length
+
+            if first <= behind || isAhead (header.AckNr + first + -1) || isAhead (header.AckNr + first + length) then
+                fail
+                    "S4"
+                    $"the range from {first} behind ack_nr {header.AckNr.Value} on, {length} packets, is not whole"
+
+            for distance in first .. first + length - 1 do
+                if not (isAhead (header.AckNr + distance)) then
+                    fail "S4" $"packet {distance} behind ack_nr {header.AckNr.Value} is claimed"
+
+            behind <- first + length
+
+        if SackRanges.count ranges = SackRanges.Most then
+            marks.Hit "most ranges"
+        elif named <> aheadCount then
+            fail "S4" $"{named} packets are named, and {aheadCount} lie ahead"
+
+    member private this.CheckAcknowledgement(header: Header, sack: Borrowed, hasRanges: bool) =
         match contiguous with
         | ValueSome last ->
             if header.AckNr - last > 0 || (header.AckNr <> last && not this.Loose) then
@@ -184,7 +228,11 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 fail "S4" $"no selective acknowledgement, and {aheadCount} packets lie ahead"
         | ValueNone -> ()
 
-        if not sack.IsEmpty then
+        if hasRanges then
+            marks.Hit "SACK emitted"
+            marks.Hit "ranges emitted"
+            if not this.Loose then this.CheckRanges(header, sack)
+        elif not sack.IsEmpty then
             marks.Hit "SACK emitted"
 
             if sack.Length &&& 3 <> 0 || (aheadCount = 0 && not this.Loose) then
@@ -241,7 +289,8 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
             if payload.Length > 0 && peersEnd.IsSome && peersEnd = contiguous then
                 marks.Hit "data behind the peer's end"
 
-            if sent.Count > 1024 then fail "S8" $"{sent.Count} packets are outstanding"
+            if sent.Count > (if this.IsLong then Longest else 1024) then
+                fail "S8" $"{sent.Count} packets are outstanding"
         else
             if header.Type = PacketType.Fin then marks.Hit "FIN again"
 
@@ -271,7 +320,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
     member _.IsAgain(seqNr: SeqNr) = sent.ContainsKey seqNr.Value
 
     /// The core sends a packet of this stream at `at`, by its own clock.
-    member this.Send(at: Instant, header: Header, sack: Borrowed, payload: ReadOnlySpan<byte>) =
+    member this.Send(at: Instant, header: Header, sack: Borrowed, hasRanges: bool, payload: ReadOnlySpan<byte>) =
         this.Touched <- true
 
         if header.Type <> PacketType.Reset && header.Type <> PacketType.Syn then
@@ -287,7 +336,7 @@ type Wiretap(name: string, connId: ConnId, options: StreamOptions, marks: Marks)
                 && header.TimestampDifference = 0u
 
             if not isSynAck then
-                this.CheckAcknowledgement(header, sack)
+                this.CheckAcknowledgement(header, sack, hasRanges)
 
                 // Both fields have the same secret offset.
                 let echoed = Time.stamp at - (header.Timestamp - header.TimestampDifference)

@@ -18,7 +18,7 @@ module Forged =
                 BinaryPrimitives.WriteUInt16BigEndian(place, uint16 (int value + distance))
 
             // Far from all packets that are outstanding or may arrive.
-            let far = 5_000 + int (bits >>> 8 &&& 0x3FFFUL)
+            let far = 20_000 + int (bits >>> 8 &&& 0x1FFFUL)
 
             let id = BinaryPrimitives.ReadUInt16BigEndian(ReadOnlySpan<byte>(bytes, 2, 2))
 

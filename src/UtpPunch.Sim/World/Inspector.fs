@@ -34,6 +34,8 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
         elif header.Type = PacketType.Syn && not isForged then
             greeted.Remove header.ConnectionId |> ignore
 
+    let isMet (actor: Actor) (tap: Wiretap) = actor.SaidHello.Contains tap.SynId && actor.HeardHello.Contains tap.SynId
+
     /// The size that the path never exceeds; 0 if it is unlimited at some time.
     let everNarrow (actor: Actor) =
         let path = if actor.Index = 0 then scenario.AB else scenario.BA
@@ -48,7 +50,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
         let fail why = Check.fail "S23" $"{actor.Name}, stream {tap.ConnId}: {why}"
         let own = options actor
         let kind = ExtensionBits.kindOf train.Bits
-        let isMet = actor.SaidHello.Contains tap.SynId && actor.HeardHello.Contains tap.SynId
+        let isMet = isMet actor tap
 
         if kind = ExtensionBits.Kind.Probe then
             marks.Hit "probe"
@@ -170,7 +172,8 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
 
                                 if kind = ExtensionBits.Kind.Answer then tap.Answer(ExtensionBits.sizeOf packet.Bits)
 
-                                tap.Receive(header, packet.Sack, isProbe, datagrams.ArrivedAt)
+                                tap.IsLong <- isMet actor tap
+                                tap.Receive(header, packet.Sack, packet.HasRanges, isProbe, datagrams.ArrivedAt)
                             | true, tap when header.Type = PacketType.State -> tap.ReceiveFrom(header.SeqNr + -1)
                             | _ -> ()
             | _ -> ()
@@ -237,7 +240,9 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
             // Where bytes are corrupted on the path, an announcement may be received that was not sent.
             if isTrusted then checkSize actor tap train header.SeqNr bytes.Length
 
-            tap.Send(actor.Now, header, train.Sack.AsBorrowed, ReadOnlySpan<byte>(bytes, bytes.Length - size, size))
+            tap.IsLong <- isMet actor tap
+            let payload = ReadOnlySpan<byte>(bytes, bytes.Length - size, size)
+            tap.Send(actor.Now, header, train.Sack.AsBorrowed, train.HasRanges, payload)
 
             // RESETs have numbers of their own.
             if header.Type = PacketType.Reset then
@@ -266,7 +271,7 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
         // Each half-open stream may repeat its SYN-ACK and note it.
         let halfOpen = 2 * NodeOptions.standard.MaxHalfOpen
 
-        if effects.Length > 64 + halfOpen + 64 * batch.Length + 1_100 * actor.ByConnId.Count then
+        if effects.Length > 64 + halfOpen + 64 * batch.Length + 16_500 * actor.ByConnId.Count then
             Check.fail "S13" $"{actor.Name}: {effects.Length} effects of {batch.Length} events"
 
         if actor.StrangeOut > 3L * actor.StrangeIn then

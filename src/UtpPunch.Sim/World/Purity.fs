@@ -17,6 +17,7 @@ module Purity =
         && one.PacketSize = other.PacketSize
         && one.Bits = other.Bits
         && one.MayFragment = other.MayFragment
+        && one.HasRanges = other.HasRanges
         && one.Sack.Equals other.Sack
         && one.Payload.Equals other.Payload
 

@@ -331,7 +331,15 @@ type internal BinaryReader(source: GrowingBytes, full: bool, hashes: System.Coll
 
         let train =
             if code.IsEmpty then
-                Train(packet.Header, Borrowed.keep packet.Sack, packet.Bits, payload, packetSize, mayFragment)
+                Train(
+                    packet.Header,
+                    Borrowed.keep packet.Sack,
+                    packet.HasRanges,
+                    packet.Bits,
+                    payload,
+                    packetSize,
+                    mayFragment
+                )
             else
                 Train(packet.Header, packet.Bits, Borrowed.keep code)
 

@@ -30,6 +30,11 @@ module TraceDatagram =
         else
             -1
 
+    /// Whether the first extension, which ends at `until`, is ranges of a selective acknowledgement.
+    let private areRanges (datagram: ReadOnlySpan<byte>) (until: int) : bool =
+        let place = Packet.HeaderLength + 2
+        SackRanges.isValid (Borrowed(datagram.Slice(place, until - place).ToArray()))
+
     /// The bytes before the payload: the header, and at most a selective acknowledgement and extension bits, in that order. -1 for any
     /// other datagram, of which a trace has the bytes.
     [<CompiledName "HeadLength">]
@@ -39,10 +44,12 @@ module TraceDatagram =
         else
             match datagram[1] with
             | 0uy -> Packet.HeaderLength
-            | 1uy ->
+            | 1uy
+            | 86uy ->
                 let until = behind datagram Packet.HeaderLength 4
 
-                if until < 0 || datagram[Packet.HeaderLength] = 0uy then until
+                if until < 0 || (datagram[1] = 86uy && not (areRanges datagram until)) then -1
+                elif datagram[Packet.HeaderLength] = 0uy then until
                 elif datagram[Packet.HeaderLength] = 2uy then behindBits datagram until
                 else -1
             | 2uy -> behindBits datagram Packet.HeaderLength
@@ -73,6 +80,8 @@ type TracePacket =
         Header: Header
         /// The bits of the selective acknowledgement; empty for none.
         Sack: Owned
+        /// Whether they are ranges.
+        HasRanges: bool
         /// The extension bits; 0 for none.
         Bits: uint64
         /// Bytes of payload; of the whole datagram when it is raw.
@@ -91,5 +100,10 @@ type TracePacket =
             let header = this.Header
             let payload = payloads.Read(this.Payload, this.Length)
             let whole = Array.zeroCreate<byte>(Packet.lengthOf this.Sack.Length this.Bits this.Length)
-            Packet.encode &header this.Sack this.Bits payload (Span<byte> whole) |> ignore
+
+            if this.HasRanges then
+                Packet.encodeRanges &header this.Sack this.Bits payload (Span<byte> whole) |> ignore
+            else
+                Packet.encode &header this.Sack this.Bits payload (Span<byte> whole) |> ignore
+
             whole

@@ -73,6 +73,7 @@ module private Numbers =
     let buffer = NumberKind("bytes", 0L, 1L <<< 30)
     let packet = NumberKind("bytes", 21L, 65535L)
     let packets = NumberKind("count", 1L, 65535L)
+    let reorder = NumberKind("count", 0L, 16384L)
     let streams = NumberKind("count", 0L, 1L <<< 24)
 
 /// The kinds of lines, by their direction. A code is never used for two of them.
@@ -208,6 +209,8 @@ module Schema =
           PacketSize = int32 f (prefix + "packetSize") Numbers.packet it.PacketSize
           LargestPacket = int32 f (prefix + "largestPacket") Numbers.packet it.LargestPacket
           PacketWindow = int32 f (prefix + "packetWindow") Numbers.packets it.PacketWindow
+          MaxPacketWindow = int32 f (prefix + "maxPacketWindow") Numbers.packets it.MaxPacketWindow
+          ReorderWindow = int32 f (prefix + "reorderWindow") Numbers.reorder it.ReorderWindow
           GiveUpAfter = f.Duration(prefix + "giveUpAfter", it.GiveUpAfter)
           IdleTimeout = f.Duration(prefix + "idleTimeout", it.IdleTimeout)
           KeepAlive = f.Duration(prefix + "keepAlive", it.KeepAlive)

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x017E850C2EBD7A61UL
+let Layout = 0x53E109C9614A3D40UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -31,6 +31,8 @@ let writeStreamOptions (w: SnapshotWriter) (it: StreamOptions) : unit =
     w.Int32 it.PacketSize
     w.Int32 it.LargestPacket
     w.Int32 it.PacketWindow
+    w.Int32 it.MaxPacketWindow
+    w.Int32 it.ReorderWindow
     w.Int64 it.GiveUpAfter
     w.Int64 it.IdleTimeout
     w.Int64 it.KeepAlive
@@ -47,6 +49,8 @@ let readStreamOptions (r: SnapshotReader) : StreamOptions =
       PacketSize = r.Int32()
       LargestPacket = r.Int32()
       PacketWindow = r.Int32()
+      MaxPacketWindow = r.Int32()
+      ReorderWindow = r.Int32()
       GiveUpAfter = r.Int64()
       IdleTimeout = r.Int64()
       KeepAlive = r.Int64()
@@ -344,6 +348,7 @@ let writeSender (w: SnapshotWriter) (it: Sender) : unit =
     writeStreamOptions w it.Options
     writeScoreboard w it.Board
     writeSendState w it.State
+    w.Int32 it.PacketWindow
     w.Deque((fun (it: Owned) -> w.Bytes it.Span), it.Queue)
     w.Int32 it.Queued
     w.Int64 it.PeerWindow
@@ -355,6 +360,7 @@ let readSender (r: SnapshotReader) : Sender =
     { Options = readStreamOptions r
       Board = readScoreboard r
       State = readSendState r
+      PacketWindow = r.Int32()
       Queue = r.Deque(1, (fun () -> r.Bytes()))
       Queued = r.Int32()
       PeerWindow = r.Int64()
@@ -362,16 +368,28 @@ let readSender (r: SnapshotReader) : Sender =
       WindowKnown = r.Flag()
       ShortPacket = r.Option((fun () -> readSeqNr r)) }
 
-let writeHeldPacket (w: SnapshotWriter) (it: HeldPacket) : unit =
-    writeSeqNr w it.SeqNr
-    w.Bytes it.Data.Span
-    w.Flag it.IsFin
+let writeHeldRange (w: SnapshotWriter) (it: HeldRange) : unit =
+    writeSeqNr w it.First
+    w.AppendList((fun (it: Owned) -> w.Bytes it.Span), it.Packets)
+    w.Int32 it.Changed
 
-let readHeldPacket (r: SnapshotReader) : HeldPacket =
-    let fieldSeqNr = readSeqNr r
-    let fieldData = r.Bytes()
-    let fieldIsFin = r.Flag()
-    HeldPacket(fieldSeqNr, fieldData, fieldIsFin)
+let readHeldRange (r: SnapshotReader) : HeldRange =
+    { First = readSeqNr r
+      Packets = r.AppendList(1, (fun () -> r.Bytes()))
+      Changed = r.Int32() }
+
+let writeHeldPackets (w: SnapshotWriter) (it: HeldPackets) : unit =
+    w.Deque((writeHeldRange w), it.Ranges)
+    w.Int32 it.Bytes
+    w.Int32 it.Count
+    w.Int32 it.Changes
+
+let readHeldPackets (r: SnapshotReader) : HeldPackets =
+    let fieldRanges = r.Deque(3, (fun () -> readHeldRange r))
+    let fieldBytes = r.Int32()
+    let fieldCount = r.Int32()
+    let fieldChanges = r.Int32()
+    HeldPackets(fieldRanges, fieldBytes, fieldCount, fieldChanges)
 
 let writePayloadBuilder (w: SnapshotWriter) (it: PayloadBuilder) : unit =
     ignore w
@@ -384,10 +402,10 @@ let readPayloadBuilder (r: SnapshotReader) : PayloadBuilder =
 let writeReceiver (w: SnapshotWriter) (it: Receiver) : unit =
     w.Int32 it.Capacity
     w.Int32 it.Limit
+    w.Int32 it.Reach
     writeSeqNr w it.AckNr
     w.Int32 it.Unread
-    w.Deque((fun it -> w.Reference(writeHeldPacket w, it)), it.Held)
-    w.Int32 it.HeldBytes
+    w.Reference(writeHeldPackets w, it.Held)
     w.Option((writeSeqNr w), it.Fin)
     w.Flag it.IsComplete
     writePayloadBuilder w it.Payloads
@@ -395,10 +413,10 @@ let writeReceiver (w: SnapshotWriter) (it: Receiver) : unit =
 let readReceiver (r: SnapshotReader) : Receiver =
     { Capacity = r.Int32()
       Limit = r.Int32()
+      Reach = r.Int32()
       AckNr = readSeqNr r
       Unread = r.Int32()
-      Held = r.Deque(1, (fun () -> r.Reference(fun () -> readHeldPacket r)))
-      HeldBytes = r.Int32()
+      Held = r.Reference(fun () -> readHeldPackets r)
       Fin = r.Option((fun () -> readSeqNr r))
       IsComplete = r.Flag()
       Payloads = readPayloadBuilder r }
@@ -467,6 +485,7 @@ let writeBbrState (w: SnapshotWriter) (it: BbrState) : unit =
     w.Int64 it.ExtraSince
     w.Int64 it.ExtraBytes
     w.Int32 it.PathLoss
+    w.Int32 it.Judged
     w.Int64 it.FullRate
     w.Int32 it.FullRounds
     w.Flag it.IsFull
@@ -514,6 +533,7 @@ let readBbrState (r: SnapshotReader) : BbrState =
       ExtraSince = r.Int64()
       ExtraBytes = r.Int64()
       PathLoss = r.Int32()
+      Judged = r.Int32()
       FullRate = r.Int64()
       FullRounds = r.Int32()
       IsFull = r.Flag()
@@ -638,6 +658,7 @@ let writeSizes (w: SnapshotWriter) (it: Sizes) : unit =
     writePathMtu w it.Mtu
     w.Flag it.OffersProbes
     w.Flag it.KnowsProbes
+    w.Flag it.KnowsReach
     w.UInt64 it.ProbeToAnswer
     w.UInt32 it.LargestWindow
     w.Int32 it.LargestPayload
@@ -646,6 +667,7 @@ let readSizes (r: SnapshotReader) : Sizes =
     { Mtu = readPathMtu r
       OffersProbes = r.Flag()
       KnowsProbes = r.Flag()
+      KnowsReach = r.Flag()
       ProbeToAnswer = r.UInt64()
       LargestWindow = r.UInt32()
       LargestPayload = r.Int32() }
@@ -1557,7 +1579,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(192, (fun () -> readStored r))
+      Connections = r.Radix(198, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()

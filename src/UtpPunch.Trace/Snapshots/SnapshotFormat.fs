@@ -61,6 +61,12 @@ type internal SnapshotWriter(keepsContents: bool) =
         for index in 0 .. items.Count - 1 do
             write items[index]
 
+    member this.AppendList(write: 'T -> unit, items: AppendList<'T>) =
+        bytes.Number(uint64 items.Count)
+
+        for index in 0 .. items.Count - 1 do
+            write items[index]
+
     member this.Radix(write: 'T -> unit, map: Radix<'T>) =
         bytes.Number(uint64 (Radix.count map))
 
@@ -168,6 +174,9 @@ type internal SnapshotReader(bytes: byte[]) =
 
     member this.Deque(least: int, read: unit -> 'T) : Deque<'T> =
         Deque<'T>(Array.init (this.Count least) (fun _ -> read ()))
+
+    member this.AppendList(least: int, read: unit -> 'T) : AppendList<'T> =
+        AppendList<'T>(Array.init (this.Count least) (fun _ -> read ()))
 
     member this.Radix(least: int, read: unit -> 'T) : Radix<'T> =
         let mutable map = Radix.empty<'T>

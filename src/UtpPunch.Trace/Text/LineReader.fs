@@ -114,14 +114,19 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
         let isRaw = not (isNull (line.Find "raw"))
         let raw = if isRaw then this.Raw() else Owned.Empty
 
+        let hasRanges = not isRaw && not (isNull (line.Find "ranges"))
+
         let sack =
-            if isRaw || isNull (line.Find "sack") then
-                Owned.Empty
-            else
-                Owned(read "sack" ValueText.parseHex)
+            if isRaw then Owned.Empty
+            elif hasRanges then Owned(read "ranges" ValueText.parseHex)
+            elif isNull (line.Find "sack") then Owned.Empty
+            else Owned(read "sack" ValueText.parseHex)
 
         if sack.Length > 252 || sack.Length % 4 <> 0 then
             ValueText.bad "selective acknowledgement of 4 to 252 bytes" (ValueText.hex sack.Span)
+
+        if hasRanges && not (SackRanges.isValid sack.AsBorrowed) then
+            ValueText.bad "selective acknowledgement of ranges" (ValueText.hex sack.Span)
 
         let packet =
             { Number = line.Number "p"
@@ -136,6 +141,7 @@ type internal LineReader(payloads: TracePayloads, lines: TraceLine[]) =
               Raw = raw
               Header = if isRaw then Unchecked.defaultof<Header> else this.Header()
               Sack = sack
+              HasRanges = hasRanges
               Bits = if isRaw || isNull (line.Find "bits") then 0UL else read "bits" ValueText.parseBits
               Length = if isRaw then raw.Length else Schema.length this 0
               Payload = line.Find "pay"

@@ -63,13 +63,13 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
     member _.Line(kind: string) = start kind
 
     member private this.Fields
-        (header: inref<Header>, sack: ReadOnlySpan<byte>, bits: uint64, payload: ReadOnlySpan<byte>)
+        (header: inref<Header>, sack: ReadOnlySpan<byte>, hasRanges: bool, bits: uint64, payload: ReadOnlySpan<byte>)
         =
         fields.Add(TraceNames.packetTypes.Name header.Type)
         Schema.header this header |> ignore
         Schema.length this payload.Length |> ignore
 
-        if not sack.IsEmpty then add "sack" (ValueText.hex sack)
+        if not sack.IsEmpty then add (if hasRanges then "ranges" else "sack") (ValueText.hex sack)
 
         if bits <> 0UL then add "bits" (ValueText.bits bits)
 
@@ -159,7 +159,7 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
             match TraceDatagram.decode datagram with
             | ValueSome it ->
                 let header = it.Header
-                this.Fields(&header, it.Sack.Span, it.Bits, it.Payload.Span)
+                this.Fields(&header, it.Sack.Span, it.HasRanges, it.Bits, it.Payload.Span)
             | ValueNone -> add "raw" (ValueText.hex datagram.Span)
 
         struct (from, datagrams)
@@ -174,7 +174,7 @@ type internal LineWriter(payloads: TracePayloads, numbers: Func<int64>, time: in
 
             if train.Code.IsEmpty then
                 let header = { train.Header with SeqNr = train.Header.SeqNr + index }
-                this.Fields(&header, train.Sack.Span, train.Bits, (train.Piece index).Span)
+                this.Fields(&header, train.Sack.Span, train.HasRanges, train.Bits, (train.Piece index).Span)
             else
                 let whole = Array.zeroCreate<byte>(train.LengthOf index)
                 train.Write(index, Span<byte> whole) |> ignore

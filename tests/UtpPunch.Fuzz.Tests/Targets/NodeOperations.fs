@@ -41,7 +41,7 @@ let private reply (world: NodeWorld) (operation: Operation) (remote: Remote) : H
 /// Extension bits as this implementation sends them (docs/mtu.md), or others. A probe has the length of its datagram.
 let private bitsOf (operation: Operation) (remote: Remote) (length: int) : uint64 =
     match operation.Below 12 with
-    | 0 -> ExtensionBits.hello
+    | 0 -> ExtensionBits.hello (operation.Of [| 16384; 0; 100 |])
     | 1 -> ExtensionBits.probe (operation.Byte()) (length + operation.Of [| 0; 0; 1 |])
     | 2
     | 3 -> ExtensionBits.answer (ExtensionBits.idOf remote.LastBits) (ExtensionBits.sizeOf remote.LastBits)

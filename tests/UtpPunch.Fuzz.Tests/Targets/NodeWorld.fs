@@ -141,7 +141,9 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
 
         let ofTasks = effects |> Array.filter (fun effect -> effect.IsSendDatagram) |> Array.length
         // A packet that fills a gap delivers all that were held behind it.
-        let most = mostEffects * (1 + datagrams + streams.Count + options.MaxHalfOpen) + Receiver.ReorderWindow
+        let most =
+            mostEffects * (1 + datagrams + streams.Count + options.MaxHalfOpen) + options.Bep29.ReorderWindow
+
         Target.check (effects.Length - ofTasks <= most) $"A step has {effects.Length - ofTasks} effects."
         Target.check (ofTasks <= mostDatagrams) $"A step sends {ofTasks} datagrams of tasks."
         features.AddSize(7, effects.Length)

@@ -11,7 +11,7 @@ let private decode (datagram: byte[]) : struct (Malformed * Packet) =
 
 /// Only lengths that are multiples of four can be encoded, which BEP 29 requires of the sender.
 let private checkEncoding (packet: Packet) =
-    if packet.Sack.Length % 4 = 0 && packet.Sack.Length <= 252 then
+    if not packet.HasRanges && packet.Sack.Length % 4 = 0 && packet.Sack.Length <= 252 then
         let encoded =
             Wire.packet packet.Header (packet.Sack.Span.ToArray()) packet.Bits (packet.Payload.Span.ToArray())
 

@@ -31,7 +31,7 @@ public static class Cancelling
         _ = server.Listen();
         await using var client = await Pair.BindAsync();
         var remotes = new[] { Addresses.ToEndpoint((IPEndPoint)mute.LocalEndPoint!), Addresses.ToEndpoint(server.LocalEndPoint) };
-        var near = await client.DialAnyAsync(remotes, Dialect.Bep29, TimeSpan.FromMinutes(1), default).Within();
+        var near = await client.DialAnyAsync(remotes, new UtpPunch.Dialling(Dialect.Bep29, TimeSpan.FromMinutes(1), UtpCongestionControl.Bbr), default).Within();
         Check.Equal(server.LocalEndPoint, near!.RemoteEndPoint);
         await UntilSoonAsync(() => client.OutgoingConnections == 1);
         near.Abort();

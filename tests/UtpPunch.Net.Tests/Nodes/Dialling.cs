@@ -58,7 +58,7 @@ public static class Dialling
         await using var client = await Pair.BindAsync();
         using var source = new CancellationTokenSource();
         var remote = Addresses.ToEndpoint((IPEndPoint)mute.LocalEndPoint!);
-        var dialling = client.DialAnyAsync([remote, remote], Dialect.Bep29, TimeSpan.FromSeconds(10), source.Token).AsTask();
+        var dialling = client.DialAnyAsync([remote, remote], new UtpPunch.Dialling(Dialect.Bep29, TimeSpan.FromSeconds(10), UtpCongestionControl.Bbr), source.Token).AsTask();
         await Waiting.UntilAsync(() => client.OutgoingConnections == 2);
         await source.CancelAsync();
         await Check.ThrowsAsync<OperationCanceledException>(() => dialling.Within());
@@ -143,7 +143,7 @@ public static class Dialling
     }
 
     private static Task<UtpStream?> DialAsync(UtpNode node, double seconds, IPEndPoint[] remotes) =>
-        node.DialAnyAsync(remotes.Select(Addresses.ToEndpoint).ToList(), Dialect.Bep29, TimeSpan.FromSeconds(seconds), default).Within();
+        node.DialAnyAsync(remotes.Select(Addresses.ToEndpoint).ToList(), new UtpPunch.Dialling(Dialect.Bep29, TimeSpan.FromSeconds(seconds), UtpCongestionControl.Bbr), default).Within();
 
     private static Socket Mute()
     {

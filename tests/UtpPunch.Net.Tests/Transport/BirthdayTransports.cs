@@ -82,7 +82,7 @@ public static class BirthdayTransports
         using var client = UtpNode.Over(transport, UtpNodeOptionsCheck.Freeze(new UtpNodeOptions()));
         var accepting = server.Listen().AcceptAsync().AsTask();
         var remote = EndpointModule.via(Via, Addresses.ToEndpoint(server.LocalEndPoint));
-        var near = (await client.DialAnyAsync([remote], Dialect.Bep29, TimeSpan.FromSeconds(10), default).AsTask().Within())!;
+        var near = (await client.DialAnyAsync([remote], new UtpPunch.Dialling(Dialect.Bep29, TimeSpan.FromSeconds(10), UtpCongestionControl.Bbr), default).AsTask().Within())!;
         var far = await accepting.Within();
         Check.That(!far.RemoteEndPoint.Equals(client.LocalEndPoint), "it comes from another socket than the node's own");
         var sent = Waiting.Bytes(40_000_000);

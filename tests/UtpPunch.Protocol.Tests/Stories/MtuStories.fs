@@ -122,6 +122,9 @@ let private finds name width says expected =
 /// The SYN of one of our nodes, with these bits.
 let private greeting bits = synWith bits 100us 7us
 
+/// Of a node with the default options.
+let private hello = ExtensionBits.hello 16384
+
 let private answerTo bits =
     let scripted = ScriptedPeer NodeOptions.standard
     scripted.Tell(Event.Listen 16) |> ignore
@@ -135,16 +138,13 @@ let private hellos =
           connected pair |> ignore
           let named packetType side = log.Of side |> List.filter (isType packetType)
 
-          Expect.all
-              (List.truncate 2 (named PacketType.Syn pair.A))
-              (fun syn -> (decodedOf syn).Bits = ExtensionBits.hello)
-              "SYNs"
+          Expect.all (List.truncate 2 (named PacketType.Syn pair.A)) (fun syn -> (decodedOf syn).Bits = hello) "SYNs"
 
           let synAcks = named PacketType.State pair.B
           Expect.isGreaterThan synAcks.Length 1 "more than one SYN-ACK"
 
           for datagram in synAcks do
-              Expect.equal (decodedOf datagram).Bits ExtensionBits.hello "the hello"
+              Expect.equal (decodedOf datagram).Bits hello "the hello"
               // Except for the timestamp.
               Expect.sequenceEqual (Seq.skip 8 datagram) (Seq.skip 8 synAcks[0]) "the bytes"
       }
@@ -153,7 +153,7 @@ let private hellos =
           scripted.Tell(Event.Connect(0, here, Dialect.Bep29, Time.seconds 60)) |> ignore
           scripted.Wait(Time.seconds 20)
           let syns = scripted.Fresh() |> Seq.filter (fun seen -> seen.Type = PacketType.Syn) |> Seq.toArray
-          let hello = syns |> Array.map (fun syn -> syn.Packet.Bits = ExtensionBits.hello)
+          let hello = syns |> Array.map (fun syn -> syn.Packet.Bits = hello)
           Expect.equal hello[..3] [| true; true; false; false |] "hellos"
       }
       test "in the npm package's dialect no packet has a hello" {
@@ -166,13 +166,14 @@ let private hellos =
           Expect.equal (maxPayload pair.A a) 1000 "its size"
       }
       test "other extension bits are no hello: the SYN-ACK has none" {
-          Expect.equal (answerTo ExtensionBits.hello) ExtensionBits.hello "ours"
+          Expect.equal (answerTo hello) hello "ours"
+          Expect.equal (answerTo (ExtensionBits.hello 0)) hello "one that says nothing of its reach"
           Expect.equal (answerTo 0UL) 0UL "none"
 
-          for shift in [ 0; 8; 32; 40; 48; 56 ] do
-              Expect.equal (answerTo (ExtensionBits.hello ^^^ (1UL <<< shift))) 0UL $"another bit {shift}"
+          for shift in [ 32; 40; 48; 56 ] do
+              Expect.equal (answerTo (hello ^^^ (1UL <<< shift))) 0UL $"another bit {shift}"
 
-          Expect.equal (answerTo (ExtensionBits.hello &&& ~~~(0xFFFFUL <<< 16))) 0UL "a size that no host has"
+          Expect.equal (answerTo (hello &&& ~~~(0xFFFFUL <<< 16))) 0UL "a size that no host has"
           Expect.equal (answerTo (ExtensionBits.probe 1uy 1472)) 0UL "a probe"
       } ]
 

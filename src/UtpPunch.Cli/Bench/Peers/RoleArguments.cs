@@ -11,6 +11,8 @@ internal sealed class RoleArguments(IEnumerable<string> words)
 
     public string this[string name] => _values[name];
 
+    public string? Text(string name) => _values.GetValueOrDefault(name);
+
     public int Number(string name, int otherwise = 0) =>
         _values.TryGetValue(name, out var text) ? int.Parse(text, CultureInfo.InvariantCulture) : otherwise;
 }

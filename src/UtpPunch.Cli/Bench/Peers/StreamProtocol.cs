@@ -2,18 +2,18 @@ using System.Net;
 
 namespace UtpPunch.Cli.Bench;
 
-/// <summary>Carries streams over the loopback. The roles are the same for UtpPunch and TCP.</summary>
+/// <summary>Carries streams, over the loopback unless the role names other addresses. The roles are the same for UtpPunch and TCP.</summary>
 internal abstract class StreamProtocol : IAsyncDisposable
 {
-    /// <summary>The protocol of a role: `protocol=utp|tcp [packet=] [recorded=1]`.</summary>
+    /// <summary>The protocol of a role: `protocol=utp|tcp [ip=] [packet=] [recorded=1] [congestion=]`.</summary>
     public static StreamProtocol Of(RoleArguments words) => words["protocol"] == "tcp"
-        ? new TcpProtocol()
-        : new UtpProtocol(words.Number("packet"), words.Number("recorded") > 0);
+        ? new TcpProtocol(AddressOf(words, "ip"), words.Text("congestion"))
+        : new UtpProtocol(AddressOf(words, "ip"), words.Number("packet"), words.Text("congestion"), words.Number("recorded") > 0);
 
-    /// <summary>The address that a role dials.</summary>
-    public static IPEndPoint TargetOf(RoleArguments words) => new(IPAddress.Loopback, words.Number("port"));
+    /// <summary>The address that a role dials: `port= [host=]`.</summary>
+    public static IPEndPoint TargetOf(RoleArguments words) => new(AddressOf(words, "host"), words.Number("port"));
 
-    /// <summary>Listens on a port of the loopback; the port.</summary>
+    /// <summary>Listens on a port of its own address; the port.</summary>
     public abstract int Listen();
 
     public abstract ValueTask<Stream> AcceptAsync(CancellationToken cancellationToken);
@@ -24,4 +24,7 @@ internal abstract class StreamProtocol : IAsyncDisposable
     public abstract void Finish(Stream stream);
 
     public abstract ValueTask DisposeAsync();
+
+    private static IPAddress AddressOf(RoleArguments words, string name) =>
+        words.Text(name) is { } text ? IPAddress.Parse(text) : IPAddress.Loopback;
 }

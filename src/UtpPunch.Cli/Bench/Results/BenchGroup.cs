@@ -19,6 +19,9 @@ internal sealed record BenchGroup(string Part, string Title, Measure[] Measures,
     /// <value>The most rounds of a case. A figure that hardly varies is not repeated.</value>
     public int MostRounds { get; init; } = int.MaxValue;
 
+    /// <value>The time of a measurement, if it is not that of the settings.</value>
+    public TimeSpan? Time { get; init; }
+
     /// <value>Whether the cases measure the same thing.</value>
     public bool Compares { get; init; } = true;
 

@@ -130,6 +130,11 @@ internal sealed class BenchReport(BenchSettings settings, GroupResult[] results)
         json.WriteStartObject();
         json.WriteString("part", result.Group.Part);
         json.WriteString("title", result.Group.Title);
+        if (result.Group.Time is { } time)
+        {
+            json.WriteNumber("seconds", time.TotalSeconds);
+        }
+
         json.WriteStartArray("cases");
         foreach (var row in result.Cases)
         {

@@ -16,9 +16,19 @@ packets.forEach((packet, index) => {
   packet.sacked = sackOf(packet);
 });
 
-// Bit 0 of the first byte is ack + 2.
+// Bit 0 of the first byte is ack + 2. Of ranges, each has its distance from ack and its length.
 function sackOf(packet) {
   const found = [];
+  if (packet.flags & 4) {
+    for (let i = 0; i + 7 < packet.sack.length; i += 8) {
+      const first = packet.ack + parseInt(packet.sack.slice(i, i + 4), 16);
+      const length = parseInt(packet.sack.slice(i + 4, i + 8), 16);
+      for (let k = 0; k < length; k++) {
+        found.push((first + k) & 0xFFFF);
+      }
+    }
+    return found;
+  }
   for (let i = 0; i + 1 < packet.sack.length; i += 2) {
     const byte = parseInt(packet.sack.slice(i, i + 2), 16);
     for (let bit = 0; bit < 8; bit++) {

@@ -17,44 +17,55 @@ module internal Receiver =
     let create capacity (ackNr: SeqNr) =
         { Capacity = capacity
           Limit = capacity
+          Reach = ReorderWindow
           AckNr = ackNr
           Unread = 0
-          Held = Deque<HeldPacket>.Empty
-          HeldBytes = 0
+          Held = null
           Fin = ValueNone
           IsComplete = false
           Payloads = PayloadBuilder() }
 
-    let copy receiver = { receiver with Held = receiver.Held.Copy() }
+    let copy receiver = { receiver with Held = (if isNull receiver.Held then null else receiver.Held.Copy()) }
 
     let ackNr receiver = receiver.AckNr
     let window receiver = max 0 (receiver.Limit - receiver.Unread)
     let unread receiver = receiver.Unread
     let setLimit limit receiver = receiver.Limit <- min receiver.Capacity limit
     let isLimited receiver = receiver.Limit < receiver.Capacity
+    let setReach packets receiver = receiver.Reach <- packets
 
-    /// A packet that is held costs two objects besides its bytes.
-    let private overhead = 64
+    /// A packet that is held costs more than its bytes: an object, and its place in a list. A range costs a list.
+    let private packetOverhead = 64
+    let private rangeOverhead = 128
 
-    let held receiver = receiver.Unread + receiver.HeldBytes + overhead * receiver.Held.Count
-    let hasGap receiver = receiver.Held.Count > 0
+    let hasGap receiver = not (isNull receiver.Held)
+
+    let private heldBytes receiver = if hasGap receiver then receiver.Held.Bytes else 0
+
+    let held receiver =
+        if hasGap receiver then
+            let held = receiver.Held
+            receiver.Unread + held.Bytes + packetOverhead * held.Count + rangeOverhead * held.Ranges.Count
+        else
+            receiver.Unread
+
     let isComplete receiver = receiver.IsComplete
 
     let isInRange seqNr receiver =
         let ahead = seqNr - receiver.AckNr - 1
-        ahead < ReorderWindow && ahead >= -ReorderWindow
+        ahead < receiver.Reach && ahead >= -receiver.Reach
 
     /// A packet that fills a gap makes room, and is taken even at the limit.
     let private hasRoom (payload: Borrowed) receiver =
         let limit = if hasGap receiver then receiver.Capacity else receiver.Limit
-        receiver.Unread + receiver.HeldBytes + payload.Length <= limit
+        receiver.Unread + heldBytes receiver + payload.Length <= limit
 
     /// What lies behind a gap cannot be read, so it gets half of a limit that the node's memory sets.
     let private hasRoomBehindGap (payload: Borrowed) receiver =
         if isLimited receiver then
             held receiver + payload.Length <= receiver.Limit / 2
         else
-            receiver.Unread + receiver.HeldBytes + payload.Length <= receiver.Capacity
+            receiver.Unread + heldBytes receiver + payload.Length <= receiver.Capacity
 
     let private advance (data: Borrowed) isFin receiver =
         receiver.AckNr <- receiver.AckNr + 1
@@ -65,25 +76,15 @@ module internal Receiver =
 
         if isFin then receiver.IsComplete <- true
 
-    /// Where in the queue this number is or belongs: nearly always at the end.
-    let private placeOf (seqNr: SeqNr) receiver =
-        let mutable place = receiver.Held.Count
-
-        while place > 0 && receiver.Held[place - 1].SeqNr - seqNr >= 0 do
-            place <- place - 1
-
-        place
-
     let private hold seqNr (payload: Borrowed) isFin receiver =
-        let place = placeOf seqNr receiver
-
-        if place < receiver.Held.Count && receiver.Held[place].SeqNr = seqNr then
+        if hasGap receiver && receiver.Held.Contains seqNr then
             Arrival.Duplicate
         elif not (hasRoomBehindGap payload receiver) then
             Arrival.Overrun
         else
-            receiver.Held.Insert(place, HeldPacket(seqNr, Borrowed.keep payload, isFin))
-            receiver.HeldBytes <- receiver.HeldBytes + payload.Length
+            if isNull receiver.Held then receiver.Held <- HeldPackets()
+
+            receiver.Held.Add(seqNr, Borrowed.keep payload)
             if isFin then receiver.Fin <- ValueSome seqNr
 
             Arrival.OutOfOrder
@@ -92,7 +93,7 @@ module internal Receiver =
     let private contradictsFin (seqNr: SeqNr) isFin receiver =
         match receiver.Fin with
         | ValueSome fin -> seqNr - fin > 0 || isFin <> (seqNr = fin)
-        | ValueNone -> isFin && hasGap receiver && receiver.Held[receiver.Held.Count - 1].SeqNr - seqNr > 0
+        | ValueNone -> isFin && hasGap receiver && receiver.Held.Last - seqNr > 0
 
     let accept seqNr (payload: Borrowed) isFin receiver =
         let ahead = seqNr - receiver.AckNr - 1
@@ -112,10 +113,14 @@ module internal Receiver =
 
             advance payload isFin receiver
 
-            while hasGap receiver && receiver.Held[0].SeqNr = receiver.AckNr + 1 do
-                let next = receiver.Held.Pop()
-                receiver.HeldBytes <- receiver.HeldBytes - next.Data.Length
-                advance next.Data.AsBorrowed next.IsFin receiver
+            while hasGap receiver && receiver.Held.First = receiver.AckNr + 1 do
+                let range = receiver.Held.Pop()
+
+                for index in 0 .. range.Count - 1 do
+                    let isFin = receiver.Fin = ValueSome(receiver.AckNr + 1)
+                    advance range.Packets[index].AsBorrowed isFin receiver
+
+                if receiver.Held.Count = 0 then receiver.Held <- null
 
             Arrival.InOrder
 
@@ -127,15 +132,5 @@ module internal Receiver =
 
         receiver.Unread <- receiver.Unread - count
 
-    let sack receiver =
-        if not (hasGap receiver) then
-            Owned.Empty
-        else
-            let reach = receiver.Held[receiver.Held.Count - 1].SeqNr - receiver.AckNr - 2
-            let bits = Array.zeroCreate<byte>(4 * (reach / 32 + 1))
-
-            for index in 0 .. receiver.Held.Count - 1 do
-                let bit = receiver.Held[index].SeqNr - receiver.AckNr - 2
-                bits[bit >>> 3] <- bits[bit >>> 3] ||| (1uy <<< (bit &&& 7))
-
-            Owned bits
+    let sack receiver = if hasGap receiver then receiver.Held.Bits receiver.AckNr else Owned.Empty
+    let ranges receiver = if hasGap receiver then receiver.Held.Named receiver.AckNr else Owned.Empty

@@ -16,7 +16,7 @@ type internal Arrival =
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module internal Receiver =
-    /// How many packets ahead of the next one are held at most, as in libutp.
+    /// How many packets ahead of the next one are held at most, as in libutp, unless `setReach` says otherwise.
     [<Literal>]
     val ReorderWindow: int = 1024
 
@@ -32,7 +32,9 @@ module internal Receiver =
     /// Limits the bytes that may be held, below the capacity, until further notice.
     val setLimit: limit: int -> receiver: Receiver -> unit
     val isLimited: receiver: Receiver -> bool
-    /// Bytes held: received and not consumed, or behind a gap, where each packet counts some more.
+    /// How many packets ahead of the next one are held at most.
+    val setReach: packets: int -> receiver: Receiver -> unit
+    /// Bytes held: received and not consumed, or behind a gap, where each packet and each range count some more.
     val held: receiver: Receiver -> int
     /// Whether packets are held behind a missing one.
     val hasGap: receiver: Receiver -> bool
@@ -49,3 +51,6 @@ module internal Receiver =
     val consume: count: int -> receiver: Receiver -> unit
     /// The bits of BEP 29's selective acknowledgement: bit 0 is `ack_nr + 2`. Empty when there is no gap.
     val sack: receiver: Receiver -> Owned
+    /// The same as `SackRanges`: all of them, or those that have changed last if there are too many, so that each is reported several times
+    /// (RFC 2018, 4).
+    val ranges: receiver: Receiver -> Owned

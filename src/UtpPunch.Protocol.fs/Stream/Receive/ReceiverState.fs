@@ -1,12 +1,5 @@
 namespace UtpPunch.Protocol
 
-/// A packet that was received ahead of a missing one.
-[<Sealed; AllowNullLiteral>]
-type internal HeldPacket(seqNr: SeqNr, data: Owned, isFin: bool) =
-    member _.SeqNr = seqNr
-    member _.Data = data
-    member _.IsFin = isFin
-
 /// The receiving half of a stream: puts packets in order, bounded in packets and in bytes, and knows what to acknowledge. Changed in
 /// place; a step works on a `copy`.
 [<NoComparison; NoEquality>]
@@ -16,12 +9,13 @@ type Receiver =
             Capacity: int
             /// How many bytes may be held for now: less than the capacity while the node has little memory left.
             mutable Limit: int
+            /// How many packets ahead of the next one are held at most.
+            mutable Reach: int
             mutable AckNr: SeqNr
             /// Bytes delivered and not consumed.
             mutable Unread: int
-            /// In the order of their numbers.
-            mutable Held: Deque<HeldPacket>
-            mutable HeldBytes: int
+            /// Null for none.
+            mutable Held: HeldPackets
             mutable Fin: SeqNr voption
             mutable IsComplete: bool
             mutable Payloads: PayloadBuilder

@@ -67,10 +67,11 @@ type internal LossDetection =
             this.RetransmissionsArrived <- max this.RetransmissionsArrived (part.Order + int64 (part.Count - 1))
 
     /// How far an acknowledgement reaches: a peer that names nothing though it could holds nothing.
-    member this.Reach(ackNr: SeqNr, sack: Borrowed, next: SeqNr) =
+    member this.Reach(ackNr: SeqNr, sack: Borrowed, isRanges: bool, next: SeqNr) =
         if not sack.IsEmpty then
             this.PeerSacks <- true
-            this.NamesAll <- this.NamesAll || sack.Length > 4
+            // Ranges that are not among many have been named before, and several times (RFC 2018).
+            this.NamesAll <- this.NamesAll || isRanges || sack.Length > 4
 
         this.Named <-
             if not this.PeerSacks then ackNr

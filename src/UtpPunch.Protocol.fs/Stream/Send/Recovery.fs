@@ -94,6 +94,11 @@ module internal Recovery =
         else
             arrivals
 
+    /// Accounts for packets that are acknowledged ahead of a missing one.
+    let private arriveAhead (now: Instant) rtt (part: Run) (arrivals: Arrived) (board: Scoreboard) =
+        board.SackedPackets <- board.SackedPackets + part.Count
+        arrive now rtt part arrivals board
+
     /// Takes the selective acknowledgement.
     let private select (now: Instant) rtt (ackNr: SeqNr) (sack: Borrowed) (arrivals: Arrived) (board: Scoreboard) =
         let bits = Sack.bits sack
@@ -116,12 +121,46 @@ module internal Recovery =
                 Runs.split index count &board.Runs
 
                 if covered then
-                    let part = board.Runs[index]
-                    arrivals <- arrive now rtt part arrivals board
-                    board.SackedPackets <- board.SackedPackets + part.Count
+                    arrivals <- arriveAhead now rtt board.Runs[index] arrivals board
                     index <- Runs.sack index &board.Runs
                 else
                     index <- index + 1
+
+        arrivals
+
+    /// Takes a selective acknowledgement of ranges.
+    let private selectRanges
+        (now: Instant)
+        rtt
+        (ackNr: SeqNr)
+        (ranges: Borrowed)
+        (arrivals: Arrived)
+        (board: Scoreboard)
+        =
+        let mutable arrivals = arrivals
+
+        for range in 0 .. SackRanges.count ranges - 1 do
+            let first = SackRanges.first range ranges
+            // A peer may name what was never sent.
+            let until = min (first + SackRanges.length range ranges) (board.Next - ackNr)
+
+            if first < until then
+                let mutable index = Runs.find (ackNr + first) &board.Runs
+                let before = ackNr + first - board.Runs[index].First
+
+                if before > 0 && board.Runs[index].Mark <> Mark.Sacked then
+                    Runs.split index before &board.Runs
+                    index <- index + 1
+
+                while index < board.Runs.Count && board.Runs[index].First - ackNr < until do
+                    let run = board.Runs[index]
+
+                    if run.Mark = Mark.Sacked then
+                        index <- index + 1
+                    else
+                        Runs.split index (until - (run.First - ackNr)) &board.Runs
+                        arrivals <- arriveAhead now rtt board.Runs[index] arrivals board
+                        index <- Runs.sack index &board.Runs
 
         arrivals
 
@@ -170,7 +209,16 @@ module internal Recovery =
 
     /// Marks as lost what an answer to the loss probe proves lost. Gives how many losses the probe has repaired that nothing else has
     /// shown: none, or one.
-    let private findProbed (now: Instant) (rtt: Rtt) freed (ackNr: SeqNr) (sack: Borrowed) isBare (board: Scoreboard) =
+    let private findProbed
+        (now: Instant)
+        (rtt: Rtt)
+        freed
+        (ackNr: SeqNr)
+        (sack: Borrowed)
+        isRanges
+        isBare
+        (board: Scoreboard)
+        =
         match board.LossProbe with
         | null -> 0
         | probe ->
@@ -188,8 +236,8 @@ module internal Recovery =
 
                 // The probe has repaired a loss (RFC 8985, 7.4).
                 if repaired then 1 else 0
-            elif bit >= 0 && bit < Sack.bits sack then
-                if Sack.names bit sack then
+            elif bit >= 0 && (isRanges || bit < Sack.bits sack) then
+                if (if isRanges then SackRanges.names (bit + 2) sack else Sack.names bit sack) then
                     board.LossProbe <- null
 
                     if repaired then loseBefore now rtt probe.Order board
@@ -246,25 +294,28 @@ module internal Recovery =
         else
             ValueNone
 
-    /// Takes an acknowledgement that is neither older than `oldest - 1` nor covers what was never sent. `isBare` for a packet
-    /// without payload, which may count as a duplicate acknowledgement.
+    /// Takes an acknowledgement that is neither older than `oldest - 1` nor covers what was never sent. `isRanges` if its selective
+    /// acknowledgement is `SackRanges`, `isBare` for a packet without payload, which may count as a duplicate acknowledgement.
     let acknowledge
         (now: Instant)
         (rtt: Rtt)
         (ackNr: SeqNr)
         (sack: Borrowed)
+        isRanges
         isBare
         (board: Scoreboard)
         : Acknowledged =
         let freed = ackNr - board.Oldest + 1
         let mutable arrivals = Arrived.None
-        board.Detection.Reach(ackNr, sack, board.Next)
+        board.Detection.Reach(ackNr, sack, isRanges, board.Next)
 
         if freed > 0 then
             arrivals <- free now rtt ackNr board
             advance board
 
-        if not sack.IsEmpty && packets board > 1 then
+        if isRanges && packets board > 1 then
+            arrivals <- selectRanges now rtt ackNr sack arrivals board
+        elif not sack.IsEmpty && packets board > 1 then
             arrivals <- select now rtt ackNr sack arrivals board
             let isRepeated = isBare && freed = 0 && arrivals.Bytes = 0
 
@@ -279,7 +330,7 @@ module internal Recovery =
 
         let before = board.LostPackets
         find now rtt freed board
-        let repaired = findProbed now rtt freed ackNr sack isBare board
+        let repaired = findProbed now rtt freed ackNr sack isRanges isBare board
         let lost = board.LostPackets - before + repaired
 
         { Freed = freed

@@ -10,6 +10,18 @@ module internal Runs =
             runs[index] <- run.Slice(0, count)
             runs.Insert(index + 1, run.Slice(count, run.Count - count))
 
+    /// The index of the run that holds this packet, which is outstanding.
+    let find (number: SeqNr) (runs: byref<Deque<Run>>) : int =
+        let mutable low = 0
+        let mutable high = runs.Count
+
+        while high - low > 1 do
+            let middle = (low + high) / 2
+
+            if number - runs[middle].First >= 0 then low <- middle else high <- middle
+
+        low
+
     /// Splits the run that holds this packet behind it.
     let splitBehind (last: SeqNr) (runs: byref<Deque<Run>>) =
         let mutable index = 0

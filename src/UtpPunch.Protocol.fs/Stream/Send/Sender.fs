@@ -12,6 +12,7 @@ module internal Sender =
         { Options = options
           Board = Scoreboard.create (options.PacketSize - Packet.HeaderLength) next
           State = SendState.Open
+          PacketWindow = options.PacketWindow
           Queue = Deque<Owned>.Empty
           Queued = 0
           // Until the peer has advertised a window, one packet is admitted.
@@ -27,6 +28,8 @@ module internal Sender =
     let peerWindow (sender: Sender) = sender.PeerWindow
     let room sender = sender.Options.SendBuffer - sender.Queued - Scoreboard.outstanding sender.Board
     let hasQueued sender = sender.Queued > 0
+
+    let setPacketWindow packets (sender: Sender) = sender.PacketWindow <- packets
 
     let isOnlyFinOutstanding (sender: Sender) = sender.State = SendState.FinWait && Scoreboard.packets sender.Board = 1
 
@@ -70,8 +73,8 @@ module internal Sender =
 
     // ---- Packets of the peer ----
 
-    let acknowledge now rtt ackNr sack isBare (sender: Sender) =
-        let acknowledged = Recovery.acknowledge now rtt ackNr sack isBare sender.Board
+    let acknowledge now rtt ackNr sack isRanges isBare (sender: Sender) =
+        let acknowledged = Recovery.acknowledge now rtt ackNr sack isRanges isBare sender.Board
 
         match sender.ShortPacket with
         | ValueSome short when Scoreboard.oldest sender.Board - short > 0 -> sender.ShortPacket <- ValueNone
@@ -152,7 +155,7 @@ module internal Sender =
     let sendNew now window quantum sender : Run =
         let board = sender.Board
         let packets = Scoreboard.packets board
-        let places = sender.Options.PacketWindow - packets
+        let places = sender.PacketWindow - packets
 
         if places <= 0 then
             null
@@ -190,7 +193,7 @@ module internal Sender =
             Scoreboard.flight board < window
         else
             sender.Queued > 0
-            && Scoreboard.packets board < sender.Options.PacketWindow
+            && Scoreboard.packets board < sender.PacketWindow
             && admitted window sender >= min sender.Queued (Scoreboard.payload board)
 
     /// Whether the peer's window, or its reach, holds back a full packet.
@@ -198,7 +201,7 @@ module internal Sender =
         let board = sender.Board
 
         sender.Queued > 0
-        && (Scoreboard.packets board >= sender.Options.PacketWindow
+        && (Scoreboard.packets board >= sender.PacketWindow
             || sender.PeerWindow - int64 (Scoreboard.outstanding board) < int64 (min sender.Queued (Scoreboard.payload board)))
 
     let isBlocked sender = Scoreboard.packets sender.Board = 0 && sender.Queued > 0 && sender.PeerWindow <= 0L

@@ -12,6 +12,8 @@ module internal Sender =
     val peerWindow: sender: Sender -> int64
     /// Bytes that may still be written: the send buffer less what is queued and what is not acknowledged.
     val room: sender: Sender -> int
+    /// How many packets may be in flight.
+    val setPacketWindow: packets: int -> sender: Sender -> unit
     /// Whether bytes are queued that were never sent.
     val hasQueued: sender: Sender -> bool
     /// Whether nothing is outstanding but the FIN.
@@ -28,7 +30,14 @@ module internal Sender =
 
     /// As `Recovery.acknowledge`; the acknowledgement of the FIN ends the direction.
     val acknowledge:
-        now: Instant -> rtt: Rtt -> ackNr: SeqNr -> sack: Borrowed -> isBare: bool -> sender: Sender -> Acknowledged
+        now: Instant ->
+        rtt: Rtt ->
+        ackNr: SeqNr ->
+        sack: Borrowed ->
+        isRanges: bool ->
+        isBare: bool ->
+        sender: Sender ->
+            Acknowledged
 
     /// The peer's window, from a packet with this timestamp that acknowledges nothing older than the last one. `advanced` when it
     /// acknowledges something new.

@@ -9,6 +9,8 @@ type Sender =
             Options: StreamOptions
             Board: Scoreboard
             mutable State: SendState
+            /// Packets in flight at most.
+            mutable PacketWindow: int
             mutable Queue: Deque<Owned>
             /// Bytes in the queue.
             mutable Queued: int

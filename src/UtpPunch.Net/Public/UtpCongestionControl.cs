@@ -1,0 +1,53 @@
+using UtpPunch.Protocol;
+
+namespace UtpPunch;
+
+/// <summary>How streams follow the rate of their path. docs/congestion.md compares the kinds.</summary>
+/// <example><code>
+/// var options = new UtpNodeOptions { CongestionControl = UtpCongestionControl.Ledbat };
+/// </code></example>
+public sealed class UtpCongestionControl
+{
+    private UtpCongestionControl(CongestionControl core) => Core = core;
+
+    /// <summary>Gets BBR (draft-ietf-ccwg-bbr): measures the rate and the round trip of the path, and keeps its queue short. Random losses
+    /// do not slow it down.</summary>
+    public static UtpCongestionControl Bbr { get; } = new(CongestionControls.bbr);
+
+    /// <summary>Gets LEDBAT: uses what other traffic leaves, and yields to it.</summary>
+    public static UtpCongestionControl Ledbat { get; } = new(CongestionControls.ledbat);
+
+    /// <summary>Gets all kinds that come with the library.</summary>
+    public static IReadOnlyList<UtpCongestionControl> All { get; } = [Bbr, Ledbat];
+
+    /// <summary>Gets the name: lower-case letters, digits and hyphens.</summary>
+    public string Name => Core.Name;
+
+    internal CongestionControl Core { get; }
+
+    /// <summary>Gets the kind that comes with the library under a name.</summary>
+    /// <param name="name">A <see cref="Name"/>.</param>
+    /// <returns>The kind, or <see langword="null"/> if there is none of that name.</returns>
+    public static UtpCongestionControl? Find(string name) => All.FirstOrDefault(kind => kind.Name == name);
+
+    /// <summary>Makes a kind of the application's own. A trace of a node that uses it can be read, but not replayed.</summary>
+    /// <param name="name">Its name in statistics: lower-case letters, digits and hyphens.</param>
+    /// <param name="start">Gives the controller of a new stream. Controllers are immutable values; they are called on the node's thread, one
+    /// call at a time, and must neither block nor throw.</param>
+    /// <returns>The kind.</returns>
+    /// <exception cref="ArgumentException">The name has other characters, is empty, or is that of a kind of the library.</exception>
+    public static UtpCongestionControl Create(string name, Func<CongestionStart, ICongestionController> start)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(start);
+        if (!name.All(it => char.IsAsciiLetterLower(it) || char.IsAsciiDigit(it) || it == '-') || Find(name) is not null)
+        {
+            throw new ArgumentException("A name has lower-case letters, digits and hyphens, and is not that of another kind.", nameof(name));
+        }
+
+        return new UtpCongestionControl(new CongestionControl(name, start));
+    }
+
+    /// <returns>The name.</returns>
+    public override string ToString() => Name;
+}
