@@ -23,6 +23,7 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   demo                 build the tool and run `utp demo`
   test [NAME]          build, check the formatting, run all tests, or those whose name contains NAME
   bench [PART...]      build and run the benchmarks
+  congestion           run the scenarios of congestion control, or one path (congestion run)
   natlab               run the tool behind every pair of ten kinds of kernel NAT (Linux, root)
   attack [NAME...]     attack nodes and a rendezvous server over real sockets (Linux, root)
   soak --hours N       keep two nodes busy for hours, with floods and faults (Linux, root)
@@ -150,6 +151,16 @@ let bench arguments =
     Testing.installPeers ()
     buildAndRun "bench/UtpPunch.Bench" "UtpPunch.Bench" arguments
 
+/// The scenarios, or with `run` one path.
+let congestion arguments =
+    let words =
+        match arguments with
+        | "run" :: _
+        | [ "--help" ] -> arguments
+        | _ -> "campaign" :: arguments
+
+    buildAndRun "bench/UtpPunch.Lab" "UtpPunch.Lab" words
+
 let natlab arguments =
     Testing.installPeers ()
     build "src/UtpPunch.Cli"
@@ -205,7 +216,7 @@ let rec run arguments =
     | [ "test"; word ] when isHelp word -> print testUsage
     | [ "mutants"; word ] when isHelp word -> print mutantsUsage
     | [ ("docs" | "snapshot" | "format" | "pack"); word ] when isHelp word -> print usage
-    | [ ("demo" | "bench" | "natlab" | "attack" | "soak" | "fuzz") as target; word ] when
+    | [ ("demo" | "bench" | "congestion" | "natlab" | "attack" | "soak" | "fuzz") as target; word ] when
         isHelp word && word <> "--help"
         ->
         run [ target; "--help" ]
@@ -213,6 +224,7 @@ let rec run arguments =
     | "test" :: rest -> Testing.test rest
     | "mutants" :: rest -> mutants rest
     | "bench" :: rest -> bench rest
+    | "congestion" :: rest -> congestion rest
     | "natlab" :: rest -> natlab rest
     | "attack" :: rest -> attack rest
     | "soak" :: rest -> soak rest

@@ -1,4 +1,4 @@
-// The congestion lab on the command line: `run` shows one run.
+// The congestion lab on the command line: `run` shows one run, and `campaign` judges many.
 
 module UtpPunch.Lab.Program
 
@@ -12,8 +12,9 @@ let main arguments =
     try
         match List.ofArray arguments with
         | "run" :: rest -> Single.run rest
+        | "campaign" :: rest -> Campaign.run rest
         | _ ->
-            printfn $"{Single.usage.Trim()}"
+            printfn $"{Single.usage.Trim()}\n\n{Campaign.usage.Trim()}"
             0
     with Arguments.Mistake why ->
         eprintfn $"{why}"

@@ -43,5 +43,7 @@ let main args =
               OperatorTests.tests
               LyingPeerTests.tests
               LinkTests.tests
+              ModelTests.tests
+              LabTests.tests
               SameHashes.tests ]
         |> runTestsWithCLIArgs [] args

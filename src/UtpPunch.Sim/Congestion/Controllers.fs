@@ -6,6 +6,9 @@ open UtpPunch.Protocol
 module Controllers =
     let names = [ for it in CongestionControls.all -> it.Name ]
 
+    /// Models of other stacks, to compete with.
+    let models = [ "reno"; "cubic-model"; "bbr-model" ]
+
     /// The options of nodes whose streams use a controller.
     let options (name: string) : NodeOptions =
         match CongestionControls.tryFind name with
@@ -18,5 +21,17 @@ module Controllers =
             let known = String.concat ", " names
             invalidArg (nameof name) $"'{name}' is no controller: {known} are."
 
-    /// A sender of the lab, by the name of its controller.
-    let sender (name: string) = (let options = options name in Sender.Utp(options, options))
+    /// The delay in the queue that a controller aims at, if it aims at one. Models have none: for them, queues are as long as for LEDBAT.
+    let target (name: string) =
+        if List.contains name models then
+            StreamOptions.bep29.TargetDelay
+        else
+            (options name).Bep29.TargetDelay
+
+    /// A sender of the lab, by the name of its controller or model.
+    let sender (name: string) =
+        if List.contains name models then
+            Sender.Model name
+        else
+            let options = options name
+            Sender.Utp(options, options)

@@ -27,6 +27,10 @@ type LabHost =
 type Sender =
     /// Our node, towards another one with its own options.
     | Utp of sender: NodeOptions * receiver: NodeOptions
+    /// A model of another stack, by name: `reno`, `cubic-model` or `bbr-model`.
+    | Model of name: string
+    /// Packets of that many bytes of UDP payload, without congestion control: the supplies give the rate, in bytes of payload.
+    | Uncontrolled of size: int
 
 /// One flow through the bottleneck.
 [<NoComparison; NoEquality>]
@@ -42,12 +46,23 @@ type FlowPlan =
         Supplies: Supply list
         /// What the flow's own links add to the delay each way: half of it before the bottleneck, and half of it after.
         Access: Duration
+        /// Whether its data takes the reverse path, and its acknowledgements the forward one.
+        IsBackward: bool
+        /// Whether the receiver claims that no packet was ever delayed.
+        Lies: bool
         SenderHost: LabHost
         ReceiverHost: LabHost
     }
 
 /// The network between all senders and all receivers: one bottleneck each way.
-type Bottleneck = { Forward: Path; Reverse: Path }
+type Bottleneck =
+    {
+        Forward: Path
+        Reverse: Path
+        /// Hosts need up to that much time to send a datagram, in order. Without it flows stay in phase with a full queue, and one of them gets all
+        /// losses (Floyd and Jacobson 1991), and runs with different seeds are the same run.
+        Jitter: Duration
+    }
 
 module FlowPlan =
     let host = { Clock = Scenario.clock; Wake = 0L<us> }
@@ -62,6 +77,8 @@ module FlowPlan =
           Until = Time.never
           Supplies = bulk
           Access = 0L<us>
+          IsBackward = false
+          Lies = false
           SenderHost = host
           ReceiverHost = host }
 

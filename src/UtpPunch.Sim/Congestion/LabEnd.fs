@@ -36,7 +36,7 @@ type UtpEnd(plan: FlowPlan, options: NodeOptions, host: LabHost, seed: uint64, i
     let mutable node = Node.create options seedBytes (local 0L<us>)
     let pending = ResizeArray<Event>()
     let mutable connId: ConnId = 0
-    let mutable isOpen = false
+    let mutable isDialled = false
     let mutable isClosed = false
     let mutable room = (NodeOptions.forDialect Dialect.Bep29 options).SendBuffer
     /// Bytes of a supply with a rate that were not written yet, and the instant up to which they are counted.
@@ -120,14 +120,13 @@ type UtpEnd(plan: FlowPlan, options: NodeOptions, host: LabHost, seed: uint64, i
         | Effect.Writable(_, bytes, _) -> room <- bytes
         | Effect.Accepted(name, _, _, _) ->
             connId <- name
-            isOpen <- true
             pending.Add(Event.Taken name)
-        | Effect.Opened _ -> isOpen <- true
         | Effect.Closed(_, reason) ->
             isClosed <- true
 
-            if abortAt <> Time.never || plan.Until = Time.never then
-                if isSender then line.Failed(string reason)
+            if isSender && (abortAt <> Time.never || plan.Until = Time.never) then
+                line.Failed(string reason)
+        | Effect.Opened _
         | Effect.PacketSized _
         | Effect.Ended _
         | Effect.Finished _
@@ -187,14 +186,8 @@ type UtpEnd(plan: FlowPlan, options: NodeOptions, host: LabHost, seed: uint64, i
                 feedAt <- Time.never
                 pending.Add(Event.Abort connId)
                 isClosed <- true
-            elif
-                isSender
-                && now >= plan.From
-                && not isOpen
-                && suppliedAt = plan.From
-                && ready = 0L
-                && feedAt = plan.From
-            then
+            elif isSender && not isDialled && now >= plan.From then
+                isDialled <- true
                 feedAt <- Time.never
                 pending.Add(Event.Connect(connId, remote, Dialect.Bep29, Time.seconds 60))
 

@@ -40,8 +40,8 @@ type FlowRecord(plan: FlowPlan, buckets: int) =
     member val Acks: int64[] = Array.zeroCreate buckets
     /// The sender's belief at the end of each bucket, while it runs.
     member val Beliefs: Belief voption[] = Array.create buckets ValueNone
-    /// Most datagrams that were sent at one instant.
-    member val Burst = 0 with get, set
+    /// The most datagrams that the sender sent at one instant.
+    member val Bursts: int[] = Array.zeroCreate buckets
     /// Why the flow ended before its time; null if it did not.
     member val Failure: string = null with get, set
 
@@ -106,6 +106,9 @@ module Measure =
     let lost (flow: FlowRecord) from until =
         float (sum flow.Dropped from until + sum flow.Lost from until)
         / float (max 1L (sum flow.Offered from until))
+
+    let burst (flow: FlowRecord) (from: Instant) (until: Instant) =
+        flow.Bursts[indexOf from .. min flow.Bursts.Length (indexOf until) - 1] |> Array.fold max 0
 
     let drops (flow: FlowRecord) from until = sum flow.Dropped from until
 

@@ -58,6 +58,7 @@ type Carrier(initial: Path, seed: uint64, healAt: Instant, world: ICarrierHost) 
     let mutable dropNext = 0L<us>
     let mutable count = 0L
     let mutable dropping = false
+    let pie = PieControl()
 
     let draw purpose key = Keyed.bits seed purpose key
     let hits share purpose = share > 0 && int (draw purpose ordinal % 1000UL) < share
@@ -260,6 +261,12 @@ type Carrier(initial: Path, seed: uint64, healAt: Instant, world: ICarrierHost) 
             match path.Queue with
             | Queue.Tail limit
             | Queue.CoDel limit -> waitingBytes + size <= max limit size
+            | Queue.Pie limit ->
+                let rate = int64 (max 1 (Path.rateAt now path))
+                let delay = Time.microseconds (int64 waitingBytes * 1_000_000L / rate)
+                // RFC 8033, 5.1: never with two packets or fewer in the queue.
+                let drops = pie.Drops(now, delay, draw 11 ordinal) && waitingBytes > 3_000
+                not drops && waitingBytes + size <= max limit size
             | Queue.TailPackets limit -> waiting.Count < max 1 limit
             | Queue.Red(least, most) -> not (redDrops least most now) && waitingBytes + size <= max (2 * most) size
             | Queue.Head limit ->

@@ -140,7 +140,7 @@ type Link(path: Path, seed: uint64) =
         | Rate.Policed _ -> tokens.TryTake(now, bytes)
         | _ -> true
 
-    /// When a datagram has been sent whose turn it is now; `idle` if nothing was sent just before.
+    /// When the first datagram of the queue has been sent; `idle` if nothing was sent just before.
     member _.Serve(now: Instant, bytes: int, idle: bool) : Instant =
         match path.Rate with
         | Rate.Shaped(_, _, peak) -> max (tokens.Take(now, bytes)) (at peak now bytes)

@@ -119,7 +119,8 @@ module Expectation =
             |> List.sumBy (fun path ->
                 match Path.slowest path, path.Queue with
                 | 0, _ -> 0L<us>
-                | rate, (Queue.Tail limit | Queue.Head limit | Queue.CoDel limit | Queue.Red(_, limit)) ->
+                | rate,
+                  (Queue.Tail limit | Queue.Head limit | Queue.CoDel limit | Queue.Pie limit | Queue.Red(_, limit)) ->
                     Time.microseconds (int64 limit * 1_000_000L / int64 rate)
                 | rate, Queue.TailPackets limit -> Time.microseconds (int64 limit * 1_500_000_000L / int64 rate))
 

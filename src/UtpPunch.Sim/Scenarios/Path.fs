@@ -59,6 +59,8 @@ type Queue =
     | Head of bytes: int
     /// RFC 8289, with a hard limit.
     | CoDel of bytes: int
+    /// RFC 8033, with a hard limit.
+    | Pie of bytes: int
     /// Random early detection: the probability rises from 0 at `least` bytes to 1 at `most`.
     | Red of least: int * most: int
 

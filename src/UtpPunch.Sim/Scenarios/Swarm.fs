@@ -42,6 +42,7 @@ module Swarm =
         | Queue.Tail bytes -> Queue.Tail(cap bytes)
         | Queue.Head bytes -> Queue.Head(cap bytes)
         | Queue.CoDel bytes -> Queue.CoDel(cap bytes)
+        | Queue.Pie bytes -> Queue.Pie(cap bytes)
         | Queue.Red(least, most) -> Queue.Red(min least (cap most / 3), cap most)
         | Queue.TailPackets packets -> Queue.TailPackets(max 1 (cap (1_500 * packets) / 1_500))
 

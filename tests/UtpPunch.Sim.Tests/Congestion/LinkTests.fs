@@ -11,7 +11,7 @@ type private Arrival = { SentAt: Instant; At: Instant; Number: int64 }
 
 /// Datagrams of 1472 bytes, which are 1500 with their headers, at one interval.
 let private send (path: Path) seed (interval: Duration) (count: int) =
-    let agenda = Agenda<Datagram>()
+    let events = EventQueue<Datagram>()
     let arrivals = ResizeArray<Arrival>()
     let lost = ResizeArray<string>()
     let mutable now = 0L<us>
@@ -22,18 +22,18 @@ let private send (path: Path) seed (interval: Duration) (count: int) =
                 arrivals.Add { SentAt = datagram.SentAt; At = at; Number = datagram.Number }
 
             member _.Lost(_, cause) = lost.Add cause
-            member _.DepartAt at = agenda.Place(at, null) }
+            member _.DepartAt at = events.Place(at, null) }
 
     let carrier = Carrier(path, seed, Time.never, host)
 
     for number in 1..count do
         let at = int64 number * interval
-        agenda.Place(at, Datagram(int64 number, Endpoint.nowhere, Endpoint.nowhere, Array.zeroCreate 1472, at))
+        events.Place(at, Datagram(int64 number, Endpoint.nowhere, Endpoint.nowhere, Array.zeroCreate 1472, at))
 
-    while not agenda.IsEmpty do
-        now <- agenda.Next
+    while not events.IsEmpty do
+        now <- events.Next
 
-        match agenda.Take() with
+        match events.Take() with
         | null -> carrier.Depart now
         | datagram -> carrier.Offer(now, datagram)
 
@@ -127,11 +127,23 @@ let tests =
               Expect.equal (Array.last arrivals).Number 1_000L "the last one passes"
           }
 
+          test "PIE keeps a queue of Reno at its target, and CoDel at its own" {
+              for queue, least, most in [ Queue.Pie 1_000_000, 5, 30; Queue.CoDel 1_000_000, 1, 20 ] do
+                  let path = Lab.bottleneck (ms 20) 20_000_000L 1_000_000
+                  let path = { path with Forward = { path.Forward with Queue = queue } }
+                  let flows = [ for name in [ "one"; "two"; "three" ] -> FlowPlan.from name (Sender.Model "reno") ]
+                  let result = Lab.run path flows (Time.seconds 40) 1UL
+                  let from, until = Time.seconds 10, Time.seconds 40
+                  let median = Measure.queueing result 50 from until
+                  Expect.isTrue (median > ms least && median < ms most) $"{queue}: {median}"
+                  Expect.isGreaterThan (Measure.utilisation result from until) 0.85 $"{queue}: utilisation"
+          }
+
           test "the new paths have a text" {
               let paths =
                   [ { still with Rate = Rate.Policed(150_000, 30_000); Lateness = Lateness.Thinned(ms 10, 8) }
                     { still with Rate = Rate.Shaped(1_000, 2_000, 3_000); Lateness = Lateness.Steps [ ms 1, ms 2 ] }
-                    { still with Rate = Rate.Steps [ 0L<us>, 7; ms 5, 8 ] }
+                    { still with Rate = Rate.Steps [ 0L<us>, 7; ms 5, 8 ]; Queue = Queue.Pie 9_000 }
                     { still with Rate = Rate.Cellular 9_000; Lateness = Lateness.Medium(ms 4, ms 5, ms 100, ms 900) } ]
 
               for path in paths do

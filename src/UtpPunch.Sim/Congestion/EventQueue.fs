@@ -9,7 +9,7 @@ type private Entry<'T> = { At: Instant; Order: int64; What: 'T }
 /// What is going to happen, earliest first; of one instant in the order in which it was placed. A binary heap of structs: a lab places
 /// several entries for each packet, and `PriorityQueue` with a comparer would cost more than the packets.
 [<Sealed>]
-type Agenda<'T>() =
+type EventQueue<'T>() =
     let mutable entries: Entry<'T>[] = Array.zeroCreate 1024
     let mutable count = 0
     let mutable placed = 0L
