@@ -75,10 +75,10 @@ let private burst (world: NodeWorld) (operation: Operation) (remote: Remote) =
     let packets = Array.init count (fun index -> Wire.packet (header index) [||] 0UL payload)
     world.Receive(remote.Endpoint, Array.concat packets, packets[0].Length)
 
-/// Packets without a payload that pass a multiple of 4096, and one that may be a copy of a packet with the number of a later one.
+/// Packets without a payload that may pass a multiple of 4096, and one that may be a copy of a packet with the number of a later one.
 let private lap (world: NodeWorld) (operation: Operation) (remote: Remote) =
     let header = { reply world operation remote with Type = PacketType.Data }
-    let count = 4_200
+    let count = 64
 
     let packets =
         Array.init count (fun index -> Wire.packet { header with SeqNr = header.SeqNr + index } [||] 0UL [||])
@@ -87,7 +87,7 @@ let private lap (world: NodeWorld) (operation: Operation) (remote: Remote) =
 
     let late =
         { header with
-            SeqNr = header.SeqNr + (count + 16384 - 1 - operation.Below 100)
+            SeqNr = header.SeqNr + (count + 16384 - 1 - operation.Below 60)
             Timestamp = header.Timestamp - operation.Of [| 1000u; 0u; 1_500_000u |] }
 
     let datagram = Wire.packet late [||] 0UL [| 1uy |]
@@ -100,7 +100,7 @@ let private syn (world: NodeWorld) (operation: Operation) (remote: Remote) =
           Timestamp = Time.stamp world.Now
           TimestampDifference = 0u
           Window = 1u <<< 20
-          SeqNr = SeqNr(uint16 (operation.Of [| 1; 65535; 7 |]))
+          SeqNr = SeqNr(uint16 (operation.Of [| 1; 65535; 7; 4090 |]))
           AckNr = SeqNr 0us }
 
     let datagram = Wire.packet header [||] (bitsOf operation remote 30) [||]

@@ -54,7 +54,7 @@ let private listening: Input =
 let private wrapping: Input =
     [| [| 0uy |]
        [| 8uy; 0uy; 1uy; 3uy |]
-       [| 4uy; 0uy; 0uy |]
+       [| 4uy; 0uy; 0uy; 3uy |]
        [| 1uy; 0uy; 0uy; 0uy |]
        [| 14uy; 0uy |]
        [| 6uy |] |]
