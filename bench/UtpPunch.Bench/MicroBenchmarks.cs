@@ -31,10 +31,10 @@ public class MicroBenchmarks
         for (var index = 0; index < Runs; index++)
         {
             SenderModule.write(new Owned(new byte[100]), sender);
-            SenderModule.sendNew(index, int.MaxValue, sender);
+            SenderModule.sendNew(index, int.MaxValue, Train.Limit, sender);
         }
 
-        SenderModule.acknowledge(AcknowledgedAt, s_rtt, new SeqNr(0), Ranges(31), true, true, sender);
+        SenderModule.acknowledge(AcknowledgedAt, AcknowledgedAt, s_rtt, new SeqNr(0), Ranges(31), true, true, sender);
         return sender;
     }
 
@@ -89,7 +89,7 @@ public class MicroBenchmarks
     public object Acknowledge()
     {
         var sender = SenderModule.copy(_sender);
-        SenderModule.acknowledge(AcknowledgedAt, s_rtt, new SeqNr(0), Ranges(32), true, true, sender);
+        SenderModule.acknowledge(AcknowledgedAt, AcknowledgedAt, s_rtt, new SeqNr(0), Ranges(32), true, true, sender);
         return sender;
     }
 

@@ -112,7 +112,7 @@ module internal BbrPhases =
         if it.IsProbing && it.Phase <> BbrPhase.Up && it.Rounds > it.SinceRound then
             it.IsProbing <- false
 
-            if not sample.IsAppLimited then
+            if not sample.IsAppLimited && it.CycleRate > 0L then
                 it.LastCycleRate <- it.CycleRate
                 it.CycleRate <- 0L
 

@@ -44,7 +44,7 @@ module internal CongestionSampling =
           IsWindowLimited = rate.IsWindowLimited
           IsPeerLimited = rate.IsPeerLimited
           HasSack = Scoreboard.peerSacks board
-          Salt = (uint32 connection.Ids.Receive <<< 16) ^^^ uint32 connection.Ids.Syn.Value }
+          Salt = connection.Remote.Hash(uint64 connection.ConnId) }
 
     /// `lost` packets were found lost; `isFirst` if there was no congestion event yet in this round trip.
     let observe context lost isFirst (connection: Connection) =

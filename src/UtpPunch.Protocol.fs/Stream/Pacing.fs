@@ -62,7 +62,7 @@ module internal Pacing =
         let rate = connection.Board.Rate
         let isClosed = allowance.NextAt > now
 
-        if DeliveryRate.isUsed rate then
+        if rate.IsUsed then
             let hasDue = isClosed && Sender.hasDue window connection.Sender
             rate.NextAt <- allowance.NextAt
             rate.PacedUntil <- if hasDue then allowance.NextAt else Time.never

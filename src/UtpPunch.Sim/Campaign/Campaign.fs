@@ -35,8 +35,13 @@ module Campaign =
         || ids[0]
            |> Array.exists (fun id -> isIn ids[1] (id - 1us) || isIn ids[1] id || isIn ids[1] (id + 1us))
 
+    /// Whether RESETs were suppressed: which ones is random (docs/security.md).
+    let private isLimited (outcome: Outcome) =
+        outcome.Marks.Counts.ContainsKey(TraceNames.rules.Name Rule.ResetSuppressed)
+
     let private same property what (one: Outcome) (other: Outcome) =
         match other.Violation with
+        | _ when isLimited one || isLimited other -> ValueNone
         // Both hosts have drawn adjacent ids: the SYN of one of them is refused, as it must be, and the checks mistake its packets.
         | _ when collided one || collided other -> ValueNone
         | ValueSome(struct (_, why)) -> fails property $"{what}: {why}"

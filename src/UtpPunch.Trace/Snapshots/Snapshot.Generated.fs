@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xB49B4507036B2805UL
+let Layout = 0x255D7AD34C6CB068UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -246,6 +246,7 @@ let readLossProbe (r: SnapshotReader) : LossProbe =
     LossProbe(fieldNumber, fieldAt, fieldOrder)
 
 let writeDeliveryRate (w: SnapshotWriter) (it: DeliveryRate) : unit =
+    w.Flag it.IsUsed
     w.Int64 it.Delivered
     w.Int64 it.DeliveredAt
     w.Int64 it.FirstSentAt
@@ -267,7 +268,8 @@ let writeDeliveryRate (w: SnapshotWriter) (it: DeliveryRate) : unit =
     w.Flag it.IsPeerLimited
 
 let readDeliveryRate (r: SnapshotReader) : DeliveryRate =
-    { Delivered = r.Int64()
+    { IsUsed = r.Flag()
+      Delivered = r.Int64()
       DeliveredAt = r.Int64()
       FirstSentAt = r.Int64()
       Lost = r.Int64()
@@ -1632,7 +1634,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(213, (fun () -> readStored r))
+      Connections = r.Radix(214, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()

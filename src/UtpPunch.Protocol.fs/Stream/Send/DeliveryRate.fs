@@ -19,6 +19,8 @@ type internal Departure
 [<NoComparison; NoEquality>]
 type internal DeliveryRate =
     {
+        /// Whether the stream has sent anything; if not, nothing may be changed.
+        IsUsed: bool
         /// Bytes acknowledged for the first time, and when that last happened.
         mutable Delivered: int64
         mutable DeliveredAt: Instant
@@ -53,7 +55,8 @@ type internal DeliveryRate =
 
     /// That of all streams that have sent nothing; never changed.
     static member val Initial =
-        { Delivered = 0L
+        { IsUsed = false
+          Delivered = 0L
           DeliveredAt = 0L<us>
           FirstSentAt = 0L<us>
           Lost = 0L
@@ -68,20 +71,18 @@ type internal DeliveryRate =
           NewestSentAt = 0L<us>
           NewestOrder = -1L
           RoundTrip = 0L<us>
-          NextAt = 0L<us>
+          // Long ago; clocks may begin below zero.
+          NextAt = -Time.never
           PacedUntil = Time.never
           IsWindowLimited = false
           IsPeerLimited = false }
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module internal DeliveryRate =
-    /// Whether the stream has sent anything; if not, nothing may be changed.
-    let isUsed (rate: DeliveryRate) = not (System.Object.ReferenceEquals(rate, DeliveryRate.Initial))
-
-    let copy (rate: DeliveryRate) : DeliveryRate = if isUsed rate then { rate with Delivered = rate.Delivered } else rate
+    let copy (rate: DeliveryRate) : DeliveryRate = if rate.IsUsed then { rate with Delivered = rate.Delivered } else rate
 
     /// One that may be changed.
-    let own (rate: DeliveryRate) : DeliveryRate = if isUsed rate then rate else { rate with Delivered = 0L }
+    let own (rate: DeliveryRate) : DeliveryRate = if rate.IsUsed then rate else { rate with IsUsed = true }
 
     /// A train leaves; `flight` does not include it.
     let depart (now: Instant) flight length (rate: DeliveryRate) =
