@@ -226,14 +226,18 @@ module internal Input =
         | Dialect.Bep29 ->
             let header = &packet.Header
 
-            match
-                TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks
-            with
-            | Echo.Handshake when
-                header.AckNr - Scoreboard.oldest connection.Board >= 0 || not (sackOf &packet connection).IsEmpty
-                ->
-                Echo.Stray
-            | echo -> echo
+            if TimestampCheck.isOrdinary arrivedAt &header &connection.Clocks then
+                Echo.Ordinary
+            else
+                match
+                    TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks
+                with
+                | Echo.Handshake when
+                    header.AckNr - Scoreboard.oldest connection.Board >= 0
+                    || not (sackOf &packet connection).IsEmpty
+                    ->
+                    Echo.Stray
+                | echo -> echo
 
     /// Whether a packet acknowledges, or brings, what none before it did.
     let private isNew (header: inref<Header>) (connection: Connection) =
@@ -272,7 +276,11 @@ module internal Input =
         let there = reportedDelay echo &header
         connection.Activity.HeardAt <- context.Now
         connection.Counters.PacketsReceived <- connection.Counters.PacketsReceived + 1L
-        TimestampCheck.accept echo arrivedAt &header &connection.Clocks
+
+        if echo = Echo.Ordinary then
+            TimestampCheck.acceptOrdinary arrivedAt &header &connection.Clocks
+        else
+            TimestampCheck.accept echo arrivedAt &header &connection.Clocks
 
         if not (isProbe &packet) then measure &header there arrivedAt connection
 
