@@ -31,19 +31,17 @@ type internal Bbr internal (state: BbrState) =
 
         member _.Resized packet = Bbr { state with Packet = packet; Window = max state.Window (2 * packet) }
 
-        member this.Restarted(_, roundTrip) =
-            if state.LeastRtt = 0L<us> && roundTrip > 0L<us> && state.Delivered = 0L then
-                // Spread over the handshake's round trip, a first window may be larger (draft-kazuho-ccwg-rapid-start).
+        member this.Restarted(now, roundTrip) =
+            if state.LeastRtt = 0L<us> && roundTrip > 0L<us> then
                 Bbr
                     { state with
                         LeastRtt = roundTrip
-                        Window = max state.Window (20 * state.Packet) }
+                        LeastRttAt = now }
             else
                 this
 
 module internal BbrStart =
     let create (from: CongestionStart) : ICongestionController =
         let state = BbrModel.start from.Packet
-        state.Window <- max state.Window from.Window
-        state.LeastRtt <- from.RoundTrip
+        if from.Window > 0 then state.Window <- max from.Window (2 * from.Packet)
         Bbr state

@@ -39,11 +39,13 @@ module internal BbrModel =
 
     let none = System.Int32.MaxValue
 
-    /// RFC 6928's first window.
+    /// Spread over the handshake's round trip, a first window may be larger than RFC 6928's (draft-kazuho-ccwg-rapid-start).
+    let private firstPackets = 20
+
     let start packet : BbrState =
         { Phase = BbrPhase.Startup
           Packet = packet
-          Window = 10 * packet
+          Window = firstPackets * packet
           Delivered = 0L
           RoundEnd = 0L
           Rounds = 0L

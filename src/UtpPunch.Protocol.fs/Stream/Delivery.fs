@@ -20,7 +20,9 @@ module internal Delivery =
             Sender.setFinished connection.Sender
             context.Effects.Add(Effect.Finished connection.ConnId)
 
-        Sender.grow connection.Congestion.Window connection.Sender
+        if connection.Rtt.Least >= Rtt.shortPath then
+            Sender.grow connection.Congestion.Window connection.Sender
+
         let room = Sender.room connection.Sender
 
         if room > connection.ReportedRoom then

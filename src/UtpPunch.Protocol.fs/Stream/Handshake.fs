@@ -55,6 +55,11 @@ module internal Handshake =
 
     let confirm context at isMeeting (header: inref<Header>) (connection: Connection) =
         opened context connection
+
+        // The clock of the SYN-ACK that was answered, not the time of the first, or the last: it may have been repeated.
+        let roundTrip = TimestampCheck.handshakeRoundTrip at &header &connection.Clocks
+        if roundTrip > 0L<us> then connection.Rtt <- Rtt.observe roundTrip connection.Rtt
+
         TimestampCheck.establish at &header &connection.Clocks
         context.Effects.Add(Effect.Accepted(connection.ConnId, connection.Remote, connection.Ids.Receive, isMeeting))
 

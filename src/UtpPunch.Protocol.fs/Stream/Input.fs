@@ -63,11 +63,13 @@ module internal Input =
                 && packet.Bits = 0UL
                 && (not sack.IsEmpty || int64 header.Window = Sender.peerWindow connection.Sender)
 
+            let isPlausible = echoed > 0L<us> && echoed >= connection.Rtt.Least / 2L
+
             let acknowledged =
                 let isRanges = packet.HasRanges && not sack.IsEmpty
                 // What this acknowledges was sent no later: not after the packet that it answers, or, where that is unknown, a round trip ago.
                 let sentBy =
-                    if echoed > 0L<us> then
+                    if isPlausible then
                         arrivedAt - echoed + min echoClockGrain (connection.Rtt.Least / 4L)
                     else
                         context.Now - connection.Rtt.Least
@@ -83,10 +85,10 @@ module internal Input =
                 connection.Sums.Packets <- connection.Sums.Packets + acknowledged.Packets
                 DeliveryRate.acknowledged arrivedAt connection.Board.Rate
 
-            // Where all seems lost and is sent again, since the path has become longer, only the echo shows why.
+            // Where all seems lost and is retransmitted, since the path has become longer, only the echo shows why.
             let roundTrip =
                 match acknowledged.RoundTrip with
-                | ValueNone when acknowledged.Bytes > 0 && echoed > 0L<us> -> ValueSome echoed
+                | ValueNone when acknowledged.Bytes > 0 && echoed > connection.Rtt.Least -> ValueSome echoed
                 | known -> known
 
             match roundTrip with

@@ -15,6 +15,9 @@ module internal PathChange =
 
     let private leastSamples = 8
 
+    /// Nothing was measured before.
+    let private longAgo = Time.seconds 1_000_000
+
     let private isStep (step: Duration) (gap: Duration) (rtt: Rtt) =
         step >= max leastStep (rtt.Least / 4L) && step >= steepness * gap
 
@@ -26,7 +29,11 @@ module internal PathChange =
 
         match delays.Step with
         | null ->
-            let gap = (now - roundTrip) - (delays.SampledAt - rtt.Latest)
+            let gap =
+                if delays.SampledAt = Time.never then
+                    longAgo
+                else
+                    (now - roundTrip) - (delays.SampledAt - rtt.Latest)
 
             if Rtt.isKnown rtt && isStep step gap rtt then
                 let ours = if there <> 0u && delays.Sample <> 0u then int (there - delays.Sample) else 0

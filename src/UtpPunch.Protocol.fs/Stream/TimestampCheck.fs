@@ -120,6 +120,11 @@ module internal TimestampCheck =
             || follows first
             || follows last)
 
+    /// The round trip of the SYN-ACK that a packet answers; 0 if unknown.
+    let handshakeRoundTrip (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) : Duration =
+        let age = Time.microseconds (int64 (age clocks.HandshakeOffset at &header))
+        if isWithout header.TimestampDifference || age > least then 0L<us> else age
+
     /// Takes the first packet of a peer, which confirms the handshake.
     let establish (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
         clocks.PeerStamp <- header.Timestamp

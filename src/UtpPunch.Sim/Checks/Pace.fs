@@ -10,6 +10,8 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
     /// Losses of packets sent before this belong to a congestion event that was already answered.
     let mutable answered: SeqNr voption = ValueNone
     let mutable timeoutsInARow = 0
+    /// BBR's window follows its model of the path, which losses correct once in each of its own round trips: P3 and P4 are no laws of it.
+    let answersLosses = options.Congestion.Name <> "bbr"
     /// Whether nothing but path MTU probes was ever lost.
     let mutable isIntact = false
 
@@ -67,10 +69,11 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
         elif window < was.CongestionWindow / 4 * 3 then
             marks.Hit "cwnd yields to loss"
 
-            if isIntact then
+            if not answersLosses then
+                ()
+            elif isIntact then
                 fail "P4" $"cwnd falls from {was.CongestionWindow} to {window}, though nothing but probes was lost"
-
-            if answered.IsSome then
+            elif answered.IsSome then
                 fail "P3" $"cwnd falls from {was.CongestionWindow} to {window}, a second time within one round trip"
 
             answered <- ValueSome nextBefore

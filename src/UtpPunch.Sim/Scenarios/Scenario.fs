@@ -71,7 +71,9 @@ type Host =
       PacketSize: int
       LargestPacket: int
       NoDelay: bool
-      IdleTimeout: Duration }
+      IdleTimeout: Duration
+      /// The name of its congestion control.
+      Congestion: string }
 
 /// A stream from one host to the other.
 type Flow =
@@ -127,7 +129,8 @@ module Scenario =
           PacketSize = 1400
           LargestPacket = 1400
           NoDelay = true
-          IdleTimeout = StreamOptions.bep29.IdleTimeout }
+          IdleTimeout = StreamOptions.bep29.IdleTimeout
+          Congestion = "ledbat" }
 
     let plan bytes =
         { Bytes = bytes
@@ -169,7 +172,8 @@ module Scenario =
                 PacketSize = min options.LargestPacket host.PacketSize
                 LargestPacket = min options.LargestPacket host.LargestPacket
                 NoDelay = host.NoDelay
-                IdleTimeout = host.IdleTimeout }
+                IdleTimeout = host.IdleTimeout
+                Congestion = CongestionControls.named host.Congestion }
 
         { NodeOptions.standard with
             Dialect = dialectOf scenario

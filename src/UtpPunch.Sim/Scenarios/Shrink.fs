@@ -127,7 +127,8 @@ module Shrink =
                 fun host -> { host with LargestPacket = host.PacketSize }
                 fun host -> { host with PacketSize = plain.PacketSize; LargestPacket = plain.PacketSize }
                 fun host -> { host with NoDelay = plain.NoDelay }
-                fun host -> { host with IdleTimeout = plain.IdleTimeout } ] do
+                fun host -> { host with IdleTimeout = plain.IdleTimeout }
+                fun host -> { host with Congestion = plain.Congestion } ] do
               yield! onHosts change scenario ]
 
     // ---- Lists and numbers ----

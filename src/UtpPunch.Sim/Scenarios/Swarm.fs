@@ -12,6 +12,9 @@ type private Drawer(seed: uint64) =
         drawn <- drawn + 1L
         Keyed.below limit seed 1000 drawn
 
+    /// Not of the sequence: what was drawn from a seed before there was this choice stays what it was.
+    member _.Beside(purpose: int, items: 'a list) = items[Keyed.below items.Length seed purpose drawn]
+
     member this.Between(least: int, most: int) = least + this.Below(most - least + 1)
     member this.OneOf(items: 'a list) = items[this.Below items.Length]
     /// True with a probability of `share` in a thousand.
@@ -190,7 +193,8 @@ module Swarm =
              |> min (socket.ReceiveBuffer / 4)
              |> max packetSize)
           NoDelay = it.Hits 500
-          IdleTimeout = StreamOptions.bep29.IdleTimeout }
+          IdleTimeout = StreamOptions.bep29.IdleTimeout
+          Congestion = it.Beside(1001, [ for control in CongestionControls.all -> control.Name ]) }
 
     let private drawSize (it: Drawer) =
         match it.Below 10 with

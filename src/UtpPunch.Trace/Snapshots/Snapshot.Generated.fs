@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x0F7E0EE86784538AUL
+let Layout = 0x03A5B27CB1DE42BFUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -293,6 +293,7 @@ let writeScoreboard (w: SnapshotWriter) (it: Scoreboard) : unit =
     writeLossDetection w it.Detection
     writeSeqNr w it.Next
     writeSeqNr w it.Oldest
+    writeSeqNr w it.LostFrom
     w.Int32 it.Outstanding
     w.Int32 it.Flight
     w.Int32 it.LostPackets
@@ -315,6 +316,7 @@ let readScoreboard (r: SnapshotReader) : Scoreboard =
       Detection = readLossDetection r
       Next = readSeqNr r
       Oldest = readSeqNr r
+      LostFrom = readSeqNr r
       Outstanding = r.Int32()
       Flight = r.Int32()
       LostPackets = r.Int32()
@@ -424,6 +426,7 @@ let writeReceiver (w: SnapshotWriter) (it: Receiver) : unit =
     w.UInt32 it.RoundAt
     w.Int32 it.RoundBytes
     w.Int32 it.RoundTrip
+    w.Int32 it.LeastTrip
     w.Reference(writeHeldPackets w, it.Held)
     w.Option((writeSeqNr w), it.Fin)
     w.Array((writePassedMark w), it.Passed)
@@ -439,6 +442,7 @@ let readReceiver (r: SnapshotReader) : Receiver =
       RoundAt = r.UInt32()
       RoundBytes = r.Int32()
       RoundTrip = r.Int32()
+      LeastTrip = r.Int32()
       Held = r.Reference(fun () -> readHeldPackets r)
       Fin = r.Option((fun () -> readSeqNr r))
       Passed = r.Array(2, (fun () -> readPassedMark r))
@@ -1714,7 +1718,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(211, (fun () -> readStored r))
+      Connections = r.Radix(213, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()

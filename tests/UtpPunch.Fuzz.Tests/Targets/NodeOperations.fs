@@ -75,23 +75,12 @@ let private burst (world: NodeWorld) (operation: Operation) (remote: Remote) =
     let packets = Array.init count (fun index -> Wire.packet (header index) [||] 0UL payload)
     world.Receive(remote.Endpoint, Array.concat packets, packets[0].Length)
 
-/// Packets without a payload that pass a multiple of 4096, and one that may be a copy of a packet with the number of a later one.
-let private lap (world: NodeWorld) (operation: Operation) (remote: Remote) =
-    let header = { reply world operation remote with Type = PacketType.Data }
-    let count = 4_200
-
-    let packets =
-        Array.init count (fun index -> Wire.packet { header with SeqNr = header.SeqNr + index } [||] 0UL [||])
-
-    world.Receive(remote.Endpoint, Array.concat packets, packets[0].Length)
-
-    let late =
-        { header with
-            SeqNr = header.SeqNr + (count + 16384 - 1 - operation.Below 100)
-            Timestamp = header.Timestamp - operation.Of [| 1000u; 0u; 1_500_000u |] }
-
-    let datagram = Wire.packet late [||] 0UL [| 1uy |]
-    world.Receive(remote.Endpoint, datagram, datagram.Length)
+    // A packet that may be a copy of one with the number of a later one.
+    if operation.Below 4 = 3 then
+        let late = header (count + 16384 - 1 - operation.Below 60)
+        let late = { late with Timestamp = late.Timestamp - operation.Of [| 1000u; 0u; 1_500_000u |] }
+        let datagram = Wire.packet late [||] 0UL payload
+        world.Receive(remote.Endpoint, datagram, datagram.Length)
 
 let private syn (world: NodeWorld) (operation: Operation) (remote: Remote) =
     let header =
@@ -100,7 +89,7 @@ let private syn (world: NodeWorld) (operation: Operation) (remote: Remote) =
           Timestamp = Time.stamp world.Now
           TimestampDifference = 0u
           Window = 1u <<< 20
-          SeqNr = SeqNr(uint16 (operation.Of [| 1; 65535; 7 |]))
+          SeqNr = SeqNr(uint16 (operation.Of [| 1; 65535; 4090 |]))
           AckNr = SeqNr 0us }
 
     let datagram = Wire.packet header [||] (bitsOf operation remote 30) [||]
@@ -271,7 +260,7 @@ let private received (world: NodeWorld) (from: Endpoint) (datagram: byte[]) =
     if datagram.Length > 0 then world.Receive(from, datagram, datagram.Length)
 
 /// The number of operations.
-let count = 16
+let count = 15
 
 /// `name` is a number that no task or stream has yet.
 let apply (world: NodeWorld) (name: int) (chunk: byte[]) =
@@ -311,7 +300,6 @@ let apply (world: NodeWorld) (name: int) (chunk: byte[]) =
     | 11 -> task world operation (1 + name)
     | 12 -> answer world operation
     | 13 -> probe world operation remote
-    | 14 -> lap world operation remote
     | _ ->
         match operation.Below 3 with
         | 0 -> received world remote.Endpoint "PUNCH"B

@@ -52,11 +52,14 @@ let private listening: Input =
        [| 6uy |] |]
 
 let private wrapping: Input =
+    // Acknowledges what the SYN-ACK says.
+    let header = [| 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; 3uy |]
+
     [| [| 0uy |]
        [| 8uy; 0uy; 1uy; 3uy |]
-       [| 4uy; 0uy; 0uy |]
-       [| 1uy; 0uy; 0uy; 0uy |]
-       [| 14uy; 0uy |]
+       [| 4uy; 0uy; 0uy; 2uy |]
+       Array.append [| 1uy; 0uy |] header
+       Array.concat [ [| 3uy; 0uy |]; header; [| 0uy; 1uy; 3uy; 3uy |] ]
        [| 6uy |] |]
 
 let private dialling: Input =
@@ -79,7 +82,7 @@ let private meeting: Input =
 let private discovering: Input =
     [| [| 0uy |]
        [| 11uy; 0uy; 1uy; 0uy |]
-       [| 15uy; 0uy; 2uy; 1uy; 1uy; 0uy; 0uy; 0uy; 2uy |]
+       [| 14uy; 0uy; 2uy; 1uy; 1uy; 0uy; 0uy; 0uy; 2uy |]
        [| 6uy |]
        [| 6uy |] |]
 

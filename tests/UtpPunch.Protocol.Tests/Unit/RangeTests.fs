@@ -201,7 +201,7 @@ let private sameHistory seed first =
             if bytes.Length <= Sender.room one then
                 Sender.write bytes one
                 Sender.write bytes other
-        | 2 -> both (fun sender -> describe (Scoreboard.retransmit now 1 (Sender.board sender))) |> ignore
+        | 2 -> both (fun sender -> describe (Scoreboard.retransmit now 1 Train.Limit (Sender.board sender))) |> ignore
         | 3 when random.Next 20 = 0 -> both (fun sender -> Scoreboard.timeOut (Sender.board sender)) |> ignore
         | _ ->
             let outstanding = Scoreboard.packets (Sender.board one)
@@ -228,7 +228,7 @@ let private sameHistory seed first =
 
                 if SackRanges.count ranges <= SackRanges.Most then
                     let acknowledge sack isRanges sender =
-                        let result = Sender.acknowledge now rtt ackNr sack isRanges true sender
+                        let result = Sender.acknowledge now (now - rtt.Least) rtt ackNr sack isRanges true sender
 
                         struct (struct (result.Freed, result.Bytes, result.Packets, result.Fresh),
                                 struct (result.Lost, result.Congested, result.RetransmitAge))
@@ -240,12 +240,12 @@ let private sameHistory seed first =
 
         for window in [ 3_000; 8_000 ] do
             let mutable sent =
-                both (fun sender -> describe (Scoreboard.retransmit now window (Sender.board sender)))
+                both (fun sender -> describe (Scoreboard.retransmit now window Train.Limit (Sender.board sender)))
 
             while sent <> "none" do
-                sent <- both (fun sender -> describe (Scoreboard.retransmit now window (Sender.board sender)))
+                sent <- both (fun sender -> describe (Scoreboard.retransmit now window Train.Limit (Sender.board sender)))
 
-            both (fun sender -> describe (Sender.sendNew now window sender)) |> ignore
+            both (fun sender -> describe (Sender.sendNew now window Train.Limit sender)) |> ignore
 
         both (fun sender -> Scoreboard.flight (Sender.board sender)) |> ignore
         both (fun sender -> Scoreboard.outstanding (Sender.board sender)) |> ignore
@@ -263,9 +263,9 @@ let private sending =
       test "ranges that name what was never sent do no harm" {
           let sender = started 5us
           Sender.write (Owned(content 100)) sender
-          Sender.sendNew 0L<us> 10_000 sender |> ignore
+          Sender.sendNew 0L<us> 10_000 Train.Limit sender |> ignore
           let ranges = Borrowed [| 0uy; 2uy; 0uy; 4uy; 0uy; 6uy; 0uy; 200uy; 0x20uy; 0uy; 0uy; 1uy |]
-          let result = Sender.acknowledge 1L<us> Rtt.none (SeqNr 4us) ranges true true sender
+          let result = Sender.acknowledge 1L<us> 1L<us> Rtt.none (SeqNr 4us) ranges true true sender
           Expect.equal (result.Packets, result.Bytes) (9, 90) "all but the oldest"
           Expect.equal (Scoreboard.outstanding (Sender.board sender)) 100 "bytes that are not acknowledged in order"
       } ]

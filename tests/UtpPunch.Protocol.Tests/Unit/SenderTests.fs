@@ -30,7 +30,7 @@ let private runsOf (next: unit -> Run) =
           run
           run <- next () ]
 
-let private acknowledge now ackNr sack sender = Sender.acknowledge now Rtt.none ackNr sack false true sender
+let private acknowledge now ackNr sack sender = Sender.acknowledge now now Rtt.none ackNr sack false true sender
 
 /// The observer of a sender's packets: the bytes of each number, and whether the peer has reported to hold it.
 [<Sealed>]

@@ -24,6 +24,7 @@ module internal Receiver =
           RoundAt = 0u
           RoundBytes = 0
           RoundTrip = 0
+          LeastTrip = System.Int32.MaxValue
           Held = null
           Fin = ValueNone
           Passed = null
@@ -62,6 +63,7 @@ module internal Receiver =
     let tune at roundTrip bytes limit receiver =
         if roundTrip > 0 && (receiver.RoundTrip = 0 || roundTrip < receiver.RoundTrip) then
             receiver.RoundTrip <- roundTrip
+            receiver.LeastTrip <- min receiver.LeastTrip roundTrip
 
         let elapsed = int64 (at - receiver.RoundAt)
 
@@ -70,7 +72,11 @@ module internal Receiver =
             let wanted = roundsHeld * int64 receiver.RoundBytes * int64 receiver.RoundTrip / elapsed
             let capacity = int (min wanted (int64 limit))
 
-            if capacity > receiver.Capacity && receiver.Unread < receiver.Capacity / 4 then
+            if
+                capacity > receiver.Capacity
+                && receiver.Unread < receiver.Capacity / 4
+                && int64 receiver.LeastTrip >= int64 Rtt.shortPath
+            then
                 if not (isLimited receiver) then receiver.Limit <- capacity
 
                 receiver.Capacity <- capacity

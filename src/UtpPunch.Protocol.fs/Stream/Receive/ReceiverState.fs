@@ -23,6 +23,8 @@ type Receiver =
             mutable RoundAt: uint32
             mutable RoundBytes: int
             mutable RoundTrip: int
+            /// The shortest round trip that was ever measured.
+            mutable LeastTrip: int
             /// Null for none.
             mutable Held: HeldPackets
             mutable Fin: SeqNr voption

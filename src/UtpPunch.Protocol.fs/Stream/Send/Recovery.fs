@@ -293,13 +293,7 @@ module internal Recovery =
 
         if sentAt = Scoreboard.unmeasured then
             ValueNone
-        elif
-            sentAt >= board.LastRetransmitted
-            // A peer that names what it holds had named a packet that waited for a retransmission. On a path that has become longer,
-            // everything seems lost, and there would be no round trip that shows why.
-            || board.Detection.PeerSacks
-            || (Rtt.isKnown rtt && now - sentAt <= Rtt.overdueAfter rtt)
-        then
+        elif sentAt >= board.LastRetransmitted || (Rtt.isKnown rtt && now - sentAt <= Rtt.overdueAfter rtt) then
             ValueSome(now - sentAt)
         else
             ValueNone

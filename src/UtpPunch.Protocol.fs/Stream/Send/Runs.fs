@@ -10,7 +10,7 @@ module internal Runs =
             runs[index] <- run.Slice(0, count)
             runs.Insert(index + 1, run.Slice(count, run.Count - count))
 
-    /// The index of the run that holds this packet, which is outstanding.
+    /// The index of the run that holds this packet, which is outstanding: by bisection.
     let find (number: SeqNr) (runs: byref<Deque<Run>>) : int =
         let mutable low = 0
         let mutable high = runs.Count

@@ -20,6 +20,8 @@ type internal Scoreboard =
             mutable Detection: LossDetection
             mutable Next: SeqNr
             mutable Oldest: SeqNr
+            /// No packet before this one waits to be retransmitted.
+            mutable LostFrom: SeqNr
             mutable Outstanding: int
             mutable Flight: int
             mutable LostPackets: int
@@ -58,6 +60,7 @@ module internal Scoreboard =
           Detection = LossDetection.Initial
           Next = next
           Oldest = next
+          LostFrom = next
           Outstanding = 0
           Flight = 0
           LostPackets = 0
@@ -126,6 +129,10 @@ module internal Scoreboard =
     let internal lose index (board: Scoreboard) =
         let run = board.Runs[index]
         board.Flight <- board.Flight - run.Data.Length
+
+        if board.LostPackets = 0 || run.First - board.LostFrom < 0 then
+            board.LostFrom <- run.First
+
         board.LostPackets <- board.LostPackets + run.Count
         DeliveryRate.lose run.Data.Length board.Rate
 
@@ -198,10 +205,14 @@ module internal Scoreboard =
         if board.LostPackets = 0 then
             null
         else
-            let mutable index = 0
+            // A walk from the first run for each of many lost ones would be quadratic.
+            let mutable index =
+                if board.LostFrom - board.Oldest > 0 then Runs.find board.LostFrom &board.Runs else 0
 
             while board.Runs[index].Mark <> Mark.Lost do
                 index <- index + 1
+
+            board.LostFrom <- board.Runs[index].First
 
             let run = board.Runs[index]
             // RFC 5681, 3.2, step 4: a packet that has arrived makes room, whether the peer can name it or not.
