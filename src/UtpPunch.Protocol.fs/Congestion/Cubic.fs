@@ -31,6 +31,8 @@ type internal CubicState =
 
         /// What has to be delivered until a packet that was sent after the congestion event is acknowledged; -1 without one.
         mutable RecoveryEnds: int64
+        /// RecoverFS of RFC 9937: the bytes that were in flight when it came.
+        mutable RecoveryFlight: int
         /// The packets that were lost in the last congestion event and have not arrived after all, and what it has replaced. A window
         /// of 0 if there is nothing to be restored.
         mutable Unproven: int
@@ -82,6 +84,7 @@ module internal CubicWindow =
           At = 0L<us>
           Curve = noCurve
           RecoveryEnds = -1L
+          RecoveryFlight = 0
           Unproven = 0
           OldWindow = 0L
           OldThreshold = 0L
@@ -233,12 +236,14 @@ module internal CubicWindow =
         it.Window <- max it.Window it.Threshold
         it.CarefulRounds <- 0
         it.RecoveryEnds <- sample.Delivered
+        it.RecoveryFlight <- max it.Packet (max sample.FlightBefore (sample.Flight + sample.LostBytes))
 
-    /// In a round trip the window falls to the threshold: by 3/10 of what is acknowledged, and at once by what is lost, so that no more is
-    /// sent than arrives.
+    /// Once all that was in flight is acknowledged, the window has fallen to the threshold, from ten sevenths of it: in proportion to
+    /// what is acknowledged, and at once by what is lost, so that no more is sent than arrives.
     let private fall acked lost (it: byref<CubicState>) =
-        let by = (int64 acked <<< Scale) * 3L / 10L + (int64 lost <<< Scale)
-        it.Window <- max it.Threshold (it.Window - by)
+        let acked = int64 (min acked it.RecoveryFlight)
+        let by = (it.Threshold >>> Scale) * 3L * acked / (7L * int64 it.RecoveryFlight) + int64 lost
+        it.Window <- max it.Threshold (it.Window - (by <<< Scale))
 
     /// Takes a sample; `it` is the caller's own.
     let observe (sample: inref<CongestionSample>) (it: byref<CubicState>) =

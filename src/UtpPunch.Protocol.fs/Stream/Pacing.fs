@@ -34,11 +34,9 @@ module internal Pacing =
     /// What may be sent in this step.
     [<Struct; NoComparison; NoEquality>]
     type Allowance =
-        {
-            Rate: int64
-            Quantum: int
-            mutable NextAt: Instant
-        }
+        { Rate: int64
+          Quantum: int
+          mutable NextAt: Instant }
 
         member this.IsOpen(now: Instant) = this.NextAt <= now
 
@@ -62,7 +60,7 @@ module internal Pacing =
         let rate = connection.Board.Rate
         let isClosed = allowance.NextAt > now
 
-        if DeliveryRate.isUsed rate then
+        if rate.IsUsed then
             let hasDue = isClosed && Sender.hasDue window connection.Sender
             rate.NextAt <- allowance.NextAt
             rate.PacedUntil <- if hasDue then allowance.NextAt else Time.never

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x03A5B27CB1DE42BFUL
+let Layout = 0x683DDFA5A0F9129BUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -265,6 +265,7 @@ let writeDeliveryRate (w: SnapshotWriter) (it: DeliveryRate) : unit =
     w.Int64 it.PacedUntil
     w.Flag it.IsWindowLimited
     w.Flag it.IsPeerLimited
+    w.Flag it.IsUsed
 
 let readDeliveryRate (r: SnapshotReader) : DeliveryRate =
     { Delivered = r.Int64()
@@ -285,7 +286,8 @@ let readDeliveryRate (r: SnapshotReader) : DeliveryRate =
       NextAt = r.Int64()
       PacedUntil = r.Int64()
       IsWindowLimited = r.Flag()
-      IsPeerLimited = r.Flag() }
+      IsPeerLimited = r.Flag()
+      IsUsed = r.Flag() }
 
 let writeScoreboard (w: SnapshotWriter) (it: Scoreboard) : unit =
     w.Int32 it.Payload
@@ -609,6 +611,7 @@ let writeCubicState (w: SnapshotWriter) (it: CubicState) : unit =
     w.Int64 it.At
     writeCubicCurve w it.Curve
     w.Int64 it.RecoveryEnds
+    w.Int32 it.RecoveryFlight
     w.Int32 it.Unproven
     w.Int64 it.OldWindow
     w.Int64 it.OldThreshold
@@ -628,6 +631,7 @@ let readCubicState (r: SnapshotReader) : CubicState =
       At = r.Int64()
       Curve = readCubicCurve r
       RecoveryEnds = r.Int64()
+      RecoveryFlight = r.Int32()
       Unproven = r.Int32()
       OldWindow = r.Int64()
       OldThreshold = r.Int64()
@@ -1718,7 +1722,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(213, (fun () -> readStored r))
+      Connections = r.Radix(214, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()

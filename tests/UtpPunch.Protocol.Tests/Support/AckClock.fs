@@ -89,6 +89,8 @@ let lost packets isFirst (flow: Flow) =
             LostPackets = packets
             LostBytes = packets * packet
             LostRanges = 1
+            FlightBefore = flow.Window
+            Flight = flow.Window - packets * packet
             IsFirstLoss = isFirst }
         flow
 

@@ -49,6 +49,8 @@ type internal DeliveryRate =
         /// Since the congestion control was told: its window has held something back, or the peer's has.
         mutable IsWindowLimited: bool
         mutable IsPeerLimited: bool
+        /// Whether the stream has sent anything; if not, nothing may be changed.
+        mutable IsUsed: bool
     }
 
     /// That of all streams that have sent nothing; never changed.
@@ -71,17 +73,15 @@ type internal DeliveryRate =
           NextAt = 0L<us>
           PacedUntil = Time.never
           IsWindowLimited = false
-          IsPeerLimited = false }
+          IsPeerLimited = false
+          IsUsed = false }
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module internal DeliveryRate =
-    /// Whether the stream has sent anything; if not, nothing may be changed.
-    let isUsed (rate: DeliveryRate) = not (System.Object.ReferenceEquals(rate, DeliveryRate.Initial))
-
-    let copy (rate: DeliveryRate) : DeliveryRate = if isUsed rate then { rate with Delivered = rate.Delivered } else rate
+    let copy (rate: DeliveryRate) : DeliveryRate = if rate.IsUsed then { rate with IsUsed = true } else rate
 
     /// One that may be changed.
-    let own (rate: DeliveryRate) : DeliveryRate = if isUsed rate then rate else { rate with Delivered = 0L }
+    let own (rate: DeliveryRate) : DeliveryRate = if rate.IsUsed then rate else { rate with IsUsed = true }
 
     /// A train leaves; `flight` does not include it.
     let depart (now: Instant) flight length (rate: DeliveryRate) =
@@ -125,8 +125,7 @@ module internal DeliveryRate =
         rate.ReportedSpurious <- rate.Spurious
 
     /// Everything that was to be sent is sent, and more would have been allowed.
-    let limitByApplication flight (rate: DeliveryRate) =
-        rate.AppLimitedUntil <- max 1L (rate.Delivered + int64 flight)
+    let limitByApplication flight (rate: DeliveryRate) = rate.AppLimitedUntil <- max 1L (rate.Delivered + int64 flight)
 
     /// The step's acknowledgements are complete. Bytes per second, or 0: a packet that seems to have come back within less than `least`
     /// answers another transmission.
