@@ -8,15 +8,15 @@ internal static class TraceReplay
 {
     public static int Run(FileInfo file, ReplayMode mode)
     {
-        var trace = Read(file);
+        var trace = Explained(file, () => Read(file));
         using var output = new StreamWriter(StandardStreams.OpenOutput());
         if (mode == ReplayMode.InputsOnly)
         {
-            Replay.Run(mode, trace, line => output.Write($"{TerminalText.Escape(line.ToString())}\n"));
+            Explained(file, () => Replay.Run(mode, trace, line => output.Write($"{TerminalText.Escape(line.ToString())}\n")));
             return ExitCodes.Success;
         }
 
-        var result = Replay.Run(mode, trace, null);
+        var result = Explained(file, () => Replay.Run(mode, trace, null));
         if (result.Divergence is { } divergence)
         {
             output.Write(TerminalText.EscapeLines(divergence.ToString()));
@@ -29,15 +29,17 @@ internal static class TraceReplay
         return ExitCodes.Success;
     }
 
-    private static Trace Read(FileInfo file)
+    private static Trace Read(FileInfo file) => UserFile.Read(file.ToString(), path =>
+    {
+        using var lines = File.OpenText(path);
+        return Trace.Read(lines);
+    });
+
+    private static T Explained<T>(FileInfo file, Func<T> action)
     {
         try
         {
-            return UserFile.Read(file.ToString(), path =>
-            {
-                using var lines = File.OpenText(path);
-                return Trace.Read(lines);
-            });
+            return action();
         }
         catch (TraceException error)
         {

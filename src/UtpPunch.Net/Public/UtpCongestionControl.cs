@@ -35,9 +35,12 @@ public sealed class UtpCongestionControl
 
     /// <summary>Makes a kind of the application's own. A trace of a node that uses it can be read, but not replayed.</summary>
     /// <param name="name">Its name in statistics: lower-case letters, digits and hyphens.</param>
-    /// <param name="start">Gives the controller of a new stream. Controllers are immutable values; they are called on the node's thread, one
-    /// call at a time, and must neither block nor throw.</param>
+    /// <param name="start">Gives the controller of a new stream. Controllers are immutable values: each call returns the next one. All calls are
+    /// made on the thread that runs the receive loop, one at a time, and must not block. A controller that throws, returns
+    /// <see langword="null"/>, or has a window or a pacing rate that is not positive ends the node with
+    /// <see cref="UtpError.InternalError"/> and a message that names it. A window of less than one packet counts as one packet.</param>
     /// <returns>The kind.</returns>
+    /// <exception cref="ArgumentNullException">An argument is <see langword="null"/>.</exception>
     /// <exception cref="ArgumentException">The name has other characters, is empty, or is that of a kind of the library.</exception>
     public static UtpCongestionControl Create(string name, Func<CongestionStart, ICongestionController> start)
     {
@@ -48,7 +51,7 @@ public sealed class UtpCongestionControl
             throw new ArgumentException("A name has lower-case letters, digits and hyphens, and is not that of another kind.", nameof(name));
         }
 
-        return new UtpCongestionControl(new CongestionControl(name, start));
+        return new UtpCongestionControl(new CongestionControl(name, from => GuardedController.Start(name, start, from)));
     }
 
     /// <returns>The name.</returns>

@@ -163,15 +163,16 @@ module Replay =
         [| for at in max 0 (index - Around) .. min (trace.Lines.Length - 1) (index + Around) ->
                (if at = index then "> " else "  ") + ValueText.quote (trace.Lines[at].ToString()) |]
 
-    /// What the step does now; a fault is a line, too.
+    /// What the step does now; a fault is a line, too. A congestion control of the application's own cannot be replayed.
     let private take (trace: Trace) (actor: Actor) (step: TraceStep) : TraceLine[] =
         try
             let struct (node, effects) = Node.step step.Now (step.Events()) actor.Node
             actor.Node <- node
             let payloads = if trace.Payloads.IsHash then TracePayloads.Unknown else trace.Payloads
             TraceText.effects payloads null step.Time step.Node effects
-        with error ->
-            [| TraceText.fault step.Time step.Node error |]
+        with
+        | :? NotSupportedException as error -> raise (TraceException(trace.LineNumber step.Index, error.Message, error))
+        | error -> [| TraceText.fault step.Time step.Node error |]
 
     let private compare mode (trace: Trace) (actor: Actor) (step: TraceStep) (actual: TraceLine[]) : Divergence =
         let recorded = step.Outputs

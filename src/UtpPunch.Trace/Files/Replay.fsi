@@ -45,6 +45,7 @@ type ReplayResult =
 /// Takes the steps of a trace again with the core of this build, and compares the outputs. Payloads of which the trace has hashes are
 /// zeroes and are not compared; packet numbers are not compared either.
 module Replay =
-    /// Stops at the first divergence. `sink` gets every input line, and every output line as this build writes it; null for none.
+    /// Stops at the first divergence. `sink` gets every input line, and every output line as this build writes it; null for none. Throws
+    /// `TraceException` where a stream uses a congestion control of the application's own.
     [<CompiledName "Run">]
     val run: mode: ReplayMode -> trace: Trace -> sink: Action<TraceLine> -> ReplayResult

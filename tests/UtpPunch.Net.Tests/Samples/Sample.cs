@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace UtpPunch.Tests;
 
-/// <summary>One of the samples: its text, which README.md quotes, and the program that was built of it.</summary>
+/// <summary>One of the samples: its text, which a page quotes, and the program that was built of it.</summary>
 internal sealed class Sample(string name)
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
@@ -13,18 +13,18 @@ internal sealed class Sample(string name)
     private static readonly string Root = Configuration.Parent!.Parent!.Parent!.Parent!.FullName;
     private readonly string _folder = Path.Combine(Root, "samples", name);
 
-    /// <summary>README.md has the sample's text behind a line that names it, letter by letter.</summary>
-    public async Task IsQuotedAsync()
+    /// <summary>A page has the text of a file behind a line that names it, letter by letter.</summary>
+    public async Task IsQuotedAsync(string file = "Program.cs", string page = "README.md")
     {
         const string Opening = "```csharp\n";
-        var marker = $"<!-- samples/{name}/Program.cs -->";
-        var readme = await TextAsync(Path.Combine(Root, "README.md"));
-        var place = readme.IndexOf(marker, StringComparison.Ordinal);
-        Check.That(place >= 0, $"README.md has the line {marker}");
-        var block = readme[(place + marker.Length)..].TrimStart('\n');
+        var marker = $"<!-- samples/{name}/{file} -->";
+        var text = await TextAsync(Path.Combine(Root, page));
+        var place = text.IndexOf(marker, StringComparison.Ordinal);
+        Check.That(place >= 0, $"{page} has the line {marker}");
+        var block = text[(place + marker.Length)..].TrimStart('\n');
         Check.That(block.StartsWith(Opening, StringComparison.Ordinal), $"a block of C# follows the line {marker}");
         block = block[Opening.Length..];
-        Check.Equal(await TextAsync(Path.Combine(_folder, "Program.cs")), block[..(block.IndexOf("\n```", StringComparison.Ordinal) + 1)]);
+        Check.Equal(await TextAsync(Path.Combine(_folder, file)), block[..(block.IndexOf("\n```", StringComparison.Ordinal) + 1)]);
     }
 
     /// <summary>Runs it. It must succeed and write nothing to standard error.</summary>
