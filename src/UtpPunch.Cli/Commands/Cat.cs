@@ -33,6 +33,7 @@ internal static class Cat
     private static Task<UtpNode> BindAsync(CatOptions options)
     {
         var settings = new UtpNodeOptions { Dialect = options.Dialect };
+        settings.CongestionControl = options.CongestionControl ?? settings.CongestionControl;
         settings.ConnectTimeout = options.ConnectTimeout ?? settings.ConnectTimeout;
         settings.GiveUpTimeout = options.Timeout ?? settings.GiveUpTimeout;
         settings.IdleTimeout = options.Timeout ?? settings.IdleTimeout;

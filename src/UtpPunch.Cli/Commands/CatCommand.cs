@@ -16,6 +16,9 @@ internal sealed record CatOptions
 
     public UtpDialect Dialect { get; init; }
 
+    /// <value>Null for the library's default.</value>
+    public UtpCongestionControl? CongestionControl { get; init; }
+
     public TimeSpan? ConnectTimeout { get; init; }
 
     public TimeSpan? Timeout { get; init; }
@@ -44,6 +47,8 @@ internal static class CatCommand
         CustomParser = Parsing.Dialect,
     };
 
+    private static readonly Option<UtpCongestionControl?> Congestion = PeerOptions.Congestion();
+
     private static readonly Option<TimeSpan?> ConnectTimeout = new("--connect-timeout")
     {
         Description = "Time for the peer to answer (default 10), or to come to the room (default 60).",
@@ -64,7 +69,7 @@ internal static class CatCommand
             "cat",
             "Copy standard input to a peer, and what the peer sends to standard output.")
         {
-            Host, Port, Listen, Bind, Dialect, ConnectTimeout, Timeout,
+            Host, Port, Listen, Bind, Dialect, Congestion, ConnectTimeout, Timeout,
         };
         Meeting.AddTo(command);
         command.SetAction(parsed => Cat.RunAsync(Read(parsed)));
@@ -95,6 +100,7 @@ internal static class CatCommand
             Peer = peer,
             Bind = parsed.GetValue(Bind),
             Dialect = parsed.GetValue(Dialect),
+            CongestionControl = parsed.GetValue(Congestion),
             ConnectTimeout = parsed.GetValue(ConnectTimeout),
             Timeout = parsed.GetValue(Timeout),
         };

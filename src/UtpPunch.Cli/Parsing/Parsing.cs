@@ -136,6 +136,18 @@ internal static class Parsing
         }
     }
 
+    public static UtpCongestionControl? CongestionControl(ArgumentResult result)
+    {
+        var word = result.Tokens[0].Value;
+        if (UtpCongestionControl.Find(word) is { } found)
+        {
+            return found;
+        }
+
+        result.AddError($"'{word}' is not a congestion control: {string.Join(" or ", UtpCongestionControl.All)}");
+        return null;
+    }
+
     public static ReplayMode ReplayMode(ArgumentResult result)
     {
         var word = result.Tokens[0].Value;

@@ -3,7 +3,7 @@ using System.Net;
 
 namespace UtpPunch.Cli;
 
-/// <summary>The arguments that name a peer, and the option `--bind`, as all commands have them.</summary>
+/// <summary>The arguments that name a peer, and the options `--bind` and `--congestion`, as all commands have them.</summary>
 internal static class PeerOptions
 {
     public static Argument<string?> Host(string description) => new("HOST")
@@ -25,6 +25,13 @@ internal static class PeerOptions
         Description = "Local address and port (default: all addresses, a free port).",
         HelpName = "IP:PORT",
         CustomParser = Parsing.EndPoint,
+    };
+
+    public static Option<UtpCongestionControl?> Congestion() => new("--congestion")
+    {
+        Description = $"Congestion control of what is sent (default {UtpCongestionControl.Bbr}).",
+        HelpName = string.Join('|', UtpCongestionControl.All),
+        CustomParser = Parsing.CongestionControl,
     };
 
     /// <summary>The peer that HOST and PORT, or HOST:PORT, name; null without a port.</summary>

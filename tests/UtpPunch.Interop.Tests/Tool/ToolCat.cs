@@ -141,6 +141,30 @@ public static class ToolCat
         await listener.SucceedAsync();
     }
 
+    [Fact("utp cat sends with the congestion control that it was given: heavy loss slows LEDBAT down, and not the default")]
+    public static async Task Congestion()
+    {
+        const int Count = 8 * Mebibyte;
+        const int Mtu = 1472;
+        var path = new RelayPath { Loss = 0.1, Delay = TimeSpan.FromMilliseconds(20) };
+        var bytes = PeerNoise.Bytes(OurSeed, Count);
+        using var slowListener = await ToolProcess.ListenAsync();
+        using var fastListener = await ToolProcess.ListenAsync();
+        using var slowRelay = new UdpRelay(slowListener.EndPoint, path, path, drop: (_, _, datagram) => datagram.Length > Mtu);
+        using var fastRelay = new UdpRelay(fastListener.EndPoint, path, path, drop: (_, _, datagram) => datagram.Length > Mtu);
+        using var slow = ToolProcess.Dial(slowRelay.EndPoint, "--congestion ledbat");
+        using var fast = ToolProcess.Dial(fastRelay.EndPoint);
+        var saying = slow.SayAsync(bytes);
+        fastListener.EndInput();
+        await fast.SayAsync(bytes);
+        Check.Equal(Of(OurSeed, Count), await fastListener.DigestAsync(TimeSpan.FromSeconds(50)));
+        var (few, many) = (slowRelay.Counts(RelayDirection.ToTarget).Forwarded, fastRelay.Counts(RelayDirection.ToTarget).Forwarded);
+        Check.That(few > 0 && 2 * few < many, $"{few} packets with LEDBAT, {many} by default");
+        await fast.SucceedAsync();
+        slow.Kill();
+        await saying.ContinueWith(_ => { }, TaskScheduler.Default);
+    }
+
     [Fact("a peer that does not read stops the reading of standard input")]
     [CarriesStreams]
     public static async Task InputWaits()

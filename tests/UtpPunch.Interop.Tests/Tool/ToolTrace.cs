@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
@@ -38,6 +39,27 @@ public static class ToolTrace
         Check.That(text.EndsWith("; 1 violations\n", StringComparison.Ordinal), text);
         file = files.WriteWith("    0.200000 . net eclipse  of=the-moon");
         Check.That((await TraceFiles.ShowAsync(file)).Contains("* eclipse of=the-moon", StringComparison.Ordinal));
+    }
+
+    [Fact("a trace with a congestion control of the application's own is shown, and its replay ends with code 1 and the reason")]
+    public static async Task OwnCongestionControl()
+    {
+        using var files = new TraceFiles();
+        var recorded = files.At("recorded.utrace");
+        var scenario = Path.Combine(TraceFiles.Sample, "../../../corpus/silent-dialler.scenario");
+        using var sim = ToolProcess.Start($"sim --scenario {scenario} --trace {recorded}");
+        await sim.SucceedAsync();
+        var lines = File.ReadAllLines(recorded).Where(line => !line.StartsWith("#end", StringComparison.Ordinal)).ToArray();
+        var usual = files.Write("usual.utrace", lines);
+        var file = files.Write("own.utrace", lines.Select(line => Regex.Replace(line, @"\.congestion=\w+", ".congestion=foreign")));
+        Check.Equal(await TraceFiles.ShowAsync(usual), await TraceFiles.ShowAsync(file));
+        foreach (var mode in new[] { "strict", "inputs-only" })
+        {
+            using var tool = ToolProcess.Start($"replay {file} --mode {mode}");
+            var errorLine = await tool.FailAsync(Failure);
+            Check.That(errorLine.StartsWith("utp: own.utrace: Line ", StringComparison.Ordinal), errorLine);
+            Check.That(errorLine.EndsWith("The congestion control is the application's own, and not in the trace", StringComparison.Ordinal), errorLine);
+        }
     }
 
     [Fact("a file that is not a trace ends with code 1 and one line that names the line and the reason")]
