@@ -336,10 +336,7 @@ type private Generator(root: Type) =
                     $"        w.Byte {index}uy"
                     $"        write{it} w it" ]
             // One of the application's own has no form here: a trace with it can be read, but not replayed from that state on.
-            @ [ "    | _ -> w.Byte 255uy"
-                ""
-                readHead
-                "    match r.Byte() with" ]
+            @ [ "    | _ -> w.Byte 255uy"; ""; readHead; "    match r.Byte() with" ]
             @ [ for index, it in List.indexed names -> $"    | {index}uy -> read{it} r :> {name}" ]
             @ [ $"    | 255uy -> r.Fail \"there is an {name} of the application's own, which is not in the trace\"" ]
             @ [ $"    | _ -> r.Fail \"there is no such {name}\"" ]

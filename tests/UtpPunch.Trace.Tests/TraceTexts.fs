@@ -18,11 +18,14 @@ let private anyOf<'T> = ArbMap.defaults.ArbFor<'T>().Generator
 
 let private endpoints =
     gen {
-        let! high = Gen.oneof [ anyOf<uint64>; Gen.elements [ 0UL; 0x20010DB8_00000000UL; 0xFE80_0000_0000_0000UL ] ]
+        let! high =
+            Gen.oneof [ anyOf<uint64>; Gen.elements [ 0UL; 0x20010DB8_00000000UL; 0xFE80_0000_0000_0000UL ] ]
+
         let! low = Gen.oneof [ anyOf<uint64>; Gen.elements [ 0UL; 1UL; 0x1_0000_0001UL ] ]
         let! scope = Gen.frequency [ 3, Gen.constant 0u; 1, anyOf<uint32> ]
         let! port = anyOf<uint16>
         let! via = Gen.frequency [ 3, Gen.constant 0us; 1, anyOf<uint16> ]
+
         return!
             Gen.elements
                 [ Endpoint.via via (Endpoint.ofIPv4 (uint32 low) port)

@@ -33,10 +33,7 @@ type internal Bbr internal (state: BbrState) =
 
         member this.Restarted(now, roundTrip) =
             if state.LeastRtt = 0L<us> && roundTrip > 0L<us> then
-                Bbr
-                    { state with
-                        LeastRtt = roundTrip
-                        LeastRttAt = now }
+                Bbr { state with LeastRtt = roundTrip; LeastRttAt = now }
             else
                 this
 

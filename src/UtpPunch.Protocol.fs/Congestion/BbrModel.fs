@@ -100,8 +100,7 @@ module internal BbrModel =
     let toInt (value: int64) = int (min (int64 none) value)
 
     /// The bytes that fill the path at its rate, times a gain (BBR.bdp).
-    let bdp gain (it: BbrState) =
-        toInt (rate it * int64 it.LeastRtt / 1_000_000L * int64 gain >>> 8)
+    let bdp gain (it: BbrState) = toInt (rate it * int64 it.LeastRtt / 1_000_000L * int64 gain >>> 8)
 
     let isKnown (it: BbrState) = maxRate it > 0L && it.LeastRtt > 0L<us>
 

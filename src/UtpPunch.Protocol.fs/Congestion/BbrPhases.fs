@@ -61,8 +61,7 @@ module internal BbrPhases =
         let grows = maxRate it >= it.FullRate + it.FullRate / 4L
 
         let isLossy =
-            it.RoundRanges >= 6
-            && isTooMuch it.RoundLost (it.RoundLost + it.RoundAcked) it.IsRoundEmpty it
+            it.RoundRanges >= 6 && isTooMuch it.RoundLost (it.RoundLost + it.RoundAcked) it.IsRoundEmpty it
 
         if it.HeldRound < it.Rounds - 1L then
             // For a whole round the window was held: what is known of the rate is all that there is.
@@ -210,7 +209,8 @@ module internal BbrPhases =
 
         it.Window <- max least (min it.Window bound)
 
-        if it.Phase = BbrPhase.ProbeRtt then it.Window <- min it.Window (max least (bdp HalfGain it))
+        if it.Phase = BbrPhase.ProbeRtt then
+            it.Window <- min it.Window (max least (bdp HalfGain it))
 
     /// Takes a sample; `it` is the caller's own.
     let observe (sample: inref<CongestionSample>) (it: BbrState) =

@@ -65,7 +65,12 @@ type internal Ledbat
         let isShort = queueing * 10L < target * 9L
 
         if window < threshold && not isInflated && isShort then
-            this.With(max earned (min (earned + (int64 bytes <<< scale)) (allowed <<< scale)), lent, threshold, tolerance)
+            this.With(
+                max earned (min (earned + (int64 bytes <<< scale)) (allowed <<< scale)),
+                lent,
+                threshold,
+                tolerance
+            )
         else
             // cwnd += GAIN * off_target * bytes_newly_acked * MSS / cwnd, with off_target between -10 and 1 and a GAIN of 1.
             let offTarget = int64 (max (target - queueing) (-10L * target))

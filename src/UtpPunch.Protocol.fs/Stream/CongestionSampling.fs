@@ -4,10 +4,7 @@ namespace UtpPunch.Protocol
 module internal CongestionSampling =
     let start (options: StreamOptions) window roundTrip packet =
         options.Congestion.Start
-            { Packet = packet
-              TargetDelay = options.TargetDelay
-              Window = window
-              RoundTrip = roundTrip }
+            { Packet = packet; TargetDelay = options.TargetDelay; Window = window; RoundTrip = roundTrip }
 
     let private sampleOf context lost isFirst (connection: Connection) : CongestionSample =
         let board = connection.Board

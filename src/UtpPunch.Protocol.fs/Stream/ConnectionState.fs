@@ -40,15 +40,8 @@ type internal Sizes =
 /// The round trips have become longer from one packet to the next; see `PathChange`.
 [<Sealed; AllowNullLiteral>]
 type internal PathStep
-    (
-        at: Instant,
-        from: Duration,
-        size: Duration,
-        ours: int,
-        leastRoundTrip: Duration,
-        leastThere: uint32,
-        samples: int
-    ) =
+    (at: Instant, from: Duration, size: Duration, ours: int, leastRoundTrip: Duration, leastThere: uint32, samples: int)
+    =
     member _.At = at
     /// The least round trip before, and how much longer they became.
     member _.From = from

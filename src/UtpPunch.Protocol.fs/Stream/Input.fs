@@ -233,8 +233,7 @@ module internal Input =
                     TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks
                 with
                 | Echo.Handshake when
-                    header.AckNr - Scoreboard.oldest connection.Board >= 0
-                    || not (sackOf &packet connection).IsEmpty
+                    header.AckNr - Scoreboard.oldest connection.Board >= 0 || not (sackOf &packet connection).IsEmpty
                     ->
                     Echo.Stray
                 | echo -> echo

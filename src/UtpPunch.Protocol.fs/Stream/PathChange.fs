@@ -45,8 +45,7 @@ module internal PathChange =
                 // It was no longer path.
                 delays.Step <- null
             else
-                let leastThere =
-                    if there <> 0u && int32 (there - known.LeastThere) < 0 then there else known.LeastThere
+                let leastThere = if there <> 0u && int32 (there - known.LeastThere) < 0 then there else known.LeastThere
 
                 delays.Step <-
                     PathStep(known.At, known.From, known.Size, known.Ours, least, leastThere, known.Samples + 1)

@@ -13,10 +13,7 @@ module Controllers =
     let options (name: string) : NodeOptions =
         match CongestionControls.tryFind name with
         | ValueSome control ->
-            { NodeOptions.standard with
-                Bep29 =
-                    { NodeOptions.standard.Bep29 with
-                        Congestion = control } }
+            { NodeOptions.standard with Bep29 = { NodeOptions.standard.Bep29 with Congestion = control } }
         | ValueNone ->
             let known = String.concat ", " names
             invalidArg (nameof name) $"'{name}' is no controller: {known} are."

@@ -64,16 +64,18 @@ type Plan =
 
 /// A host: an address, a clock, a socket and a node.
 type Host =
-    { Clock: Clock
-      Socket: Socket
-      SendBuffer: int
-      ReceiveBuffer: int
-      PacketSize: int
-      LargestPacket: int
-      NoDelay: bool
-      IdleTimeout: Duration
-      /// The name of its congestion control.
-      Congestion: string }
+    {
+        Clock: Clock
+        Socket: Socket
+        SendBuffer: int
+        ReceiveBuffer: int
+        PacketSize: int
+        LargestPacket: int
+        NoDelay: bool
+        IdleTimeout: Duration
+        /// The name of its congestion control.
+        Congestion: string
+    }
 
 /// A stream from one host to the other.
 type Flow =

@@ -7,6 +7,7 @@ open UtpPunch.Protocol
 
 let private packet = 1380
 let private target = Time.milliseconds 100
+
 let private fresh () =
     CongestionControls.ledbat.Start { Packet = packet; TargetDelay = target; Window = 0; RoundTrip = 0L<us> }
 
@@ -156,10 +157,7 @@ let private ledbat =
 
           let grown =
               observed
-                  { nothing with
-                      Bytes = congestion.Window
-                      Packets = 1
-                      FlightBefore = congestion.Window }
+                  { nothing with Bytes = congestion.Window; Packets = 1; FlightBefore = congestion.Window }
                   congestion
 
           Expect.equal (grown.Window - congestion.Window) packet "growth"

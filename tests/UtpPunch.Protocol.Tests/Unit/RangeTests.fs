@@ -201,7 +201,9 @@ let private sameHistory seed first =
             if bytes.Length <= Sender.room one then
                 Sender.write bytes one
                 Sender.write bytes other
-        | 2 -> both (fun sender -> describe (Scoreboard.retransmit now 1 Train.Limit (Sender.board sender))) |> ignore
+        | 2 ->
+            both (fun sender -> describe (Scoreboard.retransmit now 1 Train.Limit (Sender.board sender)))
+            |> ignore
         | 3 when random.Next 20 = 0 -> both (fun sender -> Scoreboard.timeOut (Sender.board sender)) |> ignore
         | _ ->
             let outstanding = Scoreboard.packets (Sender.board one)
@@ -243,7 +245,8 @@ let private sameHistory seed first =
                 both (fun sender -> describe (Scoreboard.retransmit now window Train.Limit (Sender.board sender)))
 
             while sent <> "none" do
-                sent <- both (fun sender -> describe (Scoreboard.retransmit now window Train.Limit (Sender.board sender)))
+                sent <-
+                    both (fun sender -> describe (Scoreboard.retransmit now window Train.Limit (Sender.board sender)))
 
             both (fun sender -> describe (Sender.sendNew now window Train.Limit sender)) |> ignore
 

@@ -64,6 +64,7 @@ let private choices (life: Life) bytes flight queueing (twin: Twin) =
 /// Feeds both with the same events, and compares them after each.
 let private live (life: Life) =
     let random = System.Random life.Seed
+
     let mutable core =
         CongestionControls.ledbat.Start
             { Packet = life.Packet

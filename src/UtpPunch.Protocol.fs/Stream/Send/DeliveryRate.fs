@@ -79,7 +79,8 @@ type internal DeliveryRate =
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module internal DeliveryRate =
-    let copy (rate: DeliveryRate) : DeliveryRate = if rate.IsUsed then { rate with Delivered = rate.Delivered } else rate
+    let copy (rate: DeliveryRate) : DeliveryRate =
+        if rate.IsUsed then { rate with Delivered = rate.Delivered } else rate
 
     /// One that may be changed.
     let own (rate: DeliveryRate) : DeliveryRate = if rate.IsUsed then rate else { rate with IsUsed = true }
@@ -126,8 +127,7 @@ module internal DeliveryRate =
         rate.ReportedSpurious <- rate.Spurious
 
     /// Everything that was to be sent is sent, and more would have been allowed.
-    let limitByApplication flight (rate: DeliveryRate) =
-        rate.AppLimitedUntil <- max 1L (rate.Delivered + int64 flight)
+    let limitByApplication flight (rate: DeliveryRate) = rate.AppLimitedUntil <- max 1L (rate.Delivered + int64 flight)
 
     /// The step's acknowledgements are complete. Bytes per second, or 0: a packet that seems to have come back within less than `least`
     /// answers another transmission.

@@ -37,7 +37,9 @@ module internal Recovery =
                 board.RetransmittedInFlight <- board.RetransmittedInFlight - part.Count
         | Mark.Lost ->
             board.LostPackets <- board.LostPackets - part.Count
-            if part.Transmissions = 1 then board.Rate.Spurious <- board.Rate.Spurious + int64 part.Count
+
+            if part.Transmissions = 1 then
+                board.Rate.Spurious <- board.Rate.Spurious + int64 part.Count
         | Mark.Sacked -> ()
 
         let isFresh = part.Transmissions = 1

@@ -215,7 +215,8 @@ module internal Sender =
 
         sender.Queued > 0
         && (Scoreboard.packets board >= sender.PacketWindow
-            || sender.PeerWindow - int64 (Scoreboard.outstanding board) < int64 (min sender.Queued (Scoreboard.payload board)))
+            || sender.PeerWindow - int64 (Scoreboard.outstanding board) <
+                int64 (min sender.Queued (Scoreboard.payload board)))
 
     let isBlocked sender = Scoreboard.packets sender.Board = 0 && sender.Queued > 0 && sender.PeerWindow <= 0L
 
