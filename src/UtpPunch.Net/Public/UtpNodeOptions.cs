@@ -61,7 +61,7 @@ public sealed class UtpNodeOptions
     public int ReceiveBufferSize { get; set; } = CoreStream.ReceiveBuffer;
 
     /// <summary>Gets or sets what the receive window of a stream grows to, if the peer is such a node, too: as long as the application reads
-    /// what arrives, to four times what arrives in a round trip. <see cref="MemoryBudget"/> limits all streams together.</summary>
+    /// what arrives, to eight times what arrives in a round trip. <see cref="MemoryBudget"/> limits all streams together.</summary>
     /// <value>The default is 32 MiB. The range is 64 KiB to 1 GiB. With no more than <see cref="ReceiveBufferSize"/> the window does not
     /// grow.</value>
     public int MaxReceiveBufferSize { get; set; } = CoreStream.MaxReceiveBuffer;

@@ -57,8 +57,9 @@ module internal Receiver =
 
     let isComplete receiver = receiver.IsComplete
 
-    /// Two round trips of bytes while the sender doubles its window, and twice that for what is repaired meanwhile.
-    let private roundsHeld = 4L
+    /// What the sender may send until it knows: while it doubles its window, four times what has arrived in the last round trip; and twice that
+    /// for what is repaired meanwhile.
+    let private roundsHeld = 8L
 
     let isRoundOver (at: uint32) receiver = receiver.RoundTrip = 0 || int (at - receiver.RoundAt) >= receiver.RoundTrip
 

@@ -46,7 +46,7 @@ module internal Receiver =
     val isInRange: seqNr: SeqNr -> receiver: Receiver -> bool
     /// Whether a round trip has passed since the last `tune`; `at` is a `Time.stamp`.
     val isRoundOver: at: uint32 -> receiver: Receiver -> bool
-    /// Ends a round. Lets the capacity grow, up to `limit`, while the reader keeps up: to four times what has arrived in it. The next round is as
+    /// Ends a round. Lets the capacity grow, up to `limit`, while the reader keeps up: to eight times what has arrived in it. The next round is as
     /// long as the round trip that a packet shows, in microseconds; 0 for none.
     val tune: at: uint32 -> roundTrip: int -> limit: int -> receiver: Receiver -> unit
     /// Bytes have arrived in this round.
