@@ -13,6 +13,7 @@ let main args =
           RangeTests.tests
           TimersTests.tests
           Congestion.tests
+          CubicTests.tests
           PathMtuTests.tests
           MtuStories.tests
           WindowStories.tests

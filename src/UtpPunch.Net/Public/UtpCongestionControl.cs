@@ -14,11 +14,14 @@ public sealed class UtpCongestionControl
     /// do not slow it down.</summary>
     public static UtpCongestionControl Bbr { get; } = new(CongestionControls.bbr);
 
+    /// <summary>Gets CUBIC (RFC 9438), as TCP uses it: fills queues, and takes each loss for congestion.</summary>
+    public static UtpCongestionControl Cubic { get; } = new(CongestionControls.cubic);
+
     /// <summary>Gets LEDBAT: uses what other traffic leaves, and yields to it.</summary>
     public static UtpCongestionControl Ledbat { get; } = new(CongestionControls.ledbat);
 
     /// <summary>Gets all kinds that come with the library.</summary>
-    public static IReadOnlyList<UtpCongestionControl> All { get; } = [Bbr, Ledbat];
+    public static IReadOnlyList<UtpCongestionControl> All { get; } = [Bbr, Cubic, Ledbat];
 
     /// <summary>Gets the name: lower-case letters, digits and hyphens.</summary>
     public string Name => Core.Name;

@@ -45,7 +45,7 @@ module internal Input =
         else
             packet.Sack
 
-    let private acknowledge context arrivedAt echoed (packet: inref<Packet>) there (connection: Connection) =
+    let private acknowledge context arrivedAt echo (packet: inref<Packet>) there (connection: Connection) =
         let header = &packet.Header
         let sack = sackOf &packet connection
         let freed = header.AckNr - Scoreboard.oldest connection.Board + 1
@@ -63,6 +63,7 @@ module internal Input =
                 && packet.Bits = 0UL
                 && (not sack.IsEmpty || int64 header.Window = Sender.peerWindow connection.Sender)
 
+            let echoed = TimestampCheck.roundTrip echo arrivedAt &header &connection.Clocks
             let isPlausible = echoed > 0L<us> && echoed >= connection.Rtt.Least / 2L
 
             let acknowledged =
@@ -178,11 +179,18 @@ module internal Input =
         | Arrival.OutOfRange -> PacketBuilder.note context Rule.SeqOutOfRange connection
 
     /// Lets the receive window grow, as long as the node holds less than half of what it may: a stream may hold a quarter of the rest.
-    let private tune context arrivedAt (echoed: Duration) (packet: inref<Packet>) (connection: Connection) =
-        if connection.Sizes.KnowsReach && context.Held < context.Budget / 2L then
-            let rest = (context.Budget - context.Held) / 4L
-            let limit = int (min rest (int64 connection.Options.MaxReceiveBuffer))
-            Receiver.tune (Time.stamp arrivedAt) (int echoed) packet.Payload.Length limit connection.Receiver
+    let private tune context arrivedAt echo (packet: inref<Packet>) (connection: Connection) =
+        if connection.Sizes.KnowsReach then
+            let at = Time.stamp arrivedAt
+
+            if Receiver.isRoundOver at connection.Receiver then
+                let rest = (context.Budget - context.Held) / 4L
+                let most = int (min rest (int64 connection.Options.MaxReceiveBuffer))
+                let limit = if context.Held < context.Budget / 2L then most else 0
+                let roundTrip = TimestampCheck.roundTrip echo arrivedAt &packet.Header &connection.Clocks
+                Receiver.tune at (int roundTrip) limit connection.Receiver
+
+            Receiver.count packet.Payload.Length connection.Receiver
 
     /// No packet is under way for longer.
     let private underWay = Time.seconds 60
@@ -218,14 +226,18 @@ module internal Input =
         | Dialect.Bep29 ->
             let header = &packet.Header
 
-            match
-                TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks
-            with
-            | Echo.Handshake when
-                header.AckNr - Scoreboard.oldest connection.Board >= 0 || not (sackOf &packet connection).IsEmpty
-                ->
-                Echo.Stray
-            | echo -> echo
+            if TimestampCheck.isOrdinary arrivedAt &header &connection.Clocks then
+                Echo.Ordinary
+            else
+                match
+                    TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks
+                with
+                | Echo.Handshake when
+                    header.AckNr - Scoreboard.oldest connection.Board >= 0
+                    || not (sackOf &packet connection).IsEmpty
+                    ->
+                    Echo.Stray
+                | echo -> echo
 
     /// Whether a packet acknowledges, or brings, what none before it did.
     let private isNew (header: inref<Header>) (connection: Connection) =
@@ -264,12 +276,15 @@ module internal Input =
         let there = reportedDelay echo &header
         connection.Activity.HeardAt <- context.Now
         connection.Counters.PacketsReceived <- connection.Counters.PacketsReceived + 1L
-        let echoed = TimestampCheck.roundTrip echo arrivedAt &header &connection.Clocks
-        TimestampCheck.accept echo arrivedAt &header &connection.Clocks
+
+        if echo = Echo.Ordinary then
+            TimestampCheck.acceptOrdinary arrivedAt &header &connection.Clocks
+        else
+            TimestampCheck.accept echo arrivedAt &header &connection.Clocks
 
         if not (isProbe &packet) then measure &header there arrivedAt connection
 
-        acknowledge context arrivedAt echoed &packet there connection
+        acknowledge context arrivedAt echo &packet there connection
 
         if packet.Bits <> 0UL then
             match ExtensionBits.kindOf packet.Bits with
@@ -295,7 +310,7 @@ module internal Input =
                 PacketBuilder.note context Rule.DataAfterRelease connection
                 connection.Closing.HasLostBytes <- true
             else
-                tune context arrivedAt echoed &packet connection
+                tune context arrivedAt echo &packet connection
                 arrive context &packet connection
 
     let receive context arrivedAt (packet: inref<Packet>) (connection: Connection) =

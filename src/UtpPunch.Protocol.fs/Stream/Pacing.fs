@@ -34,11 +34,9 @@ module internal Pacing =
     /// What may be sent in this step.
     [<Struct; NoComparison; NoEquality>]
     type Allowance =
-        {
-            Rate: int64
-            Quantum: int
-            mutable NextAt: Instant
-        }
+        { Rate: int64
+          Quantum: int
+          mutable NextAt: Instant }
 
         member this.IsOpen(now: Instant) = this.NextAt <= now
 

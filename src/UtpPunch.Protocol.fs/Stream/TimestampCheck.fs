@@ -1,5 +1,7 @@
 namespace UtpPunch.Protocol
 
+open System.Runtime.CompilerServices
+
 /// What a stream knows of the clocks at both ends.
 [<Struct; NoComparison; NoEquality>]
 type internal Clocks =
@@ -140,7 +142,8 @@ module internal TimestampCheck =
 
     /// What nearly every packet passes, in a few comparisons: the clocks go on as they did, and the echo is so young that the reach stays
     /// what it is.
-    let private isOrdinary (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    let isOrdinary (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
         let expected = clocks.PeerStamp + Time.stamp (at - clocks.PeerStampAt)
 
         clocks.Echoed
@@ -150,12 +153,10 @@ module internal TimestampCheck =
         && age clocks.Offset at &header <= uint32 (int64 least / 2L)
         && expected - header.Timestamp + uint32 (int64 least) <= uint32 (2L * int64 least)
 
-    /// Which clock a packet echoes. `sentAt` is when we last sent something: a peer may echo the last packet that it has received, however
+    /// Which clock a packet echoes that is not ordinary. `sentAt` is when we last sent something: a peer may echo the last packet that it has received, however
     /// long ago that was.
     let echo (rtt: Rtt) (sentAt: Instant) (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
-        if isOrdinary at &header &clocks then
-            Echo.Ordinary
-        elif isWithout header.TimestampDifference then
+        if isWithout header.TimestampDifference then
             if clocks.Echoed || clocks.IsIncoming then Echo.Stray else Echo.Absent
         elif isUnproven &clocks && isHeldBack at &clocks then
             // So that guesses are few. Packets that a machine has slept through come at once, too, and are as old as the first.
@@ -184,12 +185,16 @@ module internal TimestampCheck =
         else
             0L<us>
 
-    /// Takes a packet that has passed.
-    let accept echo (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    let acceptOrdinary (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
         clocks.PeerStamp <- header.Timestamp
         clocks.PeerStampAt <- at
 
-        if echo <> Echo.Absent && echo <> Echo.Ordinary then
+    /// Takes a packet that has passed and is not ordinary.
+    let accept echo (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
+        acceptOrdinary at &header &clocks
+
+        if echo <> Echo.Absent then
             let offset = if echo = Echo.Current then clocks.Offset else clocks.HandshakeOffset
             let age = int64 (age offset at &header) * 1L<us>
             let before = if clocks.Strays > 0 then least else clocks.Reach - clocks.Reach / 32L

@@ -44,6 +44,11 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
         then
             fail "L1" $"after a clean sample the time-out is {is.RetransmitTimeout} us, not {basis} us"
 
+    /// Whether a loss was answered. CUBIC's window falls in the course of its recovery: then its beginning is the answer.
+    let isCut (was: StreamStatistics) (is: StreamStatistics) =
+        was.Phase <> "recovery"
+        && (is.Phase = "recovery" || is.CongestionWindow < was.CongestionWindow / 4 * 3)
+
     let checkWindow (was: StreamStatistics) (is: StreamStatistics) oldest nextBefore =
         let window = is.CongestionWindow
 
@@ -66,7 +71,7 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
         elif is.MaxPayload < was.MaxPayload then
             // The part of the window that was granted for larger packets is taken back with them: that is no answer to a loss.
             ()
-        elif window < was.CongestionWindow / 4 * 3 then
+        elif isCut was is then
             marks.Hit "cwnd yields to loss"
 
             if not answersLosses then

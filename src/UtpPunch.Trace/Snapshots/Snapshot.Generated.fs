@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x255D7AD34C6CB068UL
+let Layout = 0xBF91ED4DC7C9CF89UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -589,6 +589,86 @@ let readBbr (r: SnapshotReader) : Bbr =
     let fieldState = readBbrState r
     Bbr(fieldState)
 
+let writeCubicCurve (w: SnapshotWriter) (it: CubicCurve) : unit =
+    w.Int64 it.Most
+    w.Int64 it.Prior
+    w.Int64 it.Epoch
+    w.Int64 it.PlateauMs
+    w.Int64 it.Reno
+
+let readCubicCurve (r: SnapshotReader) : CubicCurve =
+    { Most = r.Int64()
+      Prior = r.Int64()
+      Epoch = r.Int64()
+      PlateauMs = r.Int64()
+      Reno = r.Int64() }
+
+let writeCubicState (w: SnapshotWriter) (it: CubicState) : unit =
+    w.Int32 it.Packet
+    w.Int64 it.Window
+    w.Int64 it.Threshold
+    w.Int64 it.RoundTrip
+    w.Int64 it.At
+    writeCubicCurve w it.Curve
+    w.Int64 it.RecoveryEnds
+    w.Int32 it.RecoveryFlight
+    w.Int32 it.Unproven
+    w.Int64 it.OldWindow
+    w.Int64 it.OldThreshold
+    writeCubicCurve w it.OldCurve
+    w.Int64 it.RoundEnds
+    w.Int64 it.Delay
+    w.Int64 it.LastDelay
+    w.Int32 it.Samples
+    w.Int32 it.CarefulRounds
+    w.Int64 it.CarefulDelay
+
+let readCubicState (r: SnapshotReader) : CubicState =
+    { Packet = r.Int32()
+      Window = r.Int64()
+      Threshold = r.Int64()
+      RoundTrip = r.Int64()
+      At = r.Int64()
+      Curve = readCubicCurve r
+      RecoveryEnds = r.Int64()
+      RecoveryFlight = r.Int32()
+      Unproven = r.Int32()
+      OldWindow = r.Int64()
+      OldThreshold = r.Int64()
+      OldCurve = readCubicCurve r
+      RoundEnds = r.Int64()
+      Delay = r.Int64()
+      LastDelay = r.Int64()
+      Samples = r.Int32()
+      CarefulRounds = r.Int32()
+      CarefulDelay = r.Int64() }
+
+let writeCubic (w: SnapshotWriter) (it: Cubic) : unit =
+    writeCubicState w it.State
+
+let readCubic (r: SnapshotReader) : Cubic =
+    let fieldState = readCubicState r
+    Cubic(fieldState)
+
+let writeCongestionStart (w: SnapshotWriter) (it: CongestionStart) : unit =
+    w.Int32 it.Packet
+    w.Int64 it.TargetDelay
+    w.Int32 it.Window
+    w.Int64 it.RoundTrip
+
+let readCongestionStart (r: SnapshotReader) : CongestionStart =
+    { Packet = r.Int32()
+      TargetDelay = r.Int64()
+      Window = r.Int32()
+      RoundTrip = r.Int64() }
+
+let writeCubicStart (w: SnapshotWriter) (it: CubicStart) : unit =
+    writeCongestionStart w it.From
+
+let readCubicStart (r: SnapshotReader) : CubicStart =
+    let fieldFrom = readCongestionStart r
+    CubicStart(fieldFrom)
+
 let writeLossTolerance (w: SnapshotWriter) (it: LossTolerance) : unit =
     w.Int32 it.Share
     w.Int32 it.Fresh
@@ -627,15 +707,23 @@ let writeICongestionController (w: SnapshotWriter) (it: ICongestionController) :
     | :? Bbr as it ->
         w.Byte 0uy
         writeBbr w it
-    | :? Ledbat as it ->
+    | :? Cubic as it ->
         w.Byte 1uy
+        writeCubic w it
+    | :? CubicStart as it ->
+        w.Byte 2uy
+        writeCubicStart w it
+    | :? Ledbat as it ->
+        w.Byte 3uy
         writeLedbat w it
     | _ -> w.Byte 255uy
 
 let readICongestionController (r: SnapshotReader) : ICongestionController =
     match r.Byte() with
     | 0uy -> readBbr r :> ICongestionController
-    | 1uy -> readLedbat r :> ICongestionController
+    | 1uy -> readCubic r :> ICongestionController
+    | 2uy -> readCubicStart r :> ICongestionController
+    | 3uy -> readLedbat r :> ICongestionController
     | 255uy -> r.Fail "there is an ICongestionController of the application's own, which is not in the trace"
     | _ -> r.Fail "there is no such ICongestionController"
 

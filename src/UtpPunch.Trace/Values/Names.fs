@@ -65,7 +65,8 @@ module TraceNames =
                      "probe-cruise"
                      "probe-refill"
                      "probe-up"
-                     "probe-rtt" ] -> struct (it, it) |]
+                     "probe-rtt"
+                     "conservative-start" ] -> struct (it, it) |]
         )
 
     [<CompiledName "Dialects">]

@@ -41,7 +41,10 @@ public static class OptionDefaults
     public static void Standard()
     {
         var frozen = UtpNodeOptionsCheck.Freeze(new UtpNodeOptions()).Node;
-        Check.Equal(NodeOptionsModule.standard, frozen);
+
+        // But for the congestion control: the core's is the one that yields, as BEP 29 has it.
+        Check.Equal(UtpPunch.Protocol.CongestionControls.bbr, frozen.Bep29.Congestion);
+        Check.Equal(NodeOptionsModule.standard, UtpNodeOptionsCheck.Freeze(new UtpNodeOptions { CongestionControl = UtpCongestionControl.Ledbat }).Node);
         var package = UtpNodeOptionsCheck.Freeze(UtpNodeOptions.FromUtpPunch()).Node.UtpPunch;
         var standard = StreamOptionsModule.utpPunch;
         Check.Equal((standard.PacketSize, standard.LargestPacket, standard.PacketWindow), (package.PacketSize, package.LargestPacket, package.PacketWindow));
@@ -58,6 +61,7 @@ public static class OptionDefaults
         int number => $"{number}",
         long number when number >= 1 << 30 && number % (1 << 30) == 0 => $"{number >> 30} GiB",
         Enum choice => $"""<see cref="F:{choice.GetType().FullName}.{choice}" />""",
+        UtpCongestionControl control => $"""<see cref="P:{control.GetType().FullName}.{char.ToUpperInvariant(control.Name[0])}{control.Name[1..]}" />""",
         IPEndPoint address => $"<c>{address}</c>",
         IEnumerable<IPEndPoint> addresses => string.Join(", ", addresses.Select(Shown)),
         _ => throw new NotSupportedException($"An option of type {value.GetType()}."),

@@ -110,6 +110,7 @@ public static class Traces
             Event.NewRelease(2, 99),
             Event.NewAbort(2),
             Event.NewSetIdleTimeout(2, 77),
+            Event.NewSetCongestionControl(2, UtpPunch.Protocol.CongestionControls.cubic),
             Event.NewUnreachable(remote),
             Event.NewTooLong(remote, 1500, 1472),
             Event.NewMeet(1, new MeetPlan(remote, new Owned(new byte[32]), [remote], true, 5, 6, true, 4, PrivateAddressPolicy.Always)),

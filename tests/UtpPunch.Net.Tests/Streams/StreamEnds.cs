@@ -192,7 +192,15 @@ public static class StreamEnds
         var sent = Waiting.Bytes(800_000);
         await pair.Far.WriteAsync(sent).Within();
         pair.Far.Dispose();
-        await pair.Near.WriteAsync(new byte[500_000]).Within();
+        try
+        {
+            await pair.Near.WriteAsync(new byte[500_000]).Within();
+        }
+        catch (UtpException)
+        {
+            // The first packets may draw the RESET before the last bytes are taken. What has arrived stays readable.
+        }
+
         var received = new byte[sent.Length];
         await pair.Near.ReadExactlyAsync(received).AsTask().Within();
         Waiting.Same(sent, received);

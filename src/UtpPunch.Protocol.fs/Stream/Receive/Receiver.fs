@@ -60,15 +60,12 @@ module internal Receiver =
     /// Two round trips of bytes while the sender doubles its window, and twice that for what is repaired meanwhile.
     let private roundsHeld = 4L
 
-    let tune at roundTrip bytes limit receiver =
-        if roundTrip > 0 && (receiver.RoundTrip = 0 || roundTrip < receiver.RoundTrip) then
-            receiver.RoundTrip <- roundTrip
-            receiver.LeastTrip <- min receiver.LeastTrip roundTrip
+    let isRoundOver (at: uint32) receiver = receiver.RoundTrip = 0 || int (at - receiver.RoundAt) >= receiver.RoundTrip
 
-        let elapsed = int64 (at - receiver.RoundAt)
-
-        if receiver.RoundTrip > 0 && elapsed >= int64 receiver.RoundTrip then
+    let tune at roundTrip limit receiver =
+        if receiver.RoundTrip > 0 then
             // A round that ends late, because packets arrive together, counts for as much as it is longer.
+            let elapsed = int64 (at - receiver.RoundAt)
             let wanted = roundsHeld * int64 receiver.RoundBytes * int64 receiver.RoundTrip / elapsed
             let capacity = int (min wanted (int64 limit))
 
@@ -81,11 +78,14 @@ module internal Receiver =
 
                 receiver.Capacity <- capacity
 
-            receiver.RoundAt <- at
-            receiver.RoundBytes <- 0
-            receiver.RoundTrip <- 0
+        if roundTrip > 0 then
+            receiver.RoundTrip <- roundTrip
+            receiver.LeastTrip <- min receiver.LeastTrip roundTrip
 
-        receiver.RoundBytes <- receiver.RoundBytes + bytes
+        receiver.RoundAt <- at
+        receiver.RoundBytes <- 0
+
+    let count bytes receiver = receiver.RoundBytes <- receiver.RoundBytes + bytes
 
     let isInRange seqNr receiver =
         let ahead = seqNr - receiver.AckNr - 1
@@ -128,6 +128,9 @@ module internal Receiver =
 
     let isOld (seqNr: SeqNr) (stamp: uint32) (now: Instant) receiver =
         if isNull receiver.Passed || seqNr - receiver.AckNr <= 0 then
+            false
+        elif int32 (stamp - receiver.Passed[markOf receiver.AckNr].Stamp) >= 0 then
+            // Later than the latest of them.
             false
         else
             let mark = receiver.Passed[markOf (seqNr + -receiver.Reach)]

@@ -44,9 +44,13 @@ module internal Receiver =
     val isComplete: receiver: Receiver -> bool
     /// Whether this number is within the reorder window.
     val isInRange: seqNr: SeqNr -> receiver: Receiver -> bool
-    /// Lets the capacity grow, up to `limit`, while the reader keeps up: to four times what arrives in a round trip. `bytes` arrive `at` a time
-    /// (`Time.stamp`) in a packet that shows this round trip, in microseconds; 0 for none.
-    val tune: at: uint32 -> roundTrip: int -> bytes: int -> limit: int -> receiver: Receiver -> unit
+    /// Whether a round trip has passed since the last `tune`; `at` is a `Time.stamp`.
+    val isRoundOver: at: uint32 -> receiver: Receiver -> bool
+    /// Ends a round. Lets the capacity grow, up to `limit`, while the reader keeps up: to four times what has arrived in it. The next round is as
+    /// long as the round trip that a packet shows, in microseconds; 0 for none.
+    val tune: at: uint32 -> roundTrip: int -> limit: int -> receiver: Receiver -> unit
+    /// Bytes have arrived in this round.
+    val count: bytes: int -> receiver: Receiver -> unit
     /// The packet with this time stamp has arrived, and packets behind `before` are in order now.
     val pass: before: SeqNr -> stamp: uint32 -> at: Instant -> receiver: Receiver -> unit
     /// Whether a packet that seems to lie ahead is an old copy of one that had the same number, 65536 packets before (RFC 7323, 5: PAWS). The
