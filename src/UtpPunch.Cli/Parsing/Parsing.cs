@@ -144,7 +144,7 @@ internal static class Parsing
             return found;
         }
 
-        result.AddError($"'{word}' is not a congestion control: {string.Join(" or ", UtpCongestionControl.All)}");
+        result.AddError($"'{word}' is not a congestion control: {string.Join(", ", UtpCongestionControl.All)}");
         return null;
     }
 

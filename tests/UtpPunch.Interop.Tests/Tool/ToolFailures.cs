@@ -38,7 +38,7 @@ public static class ToolFailures
         await MistakeAsync("cat --listen --bind 127.0.0.1:65536", "'127.0.0.1:65536' is not IP:PORT");
         await MistakeAsync("cat --listen --bind [::1]", "'[::1]' is not IP:PORT");
         await MistakeAsync("cat --listen --dialect tcp", "bep29 or utp-punch");
-        await MistakeAsync("cat --listen --congestion reno", "'reno' is not a congestion control: bbr or ledbat");
+        await MistakeAsync("cat --listen --congestion reno", "'reno' is not a congestion control: bbr, cubic, ledbat");
         await MistakeAsync("cat localhost 5 --congestion BBR", "'BBR' is not a congestion control");
         await MistakeAsync("cat localhost 5 --connect-timeout soon", "'soon' is not a number of seconds");
         await MistakeAsync("cat --lisen", "no option '--lisen'; did you mean '--listen'?");

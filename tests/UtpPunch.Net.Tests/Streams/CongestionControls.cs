@@ -242,6 +242,18 @@ public static class CongestionControls
         }
     }
 
+    [Fact("a window of less than one packet counts as one packet")]
+    public static async Task SmallWindow()
+    {
+        await using var pair = await Pair.OpenAsync(options =>
+        {
+            options.PacketSize = 1220;
+            options.CongestionControl = FaultyController.Create(ControllerFault.HasSmallWindow);
+        });
+        await MoveAsync(pair.Near, pair.Far, 10_000);
+        Check.Equal(1200, pair.Near.GetStatistics().CongestionWindow);
+    }
+
     [Fact("statistics after a transfer have a delivery rate and what limits the stream")]
     public static async Task StatisticsAfterATransfer()
     {

@@ -5,6 +5,7 @@ namespace UtpPunch.Tests;
 /// <summary>What an application's controller does wrong.</summary>
 internal enum ControllerFault
 {
+    HasSmallWindow,
     ThrowsAtStart,
     ThrowsAtSample,
     ReturnsNull,
@@ -21,7 +22,7 @@ internal sealed class FaultyController(ControllerFault fault) : ICongestionContr
         Name,
         _ => fault == ControllerFault.ThrowsAtStart ? throw new FormatException("the mistake") : new FaultyController(fault));
 
-    public int Window => fault == ControllerFault.HasNoWindow ? 0 : 1; // less than a packet counts as one
+    public int Window => fault == ControllerFault.HasNoWindow ? 0 : 1;
 
     public long PacingRate => fault == ControllerFault.HasNoRate ? 0 : long.MaxValue;
 
