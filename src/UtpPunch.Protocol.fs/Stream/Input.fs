@@ -186,7 +186,8 @@ module internal Input =
             if Receiver.isRoundOver at connection.Receiver then
                 let rest = (context.Budget - context.Held) / 4L
                 let most = int (min rest (int64 connection.Options.MaxReceiveBuffer))
-                let limit = if context.Held < context.Budget / 2L then most else 0
+                let isShort = Rtt.isKnown connection.Rtt && connection.Rtt.Least < Rtt.shortPath
+                let limit = if context.Held < context.Budget / 2L && not isShort then most else 0
                 let roundTrip = TimestampCheck.roundTrip echo arrivedAt &packet.Header &connection.Clocks
                 Receiver.tune at (int roundTrip) limit connection.Receiver
 
