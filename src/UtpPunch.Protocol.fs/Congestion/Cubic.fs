@@ -247,6 +247,7 @@ module internal CubicWindow =
 
     /// Takes a sample; `it` is the caller's own.
     let observe (sample: inref<CongestionSample>) (it: byref<CubicState>) =
+        let before = it.Window
         if sample.Smoothed > 0L<us> then it.RoundTrip <- sample.Smoothed
 
         if sample.SpuriousPackets > 0 && it.OldWindow > 0L then
@@ -267,6 +268,9 @@ module internal CubicWindow =
         if sample.LostPackets > 0 || sample.IsFirstLoss then
             it.Unproven <- it.Unproven + max 1 sample.LostPackets
             if it.RecoveryEnds >= 0L then fall 0 sample.LostBytes &it
+
+        // Nothing grows without an acknowledgement, whatever the losses are measured by.
+        if sample.Bytes = 0 then it.Window <- min before it.Window
 
     /// RFC 9438, 4.8, and RFC 5681, 3.1: one packet is left, and of several time-outs in a row the first one sets the threshold.
     let timeOut flight (it: byref<CubicState>) =

@@ -50,7 +50,10 @@ module internal Connection =
               ProbeToAnswer = 0UL
               LargestWindow = 0u
               LargestPayload = options.PacketSize - Packet.HeaderLength }
-          Delays = { Unchecked.defaultof<Delays> with SampledAt = Time.never }
+          Delays =
+            { Unchecked.defaultof<Delays> with
+                SampledAt = Time.never
+                LeastUnexplained = System.Int32.MaxValue }
           Clocks = TimestampCheck.create setup.Offset setup.HandshakeOffset incoming now
           Meeting = setup.Meeting
           Timers = { Timers.stopped with Handshake = now; Expiry = Time.after setup.Timeout now }

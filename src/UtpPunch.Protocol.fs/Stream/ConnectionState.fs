@@ -65,9 +65,13 @@ type internal Delays =
         mutable IsMeasured: bool
         /// How many round trips in a row were longer than the delays of both ways explain.
         mutable InflatedRtts: int
+        /// What they leave unexplained at least, in microseconds.
+        mutable LeastUnexplained: int
         /// When the last round trip was measured, `Time.never` before the first, and the delay of our packets in it; 0 for none.
         mutable SampledAt: Instant
         mutable Sample: uint32
+        /// The delay of the peer's packets then.
+        mutable BackSample: uint32
         /// Null while the path is as long as it was.
         mutable Step: PathStep
     }

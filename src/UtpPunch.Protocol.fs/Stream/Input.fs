@@ -97,7 +97,9 @@ module internal Input =
                 connection.Board.Rate.RoundTrip <- sample
                 PathChange.observe context.Now sample there connection
                 connection.Rtt <- Rtt.observe sample connection.Rtt
-                Queueing.observeRoundTrip sample there connection.Delays.Difference connection
+                // An echo does not show how long a packet waits in the peer's socket.
+                if acknowledged.RoundTrip.IsSome then
+                    Queueing.observeRoundTrip sample there connection.Delays.Difference connection
             | ValueNone -> ()
 
             if acknowledged.Freed > 0 then

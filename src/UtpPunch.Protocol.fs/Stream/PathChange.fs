@@ -21,6 +21,10 @@ module internal PathChange =
     let private isStep (step: Duration) (gap: Duration) (rtt: Rtt) =
         step >= max leastStep (rtt.Least / 4L) && step >= steepness * gap
 
+    /// What a delayed acknowledgement adds, or a process that is late, is in no one-way delay. Those of a longer path are longer.
+    let private isExplained (step: Duration) (ours: int) (theirs: int) =
+        int64 (max 0 ours) + int64 (max 0 theirs) >= int64 step * 3L / 4L
+
     /// Takes a round trip of a packet that was sent once; `there` is the delay of our packets as the peer has measured it, 0 for none.
     let observe (now: Instant) (roundTrip: Duration) (there: uint32) (connection: Connection) =
         let rtt = connection.Rtt
@@ -35,8 +39,11 @@ module internal PathChange =
                 else
                     (now - roundTrip) - (delays.SampledAt - rtt.Latest)
 
-            if Rtt.isKnown rtt && isStep step gap rtt then
-                let ours = if there <> 0u && delays.Sample <> 0u then int (there - delays.Sample) else 0
+            let isMeasured = there <> 0u && delays.Sample <> 0u
+            let ours = if isMeasured then int (there - delays.Sample) else 0
+            let theirs = int (delays.Difference - delays.BackSample)
+
+            if Rtt.isKnown rtt && isStep step gap rtt && (not isMeasured || isExplained step ours theirs) then
                 delays.Step <- PathStep(now, rtt.Least, step, ours, roundTrip, there, 1)
         | known ->
             let least = min known.LeastRoundTrip roundTrip
@@ -52,6 +59,7 @@ module internal PathChange =
 
         delays.SampledAt <- now
         delays.Sample <- there
+        delays.BackSample <- delays.Difference
 
     /// Raises the least delays once the step has lasted for two round trips.
     let settle (now: Instant) (connection: Connection) =

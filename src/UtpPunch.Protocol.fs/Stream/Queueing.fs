@@ -35,6 +35,10 @@ module internal Queueing =
         | ValueSome ours, ValueSome theirs when there <> 0u ->
             let growth = roundTrip - connection.Rtt.Least
             let unexplained = growth - Delay.excess there ours - Delay.excess back theirs
+            // The least of each may be of another time: a queue that was there before the first packet was measured is no wait.
+            let least = min connection.Delays.LeastUnexplained (Time.inInt unexplained)
+            connection.Delays.LeastUnexplained <- least
+            let unexplained = unexplained - Time.microseconds (int64 (max 0 least))
 
             connection.Delays.InflatedRtts <-
                 if unexplained >= inflationThreshold connection.Rtt then

@@ -22,5 +22,8 @@ module Time =
     let inline after (duration: Duration) (instant: Instant) : Instant =
         if duration = never then never else instant + duration
 
+    /// In microseconds: longer ones are half an hour.
+    let inline inInt (duration: Duration) : int = int (max -0x7FFFFFFFL (min 0x7FFFFFFFL (int64 duration)))
+
     /// The low 32 bits, as BEP 29's `timestamp_microseconds` carries them.
     let inline stamp (instant: Instant) : uint32 = uint32 (uint64 instant)

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xBF91ED4DC7C9CF89UL
+let Layout = 0xDF33078AE232E799UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -837,8 +837,10 @@ let writeDelays (w: SnapshotWriter) (it: Delays) : unit =
     w.UInt32 it.Difference
     w.Flag it.IsMeasured
     w.Int32 it.InflatedRtts
+    w.Int32 it.LeastUnexplained
     w.Int64 it.SampledAt
     w.UInt32 it.Sample
+    w.UInt32 it.BackSample
     w.Reference(writePathStep w, it.Step)
 
 let readDelays (r: SnapshotReader) : Delays =
@@ -847,8 +849,10 @@ let readDelays (r: SnapshotReader) : Delays =
       Difference = r.UInt32()
       IsMeasured = r.Flag()
       InflatedRtts = r.Int32()
+      LeastUnexplained = r.Int32()
       SampledAt = r.Int64()
       Sample = r.UInt32()
+      BackSample = r.UInt32()
       Step = r.Reference(fun () -> readPathStep r) }
 
 let writeClocks (w: SnapshotWriter) (it: Clocks) : unit =
@@ -1722,7 +1726,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(214, (fun () -> readStored r))
+      Connections = r.Radix(216, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()
