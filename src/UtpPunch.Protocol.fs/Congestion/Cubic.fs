@@ -270,7 +270,7 @@ module internal CubicWindow =
             if it.RecoveryEnds >= 0L then fall 0 sample.LostBytes &it
 
         // Nothing grows without an acknowledgement, whatever the losses are measured by.
-        if sample.Bytes = 0 then it.Window <- min before it.Window
+        if sample.Bytes = 0 && sample.SpuriousPackets = 0 then it.Window <- min before it.Window
 
     /// RFC 9438, 4.8, and RFC 5681, 3.1: one packet is left, and of several time-outs in a row the first one sets the threshold.
     let timeOut flight (it: byref<CubicState>) =
