@@ -52,7 +52,7 @@ public sealed class UtpNodeOptions
     /// <summary>Gets or sets what the send buffer of a stream grows to, if the peer is such a node, too: as long as writes wait for room, to
     /// twice what is in flight. It shrinks after everything was acknowledged. <see cref="MemoryBudget"/> limits all streams together.</summary>
     /// <value>The default is 32 MiB, which is 1 Gbit/s at a round trip of 130 ms. The range is 64 KiB to 1 GiB. With no more than
-    /// <see cref="SendBufferSize"/> the buffer does not grow.</value>
+    /// <see cref="SendBufferSize"/>, or if that is below its default, the buffer does not grow.</value>
     public int MaxSendBufferSize { get; set; } = CoreStream.MaxSendBuffer;
 
     /// <summary>Gets or sets the maximum number of bytes of a stream that are received and not yet read, at first: the window that is
@@ -62,8 +62,8 @@ public sealed class UtpNodeOptions
 
     /// <summary>Gets or sets what the receive window of a stream grows to, if the peer is such a node, too: as long as the application reads
     /// what arrives, to eight times what arrives in a round trip. <see cref="MemoryBudget"/> limits all streams together.</summary>
-    /// <value>The default is 32 MiB. The range is 64 KiB to 1 GiB. With no more than <see cref="ReceiveBufferSize"/> the window does not
-    /// grow.</value>
+    /// <value>The default is 32 MiB. The range is 64 KiB to 1 GiB. With no more than <see cref="ReceiveBufferSize"/>, or if that is below its
+    /// default, the window does not grow.</value>
     public int MaxReceiveBufferSize { get; set; } = CoreStream.MaxReceiveBuffer;
 
     /// <summary>Gets or sets the size of the largest datagram that streams of <see cref="Dialect"/> send, in bytes of UDP payload. The uTP

@@ -143,12 +143,15 @@ internal static class UtpNodeOptionsCheck
         }
     }
 
+    // Who makes a buffer small means all of it.
+    private static int Grown(int size, int standard, int most) => size < standard ? size : Math.Max(size, most);
+
     private static StreamOptions Streams(UtpNodeOptions options, StreamOptions standard, bool own) =>
         new(
             options.SendBufferSize,
-            Math.Max(options.SendBufferSize, options.MaxSendBufferSize),
+            Grown(options.SendBufferSize, standard.SendBuffer, options.MaxSendBufferSize),
             options.ReceiveBufferSize,
-            Math.Max(options.ReceiveBufferSize, options.MaxReceiveBufferSize),
+            Grown(options.ReceiveBufferSize, standard.ReceiveBuffer, options.MaxReceiveBufferSize),
             own && options.PacketSize is { } size ? size : standard.PacketSize,
             own && options.PacketSize is { } largest ? largest : standard.LargestPacket,
             own && options.PacketWindow is { } window ? window : standard.PacketWindow,

@@ -7,11 +7,7 @@ public static class BackPressure
     public static async Task WriterWaits()
     {
         const int Buffer = 128 * 1024;
-        await using var pair = await Pair.OpenAsync(options =>
-        {
-            options.SendBufferSize = options.MaxSendBufferSize = Buffer;
-            options.ReceiveBufferSize = options.MaxReceiveBufferSize = Buffer;
-        });
+        await using var pair = await Pair.OpenAsync(options => options.SendBufferSize = options.ReceiveBufferSize = Buffer);
         var sent = Waiting.Bytes(3_000_000);
         var written = 0;
         var writing = Task.Run(async () =>
