@@ -127,7 +127,10 @@ module internal BbrModel =
         else
             // Never less than the smallest window in a round trip, or a single bad round might stop the stream for long.
             let least = int64 (leastPackets * it.Packet) * 1_000_000L / int64 it.LeastRtt
-            max (max 1L least) ((rate it * int64 (pacingGain it) >>> 8) * (if it.IsRoundEmpty then 100L else 99L) / 100L)
+
+            max
+                (max 1L least)
+                ((rate it * int64 (pacingGain it) >>> 8) * (if it.IsRoundEmpty then 100L else 99L) / 100L)
 
     /// A part of the long-term bound is left to other flows (BBR.Headroom: 15 %).
     let withHeadroom flight = if flight = none then none else int (int64 flight * 85L / 100L)
