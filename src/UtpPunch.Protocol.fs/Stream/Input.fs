@@ -95,7 +95,7 @@ module internal Input =
             match roundTrip with
             | ValueSome sample ->
                 connection.Board.Rate.RoundTrip <- sample
-                PathChange.observe context.Now sample there connection
+                PathChange.observe context.Now sample acknowledged.Bytes there connection
                 connection.Rtt <- Rtt.observe sample connection.Rtt
                 // An echo does not show how long a packet waits in the peer's socket.
                 if acknowledged.RoundTrip.IsSome then
@@ -244,7 +244,9 @@ module internal Input =
     /// Whether a packet acknowledges, or brings, what none before it did.
     let private isNew (header: inref<Header>) (connection: Connection) =
         header.AckNr - Scoreboard.oldest connection.Board >= 0
-        || header.Type <> PacketType.State && header.SeqNr - Receiver.ackNr connection.Receiver > 0
+        || header.Type <> PacketType.State
+           && header.SeqNr - Receiver.ackNr connection.Receiver > 0
+           && not (Receiver.isHeld header.SeqNr connection.Receiver)
 
     /// A path probe is longer than other packets: its delay is no measure of the queue.
     let private isProbe (packet: inref<Packet>) =
@@ -282,7 +284,8 @@ module internal Input =
         if echo = Echo.Ordinary then
             TimestampCheck.acceptOrdinary arrivedAt &header &connection.Clocks
         else
-            TimestampCheck.accept echo arrivedAt &header &connection.Clocks
+            let isCopy = carries && not (isNew &header connection)
+            TimestampCheck.accept isCopy echo arrivedAt &header &connection.Clocks
 
         if not (isProbe &packet) then measure &header there arrivedAt connection
 

@@ -92,9 +92,19 @@ module internal Output =
                     PacketBuilder.note context Rule.LossProbe connection
                     PacketBuilder.run context run connection
 
+    /// Packets in flight to an address that might be forged: RFC 6928's first window.
+    let private packetsUnproven = 10
+
+    /// What may be in flight. The npm package echoes no clock and proves nothing.
+    let private window (connection: Connection) =
+        if connection.Dialect = Dialect.Bep29 && TimestampCheck.isUnproven &connection.Clocks then
+            min connection.Congestion.Window (packetsUnproven * connection.Options.PacketSize)
+        else
+            connection.Congestion.Window
+
     /// Sends what the windows and the pace admit: what was lost before what is new. Whether there was anything.
     let private sendDue context (connection: Connection) =
-        let window = connection.Congestion.Window
+        let window = window connection
         let mutable allowance = Pacing.start context.Now connection
         let mutable sent = false
         let mutable isDone = false

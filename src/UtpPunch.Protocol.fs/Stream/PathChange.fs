@@ -4,13 +4,13 @@ namespace UtpPunch.Protocol
 /// minutes.
 ///
 /// A queue grows no faster than packets arrive in it: between two packets that were sent a moment apart, only the path itself can
-/// become much longer. If the round trips stay so for two rounds, the least delays rise by as much. After a pause of the link (a radio
+/// become much longer than it takes to deliver them. If the round trips stay so for two rounds, the least delays rise by as much. After a pause of the link (a radio
 /// that was asleep) they fall again at once, as the queue drains.
 module internal PathChange =
     /// Delayed acknowledgements and timers make smaller steps.
     let private leastStep = Time.milliseconds 10
 
-    /// How much the step exceeds the time between the packets, at least.
+    /// How much the step exceeds the time between the packets, and the time that their delivery takes, at least.
     let private steepness = 4L
 
     let private leastSamples = 8
@@ -18,15 +18,20 @@ module internal PathChange =
     /// Nothing was measured before.
     let private longAgo = Time.seconds 1_000_000
 
-    let private isStep (step: Duration) (gap: Duration) (rtt: Rtt) =
-        step >= max leastStep (rtt.Least / 4L) && step >= steepness * gap
+    /// Without a rate nothing is known. `bytes` have been acknowledged since the packet before.
+    let private isStep (step: Duration) (gap: Duration) bytes rate (rtt: Rtt) =
+        step >= max leastStep (rtt.Least / 4L)
+        && step >= steepness * gap
+        && int64 step * rate >= steepness * int64 bytes * 1_000_000L
+        && rate > 0L
 
     /// What a delayed acknowledgement adds, or a process that is late, is in no one-way delay. Those of a longer path are longer.
     let private isExplained (step: Duration) (ours: int) (theirs: int) =
         int64 (max 0 ours) + int64 (max 0 theirs) >= int64 step * 3L / 4L
 
-    /// Takes a round trip of a packet that was sent once; `there` is the delay of our packets as the peer has measured it, 0 for none.
-    let observe (now: Instant) (roundTrip: Duration) (there: uint32) (connection: Connection) =
+    /// Takes a round trip of a packet that was sent once, with the bytes that were acknowledged with it; `there` is the delay of our
+    /// packets as the peer has measured it, 0 for none.
+    let observe (now: Instant) (roundTrip: Duration) bytes (there: uint32) (connection: Connection) =
         let rtt = connection.Rtt
         let delays = &connection.Delays
         let step = roundTrip - rtt.Latest
@@ -43,7 +48,13 @@ module internal PathChange =
             let ours = if isMeasured then int (there - delays.Sample) else 0
             let theirs = int (delays.Difference - delays.BackSample)
 
-            if Rtt.isKnown rtt && isStep step gap rtt && (not isMeasured || isExplained step ours theirs) then
+            let rate = connection.Board.Rate.Latest
+
+            if
+                Rtt.isKnown rtt
+                && isStep step gap bytes rate rtt
+                && (not isMeasured || isExplained step ours theirs)
+            then
                 delays.Step <- PathStep(now, rtt.Least, step, ours, roundTrip, there, 1)
         | known ->
             let least = min known.LeastRoundTrip roundTrip

@@ -101,7 +101,7 @@ module internal TimestampCheck =
         isWithin least (expected - header.Timestamp) || isWithin least (header.Timestamp - expected)
 
     /// The address of an incoming stream might be forged until it has echoed our clock.
-    let private isUnproven (clocks: inref<Clocks>) = clocks.IsIncoming && not clocks.Echoed
+    let isUnproven (clocks: inref<Clocks>) = clocks.IsIncoming && not clocks.Echoed
 
     /// Whether another packet has failed a moment before.
     let private isHeldBack (at: Instant) (clocks: inref<Clocks>) =
@@ -190,8 +190,7 @@ module internal TimestampCheck =
         clocks.PeerStamp <- header.Timestamp
         clocks.PeerStampAt <- at
 
-    /// Takes a packet that has passed and is not ordinary.
-    let accept echo (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
+    let private acceptFresh echo (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
         acceptOrdinary at &header &clocks
 
         if echo <> Echo.Absent then
@@ -207,6 +206,11 @@ module internal TimestampCheck =
 
         clocks.Strays <- 0
         clocks.StrayAt <- Time.never
+
+    /// Takes a packet that has passed and is not ordinary. A copy of old data that passes since another packet has failed tells nothing of
+    /// the clocks: the other one's retransmission would fail as it did.
+    let accept isCopy echo (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
+        if not isCopy || clocks.Strays = 0 then acceptFresh echo at &header &clocks
 
     /// Takes a packet that has failed; `isNew` unless it is an old copy. Whether it is to be answered.
     let reject isNew (at: Instant) (clocks: byref<Clocks>) =

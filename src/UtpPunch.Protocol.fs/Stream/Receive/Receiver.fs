@@ -146,8 +146,10 @@ module internal Receiver =
 
         if isFin then receiver.IsComplete <- true
 
+    let isHeld seqNr receiver = hasGap receiver && receiver.Held.Contains seqNr
+
     let private hold seqNr (payload: Borrowed) isFin receiver =
-        if hasGap receiver && receiver.Held.Contains seqNr then
+        if isHeld seqNr receiver then
             Arrival.Duplicate
         elif not (hasRoomBehindGap payload receiver) then
             Arrival.Overrun

@@ -42,6 +42,8 @@ module internal Receiver =
     val hasGap: receiver: Receiver -> bool
     /// Whether everything up to the peer's FIN was received.
     val isComplete: receiver: Receiver -> bool
+    /// Whether this packet is held behind a missing one.
+    val isHeld: seqNr: SeqNr -> receiver: Receiver -> bool
     /// Whether this number is within the reorder window.
     val isInRange: seqNr: SeqNr -> receiver: Receiver -> bool
     /// Whether a round trip has passed since the last `tune`; `at` is a `Time.stamp`.
