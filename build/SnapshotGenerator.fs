@@ -75,7 +75,7 @@ let private shapeOf (kind: Type) : Shape =
     elif kind.IsInterface then
         Interface
             [ for other in kind.Assembly.GetTypes() |> Array.sortBy _.Name do
-                  if other.IsClass && kind.IsAssignableFrom other then other ]
+                  if other.IsClass && not other.IsAbstract && kind.IsAssignableFrom other then other ]
     else
         // A class, or a struct, is what its longest constructor takes; a property gives each parameter back.
         let constructors = kind.GetConstructors all |> Array.sortByDescending _.GetParameters().Length

@@ -14,7 +14,6 @@ let main args =
             "sim"
             [ OracleTests.tests
               ReceiverOracle.tests
-              ControllerOracle.tests
               RecordedTests.tests
               RecordingTests.tests
               RandomScenarios.tests

@@ -17,7 +17,7 @@ public sealed class UtpCongestionControl
     /// <summary>Gets CUBIC (RFC 9438), as TCP uses it: fills queues, and takes each loss for congestion.</summary>
     public static UtpCongestionControl Cubic { get; } = new(CongestionControls.cubic);
 
-    /// <summary>Gets LEDBAT: uses what other traffic leaves, and yields to it.</summary>
+    /// <summary>Gets LEDBAT++ (draft-irtf-iccrg-ledbat-plus-plus): uses what other traffic leaves, and yields to it.</summary>
     public static UtpCongestionControl Ledbat { get; } = new(CongestionControls.ledbat);
 
     /// <summary>Gets all kinds that come with the library.</summary>

@@ -2,8 +2,8 @@ namespace UtpPunch.Protocol
 
 /// The kinds of congestion control that come with the library.
 module CongestionControls =
-    /// LEDBAT (RFC 6817): yields to all other traffic.
-    let ledbat = CongestionControl("ledbat", (fun from -> Ledbat.Start from))
+    /// LEDBAT++ (draft-irtf-iccrg-ledbat-plus-plus): yields to all other traffic.
+    let ledbat = CongestionControl("ledbat", (fun from -> LedbatStart from))
 
     /// BBR (draft-ietf-ccwg-bbr): finds the path's rate and its round trip, and keeps the queue short; losses that are no congestion do
     /// not slow it down.

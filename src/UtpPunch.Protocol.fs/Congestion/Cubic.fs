@@ -250,9 +250,10 @@ module internal CubicWindow =
         let before = it.Window
         if sample.Smoothed > 0L<us> then it.RoundTrip <- sample.Smoothed
 
-        if sample.SpuriousPackets > 0 && it.OldWindow > 0L then
+        if it.OldWindow > 0L then
             it.Unproven <- it.Unproven - sample.SpuriousPackets
-            if it.Unproven <= 0 then undo &it
+            // Nothing grows without an acknowledgement.
+            if it.Unproven <= 0 && sample.Bytes > 0 then undo &it
 
         if sample.Bytes > 0 then
             observeRound &sample &it
@@ -269,8 +270,8 @@ module internal CubicWindow =
             it.Unproven <- it.Unproven + max 1 sample.LostPackets
             if it.RecoveryEnds >= 0L then fall 0 sample.LostBytes &it
 
-        // Nothing grows without an acknowledgement, whatever the losses are measured by.
-        if sample.Bytes = 0 && sample.SpuriousPackets = 0 then it.Window <- min before it.Window
+        // A loss alone may move the window to a threshold above it.
+        if sample.Bytes = 0 then it.Window <- min before it.Window
 
     /// RFC 9438, 4.8, and RFC 5681, 3.1: one packet is left, and of several time-outs in a row the first one sets the threshold.
     let timeOut flight (it: byref<CubicState>) =
@@ -352,19 +353,8 @@ type internal Cubic internal (state: CubicState) =
             CubicWindow.restart now roundTrip &next
             Cubic next
 
-/// CUBIC of a stream that has sent nothing: most idle streams hold no more than that.
+/// CUBIC of a stream that has sent nothing.
 [<Sealed>]
 type internal CubicStart internal (from: CongestionStart) =
-    let started () : ICongestionController = Cubic(CubicWindow.start from)
-
-    member internal _.From = from
-
-    interface ICongestionController with
-        member _.Window = if from.Window = 0 then 10 * from.Packet else max from.Packet from.Window
-        member _.PacingRate = started().PacingRate
-        member _.Phase = started().Phase
-        member _.Observe sample = started().Observe &sample
-        member _.IsLossTolerated = false
-        member _.TimedOut flight = started().TimedOut flight
-        member _.Resized packet = started().Resized packet
-        member _.Restarted(now, roundTrip) = started().Restarted(now, roundTrip)
+    inherit Unstarted(from)
+    override _.Begin() = Cubic(CubicWindow.start from)

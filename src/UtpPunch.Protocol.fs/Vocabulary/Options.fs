@@ -37,7 +37,7 @@ type StreamOptions =
         /// The limit of the back-off. RFC 6298 asks for 60 s or more; a stream that gives up sooner must retransmit more often, or the loss of a
         /// few packets would end it.
         MaxRto: Duration
-        /// The queueing delay that LEDBAT aims at (RFC 6817: at most 100 ms).
+        /// The queueing delay that LEDBAT++ aims at (the draft: 60 ms; RFC 6817: at most 100 ms).
         TargetDelay: Duration
         /// How the rate of sending follows the path.
         Congestion: CongestionControl
@@ -86,7 +86,7 @@ module StreamOptions =
           InitialRto = Time.seconds 1
           MinRto = Time.milliseconds 500
           MaxRto = Time.seconds 6
-          TargetDelay = Time.milliseconds 100
+          TargetDelay = Time.milliseconds 60
           Congestion = CongestionControls.ledbat
           NoDelay = true }
 

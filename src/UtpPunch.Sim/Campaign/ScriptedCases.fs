@@ -219,7 +219,7 @@ module ScriptedCases =
         wide.Wait(Time.milliseconds 20)
         wide.Acknowledge 10
 
-        if wide.BytesSince 0 < 20_000 then
+        if wide.BytesSince 0 < 18_000 then
             fail "L1" $"{wide.BytesSince 0} bytes for a window of 4 GiB"
 
     /// L1: the retransmission timer runs for data that is sent after everything was acknowledged.

@@ -44,10 +44,22 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
         then
             fail "L1" $"after a clean sample the time-out is {is.RetransmitTimeout} us, not {basis} us"
 
-    /// Whether a loss was answered. CUBIC's window falls in the course of its recovery: then its beginning is the answer.
+    /// Whether a loss was answered. CUBIC's window falls in the course of its recovery: then its beginning is the answer. LEDBAT++ slows
+    /// down from time to time without a loss.
     let isCut (was: StreamStatistics) (is: StreamStatistics) =
         was.Phase <> "recovery"
+        && is.Phase <> "slowdown"
         && (is.Phase = "recovery" || is.CongestionWindow < was.CongestionWindow / 4 * 3)
+
+    /// LEDBAT++ leaves slow start at three quarters of the target, with as much as the path holds.
+    let yieldsToDelay (was: StreamStatistics) (is: StreamStatistics) =
+        let limit =
+            if was.Phase = "slow-start" then
+                is.TargetDelay * 3L / 4L
+            else
+                is.TargetDelay
+
+        is.QueueingDelay > limit
 
     let checkWindow (was: StreamStatistics) (is: StreamStatistics) oldest nextBefore =
         let window = is.CongestionWindow
@@ -66,7 +78,7 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
 
         if is.Timeouts > was.Timeouts then
             answered <- ValueSome nextBefore
-        elif window < was.CongestionWindow && is.QueueingDelay > is.TargetDelay then
+        elif window < was.CongestionWindow && yieldsToDelay was is then
             marks.Hit "cwnd yields to delay"
         elif is.MaxPayload < was.MaxPayload then
             // The part of the window that was granted for larger packets is taken back with them: that is no answer to a loss.

@@ -18,7 +18,7 @@ module Controllers =
             let known = String.concat ", " names
             invalidArg (nameof name) $"'{name}' is no controller: {known} are."
 
-    /// The delay in the queue that a controller aims at, if it aims at one. Models have none: for them, queues are as long as for LEDBAT.
+    /// The delay in the queue that a controller aims at, if it aims at one. Models have none: for them, queues are as long as for LEDBAT++.
     let target (name: string) =
         if List.contains name models then
             StreamOptions.bep29.TargetDelay

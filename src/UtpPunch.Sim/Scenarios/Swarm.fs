@@ -194,8 +194,7 @@ module Swarm =
              |> max packetSize)
           NoDelay = it.Hits 500
           IdleTimeout = StreamOptions.bep29.IdleTimeout
-          // CUBIC's undo has an open scenario (tests/corpus/open).
-          Congestion = it.Beside(1001, [ "bbr"; "ledbat" ]) }
+          Congestion = it.Beside(1001, [ for it in CongestionControls.all -> it.Name ]) }
 
     let private drawSize (it: Drawer) =
         match it.Below 10 with

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xDF33078AE232E799UL
+let Layout = 0x14A307C6B2D5B266UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -681,26 +681,61 @@ let readLossTolerance (r: SnapshotReader) : LossTolerance =
       Scattered = r.Flag()
       QueueEmpty = r.Flag() }
 
-let writeLedbat (w: SnapshotWriter) (it: Ledbat) : unit =
+let writeLedbatState (w: SnapshotWriter) (it: LedbatState) : unit =
     w.Int32 it.Packet
     w.Int32 it.Smallest
     w.Int64 it.Target
     w.Int64 it.Earned
     w.Int32 it.Lent
-    w.Int32 it.Threshold
+    w.Int64 it.Threshold
+    w.Int64 it.Full
+    w.Int64 it.Settled
+    w.Int64 it.RoundTrip
+    w.Int64 it.RoundEnds
+    w.Int64 it.RoundDelay
+    w.Int64 it.LastRoundDelay
+    w.Flag it.IsRoundUsed
+    w.Int32 it.FreeRounds
+    w.Int64 it.SlowdownAt
+    w.Int64 it.SlowdownBegan
+    w.Int32 it.Spacing
     writeLossTolerance w it.Tolerance
     w.Flag it.IsTolerated
 
+let readLedbatState (r: SnapshotReader) : LedbatState =
+    { Packet = r.Int32()
+      Smallest = r.Int32()
+      Target = r.Int64()
+      Earned = r.Int64()
+      Lent = r.Int32()
+      Threshold = r.Int64()
+      Full = r.Int64()
+      Settled = r.Int64()
+      RoundTrip = r.Int64()
+      RoundEnds = r.Int64()
+      RoundDelay = r.Int64()
+      LastRoundDelay = r.Int64()
+      IsRoundUsed = r.Flag()
+      FreeRounds = r.Int32()
+      SlowdownAt = r.Int64()
+      SlowdownBegan = r.Int64()
+      Spacing = r.Int32()
+      Tolerance = readLossTolerance r
+      IsTolerated = r.Flag() }
+
+let writeLedbat (w: SnapshotWriter) (it: Ledbat) : unit =
+    writeLedbatState w it.State
+
 let readLedbat (r: SnapshotReader) : Ledbat =
-    let fieldPacket = r.Int32()
-    let fieldSmallest = r.Int32()
-    let fieldTarget = r.Int64()
-    let fieldEarned = r.Int64()
-    let fieldLent = r.Int32()
-    let fieldThreshold = r.Int32()
-    let fieldTolerance = readLossTolerance r
-    let fieldIsTolerated = r.Flag()
-    Ledbat(fieldPacket, fieldSmallest, fieldTarget, fieldEarned, fieldLent, fieldThreshold, fieldTolerance, fieldIsTolerated)
+    let fieldState = readLedbatState r
+    Ledbat(fieldState)
+
+let writeLedbatStart (w: SnapshotWriter) (it: LedbatStart) : unit =
+    writeCongestionStart w it.From
+
+let readLedbatStart (r: SnapshotReader) : LedbatStart =
+    let fieldFrom = readCongestionStart r
+    LedbatStart(fieldFrom)
 
 let writeICongestionController (w: SnapshotWriter) (it: ICongestionController) : unit =
     match it with
@@ -716,6 +751,9 @@ let writeICongestionController (w: SnapshotWriter) (it: ICongestionController) :
     | :? Ledbat as it ->
         w.Byte 3uy
         writeLedbat w it
+    | :? LedbatStart as it ->
+        w.Byte 4uy
+        writeLedbatStart w it
     | _ -> w.Byte 255uy
 
 let readICongestionController (r: SnapshotReader) : ICongestionController =
@@ -724,6 +762,7 @@ let readICongestionController (r: SnapshotReader) : ICongestionController =
     | 1uy -> readCubic r :> ICongestionController
     | 2uy -> readCubicStart r :> ICongestionController
     | 3uy -> readLedbat r :> ICongestionController
+    | 4uy -> readLedbatStart r :> ICongestionController
     | 255uy -> r.Fail "there is an ICongestionController of the application's own, which is not in the trace"
     | _ -> r.Fail "there is no such ICongestionController"
 

@@ -11,7 +11,7 @@ let private packet = 1380
 
 let private fresh () =
     CongestionControls.ledbat.Start
-        { Packet = packet; TargetDelay = Time.milliseconds 100; Window = 0; RoundTrip = 0L<us> }
+        { Packet = packet; TargetDelay = Time.milliseconds 60; Window = 0; RoundTrip = 0L<us> }
 
 let private nothing = Unchecked.defaultof<CongestionSample>
 

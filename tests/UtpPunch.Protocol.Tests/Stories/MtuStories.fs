@@ -304,13 +304,13 @@ let private changes =
       test "600 s later the search finds a path that has become wider" {
           let pair = changing 1472
           let struct (a, b) = connected pair
-          pump pair pair.A a b 2_000_000
+          pumpUntilFound pair pair.A a b
           widen 8972 pair
           wait (Time.seconds 400) pair
           pump pair pair.A a b 500_000
           Expect.equal (maxPayload pair.A a) 1452 "too early"
           wait (Time.seconds 200) pair
-          pump pair pair.A a b 2_000_000
+          pumpUntilFound pair pair.A a b
           Expect.equal (maxPayload pair.A a) 8952 "then"
           undisturbed pair.A a
       }

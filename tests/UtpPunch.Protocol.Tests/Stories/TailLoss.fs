@@ -182,7 +182,8 @@ let private slow rate queueMs =
 let private shares =
     [ for count in [ 2; 4; 16 ] do
           test $"{count} streams share a short queue fairly" {
-              share fixedSize (slow 2_500_000 40) 0L<us> count (Time.seconds 5) (Time.seconds 15) false
+              // Long enough for several slowdowns of each.
+              share fixedSize (slow 2_500_000 40) 0L<us> count (Time.seconds 5) (Time.seconds 40) false
           }
       test "16 streams share a queue of four milliseconds fairly" {
           let path = { slow 12_500_000 4 with Delay = Time.milliseconds 20 }

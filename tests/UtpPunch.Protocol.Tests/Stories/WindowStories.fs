@@ -2,6 +2,7 @@
 module UtpPunch.Protocol.Tests.WindowStories
 
 open System
+open System.Collections.Generic
 open Expecto
 open UtpPunch.Protocol
 open UtpPunch.Sim
@@ -9,7 +10,8 @@ open UtpPunch.Protocol.Tests.Story
 open UtpPunch.Protocol.Tests.ScriptedPeer
 
 /// Small packets, so that a window of bytes holds many.
-let private small = bep29 (fixedAt 120)
+/// CUBIC takes a path without a queue sooner than LEDBAT++.
+let private small = bep29 (fun options -> { fixedAt 120 options with Congestion = CongestionControls.cubic })
 
 /// A peer has dialled the node with these extension bits in its SYN.
 let private acceptedSaying bits options =
@@ -83,7 +85,7 @@ let private negotiation =
               Expect.equal (mostInFlight scripted peer) 1_000 "packets"
           }
       test "a node that announces nothing gets at most 1000, and sends bits" {
-          let silent = bep29 (fun options -> { fixedAt 120 options with ReorderWindow = 0 })
+          let silent = bep29 (fun options -> { fixedAt 120 options with Congestion = CongestionControls.cubic; ReorderWindow = 0 })
           let struct (scripted, peer, answer) = acceptedSaying (ExtensionBits.hello 16384) silent
           Expect.equal answer (ExtensionBits.hello 0) "the SYN-ACK's extension bits"
           Expect.equal (sackAfterGap scripted peer) (false, "01000000") "the bits"
@@ -115,7 +117,7 @@ let private withLosses =
         let path = { Path.perfect with Delay = Time.milliseconds 100 }
 
         let options =
-            bep29 (fun options -> { fixedAt 120 options with SendBuffer = 1 <<< 22; ReceiveBuffer = 1 <<< 22 })
+            bep29 (fun options -> { fixedAt 120 options with Congestion = CongestionControls.cubic; SendBuffer = 1 <<< 22; ReceiveBuffer = 1 <<< 22 })
 
         let pair = pairOf options path
         let struct (a, b) = connected pair
@@ -123,6 +125,7 @@ let private withLosses =
         let mutable written = 0
         let mutable lost = 0
         let mutable losing = false
+        let dropped = HashSet<SeqNr>()
         let mutable ranges = 0
         let mutable most = 0
 
@@ -138,6 +141,7 @@ let private withLosses =
                     && Object.ReferenceEquals(from, pair.A)
                     && packet.Header.Type = PacketType.Data
                     && packet.Header.SeqNr.Value % 20us = 7us
+                    && dropped.Add packet.Header.SeqNr
                 then
                     lost <- lost + 1
                     false
@@ -157,8 +161,8 @@ let private withLosses =
 
         most <- inFlight ()
         losing <- true
-        // The path has no rate: the packets of a round trip are sent at once, and none of them is retransmitted before the next one.
-        while lost = 0 do
+
+        while lost <= 100 do
             pump ()
             wait (Time.milliseconds 5) pair
 

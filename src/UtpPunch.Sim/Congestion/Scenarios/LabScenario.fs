@@ -8,7 +8,7 @@ open UtpPunch.Tracing
 [<RequireQualifiedAccess>]
 type Audience =
     | All
-    /// Those that yield: LEDBAT and its variants.
+    /// Those that yield: LEDBAT++.
     | Polite
     /// BBR and its variants.
     | Bbr
