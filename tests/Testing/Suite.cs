@@ -4,6 +4,7 @@
 
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Globalization;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using Expecto;
@@ -25,6 +26,19 @@ public sealed class FactAttribute(string claim) : Attribute
 
     /// <summary>Whether the test may run beside others that are marked so. Only tests that wait and measure no time may.</summary>
     public bool Parallel { get; set; }
+}
+
+/// <summary>
+/// Marks a test that takes one argument and runs once with each value of a static property. In the claim, <c>{0}</c> is the value.
+/// </summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class ForEachAttribute(Type type, string property) : Attribute
+{
+    public Type Type { get; } = type;
+    public string Property { get; } = property;
+
+    internal IEnumerable<object> Values =>
+        (IEnumerable<object>)Type.GetProperty(Property, BindingFlags.Static | BindingFlags.Public)!.GetValue(null)!;
 }
 
 /// <summary>Marks tests, or a class of tests, that carry streams over sockets; <c>--streams</c> runs these only.</summary>
@@ -152,21 +166,27 @@ public static class Suite
                 continue;
             }
 
-            if (!method.IsPublic || !method.IsStatic || method.GetParameters().Length > 0)
+            var each = method.GetCustomAttribute<ForEachAttribute>();
+            if (!method.IsPublic || !method.IsStatic || method.GetParameters().Length != (each is null ? 0 : 1))
             {
-                throw new InvalidOperationException($"{type}.{method.Name} is marked [Fact]: it must be public and static and take nothing.");
+                throw new InvalidOperationException(
+                    $"{type}.{method.Name} is marked [Fact]: it must be public and static, and take nothing, or with [ForEach] one argument.");
             }
 
-            var test = Runner.TestCase(fact.Claim, () => WithinItsTime(fact, method));
-            yield return fact.Parallel ? test : Runner.TestSequenced(test);
+            foreach (var arguments in each is null ? [[]] : each.Values.Select(value => new[] { value }))
+            {
+                var claim = each is null ? fact.Claim : string.Format(CultureInfo.InvariantCulture, fact.Claim, arguments);
+                var test = Runner.TestCase(claim, () => WithinItsTime(fact, claim, method, arguments));
+                yield return fact.Parallel ? test : Runner.TestSequenced(test);
+            }
         }
     }
 
-    private static async Task WithinItsTime(FactAttribute fact, MethodInfo method)
+    private static async Task WithinItsTime(FactAttribute fact, string claim, MethodInfo method, object[] arguments)
     {
         var limit = TimeSpan.FromSeconds(fact.Timeout);
         var started = Stopwatch.GetTimestamp();
-        var running = Task.Run(() => Invoke(method));
+        var running = Task.Run(() => Invoke(method, arguments));
         await Task.WhenAny(running, Task.Delay(limit)).ConfigureAwait(false);
         if (!running.IsCompleted)
         {
@@ -180,18 +200,18 @@ public static class Suite
             await running.ConfigureAwait(false);
             if (Stopwatch.GetElapsedTime(started).TotalSeconds is >= SlowSeconds and var seconds)
             {
-                s_slow.Add((seconds, $"{method.DeclaringType!.Name}: {fact.Claim}"));
+                s_slow.Add((seconds, $"{method.DeclaringType!.Name}: {claim}"));
             }
         }
         catch (IgnoreException skipped)
         {
-            Console.WriteLine($"Skipped: {fact.Claim}: {skipped.Message}");
+            Console.WriteLine($"Skipped: {claim}: {skipped.Message}");
             throw;
         }
     }
 
-    private static Task Invoke(MethodInfo method) =>
-        method.Invoke(null, BindingFlags.DoNotWrapExceptions, null, null, null) switch
+    private static Task Invoke(MethodInfo method, object[] arguments) =>
+        method.Invoke(null, BindingFlags.DoNotWrapExceptions, null, arguments, null) switch
         {
             null => Task.CompletedTask,
             Task task => task,

@@ -13,16 +13,25 @@ internal static class Interop
 
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
 
+    /// <summary>Every congestion control of the library.</summary>
+    public static IEnumerable<object> Controllers => UtpCongestionControl.All;
+
+    /// <summary>Those that are not the default.</summary>
+    public static IEnumerable<object> OtherControllers => UtpCongestionControl.All.Where(it => it != new UtpNodeOptions().CongestionControl);
+
     /// <summary>Our node on loopback, in the library's dialect.</summary>
-    public static ValueTask<UtpNode> BindAsync(string library, UtpTraceOptions? trace = null)
+    public static ValueTask<UtpNode> BindAsync(string library, UtpTraceOptions? trace = null, UtpCongestionControl? control = null)
     {
         Skip.Unless(NpmPeer.IsAvailable, NpmPeer.Missing);
-        return UtpNode.BindAsync(new UtpNodeOptions
+        var options = new UtpNodeOptions
         {
             LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0),
             Dialect = DialectOf(library),
             Trace = trace,
-        });
+            ShutdownTimeout = TimeSpan.Zero, // when the node ends, the peer is gone
+        };
+        options.CongestionControl = control ?? options.CongestionControl;
+        return UtpNode.BindAsync(options);
     }
 
     public static ValueTask<UtpStream> DialAsync(UtpNode node, string library, IPEndPoint target, TimeSpan? timeout = null) =>

@@ -3,7 +3,10 @@ using static UtpPunch.Interop.Interop;
 
 namespace UtpPunch.Interop;
 
-/// <summary>One mebibyte each way at the same time: both libraries, either side dialling, a clean path and a bad one.</summary>
+/// <summary>
+/// Data each way at the same time: both libraries, either side dialling, a clean path and a bad one, with each of our congestion
+/// controls. Over a bad path the libraries' own congestion controls are slow, so the data is a mebibyte only once.
+/// </summary>
 public static class Transfers
 {
     // A fifth each way. utp-punch retransmits everything every 100 ms and never gives up.
@@ -13,21 +16,25 @@ public static class Transfers
     // retransmissions in a row that were not acknowledged.
     internal static readonly RelayPath Bad = new() { Loss = 0.1, Shuffle = TimeSpan.FromMilliseconds(50) };
 
-    [Fact("we dial utp-native: a mebibyte each way arrives")]
+    [Fact("we dial utp-native with {0}: a mebibyte each way arrives")]
+    [ForEach(typeof(Interop), nameof(Controllers))]
     [CarriesStreams]
-    public static Task DialNative() => WeDialAsync(NpmPeer.Native);
+    public static Task DialNative(UtpCongestionControl control) => WeDialAsync(NpmPeer.Native, control: control);
 
-    [Fact("utp-native dials us: a mebibyte each way arrives")]
+    [Fact("utp-native dials us, with {0}: a mebibyte each way arrives")]
+    [ForEach(typeof(Interop), nameof(Controllers))]
     [CarriesStreams]
-    public static Task NativeDials() => TheyDialAsync(NpmPeer.Native);
+    public static Task NativeDials(UtpCongestionControl control) => TheyDialAsync(NpmPeer.Native, control: control);
 
-    [Fact("we dial utp-punch: a mebibyte each way arrives")]
+    [Fact("we dial utp-punch with {0}: a mebibyte each way arrives")]
+    [ForEach(typeof(Interop), nameof(Controllers))]
     [CarriesStreams]
-    public static Task DialPunch() => WeDialAsync(NpmPeer.Punch);
+    public static Task DialPunch(UtpCongestionControl control) => WeDialAsync(NpmPeer.Punch, control: control);
 
-    [Fact("utp-punch dials us: a mebibyte each way arrives")]
+    [Fact("utp-punch dials us, with {0}: a mebibyte each way arrives")]
+    [ForEach(typeof(Interop), nameof(Controllers))]
     [CarriesStreams]
-    public static Task PunchDials() => TheyDialAsync(NpmPeer.Punch);
+    public static Task PunchDials(UtpCongestionControl control) => TheyDialAsync(NpmPeer.Punch, control: control);
 
     [Fact("we dial utp-native over a path that loses a fifth in all and reorders: a mebibyte each way arrives", Timeout = 400, Parallel = true)]
     public static Task DialNativeBadly() => WeDialAsync(NpmPeer.Native, Bad);
@@ -40,6 +47,22 @@ public static class Transfers
 
     [Fact("utp-punch dials us over a path that loses a fifth each way and reorders: a mebibyte each way arrives", Timeout = 400, Parallel = true)]
     public static Task PunchDialsBadly() => TheyDialAsync(NpmPeer.Punch, Terrible);
+
+    [Fact("we dial utp-native with {0}, over a path that loses a fifth in all and reorders: 128 KiB each way arrive", Timeout = 400, Parallel = true)]
+    [ForEach(typeof(Interop), nameof(OtherControllers))]
+    public static Task DialNativeBadly(UtpCongestionControl control) => WeDialAsync(NpmPeer.Native, Bad, control, Mebibyte / 8);
+
+    [Fact("utp-native dials us, with {0}, over a path that loses a fifth in all and reorders: 128 KiB each way arrive", Timeout = 400, Parallel = true)]
+    [ForEach(typeof(Interop), nameof(OtherControllers))]
+    public static Task NativeDialsBadly(UtpCongestionControl control) => TheyDialAsync(NpmPeer.Native, Bad, control, Mebibyte / 8);
+
+    [Fact("we dial utp-punch with {0}, over a path that loses a fifth each way and reorders: 128 KiB each way arrive", Timeout = 400, Parallel = true)]
+    [ForEach(typeof(Interop), nameof(OtherControllers))]
+    public static Task DialPunchBadly(UtpCongestionControl control) => WeDialAsync(NpmPeer.Punch, Terrible, control, Mebibyte / 8);
+
+    [Fact("utp-punch dials us, with {0}, over a path that loses a fifth each way and reorders: 128 KiB each way arrive", Timeout = 400, Parallel = true)]
+    [ForEach(typeof(Interop), nameof(OtherControllers))]
+    public static Task PunchDialsBadly(UtpCongestionControl control) => TheyDialAsync(NpmPeer.Punch, Terrible, control, Mebibyte / 8);
 
     [Fact("a lost SYN to utp-native is retransmitted")]
     public static Task LostSynToNative() => LostSynAsync(NpmPeer.Native);
@@ -83,23 +106,25 @@ public static class Transfers
         Check.Equal("", await TextAsync(stream));
     }
 
-    private static async Task WeDialAsync(string library, RelayPath? path = null, int seed = 7)
+    private static async Task WeDialAsync(
+        string library, RelayPath? path = null, UtpCongestionControl? control = null, int count = Mebibyte)
     {
-        await using var node = await BindAsync(library);
-        using var peer = await NpmPeer.ServeAsync(library, "exchange", Mebibyte, TheirSeed);
-        using var relay = new UdpRelay(peer.EndPoint, path, path, seed);
+        await using var node = await BindAsync(library, control: control);
+        using var peer = await NpmPeer.ServeAsync(library, "exchange", count, TheirSeed);
+        using var relay = new UdpRelay(peer.EndPoint, path, path, seed: 7);
         await using var stream = await DialAsync(node, library, relay.EndPoint);
-        await ExchangeAsync(stream, peer, library);
+        await ExchangeAsync(stream, peer, library, count);
     }
 
-    private static async Task TheyDialAsync(string library, RelayPath? path = null, int seed = 7)
+    private static async Task TheyDialAsync(
+        string library, RelayPath? path = null, UtpCongestionControl? control = null, int count = Mebibyte)
     {
-        await using var node = await BindAsync(library);
+        await using var node = await BindAsync(library, control: control);
         await using var listener = node.Listen();
-        using var relay = new UdpRelay(node.LocalEndPoint, path, path, seed);
-        using var peer = await NpmPeer.DialAsync(library, relay.EndPoint, "exchange", Mebibyte, TheirSeed);
+        using var relay = new UdpRelay(node.LocalEndPoint, path, path, seed: 7);
+        using var peer = await NpmPeer.DialAsync(library, relay.EndPoint, "exchange", count, TheirSeed);
         await using var stream = await AcceptAsync(listener);
-        await ExchangeAsync(stream, peer, library);
+        await ExchangeAsync(stream, peer, library, count);
     }
 
     private static async Task LostSynAsync(string library)

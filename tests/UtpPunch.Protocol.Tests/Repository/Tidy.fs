@@ -80,6 +80,7 @@ let private textFiles =
               ".props"
               ".targets"
               ".js"
+              ".py"
               ".json"
               ".md"
               ".yml"

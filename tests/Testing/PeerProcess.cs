@@ -6,16 +6,13 @@ using System.Text.Json;
 namespace UtpPunch.Tests;
 
 /// <summary>
-/// One end of a connection, in an npm library in a process of its own: tests/peers/peer.js, which lists its behaviours. It reports events as
-/// lines of JSON; <see cref="WaitAsync"/> waits for one by name, which may have happened already. The process ends with this object, and
-/// by itself if the test's process ends.
+/// One end of a connection, in a program of its own: a script of tests/peers. It reports events as lines of JSON;
+/// <see cref="WaitAsync"/> waits for one by name, which may have happened already. The process ends with this object, and by itself if
+/// the test's process ends.
 /// </summary>
-public sealed class NpmPeer : IDisposable
+public class PeerProcess : IDisposable
 {
-    public const string Native = "utp-native";
-    public const string Punch = "utp-punch";
-
-    /// <summary>Where the packages are, in node_modules.</summary>
+    /// <summary>Where the scripts are, and the npm packages in node_modules.</summary>
     public static readonly string Folder = Path.Combine(RepositoryRoot(), "tests", "peers");
 
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
@@ -26,49 +23,20 @@ public sealed class NpmPeer : IDisposable
     private readonly Task _reading;
     private readonly string _what;
 
-    private NpmPeer(string library, string[] arguments)
+    /// <summary>Starts a script of <see cref="Folder"/>.</summary>
+    protected PeerProcess(string interpreter, string script, params string[] arguments)
     {
-        _what = $"{library} {string.Join(' ', arguments)}";
-        var start = new ProcessStartInfo("node", [Path.Combine(Folder, "peer.js"), library, .. arguments])
+        _what = $"{script} {string.Join(' ', arguments)}";
+        var start = new ProcessStartInfo(interpreter, [Path.Combine(Folder, script), .. arguments])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        _process = Process.Start(start) ?? throw new InvalidOperationException("node did not start");
+        _process = Process.Start(start) ?? throw new InvalidOperationException($"{interpreter} did not start");
         _process.ErrorDataReceived += (_, e) => Log(e.Data);
         _process.BeginErrorReadLine();
         _reading = ReadEventsAsync();
-    }
-
-    /// <summary>Whether Node and the two packages are installed.</summary>
-    public static bool IsAvailable { get; } = HasNode() && Directory.Exists(Path.Combine(Folder, "node_modules"));
-
-    /// <summary>Why a test without them is skipped.</summary>
-    public const string Missing = "needs Node on the PATH and `npm ci` in tests/peers";
-
-    /// <summary>Starts a peer that listens, and applies the behaviour to each connection.</summary>
-    public static async Task<NpmPeer> ServeAsync(string library, params object[] behaviour)
-    {
-        var peer = new NpmPeer(library, ["serve", .. Words(behaviour)]);
-        await peer.LearnPortAsync("listening");
-        return peer;
-    }
-
-    /// <summary>Starts a peer that connects to a port of this machine and then follows the behaviour.</summary>
-    public static async Task<NpmPeer> DialAsync(string library, IPEndPoint target, params object[] behaviour)
-    {
-        var peer = new NpmPeer(library, ["dial", $"{target.Port}", .. Words(behaviour)]);
-        await peer.LearnPortAsync("bound");
-        return peer;
-    }
-
-    /// <summary>Starts a peer that has a port and does not listen.</summary>
-    public static async Task<NpmPeer> BindAsync(string library)
-    {
-        var peer = new NpmPeer(library, ["bind"]);
-        await peer.LearnPortAsync("bound");
-        return peer;
     }
 
     /// <summary>The peer's address.</summary>
@@ -95,27 +63,24 @@ public sealed class NpmPeer : IDisposable
     /// <summary>Whether an event of this name has happened.</summary>
     public bool Has(string name) => Event(name).Task.IsCompletedSuccessfully;
 
-    /// <summary>Asks the peer to end its stream.</summary>
-    public void End() => Command("end");
-
-    /// <summary>Asks the peer to destroy its stream.</summary>
-    public void Destroy() => Command("destroy");
-
     /// <summary>Kills the peer, and waits for its end.</summary>
     public void Dispose()
     {
         _process.Kill();
         _process.WaitForExit();
         _process.Dispose();
+        GC.SuppressFinalize(this);
     }
 
-    private void Command(string line)
+    /// <summary>Writes a line to the peer's input.</summary>
+    protected void Command(string line)
     {
         _process.StandardInput.WriteLine(line);
         _process.StandardInput.Flush();
     }
 
-    private async Task LearnPortAsync(string name)
+    /// <summary>Waits for the event that has the peer's port; a peer that does not report it ends.</summary>
+    protected async Task LearnPortAsync(string name)
     {
         try
         {
@@ -133,7 +98,7 @@ public sealed class NpmPeer : IDisposable
         while (await _process.StandardOutput.ReadLineAsync() is { } line)
         {
             Log(line);
-            if (line.StartsWith('{'))                       // libutp prints lines of its own
+            if (line.StartsWith('{'))                       // the libraries print lines of their own
             {
                 using var json = JsonDocument.Parse(line);
                 Event(json.RootElement.GetProperty("event").GetString()!).TrySetResult(json.RootElement.Clone());
@@ -151,12 +116,6 @@ public sealed class NpmPeer : IDisposable
 
     private TaskCompletionSource<JsonElement> Event(string name) =>
         _events.GetOrAdd(name, _ => new TaskCompletionSource<JsonElement>(TaskCreationOptions.RunContinuationsAsynchronously));
-
-    private static string[] Words(object[] arguments) => [.. arguments.Select(argument => $"{argument}")];
-
-    private static bool HasNode() =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
-            .Any(folder => File.Exists(Path.Combine(folder, OperatingSystem.IsWindows() ? "node.exe" : "node")));
 
     private static string RepositoryRoot()
     {
