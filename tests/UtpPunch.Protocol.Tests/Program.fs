@@ -14,6 +14,7 @@ let main args =
           TimersTests.tests
           Congestion.tests
           CubicTests.tests
+          TwinTests.tests
           PathMtuTests.tests
           MtuStories.tests
           WindowStories.tests
