@@ -133,7 +133,7 @@ let private pacing =
           Expect.isLessThanOrEqual burst (allowed (ms 22)) "bytes within 2 ms"
       } ]
 
-/// The samples of a stream that has sent for two seconds, before its path changes, and for two seconds from a second after.
+/// The samples of a stream that has sent for two seconds, before its path changes; those of the second after it; and of two more.
 let private overChangingPath (lateness: (Duration * Duration) list) =
     let samples = ResizeArray()
     let path = { path with Lateness = Lateness.Steps lateness }
@@ -150,12 +150,12 @@ let private overChangingPath (lateness: (Duration * Duration) list) =
             if a.Room >= piece.Length then write pair pair.A a piece
             wait (ms 20) pair
 
-    bulk (Time.seconds 2)
-    let before = samples.ToArray()
-    bulk (Time.seconds 3)
-    samples.Clear()
-    bulk (Time.seconds 5)
-    struct (before, samples.ToArray())
+    let taken (until: Instant) =
+        samples.Clear()
+        bulk until
+        samples.ToArray()
+
+    struct (taken (Time.seconds 2), taken (Time.seconds 3), taken (Time.seconds 5))
 
 let private longer = [ Time.seconds 2, ms 100 ]
 
@@ -164,7 +164,7 @@ let private paused = [ for late in 0..100 -> Time.seconds 2 + ms late, ms (100 -
 
 let private longerPaths =
     [ test "on a path that has become longer, the least round trip rises to what it is now" {
-          let struct (before, after) = overChangingPath longer
+          let struct (before, _, after) = overChangingPath longer
           Expect.isLessThan (Array.last before).Least (ms 55) "before"
 
           for sample in after do
@@ -172,7 +172,7 @@ let private longerPaths =
               Expect.isLessThan sample.Least (ms 155) "after"
       }
       test "on a path that has become longer, the base delay rises: what is longer is no queue" {
-          let struct (_, after) = overChangingPath longer
+          let struct (_, _, after) = overChangingPath longer
 
           for sample in after do
               Expect.isTrue sample.HasQueueing "it is measured"
@@ -180,10 +180,11 @@ let private longerPaths =
               Expect.isTrue sample.IsQueueEmpty "no queue shows"
       }
       test "a pause of the link is no longer path: the least round trip stays what it was" {
-          let struct (_, after) = overChangingPath paused
+          let struct (_, during, after) = overChangingPath paused
+          Expect.isGreaterThan (during |> Array.map _.RoundTrip |> Array.max) (ms 145) "the longest round trip"
 
-          for sample in after do
-              Expect.isLessThan sample.Least (ms 55) "after"
+          for sample in Array.append during after do
+              Expect.isLessThan sample.Least (ms 55) "the least one"
       } ]
 
 let tests = testList "pacing" (pacing @ longerPaths)
