@@ -329,6 +329,6 @@ type private Sender(life: Life, controller: ICongestionController) =
             else
                 timeOut ()
 
-/// Lets a controller send over a path, for so many seconds and samples at most.
+/// Lets a controller send over a path, until a number of seconds or samples is reached.
 let run (life: Life) (time: float) samples (controller: ICongestionController) =
     Sender(life, controller).Run(time, samples)
