@@ -15,11 +15,14 @@ let main args =
           Congestion.tests
           CubicTests.tests
           LedbatTests.tests
+          TwinTests.tests
+          DeliveryRateTests.tests
           PathMtuTests.tests
           MtuStories.tests
           WindowStories.tests
           Handshake.tests
           Flow.tests
+          PacingStories.tests
           TailLoss.tests
           LossToleranceTests.tests
           Closing.tests

@@ -259,12 +259,19 @@ module ScriptedCases =
 
     /// S18: the base delay where the timestamp differences wrap through zero.
     let private baseDelay () =
-        let peer = opened ()
+        let peer = ScriptedPeer 1UL
+        peer.Connect()
+        // The peer's clock is 40 ms behind the node's, whose origin is its own: after 20 ms the difference is negative.
+        let syn = peer.Heard[peer.Heard.Count - 1]
+        peer.Clock <- syn.Header.Timestamp - Time.stamp syn.At - 40_000u
+        let measure (milliseconds: int) = peer.Difference <- peer.Clock + uint32 (1000 * milliseconds)
+        measure 20
+        peer.Answer()
 
         let roundTrip index (milliseconds: int) =
             peer.Write 1380
             peer.Wait(Time.milliseconds milliseconds)
-            peer.Difference <- uint32 (milliseconds * 1000 - 40_000)
+            measure milliseconds
             peer.Acknowledge index
 
         roundTrip 1 20

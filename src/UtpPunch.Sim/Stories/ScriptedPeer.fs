@@ -59,6 +59,8 @@ type ScriptedPeer(seed: Owned) =
     /// The window that the peer advertises, and the delay that it reports of the node's packets.
     member val Window = 1_000_000u with get, set
     member val Difference = 10_000u with get, set
+    /// How much its clock is ahead of the time; it wraps.
+    member val Clock = 0u - 10_000u with get, set
     /// The node's receive id, and the number of its first data.
     member val Id = 0us with get, set
     member val First = SeqNr 0us with get, set
@@ -106,7 +108,7 @@ type ScriptedPeer(seed: Owned) =
         let header =
             { Type = kind
               ConnectionId = id
-              Timestamp = Time.stamp now - 10_000u
+              Timestamp = Time.stamp now + this.Clock
               TimestampDifference = this.Echo
               Window = this.Window
               SeqNr = seqNr
