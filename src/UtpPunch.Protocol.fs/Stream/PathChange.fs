@@ -29,44 +29,58 @@ module internal PathChange =
     let private isExplained (step: Duration) (ours: int) (theirs: int) =
         int64 (max 0 ours) + int64 (max 0 theirs) >= int64 step * 3L / 4L
 
-    /// Takes a round trip of a packet that was sent once, with the bytes that were acknowledged with it; `there` is the delay of our
-    /// packets as the peer has measured it, 0 for none.
-    let observe (now: Instant) (roundTrip: Duration) bytes (there: uint32) (connection: Connection) =
+    /// The step from the last sample to this one, if it is one.
+    let private stepTo (now: Instant) (roundTrip: Duration) bytes (there: uint32) from (connection: Connection) =
         let rtt = connection.Rtt
         let delays = &connection.Delays
         let step = roundTrip - rtt.Latest
 
-        match delays.Step with
-        | null ->
-            let gap =
-                if delays.SampledAt = Time.never then
-                    longAgo
-                else
-                    (now - roundTrip) - (delays.SampledAt - rtt.Latest)
-
-            let isMeasured = there <> 0u && delays.Sample <> 0u
-            let ours = if isMeasured then int (there - delays.Sample) else 0
-            let theirs = int (delays.Difference - delays.BackSample)
-
-            let rate = connection.Board.Rate.Latest
-
-            if
-                Rtt.isKnown rtt
-                && isStep step gap bytes rate rtt
-                && (not isMeasured || isExplained step ours theirs)
-            then
-                delays.Step <- PathStep(now, rtt.Least, step, ours, roundTrip, there, 1)
-        | known ->
-            let least = min known.LeastRoundTrip roundTrip
-
-            if least < known.From + known.Size - known.Size / 8L then
-                // It was no longer path.
-                delays.Step <- null
+        let gap =
+            if delays.SampledAt = Time.never then
+                longAgo
             else
-                let leastThere = if there <> 0u && int32 (there - known.LeastThere) < 0 then there else known.LeastThere
+                (now - roundTrip) - (delays.SampledAt - rtt.Latest)
 
-                delays.Step <-
-                    PathStep(known.At, known.From, known.Size, known.Ours, least, leastThere, known.Samples + 1)
+        let isMeasured = there <> 0u && delays.Sample <> 0u
+        let ours = if isMeasured then int (there - delays.Sample) else 0
+        let theirs = int (delays.Difference - delays.BackSample)
+
+        if
+            Rtt.isKnown rtt
+            && isStep step gap bytes connection.Board.Rate.Latest rtt
+            && (not isMeasured || isExplained step ours theirs)
+        then
+            // The last round trip may have been longer than the path: its acknowledgement was delayed. The delays were not.
+            let explained = Time.microseconds (int64 (max 0 ours) + int64 (max 0 theirs))
+            PathStep(now, from, max step explained, ours, roundTrip, there, 1)
+        else
+            null
+
+    /// Takes a round trip of a packet that was sent once, with the bytes that were acknowledged with it; `there` is the delay of our
+    /// packets as the peer has measured it, 0 for none.
+    let observe (now: Instant) (roundTrip: Duration) bytes (there: uint32) (connection: Connection) =
+        let delays = &connection.Delays
+
+        match delays.Step with
+        | null -> delays.Step <- stepTo now roundTrip bytes there connection.Rtt.Least connection
+        | known ->
+            match stepTo now roundTrip bytes there known.From connection with
+            | null ->
+                let least = min known.LeastRoundTrip roundTrip
+
+                if least < known.From + known.Size - known.Size / 8L then
+                    // It was no longer path.
+                    delays.Step <- null
+                else
+                    let leastThere =
+                        if there <> 0u && int32 (there - known.LeastThere) < 0 then there else known.LeastThere
+
+                    delays.Step <-
+                        PathStep(known.At, known.From, known.Size, known.Ours, least, leastThere, known.Samples + 1)
+            | further ->
+                // The other direction has become longer as well: that shows a round trip later.
+                let size = known.Size + further.Size
+                delays.Step <- PathStep(now, known.From, size, known.Ours + further.Ours, roundTrip, there, 1)
 
         delays.SampledAt <- now
         delays.Sample <- there

@@ -21,9 +21,9 @@ let private options control =
     bep29 (fun options -> { options with PacketSize = packet; LargestPacket = packet; Congestion = control })
 
 /// A node whose clock a test sets, beside an ordinary one; and what it has sent of data: when, the length, and the number.
-let private pacedOver path clock control =
+let private pacedBetween path back clock control =
     let mine, theirs = options control, options CongestionControls.ledbat
-    let scenario = TwoNodes.scenario 7UL mine 1 path { path with Lateness = Lateness.Never }
+    let scenario = TwoNodes.scenario 7UL mine 1 path back
     let pair = TwoNodes({ scenario with A = { scenario.A with Clock = clock } }, mine, theirs)
     let departures = ResizeArray<struct (Instant * int * uint16)>()
 
@@ -38,6 +38,8 @@ let private pacedOver path clock control =
     struct (pair, departures)
 
 let private path = { Path.perfect with Delay = ms 25 }
+
+let private pacedOver path clock control = pacedBetween path { path with Lateness = Lateness.Never } clock control
 
 let private paced clock = pacedOver path clock (fixedControl window (int64 rate) (ResizeArray()))
 
@@ -134,16 +136,13 @@ let private pacing =
       } ]
 
 /// The samples of a stream that has sent for two seconds, before its path changes; those of the second after it; and of two more.
-let private overChangingPath (lateness: (Duration * Duration) list) =
+let private overChangingPaths there back pieceLength =
     let samples = ResizeArray()
-    let path = { path with Lateness = Lateness.Steps lateness }
+    let changing lateness = { path with Lateness = Lateness.Steps lateness }
     let control = fixedControl 100_000 (int64 rate) samples
-    let struct (pair, _) = pacedOver path Scenario.clock control
+    let struct (pair, _) = pacedBetween (changing there) (changing back) Scenario.clock control
     let struct (a, _) = connected pair
-
-    // Whole pairs of packets, for every second one is acknowledged at once. If the last before the step had waited for that, the step would
-    // be less by as much.
-    let piece = content (40 * (packet - Packet.HeaderLength))
+    let piece = content pieceLength
 
     let bulk (until: Instant) =
         while pair.Now < until do
@@ -158,6 +157,11 @@ let private overChangingPath (lateness: (Duration * Duration) list) =
     struct (taken (Time.seconds 2), taken (Time.seconds 3), taken (Time.seconds 5))
 
 let private longer = [ Time.seconds 2, ms 100 ]
+
+/// Whole pairs of packets: every second one is acknowledged at once.
+let private pairs = 40 * (packet - Packet.HeaderLength)
+
+let private overChangingPath (lateness: (Duration * Duration) list) = overChangingPaths lateness [] pairs
 
 /// Nothing passes for 100 ms; then all that has waited arrives together.
 let private paused = [ for late in 0..100 -> Time.seconds 2 + ms late, ms (100 - late) ]
@@ -178,6 +182,21 @@ let private longerPaths =
               Expect.isTrue sample.HasQueueing "it is measured"
               Expect.isLessThan sample.Queueing (ms 4) "the queueing delay"
               Expect.isTrue sample.IsQueueEmpty "no queue shows"
+      }
+      test "the same where the last acknowledgement before had been delayed" {
+          let struct (_, _, after) = overChangingPaths longer [] 50_000
+
+          for sample in after do
+              Expect.isGreaterThan sample.Least (ms 145) "after"
+              Expect.isLessThan sample.Least (ms 155) "after"
+      }
+      test "both directions become longer at once: the round trip does in two steps" {
+          let struct (_, _, after) = overChangingPaths longer longer pairs
+
+          for sample in after do
+              Expect.isGreaterThan sample.Least (ms 240) "after"
+              Expect.isLessThan sample.Least (ms 255) "after"
+              Expect.isLessThan sample.Queueing (ms 10) "the queueing delay"
       }
       test "a pause of the link is no longer path: the least round trip stays what it was" {
           let struct (_, during, after) = overChangingPath paused
