@@ -53,6 +53,7 @@ module internal BbrModel =
           RoundLost = 0L
           RoundRanges = 0
           RoundRate = 0L
+          RoundQueue = Time.never
           IsRoundEmpty = true
           WasRoundEmpty = true
           IsRoundPeerLimited = false

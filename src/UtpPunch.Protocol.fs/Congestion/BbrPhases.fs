@@ -13,6 +13,9 @@ module internal BbrPhases =
         it.Random <- it.Random * 1664525u + 1013904223u
         it.Random >>> 8
 
+    /// A queue that stands, beside the round trip.
+    let private longQueue = Time.milliseconds 100
+
     let private resetShort (it: BbrState) =
         it.ShortRate <- System.Int64.MaxValue
         it.ShortFlight <- none
@@ -56,18 +59,18 @@ module internal BbrPhases =
         it.IsFull <- true
         it.FullRounds <- 0
 
-    /// At the end of a round in Startup: whether the rate grows no more, or losses or a queue show that the path is full (5.3.1).
+    /// Losses show that the path is full (5.3.1.3). Startup ends at once: until the end of the round as much again would be lost.
+    let private judgeStartupLosses (it: BbrState) =
+        if it.RoundRanges >= 6 && isTooMuch it.RoundLost (it.RoundLost + it.RoundAcked) it.IsRoundEmpty it then
+            it.LongFlight <- max (bdp EvenGain it) (toInt it.RoundAcked)
+            leaveStartup it
+
+    /// At the end of a round in Startup: whether the rate grows no more, or a queue shows that the path is full (5.3.1).
     let private judgeStartup (sample: inref<CongestionSample>) (it: BbrState) =
         let grows = maxRate it >= it.FullRate + it.FullRate / 4L
 
-        let isLossy =
-            it.RoundRanges >= 6 && isTooMuch it.RoundLost (it.RoundLost + it.RoundAcked) it.IsRoundEmpty it
-
         if it.HeldRound < it.Rounds - 1L then
             // For a whole round the window was held: what is known of the rate is all that there is.
-            leaveStartup it
-        elif isLossy then
-            it.LongFlight <- max (bdp EvenGain it) (toInt it.RoundAcked)
             leaveStartup it
         elif grows then
             it.FullRate <- maxRate it
@@ -87,13 +90,22 @@ module internal BbrPhases =
             let flight = if it.ShortFlight = none then it.Window else it.ShortFlight
             it.ShortFlight <- max (toInt (min (int64 flight) it.RoundAcked)) (toInt (int64 flight * 7L / 10L))
 
+    /// At the end of a round all through which a long queue has stood: the path has become slower, and the rate follows it down. The
+    /// filter of the highest rate would keep the queue for two cycles.
+    let private adaptToQueue (it: BbrState) =
+        if it.RoundQueue > max longQueue it.LeastRtt && it.RoundRate > 0L then
+            let before = if it.ShortRate = System.Int64.MaxValue then maxRate it else it.ShortRate
+            it.ShortRate <- max (min before it.RoundRate) (before * 7L / 10L)
+
     let private endRound (sample: inref<CongestionSample>) (it: BbrState) =
         match it.Phase with
         | BbrPhase.Startup -> judgeStartup &sample it
         | BbrPhase.Down
         | BbrPhase.Cruise
         | BbrPhase.Drain
-        | BbrPhase.ProbeRtt -> adaptShort it.IsRoundEmpty it
+        | BbrPhase.ProbeRtt ->
+            adaptShort it.IsRoundEmpty it
+            adaptToQueue it
         | BbrPhase.Up ->
             if it.LongFlight < none && it.Window >= it.LongFlight then
                 // The long-term bound grows by 1, 2, 4 and so on packets a round while it limits, and the rate with it.
@@ -119,6 +131,7 @@ module internal BbrPhases =
         it.RoundLost <- 0L
         it.RoundRanges <- 0
         it.RoundRate <- 0L
+        it.RoundQueue <- Time.never
         it.WasRoundEmpty <- it.IsRoundEmpty
         it.IsRoundEmpty <- true
         it.IsRoundPeerLimited <- false
@@ -177,14 +190,29 @@ module internal BbrPhases =
 
     // ---- The window (5.6.4) ----
 
+    /// A receiver that hides the delay must not make it endless.
+    let private mostWayBack = Time.milliseconds 300
+
     let private smallPackets = 128
+
+    /// What is in flight while acknowledgements wait on their way back: round trips are longer, and our packets hardly wait in a queue.
+    let private wayBack (sample: inref<CongestionSample>) (it: BbrState) =
+        if sample.HasQueueing && it.IsFull && sample.Queueing <= max (Time.milliseconds 4) (it.LeastRtt / 8L) then
+            let roundTrip = min sample.Smoothed sample.RoundTrip
+            let wait = max 0L<us> (min mostWayBack (roundTrip - it.LeastRtt - sample.Queueing))
+            rate it * int64 wait / 1_000_000L
+        else
+            0L
 
     let private setWindow (sample: inref<CongestionSample>) (it: BbrState) =
         let extra = if it.IsFull then max it.ExtraAcked it.LastExtraAcked else 0
         let least = leastPackets * it.Packet
-        // Three trains, for those that are under way at either end.
-        let trains = toInt (3L * max (2L * int64 it.Packet) (min 65_000L (pacingRate it / 1_000L)))
-        let target = max trains (toInt (int64 (bdp (windowGain it) it) + int64 extra))
+        // Three trains of a millisecond, for those that are under way at either end.
+        let train = min 65_000L (pacingRate it / 1_000L)
+        let trains = if train > int64 (2 * it.Packet) then toInt (3L * train) else least
+        let target =
+            max trains (toInt (int64 (bdp (windowGain it) it) + int64 extra + wayBack &sample it))
+
         let grown = toInt (int64 it.Window + int64 sample.Bytes)
 
         if it.IsFull then
@@ -224,6 +252,7 @@ module internal BbrPhases =
         it.RoundLost <- it.RoundLost + int64 sample.LostBytes
         it.RoundRanges <- it.RoundRanges + sample.LostRanges
         it.IsRoundEmpty <- it.IsRoundEmpty && sample.IsQueueEmpty
+        it.RoundQueue <- min it.RoundQueue (if sample.HasQueueing then sample.Queueing else 0L<us>)
         it.IsRoundPeerLimited <- it.IsRoundPeerLimited || sample.IsPeerLimited
         learnPathLoss &sample it
 
@@ -236,7 +265,9 @@ module internal BbrPhases =
                 if not sample.IsAppLimited || sample.DeliveryRate >= maxRate it then
                     it.CycleRate <- max it.CycleRate sample.DeliveryRate
 
-            if it.Phase = BbrPhase.Startup then observeQueue &sample it
+            if it.Phase = BbrPhase.Startup then
+                observeQueue &sample it
+                judgeStartupLosses it
 
             observeAggregation &sample it
 

@@ -35,6 +35,8 @@ type internal BbrState =
         mutable RoundLost: int64
         mutable RoundRanges: int
         mutable RoundRate: int64
+        /// The least queueing delay in it.
+        mutable RoundQueue: Duration
         /// Only samples without a queue so far.
         mutable IsRoundEmpty: bool
         /// The same of the last one.

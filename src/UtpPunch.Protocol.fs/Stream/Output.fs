@@ -123,7 +123,7 @@ module internal Output =
                 allowance.Charge run.Data.Length
                 sent <- true
 
-        Pacing.finish context.Now window &allowance connection
+        Pacing.finish context.Now window sent &allowance connection
         sent
 
     let private transmit context (connection: Connection) =

@@ -55,14 +55,14 @@ module internal Pacing =
             let credit = if isLate then mostLate else Time.microseconds (int64 quantum * 1_000_000L / rate)
             { Rate = rate; Quantum = quantum; NextAt = max connection.Board.Rate.NextAt (now - credit) }
 
-    /// Notes what was sent, and what has held back the rest.
-    let finish (now: Instant) window (allowance: inref<Allowance>) (connection: Connection) =
+    /// Notes what was sent, and what has held back the rest. A step that sends nothing does not change the pace.
+    let finish (now: Instant) window sent (allowance: inref<Allowance>) (connection: Connection) =
         let rate = connection.Board.Rate
         let isClosed = allowance.NextAt > now
 
         if rate.IsUsed then
             let hasDue = isClosed && Sender.hasDue window connection.Sender
-            rate.NextAt <- allowance.NextAt
+            if sent then rate.NextAt <- allowance.NextAt
             rate.PacedUntil <- if hasDue then allowance.NextAt else Time.never
 
             if isClosed then

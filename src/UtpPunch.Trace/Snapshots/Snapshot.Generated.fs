@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x14A307C6B2D5B266UL
+let Layout = 0x6F7FD43DC9E79F86UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -497,6 +497,7 @@ let writeBbrState (w: SnapshotWriter) (it: BbrState) : unit =
     w.Int64 it.RoundLost
     w.Int32 it.RoundRanges
     w.Int64 it.RoundRate
+    w.Int64 it.RoundQueue
     w.Flag it.IsRoundEmpty
     w.Flag it.WasRoundEmpty
     w.Flag it.IsRoundPeerLimited
@@ -545,6 +546,7 @@ let readBbrState (r: SnapshotReader) : BbrState =
       RoundLost = r.Int64()
       RoundRanges = r.Int32()
       RoundRate = r.Int64()
+      RoundQueue = r.Int64()
       IsRoundEmpty = r.Flag()
       WasRoundEmpty = r.Flag()
       IsRoundPeerLimited = r.Flag()

@@ -11,7 +11,20 @@ let private leaveStartup it = { it with IsFull = true; FullCount = 0 }
 
 let private growsByQuarter rate before (choices: Choices) = choices.Reaches(rate, 1.25 * before, 1.0)
 
-/// 5.3.1: Startup ends when the rate grows no more, or with six losses that are too many; and after a round with a queue.
+/// 5.3.1.3, at once: Startup ends with six losses that are too many.
+let private judgeLosses choices it =
+    let round = it.Round
+
+    if
+        it.Mode = Startup
+        && round.Ranges >= 6
+        && isTooLossy round.Lost round.Acked round.IsEmpty choices it
+    then
+        leaveStartup { it with LongFlight = max (bdp 1.0 it) round.Acked }
+    else
+        it
+
+/// 5.3.1: Startup ends when the rate grows no more; and after a round with a queue.
 let private judgeStartup (sample: CongestionSample) (choices: Choices) it =
     let round = it.Round
 
@@ -22,8 +35,6 @@ let private judgeStartup (sample: CongestionSample) (choices: Choices) it =
 
     if isHeld then
         leaveStartup it
-    elif round.Ranges >= 6 && isTooLossy round.Lost round.Acked round.IsEmpty choices it then
-        leaveStartup { it with LongFlight = max (bdp 1.0 it) round.Acked }
     elif growsByQuarter (maxBw it) it.FullBw choices then
         { it with FullBw = maxBw it; FullCount = 0 }
     elif sample.IsAppLimited || round.IsPeerLimited then
@@ -52,6 +63,16 @@ let private adaptShort (choices: Choices) it =
     else
         it
 
+/// A queue of more than 100 ms and a round trip has stood for a round: the rate is what has arrived, with a beta of 0.7.
+let private adaptToQueue (choices: Choices) it =
+    let limit = max 0.1 it.MinRtt.Value
+
+    if it.Round.Rate > 0.0 && choices.Exceeds(it.Round.Queue, limit, microsecond) then
+        let bw = if it.ShortBw = infinity then maxBw it else it.ShortBw
+        { it with ShortBw = max (min bw it.Round.Rate) (0.7 * bw) }
+    else
+        it
+
 let private raiseUp (sample: CongestionSample) (choices: Choices) it =
     let isBound = it.LongFlight < infinity && choices.Reaches(it.Cwnd, it.LongFlight, rounding)
 
@@ -76,7 +97,7 @@ let private endRound (sample: CongestionSample) choices (it: State) =
         | Down
         | Cruise
         | Drain
-        | ProbeRtt -> adaptShort choices it
+        | ProbeRtt -> it |> adaptShort choices |> adaptToQueue choices
         | Up -> raiseUp sample choices it
         | Refill -> it
 
@@ -192,20 +213,33 @@ let private startupWindow (sample: CongestionSample) it =
     let bytes = float sample.Bytes
     max it.Cwnd (min (gain * float sample.FlightBefore) (it.Cwnd + (gain - 1.0) * bytes))
 
-let private fullWindow (sample: CongestionSample) it =
+/// What is in flight while acknowledgements wait on their way back, for 300 ms at most.
+let private wayBack (sample: CongestionSample) (choices: Choices) it =
+    let queueing = seconds sample.Queueing
+    let limit = max 0.004 (it.MinRtt.Value / 8.0)
+
+    if sample.HasQueueing && not (choices.Exceeds(queueing, limit, microsecond)) then
+        let roundTrip = min (seconds sample.Smoothed) (seconds sample.RoundTrip)
+        bw it * max 0.0 (min 0.3 (roundTrip - it.MinRtt.Value - queueing))
+    else
+        0.0
+
+let private fullWindow (sample: CongestionSample) (choices: Choices) it =
     let gain =
         match it.Mode with
         | Up -> 2.25
         | ProbeRtt -> 0.5
         | _ -> 2.0
 
-    let train = max (2.0 * it.Segment) (min 65_000.0 (0.001 * pacingRate it))
-    let target = bdp gain it + max it.Extra.Most it.Extra.Before
-    min (it.Cwnd + float sample.Bytes) (max (3.0 * train) target)
+    let train = min 65_000.0 (0.001 * pacingRate it)
+    let isLong = choices.Exceeds(train, 2.0 * it.Segment, 1.0)
+    let least = if isLong then 3.0 * train else fourPackets it
+    let target = bdp gain it + max it.Extra.Most it.Extra.Before + wayBack sample choices it
+    min (it.Cwnd + float sample.Bytes) (max least target)
 
-let private setWindow (sample: CongestionSample) it =
+let private setWindow (sample: CongestionSample) choices it =
     let window =
-        if it.IsFull then fullWindow sample it
+        if it.IsFull then fullWindow sample choices it
         elif it.HeldRound.IsNone && it.Queues = 0 then startupWindow sample it
         else it.Cwnd
 
@@ -228,11 +262,12 @@ let private acknowledged (sample: CongestionSample) choices it =
         |> observeRtt sample choices
         |> observeRate sample
         |> observeQueue sample choices
+        |> judgeLosses choices
         |> observeAggregation sample choices
 
     let it = if sample.PriorDelivered >= it.RoundEnd then endRound sample choices it else it
     let it = it |> advance sample choices |> checkProbeRtt sample choices
-    if maxBw it > 0.0 && it.MinRtt.Value > 0.0 then setWindow sample it else it
+    if maxBw it > 0.0 && it.MinRtt.Value > 0.0 then setWindow sample choices it else it
 
 let private observe (sample: CongestionSample) choices it =
     let it = if it.Random = 0u then { it with Random = sample.Salt ||| 1u } else it
@@ -246,6 +281,7 @@ let private observe (sample: CongestionSample) choices it =
                     Acked = round.Acked + float sample.Bytes
                     Lost = round.Lost + float sample.LostBytes
                     Ranges = round.Ranges + sample.LostRanges
+                    Queue = min round.Queue (if sample.HasQueueing then seconds sample.Queueing else 0.0)
                     IsEmpty = round.IsEmpty && sample.IsQueueEmpty
                     IsPeerLimited = round.IsPeerLimited || sample.IsPeerLimited } }
 

@@ -15,10 +15,26 @@ type internal Mode =
     | ProbeRtt
 
 /// Sums over a round trip.
-type internal Round = { Acked: float; Lost: float; Ranges: int; Rate: float; IsEmpty: bool; IsPeerLimited: bool }
+type internal Round =
+    {
+        Acked: float
+        Lost: float
+        Ranges: int
+        Rate: float
+        /// The least queueing delay.
+        Queue: float
+        IsEmpty: bool
+        IsPeerLimited: bool
+    }
 
 let internal noRound =
-    { Acked = 0.0; Lost = 0.0; Ranges = 0; Rate = 0.0; IsEmpty = true; IsPeerLimited = false }
+    { Acked = 0.0
+      Lost = 0.0
+      Ranges = 0
+      Rate = 0.0
+      Queue = infinity
+      IsEmpty = true
+      IsPeerLimited = false }
 
 /// A least value, and when it was measured.
 type internal Least = { Value: float; At: float }
