@@ -128,6 +128,11 @@ public sealed class UtpNodeOptions
     /// traffic.</value>
     public UtpCongestionControl CongestionControl { get; set; } = UtpCongestionControl.Bbr;
 
+    /// <summary>Gets or sets the queueing delay that <see cref="UtpCongestionControl.Ledbat"/> aims at: other traffic waits as long in the
+    /// queues of the path. Less is politer; a target that is shorter than the noise of the path's delay costs throughput.</summary>
+    /// <value>The default is 60 ms (draft-irtf-iccrg-ledbat-plus-plus). 1 ms to 100 ms (RFC 6817, 2.4.2: MUST be 100 ms or less).</value>
+    public TimeSpan TargetDelay { get; set; } = Clock.ToTimeSpan(CoreStream.TargetDelay);
+
     /// <summary>Gets or sets how the node uses its socket.</summary>
     /// <value>The default is <see cref="UtpTransport.Automatic"/>.</value>
     public UtpTransport Transport { get; set; } = UtpTransport.Automatic;

@@ -15,6 +15,8 @@ internal static class UtpNodeOptionsCheck
     public const int MostPacket = ExtensionBits.Most;
     private const int MostConnections = 1 << 20;
     private const long LeastBudget = 1 << 20;
+    private static readonly TimeSpan s_leastTarget = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan s_mostTarget = TimeSpan.FromMilliseconds(100);
 
     /// <summary>The largest window of packets that is an option: what every peer of the dialect holds out of order.</summary>
     public static readonly int MostWindow = StreamOptionsModule.bep29.PacketWindow;
@@ -45,6 +47,12 @@ internal static class UtpNodeOptionsCheck
         Positive(options.LingerTimeout, nameof(options.LingerTimeout), mayBeInfinite: true, mayBeZero: true);
         Positive(options.ShutdownTimeout, nameof(options.ShutdownTimeout), mayBeInfinite: true, mayBeZero: true);
         Positive(options.KeepAliveInterval, nameof(options.KeepAliveInterval), mayBeInfinite: true);
+        if (options.TargetDelay < s_leastTarget || options.TargetDelay > s_mostTarget)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(options.TargetDelay), options.TargetDelay, "The target delay lies between 1 ms and 100 ms (RFC 6817, 2.4.2).");
+        }
+
         Positive(options.InitialRto, nameof(options.InitialRto));
         Positive(options.MinRto, nameof(options.MinRto));
 
@@ -163,7 +171,7 @@ internal static class UtpNodeOptionsCheck
             Clock.ToMicroseconds(options.InitialRto),
             Clock.ToMicroseconds(options.MinRto),
             Math.Max(standard.MaxRto, Clock.ToMicroseconds(options.MinRto)),
-            standard.TargetDelay,
+            Clock.ToMicroseconds(options.TargetDelay),
             options.CongestionControl.Core,
             options.NoDelay);
 }

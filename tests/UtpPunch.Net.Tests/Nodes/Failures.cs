@@ -158,6 +158,8 @@ public static class Failures
         await Refused(nameof(UtpNodeOptions.ShutdownTimeout), options => options.ShutdownTimeout = TimeSpan.MinValue);
         await Refused(nameof(UtpNodeOptions.KeepAliveInterval), options => options.KeepAliveInterval = TimeSpan.Zero);
         await Refused(nameof(UtpNodeOptions.InitialRto), options => options.InitialRto = Timeout.InfiniteTimeSpan);
+        await Refused(nameof(UtpNodeOptions.TargetDelay), options => options.TargetDelay = TimeSpan.Zero);
+        await Refused(nameof(UtpNodeOptions.TargetDelay), options => options.TargetDelay = TimeSpan.FromMilliseconds(101));
         await Refused(nameof(UtpNodeOptions.MinRto), options => options.MinRto = TimeSpan.Zero);
         await Refused(nameof(UtpNodeOptions.SocketReceiveBuffer), options => options.SocketReceiveBuffer = 0);
         await Refused(nameof(UtpNodeOptions.SocketSendBuffer), options => options.SocketSendBuffer = -1);
