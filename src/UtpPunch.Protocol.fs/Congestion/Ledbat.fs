@@ -175,12 +175,13 @@ module internal LedbatWindow =
         let bytes = int64 (min sample.Bytes (1 <<< 30))
         let most = min mostQuickly (int window / it.Packet / 32)
         let quickly = int64 (max 1 (min most (it.FreeRounds / freeRounds)))
-        let growth = (bytes <<< Scale) / window * int64 it.Packet * quickly / reluctance &sample &it
+        // Products first: a quotient of bytes, or of milliseconds, would lose half of itself.
+        let growth = (bytes <<< Scale) * int64 it.Packet * quickly / (window * reluctance &sample &it)
         // What is acknowledged has met the queue of the last round trip. A pause of the link (a radio that was asleep) is no queue.
         let standing = min queueing (min it.RoundDelay it.LastRoundDelay)
         let isSettled = sample.PriorDelivered >= it.Settled
         let above = if isSettled then max 0L<us> (min (it.Target / 2L) (standing - it.Target)) else 0L<us>
-        let decrease = (bytes * (int64 above / 1_000L) <<< Scale) / (int64 it.Target / 1_000L)
+        let decrease = (bytes <<< Scale) * int64 above / int64 it.Target
         earn 2 (it.Earned + growth - decrease) &it
 
         if decrease > growth then
