@@ -43,8 +43,8 @@ let private rounding (it: State) = 2.0 + 1e-3 * it.Earned
 /// Delays are in whole microseconds in both.
 let private exact = 1e-9
 
-/// Whole parts of 2^20, over 1024 packets.
-let private shareRounding = 1024.0 / 1048576.0
+/// Whole parts of 2^28, over 1024 packets.
+let private shareRounding = 1024.0 / 268435456.0
 
 let private tolerable = 0.02
 
