@@ -16,14 +16,17 @@ let private roundsAt delay count (it: Flow) = Seq.fold (fun it _ -> roundAt dela
 
 let private timedOut flight (it: Flow) = { it with Controller = it.Controller.TimedOut flight }
 
-/// Past the first slow start, which a loss has ended, with that many packets; in a path so long that GAIN is 1.
-let private avoiding packets =
-    let mutable it = fresh (ms 200)
+/// Past the first slow start, which a loss has ended, with that many packets.
+let private avoidingOver roundTrip packets =
+    let mutable it = fresh roundTrip
 
     while it.Packets < 2.0 * float packets do
         it <- ackedOf it.Window 2 (queueing 0L<us>) it
 
     lost 1 true it
+
+/// In a path so long that GAIN is 1.
+let private avoiding packets = avoidingOver (ms 200) packets
 
 let private isNear part expected (actual: float) what =
     Expect.isLessThan (abs (actual - expected)) (part * expected) $"{what}: {actual}, not {expected}"
@@ -89,8 +92,18 @@ let private growth =
           isNear 0.05 (100.0 * 0.5 + 1.0) (after (ms 90)) "half above"
           Expect.equal (after (ms 5_000)) (after (ms 90)) "far above"
       }
+      test "a pause of the link is no queue: delays that last for less than a round trip reduce nothing" {
+          let mutable it = roundAt 0L<us> (avoiding 100)
+          let before = it.Window
+
+          for delay in [ 100; 80; 60; 40; 20; 0 ] do
+              it <- ackedOf it.Window 10 (queueing (ms delay)) it
+
+          Expect.isGreaterThanOrEqual it.Window before "the window"
+      }
       test "two packets are left by any delay, and the window is never less than one" {
           Expect.equal (roundsAt (ms 2_000) 50 (avoiding 100)).Window (2 * packet) "by delay"
+          Expect.equal (roundsAt (ms 2_000) 50 (avoidingOver (ms 2) 100)).Window (2 * packet) "where GAIN is a sixteenth"
           let random = System.Random 5
           let mutable it = fresh (ms 40)
 
