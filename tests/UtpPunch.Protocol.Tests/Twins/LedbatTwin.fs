@@ -55,7 +55,7 @@ let private isSlowedDown (it: State) = it.Slowdown.Since.IsSome
 let private has event (it: State) = { it with Events = event :: it.Events }
 let private atLeast segments (it: State) = { it with Earned = max (segments * it.Smallest) it.Earned }
 
-/// 4.2: "GAIN = 1 / (min (16, CEIL (2*TARGET/base)))".
+/// The draft: "GAIN = 1 / (min (16, CEIL (2*TARGET/base)))".
 let private gain (sample: CongestionSample) (it: State) =
     let trip = seconds sample.Least
 
@@ -64,7 +64,7 @@ let private gain (sample: CongestionSample) (it: State) =
     else
         1.0 / max 1.0 (min 16.0 (ceil (2.0 * it.Target / trip - exact)))
 
-// ---- Slowdowns (4.4) ----
+// ---- Slowdowns ----
 
 let private plan now trips (it: State) =
     if it.Slowdown.At < infinity then
@@ -142,7 +142,7 @@ let private increase (sample: CongestionSample) (choices: Choices) (it: State) =
     let it = if packets > 1.0 then has "faster growth" it else it
     struct (packets * gain sample it * it.Segment * float sample.Bytes / size, it)
 
-/// 4.3: "W -= W * (delay/target - 1)" each round trip, and half of the window at most; when the delay has lasted for a round trip.
+/// The draft, with Constant = 1: W * (delay/target - 1) each round trip, and half of the window at most; when the delay has lasted for one.
 let private decrease (sample: CongestionSample) queueing (it: State) =
     if sample.PriorDelivered < it.Settled then
         0.0
