@@ -219,14 +219,10 @@ module internal LedbatWindow =
         let isUsed = sample.IsWindowLimited || sample.FlightBefore + 3 * it.Packet >= size &it
         observeRound &sample queueing isUsed &it
 
-        if isSlowdownDue &sample isUsed &it then
-            beginSlowdown sample.Now &it
-        elif isSlowedDown &it && sample.Now < it.SlowdownBegan + silence * it.RoundTrip then
-            ()
-        elif isUsed then
-            grow &sample queueing &it
-        elif queueing > it.Target then
-            avoid &sample queueing &it
+        if isSlowdownDue &sample isUsed &it then beginSlowdown sample.Now &it
+        elif isSlowedDown &it && sample.Now < it.SlowdownBegan + silence * it.RoundTrip then ()
+        elif isUsed then grow &sample queueing &it
+        elif queueing > it.Target then avoid &sample queueing &it
 
     // ---- Losses ----
 
@@ -260,7 +256,9 @@ module internal LedbatWindow =
         // RFC 5681, 3.1: once for all time-outs in a row. After the first one nothing is left to be halved.
         let isRepeated = size &it <= it.Packet && it.Threshold < System.Int64.MaxValue
         // A window that was not in use had been: half of it, not of what was in flight.
-        if not isRepeated then it.Threshold <- scaled (max (2 * it.Packet) (max flight (size &it) / 2))
+        if not isRepeated then
+            it.Threshold <- scaled (max (2 * it.Packet) (max flight (size &it) / 2))
+
         it.Lent <- 0
         earn 1 0L &it
         it.IsTolerated <- false

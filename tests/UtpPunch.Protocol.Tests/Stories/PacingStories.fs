@@ -186,7 +186,8 @@ let private longerPaths =
           for sample in Array.append during after do
               Expect.isLessThan sample.Least (ms 55) "the least one"
       }
-      test "a queue that a stream fills itself over a slow link is no longer path: the least round trip stays what it was" {
+      test
+          "a queue that a stream fills itself over a slow link is no longer path: the least round trip stays what it was" {
           // 1 Mbit/s and 40 ms, of which a packet and its acknowledgement are 12 more; a queue of two seconds.
           let link = { Path.perfect with Delay = ms 20; Rate = Rate.Constant 125_000; Queue = Queue.Tail 250_000 }
           let samples = ResizeArray()

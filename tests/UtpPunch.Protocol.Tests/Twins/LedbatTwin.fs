@@ -78,7 +78,9 @@ let private endSlowdown now (it: State) =
     | ValueNone -> it
     | ValueSome since ->
         let between = max (9.0 * (now - since)) (9.0 * 2.0 * it.RoundTrip)
-        { it with Slowdown = { it.Slowdown with At = now + it.Slowdown.Spacing * between; Since = ValueNone } }
+
+        { it with
+            Slowdown = { it.Slowdown with At = now + it.Slowdown.Spacing * between; Since = ValueNone } }
 
 let private beginSlowdown now (choices: Choices) (it: State) =
     let isKept = choices.Reaches(it.Earned, it.Full / 2.0, rounding it)
@@ -117,11 +119,7 @@ let private observeRound (sample: CongestionSample) queueing isUsed (choices: Ch
         let it =
             { it with
                 Round =
-                    { End = sample.Delivered
-                      Delay = infinity
-                      LastDelay = round.Delay
-                      IsUsed = false
-                      Free = free } }
+                    { End = sample.Delivered; Delay = infinity; LastDelay = round.Delay; IsUsed = false; Free = free } }
 
         if free >= 8 && not (isSlowStart it) && choices.Exceeds(it.Full, it.Earned, rounding it) then
             has "back to the full window" { it with Threshold = it.Full }
@@ -177,9 +175,7 @@ let private leaveSlowStart (sample: CongestionSample) (it: State) =
 
     has
         (if isMeasured then "slow start left at the rate" else "slow start left at its window")
-        ({ it with Threshold = window it; Settled = sample.Delivered }
-         |> endSlowdown now
-         |> plan now 2.0)
+        ({ it with Threshold = window it; Settled = sample.Delivered } |> endSlowdown now |> plan now 2.0)
 
 let private slowStart (sample: CongestionSample) queueing (choices: Choices) (it: State) =
     let isCareful = isFirst it && choices.Exceeds(queueing, it.Target / 4.0, exact)
@@ -265,7 +261,9 @@ let private missed (sample: CongestionSample) (choices: Choices) (it: State) =
     let lost = sample.LostPackets
     let add share = fade lost share + min 1.0 (float lost / 1024.0)
     let packets = window it / it.Segment
-    let isScattered = lost <= 2 || choices.Reaches(packets / 32.0, float (lost - 2), rounding it / it.Segment / 32.0)
+
+    let isScattered =
+        lost <= 2 || choices.Reaches(packets / 32.0, float (lost - 2), rounding it / it.Segment / 32.0)
 
     let it =
         { it with
@@ -276,9 +274,12 @@ let private missed (sample: CongestionSample) (choices: Choices) (it: State) =
                     Fresh = add it.Losses.Fresh
                     IsScattered = isScattered } }
 
-    if not sample.IsFirstLoss then it
-    elif sample.HasSack && isOfPath choices it then has "tolerated" { it with IsTolerated = true }
-    else halve (seconds sample.Now) choices it
+    if not sample.IsFirstLoss then
+        it
+    elif sample.HasSack && isOfPath choices it then
+        has "tolerated" { it with IsTolerated = true }
+    else
+        halve (seconds sample.Now) choices it
 
 let private observe (sample: CongestionSample) choices (it: State) =
     let it = { it with Events = (if sample.HasQueueing then [] else [ "without delays" ]) }

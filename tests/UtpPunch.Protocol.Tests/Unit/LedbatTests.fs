@@ -41,16 +41,14 @@ let private growth =
       test "three quarters of the target end the first slow start, with what the path holds then" {
           let it = roundsAt 0L<us> 4 (fresh (ms 200))
           // 160 packets in flight, of which 100 were delivered in a round trip of 200 ms: with the target, 130 fit.
-          let full sample =
-              { queueing (ms 45) sample with DeliveryRate = int64 (100 * packet) * 5L }
+          let full sample = { queueing (ms 45) sample with DeliveryRate = int64 (100 * packet) * 5L }
 
           let left = ackedOf it.Window 2 full it
           Expect.equal left.Controller.Phase "avoidance" "the phase"
           isNear 0.01 130.0 left.Packets "the window"
       }
       test "the delays of the larger window do not reduce it further" {
-          let full sample =
-              { queueing (ms 100) sample with DeliveryRate = int64 (100 * packet) * 5L }
+          let full sample = { queueing (ms 100) sample with DeliveryRate = int64 (100 * packet) * 5L }
 
           let it = roundsAt 0L<us> 4 (fresh (ms 200))
           let left = ackedOf it.Window 2 full it
@@ -103,7 +101,12 @@ let private growth =
       }
       test "two packets are left by any delay, and the window is never less than one" {
           Expect.equal (roundsAt (ms 2_000) 50 (avoiding 100)).Window (2 * packet) "by delay"
-          Expect.equal (roundsAt (ms 2_000) 50 (avoidingOver (ms 2) 100)).Window (2 * packet) "where GAIN is a sixteenth"
+
+          Expect.equal
+              (roundsAt (ms 2_000) 50 (avoidingOver (ms 2) 100)).Window
+              (2 * packet)
+              "where GAIN is a sixteenth"
+
           let random = System.Random 5
           let mutable it = fresh (ms 40)
 
@@ -144,7 +147,8 @@ let private losses =
           Expect.equal (lost 1 true it).Window (it.Window / 2) "a loss"
           Expect.equal (timedOut it.Window it).Window packet "a time-out"
       }
-      test "after a time-out it starts slowly, up to half of what was in flight; of several in a row the first one counts" {
+      test
+          "after a time-out it starts slowly, up to half of what was in flight; of several in a row the first one counts" {
           let flight = 100 * packet
           let it = timedOut flight (avoiding 100)
           isNear 0.1 32.0 (roundsAt 0L<us> 5 it).Packets "five doublings"
@@ -175,7 +179,12 @@ let private losses =
           let large = { it with Controller = it.Controller.Resized 65_487 }
           Expect.equal (large.Controller.Resized 1_180).Window (10 * packet) "smaller again"
           Expect.equal (timedOut 1_000_000 large).Window 65_487 "one packet after a time-out"
-          Expect.equal ((timedOut 1_000_000 large).Controller.Resized 1_180).Window 1_180 "one packet of the smaller size"
+
+          Expect.equal
+              ((timedOut 1_000_000 large).Controller.Resized 1_180).Window
+              1_180
+              "one packet of the smaller size"
+
           Expect.equal (lost 1 true large).Window (2 * 65_487) "two after a loss"
       } ]
 
