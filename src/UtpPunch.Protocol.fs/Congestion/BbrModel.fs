@@ -29,9 +29,9 @@ module internal BbrModel =
     /// Nothing is left of the window below that (BBR.MinPipeCwnd).
     let leastPackets = 4
 
-    /// The shares of losses that are too many (BBR.LossThresh: 2 %), and the most that counts as the path's own, in 2^-20.
-    let lossThreshold = (1 <<< 20) / 50
-    let private mostPathLoss = (1 <<< 20) / 20
+    /// The shares of losses that are too many (BBR.LossThresh: 2 %), and the most that counts as the path's own, in 2^-28.
+    let lossThreshold = (1 <<< LossTolerance.ShareBits) / 50
+    let private mostPathLoss = (1 <<< LossTolerance.ShareBits) / 20
 
     let private rttFilter = Time.seconds 10
     let rttProbeEvery = Time.seconds 5
@@ -138,7 +138,7 @@ module internal BbrModel =
 
     // ---- Learning ----
 
-    let share (part: int64) (whole: int64) = if whole <= 0L then 0L else (part <<< 20) / whole
+    let share (part: int64) (whole: int64) = if whole <= 0L then 0L else (part <<< LossTolerance.ShareBits) / whole
 
     /// Losses while no queue shows, at no more than the path's rate, are the path's own.
     let learnPathLoss (sample: inref<CongestionSample>) (it: BbrState) =
@@ -156,7 +156,8 @@ module internal BbrModel =
             it.Judged <- min 1024 (it.Judged + packets)
             let weight = int64 (max it.Judged packets)
             let faded = int64 it.PathLoss - int64 it.PathLoss * int64 packets / weight
-            it.PathLoss <- int (min (int64 mostPathLoss) (faded + (int64 sample.LostPackets <<< 20) / weight))
+            let lost = (int64 sample.LostPackets <<< LossTolerance.ShareBits) / weight
+            it.PathLoss <- int (min (int64 mostPathLoss) (faded + lost))
 
     let observeRtt (sample: inref<CongestionSample>) (it: BbrState) =
         let now = sample.Now

@@ -82,7 +82,7 @@ module internal BbrPhases =
     /// At the end of a round with losses outside of probes: the short-term bounds follow the path down (5.5.10.3).
     let private adaptShort isEmpty (it: BbrState) =
         let sent = it.RoundLost + it.RoundAcked
-        let ofPath = 2L * (int64 it.PathLoss * sent >>> 20) + 2L * int64 it.Packet
+        let ofPath = 2L * (int64 it.PathLoss * sent >>> LossTolerance.ShareBits) + 2L * int64 it.Packet
 
         if it.RoundLost > ofPath && (not isEmpty || isTooMuch it.RoundLost sent true it) then
             let before = if it.ShortRate = System.Int64.MaxValue then maxRate it else it.ShortRate

@@ -62,7 +62,7 @@ type internal BbrState =
         mutable ExtraRound: int64
         mutable ExtraSince: Instant
         mutable ExtraBytes: int64
-        /// The share of packets that the path loses without a queue, in 2^-20.
+        /// The share of packets that the path loses without a queue, in 2^-28.
         mutable PathLoss: int
         /// The packets that it is taken over.
         mutable Judged: int

@@ -175,12 +175,13 @@ module internal LedbatWindow =
         let bytes = int64 (min sample.Bytes (1 <<< 30))
         let most = min mostQuickly (int window / it.Packet / 32)
         let quickly = int64 (max 1 (min most (it.FreeRounds / freeRounds)))
-        let growth = (bytes <<< Scale) / window * int64 it.Packet * quickly / reluctance &sample &it
+        // Products first: a quotient of bytes, or of milliseconds, would lose half of itself.
+        let growth = (bytes <<< Scale) * int64 it.Packet * quickly / (window * reluctance &sample &it)
         // What is acknowledged has met the queue of the last round trip. A pause of the link (a radio that was asleep) is no queue.
         let standing = min queueing (min it.RoundDelay it.LastRoundDelay)
         let isSettled = sample.PriorDelivered >= it.Settled
         let above = if isSettled then max 0L<us> (min (it.Target / 2L) (standing - it.Target)) else 0L<us>
-        let decrease = (bytes * (int64 above / 1_000L) <<< Scale) / (int64 it.Target / 1_000L)
+        let decrease = (bytes <<< Scale) * int64 above / int64 it.Target
         earn 2 (it.Earned + growth - decrease) &it
 
         if decrease > growth then
@@ -218,14 +219,10 @@ module internal LedbatWindow =
         let isUsed = sample.IsWindowLimited || sample.FlightBefore + 3 * it.Packet >= size &it
         observeRound &sample queueing isUsed &it
 
-        if isSlowdownDue &sample isUsed &it then
-            beginSlowdown sample.Now &it
-        elif isSlowedDown &it && sample.Now < it.SlowdownBegan + silence * it.RoundTrip then
-            ()
-        elif isUsed then
-            grow &sample queueing &it
-        elif queueing > it.Target then
-            avoid &sample queueing &it
+        if isSlowdownDue &sample isUsed &it then beginSlowdown sample.Now &it
+        elif isSlowedDown &it && sample.Now < it.SlowdownBegan + silence * it.RoundTrip then ()
+        elif isUsed then grow &sample queueing &it
+        elif queueing > it.Target then avoid &sample queueing &it
 
     // ---- Losses ----
 
@@ -259,7 +256,9 @@ module internal LedbatWindow =
         // RFC 5681, 3.1: once for all time-outs in a row. After the first one nothing is left to be halved.
         let isRepeated = size &it <= it.Packet && it.Threshold < System.Int64.MaxValue
         // A window that was not in use had been: half of it, not of what was in flight.
-        if not isRepeated then it.Threshold <- scaled (max (2 * it.Packet) (max flight (size &it) / 2))
+        if not isRepeated then
+            it.Threshold <- scaled (max (2 * it.Packet) (max flight (size &it) / 2))
+
         it.Lent <- 0
         earn 1 0L &it
         it.IsTolerated <- false

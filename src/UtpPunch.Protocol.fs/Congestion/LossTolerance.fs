@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// How much a path loses without congestion: by radio, not by routers. Shares are in 2^-20.
+/// How much a path loses without congestion: by radio, not by routers. Shares are in 2^-28: the 1024th part of a small one is not 0.
 [<Struct; NoComparison>]
 type internal LossTolerance =
     {
@@ -15,11 +15,14 @@ type internal LossTolerance =
     }
 
 module internal LossTolerance =
+    [<Literal>]
+    let ShareBits = 28
+
     /// Packets that a share is taken over, with exponential weights.
     let private memory = 1024
 
     /// Two in a hundred, as in BBR (draft-ietf-ccwg-bbr: LossThresh): one in a hundred rarely exceeds that by chance.
-    let private tolerable = (1 <<< 20) / 50
+    let private tolerable = (1 <<< ShareBits) / 50
 
     /// Nothing is known yet: half of what is tolerable.
     let none = { Share = tolerable / 2; Fresh = tolerable / 2; Scattered = true; QueueEmpty = false }
@@ -33,7 +36,8 @@ module internal LossTolerance =
             QueueEmpty = empty }
 
     let missed packets window tolerance =
-        let add share = fade packets share + (min memory packets <<< 20) / memory
+        let lost = int ((int64 (min memory packets) <<< ShareBits) / int64 memory)
+        let add share = fade packets share + lost
 
         { tolerance with
             Share = add tolerance.Share

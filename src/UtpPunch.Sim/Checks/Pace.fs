@@ -53,11 +53,7 @@ type Pace(name: string, connId: ConnId, options: StreamOptions, marks: Marks) =
 
     /// LEDBAT++ leaves slow start at three quarters of the target, with as much as the path holds.
     let yieldsToDelay (was: StreamStatistics) (is: StreamStatistics) =
-        let limit =
-            if was.Phase = "slow-start" then
-                is.TargetDelay * 3L / 4L
-            else
-                is.TargetDelay
+        let limit = if was.Phase = "slow-start" then is.TargetDelay * 3L / 4L else is.TargetDelay
 
         is.QueueingDelay > limit
 

@@ -206,6 +206,28 @@ let private memory =
           Expect.equal (Node.statistics scripted.Node).HeldBytes 0L "in the end"
       } ]
 
+let private unproven =
+    [ test "an address that has not echoed the clock of the stream has ten packets in flight, whatever the window" {
+          let control (options: StreamOptions) = { options with Congestion = CongestionControls.bbr }
+          let struct (scripted, peer) = acceptedWith (bep29 control) 1000us
+          scripted.Tell(Event.Write(1, Owned(Array.zeroCreate 60_000))) |> ignore
+
+          /// The packets so far, without those that repeat others.
+          let sent () =
+              scripted.Wait(Time.milliseconds 200)
+
+              scripted.Sent
+              |> Seq.filter (fun seen -> seen.Type = PacketType.Data)
+              |> Seq.map _.Header.SeqNr
+              |> Seq.distinct
+              |> Seq.length
+
+          Expect.equal (sent ()) 10 "the first ones"
+          // Its acknowledgement echoes the last of them.
+          peer.State(5, 0) |> ignore
+          Expect.isGreaterThan (sent ()) 20 "with five acknowledged"
+      } ]
+
 let private resets =
     [ test "what one address draws says nothing of what another one does" {
           let scripted = ScriptedPeer usual
@@ -226,4 +248,4 @@ let private resets =
           Expect.isGreaterThan (List.sum answered) 15 "RESETs to twenty others"
       } ]
 
-let tests = testList "limits" (cookies @ places @ names @ time @ memory @ resets)
+let tests = testList "limits" (cookies @ places @ names @ time @ memory @ unproven @ resets)

@@ -357,14 +357,15 @@ let private garbage =
           Expect.isEmpty (reports effects) "further results"
       }
       test "a node that stays serves other peers although hundreds per second are never heard" {
-          for rate, sources in [ 80, 1; 80, 4000; 400, 4000 ] do
+          // A punch lasts for 14 s: so long does it take until as many end as begin. At 400 per second the table would be full in three.
+          for rate, sources, seconds in [ 80, 1, 8; 80, 4000, 16; 400, 4000, 6 ] do
               let meeting = begun { plan with Stays = true } ownObserved
               let nonce = ownNonce meeting
               let mutable node = meeting.Node
               let mutable served = 0
               let pause = 1_000_000 / rate
 
-              for index in 1 .. 30 * rate do
+              for index in 1 .. seconds * rate do
                   let now = Time.microseconds (int64 (index * pause))
 
                   while Node.deadline node < now do
@@ -395,8 +396,8 @@ let private garbage =
                       node <- next
                       if not (sentTo honest effects).IsEmpty then served <- served + 1
 
-              printfn $"A8: {rate}/s from {sources} addresses: {served} of 29 honest peers served"
-              Expect.equal served 29 "honest peers"
+              printfn $"A8: {rate}/s from {sources} addresses: {served} of {seconds - 1} honest peers served"
+              Expect.equal served (seconds - 1) "honest peers"
       } ]
 
 let private crowded =

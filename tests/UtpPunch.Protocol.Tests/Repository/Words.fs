@@ -92,7 +92,19 @@ let private exempt =
       "src/UtpPunch.Cli/Traces/Page", "wheel" ]
 
 let private extensions =
-    set [ ".fs"; ".fsi"; ".fsx"; ".cs"; ".md"; ".js"; ".py"; ".html"; ".props"; ".targets"; ".csproj"; ".fsproj" ]
+    set
+        [ ".fs"
+          ".fsi"
+          ".fsx"
+          ".cs"
+          ".md"
+          ".js"
+          ".py"
+          ".html"
+          ".props"
+          ".targets"
+          ".csproj"
+          ".fsproj" ]
 
 let private isBelow (place: string) (path: string) =
     path = place || path.StartsWith(place + "/", StringComparison.Ordinal)

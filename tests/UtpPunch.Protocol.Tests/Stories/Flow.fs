@@ -278,9 +278,7 @@ let private repairs =
           "a hundred packets lost in a row, to a peer with 32 bits of selective acknowledgement: a few round trips, no time-out" {
           // CUBIC doubles its window at the start: more than a hundred packets are in flight.
           let pair =
-              pairOf
-                  (bep29 (fun options -> { options with Congestion = CongestionControls.cubic }))
-                  Path.perfect
+              pairOf (bep29 (fun options -> { options with Congestion = CongestionControls.cubic })) Path.perfect
 
           let struct (a, b) = connected pair
           write pair pair.A a (content 1_000_000)

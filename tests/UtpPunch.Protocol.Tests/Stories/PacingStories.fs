@@ -204,6 +204,20 @@ let private longerPaths =
 
           for sample in Array.append during after do
               Expect.isLessThan sample.Least (ms 55) "the least one"
+      }
+      test
+          "a queue that a stream fills itself over a slow link is no longer path: the least round trip stays what it was" {
+          // 1 Mbit/s and 40 ms, of which a packet and its acknowledgement are 12 more; a queue of two seconds.
+          let link = { Path.perfect with Delay = ms 20; Rate = Rate.Constant 125_000; Queue = Queue.Tail 250_000 }
+          let samples = ResizeArray()
+          let struct (pair, _) = pacedOver link Scenario.clock (fixedControl 150_000 Int64.MaxValue samples)
+          let struct (a, b) = connected pair
+          transfer pair a b 1_000_000
+          let queue = samples |> Seq.map _.RoundTrip |> Seq.max
+          Expect.isGreaterThan queue (ms 1_000) "the longest round trip"
+
+          for sample in samples do
+              Expect.isLessThan sample.Least (ms 65) "the least one"
       } ]
 
 let tests = testList "pacing" (pacing @ longerPaths)

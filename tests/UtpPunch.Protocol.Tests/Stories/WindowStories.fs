@@ -11,7 +11,8 @@ open UtpPunch.Protocol.Tests.ScriptedPeer
 
 /// Small packets, so that a window of bytes holds many.
 /// CUBIC takes a path without a queue sooner than LEDBAT++.
-let private small = bep29 (fun options -> { fixedAt 120 options with Congestion = CongestionControls.cubic })
+let private small =
+    bep29 (fun options -> { fixedAt 120 options with Congestion = CongestionControls.cubic })
 
 /// A peer has dialled the node with these extension bits in its SYN.
 let private acceptedSaying bits options =
@@ -85,7 +86,10 @@ let private negotiation =
               Expect.equal (mostInFlight scripted peer) 1_000 "packets"
           }
       test "a node that announces nothing gets at most 1000, and sends bits" {
-          let silent = bep29 (fun options -> { fixedAt 120 options with Congestion = CongestionControls.cubic; ReorderWindow = 0 })
+          let silent =
+              bep29 (fun options ->
+                  { fixedAt 120 options with Congestion = CongestionControls.cubic; ReorderWindow = 0 })
+
           let struct (scripted, peer, answer) = acceptedSaying (ExtensionBits.hello 16384) silent
           Expect.equal answer (ExtensionBits.hello 0) "the SYN-ACK's extension bits"
           Expect.equal (sackAfterGap scripted peer) (false, "01000000") "the bits"
@@ -117,7 +121,11 @@ let private withLosses =
         let path = { Path.perfect with Delay = Time.milliseconds 100 }
 
         let options =
-            bep29 (fun options -> { fixedAt 120 options with Congestion = CongestionControls.cubic; SendBuffer = 1 <<< 22; ReceiveBuffer = 1 <<< 22 })
+            bep29 (fun options ->
+                { fixedAt 120 options with
+                    Congestion = CongestionControls.cubic
+                    SendBuffer = 1 <<< 22
+                    ReceiveBuffer = 1 <<< 22 })
 
         let pair = pairOf options path
         let struct (a, b) = connected pair

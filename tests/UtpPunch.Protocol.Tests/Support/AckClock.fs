@@ -95,8 +95,7 @@ let lost packets isFirst (flow: Flow) =
         flow
 
 /// A byte is acknowledged, and it shows that packets which counted as lost have arrived.
-let spurious packets (flow: Flow) =
-    observed { nothing with SpuriousPackets = packets; Bytes = 1; Packets = 1 } flow
+let spurious packets (flow: Flow) = observed { nothing with SpuriousPackets = packets; Bytes = 1; Packets = 1 } flow
 
 /// With a queueing delay, as the peer has measured it.
 let queueing (delay: Duration) (sample: CongestionSample) = { sample with HasQueueing = true; Queueing = delay }

@@ -302,6 +302,8 @@ let private rules =
     { Window = _.Cwnd
       PacingRate = pacingRate
       Phase = phase
+      IsLossTolerated = fun _ -> false
+      Events = fun _ -> []
       Observe = observe
       TimedOut = fun _ _ it -> { it with Cwnd = it.Segment }
       Resized = fun packet it -> { it with Segment = packet; Cwnd = max it.Cwnd (2.0 * packet) }

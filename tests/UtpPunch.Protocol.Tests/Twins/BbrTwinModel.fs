@@ -84,8 +84,8 @@ type internal State =
 /// The core's bytes and rates are whole, and what it computes from them: a product of three has lost no more than a few.
 let internal rounding = 4.0
 
-/// Whole parts of 2^20, over 1024 packets: what one of them rounds away adds up.
-let internal shareRounding = 1024.0 / 1048576.0
+/// Whole parts of 2^28, over 1024 packets: what one of them rounds away adds up.
+let internal shareRounding = 1024.0 / 268435456.0
 
 let private lossThreshold = 0.02
 let internal maxBw it = max it.CycleBw it.LastBw

@@ -31,6 +31,8 @@ type Life =
         ChangeEvery: float
         /// The window of a controller before.
         Window: int
+        /// Whether the peer names what has arrived ahead of order.
+        HasSack: bool
     }
 
 let draw seed =
@@ -49,7 +51,8 @@ let draw seed =
       Grain = among [ 0.0; 0.0; 0.002; 0.02 ]
       IsBulk = random.Next 2 = 0
       ChangeEvery = between 1.0 30.0
-      Window = if random.Next 8 = 0 then 50_000 else 0 }
+      Window = if random.Next 8 = 0 then 50_000 else 0
+      HasSack = random.Next 8 > 0 }
 
 let private micro (time: float) : Instant = Time.microseconds (int64 (1e6 * time))
 
@@ -157,12 +160,14 @@ type private Sender(life: Life, controller: ICongestionController) =
             IsQueueEmpty = life.IsMeasured && queue <= min 0.004 (newest / 16.0)
             IsWindowLimited = isWindowLimited
             IsPeerLimited = peer < controller.Window
-            HasSack = true
+            IsRttInflated = life.IsMeasured && peer < Int32.MaxValue
+            HasSack = life.HasSack
             Salt = uint32 life.Seed * 2654435761u }
 
     let observe (sample: CongestionSample) =
         controller <- controller.Observe &sample
         isWindowLimited <- false
+        if sample.IsFirstLoss && controller.IsLossTolerated then recoverUntil <- -1L
 
     /// Packets that three others have overtaken are lost.
     let findLost highest (sample: CongestionSample) =

@@ -49,6 +49,9 @@ type ITwin =
     /// In bytes per second; infinite for no limit.
     abstract PacingRate: float
     abstract Phase: string
+    abstract IsLossTolerated: bool
+    /// What the last call has done that no phase shows.
+    abstract Events: string list
     abstract Observe: sample: CongestionSample * choices: Choices -> ITwin
     abstract TimedOut: flight: float * choices: Choices -> ITwin
     abstract Resized: packet: float -> ITwin
@@ -61,6 +64,8 @@ type TwinRules<'State> =
     { Window: 'State -> float
       PacingRate: 'State -> float
       Phase: 'State -> string
+      IsLossTolerated: 'State -> bool
+      Events: 'State -> string list
       Observe: CongestionSample -> Choices -> 'State -> 'State
       TimedOut: float -> Choices -> 'State -> 'State
       Resized: float -> 'State -> 'State
@@ -82,6 +87,8 @@ type Twin<'State when 'State: equality>(rules: TwinRules<'State>, state: 'State)
         member _.Window = rules.Window state
         member _.PacingRate = rules.PacingRate state
         member _.Phase = rules.Phase state
+        member _.IsLossTolerated = rules.IsLossTolerated state
+        member _.Events = rules.Events state
         member _.Observe(sample, choices) = next (rules.Observe sample choices state)
         member _.TimedOut(flight, choices) = next (rules.TimedOut flight choices state)
         member _.Resized packet = next (rules.Resized packet state)

@@ -16,10 +16,15 @@ type Tally() =
     /// Calls of each kind, and the phases after them.
     member val Calls = Dictionary<string, int>()
     member val Phases = Dictionary<string, int>()
+    /// What the twin says of the calls.
+    member val Events = Dictionary<string, int>()
 
-    member this.Count(call, phase) =
+    member this.Count(call, phase, events: string list) =
         this.Calls[call] <- this.Calls.GetValueOrDefault call + 1
         this.Phases[phase] <- this.Phases.GetValueOrDefault phase + 1
+
+        for event in events do
+            this.Events[event] <- this.Events.GetValueOrDefault event + 1
 
 /// Twins that are followed at the same time, for comparisons that are open.
 let private mostTwins = 16
@@ -55,6 +60,7 @@ type TwinPair(name: string, core: ICongestionController, twin: ITwin, tally: Tal
 
     let agrees (twin: ITwin) =
         twin.Phase = core.Phase
+        && twin.IsLossTolerated = core.IsLossTolerated
         && isNear (float core.Window) twin.Window
         && (isNear (rateOf core) twin.PacingRate || rateOf core = twin.PacingRate)
 
@@ -82,7 +88,7 @@ type TwinPair(name: string, core: ICongestionController, twin: ITwin, tally: Tal
 
         if not (agrees own) then tally.Corrected <- tally.Corrected + 1
         twins <- near |> List.sortBy apart |> List.truncate mostTwins
-        tally.Count(what, core.Phase)
+        tally.Count(what, core.Phase, twins.Head.Events)
 
     interface ICongestionController with
         member _.Window = core.Window

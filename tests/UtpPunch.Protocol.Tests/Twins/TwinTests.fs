@@ -32,7 +32,7 @@ let private over (control: CongestionControl) (twin: CongestionStart -> ITwin) =
 
 let private calls =
     [ "acknowledged", 10_000
-      "lost", 1_000
+      "lost", 500
       "congestion", 1_000
       "arrived after all", 500
       "timed out", 100
@@ -46,11 +46,12 @@ let private has (expected: (string * int) list) (counts: Dictionary<string, int>
     for name in counts.Keys do
         Expect.isTrue (expected |> List.exists (fun (known, _) -> known = name)) $"'{name}' is expected"
 
-let private beside (claim: string) (control: CongestionControl) twin phases =
+let private beside (claim: string) (control: CongestionControl) twin phases events =
     test claim {
         let tally = over control twin
         has calls tally.Calls
         has phases tally.Phases
+        has events tally.Events
         let all = Seq.sum tally.Calls.Values
         Expect.isLessThan tally.Corrected (all / 500) "calls in which rounding has decided a comparison"
     }
@@ -63,6 +64,7 @@ let tests =
               CongestionControls.cubic
               CubicTwin.start
               [ "slow-start", 5_000; "conservative-start", 2_000; "avoidance", 10_000; "recovery", 10_000 ]
+              []
           beside
               "BBR: over random paths, window, pacing rate and phase are those of the formulas in floating point, within a hundredth"
               CongestionControls.bbr
@@ -73,4 +75,25 @@ let tests =
                 "probe-cruise", 10_000
                 "probe-refill", 5_000
                 "probe-up", 5_000
-                "probe-rtt", 50 ] ]
+                "probe-rtt", 50 ]
+              []
+          beside
+              "LEDBAT++: over random paths, window, pacing rate and phase are those of the formulas in floating point, within a hundredth"
+              CongestionControls.ledbat
+              LedbatTwin.start
+              [ "slow-start", 10_000; "avoidance", 100_000; "slowdown", 5_000 ]
+              [ "slow start left at the rate", 100
+                "slow start left at its window", 3
+                "a slow reader", 200
+                "decrease", 5_000
+                "faster growth", 10_000
+                "back to the full window", 300
+                "slowdown, spacing 1", 3
+                "slowdown, spacing 2", 100
+                "slowdown, spacing 4", 200
+                "halved", 2_000
+                "halved in a slowdown", 20
+                "tolerated", 1_000
+                "time-out", 200
+                "repeated time-out", 200
+                "without delays", 50_000 ] ]

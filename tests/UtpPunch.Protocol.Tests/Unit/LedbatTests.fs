@@ -16,14 +16,17 @@ let private roundsAt delay count (it: Flow) = Seq.fold (fun it _ -> roundAt dela
 
 let private timedOut flight (it: Flow) = { it with Controller = it.Controller.TimedOut flight }
 
-/// Past the first slow start, which a loss has ended, with that many packets; in a path so long that GAIN is 1.
-let private avoiding packets =
-    let mutable it = fresh (ms 200)
+/// Past the first slow start, which a loss has ended, with that many packets.
+let private avoidingOver roundTrip packets =
+    let mutable it = fresh roundTrip
 
     while it.Packets < 2.0 * float packets do
         it <- ackedOf it.Window 2 (queueing 0L<us>) it
 
     lost 1 true it
+
+/// In a path so long that GAIN is 1.
+let private avoiding packets = avoidingOver (ms 200) packets
 
 let private isNear part expected (actual: float) what =
     Expect.isLessThan (abs (actual - expected)) (part * expected) $"{what}: {actual}, not {expected}"
@@ -38,16 +41,14 @@ let private growth =
       test "three quarters of the target end the first slow start, with what the path holds then" {
           let it = roundsAt 0L<us> 4 (fresh (ms 200))
           // 160 packets in flight, of which 100 were delivered in a round trip of 200 ms: with the target, 130 fit.
-          let full sample =
-              { queueing (ms 45) sample with DeliveryRate = int64 (100 * packet) * 5L }
+          let full sample = { queueing (ms 45) sample with DeliveryRate = int64 (100 * packet) * 5L }
 
           let left = ackedOf it.Window 2 full it
           Expect.equal left.Controller.Phase "avoidance" "the phase"
           isNear 0.01 130.0 left.Packets "the window"
       }
       test "the delays of the larger window do not reduce it further" {
-          let full sample =
-              { queueing (ms 100) sample with DeliveryRate = int64 (100 * packet) * 5L }
+          let full sample = { queueing (ms 100) sample with DeliveryRate = int64 (100 * packet) * 5L }
 
           let it = roundsAt 0L<us> 4 (fresh (ms 200))
           let left = ackedOf it.Window 2 full it
@@ -65,10 +66,10 @@ let private growth =
           isNear 0.05 (2.0 * waiting.Packets) (roundAt 0L<us> waiting).Packets "then doubled again"
       }
       test "without a queue it grows by one packet a round trip, and faster the longer there is none" {
-          for packets in [ 20; 200; 2_000 ] do
+          for packets in [ 20; 200; 3_000; 50_000 ] do
               let it = avoiding packets
               let growth = (roundAt 0L<us> it).Packets - it.Packets
-              isNear 0.25 1.0 growth $"growth at {packets} packets"
+              isNear 0.05 1.0 growth $"growth at {packets} packets"
 
           let growthAfter count =
               let it = roundsAt 0L<us> count (avoiding 2_000)
@@ -80,16 +81,32 @@ let private growth =
       test "at the target it hardly grows, above it shrinks, more so the further above, by half at most" {
           let after delay =
               // A delay that has not lasted for a round trip is no queue.
-              let it = roundAt (ms delay) (avoiding 100)
-              (roundAt (ms delay) it).Packets - it.Packets + 100.0
+              let it = roundAt delay (avoiding 100)
+              (roundAt delay it).Packets - it.Packets + 100.0
 
-          isNear 0.02 101.0 (after 60) "at the target"
-          isNear 0.03 (100.0 * 0.9 + 1.0) (after 66) "a tenth above"
-          isNear 0.05 (100.0 * 0.5 + 1.0) (after 90) "half above"
-          Expect.equal (after 5_000) (after 90) "far above"
+          isNear 0.02 101.0 (after (ms 60)) "at the target"
+          isNear 0.005 (100.0 * 0.985 + 1.0) (after (Time.microseconds 60_900L)) "less than a millisecond above"
+          isNear 0.03 (100.0 * 0.9 + 1.0) (after (ms 66)) "a tenth above"
+          isNear 0.05 (100.0 * 0.5 + 1.0) (after (ms 90)) "half above"
+          Expect.equal (after (ms 5_000)) (after (ms 90)) "far above"
+      }
+      test "a pause of the link is no queue: delays that last for less than a round trip reduce nothing" {
+          let mutable it = roundAt 0L<us> (avoiding 100)
+          let before = it.Window
+
+          for delay in [ 100; 80; 60; 40; 20; 0 ] do
+              it <- ackedOf it.Window 10 (queueing (ms delay)) it
+
+          Expect.isGreaterThanOrEqual it.Window before "the window"
       }
       test "two packets are left by any delay, and the window is never less than one" {
           Expect.equal (roundsAt (ms 2_000) 50 (avoiding 100)).Window (2 * packet) "by delay"
+
+          Expect.equal
+              (roundsAt (ms 2_000) 50 (avoidingOver (ms 2) 100)).Window
+              (2 * packet)
+              "where GAIN is a sixteenth"
+
           let random = System.Random 5
           let mutable it = fresh (ms 40)
 
@@ -130,7 +147,8 @@ let private losses =
           Expect.equal (lost 1 true it).Window (it.Window / 2) "a loss"
           Expect.equal (timedOut it.Window it).Window packet "a time-out"
       }
-      test "after a time-out it starts slowly, up to half of what was in flight; of several in a row the first one counts" {
+      test
+          "after a time-out it starts slowly, up to half of what was in flight; of several in a row the first one counts" {
           let flight = 100 * packet
           let it = timedOut flight (avoiding 100)
           isNear 0.1 32.0 (roundsAt 0L<us> 5 it).Packets "five doublings"
@@ -161,7 +179,12 @@ let private losses =
           let large = { it with Controller = it.Controller.Resized 65_487 }
           Expect.equal (large.Controller.Resized 1_180).Window (10 * packet) "smaller again"
           Expect.equal (timedOut 1_000_000 large).Window 65_487 "one packet after a time-out"
-          Expect.equal ((timedOut 1_000_000 large).Controller.Resized 1_180).Window 1_180 "one packet of the smaller size"
+
+          Expect.equal
+              ((timedOut 1_000_000 large).Controller.Resized 1_180).Window
+              1_180
+              "one packet of the smaller size"
+
           Expect.equal (lost 1 true large).Window (2 * 65_487) "two after a loss"
       } ]
 
