@@ -219,6 +219,9 @@ module internal LedbatWindow =
         let isUsed = sample.IsWindowLimited || sample.FlightBefore + 3 * it.Packet >= size &it
         observeRound &sample queueing isUsed &it
 
+        // A loss or a time-out has ended the first slow start, or there was none.
+        if it.Threshold < System.Int64.MaxValue then planSlowdown sample.Now leastBetween &it
+
         if isSlowdownDue &sample isUsed &it then beginSlowdown sample.Now &it
         elif isSlowedDown &it && sample.Now < it.SlowdownBegan + silence * it.RoundTrip then ()
         elif isUsed then grow &sample queueing &it
@@ -239,7 +242,6 @@ module internal LedbatWindow =
             earn 2 (it.Earned / 2L) &it
             it.Lent <- 2 * it.Packet
 
-        planSlowdown now leastBetween &it
         it.Tolerance <- LossTolerance.answered it.Tolerance
 
     let private missed (sample: inref<CongestionSample>) (it: byref<LedbatState>) =
@@ -255,14 +257,16 @@ module internal LedbatWindow =
     let timeOut flight (it: byref<LedbatState>) =
         // RFC 5681, 3.1: once for all time-outs in a row. After the first one nothing is left to be halved.
         let isRepeated = size &it <= it.Packet && it.Threshold < System.Int64.MaxValue
-        // A window that was not in use had been: half of it, not of what was in flight.
+        // A window that was not in use had been: half of it, not of what was in flight. In a slowdown it is the one of before.
         if not isRepeated then
-            it.Threshold <- scaled (max (2 * it.Packet) (max flight (size &it) / 2))
+            let window = max (scaledSize &it) (if isSlowedDown &it then it.Threshold else 0L)
+            it.Threshold <- max (scaled (2 * it.Packet)) (max (scaled flight) window / 2L)
 
         it.Lent <- 0
         earn 1 0L &it
         it.IsTolerated <- false
         it.SlowdownBegan <- Time.never
+        it.SlowdownAt <- Time.never
 
     let resize packet (it: byref<LedbatState>) =
         it.Lent <- if packet > it.Packet then 2 * packet else min it.Lent (2 * packet)

@@ -221,6 +221,7 @@ let private acknowledged (sample: CongestionSample) (choices: Choices) (it: Stat
     let isUsed = sample.IsWindowLimited || choices.Reaches(used, window it, rounding it)
     let it = observeRound sample queueing isUsed choices it
     let now = seconds sample.Now
+    let it = if isFirst it then it else plan now 18.0 it
 
     let isSilent =
         match it.Slowdown.Since with
@@ -245,7 +246,6 @@ let private halve now (choices: Choices) (it: State) =
             let threshold = max two (window it / 2.0)
             has "halved" (atLeast 2.0 { it with Threshold = threshold; Earned = it.Earned / 2.0; Lent = two })
 
-    let it = plan now 18.0 it
     { it with Losses = { it.Losses with Fresh = min it.Losses.Fresh (tolerable / 2.0) } }
 
 /// The path's own losses: at most 2 % since the last answer and 4 % of all, one by one, without a queue.
@@ -291,14 +291,15 @@ let private timeOut flight (choices: Choices) (it: State) =
     // A window of whole bytes is one packet.
     let isSmall = not (choices.Reaches(window it, it.Segment + 1.0, 0.9))
     let isRepeated = isSmall && not (isFirst it)
-    let threshold = max (2.0 * it.Segment) (max flight (window it) / 2.0)
+    let before = if isSlowedDown it then max (window it) it.Threshold else window it
+    let threshold = max (2.0 * it.Segment) (max flight before / 2.0)
 
     { it with
         Threshold = if isRepeated then it.Threshold else threshold
         Earned = it.Smallest
         Lent = 0.0
         IsTolerated = false
-        Slowdown = { it.Slowdown with Since = ValueNone }
+        Slowdown = { it.Slowdown with Since = ValueNone; At = infinity }
         Events = [ (if isRepeated then "repeated time-out" else "time-out") ] }
 
 let private resize segment (it: State) =

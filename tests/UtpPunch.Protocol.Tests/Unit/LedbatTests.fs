@@ -243,6 +243,22 @@ let private slowdowns =
               it <- ackedOf (2 * packet) 1 (queueing 0L<us>) it
               Expect.equal it.Controller.Phase "avoidance" "little is sent"
       }
+      test "a stream slows down also where a time-out has ended the first slow start, or where it has changed to LEDBAT++" {
+          let out = timedOut (100 * packet) (roundsAt 0L<us> 4 (fresh (ms 200)))
+          let struct (slow, _) = until "slowdown" (roundsAt 0L<us> 10 out)
+          Expect.equal slow.Controller.Phase "slowdown" "after a time-out"
+          let from = { Packet = packet; TargetDelay = ms 60; Window = 50 * packet; RoundTrip = ms 200 }
+          let changed = { fresh (ms 200) with Controller = CongestionControls.ledbat.Start from }
+          let struct (slow, _) = until "slowdown" changed
+          Expect.equal slow.Controller.Phase "slowdown" "after a change"
+      }
+      test "a time-out in a slowdown leaves half of the window of before" {
+          let full = ackedOf (10 * packet) 2 (queueing (ms 50)) (roundsAt 0L<us> 4 (fresh (ms 200)))
+          let struct (slow, _) = until "slowdown" full
+          let out = roundsAt 0L<us> 7 (timedOut slow.Window slow)
+          isNear 0.15 (full.Packets / 2.0) out.Packets "the window"
+          Expect.equal out.Controller.Phase "avoidance" "the phase"
+      }
       test "a stream that changes to it keeps its window and does not start anew" {
           let from = { Packet = packet; TargetDelay = ms 60; Window = 50 * packet; RoundTrip = ms 40 }
           let controller = CongestionControls.ledbat.Start from
