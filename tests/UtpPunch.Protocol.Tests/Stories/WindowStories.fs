@@ -335,6 +335,64 @@ let private growing =
               turns <- turns + 1
 
           Expect.isFalse (Seq.exists isStuck (seq { 0..19 })) "every stream goes on"
+      }
+      test "streams that are not read do not hold more than the budget, however many; once they are read, everything arrives" {
+          // UTP_STREAMS=10000 takes three minutes.
+          let count =
+              match Environment.GetEnvironmentVariable "UTP_STREAMS" with
+              | null -> 500
+              | count -> int count
+
+          let budget, length = 6_400L * int64 count, 20_000
+          let path = { Path.perfect with Delay = Time.milliseconds 20; Loss = Loss.Each 10 }
+
+          let options =
+              { usual with
+                  ReceiveBudget = budget
+                  MaxPerAddress = 16_384
+                  MaxHalfOpen = 16_384 }
+
+          let pair = TwoNodes.over 7UL options path path
+          pair.Tell(pair.B, Event.Listen 16_384)
+          let streams = [| for _ in 1..count -> pair.Connect(pair.A, Dialect.Bep29) |]
+          let isOpen (stream: StreamView) = stream.Opened
+          run (Time.seconds 30) pair "all are open" (fun () -> pair.B.Accepted.Count = count && Array.forall isOpen streams)
+          let accepted = pair.B.Accepted.ToArray()
+
+          for stream in accepted do
+              stream.Reads <- false
+
+          let data = content length
+          let mutable most = 0L
+
+          let run until =
+              let last = pair.Now + until
+
+              while pair.Now < last && pair.Advance() do
+                  most <- max most (Node.statistics pair.B.Node).HeldBytes
+
+          for stream in streams do
+              write pair pair.A stream data
+              run 0L<us>
+
+          run (Time.seconds 5)
+          Expect.isLessThanOrEqual most budget "bytes held"
+          Expect.isGreaterThan most (budget / 2L) "bytes held"
+
+          for stream in accepted do
+              stream.Reads <- true
+              pair.Tell(pair.B, Event.Consumed(stream.ConnId, stream.Unread))
+              stream.Unread <- 0
+
+          let isThere (stream: StreamView) = stream.Received.Count = length
+          let mutable turns = 0
+
+          while turns < 60 && not (Array.forall isThere accepted) do
+              run (Time.seconds 1)
+              turns <- turns + 1
+
+          Expect.isTrue (Array.forall isThere accepted) "everything has arrived"
+          Expect.isLessThanOrEqual most budget "bytes held, while they are read"
       } ]
 
 // ---- Numbers that wrap ----

@@ -98,6 +98,8 @@ module internal Sender =
 
         acknowledged
 
+    let greet (window: int64) sender = sender.PeerWindow <- window
+
     let advertise (window: int64) (stamp: uint32) advanced sender =
         // An older packet that was overtaken must not shrink the window again.
         if
