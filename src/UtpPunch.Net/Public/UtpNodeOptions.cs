@@ -129,8 +129,9 @@ public sealed class UtpNodeOptions
     public UtpCongestionControl CongestionControl { get; set; } = UtpCongestionControl.Bbr;
 
     /// <summary>Gets or sets the queueing delay that <see cref="UtpCongestionControl.Ledbat"/> aims at: other traffic waits as long in the
-    /// queues of the path. Less is politer; a target that is shorter than the noise of the path's delay costs throughput.</summary>
-    /// <value>The default is 60 ms (draft-irtf-iccrg-ledbat-plus-plus). 1 ms to 100 ms (RFC 6817, 2.4.2: MUST be 100 ms or less).</value>
+    /// queues of the path (draft-irtf-iccrg-ledbat-plus-plus). Less is politer; a target that is shorter than the noise of the path's delay
+    /// costs throughput.</summary>
+    /// <value>The default is 60 ms. It lies between 1 ms and 100 ms (RFC 6817, 2.4.2).</value>
     public TimeSpan TargetDelay { get; set; } = Clock.ToTimeSpan(CoreStream.TargetDelay);
 
     /// <summary>Gets or sets how the node uses its socket.</summary>
