@@ -84,7 +84,7 @@ module internal Handshake =
             connection.Delays.IsMeasured <- connection.Dialect = Dialect.Bep29
             TimestampCheck.establish arrivedAt &header &connection.Clocks
             MtuProbing.meet packet.Bits connection
-            Sender.greet (int64 header.Window) connection.Sender
+            Sender.advertiseUnstamped (int64 header.Window) connection.Sender
             MtuProbing.hear header.Window 0 connection
             context.Effects.Add(Effect.Opened(connection.ConnId, connection.Ids.Receive))
             // Confirms the SYN-ACK: a server that writes first waits for that.

@@ -29,7 +29,12 @@ module internal Input =
 
     let private advertise context (header: inref<Header>) advanced (connection: Connection) =
         let wasClosed = Sender.peerWindow connection.Sender = 0L
-        Sender.advertise (int64 header.Window) header.Timestamp advanced connection.Sender
+
+        // A SYN-ACK has no difference, and a clock of its own.
+        if header.TimestampDifference = 0u && connection.Dialect = Dialect.Bep29 then
+            Sender.advertiseUnstamped (int64 header.Window) connection.Sender
+        else
+            Sender.advertise (int64 header.Window) header.Timestamp advanced connection.Sender
 
         if header.Window > connection.Sizes.LargestWindow then
             MtuProbing.hear header.Window 0 connection

@@ -98,7 +98,9 @@ module internal Sender =
 
         acknowledged
 
-    let greet (window: int64) sender = sender.PeerWindow <- window
+    let advertiseUnstamped (window: int64) sender =
+        sender.PeerWindow <- window
+        if window > 0L then Scoreboard.endWindowProbe sender.Board
 
     let advertise (window: int64) (stamp: uint32) advanced sender =
         // An older packet that was overtaken must not shrink the window again.

@@ -48,8 +48,8 @@ module internal Sender =
         sender: Sender ->
             Acknowledged
 
-    /// The peer's window, from its SYN-ACK. The clock of that is another one than that of all other packets.
-    val greet: window: int64 -> sender: Sender -> unit
+    /// The peer's window, from its SYN-ACK: the clock of that is another one than that of all other packets.
+    val advertiseUnstamped: window: int64 -> sender: Sender -> unit
     /// The peer's window, from a packet with this timestamp that acknowledges nothing older than the last one. `advanced` when it
     /// acknowledges something new.
     val advertise: window: int64 -> stamp: uint32 -> advanced: bool -> sender: Sender -> unit
