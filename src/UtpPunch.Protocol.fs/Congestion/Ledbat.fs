@@ -63,7 +63,7 @@ module internal LedbatWindow =
     let private slowdownPart = 9L
 
     /// A stream that keeps its share need not slow down as often.
-    let private widestSpacing = 4
+    let private widestSpacing = 2
 
     let start (from: CongestionStart) : LedbatState =
         let isNew = from.Window = 0

@@ -84,7 +84,7 @@ let private endSlowdown now (it: State) =
 
 let private beginSlowdown now (choices: Choices) (it: State) =
     let isKept = choices.Reaches(it.Earned, it.Full / 2.0, rounding it)
-    let spacing = if isKept then min 4.0 (2.0 * it.Slowdown.Spacing) else 1.0
+    let spacing = if isKept then min 2.0 (2.0 * it.Slowdown.Spacing) else 1.0
 
     has
         $"slowdown, spacing {spacing}"

@@ -90,7 +90,6 @@ let tests =
                 "back to the full window", 300
                 "slowdown, spacing 1", 3
                 "slowdown, spacing 2", 100
-                "slowdown, spacing 4", 200
                 "halved", 2_000
                 "halved in a slowdown", 20
                 "tolerated", 1_000
