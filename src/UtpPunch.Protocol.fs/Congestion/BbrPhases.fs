@@ -210,8 +210,7 @@ module internal BbrPhases =
         // Three trains of a millisecond, for those that are under way at either end.
         let train = min 65_000L (pacingRate it / 1_000L)
         let trains = if train > int64 (2 * it.Packet) then toInt (3L * train) else least
-        let target =
-            max trains (toInt (int64 (bdp (windowGain it) it) + int64 extra + wayBack &sample it))
+        let target = max trains (toInt (int64 (bdp (windowGain it) it) + int64 extra + wayBack &sample it))
 
         let grown = toInt (int64 it.Window + int64 sample.Bytes)
 

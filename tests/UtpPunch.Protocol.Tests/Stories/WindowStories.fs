@@ -336,7 +336,8 @@ let private growing =
 
           Expect.isFalse (Seq.exists isStuck (seq { 0..19 })) "every stream goes on"
       }
-      test "streams that are not read do not hold more than the budget, however many; once they are read, everything arrives" {
+      test
+          "streams that are not read do not hold more than the budget, however many; once they are read, everything arrives" {
           // UTP_STREAMS=10000 takes three minutes.
           let count =
               match Environment.GetEnvironmentVariable "UTP_STREAMS" with
@@ -346,17 +347,16 @@ let private growing =
           let budget, length = 6_400L * int64 count, 20_000
           let path = { Path.perfect with Delay = Time.milliseconds 20; Loss = Loss.Each 10 }
 
-          let options =
-              { usual with
-                  ReceiveBudget = budget
-                  MaxPerAddress = 16_384
-                  MaxHalfOpen = 16_384 }
+          let options = { usual with ReceiveBudget = budget; MaxPerAddress = 16_384; MaxHalfOpen = 16_384 }
 
           let pair = TwoNodes.over 7UL options path path
           pair.Tell(pair.B, Event.Listen 16_384)
           let streams = [| for _ in 1..count -> pair.Connect(pair.A, Dialect.Bep29) |]
           let isOpen (stream: StreamView) = stream.Opened
-          run (Time.seconds 30) pair "all are open" (fun () -> pair.B.Accepted.Count = count && Array.forall isOpen streams)
+
+          run (Time.seconds 30) pair "all are open" (fun () ->
+              pair.B.Accepted.Count = count && Array.forall isOpen streams)
+
           let accepted = pair.B.Accepted.ToArray()
 
           for stream in accepted do

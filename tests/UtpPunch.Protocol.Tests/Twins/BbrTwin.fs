@@ -15,11 +15,7 @@ let private growsByQuarter rate before (choices: Choices) = choices.Reaches(rate
 let private judgeLosses choices it =
     let round = it.Round
 
-    if
-        it.Mode = Startup
-        && round.Ranges >= 6
-        && isTooLossy round.Lost round.Acked round.IsEmpty choices it
-    then
+    if it.Mode = Startup && round.Ranges >= 6 && isTooLossy round.Lost round.Acked round.IsEmpty choices it then
         leaveStartup { it with LongFlight = max (bdp 1.0 it) round.Acked }
     else
         it

@@ -243,7 +243,8 @@ let private slowdowns =
               it <- ackedOf (2 * packet) 1 (queueing 0L<us>) it
               Expect.equal it.Controller.Phase "avoidance" "little is sent"
       }
-      test "a stream slows down also where a time-out has ended the first slow start, or where it has changed to LEDBAT++" {
+      test
+          "a stream slows down also where a time-out has ended the first slow start, or where it has changed to LEDBAT++" {
           let out = timedOut (100 * packet) (roundsAt 0L<us> 4 (fresh (ms 200)))
           let struct (slow, _) = until "slowdown" (roundsAt 0L<us> 10 out)
           Expect.equal slow.Controller.Phase "slowdown" "after a time-out"
