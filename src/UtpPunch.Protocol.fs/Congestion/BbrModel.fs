@@ -54,6 +54,7 @@ module internal BbrModel =
           RoundRanges = 0
           RoundRate = 0L
           RoundQueue = Time.never
+          LastRoundQueue = 0L<us>
           IsRoundEmpty = true
           WasRoundEmpty = true
           IsRoundPeerLimited = false

@@ -13,8 +13,10 @@ module internal BbrPhases =
         it.Random <- it.Random * 1664525u + 1013904223u
         it.Random >>> 8
 
-    /// A queue that stands, beside the round trip.
+    /// A queue that is longer than this, and than the round trip, is not BBR's own.
     let private longQueue = Time.milliseconds 100
+
+    let private isLong queue (it: BbrState) = queue > max longQueue it.LeastRtt
 
     let private resetShort (it: BbrState) =
         it.ShortRate <- System.Int64.MaxValue
@@ -40,7 +42,12 @@ module internal BbrPhases =
         it.IsProbing <- true
         enter BbrPhase.Up now it
 
-    let private isProbeDue (now: Instant) (it: BbrState) = now >= it.ProbeAt || it.Rounds >= it.ProbeRound
+    /// A queue that stands is not probed for more, for some seconds.
+    let private isProbeDue (now: Instant) (it: BbrState) =
+        if isLong it.LastRoundQueue it then
+            now >= it.ProbeAt + Time.seconds 6
+        else
+            now >= it.ProbeAt || it.Rounds >= it.ProbeRound
 
     /// Whether losses are more than the path's own and 2 % besides. Without a queue they would have to be many: then a policer drops.
     let private isTooMuch lost sent isEmpty (it: BbrState) =
@@ -93,9 +100,8 @@ module internal BbrPhases =
     /// At the end of a round all through which a long queue has stood: the path has become slower, and the rate follows it down. The
     /// filter of the highest rate would keep the queue for two cycles.
     let private adaptToQueue (it: BbrState) =
-        if it.RoundQueue > max longQueue it.LeastRtt && it.RoundRate > 0L then
-            let before = if it.ShortRate = System.Int64.MaxValue then maxRate it else it.ShortRate
-            it.ShortRate <- max (min before it.RoundRate) (before * 7L / 10L)
+        if isLong it.RoundQueue it && it.RoundRate > 0L then
+            it.ShortRate <- min (rate it) it.RoundRate
 
     let private endRound (sample: inref<CongestionSample>) (it: BbrState) =
         match it.Phase with
@@ -131,6 +137,7 @@ module internal BbrPhases =
         it.RoundLost <- 0L
         it.RoundRanges <- 0
         it.RoundRate <- 0L
+        it.LastRoundQueue <- it.RoundQueue
         it.RoundQueue <- Time.never
         it.WasRoundEmpty <- it.IsRoundEmpty
         it.IsRoundEmpty <- true

@@ -37,6 +37,7 @@ type internal BbrState =
         mutable RoundRate: int64
         /// The least queueing delay in it.
         mutable RoundQueue: Duration
+        mutable LastRoundQueue: Duration
         /// Only samples without a queue so far.
         mutable IsRoundEmpty: bool
         /// The same of the last one.

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x6F7FD43DC9E79F86UL
+let Layout = 0x1516DECBBD511F82UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -498,6 +498,7 @@ let writeBbrState (w: SnapshotWriter) (it: BbrState) : unit =
     w.Int32 it.RoundRanges
     w.Int64 it.RoundRate
     w.Int64 it.RoundQueue
+    w.Int64 it.LastRoundQueue
     w.Flag it.IsRoundEmpty
     w.Flag it.WasRoundEmpty
     w.Flag it.IsRoundPeerLimited
@@ -547,6 +548,7 @@ let readBbrState (r: SnapshotReader) : BbrState =
       RoundRanges = r.Int32()
       RoundRate = r.Int64()
       RoundQueue = r.Int64()
+      LastRoundQueue = r.Int64()
       IsRoundEmpty = r.Flag()
       WasRoundEmpty = r.Flag()
       IsRoundPeerLimited = r.Flag()

@@ -59,13 +59,13 @@ let private adaptShort (choices: Choices) it =
     else
         it
 
-/// A queue of more than 100 ms and a round trip has stood for a round: the rate is what has arrived, with a beta of 0.7.
-let private adaptToQueue (choices: Choices) it =
-    let limit = max 0.1 it.MinRtt.Value
+/// Whether a queue is longer than 100 ms and than the round trip.
+let private isLong queue (choices: Choices) it = choices.Exceeds(queue, max 0.1 it.MinRtt.Value, microsecond)
 
-    if it.Round.Rate > 0.0 && choices.Exceeds(it.Round.Queue, limit, microsecond) then
-        let bw = if it.ShortBw = infinity then maxBw it else it.ShortBw
-        { it with ShortBw = max (min bw it.Round.Rate) (0.7 * bw) }
+/// A long queue has stood for a round: the rate is what has arrived.
+let private adaptToQueue (choices: Choices) it =
+    if it.Round.Rate > 0.0 && isLong it.Round.Queue choices it then
+        { it with ShortBw = min (bw it) it.Round.Rate }
     else
         it
 
@@ -106,7 +106,8 @@ let private endRound (sample: CongestionSample) choices (it: State) =
         LastBw = if isNext then it.CycleBw else it.LastBw
         CycleBw = if isNext then 0.0 else it.CycleBw
         Round = noRound
-        WasEmpty = it.Round.IsEmpty }
+        WasEmpty = it.Round.IsEmpty
+        LastQueue = it.Round.Queue }
 
 // ---- Phases ----
 
@@ -133,7 +134,10 @@ let private startDown now (choices: Choices) it =
             UpPackets = 1.0 }
 
 let private isDue now (choices: Choices) it =
-    it.Rounds >= it.ProbeRound || choices.Reaches(now, it.ProbeAt, microsecond)
+    if isLong it.LastQueue choices it then
+        choices.Reaches(now, it.ProbeAt + 6.0, microsecond)
+    else
+        it.Rounds >= it.ProbeRound || choices.Reaches(now, it.ProbeAt, microsecond)
 
 let private startRefill now it = enter Refill now (resetShort it)
 

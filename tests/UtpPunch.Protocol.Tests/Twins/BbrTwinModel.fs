@@ -54,6 +54,8 @@ type internal State =
         RoundEnd: int64
         Round: Round
         WasEmpty: bool
+        /// The least queueing delay of the last round.
+        LastQueue: float
         /// BBR.max_bw, of this cycle and the last; BBR.bw_shortterm, inflight_shortterm, inflight_longterm: infinite for none.
         CycleBw: float
         LastBw: float
@@ -238,6 +240,7 @@ let internal nothing segment =
       RoundEnd = 0L
       Round = noRound
       WasEmpty = true
+      LastQueue = 0.0
       CycleBw = 0.0
       LastBw = 0.0
       ShortBw = infinity
