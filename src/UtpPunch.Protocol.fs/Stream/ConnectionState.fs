@@ -112,8 +112,10 @@ type internal Acks =
 [<Struct; NoComparison; NoEquality>]
 type internal Sums =
     {
-        /// The least delay of the peer's packets, and of ours, on their own scales; 0 for none of ours.
-        mutable TheirDifference: uint32 voption
+        /// The least delay of the peer's packets, and of ours, on their own scales; 0 for none of ours. Any number is a delay of theirs.
+        /// (An option would be two stores and one load of both, for each packet.)
+        mutable TheirDifference: uint32
+        mutable HasTheirDifference: bool
         mutable Difference: uint32
         mutable Bytes: int
         mutable Packets: int

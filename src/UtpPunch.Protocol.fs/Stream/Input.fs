@@ -13,15 +13,19 @@ module internal Input =
 
     /// `there` is the delay of our packets, as the peer has measured it; 0 for none.
     let private measure (header: inref<Header>) there (arrivedAt: Instant) (connection: Connection) =
-        connection.Delays.Difference <- Time.stamp arrivedAt - header.Timestamp
+        let difference = Time.stamp arrivedAt - header.Timestamp
+        connection.Delays.Difference <- difference
         connection.Delays.IsMeasured <- true
 
         // The clock of a SYN-ACK, which echoes nothing, has another offset than that of later packets.
         if header.TimestampDifference <> 0u || connection.Dialect = Dialect.UtpPunch then
-            connection.Sums.TheirDifference <-
-                match connection.Sums.TheirDifference with
-                | ValueSome known -> ValueSome(least known connection.Delays.Difference)
-                | ValueNone -> ValueSome connection.Delays.Difference
+            let sums = &connection.Sums
+
+            if not sums.HasTheirDifference then
+                sums.HasTheirDifference <- true
+                sums.TheirDifference <- difference
+            else
+                sums.TheirDifference <- least sums.TheirDifference difference
 
         if there <> 0u then
             connection.Sums.Difference <-

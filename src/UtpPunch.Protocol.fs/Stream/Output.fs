@@ -15,21 +15,21 @@ module internal Output =
 
             connection.Sums.Difference <- 0u
 
-        match connection.Sums.TheirDifference, connection.Delays.Theirs with
-        | ValueSome sample, ValueSome before ->
-            let theirs = Delay.observe context.Now sample connection.Delays.Theirs
-            let fall = Delay.least before - Delay.least theirs
+        if connection.Sums.HasTheirDifference then
+            let sample = connection.Sums.TheirDifference
+            connection.Sums.HasTheirDifference <- false
 
-            // As in libutp: when the other direction's base falls, the clocks drift apart, and ours must rise by as much.
-            if fall > 0 && fall <= 10_000 && connection.Delays.Ours.IsSome then
-                connection.Delays.Ours <- ValueSome(Delay.shift fall connection.Delays.Ours.Value)
+            match connection.Delays.Theirs with
+            | ValueSome before ->
+                let theirs = Delay.observe context.Now sample connection.Delays.Theirs
+                let fall = Delay.least before - Delay.least theirs
 
-            connection.Delays.Theirs <- ValueSome theirs
-            connection.Sums.TheirDifference <- ValueNone
-        | ValueSome sample, ValueNone ->
-            connection.Delays.Theirs <- ValueSome(Delay.observe context.Now sample ValueNone)
-            connection.Sums.TheirDifference <- ValueNone
-        | ValueNone, _ -> ()
+                // As in libutp: when the other direction's base falls, the clocks drift apart, and ours must rise by as much.
+                if fall > 0 && fall <= 10_000 && connection.Delays.Ours.IsSome then
+                    connection.Delays.Ours <- ValueSome(Delay.shift fall connection.Delays.Ours.Value)
+
+                connection.Delays.Theirs <- ValueSome theirs
+            | ValueNone -> connection.Delays.Theirs <- ValueSome(Delay.observe context.Now sample ValueNone)
 
     /// Takes delay and congestion, once for all packets of the step.
     let fold context (connection: Connection) =

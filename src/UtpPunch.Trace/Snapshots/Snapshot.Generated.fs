@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x1516DECBBD511F82UL
+let Layout = 0xCC7F43799F18289DUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -982,7 +982,8 @@ let readAcks (r: SnapshotReader) : Acks =
       Immediate = r.Flag() }
 
 let writeSums (w: SnapshotWriter) (it: Sums) : unit =
-    w.Option(w.UInt32, it.TheirDifference)
+    w.UInt32 it.TheirDifference
+    w.Flag it.HasTheirDifference
     w.UInt32 it.Difference
     w.Int32 it.Bytes
     w.Int32 it.Packets
@@ -991,7 +992,8 @@ let writeSums (w: SnapshotWriter) (it: Sums) : unit =
     w.Flag it.Congested
 
 let readSums (r: SnapshotReader) : Sums =
-    { TheirDifference = r.Option((fun () -> r.UInt32()))
+    { TheirDifference = r.UInt32()
+      HasTheirDifference = r.Flag()
       Difference = r.UInt32()
       Bytes = r.Int32()
       Packets = r.Int32()
@@ -1769,7 +1771,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(216, (fun () -> readStored r))
+      Connections = r.Radix(217, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()
