@@ -76,6 +76,11 @@ module Node =
         | StreamState.Established
         | StreamState.TimeWait -> Input.receive step.Context arrivedAt &packet own
 
+    let private seal (last: Connection voption) =
+        match last with
+        | ValueSome own -> Receiver.seal own.Receiver
+        | ValueNone -> ()
+
     let private receive step (remote: Endpoint) (datagrams: Datagrams) =
         let from = remote
         let all = step.Node.NodeTasks
@@ -102,6 +107,8 @@ module Node =
                         match last with
                         | ValueSome(known: Connection) when known.Ids.Receive = header.ConnectionId -> last
                         | _ ->
+                            seal last
+
                             match find step.Node remote header.ConnectionId with
                             | ValueSome stored -> ValueSome(touch step stored)
                             | ValueNone -> ValueNone
@@ -121,6 +128,8 @@ module Node =
                 match NodeTasks.receive step.Context (draw step.Node) from datagram step.Node.NodeTasks with
                 | ValueSome tasks -> step.Node.NodeTasks <- tasks
                 | ValueNone -> step.Context.Effects.Add(Effect.Foreign(from, datagram))
+
+        seal last
 
     // ---- Commands ----
 

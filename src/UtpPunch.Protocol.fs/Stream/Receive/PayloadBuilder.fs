@@ -16,6 +16,7 @@ type internal PayloadBuilder =
     val mutable private pieces: int
     val mutable private lastOffset: int
     val mutable private lastLength: int
+    val mutable private isSealed: bool
 
     member private this.Current: Payload =
         { Buffer = this.buffer
@@ -37,6 +38,7 @@ type internal PayloadBuilder =
 
         if
             Object.ReferenceEquals(this.buffer, data.Array)
+            && not this.isSealed
             && data.Length <= this.size
             && this.lastLength = this.size
             && (if this.pieces = 1 then gap >= this.size else gap = this.stride)
@@ -50,9 +52,13 @@ type internal PayloadBuilder =
             this.stride <- data.Length
             this.size <- data.Length
             this.pieces <- 1
+            this.isSealed <- false
 
         this.lastOffset <- data.Offset
         this.lastLength <- data.Length
+
+    /// What follows came with another receive call: where that has put it is chance, and in no trace.
+    member this.Seal() = this.isSealed <- true
 
     /// Hands over all payloads, in order.
     member this.Drain(deliver: Payload -> unit) =

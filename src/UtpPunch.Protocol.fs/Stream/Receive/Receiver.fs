@@ -196,6 +196,7 @@ module internal Receiver =
 
             Arrival.InOrder
 
+    let seal receiver = receiver.Payloads.Seal()
     let drain deliver receiver = receiver.Payloads.Drain deliver
 
     let consume count receiver =

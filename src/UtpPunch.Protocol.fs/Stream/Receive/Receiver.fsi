@@ -61,6 +61,8 @@ module internal Receiver =
     /// Takes a DATA or FIN packet. What is in order is not copied and must be drained in the same step; what is held is copied, so that it
     /// does not keep the buffer it was received in.
     val accept: seqNr: SeqNr -> payload: Borrowed -> isFin: bool -> receiver: Receiver -> Arrival
+    /// The data of a receive call is complete: it is not joined with what follows.
+    val seal: receiver: Receiver -> unit
     /// Hands over what was received in order since the last call.
     val drain: deliver: (Payload -> unit) -> receiver: Receiver -> unit
     /// The reader has taken `count` bytes.
