@@ -4,8 +4,8 @@ namespace UtpPunch.Protocol
 /// minutes.
 ///
 /// A queue grows no faster than packets arrive in it: between two packets that were sent a moment apart, only the path itself can
-/// become much longer than it takes to deliver them. If the round trips stay so for two rounds, the least delays rise by as much. After a pause of the link (a radio
-/// that was asleep) they fall again at once, as the queue drains.
+/// become much longer than it takes to deliver them. If the round trips stay so for two rounds, the least delays rise by as much. After a
+/// pause of the link (a radio that was asleep) they fall again at once, as the queue drains.
 module internal PathChange =
     /// Delayed acknowledgements and timers make smaller steps.
     let private leastStep = Time.milliseconds 10
