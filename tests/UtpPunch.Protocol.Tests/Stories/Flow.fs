@@ -97,6 +97,25 @@ let private readers =
           peer.Data(3, Array.create 300 3uy) |> ignore
           Expect.equal (scripted.Delivered 1).Length 1_200 "delivered"
       }
+      test
+          "the packets of a receive call are one payload, and those of two calls are two, wherever they lie in the buffer" {
+          let struct (scripted, peer) = accepted ()
+
+          let buffer =
+              Array.concat [ for index in 0..3 -> peer.Make(PacketType.Data, index, Array.create 100 (byte index)) ]
+
+          let half = buffer.Length / 2
+          let call offset = Event.Received(here, Datagrams(buffer, offset, half, half / 2, scripted.Now))
+
+          let delivered =
+              scripted.Tell(call 0, call half)
+              |> Array.choose (fun effect ->
+                  match effect with
+                  | Effect.Deliver(_, payload) -> Some payload.Length
+                  | _ -> None)
+
+          Expect.equal delivered [| 200; 200 |] "bytes of each payload"
+      }
       test "a slow reader's window updates are not taken for duplicate acknowledgements" {
           let pair = pairOf (buffered 200_000) { Path.perfect with Delay = Time.milliseconds 100 }
           let struct (a, b) = connected pair
