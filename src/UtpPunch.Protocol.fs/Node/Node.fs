@@ -72,6 +72,7 @@ module Node =
             ->
             note step Rule.UnexpectedPacket remote
         | StreamState.Closed -> note step Rule.UnknownConnection remote
+        | StreamState.Established when HeaderPrediction.tryTake step.Context arrivedAt &packet own -> ()
         | StreamState.SynSent
         | StreamState.Established
         | StreamState.TimeWait -> Input.receive step.Context arrivedAt &packet own

@@ -103,7 +103,6 @@ module internal Closing =
                     TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks
                 with
                 // Packets of ours are under way to a peer that ends the stream.
-                | Echo.Ordinary
                 | Echo.Current
                 | Echo.Handshake -> Verdict.Genuine
                 | _ -> Verdict.Doubtful

@@ -8,29 +8,6 @@ module internal Input =
     /// A peer's clock may be as coarse as that.
     let private echoClockGrain = Time.milliseconds 2
 
-    /// The lesser of two samples that may wrap.
-    let private least (known: uint32) (sample: uint32) = if int32 (sample - known) >= 0 then known else sample
-
-    /// `there` is the delay of our packets, as the peer has measured it; 0 for none.
-    let private measure (header: inref<Header>) there (arrivedAt: Instant) (connection: Connection) =
-        let difference = Time.stamp arrivedAt - header.Timestamp
-        connection.Delays.Difference <- difference
-        connection.Delays.IsMeasured <- true
-
-        // The clock of a SYN-ACK, which echoes nothing, has another offset than that of later packets.
-        if header.TimestampDifference <> 0u || connection.Dialect = Dialect.UtpPunch then
-            let sums = &connection.Sums
-
-            if not sums.HasTheirDifference then
-                sums.HasTheirDifference <- true
-                sums.TheirDifference <- difference
-            else
-                sums.TheirDifference <- least sums.TheirDifference difference
-
-        if there <> 0u then
-            connection.Sums.Difference <-
-                if connection.Sums.Difference = 0u then there else least connection.Sums.Difference there
-
     let private advertise context (header: inref<Header>) advanced (connection: Connection) =
         let wasClosed = Sender.peerWindow connection.Sender = 0L
 
@@ -238,17 +215,12 @@ module internal Input =
         | Dialect.Bep29 ->
             let header = &packet.Header
 
-            if TimestampCheck.isOrdinary arrivedAt &header &connection.Clocks then
-                Echo.Ordinary
-            else
-                match
-                    TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks
-                with
-                | Echo.Handshake when
-                    header.AckNr - Scoreboard.oldest connection.Board >= 0 || not (sackOf &packet connection).IsEmpty
-                    ->
-                    Echo.Stray
-                | echo -> echo
+            match TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks with
+            | Echo.Handshake when
+                header.AckNr - Scoreboard.oldest connection.Board >= 0 || not (sackOf &packet connection).IsEmpty
+                ->
+                Echo.Stray
+            | echo -> echo
 
     /// Whether a packet acknowledges, or brings, what none before it did.
     let private isNew (header: inref<Header>) (connection: Connection) =
@@ -289,14 +261,11 @@ module internal Input =
         let there = reportedDelay echo &header
         connection.Activity.HeardAt <- context.Now
         connection.Counters.PacketsReceived <- connection.Counters.PacketsReceived + 1L
+        let isCopy = carries && not (isNew &header connection)
+        TimestampCheck.accept isCopy echo arrivedAt &header &connection.Clocks
 
-        if echo = Echo.Ordinary then
-            TimestampCheck.acceptOrdinary arrivedAt &header &connection.Clocks
-        else
-            let isCopy = carries && not (isNew &header connection)
-            TimestampCheck.accept isCopy echo arrivedAt &header &connection.Clocks
-
-        if not (isProbe &packet) then measure &header there arrivedAt connection
+        if not (isProbe &packet) then
+            Queueing.measure &header there arrivedAt connection
 
         acknowledge context arrivedAt echo &packet there connection
 

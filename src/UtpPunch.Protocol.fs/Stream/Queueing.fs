@@ -2,6 +2,29 @@ namespace UtpPunch.Protocol
 
 /// What delays and round trips show about the queues on the path.
 module internal Queueing =
+    /// The lesser of two samples that may wrap.
+    let private least (known: uint32) (sample: uint32) = if int32 (sample - known) >= 0 then known else sample
+
+    /// Takes the delays that a packet shows; `there` is that of our packets, as the peer has measured it; 0 for none.
+    let measure (header: inref<Header>) there (arrivedAt: Instant) (connection: Connection) =
+        let difference = Time.stamp arrivedAt - header.Timestamp
+        connection.Delays.Difference <- difference
+        connection.Delays.IsMeasured <- true
+
+        // The clock of a SYN-ACK, which echoes nothing, has another offset than that of later packets.
+        if header.TimestampDifference <> 0u || connection.Dialect = Dialect.UtpPunch then
+            let sums = &connection.Sums
+
+            if not sums.HasTheirDifference then
+                sums.HasTheirDifference <- true
+                sums.TheirDifference <- difference
+            else
+                sums.TheirDifference <- least sums.TheirDifference difference
+
+        if there <> 0u then
+            connection.Sums.Difference <-
+                if connection.Sums.Difference = 0u then there else least connection.Sums.Difference there
+
     /// The queueing delay of our packets; none before the peer has measured one.
     let delay connection =
         match connection.Delays.Ours with

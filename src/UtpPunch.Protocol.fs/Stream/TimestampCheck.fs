@@ -36,8 +36,6 @@ type internal Echo =
     | Absent = 2
     /// None that we sent within the time.
     | Stray = 3
-    /// The current one, and all is as usual: nothing that is known of the clocks changes but the peer's last time stamp.
-    | Ordinary = 4
 
 /// Tells the peer's packets from those of an attacker off the path, who does not see our packets (docs/security.md).
 ///
@@ -140,8 +138,7 @@ module internal TimestampCheck =
 
     // ---- Established streams ----
 
-    /// What nearly every packet passes, in a few comparisons: the clocks go on as they did, and the echo is so young that the reach stays
-    /// what it is.
+    /// Whether a packet passes, and changes nothing that is known of the clocks but the peer's last time stamp: nearly every one does.
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
     let isOrdinary (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
         let expected = clocks.PeerStamp + Time.stamp (at - clocks.PeerStampAt)
@@ -153,7 +150,7 @@ module internal TimestampCheck =
         && age clocks.Offset at &header <= uint32 (int64 least / 2L)
         && expected - header.Timestamp + uint32 (int64 least) <= uint32 (2L * int64 least)
 
-    /// Which clock a packet echoes that is not ordinary. `sentAt` is when we last sent something: a peer may echo the last packet that it has received, however
+    /// Which clock a packet echoes. `sentAt` is when we last sent something: a peer may echo the last packet that it has received, however
     /// long ago that was.
     let echo (rtt: Rtt) (sentAt: Instant) (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
         if isWithout header.TimestampDifference then
@@ -178,7 +175,7 @@ module internal TimestampCheck =
     /// The round trip of the newest packet that the peer had received when it sent one that has passed, without the time in between (as with
     /// TCP's time stamps, RFC 7323, 4): it is certain also where a packet was sent twice. 0 if unknown.
     let roundTrip echo (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) : Duration =
-        if echo = Echo.Ordinary || echo = Echo.Current then
+        if echo = Echo.Current then
             let age = Time.microseconds (int64 (age clocks.Offset at &header))
             // What lies a little ahead of our clock seems to be very old.
             if age > longestAtFirst then 0L<us> else max 1L<us> age
@@ -207,7 +204,7 @@ module internal TimestampCheck =
         clocks.Strays <- 0
         clocks.StrayAt <- Time.never
 
-    /// Takes a packet that has passed and is not ordinary. A copy of old data that passes since another packet has failed tells nothing of
+    /// Takes a packet that has passed. A copy of old data that passes since another packet has failed tells nothing of
     /// the clocks: the other one's retransmission would fail as it did.
     let accept isCopy echo (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
         if not isCopy || clocks.Strays = 0 then acceptFresh echo at &header &clocks

@@ -5,6 +5,7 @@ open System
 open System.Collections.Generic
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Tracing
 open UtpPunch.Sim
 
 /// A recorded step.
@@ -110,6 +111,37 @@ let private stepped now events node =
     let struct (_, effects) = Node.step now events node
     Describe.effects effects
 
+/// Bits that name no kind: receivers ignore them, but no packet that has some is predicted.
+let private strangeBits = 0x0102_0304_0506_0708UL
+
+/// A DATA packet without extensions, with an extension that says nothing.
+let private withStrangeBits (datagram: byte[]) =
+    let mutable packet = Unchecked.defaultof<Packet>
+
+    if
+        Packet.decode (Borrowed datagram) &packet = Malformed.None
+        && packet.Header.Type = PacketType.Data
+        && packet.Bits = 0UL
+        && packet.Sack.IsEmpty
+    then
+        ScriptedPeer.encodedWith strangeBits packet.Header Owned.Empty (Borrowed.keep packet.Payload)
+    else
+        datagram
+
+/// The step with each datagram in a buffer of its own: what it does, and the node after it.
+let private steppedApart change (step: Step) =
+    let events =
+        [| for event in step.Events do
+               match event with
+               | Event.Received(from, datagrams) ->
+                   for index in 0 .. datagrams.Count - 1 do
+                       let datagram: byte[] = change (datagrams[index].Span.ToArray())
+                       Event.Received(from, Datagrams.One(Borrowed datagram, datagrams.ArrivedAt))
+               | other -> other |]
+
+    let struct (node, effects) = Node.step step.At events step.Before
+    Describe.effects effects, Snapshot.take false node
+
 /// Every recorded step must satisfy the check.
 let private overSteps name check =
     testPropertyWithConfig Generators.config name (fun (scenario: Scenario) ->
@@ -150,6 +182,18 @@ let tests =
                   (stepped (step.Since - 3_600_000_000L<us>) step.Events step.Before)
                   (stepped step.Since step.Events step.Before)
                   "effects of a step into the past")
+
+          overSteps "14: a packet that is predicted (RFC 7323, 5.6) does what it would do if it was not" (fun step ->
+              let isReceived =
+                  function
+                  | Event.Received _ -> true
+                  | _ -> false
+
+              if Array.exists isReceived step.Events then
+                  let effects, node = steppedApart id step
+                  let unpredicted, other = steppedApart withStrangeBits step
+                  Expect.equal unpredicted effects "the effects"
+                  Expect.equal other node "the node after them")
 
           testPropertyWithConfig
               Generators.config

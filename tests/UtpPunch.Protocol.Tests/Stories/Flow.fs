@@ -83,6 +83,18 @@ let private readers =
           read pair pair.B b b.Unread
           run (Time.seconds 5) pair "the rest arrives" (fun () -> b.Received.Count = 60_000)
       }
+      test "data that comes after the application has released the stream is not taken, though all data before it was" {
+          let struct (scripted, peer) = acceptedWith (buffered 10_000) 1000us
+
+          for index in 0..3 do
+              peer.Data(index, Array.create 300 (byte index)) |> ignore
+
+          scripted.Tell(Event.Consumed(1, 1_200), Event.Write(1, Owned(content 100))) |> ignore
+          scripted.Tell(Event.Release(1, Time.seconds 60)) |> ignore
+          peer.Data(4, Array.create 300 4uy) |> ignore
+          Expect.equal (scripted.Delivered 1).Length 1_200 "delivered"
+          Expect.equal (scripted.Count Rule.DataAfterRelease) 1 "uses of the rule"
+      }
       test "bytes beyond the advertised window are dropped, and not acknowledged" {
           let struct (scripted, peer) = acceptedWith (buffered 1_000) 1000us
 

@@ -196,6 +196,21 @@ module internal Receiver =
 
             Arrival.InOrder
 
+    /// The first number behind a mark is left to `accept` and `pass`, and so is what might be an old copy.
+    let tryAppend (seqNr: SeqNr) (stamp: uint32) (payload: Borrowed) receiver =
+        if
+            seqNr - receiver.AckNr = 1
+            && not (hasGap receiver)
+            && receiver.Fin.IsNone
+            && receiver.Unread + payload.Length <= receiver.Limit
+            && markOf seqNr = markOf receiver.AckNr
+            && (isNull receiver.Passed || int32 (stamp - receiver.Passed[markOf seqNr].Stamp) >= 0)
+        then
+            advance payload false receiver
+            true
+        else
+            false
+
     let seal receiver = receiver.Payloads.Seal()
     let drain deliver receiver = receiver.Payloads.Drain deliver
 

@@ -61,6 +61,9 @@ module internal Receiver =
     /// Takes a DATA or FIN packet. What is in order is not copied and must be drained in the same step; what is held is copied, so that it
     /// does not keep the buffer it was received in.
     val accept: seqNr: SeqNr -> payload: Borrowed -> isFin: bool -> receiver: Receiver -> Arrival
+    /// Takes a DATA packet as `accept` does if it is the next one, nothing is held, and nothing else is to be told of it. False if not; then
+    /// nothing has changed.
+    val tryAppend: seqNr: SeqNr -> stamp: uint32 -> payload: Borrowed -> receiver: Receiver -> bool
     /// The data of a receive call is complete: it is not joined with what follows.
     val seal: receiver: Receiver -> unit
     /// Hands over what was received in order since the last call.
