@@ -20,6 +20,11 @@ module internal Punch =
         | PathKind.Reflexive
         | PathKind.Birthday -> System.Int32.MaxValue
 
+    /// A node that stays in a room sends that many probes in all to addresses that only one peer has named: 24 to eight of them would be three
+    /// times the bytes of a meeting.
+    [<Literal>]
+    let private MaxUnverifiedOfStaying = 20
+
     /// How long priming lasts if the rendezvous does not report that both peers have begun.
     let private priming = Time.milliseconds 400
 
@@ -325,7 +330,8 @@ module internal Punch =
 
     /// At most `allowance` probes go to addresses that the peer has named and that have not answered; the others are left out.
     let private probeAll (context: StepContext) (allowance: int) (punch: Punch) : Punch =
-        let limit = punch.SentUnverified + allowance
+        let most = if punch.Setup.Plan.Stays then MaxUnverifiedOfStaying else System.Int32.MaxValue
+        let limit = min most (punch.SentUnverified + allowance)
         let mutable punch = punch
 
         for index in 0 .. punch.Candidates.Length - 1 do

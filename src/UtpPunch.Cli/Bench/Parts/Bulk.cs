@@ -40,6 +40,9 @@ internal static class Bulk
     public static readonly string[] Discovered = ["protocol=utp"];
     public static readonly string[] Tcp = ["protocol=tcp"];
 
+    private static readonly string[] s_otherControllers =
+        [.. UtpCongestionControl.All.Except([new UtpNodeOptions().CongestionControl]).Select(control => control.Name)];
+
     /// <param name="foreign">Other libraries, which send over one connection.</param>
     public static IEnumerable<BenchGroup> Groups(BenchSettings settings, params BulkPair[] foreign)
     {
@@ -49,6 +52,8 @@ internal static class Bulk
             [
                 BulkPair.Streams("UtpPunch, 1400-byte packets", connections, Fixed),
                 BulkPair.Streams("UtpPunch, packets of the path MTU", connections, Discovered),
+                .. s_otherControllers.Select(name =>
+                    BulkPair.Streams($"UtpPunch, path MTU, {name}", connections, [.. Discovered, $"congestion={name}"])),
                 BulkPair.Streams(".NET TCP", connections, Tcp),
             ];
             string[] notes = [];
