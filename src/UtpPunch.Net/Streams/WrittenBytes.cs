@@ -1,4 +1,3 @@
-using System.Buffers;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -13,7 +12,7 @@ namespace UtpPunch;
 /// <param name="recycles">Whether arrays whose bytes were all acknowledged are reused. Then the contents of older states must not be read.</param>
 internal struct WrittenBytes(int maxPayload, bool recycles)
 {
-    private const int UsualChunk = 64 * 1024;
+    private const int UsualChunk = BufferPool.Size;
     private const int LeastShared = 256;
 
     private Queue<Owned>? _full;
@@ -89,7 +88,7 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
         while (_lent is not null && _lent.TryPeek(out var oldest) && oldest.End <= acknowledged)
         {
             _lent.Dequeue();
-            ArrayPool<byte>.Shared.Return(oldest.Array);
+            BufferPool.Shared.Return(oldest.Array);
         }
 
         if (isIdle)
@@ -112,7 +111,7 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
         Leave();
         _length = LengthFor(Math.Min(wanted, MaxChunk));
         _isLent = recycles && _length == MaxChunk;
-        _array = _isLent ? ArrayPool<byte>.Shared.Rent(_length) : GC.AllocateUninitializedArray<byte>(_length);
+        _array = _isLent ? BufferPool.Shared.Rent() : GC.AllocateUninitializedArray<byte>(_length);
     }
 
     private void Leave()

@@ -1,5 +1,3 @@
-using System.Buffers;
-
 namespace UtpPunch;
 
 /// <summary>
@@ -8,12 +6,11 @@ namespace UtpPunch;
 /// </summary>
 internal sealed class Slab
 {
-    /// <summary>As large as a datagram can be, and below the limit of the large object heap.</summary>
-    public const int Size = 64 * 1024;
+    public const int Size = BufferPool.Size;
 
     private int _users = 1;
 
-    public byte[] Bytes { get; } = ArrayPool<byte>.Shared.Rent(Size);
+    public byte[] Bytes { get; } = BufferPool.Shared.Rent();
 
     public void Use() => Interlocked.Increment(ref _users);
 
@@ -21,7 +18,7 @@ internal sealed class Slab
     {
         if (Interlocked.Decrement(ref _users) == 0)
         {
-            ArrayPool<byte>.Shared.Return(Bytes);
+            BufferPool.Shared.Return(Bytes);
         }
     }
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics;
 
 namespace UtpPunch.Tests;
@@ -89,7 +88,7 @@ public static class Idleness
         do
         {
             allocated = GC.GetAllocatedBytesForCurrentThread();
-            ArrayPool<byte>.Shared.Rent(Slab.Size);
+            BufferPool.Shared.Rent();
         }
         while (GC.GetAllocatedBytesForCurrentThread() - allocated < Slab.Size);
     }

@@ -1,4 +1,3 @@
-using System.Buffers;
 
 namespace UtpPunch.Tests;
 
@@ -198,11 +197,11 @@ public static class Recycling
     {
         while (!end.IsCancellationRequested)
         {
-            var rented = Enumerable.Range(0, 8).Select(_ => ArrayPool<byte>.Shared.Rent(Slab.Size)).ToArray();
+            var rented = Enumerable.Range(0, 8).Select(_ => BufferPool.Shared.Rent()).ToArray();
             foreach (var array in rented)
             {
                 array.AsSpan().Fill(0xDD);
-                ArrayPool<byte>.Shared.Return(array);
+                BufferPool.Shared.Return(array);
             }
 
             await Task.Delay(1, CancellationToken.None);
