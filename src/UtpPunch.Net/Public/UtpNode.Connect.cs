@@ -10,9 +10,12 @@ public sealed partial class UtpNode
     // RFC 8305, 5: "One recommended value for a default delay is 250 milliseconds."
     private static readonly TimeSpan HeadStart = TimeSpan.FromMilliseconds(250);
 
+    // When a network changes, or an address is renewed, the system has no route for a moment.
+    private static readonly TimeSpan SecondTryAfter = TimeSpan.FromSeconds(1);
+
     /// <summary>Opens a stream to a peer, and waits for the answer of the peer.</summary>
     /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>. The addresses of a name are tried one after
-    /// the other, 250 ms apart, until a stream is open.</param>
+    /// the other, 250 ms apart, until a stream is open. Where the system has no route to any of them, they are tried once more after a second.</param>
     /// <param name="options">The options; <see langword="null"/> for those of the node.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
     /// <exception cref="UtpException">The peer did not answer in time, or refused; there is no route to it; the name has no address; or the
@@ -39,7 +42,7 @@ public sealed partial class UtpNode
             case IPEndPoint { Address: var address } when address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any):
                 throw new ArgumentException("The address is a wildcard, not that of a peer.", nameof(remoteEndPoint));
             case IPEndPoint one:
-                return DialAsync(Addresses.ToEndpoint(one), how, cancellationToken);
+                return DialOneAsync(Addresses.ToEndpoint(one), how, cancellationToken);
             default:
                 throw new ArgumentException($"The end point must be an IPEndPoint or a DnsEndPoint, not {remoteEndPoint.GetType()}.", nameof(remoteEndPoint));
         }
@@ -50,14 +53,31 @@ public sealed partial class UtpNode
     public ValueTask<UtpStream> ConnectAsync(string host, int port, CancellationToken cancellationToken = default) =>
         ConnectAsync(IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port), null, cancellationToken);
 
+    private async ValueTask<UtpStream> DialOneAsync(Endpoint remote, Dialling how, CancellationToken cancellationToken) =>
+        _transport.Speaks(remote)
+            ? await TwiceAsync(how, left => DialAsync(remote, left, cancellationToken), cancellationToken).ConfigureAwait(false)
+            : throw Failure.Unreachable(Addresses.ToIPEndPoint(remote)).ToException();
+
+    /// <summary>If the system has no route, tries once more.</summary>
+    private async ValueTask<T> TwiceAsync<T>(Dialling how, Func<Dialling, ValueTask<T>> dial, CancellationToken cancellationToken)
+    {
+        var started = Clock.Now;
+        try
+        {
+            return await dial(how).ConfigureAwait(false);
+        }
+        catch (UtpException error)
+            when (error.Error == UtpError.NetworkUnreachable && Clock.Since(started) + SecondTryAfter < how.Timeout)
+        {
+        }
+
+        await IsWithinAsync(Completion, SecondTryAfter, cancellationToken).ConfigureAwait(false);
+        return await dial(how with { Timeout = how.Timeout - Clock.Since(started) }).ConfigureAwait(false);
+    }
+
     private async ValueTask<UtpStream> DialAsync(Endpoint remote, Dialling how, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (!_transport.Speaks(remote))
-        {
-            throw Failure.Unreachable(Addresses.ToIPEndPoint(remote)).ToException();
-        }
-
         var stream = UtpStream.Dialled(_engine, remote, how);
         stream.Post(inline: true);
         try
@@ -76,13 +96,14 @@ public sealed partial class UtpNode
     {
         var started = Clock.Now;
         var remotes = await ResolveAsync(name, how.Timeout, cancellationToken).ConfigureAwait(false);
-        return await DialAnyAsync(remotes, how with { Timeout = how.Timeout - Clock.Since(started) }, cancellationToken).ConfigureAwait(false)
+        var left = how with { Timeout = how.Timeout - Clock.Since(started) };
+        return await TwiceAsync(left, it => DialAnyAsync(remotes, it, cancellationToken), cancellationToken).ConfigureAwait(false)
             ?? throw NoAnswer(name, started);
     }
 
     /// <summary>
     /// Opens streams to several addresses and returns the first one that is open. The next attempt begins after the head start, or when an
-    /// attempt fails. If all fail, it throws the exception of the first one that has failed.
+    /// attempt fails. If all fail, it throws the exception of the first one that has failed for another reason than a missing route.
     /// </summary>
     /// <returns>The stream; <see langword="null"/> if the time was over before an attempt has failed.</returns>
     internal async ValueTask<UtpStream?> DialAnyAsync(
@@ -121,7 +142,7 @@ public sealed partial class UtpNode
                     return await attempt.ConfigureAwait(false);
                 }
 
-                first ??= attempt.Exception?.InnerException;
+                first = first is null or UtpException { Error: UtpError.NetworkUnreachable } ? attempt.Exception?.InnerException ?? first : first;
             }
         }
         finally

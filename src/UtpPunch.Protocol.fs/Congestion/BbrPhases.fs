@@ -42,10 +42,12 @@ module internal BbrPhases =
         it.IsProbing <- true
         enter BbrPhase.Up now it
 
-    /// A queue that stands is not probed for more, for some seconds.
+    /// A queue that stands is not probed for more for that long.
+    let private probePauseWithQueue = Time.seconds 6
+
     let private isProbeDue (now: Instant) (it: BbrState) =
         if isLong it.LastRoundQueue it then
-            now >= it.ProbeAt + Time.seconds 6
+            now >= it.ProbeAt + probePauseWithQueue
         else
             now >= it.ProbeAt || it.Rounds >= it.ProbeRound
 

@@ -67,7 +67,7 @@ public static class Failures
         Check.That(client.ConnectAsync(mute.LocalEndPoint!, null, new CancellationToken(true)).IsCanceled);
     }
 
-    [Fact("without a route a connect fails at once")]
+    [Fact("without a route a connect fails after a second try; where the node's socket cannot have one, at once")]
     public static async Task NoWay()
     {
         await using var four = await Pair.BindAsync();
@@ -76,7 +76,29 @@ public static class Failures
         await using var six = await Pair.BindAsync(options => options.LocalEndPoint = new IPEndPoint(IPAddress.IPv6Loopback, 0));
         error = await Check.ThrowsAsync<UtpException>(() => six.ConnectAsync(new IPEndPoint(IPAddress.Parse("192.0.2.1"), 1)).Within());
         Check.Equal(UtpError.NetworkUnreachable, error.Error);
-        Check.Equal(1L, six.GetStatistics().DatagramsDropped);
+        Check.Equal(2L, six.GetStatistics().DatagramsDropped);
+    }
+
+    [Fact("a connect survives a moment without a route")]
+    public static async Task RouteComesBack()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var listener = server.Listen();
+        var socket = SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
+        UtpNode? node = null;
+        var transport = new ManagedTransport(socket, saysNextLength: true, (datagram, target) =>
+        {
+            if (node!.GetStatistics().DatagramsDropped == 0)
+            {
+                throw new SocketException((int)SocketError.NetworkUnreachable);
+            }
+
+            socket.SendTo(datagram, SocketFlags.None, target);
+        });
+        await using var client = node = UtpNode.Over(transport, UtpNodeOptionsCheck.Freeze(new UtpNodeOptions()));
+        await using var near = await client.ConnectAsync(server.LocalEndPoint).Within();
+        await using var far = await listener.AcceptAsync().Within();
+        Check.Equal(1L, client.GetStatistics().DatagramsDropped);
     }
 
     [Fact("an end point that cannot be dialled throws an ArgumentException")]
