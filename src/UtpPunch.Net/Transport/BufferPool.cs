@@ -21,7 +21,7 @@ internal sealed class BufferPool
     private readonly Lock _lock = new();
     private readonly Stack<byte[]> _idle = new();
     private readonly TimeProvider _time;
-    private int _leastIdle;                             // since the last trim: so many were not needed
+    private int _leastIdle;                             // since the last trim: these were not needed
     private long _trimmedAt;
 
     public BufferPool(TimeProvider time)

@@ -50,9 +50,19 @@ module internal Closing =
             PacketBuilder.reset context connection
             fail context reason connection
 
-    /// Ends a stream that the application has released and that the peer keeps open. If everything of ours was acknowledged, that is a
-    /// good end for this side.
+    /// The peer has sent everything and has acknowledged every byte: only the acknowledgement of our FIN is missing. libutp, libtorrent and the
+    /// npm package forget a stream before they send that, or without.
+    let private lacksOnlyLastAck (connection: Connection) =
+        connection.Receiving = ReceiveState.Ended && Sender.isOnlyFinOutstanding connection.Sender
+
+    let private finish context (connection: Connection) =
+        Sender.setFinished connection.Sender
+        context.Effects.Add(Effect.Finished connection.ConnId)
+
+    /// Ends a stream that the application has released and that the peer keeps open, or has forgotten. If everything of ours was acknowledged,
+    /// that is a good end for this side.
     let abandon context (connection: Connection) =
+        if lacksOnlyLastAck connection then finish context connection
         let isFinished = Sender.state connection.Sender = SendState.Finished
         closeWithReset context (if isFinished then CloseReason.Released else CloseReason.Aborted) connection
 
@@ -122,11 +132,8 @@ module internal Closing =
             | StreamState.SynSent -> close context CloseReason.Refused connection
             | StreamState.Established ->
                 if isStillOpen context connection then
-                    // The peer has sent everything, has acknowledged every byte, and has forgotten the stream before our FIN came:
-                    // the npm package and libutp answer a FIN so.
-                    if connection.Receiving = ReceiveState.Ended && Sender.isOnlyFinOutstanding connection.Sender then
-                        Sender.setFinished connection.Sender
-                        context.Effects.Add(Effect.Finished connection.ConnId)
+                    if lacksOnlyLastAck connection then
+                        finish context connection
                         fail context CloseReason.Finished connection
                     else
                         fail context CloseReason.Reset connection

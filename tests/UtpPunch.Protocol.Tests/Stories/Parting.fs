@@ -61,6 +61,18 @@ let private released =
           Expect.equal a.Closed (ValueSome CloseReason.Released) "A's close"
           Expect.equal b.Closed (ValueSome CloseReason.Reset) "B's close"
       }
+      test "a peer that ends first and forgets the stream: every byte was acknowledged, so the stream ends well after its timeout" {
+          let pair = calmPair ()
+          let struct (a, b) = connected pair
+          write pair pair.A a (content 5_000)
+          finish pair pair.B b
+          run (Time.seconds 5) pair "A has the end, B all bytes" (fun () -> a.Ended && b.Received.Count = 5_000)
+          pair.Filter <- Func<_, _, _>(fun _ _ -> false)
+          pair.Tell(pair.A, Event.Release(a.ConnId, Time.seconds 10))
+          wait (Time.seconds 20) pair
+          Expect.isTrue a.Finished "A's writes are complete"
+          Expect.equal a.Closed (ValueSome CloseReason.Finished) "A's close"
+      }
       test "after its timeout without progress, a released stream is aborted if something was not acknowledged" {
           let pair = calmPair ()
           let struct (a, _) = connected pair
