@@ -9,7 +9,7 @@ open UtpPunch.Protocol.Tests.TwinPair
 
 /// Histories, and the most that one may be: virtual seconds, and samples. More of them find what these do not: change the first seed.
 let private firstSeed = 1
-let private histories = 200
+let private histories = 260
 let private longest = 60.0
 let private mostSamples = 4_000
 
