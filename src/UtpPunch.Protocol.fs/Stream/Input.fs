@@ -215,12 +215,17 @@ module internal Input =
         | Dialect.Bep29 ->
             let header = &packet.Header
 
-            match TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks with
-            | Echo.Handshake when
-                header.AckNr - Scoreboard.oldest connection.Board >= 0 || not (sackOf &packet connection).IsEmpty
-                ->
-                Echo.Stray
-            | echo -> echo
+            if TimestampCheck.isOrdinary arrivedAt &header &connection.Clocks then
+                Echo.Current
+            else
+                match
+                    TimestampCheck.echo connection.Rtt connection.Activity.SentAt arrivedAt &header &connection.Clocks
+                with
+                | Echo.Handshake when
+                    header.AckNr - Scoreboard.oldest connection.Board >= 0 || not (sackOf &packet connection).IsEmpty
+                    ->
+                    Echo.Stray
+                | echo -> echo
 
     /// Whether a packet acknowledges, or brings, what none before it did.
     let private isNew (header: inref<Header>) (connection: Connection) =
@@ -264,8 +269,7 @@ module internal Input =
         let isCopy = carries && not (isNew &header connection)
         TimestampCheck.accept isCopy echo arrivedAt &header &connection.Clocks
 
-        if not (isProbe &packet) then
-            Queueing.measure &header there arrivedAt connection
+        if not (isProbe &packet) then Queueing.measure &header there arrivedAt connection
 
         acknowledge context arrivedAt echo &packet there connection
 

@@ -215,7 +215,8 @@ let private isVictim (endpoint: Endpoint) =
 let private bytesOfPeer = 128 + 67 + (offerOf peerObserved victims[0] victims).Length + 63
 
 let private reflected =
-    [ test "an offer that names eight addresses of others draws at most five probes to each, 20 in all of a node that stays" {
+    [ test
+          "an offer that names eight addresses of others draws at most five probes to each, 20 in all of a node that stays" {
           for stays in [ false; true ] do
               let who = if stays then "a node that stays in a room" else "a node"
               let limit = if stays then 3 else 5

@@ -61,7 +61,8 @@ let private released =
           Expect.equal a.Closed (ValueSome CloseReason.Released) "A's close"
           Expect.equal b.Closed (ValueSome CloseReason.Reset) "B's close"
       }
-      test "a peer that ends first and forgets the stream: every byte was acknowledged, so the stream ends well after its timeout" {
+      test
+          "a peer that ends first and forgets the stream: every byte was acknowledged, so the stream ends well after its timeout" {
           let pair = calmPair ()
           let struct (a, b) = connected pair
           write pair pair.A a (content 5_000)
