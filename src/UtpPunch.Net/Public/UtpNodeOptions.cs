@@ -138,11 +138,13 @@ public sealed class UtpNodeOptions
     /// <value>The default is <see cref="UtpTransport.Automatic"/>.</value>
     public UtpTransport Transport { get; set; } = UtpTransport.Automatic;
 
-    /// <summary>Gets or sets the size of the socket's receive buffer, in bytes. The system may grant less.</summary>
+    /// <summary>Gets or sets the size of the socket's receive buffer, in bytes. The system may grant less:
+    /// <see cref="UtpNodeStatistics.SocketReceiveBuffer"/>.</summary>
     /// <value>The default is 4 MiB. The range is 1 byte to 1 GiB.</value>
     public int SocketReceiveBuffer { get; set; } = 4 << 20;
 
-    /// <summary>Gets or sets the size of the socket's send buffer, in bytes. The system may grant less.</summary>
+    /// <summary>Gets or sets the size of the socket's send buffer, in bytes. The system may grant less:
+    /// <see cref="UtpNodeStatistics.SocketSendBuffer"/>.</summary>
     /// <value>The default is 4 MiB. The range is 1 byte to 1 GiB.</value>
     public int SocketSendBuffer { get; set; } = 4 << 20;
 

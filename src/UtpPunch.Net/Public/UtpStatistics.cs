@@ -120,6 +120,15 @@ public readonly record struct UtpNodeStatistics
     /// or there was no route. Packets that the network has lost are not included.</summary>
     public long DatagramsDropped { get; init; }
 
+    /// <summary>Gets the size of the receive buffer that the system has granted to the socket, in bytes. If it is much less than
+    /// <see cref="UtpNodeOptions.SocketReceiveBuffer"/>, datagrams are lost while the node is busy; on Linux <c>net.core.rmem_max</c> is the
+    /// limit.</summary>
+    public int SocketReceiveBuffer { get; init; }
+
+    /// <summary>Gets the size of the send buffer that the system has granted to the socket, in bytes; on Linux <c>net.core.wmem_max</c> is the
+    /// limit of <see cref="UtpNodeOptions.SocketSendBuffer"/>.</summary>
+    public int SocketSendBuffer { get; init; }
+
     internal static UtpNodeStatistics Of(Node node, IDatagramTransport transport)
     {
         var counted = NodeModule.Statistics(node);
@@ -130,6 +139,8 @@ public readonly record struct UtpNodeStatistics
             HalfOpen = counted.HalfOpen,
             Lingering = counted.Lingering,
             DatagramsDropped = transport.Dropped,
+            SocketReceiveBuffer = transport.BufferSizes.Receive,
+            SocketSendBuffer = transport.BufferSizes.Send,
         };
     }
 }

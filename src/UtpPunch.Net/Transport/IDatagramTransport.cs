@@ -17,6 +17,9 @@ internal interface IDatagramTransport : IDisposable
     /// <summary>The socket; <see langword="null"/> if the transport has none.</summary>
     Socket? Socket { get; }
 
+    /// <summary>The buffers that the system has granted to the socket.</summary>
+    BufferSizes BufferSizes { get; }
+
     /// <summary>Whether the socket can send to the address family of an endpoint.</summary>
     bool Speaks(Endpoint remote);
 

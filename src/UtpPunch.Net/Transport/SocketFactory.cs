@@ -3,6 +3,9 @@ using System.Net.Sockets;
 
 namespace UtpPunch;
 
+/// <summary>The sizes of a socket's buffers, in bytes.</summary>
+internal readonly record struct BufferSizes(int Receive, int Send);
+
 /// <summary>Creates the sockets of a node, with the same options for every transport.</summary>
 internal static class SocketFactory
 {
@@ -27,13 +30,20 @@ internal static class SocketFactory
         }
     }
 
-    /// <summary>Gives a socket buffers of the same size as those of another one.</summary>
-    public static void CopyBufferSizes(Socket from, Socket to)
+    /// <summary>What the system has granted, which may be less than was asked for.</summary>
+    public static BufferSizes BufferSizesOf(Socket socket)
     {
         // socket(7): "The kernel doubles this value … when it is set … and this doubled value is returned".
         var factor = OperatingSystem.IsLinux() ? 2 : 1;
-        Try(() => to.ReceiveBufferSize = from.ReceiveBufferSize / factor);
-        Try(() => to.SendBufferSize = from.SendBufferSize / factor);
+        return new BufferSizes(socket.ReceiveBufferSize / factor, socket.SendBufferSize / factor);
+    }
+
+    /// <summary>Gives a socket buffers of the same size as those of another one.</summary>
+    public static void CopyBufferSizes(Socket from, Socket to)
+    {
+        var sizes = BufferSizesOf(from);
+        Try(() => to.ReceiveBufferSize = sizes.Receive);
+        Try(() => to.SendBufferSize = sizes.Send);
     }
 
     private static Socket BindTo(IPEndPoint local, int receiveBuffer, int sendBuffer)

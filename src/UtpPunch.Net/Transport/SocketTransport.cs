@@ -32,6 +32,7 @@ internal abstract class SocketTransport : IDatagramTransport
         Main = new UdpChannel(socket, 0);
         _birthday = new BirthdaySockets(socket);
         LocalEndPoint = (IPEndPoint)socket.LocalEndPoint!;
+        BufferSizes = SocketFactory.BufferSizesOf(socket);
     }
 
     /// <summary>One attempt to hand something to the system.</summary>
@@ -41,6 +42,8 @@ internal abstract class SocketTransport : IDatagramTransport
     }
 
     public IPEndPoint LocalEndPoint { get; }
+
+    public BufferSizes BufferSizes { get; }
 
     public Socket Socket => Main.Socket;
 

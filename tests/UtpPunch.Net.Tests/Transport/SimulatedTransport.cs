@@ -165,6 +165,8 @@ internal sealed class SimulatedTransport(IPEndPoint local, SimulatedPath outgoin
 
     public long Dropped => 0;
 
+    public BufferSizes BufferSizes => default;
+
     public bool Speaks(Endpoint remote) => EndpointModule.isIPv4(remote);
 
     public void Adopt()
