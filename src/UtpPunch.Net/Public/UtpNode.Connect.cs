@@ -14,7 +14,7 @@ public sealed partial class UtpNode
     private static readonly TimeSpan SecondTryAfter = TimeSpan.FromSeconds(1);
 
     /// <summary>Opens a stream to a peer, and waits for the answer of the peer.</summary>
-    /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>. The addresses of a name are tried one after
+    /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/>, of which a wildcard address stands for this machine, or a <see cref="DnsEndPoint"/>. The addresses of a name are tried one after
     /// the other, 250 ms apart, until a stream is open. Where the system has no route to any of them, they are tried once more after a second.</param>
     /// <param name="options">The options; <see langword="null"/> for those of the node.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
@@ -39,8 +39,10 @@ public sealed partial class UtpNode
                 throw new ArgumentException("Port 0 is not the port of a peer.", nameof(remoteEndPoint));
             case DnsEndPoint name:
                 return DialNameAsync(name, how, cancellationToken);
-            case IPEndPoint { Address: var address } when address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any):
-                throw new ArgumentException("The address is a wildcard, not that of a peer.", nameof(remoteEndPoint));
+            // As the systems have it: the wildcard is this machine, so that the LocalEndPoint of a node on it can be dialled.
+            case IPEndPoint { Address: var address } any when address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any):
+                var loopback = address.Equals(IPAddress.Any) || !Socket.OSSupportsIPv6 ? IPAddress.Loopback : IPAddress.IPv6Loopback;
+                return DialOneAsync(Addresses.ToEndpoint(new IPEndPoint(loopback, any.Port)), how, cancellationToken);
             case IPEndPoint one:
                 return DialOneAsync(Addresses.ToEndpoint(one), how, cancellationToken);
             default:

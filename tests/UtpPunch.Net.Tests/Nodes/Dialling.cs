@@ -7,6 +7,20 @@ namespace UtpPunch.Tests;
 /// <summary>One name, several addresses.</summary>
 public static class Dialling
 {
+    [Fact("the end point of a node that is bound to a wildcard address can be dialled on the same machine")]
+    public static async Task Wildcards()
+    {
+        foreach (var wildcard in new[] { IPAddress.Any, IPAddress.IPv6Any })
+        {
+            await using var server = await Pair.BindAsync(options => options.LocalEndPoint = new IPEndPoint(wildcard, 0));
+            await using var client = await Pair.BindAsync(options => options.LocalEndPoint = new IPEndPoint(wildcard, 0));
+            await using var listener = server.Listen();
+            await using var near = await client.ConnectAsync(server.LocalEndPoint).Within();
+            await using var far = await listener.AcceptAsync().Within();
+            Check.That(IPAddress.IsLoopback(near.RemoteEndPoint.Address), $"{near.RemoteEndPoint}");
+        }
+    }
+
     [Fact("an address that does not answer delays the next attempt by the head start only")]
     public static async Task MuteFirst()
     {
