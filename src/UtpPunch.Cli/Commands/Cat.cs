@@ -16,7 +16,9 @@ internal static class Cat
             Volatile.Read(ref isOpen) ? "interrupted; sending what was read (interrupt again to stop at once)" : "interrupted"));
         try
         {
+            await using var trace = TraceFile.Create(options.Trace);
             await using var node = await BindAsync(options);
+            trace?.Record(node);
             using var stopping = interruption.Stop.Register(node.Dispose);
             var stream = await OpenAsync(node, options, interruption.Finish);
             Volatile.Write(ref isOpen, true);
@@ -33,6 +35,7 @@ internal static class Cat
     private static Task<UtpNode> BindAsync(CatOptions options)
     {
         var settings = new UtpNodeOptions { Dialect = options.Dialect };
+        settings.Trace = options.Trace is null ? null : new UtpTraceOptions();
         settings.CongestionControl = options.CongestionControl ?? settings.CongestionControl;
         settings.ConnectTimeout = options.ConnectTimeout ?? settings.ConnectTimeout;
         settings.GiveUpTimeout = options.Timeout ?? settings.GiveUpTimeout;

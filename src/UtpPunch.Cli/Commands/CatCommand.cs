@@ -22,6 +22,9 @@ internal sealed record CatOptions
     public TimeSpan? ConnectTimeout { get; init; }
 
     public TimeSpan? Timeout { get; init; }
+
+    /// <value>The file that gets the trace; null for none.</value>
+    public string? Trace { get; init; }
 }
 
 /// <summary>The command line of `utp cat`; <see cref="Cat"/> carries it out.</summary>
@@ -63,13 +66,19 @@ internal static class CatCommand
         CustomParser = Parsing.Seconds,
     };
 
+    private static readonly Option<string?> Trace = new("--trace")
+    {
+        Description = "Record what the node receives and sends, and write it to this file at the end, also after a failure: for utp trace and utp replay.",
+        HelpName = "FILE",
+    };
+
     public static Command Create()
     {
         var command = new Command(
             "cat",
             "Copy standard input to a peer, and what the peer sends to standard output.")
         {
-            Host, Port, Listen, Bind, Dialect, Congestion, ConnectTimeout, Timeout,
+            Host, Port, Listen, Bind, Dialect, Congestion, ConnectTimeout, Timeout, Trace,
         };
         Meeting.AddTo(command);
         command.SetAction(parsed => Cat.RunAsync(Read(parsed)));
@@ -103,6 +112,7 @@ internal static class CatCommand
             CongestionControl = parsed.GetValue(Congestion),
             ConnectTimeout = parsed.GetValue(ConnectTimeout),
             Timeout = parsed.GetValue(Timeout),
+            Trace = parsed.GetValue(Trace),
         };
     }
 }

@@ -15,12 +15,19 @@ internal static class UserFile
         }
     }
 
-    public static void Write(string file, Action<Stream> write)
+    public static void Write(string file, Action<Stream> write) => Creating(file, () =>
+    {
+        using var target = File.Create(file);
+        write(target);
+        return true;
+    });
+
+    /// <summary>Runs what creates a file.</summary>
+    public static T Creating<T>(string file, Func<T> create)
     {
         try
         {
-            using var target = File.Create(file);
-            write(target);
+            return create();
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

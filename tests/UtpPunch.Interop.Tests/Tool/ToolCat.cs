@@ -54,6 +54,40 @@ public static class ToolCat
         await listener.SucceedAsync();
     }
 
+    [Fact("utp cat --trace writes a trace of both sides of a transfer, which replay")]
+    public static async Task RecordsATransfer()
+    {
+        using var files = new TraceFiles();
+        var (near, far) = (files.At("near.utrace"), files.At("far.utrace"));
+        using var listener = await ToolProcess.ListenAsync($"--trace {far}");
+        using var dialler = ToolProcess.Dial(listener.EndPoint, $"--trace {near}");
+        await Task.WhenAll(listener.SayAsync(PeerNoise.Bytes(OurSeed, 50_000)), dialler.SayAsync(PeerNoise.Bytes(TheirSeed, 50_000)));
+        await dialler.SucceedAsync();
+        await listener.SucceedAsync();
+        foreach (var trace in new[] { near, far })
+        {
+            using var replay = ToolProcess.Start($"replay {trace}");
+            Check.That((await replay.TextAsync()).StartsWith("equal: ", StringComparison.Ordinal));
+            await replay.SucceedAsync();
+        }
+    }
+
+    [Fact("utp cat --trace writes a trace of a connect that fails; a file that cannot be created is found out first")]
+    public static async Task RecordsAFailure()
+    {
+        using var files = new TraceFiles();
+        using var mute = new System.Net.Sockets.UdpClient(new IPEndPoint(IPAddress.Loopback, 0));
+        var target = (IPEndPoint)mute.Client.LocalEndPoint!;
+        var trace = files.At("failed.utrace");
+        using var failing = ToolProcess.Dial(target, $"--connect-timeout 1.5 --trace {trace}");
+        Check.That((await failing.FailAsync(5)).Contains("did not answer", StringComparison.Ordinal));
+        using var replay = ToolProcess.Start($"replay {trace}");
+        Check.That((await replay.TextAsync()).StartsWith("equal: ", StringComparison.Ordinal));
+        await replay.SucceedAsync();
+        using var nowhere = ToolProcess.Dial(target, $"--trace {files.At("no/folder.utrace")}");
+        Check.That((await nowhere.FailAsync(1)).Contains("cannot be written: there is no such file", StringComparison.Ordinal));
+    }
+
     [Fact("short transfers over a path that loses a tenth each way: both processes succeed every time", Timeout = 900)]
     public static async Task EndsOverABadPath()
     {
