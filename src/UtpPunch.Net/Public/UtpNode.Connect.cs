@@ -14,8 +14,9 @@ public sealed partial class UtpNode
     private static readonly TimeSpan SecondTryAfter = TimeSpan.FromSeconds(1);
 
     /// <summary>Opens a stream to a peer, and waits for the answer of the peer.</summary>
-    /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/>, of which a wildcard address stands for this machine, or a <see cref="DnsEndPoint"/>. The addresses of a name are tried one after
-    /// the other, 250 ms apart, until a stream is open. Where the system has no route to any of them, they are tried once more after a second.</param>
+    /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>. A wildcard address stands for this machine.
+    /// The addresses of a name are tried one after the other, 250 ms apart, until a stream is open. Where the system has no route to any of
+    /// them, they are tried once more after a second.</param>
     /// <param name="options">The options; <see langword="null"/> for those of the node.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
     /// <exception cref="UtpException">The peer did not answer in time, or refused; there is no route to it; the name has no address; or the
@@ -39,10 +40,8 @@ public sealed partial class UtpNode
                 throw new ArgumentException("Port 0 is not the port of a peer.", nameof(remoteEndPoint));
             case DnsEndPoint name:
                 return DialNameAsync(name, how, cancellationToken);
-            // As the systems have it: the wildcard is this machine, so that the LocalEndPoint of a node on it can be dialled.
-            case IPEndPoint { Address: var address } any when address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any):
-                var loopback = address.Equals(IPAddress.Any) || !Socket.OSSupportsIPv6 ? IPAddress.Loopback : IPAddress.IPv6Loopback;
-                return DialOneAsync(Addresses.ToEndpoint(new IPEndPoint(loopback, any.Port)), how, cancellationToken);
+            case IPEndPoint any when any.Address.Equals(IPAddress.Any) || any.Address.Equals(IPAddress.IPv6Any):
+                return DialLoopbackAsync(any, how, cancellationToken);
             case IPEndPoint one:
                 return DialOneAsync(Addresses.ToEndpoint(one), how, cancellationToken);
             default:
@@ -59,6 +58,17 @@ public sealed partial class UtpNode
         _transport.Speaks(remote)
             ? await TwiceAsync(how, left => DialAsync(remote, left, cancellationToken), cancellationToken).ConfigureAwait(false)
             : throw Failure.Unreachable(Addresses.ToIPEndPoint(remote)).ToException();
+
+    /// <summary>The wildcard is this machine, as the systems have it: so the LocalEndPoint of a node that is bound to it can be dialled.</summary>
+    private async ValueTask<UtpStream> DialLoopbackAsync(IPEndPoint wildcard, Dialling how, CancellationToken cancellationToken)
+    {
+        var started = Clock.Now;
+        IPAddress[] loopbacks =
+            wildcard.AddressFamily == AddressFamily.InterNetwork ? [IPAddress.Loopback] : [IPAddress.IPv6Loopback, IPAddress.Loopback];
+        var remotes = loopbacks.Select(address => Addresses.ToEndpoint(new IPEndPoint(address, wildcard.Port))).Where(_transport.Speaks).ToList();
+        return await DialAnyAsync(remotes, how, cancellationToken).ConfigureAwait(false)
+            ?? throw NoAnswer(new DnsEndPoint("localhost", wildcard.Port), started);
+    }
 
     /// <summary>If the system has no route, tries once more.</summary>
     private async ValueTask<T> TwiceAsync<T>(Dialling how, Func<Dialling, ValueTask<T>> dial, CancellationToken cancellationToken)

@@ -10,10 +10,11 @@ public static class Dialling
     [Fact("the end point of a node that is bound to a wildcard address can be dialled on the same machine")]
     public static async Task Wildcards()
     {
-        foreach (var wildcard in new[] { IPAddress.Any, IPAddress.IPv6Any })
+        IPAddress[] wildcards = [IPAddress.Any, IPAddress.IPv6Any];
+        foreach (var (wildcard, own) in wildcards.SelectMany(_ => wildcards.Append(IPAddress.Loopback), (wildcard, own) => (wildcard, own)))
         {
             await using var server = await Pair.BindAsync(options => options.LocalEndPoint = new IPEndPoint(wildcard, 0));
-            await using var client = await Pair.BindAsync(options => options.LocalEndPoint = new IPEndPoint(wildcard, 0));
+            await using var client = await Pair.BindAsync(options => options.LocalEndPoint = new IPEndPoint(own, 0));
             await using var listener = server.Listen();
             await using var near = await client.ConnectAsync(server.LocalEndPoint).Within();
             await using var far = await listener.AcceptAsync().Within();
