@@ -30,20 +30,25 @@ internal static class SocketFactory
         }
     }
 
-    /// <summary>What the system has granted, which may be less than was asked for.</summary>
+    /// <summary>What the system has granted, which may be less than was asked for; 0 where it does not say.</summary>
     public static BufferSizes BufferSizesOf(Socket socket)
     {
         // socket(7): "The kernel doubles this value … when it is set … and this doubled value is returned".
         var factor = OperatingSystem.IsLinux() ? 2 : 1;
-        return new BufferSizes(socket.ReceiveBufferSize / factor, socket.SendBufferSize / factor);
+        var sizes = default(BufferSizes);
+        Try(() => sizes = new BufferSizes(socket.ReceiveBufferSize / factor, socket.SendBufferSize / factor));
+        return sizes;
     }
 
     /// <summary>Gives a socket buffers of the same size as those of another one.</summary>
     public static void CopyBufferSizes(Socket from, Socket to)
     {
         var sizes = BufferSizesOf(from);
-        Try(() => to.ReceiveBufferSize = sizes.Receive);
-        Try(() => to.SendBufferSize = sizes.Send);
+        if (sizes != default)
+        {
+            Try(() => to.ReceiveBufferSize = sizes.Receive);
+            Try(() => to.SendBufferSize = sizes.Send);
+        }
     }
 
     private static Socket BindTo(IPEndPoint local, int receiveBuffer, int sendBuffer)

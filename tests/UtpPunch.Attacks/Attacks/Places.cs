@@ -7,6 +7,7 @@ namespace UtpPunch.Attacks.Attacks;
 /// <summary>A9: the places of a node for streams, and for half-open ones.</summary>
 internal static class Places
 {
+    public const int SynsPerSecond = 50_000;
 
     /// <summary>One address opens streams until it gets no more.</summary>
     public static async Task<Finding[]> TakeAllAsync(AttackContext context)
@@ -42,7 +43,7 @@ internal static class Places
         await victim.AskAsync("accept sink");
         using var sender = field.NewSender();
         using var end = new CancellationTokenSource();
-        var rate = SynsPerSecond(context);
+        var rate = RateOf(context);
         var flood = StartFlood(sender, victim.Address, rate, end.Token);
         await Task.Delay(1000);
         var tries = context.Of(5, 30);
@@ -88,7 +89,7 @@ internal static class Places
         var kept = toVictim.Max() / toClosed.Max();
         return
         [
-            new($"{SynsPerSecond(context):N0} SYNs a second at a node that receives {alone.Max():F0} MB/s",
+            new($"{RateOf(context):N0} SYNs a second at a node that receives {alone.Max():F0} MB/s",
                 $"{toVictim.Max():F0} MB/s, and {toClosed.Max():F0} MB/s if the flood goes to a closed port: {kept:P0}; {wrong} wrong bytes",
                 "at least 80 %, no wrong byte",
                 kept >= 0.8 && wrong == 0),
@@ -99,7 +100,7 @@ internal static class Places
     {
         using var sender = field.NewSender();
         using var end = new CancellationTokenSource();
-        var flood = target is { } address ? StartFlood(sender, address, SynsPerSecond(context), end.Token) : Task.CompletedTask;
+        var flood = target is { } address ? StartFlood(sender, address, RateOf(context), end.Token) : Task.CompletedTask;
         await Task.Delay(300);
         var sent = await honest.AskAsync($"send-for {context.Of(0.5, 4.0)}");
         await end.CancelAsync();
@@ -108,7 +109,7 @@ internal static class Places
     }
 
     // The short form runs beside other tests, which leave less of the machine.
-    private static int SynsPerSecond(AttackContext context) => context.Of(20_000, 50_000);
+    private static int RateOf(AttackContext context) => context.Of(20_000, SynsPerSecond);
 
     /// <summary>Starts a flood of SYNs.</summary>
     public static Task StartFlood(RawSender sender, Address target, int packetsPerSecond, CancellationToken cancellationToken)

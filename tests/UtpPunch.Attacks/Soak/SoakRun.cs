@@ -98,7 +98,7 @@ internal sealed class SoakRun(SoakArguments arguments) : IDisposable
                 await SleepAsync(_steady!);
                 return "slept";
             case 4 or 5:
-                await FloodAsync((sender, target, end) => Places.StartFlood(sender, target, 50_000, end));
+                await FloodAsync((sender, target, end) => Places.StartFlood(sender, target, Places.SynsPerSecond, end));
                 return "SYNs of forged sources";
             case 6:
                 await FloodAsync(StartTooLarge);

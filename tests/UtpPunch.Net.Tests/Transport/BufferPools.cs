@@ -20,15 +20,12 @@ public static class BufferPools
         var clock = new Clock();
         var pool = new BufferPool(clock);
         Return(pool, Rent(pool, 100));
-        clock.Advance(TimeSpan.FromSeconds(11));
-        pool.Trim();
+        TrimAfter(11, clock, pool);
         Check.Equal(100, pool.Idle, "idle buffers after the time in which all were used");
         Return(pool, Rent(pool, 30));
-        clock.Advance(TimeSpan.FromSeconds(11));
-        pool.Trim();
+        TrimAfter(11, clock, pool);
         Check.Equal(30, pool.Idle, "idle buffers after the time in which 30 were used");
-        clock.Advance(TimeSpan.FromSeconds(11));
-        pool.Trim();
+        TrimAfter(11, clock, pool);
         Check.Equal(0, pool.Idle, "idle buffers after the time in which none was used");
     }
 
@@ -38,10 +35,8 @@ public static class BufferPools
         var clock = new Clock();
         var pool = new BufferPool(clock);
         Return(pool, Rent(pool, 100));
-        clock.Advance(TimeSpan.FromSeconds(11));
-        pool.Trim();
-        clock.Advance(TimeSpan.FromSeconds(9));
-        pool.Trim();
+        TrimAfter(11, clock, pool);
+        TrimAfter(9, clock, pool);
         Check.Equal(100, pool.Idle, "idle buffers");
     }
 
@@ -56,6 +51,12 @@ public static class BufferPools
     private static List<byte[]> Rent(BufferPool pool, int count) => [.. Enumerable.Range(0, count).Select(_ => pool.Rent())];
 
     private static void Return(BufferPool pool, List<byte[]> buffers) => buffers.ForEach(pool.Return);
+
+    private static void TrimAfter(int seconds, Clock clock, BufferPool pool)
+    {
+        clock.Advance(TimeSpan.FromSeconds(seconds));
+        pool.Trim();
+    }
 
     private sealed class Clock : TimeProvider
     {

@@ -128,17 +128,18 @@ let private withStrangeBits (datagram: byte[]) =
     else
         datagram
 
-/// The step with each datagram in a buffer of its own: what it does, and the node after it.
-let private steppedApart change (step: Step) =
-    let events =
-        [| for event in step.Events do
-               match event with
-               | Event.Received(from, datagrams) ->
-                   for index in 0 .. datagrams.Count - 1 do
-                       let datagram: byte[] = change (datagrams[index].Span.ToArray())
-                       Event.Received(from, Datagrams.One(Borrowed datagram, datagrams.ArrivedAt))
-               | other -> other |]
+/// The events with each datagram, changed, in an event of its own.
+let private apart (change: Borrowed -> Borrowed) (events: Event[]) =
+    [| for event in events do
+           match event with
+           | Event.Received(from, datagrams) ->
+               for index in 0 .. datagrams.Count - 1 do
+                   Event.Received(from, Datagrams.One(change datagrams[index], datagrams.ArrivedAt))
+           | other -> other |]
 
+/// The step with each datagram in a buffer of its own: what it does, and the node after it.
+let private steppedApart (change: byte[] -> byte[]) (step: Step) =
+    let events = step.Events |> apart (fun datagram -> Borrowed(change (datagram.Span.ToArray())))
     let struct (node, effects) = Node.step step.At events step.Before
     Describe.effects effects, Snapshot.take false node
 
@@ -285,22 +286,15 @@ let tests =
 
                   for step in steps do
                       // Each datagram and each event in a step of its own, all at the same instant.
-                      let single =
-                          [| for event in step.Events do
-                                 match event with
-                                 | Event.Received(from, datagrams) ->
-                                     for index in 0 .. datagrams.Count - 1 do
-                                         Event.Received(from, Datagrams.One(datagrams[index], datagrams.ArrivedAt))
-                                 | other -> other |]
-
+                      let single = apart id step.Events
                       let mutable node = step.Before
-                      let apart = ResizeArray<Effect>()
+                      let regrouped = ResizeArray<Effect>()
 
                       for event in single do
                           let struct (next, effects) = Node.step step.At [| event |] node
                           node <- next
-                          apart.AddRange effects
+                          regrouped.AddRange effects
 
                       let struct (_, rest) = Node.step step.At [||] node
-                      apart.AddRange rest
-                      Expect.equal (outcome apart) (outcome step.Effects) "outcome of the regrouped batch") ]
+                      regrouped.AddRange rest
+                      Expect.equal (outcome regrouped) (outcome step.Effects) "outcome of the regrouped batch") ]
