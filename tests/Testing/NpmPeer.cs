@@ -11,8 +11,8 @@ public sealed class NpmPeer : PeerProcess
     /// <summary>Why a test without them is skipped.</summary>
     public const string Missing = "needs Node on the PATH and `npm ci` in tests/peers";
 
-    private NpmPeer(string library, string[] arguments)
-        : base("node", "peer.js", [library, .. arguments])
+    private NpmPeer(string library, string[] arguments, string[]? within = null)
+        : base([.. within ?? [], "node"], "peer.js", [library, .. arguments])
     {
     }
 
@@ -31,6 +31,14 @@ public sealed class NpmPeer : PeerProcess
     public static async Task<NpmPeer> DialAsync(string library, IPEndPoint target, params object[] behaviour)
     {
         var peer = new NpmPeer(library, ["dial", $"{target.Port}", .. Words(behaviour)]);
+        await peer.LearnPortAsync("bound");
+        return peer;
+    }
+
+    /// <summary>The same by a prefix of a command, such as one that runs it in another namespace, to any address.</summary>
+    public static async Task<NpmPeer> DialWithinAsync(string[] within, string library, IPEndPoint target, params object[] behaviour)
+    {
+        var peer = new NpmPeer(library, ["dial", $"{target}", .. Words(behaviour)], within);
         await peer.LearnPortAsync("bound");
         return peer;
     }

@@ -25,15 +25,21 @@ public class PeerProcess : IDisposable
 
     /// <summary>Starts a script of <see cref="Folder"/>.</summary>
     protected PeerProcess(string interpreter, string script, params string[] arguments)
+        : this([interpreter], script, arguments)
+    {
+    }
+
+    /// <summary>Starts a script of <see cref="Folder"/> by a command.</summary>
+    protected PeerProcess(string[] command, string script, params string[] arguments)
     {
         _what = $"{script} {string.Join(' ', arguments)}";
-        var start = new ProcessStartInfo(interpreter, [Path.Combine(Folder, script), .. arguments])
+        var start = new ProcessStartInfo(command[0], [.. command[1..], Path.Combine(Folder, script), .. arguments])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        _process = Process.Start(start) ?? throw new InvalidOperationException($"{interpreter} did not start");
+        _process = Process.Start(start) ?? throw new InvalidOperationException($"{command[0]} did not start");
         _process.ErrorDataReceived += (_, e) => Log(e.Data);
         _process.BeginErrorReadLine();
         _reading = ReadEventsAsync();

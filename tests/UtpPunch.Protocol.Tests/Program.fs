@@ -28,6 +28,7 @@ let main args =
           Closing.tests
           Parting.tests
           LongLivedStreams.tests
+          OwnAddresses.tests
           Hostile.tests
           Limits.tests
           RandomPeer.tests

@@ -25,11 +25,11 @@ let private endpoints =
         let! scope = Gen.frequency [ 3, Gen.constant 0u; 1, anyOf<uint32> ]
         let! port = anyOf<uint16>
         let! via = Gen.frequency [ 3, Gen.constant 0us; 1, anyOf<uint16> ]
+        let! own = Gen.frequency [ 3, Gen.constant 0us; 1, anyOf<uint16> ]
 
         return!
-            Gen.elements
-                [ Endpoint.via via (Endpoint.ofIPv4 (uint32 low) port)
-                  { High = high; Low = low; Scope = scope; Port = port; Via = via } ]
+            Gen.elements [ Endpoint.ofIPv4 (uint32 low) port; { Endpoint.ofIPv6 high low port with Scope = scope } ]
+            |> Gen.map (Endpoint.via via >> Endpoint.local own)
     }
 
 let private headers =

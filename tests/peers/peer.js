@@ -5,7 +5,7 @@
 //   node peer.js utp-native|utp-punch  serve|dial PORT|bind  BEHAVIOUR [ARGUMENTS]
 //
 //   serve       listens, and applies the behaviour to every connection
-//   dial PORT   connects to 127.0.0.1:PORT
+//   dial PORT   connects to 127.0.0.1:PORT; or ADDRESS:PORT
 //   bind        has a port and does not listen (no behaviour)
 //
 // The behaviours are in behaviours.js. Events are written as lines of JSON: bound or listening (port), connected, sent and
@@ -24,7 +24,9 @@ process.on('uncaughtException', error => {
 })
 
 const [name, role, ...rest] = process.argv.slice(2)
-const port = role === 'dial' ? Number(rest.shift()) : 0
+const target = role === 'dial' ? rest.shift().split(':') : []
+const port = Number(target.pop() ?? 0)
+const ip = target.length ? { own: '0.0.0.0', theirs: target[0] } : {}
 const [behaviour, ...details] = rest
 if (!libraries[name] || !['serve', 'dial', 'bind'].includes(role) || (role !== 'bind' && !behaviours[behaviour])) {
   process.stderr.write('usage: node peer.js utp-native|utp-punch serve|dial PORT|bind BEHAVIOUR [ARGUMENTS]\n')
@@ -36,11 +38,11 @@ let stopped = false
 
 const library = libraries[name]()
 const endpoint = library.open(role === 'serve', socket => start(socket, false), port =>
-  report(role === 'serve' ? 'listening' : 'bound', { port }))
+  report(role === 'serve' ? 'listening' : 'bound', { port }), ip.own)
 endpoint.on('error', fail)
 
 if (role === 'dial') {
-  const socket = library.connect(port)
+  const socket = library.connect(port, ip.theirs)
   watch(socket)
   socket.once('connect', () => start(socket, true))
 }

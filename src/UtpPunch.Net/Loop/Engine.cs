@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net;
 using System.Runtime.ExceptionServices;
 using UtpPunch.Protocol;
 using UtpPunch.Tracing;
@@ -36,7 +37,7 @@ internal sealed class Engine : ILoopWork
     // Under the loop lock.
     private readonly List<Event> _events = [];
     private readonly List<Event> _received = [];
-    private readonly List<Slab> _slabs = [];
+    private readonly SlabList _slabs = [];
     private readonly List<Endpoint> _unreachable = [];
     private readonly Action _stopListening;
     private Node _node;
@@ -127,6 +128,10 @@ internal sealed class Engine : ILoopWork
     /// </summary>
     public UtpStreamStatistics? StatisticsOf(int connId) =>
         UtpStreamStatistics.Of(connId, Node) ?? (Volatile.Read(ref _previous) is { } previous ? UtpStreamStatistics.Of(connId, previous) : null);
+
+    /// <summary>The own address of a stream.</summary>
+    public IPEndPoint LocalEndPointOf(int connId) =>
+        _transport.LocalEndPointOf(NodeModule.RemoteOf(connId, Node) is { IsValueSome: true } remote ? remote.Value : EndpointModule.nowhere);
 
     /// <summary>How often each uncommon rule of the protocol has fired, by name.</summary>
     public Dictionary<string, long> CountRules() => _rules.ByName();
@@ -345,7 +350,15 @@ internal sealed class Engine : ILoopWork
             Perform(effect);
         }
 
-        ReleaseSlabs();
+        if (_tracing.KeepsContent)
+        {
+            _slabs.Clear();
+        }
+        else
+        {
+            _slabs.Release();
+        }
+
         _isDone = _closing.IsDone(now, node, _streams);
     }
 
@@ -361,7 +374,7 @@ internal sealed class Engine : ILoopWork
 
                 break;
             case Effect.Deliver deliver:
-                _streams.Find(deliver.connId)?.OnDeliver(deliver.payload, SlabOf(deliver.payload));
+                _streams.Find(deliver.connId)?.OnDeliver(deliver.payload, _slabs.Find(deliver.payload));
                 break;
             case Effect.Writable writable:
                 _streams.Find(writable.connId)?.OnWritable(writable.room, writable.unacknowledged);
@@ -397,33 +410,6 @@ internal sealed class Engine : ILoopWork
                 _tasks.Perform(effect);
                 break;
         }
-    }
-
-    // Slabs that were received for this step and that no reader has kept are free again.
-    private void ReleaseSlabs()
-    {
-        if (!_tracing.KeepsContent)
-        {
-            foreach (var slab in _slabs)
-            {
-                slab.Release();
-            }
-        }
-
-        _slabs.Clear();
-    }
-
-    private Slab? SlabOf(Payload payload)
-    {
-        foreach (var slab in _slabs)
-        {
-            if (ReferenceEquals(slab.Bytes, payload.Buffer))
-            {
-                return slab;
-            }
-        }
-
-        return null;
     }
 
     private void Accept(Effect.Accepted accepted)

@@ -18,27 +18,22 @@ public readonly record struct RendezvousServerStatistics(int Waiting, int Introd
 /// </summary>
 public sealed class RendezvousServer : IAsyncDisposable
 {
-    private const int MaxDatagram = 2048;
-    private const int MaxBatch = 256;
     private const int SocketBuffer = 4 << 20;
     private const int SeedLength = 32;
-    private const long LongestWait = 60 * Clock.MicrosecondsPerSecond;
 
-    private readonly Socket[] _sockets;
-    private readonly SocketAddress[] _sources;
-    private readonly Socket _waker = SocketFactory.Waker();
+    private readonly IDatagramTransport _transport;
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly List<(Endpoint From, Borrowed Datagram)> _received = [];
-    private readonly byte[] _buffer = new byte[MaxDatagram];
+    private readonly List<Event> _received = [];
+    private readonly SlabList _slabs = [];
     private readonly Thread _thread;
     private Rendezvous _server;
     private volatile bool _stopping;
 
-    private RendezvousServer(Socket[] sockets, RendezvousServerOptions options)
+    private RendezvousServer(IDatagramTransport transport, RendezvousServerOptions options)
     {
-        _sockets = sockets;
-        _sources = [.. sockets.Select(socket => new SocketAddress(socket.AddressFamily))];
-        LocalEndPoints = [.. sockets.Select(socket => (IPEndPoint)socket.LocalEndPoint!)];
+        _transport = transport;
+        LocalEndPoints = [.. Enumerable.Range(0, options.LocalEndPoints.Count)
+            .Select(index => transport.LocalEndPointOf(EndpointModule.via((ushort)index, EndpointModule.nowhere)))];
         var standard = RendezvousModule.standard;
         _server = RendezvousModule.Create(
             new RendezvousOptions(
@@ -71,23 +66,10 @@ public sealed class RendezvousServer : IAsyncDisposable
             throw new ArgumentException("A rendezvous server has one to four sockets.", nameof(options));
         }
 
-        var sockets = new List<Socket>();
-        try
-        {
-            foreach (var local in options.LocalEndPoints)
-            {
-                sockets.Add(SocketFactory.Bind(local, SocketBuffer, SocketBuffer));
-            }
-
-            var server = new RendezvousServer([.. sockets], options);
-            server._thread.Start();
-            return server;
-        }
-        catch
-        {
-            sockets.ForEach(socket => socket.Dispose());
-            throw;
-        }
+        var transport = TransportChoice.Bind(options.LocalEndPoints, SocketBuffer, SocketBuffer, UtpTransport.Automatic);
+        var server = new RendezvousServer(transport, options);
+        server._thread.Start();
+        return server;
     }
 
     /// <summary>Gets the addresses of the sockets, with the ports that the system chose. Clients begin with the first one.</summary>
@@ -107,15 +89,7 @@ public sealed class RendezvousServer : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _stopping = true;
-        try
-        {
-            _waker.Send([1]);
-        }
-        catch (Exception error) when (error is SocketException or ObjectDisposedException)
-        {
-            // The thread is awake already, or has ended.
-        }
-
+        _transport.Wake();
         await Completion.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
@@ -137,75 +111,33 @@ public sealed class RendezvousServer : IAsyncDisposable
         }
         finally
         {
-            foreach (var socket in _sockets)
-            {
-                socket.Dispose();
-            }
-
-            _waker.Dispose();
+            _transport.Dispose();
         }
     }
 
     private void Step()
     {
-        var ready = new List<Socket>(_sockets) { _waker };
-        var wait = Math.Clamp(RendezvousModule.Deadline(_server) - Clock.Now, 0, LongestWait);
-        Socket.Select(ready, null, null, (int)((wait + 999) / 1000 * 1000));
-        _received.Clear();
-        for (var index = 0; index < _sockets.Length; index++)
+        _transport.Prepare();
+        _transport.Wait(RendezvousModule.Deadline(_server) - Clock.Now);
+        _transport.Receive(_received, _slabs);
+        var datagrams = new List<(Endpoint From, Borrowed Datagram)>();
+        foreach (var received in _received.OfType<Event.Received>())
         {
-            for (var count = 0; count < MaxBatch && ready.Contains(_sockets[index]) && Receive(index, mayBeEmpty: count == 0); count++)
+            for (var index = 0; index < received.datagrams.Count; index++)
             {
+                datagrams.Add((received.from, received.datagrams[index]));
             }
         }
 
-        var (server, sent) = RendezvousModule.Step(Clock.Now, [.. _received], _server);
+        var (server, sent) = RendezvousModule.Step(Clock.Now, [.. datagrams], _server);
         Volatile.Write(ref _server, server);
+        _received.Clear();
+        _transport.News.Clear();
+        _slabs.Release();
         foreach (var (remote, datagram) in sent)
         {
-            Send(remote, datagram);
-        }
-    }
-
-    /// <returns><see langword="false"/> if there was no datagram.</returns>
-    private bool Receive(int index, bool mayBeEmpty)
-    {
-        try
-        {
-            // An empty datagram must be received, or the socket would stay readable for ever.
-            if (_sockets[index].Available == 0 && !mayBeEmpty)
-            {
-                return false;
-            }
-
-            var source = _sources[index];
-            var length = _sockets[index].ReceiveFrom(_buffer, SocketFlags.None, source);
-            _received.Add((EndpointModule.via((ushort)index, Addresses.Read(source)), new Borrowed(_buffer[..length])));
-            return true;
-        }
-        catch (SocketException error)
-        {
-            // The datagram was longer than any valid one, or an ICMP packet was reported.
-            _sources[index].Size = SocketAddress.GetMaximumAddressSize(_sockets[index].AddressFamily);
-            return error.SocketErrorCode != SocketError.WouldBlock;
-        }
-    }
-
-    private void Send(Endpoint remote, Owned datagram)
-    {
-        var socket = _sockets[remote.Via];
-        if (Addresses.Write(remote, socket.AddressFamily) is not { } address)
-        {
-            return;
-        }
-
-        try
-        {
-            socket.SendTo(datagram.Span, SocketFlags.None, address);
-        }
-        catch (SocketException)
-        {
-            // As if the datagram was lost: the client repeats its request.
+            // What is not sent is as if it were lost: the client repeats its request.
+            _transport.Send(remote, datagram.Span);
         }
     }
 }

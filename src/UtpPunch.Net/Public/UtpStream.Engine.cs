@@ -62,6 +62,7 @@ public sealed partial class UtpStream : ICommand
     internal void OnOpened(ushort connectionId)
     {
         ConnectionId = connectionId;
+        Volatile.Write(ref _localEndPoint, _engine.LocalEndPointOf(_connId));
         _opening.Reach();
     }
 

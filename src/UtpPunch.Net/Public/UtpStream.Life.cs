@@ -18,6 +18,7 @@ public sealed partial class UtpStream
     private LazyCompletion _readsClosed;
     private LazyCompletion _writesClosed;
     private LazyCompletion _closed;
+    private IPEndPoint? _localEndPoint;
     private IPEndPoint? _remoteEndPoint;
     private StrongBox<UtpStreamStatistics>? _finalStatistics;
     private TimeSpan _idleTimeout;

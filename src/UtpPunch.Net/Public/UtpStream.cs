@@ -18,8 +18,9 @@ public sealed partial class UtpStream : Stream
     private int _readTimeout = Timeout.Infinite;
     private int _writeTimeout = Timeout.Infinite;
 
-    /// <summary>The address of the node that carries the stream.</summary>
-    public IPEndPoint LocalEndPoint => _engine.Transport.LocalEndPoint;
+    /// <summary>The own address that the stream uses. Of a node that is bound to all addresses, it is the one that the peer has dialled, or at
+    /// which the peer's answer has arrived; until then, and where the system does not tell, it is the address of the node.</summary>
+    public IPEndPoint LocalEndPoint => Volatile.Read(ref _localEndPoint) ?? _engine.Transport.LocalEndPoint;
 
     /// <summary>The address of the peer.</summary>
     public IPEndPoint RemoteEndPoint => _remoteEndPoint ??= Addresses.ToIPEndPoint(_remote);

@@ -11,8 +11,6 @@ namespace UtpPunch;
 /// </summary>
 internal static class Addresses
 {
-    private const ulong MappedPrefix = 0x0000_FFFF_0000_0000;
-
     // sockaddr_in and sockaddr_in6 agree on all systems from the third byte on: port, then either the address, or flow, address, scope.
     private const int PortOffset = 2;
     private const int IPv4Offset = 4;
@@ -30,7 +28,7 @@ internal static class Addresses
         var port = BinaryPrimitives.ReadUInt16BigEndian(bytes[PortOffset..]);
         if (bytes.Length < IPv6Size)
         {
-            return new Endpoint(0, MappedPrefix | BinaryPrimitives.ReadUInt32BigEndian(bytes[IPv4Offset..]), 0, port, 0);
+            return EndpointModule.ofIPv4(BinaryPrimitives.ReadUInt32BigEndian(bytes[IPv4Offset..]), port);
         }
 
         return new Endpoint(
@@ -38,6 +36,7 @@ internal static class Addresses
             BinaryPrimitives.ReadUInt64BigEndian(bytes[(IPv6Offset + 8)..]),
             BitConverter.ToUInt32(bytes[ScopeOffset..]),
             port,
+            0,
             0);
     }
 
@@ -78,7 +77,7 @@ internal static class Addresses
 
         // The system reports a scope for link-local addresses only, and the source of a reply must equal the address that was sent to.
         var scope = endPoint.Address.IsIPv6LinkLocal ? (uint)endPoint.Address.ScopeId : 0;
-        return new Endpoint(BinaryPrimitives.ReadUInt64BigEndian(bytes), BinaryPrimitives.ReadUInt64BigEndian(bytes[8..]), scope, port, 0);
+        return new Endpoint(BinaryPrimitives.ReadUInt64BigEndian(bytes), BinaryPrimitives.ReadUInt64BigEndian(bytes[8..]), scope, port, 0, 0);
     }
 
     public static IPEndPoint ToIPEndPoint(Endpoint endpoint)

@@ -5,16 +5,19 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// A UDP socket as the engine needs it. Except for <see cref="Wait"/>, <see cref="Wake"/> and the properties, a member may be called only
+/// UDP sockets as a node or a server needs them. Except for <see cref="Wait"/>, <see cref="Wake"/> and the properties, a member may be called only
 /// by the thread that holds the loop lock. No condition of the network makes a member throw; a socket that was closed, or that the system
 /// does not let this process use, does.
 /// </summary>
 internal interface IDatagramTransport : IDisposable
 {
-    /// <summary>The address to which the socket is bound, with the port that the system chose.</summary>
+    /// <summary>The address to which the first socket is bound, with the port that the system chose.</summary>
     IPEndPoint LocalEndPoint { get; }
 
-    /// <summary>The socket; <see langword="null"/> if the transport has none.</summary>
+    /// <summary>The own address that is used with a peer (<see cref="Endpoint.Local"/>), as far as it is known.</summary>
+    IPEndPoint LocalEndPointOf(Endpoint remote);
+
+    /// <summary>The first socket; <see langword="null"/> if the transport has none.</summary>
     Socket? Socket { get; }
 
     /// <summary>The buffers that the system has granted to the socket.</summary>

@@ -6,7 +6,8 @@ namespace UtpPunch;
 
 /// <summary>
 /// A transport that uses nothing but <see cref="System.Net.Sockets.Socket"/>, for any system: one system call for each datagram. Its sockets
-/// are non-blocking, and one thread waits on all of them and on one more, which wakes it.
+/// are non-blocking, and one thread waits on all of them and on one more, which wakes it. No call sends from a given address, so beside a
+/// socket that is bound to all addresses there is one for each of several.
 /// </summary>
 internal sealed class ManagedTransport : SocketTransport
 {
@@ -17,23 +18,25 @@ internal sealed class ManagedTransport : SocketTransport
     private readonly Socket _waker = SocketFactory.Waker();
     private readonly List<UdpChannel> _channels = new(1);
     private readonly List<Socket> _ready = new(2);
-    private readonly SocketAddress _source;
+    private readonly SocketAddress _sourceOfIPv4 = new(AddressFamily.InterNetwork);
+    private readonly SocketAddress _sourceOfIPv6 = new(AddressFamily.InterNetworkV6);
     private readonly byte[] _wakeByte = new byte[1];
     private readonly byte[]? _staging;
     private readonly ReceivedRuns _runs = new();
+    private readonly AddressSockets _perAddress;
 
     /// <summary>Sends a datagram, or throws a <see cref="SocketException"/>.</summary>
     internal delegate void SendTo(ReadOnlySpan<byte> datagram, SocketAddress target);
 
-    /// <param name="socket">Bound and non-blocking. It belongs to the transport.</param>
+    /// <param name="sockets">Bound and non-blocking. They belong to the transport.</param>
     /// <param name="saysNextLength">Whether <see cref="Socket.Available"/> is the length of the next datagram, as on Linux. Other systems
     /// return the sum of all that wait; there, a datagram is received into a buffer for the longest one first.</param>
     /// <param name="sendTo">Replaces the system's own call in tests, since no loopback device ever stalls.</param>
-    public ManagedTransport(Socket socket, bool saysNextLength, SendTo? sendTo = null)
-        : base(socket)
+    public ManagedTransport(IReadOnlyList<Socket> sockets, bool saysNextLength, SendTo? sendTo = null)
+        : base(sockets)
     {
         _sendTo = sendTo;
-        _source = new SocketAddress(socket.AddressFamily);
+        _perAddress = new AddressSockets(Own, Locals, Wake);
         _staging = saysNextLength ? null : new byte[MaxDatagram];
     }
 
@@ -41,8 +44,7 @@ internal sealed class ManagedTransport : SocketTransport
     {
         _ready.Clear();
         _channels.Clear();
-        _channels.Add(Main);
-        AddBirthdayChannels(_channels);
+        AddChannels(_channels);
     }
 
     public override bool Wait(long microseconds)
@@ -95,11 +97,21 @@ internal sealed class ManagedTransport : SocketTransport
 
     public override void Dispose()
     {
+        _perAddress.Dispose();
         base.Dispose();
         _waker.Dispose();
     }
 
-    protected override SocketError TrySend(UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address)
+    protected override void AddChannels(List<UdpChannel> channels)
+    {
+        base.AddChannels(channels);
+        _perAddress.AddTo(channels);
+    }
+
+    protected override UdpChannel? ChannelOf(Endpoint remote) =>
+        (remote.Local == 0 ? null : _perAddress.Find(remote.Via, remote.Local)) ?? base.ChannelOf(remote);
+
+    protected override SocketError TrySend(UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address, ushort local)
     {
         try
         {
@@ -156,6 +168,7 @@ internal sealed class ManagedTransport : SocketTransport
     /// <returns><see langword="false"/> if there was no datagram.</returns>
     private bool ReceiveOne(UdpChannel channel, bool mayBeEmpty)
     {
+        var source = channel.Socket.AddressFamily == AddressFamily.InterNetwork ? _sourceOfIPv4 : _sourceOfIPv6;
         try
         {
             // A receive that finds nothing costs an exception, so that the length is asked for first. A length of 0 may also be that of an
@@ -166,10 +179,12 @@ internal sealed class ManagedTransport : SocketTransport
                 return false;
             }
 
-            var length = _staging is null ? ReceiveInPlace(channel.Socket, available) : ReceiveByWayOf(channel.Socket, _staging);
+            var length = _staging is null ? ReceiveInPlace(channel.Socket, source, available) : ReceiveByWayOf(channel.Socket, source, _staging);
             if (length >= 0)
             {
-                _runs.Add(EndpointModule.via(channel.Via, Addresses.Read(_source)), length, length, Clock.Now);
+                var name = Addresses.Read(source);
+                var from = new Endpoint(name.High, name.Low, name.Scope, name.Port, channel.Via, channel.Local);
+                _runs.Add(from, length, length, Clock.Now);
             }
 
             return true;
@@ -177,23 +192,23 @@ internal sealed class ManagedTransport : SocketTransport
         catch (SocketException error)
         {
             // What an ICMP packet said about an earlier datagram is reported once, instead of a datagram, which is still there.
-            _source.Size = SocketAddress.GetMaximumAddressSize(Socket.AddressFamily);
+            source.Size = SocketAddress.GetMaximumAddressSize(channel.Socket.AddressFamily);
             return error.SocketErrorCode != SocketError.WouldBlock;
         }
     }
 
-    private int ReceiveInPlace(Socket socket, int available)
+    private int ReceiveInPlace(Socket socket, SocketAddress source, int available)
     {
         var room = _runs.Room(Math.Clamp(available, 1, MaxDatagram));
-        var length = socket.ReceiveFrom(room, SocketFlags.None, _source);
+        var length = socket.ReceiveFrom(room, SocketFlags.None, source);
 
         // One that fills the room, and was not announced, may have been longer: a part of a datagram would be worse than none.
         return length == room.Length && length != available ? -1 : length;
     }
 
-    private int ReceiveByWayOf(Socket socket, byte[] staging)
+    private int ReceiveByWayOf(Socket socket, SocketAddress source, byte[] staging)
     {
-        var length = socket.ReceiveFrom(staging, SocketFlags.None, _source);
+        var length = socket.ReceiveFrom(staging, SocketFlags.None, source);
         staging.AsSpan(0, length).CopyTo(_runs.Room(length));
         return length;
     }

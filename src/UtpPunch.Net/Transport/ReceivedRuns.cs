@@ -3,8 +3,8 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// Copies received datagrams behind one another into slabs, and joins consecutive ones of one source and one size that arrived together to
-/// one <see cref="Datagrams"/>, of which the last may be shorter. What was used of a slab is never written again.
+/// Copies received datagrams behind one another into slabs, and joins consecutive ones of one source and one size that arrived together, at
+/// one address, to one <see cref="Datagrams"/>, of which the last may be shorter. What was used of a slab is never written again.
 /// </summary>
 internal sealed class ReceivedRuns
 {
@@ -42,7 +42,7 @@ internal sealed class ReceivedRuns
     {
         segment = Math.Max(1, segment);
         if (!_open || length == 0 || segment > _segment || (segment < _segment && length > segment) || !source.Equals(_source)
-            || arrivedAt - _arrivedAt > Together)
+            || source.Local != _source.Local || arrivedAt - _arrivedAt > Together)
         {
             Flush();
             _source = source;

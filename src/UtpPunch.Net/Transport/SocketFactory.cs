@@ -30,6 +30,27 @@ internal static class SocketFactory
         }
     }
 
+    /// <summary>
+    /// Creates a socket for one address with the port of another socket, which is bound to all addresses, and with buffers of the same size.
+    /// </summary>
+    /// <exception cref="SocketException">The address is not one of this machine, or its port is in use.</exception>
+    public static Socket BindBeside(Socket wildcard, IPEndPoint local)
+    {
+        // Two sockets share a port if both permit it while they are bound. Later, no other process shall share it.
+        Share(wildcard, true);
+        try
+        {
+            var socket = BindTo(local, 0, 0, shares: true);
+            CopyBufferSizes(wildcard, socket);
+            Share(socket, false);
+            return socket;
+        }
+        finally
+        {
+            Share(wildcard, false);
+        }
+    }
+
     /// <summary>What the system has granted, which may be less than was asked for; 0 where it does not say.</summary>
     public static BufferSizes BufferSizesOf(Socket socket)
     {
@@ -51,7 +72,18 @@ internal static class SocketFactory
         }
     }
 
-    private static Socket BindTo(IPEndPoint local, int receiveBuffer, int sendBuffer)
+    // Windows lets a socket for one address stand beside one for all that is not exclusive, and would share with any process otherwise.
+    private static void Share(Socket socket, bool shares)
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            Try(() => socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, shares));
+        }
+    }
+
+    private static bool IsWildcard(IPAddress address) => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any);
+
+    private static Socket BindTo(IPEndPoint local, int receiveBuffer, int sendBuffer, bool shares = false)
     {
         var socket = new Socket(local.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
         try
@@ -63,14 +95,22 @@ internal static class SocketFactory
 
             if (OperatingSystem.IsWindows())
             {
-                Try(() => socket.ExclusiveAddressUse = true);
+                Try(() => socket.ExclusiveAddressUse = !IsWildcard(local.Address));
                 Try(() => socket.IOControl(SioUdpConnReset, [0, 0, 0, 0], null));
                 Try(() => socket.IOControl(SioUdpNetReset, [0, 0, 0, 0], null));
             }
 
             Fragmentation.Forbid(socket);
-            Try(() => socket.ReceiveBufferSize = receiveBuffer);
-            Try(() => socket.SendBufferSize = sendBuffer);
+            if (shares)
+            {
+                Share(socket, true);
+            }
+            else
+            {
+                Try(() => socket.ReceiveBufferSize = receiveBuffer);
+                Try(() => socket.SendBufferSize = sendBuffer);
+            }
+
             socket.Blocking = false;
             socket.Bind(local);
             return socket;

@@ -18,21 +18,22 @@ internal abstract class SocketTransport : IDatagramTransport
     private const int MaxKnownAddresses = 1024;
     private const int MaxBlockedWaits = 100;
 
+    private readonly UdpChannel[] _own;
     private readonly Dictionary<Endpoint, SocketAddress> _addresses = [];
     private readonly BirthdaySockets _birthday;
     private readonly byte[] _packet = new byte[MaxDatagram];
     private Endpoint _lastRemote;
     private SocketAddress? _lastAddress;
+    private IPEndPoint? _lastLocal;
     private bool _stuck;
     private long _dropped;
 
-    /// <param name="socket">Bound and non-blocking. It belongs to the transport.</param>
-    protected SocketTransport(Socket socket)
+    /// <param name="sockets">Bound and non-blocking. They belong to the transport.</param>
+    protected SocketTransport(IReadOnlyList<Socket> sockets)
     {
-        Main = new UdpChannel(socket, 0);
-        _birthday = new BirthdaySockets(socket);
-        LocalEndPoint = (IPEndPoint)socket.LocalEndPoint!;
-        BufferSizes = SocketFactory.BufferSizesOf(socket);
+        _own = [.. sockets.Select((socket, index) => new UdpChannel(socket, (ushort)index))];
+        _birthday = new BirthdaySockets(sockets[0]);
+        BufferSizes = SocketFactory.BufferSizesOf(sockets[0]);
     }
 
     /// <summary>One attempt to hand something to the system.</summary>
@@ -41,18 +42,34 @@ internal abstract class SocketTransport : IDatagramTransport
         SocketError Make();
     }
 
-    public IPEndPoint LocalEndPoint { get; }
+    public IPEndPoint LocalEndPoint => _own[0].LocalEndPoint;
 
     public BufferSizes BufferSizes { get; }
 
-    public Socket Socket => Main.Socket;
+    public Socket Socket => _own[0].Socket;
 
     public long Dropped => Volatile.Read(ref _dropped);
 
     public List<Event> News { get; } = [];
 
-    /// <summary>The node's own socket.</summary>
-    protected UdpChannel Main { get; }
+    /// <summary>The sockets that are open throughout.</summary>
+    protected IReadOnlyList<UdpChannel> Own => _own;
+
+    /// <summary>The numbers of own addresses.</summary>
+    protected LocalAddresses Locals { get; } = new();
+
+    public IPEndPoint LocalEndPointOf(Endpoint remote)
+    {
+        var bound = ChannelOf(remote)?.LocalEndPoint ?? LocalEndPoint;
+        if (!Locals.TryFind(remote.Local, out var address))
+        {
+            return bound;
+        }
+
+        // Of many streams, most have the same one.
+        var local = address.WithPort(bound.Port);
+        return local.Equals(_lastLocal) ? _lastLocal : _lastLocal = local;
+    }
 
     public bool Speaks(Endpoint remote) =>
         Socket.AddressFamily == AddressFamily.InterNetworkV6 || EndpointModule.isIPv4(remote);
@@ -82,7 +99,7 @@ internal abstract class SocketTransport : IDatagramTransport
 
     public bool Send(Endpoint remote, Train train)
     {
-        if (ChannelOf(remote) is not { } channel || AddressOf(remote) is not { } address)
+        if (ChannelOf(remote) is not { } channel || AddressOf(remote, channel) is not { } address)
         {
             Drop(train.Count);
             return false;
@@ -111,10 +128,10 @@ internal abstract class SocketTransport : IDatagramTransport
         {
             error = SocketError.NotSocket;
         }
-        else if (AddressOf(remote) is { } address)
+        else if (AddressOf(remote, channel) is { } address)
         {
             using var limit = HopLimit.Of(channel.Socket, remote, hops);
-            error = Persist(channel, new OneDatagram(this, channel, datagram, address));
+            error = Persist(channel, new OneDatagram(this, channel, datagram, address, remote.Local));
         }
 
         if (error == SocketError.Success)
@@ -129,7 +146,10 @@ internal abstract class SocketTransport : IDatagramTransport
     public virtual void Dispose()
     {
         _birthday.DisposeAll();
-        Socket.Dispose();
+        foreach (var channel in _own)
+        {
+            channel.Socket.Dispose();
+        }
     }
 
     /// <summary>Sets what a socket needs that streams use. The sockets that only probe do without.</summary>
@@ -137,11 +157,23 @@ internal abstract class SocketTransport : IDatagramTransport
     {
     }
 
-    /// <summary>Adds the sockets that the next wait is for, beside <see cref="Main"/>.</summary>
-    protected void AddBirthdayChannels(List<UdpChannel> channels) => _birthday.AddTo(channels);
+    /// <summary>Adds the sockets that the next wait is for.</summary>
+    protected virtual void AddChannels(List<UdpChannel> channels)
+    {
+        channels.AddRange(_own);
+        _birthday.AddTo(channels);
+    }
+
+    /// <summary>The socket with which a peer is spoken to; <see langword="null"/> if it was closed.</summary>
+    protected virtual UdpChannel? ChannelOf(Endpoint remote) =>
+        remote.Via < _own.Length ? _own[remote.Via] : _birthday.Find(remote.Via);
 
     /// <summary>Attempts to send one datagram.</summary>
-    protected abstract SocketError TrySend(UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address);
+    /// <param name="channel">The socket.</param>
+    /// <param name="datagram">The payload.</param>
+    /// <param name="address">The target.</param>
+    /// <param name="local">The number of the source; 0 if the system is to choose.</param>
+    protected abstract SocketError TrySend(UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address, ushort local);
 
     /// <summary>Sends a train.</summary>
     /// <returns><see langword="false"/> if there is no route to the address.</returns>
@@ -168,7 +200,7 @@ internal abstract class SocketTransport : IDatagramTransport
         for (var index = start; index < start + count; index++)
         {
             var length = train.Write(index, _packet);
-            var error = Persist(channel, new OneDatagram(this, channel, _packet.AsSpan(0, length), address));
+            var error = Persist(channel, new OneDatagram(this, channel, _packet.AsSpan(0, length), address, remote.Local));
             if (error == SocketError.Success)
             {
                 continue;
@@ -227,18 +259,17 @@ internal abstract class SocketTransport : IDatagramTransport
         }
     }
 
-    private UdpChannel? ChannelOf(Endpoint remote) => remote.Via == 0 ? Main : _birthday.Find(remote.Via);
-
-    private SocketAddress? AddressOf(Endpoint remote)
+    private SocketAddress? AddressOf(Endpoint remote, UdpChannel channel)
     {
-        if (_lastAddress is not null && remote.Equals(_lastRemote))
+        var family = channel.Socket.AddressFamily;
+        if (_lastAddress?.Family == family && remote.Equals(_lastRemote))
         {
             return _lastAddress;
         }
 
-        if (!_addresses.TryGetValue(remote, out var address))
+        if (!_addresses.TryGetValue(remote, out var address) || address.Family != family)
         {
-            address = Addresses.Write(remote, Socket.AddressFamily);
+            address = Addresses.Write(remote, family);
             if (address is null)
             {
                 return null;
@@ -249,18 +280,19 @@ internal abstract class SocketTransport : IDatagramTransport
                 _addresses.Clear();
             }
 
-            _addresses.Add(remote, address);
+            _addresses[remote] = address;
         }
 
         (_lastRemote, _lastAddress) = (remote, address);
         return address;
     }
 
-    private readonly ref struct OneDatagram(SocketTransport transport, UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address)
+    private readonly ref struct OneDatagram(
+        SocketTransport transport, UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address, ushort local)
         : IAttempt
     {
         private readonly ReadOnlySpan<byte> _datagram = datagram;
 
-        public SocketError Make() => transport.TrySend(channel, _datagram, address);
+        public SocketError Make() => transport.TrySend(channel, _datagram, address, local);
     }
 }

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 
 namespace UtpPunch;
@@ -14,16 +15,34 @@ internal static class TransportChoice
     /// <exception cref="PlatformNotSupportedException">The transport that was asked for does not work here.</exception>
     public static IDatagramTransport Bind(UtpNodeOptions options, LinuxCalls? calls = null)
     {
+        return Bind([options.LocalEndPoint], options.SocketReceiveBuffer, options.SocketSendBuffer, options.Transport, calls);
+    }
+
+    /// <param name="locals">The addresses to bind; the numbers of the sockets (<see cref="Protocol.Endpoint.Via"/>) are in their order.</param>
+    /// <param name="receiveBuffer">The size of each socket's buffer.</param>
+    /// <param name="sendBuffer">The size of each socket's buffer.</param>
+    /// <param name="wanted">The transport.</param>
+    /// <param name="calls">The kernel's by default.</param>
+    /// <exception cref="SocketException">An address is in use, is not one of this machine, or may not be used.</exception>
+    /// <exception cref="PlatformNotSupportedException">The transport that was asked for does not work here.</exception>
+    public static IDatagramTransport Bind(
+        IReadOnlyList<IPEndPoint> locals, int receiveBuffer, int sendBuffer, UtpTransport wanted, LinuxCalls? calls = null)
+    {
         calls ??= LinuxCalls.Kernel;
-        var usesLinux = UsesLinux(options.Transport, calls);
-        var socket = SocketFactory.Bind(options.LocalEndPoint, options.SocketReceiveBuffer, options.SocketSendBuffer);
+        var usesLinux = UsesLinux(wanted, calls);
+        var sockets = new List<Socket>();
         try
         {
-            return usesLinux ? new LinuxTransport(socket, calls) : new ManagedTransport(socket, OperatingSystem.IsLinux());
+            foreach (var local in locals)
+            {
+                sockets.Add(SocketFactory.Bind(local, receiveBuffer, sendBuffer));
+            }
+
+            return usesLinux ? new LinuxTransport(sockets, calls) : new ManagedTransport(sockets, OperatingSystem.IsLinux());
         }
         catch
         {
-            socket.Dispose();
+            sockets.ForEach(socket => socket.Dispose());
             throw;
         }
     }

@@ -71,9 +71,14 @@ module Node =
             not (isNull own.Meeting) && not (MeetingKey.isAuthentic &packet.Header datagram own.Meeting)
             ->
             note step Rule.UnexpectedPacket remote
+        | StreamState.SynSent ->
+            Input.receive step.Context arrivedAt &packet own
+
+            if own.State = StreamState.Established then
+                // The peer knows this node by the address to which it has sent.
+                own.Remote <- Endpoint.local remote.Local own.Remote
         | StreamState.Closed -> note step Rule.UnknownConnection remote
         | StreamState.Established when HeaderPrediction.tryTake step.Context arrivedAt &packet own -> ()
-        | StreamState.SynSent
         | StreamState.Established
         | StreamState.TimeWait -> Input.receive step.Context arrivedAt &packet own
 
@@ -302,6 +307,12 @@ module Node =
           HalfOpen = node.HalfOpen
           Lingering = node.Lingering
           HeldBytes = node.Held }
+
+    [<CompiledName "RemoteOf">]
+    let remoteOf connId (node: Node) =
+        match Radix.tryFind connId node.Connections with
+        | ValueSome stored -> ValueSome stored.Remote
+        | ValueNone -> ValueNone
 
     [<CompiledName "Stream">]
     let stream connId (node: Node) =

@@ -24,6 +24,10 @@ module Node =
     [<CompiledName "Statistics">]
     val statistics: node: Node -> NodeStatistics
 
+    /// The peer of a stream, with the own address that the stream uses; also for a while after it has closed.
+    [<CompiledName "RemoteOf">]
+    val remoteOf: connId: ConnId -> node: Node -> Endpoint voption
+
     /// What a stream measured and counted, also for a while after it has closed; none later.
     [<CompiledName "Stream">]
     val stream: connId: ConnId -> node: Node -> StreamStatistics voption

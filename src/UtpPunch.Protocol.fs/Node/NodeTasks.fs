@@ -55,7 +55,7 @@ module internal NodeTasks =
         let mutable path = from
 
         for alias in all.Aliases do
-            if alias.From.Equals from then path <- alias.Path
+            if alias.From.Equals from then path <- Endpoint.local from.Local alias.Path
 
         path
 

@@ -238,14 +238,14 @@ module internal Punch =
                 KeepAliveAt = context.Now + chooseEvery }
         | _ -> punch
 
-    let private receiveAnswer (context: StepContext) from (probe: Probe) (punch: Punch) : Punch =
+    let private receiveAnswer (context: StepContext) (from: Endpoint) (probe: Probe) (punch: Punch) : Punch =
         let punch = { punch with SeenAs = ValueSome probe.Observed }
 
         match punch.Phase with
         | PunchPhase.Probing when punch.Setup.IsLower ->
             let path =
                 match punch.Asked |> Array.tryFind (fun (struct (number, _)) -> number = probe.Echo) with
-                | Some(struct (_, remote)) -> remote
+                | Some(struct (_, remote)) -> Endpoint.local from.Local remote
                 | None -> from
 
             let roundTrip = roundTripOf path probe.Echo context.Now punch

@@ -266,7 +266,7 @@ module internal PunchWire =
         member this.Endpoint() : Endpoint =
             let high = this.Number 8
             let low = this.Number 8
-            { High = high; Low = low; Scope = 0u; Port = uint16 (this.Number 2); Via = 0us }
+            Endpoint.ofIPv6 high low (uint16 (this.Number 2))
 
         member this.Milliseconds() : Duration = Time.milliseconds (int (this.Number 2))
 
@@ -278,11 +278,10 @@ module internal PunchWire =
         Array.init (encoded.Length / EndpointLength) (fun index ->
             let at = encoded.Slice(index * EndpointLength, EndpointLength).Span
 
-            { High = BinaryPrimitives.ReadUInt64BigEndian at
-              Low = BinaryPrimitives.ReadUInt64BigEndian(at.Slice 8)
-              Scope = 0u
-              Port = BinaryPrimitives.ReadUInt16BigEndian(at.Slice 16)
-              Via = 0us })
+            Endpoint.ofIPv6
+                (BinaryPrimitives.ReadUInt64BigEndian at)
+                (BinaryPrimitives.ReadUInt64BigEndian(at.Slice 8))
+                (BinaryPrimitives.ReadUInt16BigEndian(at.Slice 16)))
 
     let encodeEndpoints (endpoints: Endpoint[]) : Owned =
         let bytes = Array.zeroCreate (endpoints.Length * EndpointLength)

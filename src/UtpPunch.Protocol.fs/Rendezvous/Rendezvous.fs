@@ -120,7 +120,9 @@ module Rendezvous =
         | ValueSome(struct (number, known)) ->
             let known = leaveRoom server number known
 
-            enter number { known with Registration = entry; ExpiresAt = expiresAt; Pairing = ValueNone }
+            enter
+                number
+                { known with Remote = remote; Registration = entry; ExpiresAt = expiresAt; Pairing = ValueNone }
             |> ignore
         | ValueNone ->
             let fresh =

@@ -182,7 +182,8 @@ type internal Counters =
 type internal Connection =
     {
         ConnId: ConnId
-        Remote: Endpoint
+        /// Packets leave from its `Local`: the own address that the peer has dialled, or that has received the SYN-ACK.
+        mutable Remote: Endpoint
         Dialect: Dialect
         Options: StreamOptions
         Incoming: bool

@@ -155,12 +155,9 @@ module internal Stun =
             let port = short value 2 ^^^ uint16 (high >>> 48)
             ValueSome(Endpoint.ofIPv4 (word value 4 ^^^ uint32 (high >>> 32)) port)
         elif family = 2uy && value.Length = 20 then
-            ValueSome
-                { High = BinaryPrimitives.ReadUInt64BigEndian(value.Span.Slice 4) ^^^ high
-                  Low = BinaryPrimitives.ReadUInt64BigEndian(value.Span.Slice 12) ^^^ low
-                  Scope = 0u
-                  Port = short value 2 ^^^ uint16 (high >>> 48)
-                  Via = 0us }
+            let high' = BinaryPrimitives.ReadUInt64BigEndian(value.Span.Slice 4) ^^^ high
+            let low' = BinaryPrimitives.ReadUInt64BigEndian(value.Span.Slice 12) ^^^ low
+            ValueSome(Endpoint.ofIPv6 high' low' (short value 2 ^^^ uint16 (high >>> 48)))
         else
             ValueNone
 

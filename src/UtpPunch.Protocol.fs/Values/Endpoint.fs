@@ -2,8 +2,8 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// An address and a port, and the node's own socket that is used with them. Addresses are IPv6; an IPv4 address has its mapped form,
-/// ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
+/// An address and a port, and what this node uses with them: one of its sockets, and one of its own addresses. Addresses are IPv6; an IPv4
+/// address has its mapped form, ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
 [<Struct; CustomEquality; NoComparison>]
 type Endpoint =
     {
@@ -13,6 +13,10 @@ type Endpoint =
         Port: uint16
         /// 0 is the socket that the node is bound to; others are opened for punching only.
         Via: uint16
+        /// The own address at which a datagram from there has arrived, and from which the answer leaves: a peer knows this node by the address
+        /// that it has asked. The shell numbers its addresses; 0 leaves the choice to the system. How to answer is not who it is: endpoints
+        /// that differ in this alone are equal.
+        Local: uint16
     }
 
     member this.Equals(other: Endpoint) =
@@ -48,14 +52,20 @@ type Endpoint =
         member this.Equals other = this.Equals other
 
 module Endpoint =
+    /// The endpoint of an IPv6 address without a scope, given as its halves, most significant byte first.
+    let ofIPv6 (high: uint64) (low: uint64) (port: uint16) =
+        { High = high; Low = low; Scope = 0u; Port = port; Via = 0us; Local = 0us }
+
     /// The endpoint of an IPv4 address given as its 32 bits, most significant byte first.
-    let ofIPv4 (address: uint32) (port: uint16) =
-        { High = 0UL; Low = 0x0000_FFFF_0000_0000UL ||| uint64 address; Scope = 0u; Port = port; Via = 0us }
+    let ofIPv4 (address: uint32) (port: uint16) = ofIPv6 0UL (0x0000_FFFF_0000_0000UL ||| uint64 address) port
 
     let isIPv4 (endpoint: Endpoint) = endpoint.High = 0UL && endpoint.Low >>> 32 = 0x0000_FFFFUL
 
     /// The same address and port, used with another socket of this node.
     let via (socket: uint16) (endpoint: Endpoint) = { endpoint with Via = socket }
+
+    /// The same address and port, used with another address of this node.
+    let local (own: uint16) (endpoint: Endpoint) = { endpoint with Local = own }
 
     /// The same address with another port.
     let withPort (port: uint16) (endpoint: Endpoint) = { endpoint with Port = port }
@@ -68,7 +78,8 @@ module Endpoint =
             Low = (if isIPv4 endpoint then endpoint.Low else 0UL)
             Scope = 0u
             Port = 0us
-            Via = 0us }
+            Via = 0us
+            Local = 0us }
 
     /// 127.0.0.0/8 and ::1.
     let isLoopback (endpoint: Endpoint) =

@@ -91,7 +91,7 @@ module NatModel =
     /// The part of a remote endpoint that a mapping or filter depends on, with the rest zeroed. Mappings and filters use nothing else.
     let key (dependence: NatBehavior) (remote: Endpoint) : Endpoint =
         match dependence with
-        | NatBehavior.EndpointIndependent -> { High = 0UL; Low = 0UL; Scope = 0u; Port = 0us; Via = 0us }
+        | NatBehavior.EndpointIndependent -> Endpoint.ofIPv6 0UL 0UL 0us
         | NatBehavior.AddressDependent -> { remote with Port = 0us }
         | NatBehavior.AddressAndPortDependent -> remote
 

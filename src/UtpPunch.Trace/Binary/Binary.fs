@@ -42,12 +42,13 @@ type internal GrowingBytes(capacity: int) =
     member this.Signed(value: int64) = this.Number(uint64 ((value <<< 1) ^^^ (value >>> 63)))
 
     member this.Endpoint(value: Endpoint) =
-        let room = this.Take 24
+        let room = this.Take 26
         BinaryPrimitives.WriteUInt64LittleEndian(room, value.High)
         BinaryPrimitives.WriteUInt64LittleEndian(room.Slice 8, value.Low)
         BinaryPrimitives.WriteUInt32LittleEndian(room.Slice 16, value.Scope)
         BinaryPrimitives.WriteUInt16LittleEndian(room.Slice 20, value.Port)
         BinaryPrimitives.WriteUInt16LittleEndian(room.Slice 22, value.Via)
+        BinaryPrimitives.WriteUInt16LittleEndian(room.Slice 24, value.Local)
 
     member _.Copy() =
         let copy = GrowingBytes length
@@ -241,13 +242,14 @@ type internal BinaryReader(source: GrowingBytes, full: bool, hashes: System.Coll
         int64 (value >>> 1) ^^^ -(int64 (value &&& 1UL))
 
     member private this.One() : Endpoint =
-        let bytes = this.Take 24
+        let bytes = this.Take 26
 
         { High = BinaryPrimitives.ReadUInt64LittleEndian bytes
           Low = BinaryPrimitives.ReadUInt64LittleEndian(bytes.Slice 8)
           Scope = BinaryPrimitives.ReadUInt32LittleEndian(bytes.Slice 16)
           Port = BinaryPrimitives.ReadUInt16LittleEndian(bytes.Slice 20)
-          Via = BinaryPrimitives.ReadUInt16LittleEndian(bytes.Slice 22) }
+          Via = BinaryPrimitives.ReadUInt16LittleEndian(bytes.Slice 22)
+          Local = BinaryPrimitives.ReadUInt16LittleEndian(bytes.Slice 24) }
 
     member private this.Hash() = hashes.Enqueue(BinaryPrimitives.ReadUInt64LittleEndian(this.Take 8))
 

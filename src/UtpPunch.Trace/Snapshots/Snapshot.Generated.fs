@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xCC7F43799F18289DUL
+let Layout = 0x503DAA9F9E5BCA49UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -100,13 +100,15 @@ let writeEndpoint (w: SnapshotWriter) (it: Endpoint) : unit =
     w.UInt32 it.Scope
     w.UInt16 it.Port
     w.UInt16 it.Via
+    w.UInt16 it.Local
 
 let readEndpoint (r: SnapshotReader) : Endpoint =
     { High = r.UInt64()
       Low = r.UInt64()
       Scope = r.UInt32()
       Port = r.UInt16()
-      Via = r.UInt16() }
+      Via = r.UInt16()
+      Local = r.UInt16() }
 
 let writeSeqNr (w: SnapshotWriter) (it: SeqNr) : unit =
     w.UInt16 it.Value
@@ -1155,7 +1157,7 @@ let writeMeetPlan (w: SnapshotWriter) (it: MeetPlan) : unit =
 let readMeetPlan (r: SnapshotReader) : MeetPlan =
     { Server = readEndpoint r
       Room = r.Bytes()
-      Hosts = r.Array(5, (fun () -> readEndpoint r))
+      Hosts = r.Array(6, (fun () -> readEndpoint r))
       Stays = r.Flag()
       Timeout = r.Int64()
       PunchTimeout = r.Int64()
@@ -1305,7 +1307,7 @@ let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
       Phase = readRendezvousPhase r
       Cookie = r.Bytes()
       Observed = readEndpoint r
-      Others = r.Array(5, (fun () -> readEndpoint r))
+      Others = r.Array(6, (fun () -> readEndpoint r))
       Views = r.Array(1, (fun () -> r.Option((fun () -> readEndpoint r))))
       Attempt = r.Byte()
       SentAt = r.Int64()
@@ -1318,7 +1320,7 @@ let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
       StartedAt = r.Int64()
       GiveUpAt = r.Int64()
       Introduction = r.Bytes()
-      Avoided = r.Array(6, (fun () -> struct (readEndpoint r, r.Int64())))
+      Avoided = r.Array(7, (fun () -> struct (readEndpoint r, r.Int64())))
       LastReport = r.Option((fun () -> readPunchReport r)) }
 
 let writeOffer (w: SnapshotWriter) (it: Offer) : unit =
@@ -1335,7 +1337,7 @@ let readOffer (r: SnapshotReader) : Offer =
       Mapping = readPortPrediction r
       Observed = readEndpoint r
       Last = readEndpoint r
-      Hosts = r.Array(5, (fun () -> readEndpoint r)) }
+      Hosts = r.Array(6, (fun () -> readEndpoint r)) }
 
 let writePunchSetup (w: SnapshotWriter) (it: PunchSetup) : unit =
     w.Int32 it.TaskId
@@ -1468,8 +1470,8 @@ let readPunch (r: SnapshotReader) : Punch =
       GoAt = r.Int64()
       GiveUpAt = r.Int64()
       Phase = readPunchPhase r
-      Candidates = r.Array(11, (fun () -> readCandidate r))
-      Asked = r.Array(6, (fun () -> struct (r.UInt32(), readEndpoint r)))
+      Candidates = r.Array(12, (fun () -> readCandidate r))
+      Asked = r.Array(7, (fun () -> struct (r.UInt32(), readEndpoint r)))
       Number = r.UInt32()
       Highest = r.UInt32()
       Window = r.UInt64()
@@ -1520,7 +1522,7 @@ let writeStunOptions (w: SnapshotWriter) (it: StunOptions) : unit =
     w.Flag it.Behaviour
 
 let readStunOptions (r: SnapshotReader) : StunOptions =
-    { Servers = r.Array(5, (fun () -> readEndpoint r))
+    { Servers = r.Array(6, (fun () -> readEndpoint r))
       Local = r.Option((fun () -> readEndpoint r))
       Timeout = r.Int64()
       TestTimeout = r.Int64()
@@ -1655,7 +1657,7 @@ let readStunClient (r: SnapshotReader) : StunClient =
       Now = r.Int64()
       Stage = readStage r
       Server = r.Int32()
-      Asks = r.Array(20, (fun () -> readAsk r))
+      Asks = r.Array(22, (fun () -> readAsk r))
       Report = r.Option((fun () -> readStunReport r))
       Other = readEndpoint r
       RoundTrip = r.Option((fun () -> r.Int64()))
@@ -1724,12 +1726,12 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Int64 it.DueAt
 
 let readNodeTasks (r: SnapshotReader) : NodeTasks =
-    { Meetings = r.Radix(45, (fun () -> readRendezvousClient r))
-      Punches = r.Radix(67, (fun () -> readPunch r))
-      Legacy = r.Radix(17, (fun () -> readLegacyPunch r))
-      Discoveries = r.Radix(19, (fun () -> readStunClient r))
-      Paths = r.Array(8, (fun () -> readMeetingPath r))
-      Aliases = r.Array(10, (fun () -> readAlias r))
+    { Meetings = r.Radix(48, (fun () -> readRendezvousClient r))
+      Punches = r.Radix(73, (fun () -> readPunch r))
+      Legacy = r.Radix(18, (fun () -> readLegacyPunch r))
+      Discoveries = r.Radix(20, (fun () -> readStunClient r))
+      Paths = r.Array(9, (fun () -> readMeetingPath r))
+      Aliases = r.Array(12, (fun () -> readAlias r))
       Sockets = r.Array(3, (fun () -> readSocketRange r))
       UnverifiedProbes = r.Int64()
       DueAt = r.Int64() }
@@ -1771,7 +1773,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(217, (fun () -> readStored r))
+      Connections = r.Radix(218, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()

@@ -148,6 +148,7 @@ module internal ValueText =
         text.Append(':').Append(value.Port) |> ignore
 
         if value.Via <> 0us then text.Append('/').Append(value.Via) |> ignore
+        if value.Local <> 0us then text.Append('@').Append(value.Local) |> ignore
 
         text.ToString()
 
@@ -174,17 +175,23 @@ module internal ValueText =
 
         let groups = Array.concat [| front; Array.zeroCreate missing; back |]
         let half from = Array.fold (fun sum (item: uint16) -> (sum <<< 16) ||| uint64 item) 0UL groups[from .. from + 3]
-        { High = half 0; Low = half 4; Scope = scope; Port = port; Via = 0us }
+        { Endpoint.ofIPv6 (half 0) (half 4) port with Scope = scope }
 
     let parseEndpoint (text: string) : Endpoint =
         let colon = text.LastIndexOf ':'
 
         if colon < 1 then bad "address and port" text
 
-        let behind = text.Substring(colon + 1)
-        let slash = behind.IndexOf '/'
-        let port = uint16 (within 0L 65535L (if slash < 0 then behind else behind.Substring(0, slash)))
-        let via = if slash < 0 then 0us else uint16 (within 1L 65535L (behind.Substring(slash + 1)))
+        /// What stands before a mark, and the number from 1 on behind it; 0 if there is no mark.
+        let split (mark: char) (text: string) =
+            match text.IndexOf mark with
+            | -1 -> struct (text, 0us)
+            | index -> struct (text.Substring(0, index), uint16 (within 1L 65535L (text.Substring(index + 1))))
+
+        let struct (behind, own) = split '@' (text.Substring(colon + 1))
+        let struct (port, via) = split '/' behind
+        let port = uint16 (within 0L 65535L port)
+        let used = Endpoint.via via >> Endpoint.local own
         let address = text.Substring(0, colon)
 
         if address.StartsWith '[' && address.EndsWith ']' then
@@ -192,17 +199,17 @@ module internal ValueText =
             let percent = inner.IndexOf '%'
 
             if percent < 0 then
-                parseIPv6 inner 0u port |> Endpoint.via via
+                parseIPv6 inner 0u port |> used
             else
                 let scope = within 0L 0xFFFF_FFFFL (inner.Substring(percent + 1))
-                parseIPv6 (inner.Substring(0, percent)) (uint32 scope) port |> Endpoint.via via
+                parseIPv6 (inner.Substring(0, percent)) (uint32 scope) port |> used
         else
             let parts = address.Split '.'
 
             if parts.Length <> 4 then bad "address and port" text
 
             let value = Array.fold (fun sum part -> (sum <<< 8) ||| uint32 (within 0L 255L part)) 0u parts
-            Endpoint.ofIPv4 value port |> Endpoint.via via
+            Endpoint.ofIPv4 value port |> used
 
     let endpoints (values: Endpoint[]) = String.Join(",", values |> Array.map endpoint)
 

@@ -5,8 +5,8 @@ using UtpPunch.Tests;
 namespace UtpPunch.Interop;
 
 /// <summary>
-/// Two network namespaces of the kernel with a virtual cable between them, for programs with fixed ports: every port is free there, and
-/// the namespaces are isolated from the machine. They are removed with this object.
+/// Two network namespaces of the kernel with a virtual cable between them, for programs with fixed ports or several addresses: every port is
+/// free there, and the namespaces are isolated from the machine. They are removed with this object.
 /// </summary>
 internal sealed class NamespacePair : IDisposable
 {
@@ -14,6 +14,13 @@ internal sealed class NamespacePair : IDisposable
     public const string West = "192.0.2.1";
 
     public const string East = "192.0.2.2";
+
+    /// <summary>The link-local addresses of the two, without the interface, which is <see cref="Cable"/> in both.</summary>
+    public const string LinkLocalWest = "fe80::1";
+
+    public const string LinkLocalEast = "fe80::2";
+
+    public const string Cable = "cable";
 
     private static int s_count;
 
@@ -33,12 +40,14 @@ internal sealed class NamespacePair : IDisposable
         {
             await IpAsync($"netns add {namespaces.NameOf(West)}");
             await IpAsync($"netns add {namespaces.NameOf(East)}");
-            await IpAsync($"link add cable netns {namespaces.NameOf(West)} type veth peer name cable netns {namespaces.NameOf(East)}");
-            foreach (var address in new[] { West, East })
+            await IpAsync($"link add {Cable} netns {namespaces.NameOf(West)} type veth peer name {Cable} netns {namespaces.NameOf(East)}");
+            foreach (var (address, linkLocal) in new[] { (West, LinkLocalWest), (East, LinkLocalEast) })
             {
-                await IpAsync($"-n {namespaces.NameOf(address)} address add {address}/24 dev cable");
+                // The address that the kernel would choose cannot be used for a second.
+                await IpAsync($"-n {namespaces.NameOf(address)} link set {Cable} addrgenmode none");
                 await IpAsync($"-n {namespaces.NameOf(address)} link set lo up");
-                await IpAsync($"-n {namespaces.NameOf(address)} link set cable up");
+                await IpAsync($"-n {namespaces.NameOf(address)} link set {Cable} up");
+                await namespaces.AddAsync(address, $"{address}/24", $"{linkLocal}/64");
             }
 
             return namespaces;
@@ -52,6 +61,18 @@ internal sealed class NamespacePair : IDisposable
 
     /// <summary>The prefix of a command that is to run in the namespace of an address. The process keeps its id.</summary>
     public string[] On(string address) => ["ip", "netns", "exec", NameOf(address)];
+
+    /// <summary>Adds addresses to one of the two, with the lengths of their prefixes.</summary>
+    public async Task AddAsync(string address, params string[] added)
+    {
+        foreach (var it in added)
+        {
+            await IpAsync($"-n {NameOf(address)} address add {it} dev {Cable}{(it.Contains(':', StringComparison.Ordinal) ? " nodad" : "")}");
+        }
+    }
+
+    /// <summary>Removes an address of one of the two.</summary>
+    public Task RemoveAsync(string address, string removed) => IpAsync($"-n {NameOf(address)} address delete {removed} dev {Cable}");
 
     /// <summary>Runs an action in a namespace; the sockets that it opens stay there.</summary>
     public T Do<T>(string address, Func<T> work)

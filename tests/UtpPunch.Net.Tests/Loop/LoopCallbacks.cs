@@ -141,7 +141,7 @@ public static class LoopCallbacks
                 var breaks = false;
                 await using var server = await Pair.BindAsync();
                 var socket = SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
-                var transport = new ManagedTransport(socket, OperatingSystem.IsLinux(), (datagram, target) =>
+                var transport = new ManagedTransport([socket], OperatingSystem.IsLinux(), (datagram, target) =>
                 {
                     if (Volatile.Read(ref breaks))
                     {

@@ -86,7 +86,7 @@ public static class Failures
         await using var listener = server.Listen();
         var socket = SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
         UtpNode? node = null;
-        var transport = new ManagedTransport(socket, saysNextLength: true, (datagram, target) =>
+        var transport = new ManagedTransport([socket], saysNextLength: true, (datagram, target) =>
         {
             if (node!.GetStatistics().DatagramsDropped == 0)
             {

@@ -92,7 +92,7 @@ public static class ForeignDatagrams
     {
         var answer = SocketError.Success;
         var socket = SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
-        var transport = new ManagedTransport(socket, saysNextLength: true, (_, _) => throw new SocketException((int)answer));
+        var transport = new ManagedTransport([socket], saysNextLength: true, (_, _) => throw new SocketException((int)answer));
         await using var node = UtpNode.Over(transport, UtpNodeOptionsCheck.Freeze(new UtpNodeOptions()));
         await RefusedAsync(SocketError.HostUnreachable, UtpError.NetworkUnreachable);
         await RefusedAsync(SocketError.NetworkDown, UtpError.NetworkUnreachable);

@@ -42,16 +42,20 @@ internal static class LinuxParts
     /// <summary>A transport whose calls of <c>sendmsg</c> are recorded, and answered by the test if it chooses to.</summary>
     public sealed unsafe class Kernel : LinuxCalls, IDisposable
     {
-        public Kernel()
+        /// <param name="address">The address to bind; by default the loopback address.</param>
+        public Kernel(IPAddress? address = null)
         {
             Skip.Unless(LinuxTransport.IsSupported, "needs Linux in 64 bits");
-            Transport = new LinuxTransport(SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 4 << 20, 4 << 20), this);
+            Transport = new LinuxTransport([SocketFactory.Bind(new IPEndPoint(address ?? IPAddress.Loopback, 0), 4 << 20, 4 << 20)], this);
         }
 
         public LinuxTransport Transport { get; }
 
         /// <summary>Bytes in all, and of a segment; 0 where none is asked for.</summary>
         public List<(int Length, int Segment)> Calls { get; } = [];
+
+        /// <summary>Which of the calls have named a source.</summary>
+        public List<bool> Sources { get; } = [];
 
         /// <summary>The number of an error, or 0 for the system's own answer.</summary>
         public Func<(int Length, int Segment), int> Verdict { get; set; } = _ => 0;
@@ -66,8 +70,17 @@ internal static class LinuxParts
                 length += (int)message->Parts[part].Length;
             }
 
-            var segment = message->Control is null ? 0 : *(ushort*)(message->Control + sizeof(Libc.ControlHeader));
+            var segment = 0;
+            var source = false;
+            var controls = new ControlMessages(message);
+            while (controls.Next())
+            {
+                segment = controls.Type == Libc.UDP_SEGMENT ? *(ushort*)controls.Data : segment;
+                source |= SourceControl.TryRead(controls, out _);
+            }
+
             Calls.Add((length, segment));
+            Sources.Add(source);
             return Verdict(Calls[^1]) is not 0 and var error ? error : base.Send(socket, message);
         }
     }
@@ -75,7 +88,7 @@ internal static class LinuxParts
     public static LinuxTransport Bind(LinuxCalls? calls = null)
     {
         Skip.Unless(LinuxTransport.IsSupported, "needs Linux in 64 bits");
-        return new LinuxTransport(SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 4 << 20, 4 << 20), calls);
+        return new LinuxTransport([SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 4 << 20, 4 << 20)], calls);
     }
 
     public static Socket Receiver()

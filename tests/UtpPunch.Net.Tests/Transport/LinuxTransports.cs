@@ -367,7 +367,7 @@ public static class LinuxTransports
         // ip(7): IP_MTU_DISCOVER is 10, IPV6_MTU_DISCOVER 23, and IP_PMTUDISC_PROBE 3.
         Check.Equal(3, Option(four.Socket, Libc.SOL_IP, 10));
         Skip.Unless(Socket.OSSupportsIPv6, "There is no IPv6 here.");
-        using var both = new LinuxTransport(SocketFactory.Bind(new IPEndPoint(IPAddress.IPv6Any, 0), 1 << 20, 1 << 20));
+        using var both = new LinuxTransport([SocketFactory.Bind(new IPEndPoint(IPAddress.IPv6Any, 0), 1 << 20, 1 << 20)]);
         Check.Equal(3, Option(both.Socket, Libc.SOL_IP, 10));
         Check.Equal(3, Option(both.Socket, Libc.SOL_IPV6, 23));
     }

@@ -161,6 +161,8 @@ internal sealed class SimulatedTransport(IPEndPoint local, SimulatedPath outgoin
 
     public IPEndPoint LocalEndPoint => local;
 
+    public IPEndPoint LocalEndPointOf(Endpoint remote) => local;
+
     public Socket? Socket => null;
 
     public long Dropped => 0;

@@ -128,7 +128,7 @@ public static class Transports
         static UtpNode Node()
         {
             var socket = SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20);
-            return UtpNode.Over(new ManagedTransport(socket, saysNextLength: false), UtpNodeOptionsCheck.Freeze(new UtpNodeOptions()));
+            return UtpNode.Over(new ManagedTransport([socket], saysNextLength: false), UtpNodeOptionsCheck.Freeze(new UtpNodeOptions()));
         }
     }
 
@@ -326,7 +326,7 @@ public static class Transports
 
     /// <summary>A transport whose system answers as it is told, by the length of the datagram.</summary>
     private static ManagedTransport With(Func<int, SocketError> answer) =>
-        new(SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20), saysNextLength: true, (datagram, _) =>
+        new([SocketFactory.Bind(new IPEndPoint(IPAddress.Loopback, 0), 1 << 20, 1 << 20)], saysNextLength: true, (datagram, _) =>
         {
             if (answer(datagram.Length) is not SocketError.Success and var error)
             {

@@ -87,7 +87,7 @@ let private places =
       }
       test "IPv6: the first 64 bits are one address" {
           let scripted = listening { usual with MaxPerAddress = 1 }
-          let within low : Endpoint = { High = 0x20010DB8_00000001UL; Low = low; Scope = 0u; Port = 4000us; Via = 0us }
+          let within low : Endpoint = Endpoint.ofIPv6 0x20010DB8_00000001UL low 4000us
           opened scripted (within 1UL) 100us |> ignore
           Expect.isTrue (dials scripted (within 2UL) 100us).IsNone "another host of the network"
           opened scripted { within 1UL with High = 0x20010DB8_00000002UL } 100us |> ignore

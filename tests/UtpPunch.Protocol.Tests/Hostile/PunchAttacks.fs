@@ -118,7 +118,7 @@ let private introduced plan own (peer: Endpoint) last hosts =
 
     runFor (Time.seconds 9) 2L<us> effects node
 
-let private ipv6 high low = { High = high; Low = low; Scope = 0u; Port = 5000us; Via = 0us }
+let private ipv6 high low = Endpoint.ofIPv6 high low 5000us
 let private ipv4 address = Endpoint.ofIPv4 address 5000us
 let private nat64 (address: uint32) = ipv6 0x0064_FF9B_0000_0000UL (uint64 address)
 

@@ -23,7 +23,7 @@ let private join now (registrant: Registrant) server : struct (Registrant * Rend
 
 let private at address port (registrant: Registrant) = { registrant with Remote = Endpoint.ofIPv4 address port }
 
-let private ipv6 (network: uint64) = { High = network; Low = 1UL; Scope = 0u; Port = 4000us; Via = 0us }
+let private ipv6 network = Endpoint.ofIPv6 network 1UL 4000us
 
 /// What an attacker that forges the source of `victim` sends: one byte, a registration without a cookie or with a wrong one, a request.
 let private forgery (victim: Registrant) index =

@@ -84,7 +84,7 @@ let private endpoints =
         let! high = ArbMap.defaults.ArbFor<uint64>().Generator
         let! low = ArbMap.defaults.ArbFor<uint64>().Generator
         let! port = ArbMap.defaults.ArbFor<uint16>().Generator
-        let wide = { High = high; Low = low; Scope = 0u; Port = port; Via = 0us }
+        let wide = Endpoint.ofIPv6 high low port
         return! Gen.elements [ wide; Endpoint.ofIPv4 (uint32 low) port ]
     }
 
@@ -164,8 +164,7 @@ let tests =
                   "MESSAGE-INTEGRITY"
           }
           test "RFC 5769, 2.3: the IPv6 response has 2001:db8:1234:5678:11:2233:4455:6677, port 32853" {
-              let endpoint =
-                  { High = 0x20010db812345678UL; Low = 0x0011223344556677UL; Scope = 0u; Port = 32853us; Via = 0us }
+              let endpoint = Endpoint.ofIPv6 0x20010db812345678UL 0x0011223344556677UL 32853us
 
               Expect.equal (Stun.mapped (decoded ipv6Response)) (ValueSome endpoint) "the endpoint"
 

@@ -182,9 +182,11 @@ let private slices =
           Expect.throws (fun () -> Owned(null, 0, 0) |> ignore) "no array"
       }
       property "Endpoints with equal parts are equal and have equal hashes" (fun (high, low, scope, port) ->
-          let endpoint = { High = high; Low = low; Scope = scope; Port = port; Via = 0us }
-          let again = { High = high; Low = low; Scope = scope; Port = port; Via = 0us }
+          let endpoint = { Endpoint.ofIPv6 high low port with Scope = scope }
+          let again = { Endpoint.ofIPv6 high low port with Scope = scope }
           Expect.equal again endpoint "equal"
+          Expect.equal (Endpoint.local 7us again) endpoint "how it is answered is not who it is"
+          Expect.equal ((Endpoint.local 7us again).Hash 5UL) (endpoint.Hash 5UL) "nor in the hash"
           Expect.equal (again.Hash 5UL) (endpoint.Hash 5UL) "hash"
           Expect.notEqual { endpoint with Port = port + 1us } endpoint "another port"
           Expect.notEqual { endpoint with Low = low + 1UL } endpoint "another address"

@@ -20,11 +20,10 @@ let private written (endpoint: Endpoint) =
     bytes
 
 let readEndpoint (bytes: byte[]) : Endpoint =
-    { High = BinaryPrimitives.ReadUInt64BigEndian(ReadOnlySpan(bytes, 0, 8))
-      Low = BinaryPrimitives.ReadUInt64BigEndian(ReadOnlySpan(bytes, 8, 8))
-      Scope = 0u
-      Port = BinaryPrimitives.ReadUInt16BigEndian(ReadOnlySpan(bytes, 16, 2))
-      Via = 0us }
+    Endpoint.ofIPv6
+        (BinaryPrimitives.ReadUInt64BigEndian(ReadOnlySpan(bytes, 0, 8)))
+        (BinaryPrimitives.ReadUInt64BigEndian(ReadOnlySpan(bytes, 8, 8)))
+        (BinaryPrimitives.ReadUInt16BigEndian(ReadOnlySpan(bytes, 16, 2)))
 
 let private ordinaryTtl = 64
 

@@ -22,8 +22,11 @@ internal static unsafe partial class Libc
     public const int SO_TIMESTAMPNS = 35;
     public const int UDP_SEGMENT = 103;
     public const int UDP_GRO = 104;
+    public const int IP_PKTINFO = 8;
     public const int IP_RECVERR = 11;
     public const int IPV6_RECVERR = 25;
+    public const int IPV6_RECVPKTINFO = 49;
+    public const int IPV6_PKTINFO = 50;
 
     public const int CLOCK_REALTIME = 0;
     public const int EFD_NONBLOCK = 0x800;

@@ -7,7 +7,8 @@ namespace UtpPunch;
 
 /// <summary>
 /// The transport for Linux. It waits in <c>ppoll</c>, to the microsecond; one <c>recvmmsg</c> receives what the kernel has coalesced
-/// (UDP_GRO), and one <c>sendmsg</c> sends up to 64 packets (UDP_SEGMENT). A system that does not segment is not asked again.
+/// (UDP_GRO), and one <c>sendmsg</c> sends up to 64 packets (UDP_SEGMENT). A system that does not segment is not asked again. A socket that
+/// is bound to all addresses answers from the one that was asked (IP_PKTINFO).
 /// </summary>
 internal sealed unsafe class LinuxTransport : SocketTransport
 {
@@ -27,16 +28,19 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     private Libc.PollFile[] _polled = new Libc.PollFile[2];
     private bool _segments;
 
-    /// <param name="socket">Bound and non-blocking. It belongs to the transport.</param>
+    /// <param name="sockets">Bound and non-blocking. They belong to the transport.</param>
     /// <param name="calls">The kernel's by default.</param>
-    public LinuxTransport(Socket socket, LinuxCalls? calls = null)
-        : base(socket)
+    public LinuxTransport(IReadOnlyList<Socket> sockets, LinuxCalls? calls = null)
+        : base(sockets)
     {
         _calls = calls ?? LinuxCalls.Kernel;
         _waker = new EventFile(_calls);
-        _slots = new ReceiveSlots(_calls);
-        _segments = Try(socket, Libc.SOL_UDP, Libc.UDP_SEGMENT, 0);
-        Configure(socket);
+        _slots = new ReceiveSlots(_calls, Locals);
+        _segments = Try(sockets[0], Libc.SOL_UDP, Libc.UDP_SEGMENT, 0);
+        foreach (var socket in sockets)
+        {
+            Configure(socket);
+        }
     }
 
     /// <summary>Whether the transport works on this machine, as far as its architecture is concerned.</summary>
@@ -48,8 +52,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     public override void Prepare()
     {
         _channels.Clear();
-        _channels.Add(Main);
-        AddBirthdayChannels(_channels);
+        AddChannels(_channels);
         if (_polled.Length <= _channels.Count)
         {
             _polled = new Libc.PollFile[_channels.Count + 1];
@@ -68,7 +71,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         try
         {
             // If another thread closes the socket meanwhile, its number must not become that of another file.
-            Main.Handle.DangerousAddRef(ref added);
+            _channels[0].Handle.DangerousAddRef(ref added);
             var timeout = Libc.Timespec.OfMicroseconds(Math.Clamp(microseconds, 0, LongestWait));
             fixed (Libc.PollFile* files = _polled)
             {
@@ -80,7 +83,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         {
             if (added)
             {
-                Main.Handle.DangerousRelease();
+                _channels[0].Handle.DangerousRelease();
             }
         }
     }
@@ -116,6 +119,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     {
         Try(socket, Libc.SOL_UDP, Libc.UDP_GRO, 1);
         Try(socket, Libc.SOL_SOCKET, Libc.SO_TIMESTAMPNS, 1);
+        SourceControl.Enable(socket, (level, name) => Try(socket, level, name, 1));
         Try(socket, Libc.SOL_IP, Libc.IP_RECVERR, 1);
         if (socket.AddressFamily == AddressFamily.InterNetworkV6)
         {
@@ -123,14 +127,22 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         }
     }
 
-    protected override SocketError TrySend(UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address)
+    protected override SocketError TrySend(UdpChannel channel, ReadOnlySpan<byte> datagram, SocketAddress address, ushort local)
     {
+        var control = stackalloc byte[SourceControl.Size];
         fixed (byte* start = datagram)
         fixed (byte* name = address.Buffer.Span)
         {
             var part = new Libc.Part { Start = start, Length = (nuint)datagram.Length };
             var message = new Libc.Message { Name = name, NameLength = (uint)address.Size, Parts = &part, PartCount = 1 };
-            return Send(channel, &message);
+            if (SourceOf(channel, local) is { } source)
+            {
+                message.Control = control;
+                message.ControlLength = (nuint)SourceControl.LengthFor(channel.Socket.AddressFamily);
+                SourceControl.Write(control, source, channel.Socket.AddressFamily);
+            }
+
+            return Send(channel, &message, local);
         }
     }
 
@@ -144,8 +156,9 @@ internal sealed unsafe class LinuxTransport : SocketTransport
             for (var start = 0; start < count;)
             {
                 var taken = Math.Min(most, count - start);
-                var message = _sends.Prepare(train, start, taken, payload, name, address.Size);
-                var error = Persist(channel, new OneMessage(this, channel, message));
+                var source = SourceOf(channel, remote.Local);
+                var message = _sends.Prepare(train, start, taken, payload, name, address.Size, channel.Socket.AddressFamily, source);
+                var error = Persist(channel, new OneMessage(this, channel, message, remote.Local));
                 if (error != SocketError.Success)
                 {
                     if (taken > 1 && (error.IsTooLong() || error is SocketError.InvalidArgument or SocketError.SocketError))
@@ -214,6 +227,31 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         return hasWay;
     }
 
+    // A socket that is bound to one address sends from that.
+    private LocalAddress? SourceOf(UdpChannel channel, ushort local) =>
+        local != 0 && channel.IsWildcard && Locals.TryFind(local, out var source) ? source : null;
+
+    private SocketError Send(UdpChannel channel, Libc.Message* message, ushort local)
+    {
+        var error = Send(channel, message);
+        if (error != SocketError.InvalidArgument || SourceOf(channel, local) is null)
+        {
+            return error;
+        }
+
+        // Perhaps the source, which stands last, is not an address of this machine any more. If that is not the reason, it stays.
+        var length = message->ControlLength;
+        message->ControlLength -= (nuint)SourceControl.LengthFor(channel.Socket.AddressFamily);
+        var other = Send(channel, message);
+        message->ControlLength = length;
+        if (other == SocketError.Success)
+        {
+            Locals.Lose(local);
+        }
+
+        return other;
+    }
+
     private SocketError Send(UdpChannel channel, Libc.Message* message) =>
         _calls.Send(channel.Handle, message) is not 0 and var error ? SocketErrors.OfLinux(error) : SocketError.Success;
 
@@ -233,10 +271,10 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         }
     }
 
-    private readonly struct OneMessage(LinuxTransport transport, UdpChannel channel, Libc.Message* message) : IAttempt
+    private readonly struct OneMessage(LinuxTransport transport, UdpChannel channel, Libc.Message* message, ushort local) : IAttempt
     {
         private readonly Libc.Message* _message = message;
 
-        public SocketError Make() => transport.Send(channel, _message);
+        public SocketError Make() => transport.Send(channel, _message, local);
     }
 }

@@ -26,11 +26,13 @@ internal sealed unsafe class ReceiveSlots : IDisposable
     private readonly GCHandle[] _pins = new GCHandle[Count];
     private readonly ReceivedRuns _runs = new();
     private readonly LinuxCalls _calls;
+    private readonly LocalAddresses _locals;
     private bool _isRefused;
 
-    public ReceiveSlots(LinuxCalls calls)
+    public ReceiveSlots(LinuxCalls calls, LocalAddresses locals)
     {
         _calls = calls;
+        _locals = locals;
         _messages = (Libc.MessageOfMany*)NativeMemory.AllocZeroed(Count, (nuint)sizeof(Libc.MessageOfMany));
         _parts = (Libc.Part*)NativeMemory.AllocZeroed(Count, (nuint)sizeof(Libc.Part));
         _names = (byte*)NativeMemory.AllocZeroed(Count, NameSize);
@@ -147,6 +149,7 @@ internal sealed unsafe class ReceiveSlots : IDisposable
 
         var segment = length;
         var arrivedAt = clocks.Monotonic;
+        ushort local = 0;
         var controls = new ControlMessages(message);
         while (controls.Next())
         {
@@ -158,9 +161,14 @@ internal sealed unsafe class ReceiveSlots : IDisposable
             {
                 arrivedAt = clocks.ToMonotonic(((Libc.Timespec*)controls.Data)->Microseconds);
             }
+            else if (SourceControl.TryRead(controls, out var address))
+            {
+                local = _locals.NumberOf(address);
+            }
         }
 
-        var source = EndpointModule.via(via, Addresses.Read(new ReadOnlySpan<byte>(message->Name, (int)message->NameLength)));
+        var name = Addresses.Read(new ReadOnlySpan<byte>(message->Name, (int)message->NameLength));
+        var source = new Endpoint(name.High, name.Low, name.Scope, name.Port, via, local);
         if (length < WorthASlab)
         {
             slab.Bytes.AsSpan(0, length).CopyTo(_runs.Room(length));

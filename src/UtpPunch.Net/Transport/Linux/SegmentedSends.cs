@@ -6,14 +6,15 @@ namespace UtpPunch;
 
 /// <summary>
 /// Lays out a <c>sendmsg</c> of up to 64 packets: headers, which are written here, alternate with slices of the payload, which is not
-/// copied. A UDP_SEGMENT control message tells the kernel the size of the packets.
+/// copied. A UDP_SEGMENT control message tells the kernel the size of the packets, and another one their source.
 /// </summary>
 internal sealed unsafe class SegmentedSends : IDisposable
 {
     // UDP_MAX_SEGMENTS of kernels before 6.9.
     private const int MaxSegments = 64;
     private const int MaxHeader = 20 + 2 + 252 + 2 + 8;
-    private const int ControlSize = 24;
+    private const int SegmentSize = 24;
+    private const int ControlSize = SegmentSize + SourceControl.Size;
 
     private readonly byte* _memory;
     private readonly Libc.Message* _message;
@@ -41,7 +42,16 @@ internal sealed unsafe class SegmentedSends : IDisposable
     /// Lays out some packets of a train. The message is valid until the next call, and while <paramref name="payload"/>, the start of the
     /// payload of the train, is pinned.
     /// </summary>
-    public Libc.Message* Prepare(Train train, int start, int count, byte* payload, byte* name, int nameLength)
+    /// <param name="train">The train.</param>
+    /// <param name="start">The index of the first packet.</param>
+    /// <param name="count">How many packets.</param>
+    /// <param name="payload">The start of the payload of the train.</param>
+    /// <param name="name">The target.</param>
+    /// <param name="nameLength">The length of the target.</param>
+    /// <param name="family">The family of the socket.</param>
+    /// <param name="source">Where the packets leave from; <see langword="null"/> if the system is to choose.</param>
+    public Libc.Message* Prepare(
+        Train train, int start, int count, byte* payload, byte* name, int nameLength, AddressFamily family, LocalAddress? source)
     {
         var header = _headers;
         var part = _parts;
@@ -57,15 +67,24 @@ internal sealed unsafe class SegmentedSends : IDisposable
             }
         }
 
+        // One packet needs no size. The source is the last one, so that it can be left out.
         *(ushort*)(_control + sizeof(Libc.ControlHeader)) = (ushort)train.LengthOf(start);
+        var control = count > 1 ? _control : _control + SegmentSize;
+        var controlLength = count > 1 ? SegmentSize : 0;
+        if (source is { } local)
+        {
+            SourceControl.Write(_control + SegmentSize, local, family);
+            controlLength += SourceControl.LengthFor(family);
+        }
+
         *_message = new Libc.Message
         {
             Name = name,
             NameLength = (uint)nameLength,
             Parts = _parts,
             PartCount = (nuint)(part - _parts),
-            Control = count > 1 ? _control : null,
-            ControlLength = count > 1 ? (nuint)ControlSize : 0,
+            Control = controlLength > 0 ? control : null,
+            ControlLength = (nuint)controlLength,
         };
         return _message;
     }
