@@ -406,6 +406,9 @@ internal sealed class Engine : ILoopWork
             case Effect.SendDatagram datagram:
                 _transport.Send(datagram.remote, datagram.datagram.Span, datagram.hops);
                 break;
+            case Effect.SendAlone alone:
+                _transport.SendAlone(alone.remote, alone.duration);
+                break;
             default:
                 _tasks.Perform(effect);
                 break;

@@ -61,6 +61,11 @@ internal interface IDatagramTransport : IDisposable
     /// <returns><see langword="false"/> if there is no route to the address.</returns>
     bool Send(Endpoint remote, Train train);
 
+    /// <summary>For some time, packets of trains to an endpoint are given to the system one by one: the path loses what it gets together.</summary>
+    /// <param name="remote">The endpoint.</param>
+    /// <param name="microseconds">The time.</param>
+    void SendAlone(Endpoint remote, long microseconds);
+
     /// <summary>Sends one datagram.</summary>
     /// <param name="remote">The target.</param>
     /// <param name="datagram">The payload.</param>

@@ -20,6 +20,7 @@ internal abstract class SocketTransport : IDatagramTransport
 
     private readonly UdpChannel[] _own;
     private readonly Dictionary<Endpoint, SocketAddress> _addresses = [];
+    private readonly Dictionary<Endpoint, long> _alone = [];
     private readonly BirthdaySockets _birthday;
     private readonly byte[] _packet = new byte[MaxDatagram];
     private Endpoint _lastRemote;
@@ -107,7 +108,9 @@ internal abstract class SocketTransport : IDatagramTransport
 
         if (!train.MayFragment)
         {
-            return SendTrain(channel, remote, address, train);
+            return IsAlone(remote)
+                ? SendPackets(channel, remote, address, train, 0, train.Count)
+                : SendTrain(channel, remote, address, train);
         }
 
         Fragmentation.Allow(channel.Socket);
@@ -119,6 +122,16 @@ internal abstract class SocketTransport : IDatagramTransport
         {
             Fragmentation.Forbid(channel.Socket);
         }
+    }
+
+    public void SendAlone(Endpoint remote, long microseconds)
+    {
+        if (_alone.Count >= MaxKnownAddresses)
+        {
+            _alone.Clear();
+        }
+
+        _alone[remote] = Clock.Now + microseconds;
     }
 
     public SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram, int hops = 0)
@@ -257,6 +270,22 @@ internal abstract class SocketTransport : IDatagramTransport
                 WaitForRoom(channel, error);
             }
         }
+    }
+
+    private bool IsAlone(Endpoint remote)
+    {
+        if (_alone.Count == 0 || !_alone.TryGetValue(remote, out var until))
+        {
+            return false;
+        }
+
+        if (Clock.Now < until)
+        {
+            return true;
+        }
+
+        _alone.Remove(remote);
+        return false;
     }
 
     private SocketAddress? AddressOf(Endpoint remote, UdpChannel channel)

@@ -126,6 +126,16 @@ module internal Output =
         Pacing.finish context.Now window sent &allowance connection
         sent
 
+    /// For how long packets are given to the system one by one.
+    let private alone = Time.seconds 600
+
+    /// Some devices and routers drop what they get as one piece: a train that is cut into packets behind them, or never.
+    let private avoidTrains context (connection: Connection) =
+        if Scoreboard.losesTrains connection.Board then
+            Scoreboard.forgetTrains connection.Board
+            context.Effects.Add(Effect.SendAlone(connection.Remote, alone))
+            PacketBuilder.note context Rule.TrainsLost connection
+
     let private transmit context (connection: Connection) =
         let wasIdle = Scoreboard.packets connection.Board = 0
 
@@ -203,6 +213,7 @@ module internal Output =
 
         if connection.State = StreamState.Established then
             retransmissionTimers context connection
+            avoidTrains context connection
             Delivery.deliver context connection
             MtuProbing.tick context connection
             transmit context connection

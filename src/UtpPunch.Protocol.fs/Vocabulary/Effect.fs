@@ -27,6 +27,8 @@ type Effect =
     | Foreign of from: Endpoint * datagram: Borrowed
     /// Send a datagram that is not uTP, with a hop limit of `hops`; 0 for the system's default. The bytes never change.
     | SendDatagram of remote: Endpoint * datagram: Owned * hops: int
+    /// From now on, for that time, give the packets of trains to this endpoint to the system one by one: the path loses what it gets together.
+    | SendAlone of remote: Endpoint * duration: Duration
     /// Open `count` more sockets, whose `Via` are `first`, `first + 1` and so on.
     | OpenSockets of first: int * count: int
     /// Close the sockets of a range, except the one whose `Via` is `keep`; 0 keeps none.

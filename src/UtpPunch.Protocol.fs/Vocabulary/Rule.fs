@@ -77,6 +77,8 @@ type Rule =
     | BlackHole
     /// The system or a router reported that packets are too long: they are smaller from here on.
     | PathShrunk
+    /// Packets that the system was given together were lost, and those given alone have arrived: they are sent one by one for ten minutes.
+    | TrainsLost
     /// A packet of a punch that is not authentic, or was received before.
     | ProbeRejected
     /// A packet of a punch came from a new address, which becomes a candidate (peer-reflexive).

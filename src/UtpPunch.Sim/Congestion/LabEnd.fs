@@ -134,6 +134,7 @@ type UtpEnd(plan: FlowPlan, options: NodeOptions, host: LabHost, seed: uint64, i
         | Effect.SendDatagram _
         | Effect.OpenSockets _
         | Effect.CloseSockets _
+        | Effect.SendAlone _
         | Effect.Registered _
         | Effect.Introduced _
         | Effect.Punched _

@@ -54,6 +54,8 @@ type Actor(index: int, host: Host, options: NodeOptions, endpoint: Endpoint, mac
     /// Bytes received from, and sent to, addresses that belong to no host.
     member val StrangeIn = 0L with get, set
     member val StrangeOut = 0L with get, set
+    /// Until when its system gets packets one by one.
+    member val AloneUntil = -Time.never with get, set
 
     /// A stream has closed: another one may use its ids.
     member this.Forget(tap: Wiretap) =

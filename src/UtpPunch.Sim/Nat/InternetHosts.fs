@@ -143,6 +143,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
         | Effect.Registered _
         | Effect.Introduced _
         | Effect.Discovered _
+        | Effect.SendAlone _
         | Effect.Noted _ -> ()
 
     interface IInternetHost with

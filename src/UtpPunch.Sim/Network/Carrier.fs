@@ -90,7 +90,9 @@ type Carrier(initial: Path, seed: uint64, healAt: Instant, world: ICarrierHost) 
                match drop with
                | Drop.Nth place -> int64 place = ordinal
                | Drop.Typed(wanted, place) -> wanted = packetType && typed[packetType] = place
-               | Drop.LongerThan length -> bytes.Length > length)
+               | Drop.LongerThan length -> bytes.Length > length
+               // Before they get here.
+               | Drop.Trains -> false)
 
     /// Corrupts a datagram; null when UDP's checksum detects it.
     let harm (datagram: Datagram) =

@@ -89,6 +89,12 @@ module Directed =
         { link (Rate.Steps [ 0L<us>, 100_000; Time.seconds 3, 300_000 ]) with
             BA = { path with Lateness = Lateness.Steps [ Time.seconds 1, ms 100; Time.seconds 2, 0L<us> ] } }
 
+    let private trains =
+        { calm with
+            AB = { path with Drops = [ Drop.Trains ] }
+            BA = { path with Drops = [ Drop.Trains ] }
+            Flows = [ Scenario.flow 1_000_000 ] }
+
     /// With the marks that each must hit.
     let all: struct (string * Scenario * string list) list =
         [ struct ("numbers and clocks that wrap", wraps, [ "lost: loss"; "seq wrap"; "ack wrap"; "ts wrap" ])
@@ -109,7 +115,8 @@ module Directed =
           struct ("a path that narrows, reported",
                   narrows 1_400 Telling.Router,
                   [ "PathShrunk"; "may fragment"; "lost: mtu"; "closed: Finished" ])
-          struct ("a small socket buffer", smallSocket, [ "lost: socket" ]) ]
+          struct ("a small socket buffer", smallSocket, [ "lost: socket" ])
+          struct ("a device that drops trains", trains, [ "lost: train"; "TrainsLost"; "closed: Finished" ]) ]
 
     /// The models of links, which random scenarios do not draw. No campaign counts them as runs.
     let links: struct (string * Scenario * string list) list =

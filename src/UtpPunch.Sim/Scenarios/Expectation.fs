@@ -50,7 +50,8 @@ module Expectation =
                 match drop with
                 | Drop.LongerThan length -> length < size
                 | Drop.Nth _
-                | Drop.Typed _ -> false)
+                | Drop.Typed _
+                | Drop.Trains -> false)
 
         takes && not drops
 

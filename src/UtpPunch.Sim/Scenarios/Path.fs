@@ -106,6 +106,8 @@ type Drop =
     /// The n-th packet of a type (BEP 29's number), from 0.
     | Typed of packetType: int * ordinal: int
     | LongerThan of bytes: int
+    /// What the sender gives to its system together with others (UDP_SEGMENT).
+    | Trains
 
 /// Everything is dropped from one instant to another; `Time.never` for ever.
 [<Struct>]

@@ -283,6 +283,14 @@ module Swarm =
                 flows
                 |> List.map (fun flow -> { flow with Dialler = cap flow.Dialler; Acceptor = cap flow.Acceptor }) }
 
+    /// Devices that drop trains drop them in both directions. Drawn last: what else a seed draws does not depend on it.
+    let private withLostTrains (it: Drawer) (scenario: Scenario) =
+        if it.Hits 40 then
+            let drops (path: Path) = { path with Drops = Drop.Trains :: path.Drops }
+            { scenario with AB = drops scenario.AB; BA = drops scenario.BA }
+        else
+            scenario
+
     /// The scenario of a seed.
     let scenario (seed: uint64) : Scenario =
         let it = Drawer(Keyed.mix seed)
@@ -291,21 +299,22 @@ module Swarm =
         let undetected = it.Hits 60
         let count = it.OneOf [ 1; 1; 1; 1; 2; 3; 8 ]
 
-        tame
-            { Seed = seed
-              NodeSeed = Keyed.mix (seed + 77UL)
-              Dialect = (if it.Hits 150 then "utp-punch" else "bep29")
-              A = drawHost it healAt
-              B = drawHost it healAt
-              AB = drawPath it healAt undetected
-              BA = drawPath it healAt (undetected && it.Hits 500)
-              Flows = [ for _ in 1..count -> drawFlow it healAt ]
-              Forgery =
-                (if it.Hits 200 then
-                     { Strange = it.Wide(1, 100)
-                       Spoofed = it.Wide(1, 200)
-                       Hints = (if it.Hits 500 then it.Wide(1, 100) else 0) }
-                 else
-                     { Strange = 0; Spoofed = 0; Hints = 0 })
-              HealAt = healAt
-              PermuteTies = it.Hits 300 }
+        { Seed = seed
+          NodeSeed = Keyed.mix (seed + 77UL)
+          Dialect = (if it.Hits 150 then "utp-punch" else "bep29")
+          A = drawHost it healAt
+          B = drawHost it healAt
+          AB = drawPath it healAt undetected
+          BA = drawPath it healAt (undetected && it.Hits 500)
+          Flows = [ for _ in 1..count -> drawFlow it healAt ]
+          Forgery =
+            (if it.Hits 200 then
+                 { Strange = it.Wide(1, 100)
+                   Spoofed = it.Wide(1, 200)
+                   Hints = (if it.Hits 500 then it.Wide(1, 100) else 0) }
+             else
+                 { Strange = 0; Spoofed = 0; Hints = 0 })
+          HealAt = healAt
+          PermuteTies = it.Hits 300 }
+        |> withLostTrains it
+        |> tame

@@ -128,6 +128,7 @@ type TwoNodes(scenario: Scenario, optionsA: NodeOptions, optionsB: NodeOptions, 
             | Effect.SendDatagram _
             | Effect.OpenSockets _
             | Effect.CloseSockets _
+            | Effect.SendAlone _
             | Effect.Registered _
             | Effect.Introduced _
             | Effect.Punched _

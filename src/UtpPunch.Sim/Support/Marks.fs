@@ -69,6 +69,7 @@ module Marks =
           "PathProbe"
           "PathShrunk"
           "BlackHole"
+          "TrainsLost"
           "probe lost"
           "packets have grown"
           "may fragment"

@@ -157,6 +157,7 @@ type Applications(world: World) as this =
         | Effect.SendDatagram _
         | Effect.OpenSockets _
         | Effect.CloseSockets _
+        | Effect.SendAlone _
         | Effect.Registered _
         | Effect.Introduced _
         | Effect.Punched _

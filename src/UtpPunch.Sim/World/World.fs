@@ -100,7 +100,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
 
     member internal _.DepartAt(from: Actor, at: Instant) = place at (Item.Depart carriers[from.Index])
 
-    member private this.Emit(actor: Actor, remote: Endpoint, bytes: byte[], mayFragment: bool) =
+    member private this.Emit(actor: Actor, remote: Endpoint, bytes: byte[], mayFragment: bool, isAlone: bool) =
         number <- number + 1L
         events <- events + 1L
         actor.Sent <- actor.Sent + 1L
@@ -129,6 +129,8 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
             elif isTooLong then
                 this.Lose(actor, datagram, "emsgsize")
                 place now (Item.Hint(actor, remote, bytes.Length, 0))
+            elif not isAlone && List.contains Drop.Trains path.Drops then
+                this.Lose(actor, datagram, "train")
             elif not passes then
                 this.Lose(actor, datagram, "filter")
             else
@@ -206,6 +208,7 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
         match effect with
         | Effect.Send(remote, train) ->
             let header = train.Header
+            let isAlone = train.Count = 1 || now < actor.AloneUntil
 
             for index in 0 .. train.Count - 1 do
                 let length = train.LengthOf index
@@ -224,7 +227,8 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
                     uint64 header.ConnectionId ||| (uint64 length <<< 16) ||| (uint64 header.TimestampDifference <<< 32)
                 )
 
-                this.Emit(actor, remote, bytes, train.MayFragment)
+                this.Emit(actor, remote, bytes, train.MayFragment, isAlone)
+        | Effect.SendAlone(_, duration) -> actor.AloneUntil <- now + duration
         | _ -> ()
 
     /// One step of a host, with all checks.

@@ -123,6 +123,7 @@ module Kinds =
     let refused = Kind(82uy, "discovered", "failed=Refused")
     let nonsense = Kind(83uy, "discovered", "failed=Nonsense")
     let noted = Kind(84uy, "noted")
+    let sendAlone = Kind(85uy, "alone")
 
 module Schema =
     let private name (f: Fields) key (names: Names<'T>) (value: 'T) : 'T =
@@ -396,6 +397,10 @@ module Schema =
             f.Begin Kinds.closeSockets
             let first = int32 f "first" Numbers.count first
             Effect.CloseSockets(first, int32 f "close" Numbers.count count, int32 f "keep" Numbers.count keep)
+        | Effect.SendAlone(remote, duration) ->
+            f.Begin Kinds.sendAlone
+            let remote = f.Endpoint("to", remote)
+            Effect.SendAlone(remote, f.Duration("for", duration))
         | Effect.Registered(taskId, observed, mapping) ->
             f.Begin Kinds.registered
             Effect.Registered(task f taskId, f.Endpoint("observed", observed), f.Prediction("mapping", mapping))

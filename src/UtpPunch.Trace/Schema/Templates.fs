@@ -109,6 +109,7 @@ module Templates =
            Effect.SendDatagram(nowhere, Owned.Empty, 0)
            Effect.OpenSockets(0, 0)
            Effect.CloseSockets(0, 0, 0)
+           Effect.SendAlone(nowhere, 0L<us>)
            Effect.Registered(0, nowhere, PortPrediction.Unknown)
            Effect.Introduced(0, nowhere)
            Effect.Punched(0, punched)

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x503DAA9F9E5BCA49UL
+let Layout = 0x1DF469CCF8BA1AC6UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -177,6 +177,7 @@ let writeDeparture (w: SnapshotWriter) (it: Departure) : unit =
     w.Int64 it.Lost
     w.Int32 it.Flight
     w.Flag it.IsAppLimited
+    w.Flag it.IsAlone
 
 let readDeparture (r: SnapshotReader) : Departure =
     let fieldFirstSentAt = r.Int64()
@@ -185,7 +186,8 @@ let readDeparture (r: SnapshotReader) : Departure =
     let fieldLost = r.Int64()
     let fieldFlight = r.Int32()
     let fieldIsAppLimited = r.Flag()
-    Departure(fieldFirstSentAt, fieldDeliveredAt, fieldDelivered, fieldLost, fieldFlight, fieldIsAppLimited)
+    let fieldIsAlone = r.Flag()
+    Departure(fieldFirstSentAt, fieldDeliveredAt, fieldDelivered, fieldLost, fieldFlight, fieldIsAppLimited, fieldIsAlone)
 
 let writeRun (w: SnapshotWriter) (it: Run) : unit =
     writeSeqNr w it.First
@@ -312,6 +314,10 @@ let writeScoreboard (w: SnapshotWriter) (it: Scoreboard) : unit =
     w.Reference(writeLossProbe w, it.LossProbe)
     w.Int64 it.Retransmissions
     w.Int64 it.LastRetransmitted
+    w.Int64 it.ArrivedTrain
+    w.Int64 it.LostTrain
+    w.Int32 it.LostInTrains
+    w.Int32 it.LostTrains
     writeDeliveryRate w it.Rate
 
 let readScoreboard (r: SnapshotReader) : Scoreboard =
@@ -335,6 +341,10 @@ let readScoreboard (r: SnapshotReader) : Scoreboard =
       LossProbe = r.Reference(fun () -> readLossProbe r)
       Retransmissions = r.Int64()
       LastRetransmitted = r.Int64()
+      ArrivedTrain = r.Int64()
+      LostTrain = r.Int64()
+      LostInTrains = r.Int32()
+      LostTrains = r.Int32()
       Rate = readDeliveryRate r }
 
 let writeSendState (w: SnapshotWriter) (it: SendState) : unit =
@@ -1773,7 +1783,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(218, (fun () -> readStored r))
+      Connections = r.Radix(222, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()

@@ -140,6 +140,7 @@ module TraceNames =
                struct ("PathProbe", Rule.PathProbe)
                struct ("PathProbeIgnored", Rule.PathProbeIgnored)
                struct ("BlackHole", Rule.BlackHole)
+               struct ("TrainsLost", Rule.TrainsLost)
                struct ("PathShrunk", Rule.PathShrunk)
                struct ("ProbeRejected", Rule.ProbeRejected)
                struct ("PathLearnt", Rule.PathLearnt)

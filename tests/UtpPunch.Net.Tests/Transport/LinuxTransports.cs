@@ -75,6 +75,28 @@ public static class LinuxTransports
         }
     }
 
+    [Fact("packets to an endpoint that trains do not reach are sent one by one for the time given, those to others in trains", Over = Only)]
+    public static void OneByOne()
+    {
+        using var system = new Kernel();
+        using var raw = Receiver();
+        using var other = Receiver();
+        var train = Train(5, 1380);
+        system.Transport.SendAlone(EndpointOf(raw), 60 * Clock.MicrosecondsPerSecond);
+        foreach (var (socket, calls) in new[] { (raw, 5), (other, 1), (raw, 5) })
+        {
+            system.Calls.Clear();
+            Check.That(system.Transport.Send(EndpointOf(socket), train));
+            Check.Equal(calls, system.Calls.Count);
+            CheckPackets(train, socket);
+        }
+
+        system.Transport.SendAlone(EndpointOf(raw), 0);
+        system.Calls.Clear();
+        Check.That(system.Transport.Send(EndpointOf(raw), train));
+        Check.Equal(1, system.Calls.Count, "calls when the time is over");
+    }
+
     [Fact("a refusal for another reason does not end segmentation", Over = Only)]
     public static void RefusedForOtherReasons()
     {

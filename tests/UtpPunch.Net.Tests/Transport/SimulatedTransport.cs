@@ -210,6 +210,10 @@ internal sealed class SimulatedTransport(IPEndPoint local, SimulatedPath outgoin
         return true;
     }
 
+    public void SendAlone(Endpoint remote, long microseconds)
+    {
+    }
+
     public SocketException? Send(Endpoint remote, ReadOnlySpan<byte> datagram, int hops = 0)
     {
         outgoing.Offer(_local, remote, datagram.ToArray());

@@ -18,7 +18,7 @@ type private Sender() =
 
     /// Packet `number` leaves.
     member _.Send(number: int, at: int) =
-        trains[number] <- struct (DeliveryRate.depart (ms at) flight packet rate, ms at)
+        trains[number] <- struct (DeliveryRate.depart (ms at) flight packet 1 rate, ms at)
         flight <- flight + packet
 
     /// These arrive in one step; gives its sample.

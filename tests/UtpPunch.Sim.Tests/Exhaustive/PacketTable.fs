@@ -135,6 +135,7 @@ let private outcomeOf (scripted: ScriptedPeer) duration (act: unit -> unit) =
               | Effect.SendDatagram _
               | Effect.OpenSockets _
               | Effect.CloseSockets _
+              | Effect.SendAlone _
               | Effect.Registered _
               | Effect.Introduced _
               | Effect.Punched _

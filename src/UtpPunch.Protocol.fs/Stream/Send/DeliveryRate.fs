@@ -3,7 +3,15 @@ namespace UtpPunch.Protocol
 /// What had been delivered when a train was sent: the per-packet state of draft-ietf-ccwg-bbr, 4.1.1, kept once for each train. Immutable.
 [<Sealed; AllowNullLiteral>]
 type internal Departure
-    (firstSentAt: Instant, deliveredAt: Instant, delivered: int64, lost: int64, flight: int, isAppLimited: bool) =
+    (
+        firstSentAt: Instant,
+        deliveredAt: Instant,
+        delivered: int64,
+        lost: int64,
+        flight: int,
+        isAppLimited: bool,
+        isAlone: bool
+    ) =
     /// When the packet was sent whose acknowledgement was the newest at that time: since then, what follows was sent.
     member _.FirstSentAt = firstSentAt
     member _.DeliveredAt = deliveredAt
@@ -13,6 +21,8 @@ type internal Departure
     /// Bytes in flight, this train included.
     member _.Flight = flight
     member _.IsAppLimited = isAppLimited
+    /// Whether the train has one packet.
+    member _.IsAlone = isAlone
 
 /// How fast the path delivers (draft-ietf-ccwg-bbr, 4.1), and how fast the stream sends. Changed in place, and copied with the scoreboard.
 /// An object of its own, since streams that send nothing share one.
@@ -85,14 +95,23 @@ module internal DeliveryRate =
     /// One that may be changed.
     let own (rate: DeliveryRate) : DeliveryRate = if rate.IsUsed then rate else { rate with IsUsed = true }
 
-    /// A train leaves; `flight` does not include it.
-    let depart (now: Instant) flight length (rate: DeliveryRate) =
+    /// A train of `count` packets leaves; `flight` does not include it.
+    let depart (now: Instant) flight length count (rate: DeliveryRate) =
         if flight = 0 then
             rate.FirstSentAt <- now
             rate.DeliveredAt <- now
 
         let isAppLimited = rate.AppLimitedUntil > 0L
-        Departure(rate.FirstSentAt, rate.DeliveredAt, rate.Delivered, rate.Lost, flight + length, isAppLimited)
+
+        Departure(
+            rate.FirstSentAt,
+            rate.DeliveredAt,
+            rate.Delivered,
+            rate.Lost,
+            flight + length,
+            isAppLimited,
+            (count = 1)
+        )
 
     /// A packet that acknowledges something new has arrived. The system's stamp may be a little older than that of the last step.
     let acknowledged (at: Instant) (rate: DeliveryRate) = rate.DeliveredAt <- max rate.DeliveredAt at

@@ -51,6 +51,10 @@ module internal Recovery =
         // What answers another transmission than the last one says nothing about the rate, but it is delivered.
         let isLast = part.Mark = Mark.InFlight && (isFresh || part.SentAt <= sentBy)
         let departure = if isLast then part.Departure else null
+
+        if not (isNull departure) then
+            arriveIn departure (part.Order + int64 (part.Count - 1)) board
+
         DeliveryRate.arrive departure part.SentAt (part.Order + int64 (part.Count - 1)) part.Data.Length board.Rate
 
         if isFresh then
@@ -339,6 +343,7 @@ module internal Recovery =
         find now rtt freed board
         let repaired = findProbed now rtt freed ackNr sack isRanges isBare board
         let lost = board.LostPackets - before + repaired
+        compareTrains board
 
         { Freed = freed
           Bytes = arrivals.Bytes

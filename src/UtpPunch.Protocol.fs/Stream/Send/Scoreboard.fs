@@ -46,6 +46,14 @@ type internal Scoreboard =
             /// When a packet was last retransmitted. A packet that was sent before and is acknowledged after may have waited for that, and
             /// gives a round trip only if it is an ordinary one.
             mutable LastRetransmitted: Instant
+            /// The place of the last packet that was sent with others and has arrived; -1 for none.
+            mutable ArrivedTrain: int64
+            /// That of one that was sent behind it, with others, and is lost, unless that is counted; -1 for none.
+            mutable LostTrain: int64
+            /// Since a packet that was sent with others has arrived: how many such packets were lost, and how often one that was sent alone
+            /// has arrived behind them.
+            mutable LostInTrains: int
+            mutable LostTrains: int
             mutable Rate: DeliveryRate
         }
 
@@ -75,6 +83,10 @@ module internal Scoreboard =
           LossProbe = null
           Retransmissions = 0L
           LastRetransmitted = unmeasured
+          ArrivedTrain = -1L
+          LostTrain = -1L
+          LostInTrains = 0
+          LostTrains = 0
           Rate = DeliveryRate.Initial }
 
     let copy (board: Scoreboard) = { board with Runs = board.Runs.Copy(); Rate = DeliveryRate.copy board.Rate }
@@ -136,6 +148,10 @@ module internal Scoreboard =
         board.LostPackets <- board.LostPackets + run.Count
         DeliveryRate.lose run.Data.Length board.Rate
 
+        if not run.Departure.IsAlone && run.Order > board.ArrivedTrain then
+            board.LostTrain <- max board.LostTrain (run.Order + int64 (run.Count - 1))
+            board.LostInTrains <- board.LostInTrains + run.Count
+
         if run.Transmissions > 1 then
             board.RetransmittedInFlight <- board.RetransmittedInFlight - run.Count
 
@@ -146,6 +162,33 @@ module internal Scoreboard =
 
         for index in 0 .. board.Runs.Count - 1 do
             if board.Runs[index].Mark = Mark.InFlight then lose index board
+
+    let forgetTrains (board: Scoreboard) =
+        board.LostTrain <- -1L
+        board.LostInTrains <- 0
+        board.LostTrains <- 0
+
+    /// A packet was acknowledged for the first time, by its last transmission.
+    let internal arriveIn (departure: Departure) (order: int64) (board: Scoreboard) =
+        if not departure.IsAlone then
+            board.ArrivedTrain <- max board.ArrivedTrain order
+            forgetTrains board
+
+    /// An acknowledgement was taken, and the losses that it shows.
+    let internal compareTrains (board: Scoreboard) =
+        let rate = board.Rate
+
+        if
+            board.LostTrain >= 0L
+            && not (isNull rate.Newest)
+            && rate.Newest.IsAlone
+            && rate.NewestOrder > board.LostTrain
+        then
+            board.LostTrain <- -1L
+            board.LostTrains <- board.LostTrains + 1
+
+    /// Twice, what was sent alone has arrived behind trains that were lost: more packets than chance takes.
+    let losesTrains (board: Scoreboard) = board.LostTrains >= 2 && board.LostInTrains >= 8
 
     /// The losses found last are not congestion. A later loss may be, also within the same round trip.
     let tolerate (board: Scoreboard) = board.RecoveryEnd <- ValueNone
@@ -169,13 +212,13 @@ module internal Scoreboard =
         board.Flight <- board.Flight + run.Data.Length
         run
 
-    let private departure now length (board: Scoreboard) =
+    let private departure now length count (board: Scoreboard) =
         board.Rate <- DeliveryRate.own board.Rate
-        DeliveryRate.depart now board.Flight length board.Rate
+        DeliveryRate.depart now board.Flight length count board.Rate
 
     /// Records new packets as sent: `data` in `count` packets of `size` bytes, a FIN with a size of 0.
     let launch now (data: Owned) count size (board: Scoreboard) =
-        let departure = departure now data.Length board
+        let departure = departure now data.Length count board
         let run = Run(board.Next, count, size, data, now, board.NextOrder, 1, Mark.InFlight, departure)
         board.Runs.Add run
         board.Next <- board.Next + count
@@ -187,7 +230,7 @@ module internal Scoreboard =
     let private resend now index count (board: Scoreboard) =
         let run = board.Runs[index]
         let again = run.Slice(0, count)
-        let departure = departure now again.Data.Length board
+        let departure = departure now again.Data.Length count board
         let part = again.Retransmitted(now, board.NextOrder, departure)
         board.Runs[index] <- part
 
