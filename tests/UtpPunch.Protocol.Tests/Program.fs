@@ -29,6 +29,7 @@ let main args =
           Parting.tests
           LongLivedStreams.tests
           OwnAddresses.tests
+          GhostStories.tests
           LostTrains.tests
           Hostile.tests
           Limits.tests

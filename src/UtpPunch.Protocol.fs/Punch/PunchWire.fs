@@ -25,6 +25,8 @@ type internal RendezvousMessage =
     | Go of handle: uint64 * introduction: Borrowed * wait: Duration
     /// The server has no capacity.
     | Full of handle: uint64
+    /// Asks a client that waits whether it is still there. It answers by registering again.
+    | Ping of handle: uint64
 
 and [<NoComparison>] internal Registration =
     {
@@ -227,6 +229,7 @@ module internal PunchWire =
             writer.Number(milliseconds wait, 2)
             writer.ToBytes()
         | RendezvousMessage.Full handle -> (begun 0x86uy handle).ToBytes()
+        | RendezvousMessage.Ping handle -> (begun 0x87uy handle).ToBytes()
 
     let encodeProbe (key: Owned) (probe: Probe) : Owned =
         let kind = Array.IndexOf(probeKinds, probe.Kind)
@@ -411,6 +414,7 @@ module internal PunchWire =
                     let introduction = reader.Bytes TagLength
                     ValueSome(RendezvousMessage.Go(handle, introduction, reader.Milliseconds()))
                 | 0x86uy -> ValueSome(RendezvousMessage.Full handle)
+                | 0x87uy -> ValueSome(RendezvousMessage.Ping handle)
                 | _ -> ValueNone
 
             if reader.IsWithin then message else ValueNone
@@ -423,7 +427,8 @@ module internal PunchWire =
         | RendezvousMessage.Observed(handle, _)
         | RendezvousMessage.Introduce(handle, _)
         | RendezvousMessage.Go(handle, _, _)
-        | RendezvousMessage.Full handle -> ValueSome handle
+        | RendezvousMessage.Full handle
+        | RendezvousMessage.Ping handle -> ValueSome handle
         | RendezvousMessage.Register _
         | RendezvousMessage.Acknowledge _
         | RendezvousMessage.Leave _

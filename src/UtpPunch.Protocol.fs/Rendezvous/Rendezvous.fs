@@ -86,7 +86,8 @@ module Rendezvous =
     let private hasReturned (earlier: Entry) (entry: Entry) =
         entry.Avoided |> Array.exists (fun it -> not (Array.contains it earlier.Avoided))
 
-    let private register (server: Rendezvous) (remote: Endpoint) (registration: Registration) send =
+    let private register (server: Rendezvous) (remote: Endpoint) (registration: Registration) tell =
+        let send message = tell remote message
         let expiresAt = server.Now + server.Options.Lifetime
 
         let answer () =
@@ -103,7 +104,7 @@ module Rendezvous =
             | ValueSome registrant ->
                 answer ()
 
-                match partner server registrant with
+                match Matching.partner server registrant (fun other -> tell other.Remote) with
                 | ValueSome other -> pair server other (struct (number, registrant))
                 | ValueNone -> ()
 
@@ -122,19 +123,30 @@ module Rendezvous =
 
             enter
                 number
-                { known with Remote = remote; Registration = entry; ExpiresAt = expiresAt; Pairing = ValueNone }
+                { known with
+                    Remote = remote
+                    Registration = entry
+                    ExpiresAt = expiresAt
+                    HeardAt = server.Now
+                    Pings = 0
+                    PingAt = Time.never
+                    Pairing = ValueNone }
             |> ignore
         | ValueNone ->
             let fresh =
                 { Remote = remote
                   Registration = entry
                   ExpiresAt = expiresAt
+                  HeardAt = server.Now
+                  Pings = 0
+                  PingAt = Time.never
+                  WakeAt = server.Now
                   Place = RoomPlace.Outside
                   Pairing = ValueNone }
 
             match addRegistrant server fresh with
             | ValueNone -> refuse ()
-            | ValueSome number -> if not (enter number fresh) then removeRegistrant server number fresh
+            | ValueSome(struct (number, fresh)) -> if not (enter number fresh) then removeRegistrant server number fresh
 
     let private others (server: Rendezvous) (socket: uint16) =
         server.Options.Sockets
@@ -179,13 +191,14 @@ module Rendezvous =
         | RendezvousMessage.Observed _
         | RendezvousMessage.Introduce _
         | RendezvousMessage.Go _
-        | RendezvousMessage.Full _ -> false
+        | RendezvousMessage.Full _
+        | RendezvousMessage.Ping _ -> false
 
     let private drop (server: Rendezvous) = server.Dropped <- server.Dropped + 1L
 
     let private receiveProven (server: Rendezvous) (remote: Endpoint) message tell =
         match message with
-        | RendezvousMessage.Register it -> register server remote it (tell remote)
+        | RendezvousMessage.Register it -> register server remote it tell
         | RendezvousMessage.Acknowledge(_, handle, _, introduction, roundTrip) ->
             acknowledged server remote handle introduction roundTrip (fun side -> tell side.Remote)
         | RendezvousMessage.Leave(room, handle, _) ->
@@ -281,9 +294,26 @@ module Rendezvous =
             server.Pairings <- Radix.add number { pairing with Tries = tries } server.Pairings
             server.TimerQueue <- TimerQueue.add (server.Now + pauseAfter tries) ~~~number server.TimerQueue
 
+    /// A registration has expired, a ping is due, or the time of either was moved.
+    let private look
+        (server: Rendezvous)
+        number
+        (registrant: Registrant)
+        (sent: ResizeArray<struct (Endpoint * Owned)>)
+        =
+        if registrant.ExpiresAt <= server.Now then
+            removeRegistrant server number registrant
+        elif registrant.PingAt > server.Now then
+            schedule server number registrant |> ignore
+        elif Matching.isGhost registrant then
+            removeRegistrant server number registrant
+        else
+            Matching.ping server number registrant (fun message ->
+                sent.Add(struct (registrant.Remote, PunchWire.encode message)))
+
     let private wake (server: Rendezvous) sent =
         while TimerQueue.first server.TimerQueue <= server.Now do
-            let struct (_, key, rest) = TimerQueue.pop server.TimerQueue
+            let struct (at, key, rest) = TimerQueue.pop server.TimerQueue
             server.TimerQueue <- rest
 
             if key < 0 then
@@ -292,10 +322,8 @@ module Rendezvous =
                 | ValueNone -> ()
             else
                 match Radix.tryFind key server.Registrants with
-                | ValueSome registrant when registrant.ExpiresAt > server.Now ->
-                    server.TimerQueue <- TimerQueue.add registrant.ExpiresAt key server.TimerQueue
-                | ValueSome registrant -> removeRegistrant server key registrant
-                | ValueNone -> ()
+                | ValueSome registrant when registrant.WakeAt = at -> look server key registrant sent
+                | _ -> ()
 
     [<CompiledName "Step">]
     let step (now: Instant) (received: struct (Endpoint * Borrowed)[]) (server: Rendezvous) =

@@ -55,8 +55,12 @@ module internal RendezvousClient =
     /// The retransmission time-out of a request: 250 ms, doubled up to 2 s.
     let private pauseAfter (tries: int) = Time.milliseconds (min 2000 (250 <<< min 3 (tries - 1)))
 
-    /// How often a registration is renewed, which also keeps the NAT's mapping.
-    let private renewEvery = Time.seconds 15
+    /// How often a registration is renewed, which also keeps the NAT's mapping. A client that waits for one peer does so for a short time, and
+    /// notices soon that the server was started again; one that stays spares its battery.
+    let private renewEvery (meeting: RendezvousClient) = Time.seconds (if meeting.Plan.Stays then 15 else 2)
+
+    /// A ping is answered at once, unless a registration has left just now.
+    let private answerEvery = Time.milliseconds 100
 
     /// How long to wait for the server's first answer.
     let private silence = Time.seconds 30
@@ -160,7 +164,7 @@ module internal RendezvousClient =
             Attempt = attempt
             SentAt = context.Now
             Tries = meeting.Tries + 1
-            NextAt = context.Now + (if meeting.IsRegistered then renewEvery else pauseAfter (meeting.Tries + 1)) }
+            NextAt = context.Now + pauseAfter (meeting.Tries + 1) }
 
     let private compare (context: StepContext) (meeting: RendezvousClient) : RendezvousClient =
         for index in 0 .. meeting.Others.Length - 1 do
@@ -265,7 +269,13 @@ module internal RendezvousClient =
                 Observed = observed
                 RoundTrip = (if attempt = meeting.Attempt then context.Now - meeting.SentAt else meeting.RoundTrip)
                 Tries = 0
-                NextAt = context.Now + min renewEvery (lifetime / 3L) }
+                NextAt = context.Now + min (renewEvery meeting) (lifetime / 3L) }
+        | RendezvousMessage.Ping _ when
+            isServer
+            && meeting.Phase = RendezvousPhase.Registering
+            && context.Now - meeting.SentAt >= answerEvery
+            ->
+            { meeting with NextAt = context.Now }
         // A client that has returned to a room that is full tries again.
         | RendezvousMessage.Full _ when isServer && not meeting.WasRegistered && meeting.Phase <> RendezvousPhase.Left ->
             { meeting with IsRefused = true; GiveUpAt = context.Now }

@@ -78,6 +78,12 @@ type internal Registrant =
         Remote: Endpoint
         Registration: Entry
         ExpiresAt: Instant
+        HeardAt: Instant
+        /// How often it was pinged since, and when that is due again; `Time.never` if it is not being pinged.
+        Pings: int
+        PingAt: Instant
+        /// When the server looks at it: the entry of the timer queue that counts.
+        WakeAt: Instant
         Place: RoomPlace
         /// Its introduction. The registrant is kept until that is over, so that a late registration is not taken for a new one.
         Pairing: int voption
@@ -277,6 +283,18 @@ module internal RendezvousState =
     let store (server: Rendezvous) number (registrant: Registrant) =
         server.Registrants <- Radix.add number registrant server.Registrants
 
+    /// Stores a registrant, and sees to it that the server looks at it in time.
+    let schedule (server: Rendezvous) number (registrant: Registrant) =
+        let at = min registrant.ExpiresAt registrant.PingAt
+
+        let isDue = registrant.WakeAt <= server.Now || registrant.WakeAt > at
+        let registrant = if isDue then { registrant with WakeAt = at } else registrant
+
+        if isDue then server.TimerQueue <- TimerQueue.add at number server.TimerQueue
+
+        store server number registrant
+        registrant
+
     /// A number that no registrant and no pairing has. Numbers start again at 1 when they have run out.
     let takeNumber (server: Rendezvous) : int =
         let isTaken number =
@@ -291,8 +309,8 @@ module internal RendezvousState =
         server.Next <- after number
         number
 
-    /// A new registrant; none if a limit was reached.
-    let addRegistrant (server: Rendezvous) (registrant: Registrant) : int voption =
+    /// A new registrant, with its number; none if a limit was reached.
+    let addRegistrant (server: Rendezvous) (registrant: Registrant) : struct (int * Registrant) voption =
         let key = keyOf server registrant
 
         if
@@ -305,9 +323,7 @@ module internal RendezvousState =
             let number = takeNumber server
             server.Handles <- Radix.add key number server.Handles
             countRegistrant server registrant.Remote 1
-            server.TimerQueue <- TimerQueue.add registrant.ExpiresAt number server.TimerQueue
-            store server number registrant
-            ValueSome number
+            ValueSome(struct (number, schedule server number registrant))
 
     // ---- Rooms ----
 
@@ -382,46 +398,6 @@ module internal RendezvousState =
         server.Handles <- Radix.remove (keyOf server registrant) server.Handles
         server.Registrants <- Radix.remove number server.Registrants
         countRegistrant server registrant.Remote -1
-
-    /// Whether two registrants may be introduced: different peers of one room, not both of which stay, and neither avoids the other.
-    let private fits (server: Rendezvous) (one: Registrant) (other: Registrant) =
-        let own, theirs = one.Registration, other.Registration
-
-        theirs.Room.Equals own.Room
-        && not (theirs.Peer.Equals own.Peer)
-        && not (theirs.Stays && own.Stays)
-        && other.ExpiresAt > server.Now
-        && not (Entry.avoids other.Remote own)
-        && not (Entry.avoids one.Remote theirs)
-
-    /// How many members of a room are considered for an introduction.
-    [<Literal>]
-    let private MaxConsidered = 16
-
-    /// The first that fits, among `MaxConsidered` of a list from an index downwards, in a circle.
-    let private search server (registrant: Registrant) from (list: Radix<int>) : struct (int * Registrant) voption =
-        let count = Radix.count list
-        let mutable found = ValueNone
-        let mutable step = 0
-
-        while found.IsNone && step < min count MaxConsidered do
-            let number = (Radix.tryFind ((from + count - step) % count) list).Value
-
-            match Radix.tryFind number server.Registrants with
-            | ValueSome other when fits server registrant other -> found <- ValueSome(struct (number, other))
-            | _ -> step <- step + 1
-
-        found
-
-    /// A waiting registrant to which this one may be introduced: the latest visitor, otherwise one that stays (round robin).
-    let partner (server: Rendezvous) (registrant: Registrant) : struct (int * Registrant) voption =
-        match Radix.tryFind (roomKey server registrant.Registration.Room.AsBorrowed) server.Rooms with
-        | ValueSome room ->
-            match search server registrant (Radix.count room.Visitors - 1) room.Visitors with
-            | ValueSome found -> ValueSome found
-            | ValueNone when registrant.Registration.Stays -> ValueNone
-            | ValueNone -> search server registrant (server.Next % max 1 (Radix.count room.Services)) room.Services
-        | ValueNone -> ValueNone
 
     // ---- Cookies ----
 

@@ -37,6 +37,7 @@ let private nameOf (message: RendezvousMessage) =
     | RendezvousMessage.Introduce _ -> 7
     | RendezvousMessage.Go _ -> 8
     | RendezvousMessage.Full _ -> 9
+    | RendezvousMessage.Ping _ -> 10
 
 let private runMessage (features: Features) (datagram: byte[]) =
     match PunchWire.decode (Borrowed datagram) with

@@ -66,6 +66,7 @@ type ServerMessage =
     | Introduce of nonce: byte[] * peer: byte[] * observedPort: int
     | Go of nonce: byte[] * waitMs: int
     | Full
+    | Ping
 
 let read (datagram: Owned) : struct (uint64 * ServerMessage) =
     let bytes = datagram.Span.ToArray()
@@ -81,6 +82,7 @@ let read (datagram: Owned) : struct (uint64 * ServerMessage) =
         | 0x84uy -> ServerMessage.Introduce(bytes[13..28], bytes[29..44], two 61)
         | 0x85uy -> ServerMessage.Go(bytes[13..28], two 29)
         | 0x86uy -> ServerMessage.Full
+        | 0x87uy -> ServerMessage.Ping
         | kind -> failtest $"unexpected message {kind} from a server"
 
     struct (handle, message)
