@@ -34,7 +34,7 @@ let private tasks (cutAt: int) : string[] =
     let mutable now = 0L<us>
 
     let plan: MeetPlan =
-        { Server = remote
+        { Servers = [| remote |]
           Room = Owned(Array.init 32 byte)
           Hosts = [| remote |]
           Stays = true

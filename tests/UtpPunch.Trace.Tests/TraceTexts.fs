@@ -180,7 +180,7 @@ let private tasks =
         let! policy = Gen.elements (List.ofArray TraceNames.privateAddresses.Values)
 
         let plan =
-            { Server = remote
+            { Servers = [| remote |]
               Room = Owned room
               Hosts = others
               Stays = stays
@@ -228,10 +228,11 @@ let private says (events: Event[]) =
           | Event.Write(connId, bytes) -> $"write {connId} {Convert.ToHexString bytes.Span}"
           | Event.Meet(taskId, plan) ->
               let hosts = String.Join(" ", plan.Hosts)
+              let servers = String.Join(" ", plan.Servers)
               let room = Convert.ToHexString plan.Room.Span
               let times = $"{plan.Timeout} {plan.PunchTimeout}"
               let ways = $"{plan.Birthday} {plan.PrimingHops} {plan.PrivateAddresses}"
-              $"meet {taskId} {plan.Server} {room} {hosts} {plan.Stays} {times} {ways}"
+              $"meet {taskId} {servers} {room} {hosts} {plan.Stays} {times} {ways}"
           | other -> $"%A{other}" ]
 
 let private roundTrip payloads events =

@@ -17,6 +17,11 @@ internal interface INodeTask
 
     void OnLost(Failure failure);
 
+    /// <summary>No address of the rendezvous answers.</summary>
+    void OnServerSilent()
+    {
+    }
+
     /// <summary>What STUN servers answered; the last event.</summary>
     void OnDiscovered(StunOutcome outcome)
     {

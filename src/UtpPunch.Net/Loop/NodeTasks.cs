@@ -49,6 +49,9 @@ internal sealed class NodeTasks(IDatagramTransport transport)
             case Effect.Introduced introduced:
                 _tasks.GetValueOrDefault(introduced.taskId)?.OnIntroduced(introduced.peer);
                 break;
+            case Effect.ServerSilent silent:
+                _tasks.GetValueOrDefault(silent.taskId)?.OnServerSilent();
+                break;
             case Effect.Punched punched:
                 OnPunched(punched.taskId, punched.report);
                 break;

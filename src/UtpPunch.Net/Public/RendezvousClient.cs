@@ -16,7 +16,8 @@ public sealed class RendezvousClient
 
     /// <summary>Creates a client. Nothing is sent yet.</summary>
     /// <param name="node">The node whose socket is used.</param>
-    /// <param name="server">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>, of which the first address is used.</param>
+    /// <param name="server">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>. All addresses of a name are asked, one after the other (RFC 8305), and the
+    /// first that answers is used; while none does, the name is looked up again.</param>
     public RendezvousClient(UtpNode node, EndPoint server)
     {
         ArgumentNullException.ThrowIfNull(node);
@@ -64,7 +65,7 @@ public sealed class RendezvousClient
     {
         var plan = await PlanAsync(room, options ?? new UtpMeetOptions(), stays: false, cancellationToken).ConfigureAwait(false);
         var work = new MeetCommand(
-            taskId => Event.NewMeet(taskId, plan), isLegacy: false, progress is null ? null : progress.Report);
+            taskId => Event.NewMeet(taskId, plan), isLegacy: false, progress is null ? null : progress.Report, Lookup());
         return await _node.RunAsync(work, cancellationToken).ConfigureAwait(false);
     }
 
@@ -83,7 +84,7 @@ public sealed class RendezvousClient
         string room, UtpMeetOptions? options = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         var plan = await PlanAsync(room, options ?? new UtpMeetOptions(), stays: true, cancellationToken).ConfigureAwait(false);
-        var work = new StayCommand(plan);
+        var work = new StayCommand(plan, Lookup());
         var streams = Channel.CreateUnbounded<UtpStream>();
         _node.Engine.Post(work);
         var opening = OpenAllAsync(work.Results, streams.Writer, cancellationToken);
@@ -142,6 +143,8 @@ public sealed class RendezvousClient
         }
     }
 
+    private ServerLookup? Lookup() => _server is DnsEndPoint ? new ServerLookup(() => _node.AddressesAsync(_server, default).AsTask()) : null;
+
     private async ValueTask<MeetPlan> PlanAsync(string room, UtpMeetOptions options, bool stays, CancellationToken cancellationToken)
     {
         ArgumentException.ThrowIfNullOrEmpty(room);
@@ -162,8 +165,8 @@ public sealed class RendezvousClient
         var timeout = stays ? Time.never : Clock.ToMicroseconds(options.Timeout);
         var punchTimeout = Clock.ToMicroseconds(options.PunchTimeout);
         var (birthday, primingHops) = (options.Birthday, options.PrimingHops);
-        var server = await _node.OneAddressAsync(_server, cancellationToken).ConfigureAwait(false);
+        var servers = await _node.AddressesAsync(_server, cancellationToken).ConfigureAwait(false);
         var key = await Task.Run(() => RoomKey.Of(room, secret), cancellationToken).ConfigureAwait(false);
-        return new MeetPlan(server, key, hosts, stays, timeout, punchTimeout, birthday, primingHops, privateAddresses);
+        return new MeetPlan(servers, key, hosts, stays, timeout, punchTimeout, birthday, primingHops, privateAddresses);
     }
 }

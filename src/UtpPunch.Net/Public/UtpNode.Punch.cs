@@ -80,16 +80,21 @@ public sealed partial class UtpNode
         }
     }
 
-    /// <summary>The address, if the node can send to it; the first such address of a name.</summary>
-    internal async ValueTask<Endpoint> OneAddressAsync(EndPoint remote, CancellationToken cancellationToken)
+    /// <summary>The address, if the node can send to it; the best such address of a name.</summary>
+    internal async ValueTask<Endpoint> OneAddressAsync(EndPoint remote, CancellationToken cancellationToken) =>
+        (await AddressesAsync(remote, cancellationToken).ConfigureAwait(false))[0];
+
+    /// <summary>The address, if the node can send to it; a few such addresses of a name, the best one first.</summary>
+    internal async ValueTask<Endpoint[]> AddressesAsync(EndPoint remote, CancellationToken cancellationToken)
     {
+        const int Most = 6;
         switch (remote)
         {
             case DnsEndPoint { Port: > 0 } name:
-                return (await ResolveAsync(name, _settings.ConnectTimeout, cancellationToken).ConfigureAwait(false))[0];
+                return [.. (await ResolveAsync(name, _settings.ConnectTimeout, cancellationToken).ConfigureAwait(false)).Take(Most)];
             case IPEndPoint { Port: > 0 } one when !one.Address.Equals(IPAddress.Any) && !one.Address.Equals(IPAddress.IPv6Any):
                 var endpoint = Addresses.ToEndpoint(one);
-                return _transport.Speaks(endpoint) ? endpoint : throw Failure.Unreachable(one).ToException();
+                return _transport.Speaks(endpoint) ? [endpoint] : throw Failure.Unreachable(one).ToException();
             default:
                 throw new ArgumentException($"{remote} is not the address of a host.", nameof(remote));
         }

@@ -3,10 +3,12 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>Starts a meeting, or a punch by the npm package's protocol, and completes with its result.</summary>
-internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<MeetProgress>? onNews = null) : ICommand, INodeTask
+internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<MeetProgress>? onNews = null, ServerLookup? lookup = null)
+    : ICommand, INodeTask
 {
     private readonly TaskCompletionSource<PunchResult> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
+    private Engine? _engine;
     private int _taskId;
     private bool _cancelled;
     private MeetProgress? _progress;
@@ -31,6 +33,7 @@ internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<
                 return;
             }
 
+            _engine = engine;
             _taskId = engine.Enlist(this);
             events.Add(begin(_taskId));
         }
@@ -57,6 +60,8 @@ internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<
     // The introduction may arrive before the confirmation of the registration.
     public void OnIntroduced(Endpoint peer) =>
         Tell(new MeetProgress(_progress?.ObservedEndPoint, _progress?.Mapping ?? NatPortAssignment.Unknown, Addresses.ToIPEndPoint(peer)));
+
+    public void OnServerSilent() => lookup?.Begin(_engine!, _taskId);
 
     public bool OnPunched(PunchReport report, Task<UtpStream>? opened)
     {

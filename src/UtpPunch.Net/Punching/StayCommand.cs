@@ -4,7 +4,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>Stays in a room. The results of the punches with all peers that enter are read in the order in which the punches end.</summary>
-internal sealed class StayCommand(MeetPlan plan) : ICommand, INodeTask
+internal sealed class StayCommand(MeetPlan plan, ServerLookup? lookup = null) : ICommand, INodeTask
 {
     // Further results are dropped until some were read; those peers give up.
     private const int MaxWaiting = 128;
@@ -12,6 +12,7 @@ internal sealed class StayCommand(MeetPlan plan) : ICommand, INodeTask
     private readonly Channel<PunchResult> _results = Channel.CreateBounded<PunchResult>(
         new BoundedChannelOptions(MaxWaiting) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly Lock _gate = new();
+    private Engine? _engine;
     private int _taskId;
     private bool _left;
 
@@ -34,6 +35,7 @@ internal sealed class StayCommand(MeetPlan plan) : ICommand, INodeTask
                 return;
             }
 
+            _engine = engine;
             _taskId = engine.Enlist(this);
             events.Add(Event.NewMeet(_taskId, plan));
         }
@@ -61,6 +63,8 @@ internal sealed class StayCommand(MeetPlan plan) : ICommand, INodeTask
     public void OnIntroduced(Endpoint peer)
     {
     }
+
+    public void OnServerSilent() => lookup?.Begin(_engine!, _taskId);
 
     public bool OnPunched(PunchReport report, Task<UtpStream>? opened)
     {

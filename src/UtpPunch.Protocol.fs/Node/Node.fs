@@ -226,6 +226,7 @@ module Node =
             tasks step (NodeTasks.punchLegacy step.Context taskId remote attempts)
         | Event.Discover(taskId, options) ->
             tasks step (NodeTasks.beginDiscovery step.Context (draw step.Node) taskId options)
+        | Event.Servers(taskId, servers) -> tasks step (NodeTasks.relocate step.Context taskId servers)
         | Event.Cancel taskId -> tasks step (NodeTasks.cancel step.Context taskId)
 
     // ---- The step ----

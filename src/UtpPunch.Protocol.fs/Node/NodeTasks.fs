@@ -172,6 +172,9 @@ module internal NodeTasks =
     let meet (context: StepContext) (random: int -> Owned) taskId (plan: MeetPlan) (all: NodeTasks) =
         if plan.Room.Length <> 32 then invalidArg (nameof plan) "A room's key is 32 bytes."
 
+        if Array.isEmpty plan.Servers then
+            invalidArg (nameof plan) "A meeting needs an address of a rendezvous."
+
         let handle = Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian (random 2).Span
         let meeting = RendezvousClient.create taskId plan handle (random 4) (random 4) context.Now
 
@@ -197,6 +200,19 @@ module internal NodeTasks =
         else
             let client = StunClient.start options (Random.create (random 8)) context.Now
             discover context taskId [||] client all |> withDeadline
+
+    /// The name of a meeting's rendezvous has other addresses.
+    let relocate (context: StepContext) taskId (servers: Endpoint[]) (all: NodeTasks) =
+        let mutable result = all
+
+        Radix.iterate
+            (fun key (meeting: RendezvousClient) ->
+                if meeting.TaskId = taskId && servers.Length > 0 then
+                    let meeting = RendezvousClient.relocate context servers meeting
+                    result <- { result with Meetings = Radix.add key meeting result.Meetings })
+            all.Meetings
+
+        withDeadline result
 
     let cancel (context: StepContext) taskId (all: NodeTasks) =
         let mutable result = { all with Discoveries = Radix.remove taskId all.Discoveries }
@@ -313,7 +329,7 @@ module internal NodeTasks =
             ValueSome(if isNew then begin' context random introduction meeting all else all)
         | ValueSome meeting, RendezvousMessage.Go(_, introduction, wait) ->
             ValueSome(
-                if from.Equals meeting.Plan.Server then
+                if from.Equals meeting.Server then
                     goes context introduction (context.Now + wait) all
                 else
                     all

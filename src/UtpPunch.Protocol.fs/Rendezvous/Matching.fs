@@ -20,13 +20,14 @@ module internal Matching =
     let private MaxConsidered = 16
 
     /// A registrant that was heard within this time is there: a client that was killed would be introduced to one that then waits for a ghost.
-    let private freshFor = Time.milliseconds 500
+    let private freshFor = Time.milliseconds 100
 
-    /// Pings that a client may leave unanswered, and the time for an answer.
+    /// How often a client is pinged, and the time for an answer to any of them: paths through satellites take most of a second.
     [<Literal>]
     let private MaxPings = 3
 
     let private pingEvery = Time.milliseconds 200
+    let private answerWithin = Time.seconds 3
 
     /// Whether a registrant that waits has not answered its pings.
     let isGhost (registrant: Registrant) = registrant.Pings >= MaxPings
@@ -35,13 +36,21 @@ module internal Matching =
     let ping (server: Rendezvous) number (registrant: Registrant) (send: RendezvousMessage -> unit) =
         send (RendezvousMessage.Ping registrant.Registration.Handle)
 
-        schedule server number { registrant with Pings = registrant.Pings + 1; PingAt = server.Now + pingEvery }
-        |> ignore
+        let pings = registrant.Pings + 1
+        let first = if registrant.Pings = 0 then server.Now else registrant.PingedAt
+        let next = if pings < MaxPings then server.Now + pingEvery else first + answerWithin
+        schedule server number { registrant with Pings = pings; PingedAt = first; PingAt = next } |> ignore
+
+    /// Since when another registrant must have been heard. The one for whose sake this one was pinged has waited for the answer.
+    let heardSince (server: Rendezvous) (registrant: Registrant) =
+        let since = server.Now - freshFor
+        if registrant.Pings > 0 then min since registrant.PingedAt else since
 
     /// Members of a list that fit, among `MaxConsidered` from an index downwards, in a circle: the first that was heard lately, or all others.
     let private search
         server
         (registrant: Registrant)
+        since
         from
         (list: Radix<int>)
         (stale: ResizeArray<struct (int * Registrant)>)
@@ -55,7 +64,7 @@ module internal Matching =
 
             match Radix.tryFind number server.Registrants with
             | ValueSome other when fits server registrant other ->
-                if server.Now - other.HeardAt <= freshFor then
+                if other.HeardAt >= since then
                     found <- ValueSome(struct (number, other))
                 else
                     stale.Add(struct (number, other))
@@ -70,6 +79,7 @@ module internal Matching =
     let partner
         (server: Rendezvous)
         (registrant: Registrant)
+        since
         (send: Registrant -> RendezvousMessage -> unit)
         : struct (int * Registrant) voption =
         match Radix.tryFind (roomKey server registrant.Registration.Room.AsBorrowed) server.Rooms with
@@ -77,12 +87,12 @@ module internal Matching =
             let stale = ResizeArray()
 
             let found =
-                match search server registrant (Radix.count room.Visitors - 1) room.Visitors stale with
+                match search server registrant since (Radix.count room.Visitors - 1) room.Visitors stale with
                 | ValueSome found -> ValueSome found
                 | ValueNone when registrant.Registration.Stays -> ValueNone
                 | ValueNone ->
                     let from = server.Next % max 1 (Radix.count room.Services)
-                    search server registrant from room.Services stale
+                    search server registrant since from room.Services stale
 
             if found.IsNone then
                 for struct (number, other) in stale do

@@ -99,12 +99,12 @@ module Rendezvous =
             server.Dropped <- server.Dropped + 1L
             send (RendezvousMessage.Full registration.Handle)
 
-        let enter number (registrant: Registrant) =
+        let enter since number (registrant: Registrant) =
             match enterRoom server number registrant with
             | ValueSome registrant ->
                 answer ()
 
-                match Matching.partner server registrant (fun other -> tell other.Remote) with
+                match Matching.partner server registrant since (fun other -> tell other.Remote) with
                 | ValueSome other -> pair server other (struct (number, registrant))
                 | ValueNone -> ()
 
@@ -122,6 +122,7 @@ module Rendezvous =
             let known = leaveRoom server number known
 
             enter
+                (Matching.heardSince server known)
                 number
                 { known with
                     Remote = remote
@@ -139,6 +140,7 @@ module Rendezvous =
                   ExpiresAt = expiresAt
                   HeardAt = server.Now
                   Pings = 0
+                  PingedAt = server.Now
                   PingAt = Time.never
                   WakeAt = server.Now
                   Place = RoomPlace.Outside
@@ -146,7 +148,9 @@ module Rendezvous =
 
             match addRegistrant server fresh with
             | ValueNone -> refuse ()
-            | ValueSome(struct (number, fresh)) -> if not (enter number fresh) then removeRegistrant server number fresh
+            | ValueSome(struct (number, fresh)) ->
+                if not (enter (Matching.heardSince server fresh) number fresh) then
+                    removeRegistrant server number fresh
 
     let private others (server: Rendezvous) (socket: uint16) =
         server.Options.Sockets

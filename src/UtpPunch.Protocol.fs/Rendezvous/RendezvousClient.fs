@@ -2,62 +2,28 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// The state of a meeting.
-[<RequireQualifiedAccess>]
-type internal RendezvousPhase =
-    /// Registering without a cookie, to be given one.
-    | Knocking
-    /// Asking the server's other sockets for the observed endpoint.
-    | Comparing
-    /// Registering with an offer, and renewing that.
-    | Registering
-    /// Introduced and no longer registered. Repeated introductions are acknowledged.
-    | Left
-
-/// A client of a rendezvous: it proves its address, compares the endpoints that the server's sockets observe, registers its offer, and waits
-/// for a peer.
-[<NoComparison>]
-type internal RendezvousClient =
-    {
-        TaskId: TaskId
-        Plan: MeetPlan
-        Room: Owned
-        Handle: uint64
-        Peer: Owned
-        Nonce: Owned
-        Phase: RendezvousPhase
-        Cookie: Owned
-        Observed: Endpoint
-        Others: Endpoint[]
-        /// The endpoint that each of the other sockets observed.
-        Views: Endpoint voption[]
-        /// The number of the last registration, whose answer gives the round-trip time.
-        Attempt: byte
-        SentAt: Instant
-        Tries: int
-        NextAt: Instant
-        IsRegistered: bool
-        /// Whether it has been registered, which is reported once.
-        WasRegistered: bool
-        IsRefused: bool
-        RoundTrip: Duration
-        StartedAt: Instant
-        GiveUpAt: Instant
-        /// The last introduction, to recognize repetitions.
-        Introduction: Owned
-        /// Endpoints of peers with which it has met in vain, the latest first, and the times.
-        Avoided: struct (Endpoint * Instant)[]
-        /// The last punch that has failed without ending the meeting.
-        LastReport: PunchReport voption
-    }
-
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module internal RendezvousClient =
+    open RendezvousClientState
+
     /// The retransmission time-out of a request: 250 ms, doubled up to 2 s.
     let private pauseAfter (tries: int) = Time.milliseconds (min 2000 (250 <<< min 3 (tries - 1)))
 
+    /// The next address is asked if one has not answered for this long (RFC 8305, 5).
+    let private nextServerAfter = Time.milliseconds 250
+
+    /// Registrations without an answer before the other addresses are asked, and the name is looked up.
+    [<Literal>]
+    let private Unanswered = 2
+
+    /// How often the name is looked up while no address answers, in registrations: each 8 s.
+    [<Literal>]
+    let private LookUpEvery = 4
+
     /// How often a registration is renewed, which also keeps the NAT's mapping. A client that waits for one peer does so for a short time, and
     /// notices soon that the server was started again; one that stays spares its battery.
-    let private renewEvery (meeting: RendezvousClient) = Time.seconds (if meeting.Plan.Stays then 15 else 2)
+    let private renewEvery (meeting: RendezvousClient) =
+        if meeting.Plan.Stays then Time.seconds 15 else Time.milliseconds 1500
 
     /// A ping is answered at once, unless a registration has left just now.
     let private answerEvery = Time.milliseconds 100
@@ -67,13 +33,6 @@ module internal RendezvousClient =
 
     /// How long repeated introductions are acknowledged; the server repeats them for six seconds.
     let private linger = Time.seconds 15
-
-    /// How long a peer with which a client has met in vain is avoided.
-    let private avoidFor = Time.seconds 60
-
-    /// As many endpoints of one address are avoided singly; then all of its ports are.
-    [<Literal>]
-    let private MaxPorts = 2
 
     /// The punch of the higher peer takes longer than the plan says, and longer yet when the peers have begun to agree.
     let private punchGrace = Time.seconds 10
@@ -85,6 +44,7 @@ module internal RendezvousClient =
     let create taskId (plan: MeetPlan) (handle: uint64) peer nonce now =
         { TaskId = taskId
           Plan = plan
+          Server = plan.Servers[0]
           Room = Secrets.tag plan.Room
           Handle = handle
           Peer = peer
@@ -108,27 +68,30 @@ module internal RendezvousClient =
           Avoided = [||]
           LastReport = ValueNone }
 
-    /// What a registration asks to avoid: the latest endpoints, and the whole address of those that have come with several ports.
-    let private avoided (now: Instant) (meeting: RendezvousClient) : Endpoint[] =
-        let recent =
-            [| for struct (endpoint, since) in meeting.Avoided do
-                   if now - since < avoidFor then endpoint |]
-
-        let portsOf endpoint = recent |> Array.filter (Endpoint.isSameAddress endpoint) |> Array.length
-
-        recent
-        |> Array.map (fun it -> if portsOf it > MaxPorts then Endpoint.withPort 0us it else it)
-        |> Array.distinct
-        |> Array.truncate PunchWire.MaxAvoided
-
-    /// The observed endpoints, in the order in which the sockets were asked.
-    let private views (meeting: RendezvousClient) : Endpoint[] =
-        Array.append [| meeting.Observed |] (meeting.Views |> Array.choose ValueOption.toOption)
-
-    let mapping (meeting: RendezvousClient) = Offer.mappingOf (views meeting)
-
     let private tell (context: StepContext) remote message =
         context.Effects.Add(Effect.SendDatagram(remote, PunchWire.encode message, 0))
+
+    /// Where the next registration goes: to one address after the other, then to all of them, until one has answered.
+    let private asked (meeting: RendezvousClient) : Endpoint[] =
+        if meeting.Phase <> RendezvousPhase.Knocking then
+            [| meeting.Server |]
+        elif meeting.Tries < meeting.Plan.Servers.Length then
+            [| meeting.Plan.Servers[meeting.Tries] |]
+        else
+            meeting.Plan.Servers
+
+    /// What then is waited for an answer.
+    let private pause (meeting: RendezvousClient) =
+        let others =
+            if meeting.Phase = RendezvousPhase.Knocking then
+                meeting.Plan.Servers.Length - 1
+            else
+                Unanswered
+
+        if meeting.Tries < others then
+            nextServerAfter
+        else
+            pauseAfter (meeting.Tries - others + 1)
 
     /// `iv` is twelve fresh bytes: two offers must not be sealed with one nonce.
     let private register (context: StepContext) (iv: Owned) (meeting: RendezvousClient) : RendezvousClient =
@@ -147,10 +110,8 @@ module internal RendezvousClient =
 
         let attempt = meeting.Attempt + 1uy
 
-        tell
-            context
-            meeting.Plan.Server
-            (RendezvousMessage.Register
+        let registration =
+            RendezvousMessage.Register
                 { Room = meeting.Room.AsBorrowed
                   Handle = meeting.Handle
                   Peer = meeting.Peer.AsBorrowed
@@ -158,13 +119,16 @@ module internal RendezvousClient =
                   Attempt = attempt
                   Stays = meeting.Plan.Stays
                   Offer = offer.AsBorrowed
-                  Avoided = (PunchWire.encodeEndpoints (avoided context.Now meeting)).AsBorrowed })
+                  Avoided = (PunchWire.encodeEndpoints (avoided context.Now meeting)).AsBorrowed }
+
+        for server in asked meeting do
+            tell context server registration
 
         { meeting with
             Attempt = attempt
             SentAt = context.Now
             Tries = meeting.Tries + 1
-            NextAt = context.Now + pauseAfter (meeting.Tries + 1) }
+            NextAt = context.Now + pause meeting }
 
     let private compare (context: StepContext) (meeting: RendezvousClient) : RendezvousClient =
         for index in 0 .. meeting.Others.Length - 1 do
@@ -179,7 +143,7 @@ module internal RendezvousClient =
     let private acknowledge (context: StepContext) (introduction: Borrowed) (meeting: RendezvousClient) =
         tell
             context
-            meeting.Plan.Server
+            meeting.Server
             (RendezvousMessage.Acknowledge(
                 meeting.Room.AsBorrowed,
                 meeting.Handle,
@@ -191,7 +155,7 @@ module internal RendezvousClient =
     let leave (context: StepContext) (meeting: RendezvousClient) =
         tell
             context
-            meeting.Plan.Server
+            meeting.Server
             (RendezvousMessage.Leave(meeting.Room.AsBorrowed, meeting.Handle, meeting.Cookie.AsBorrowed))
 
     // ---- Receiving ----
@@ -201,6 +165,7 @@ module internal RendezvousClient =
         (cookie: Borrowed)
         observed
         (others: Endpoint[])
+        isTimed
         (meeting: RendezvousClient)
         =
         let isFirst = meeting.Phase = RendezvousPhase.Knocking
@@ -210,7 +175,7 @@ module internal RendezvousClient =
                 GiveUpAt = (if isFirst then Time.after meeting.Plan.Timeout meeting.StartedAt else meeting.GiveUpAt)
                 Cookie = Borrowed.keep cookie
                 Observed = observed
-                RoundTrip = context.Now - meeting.SentAt
+                RoundTrip = (if isTimed then context.Now - meeting.SentAt else 0L<us>)
                 Tries = 0
                 NextAt = context.Now }
 
@@ -222,8 +187,7 @@ module internal RendezvousClient =
             // A server that is bound to all addresses does not know the one that was used.
             let others =
                 others
-                |> Array.map (fun other ->
-                    if isAny other then Endpoint.withPort other.Port meeting.Plan.Server else other)
+                |> Array.map (fun other -> if isAny other then Endpoint.withPort other.Port meeting.Server else other)
 
             { meeting with
                 Phase = RendezvousPhase.Comparing
@@ -238,13 +202,21 @@ module internal RendezvousClient =
         (message: RendezvousMessage)
         (meeting: RendezvousClient)
         : RendezvousClient =
-        let isServer = from.Equals meeting.Plan.Server
+        let isServer = from.Equals meeting.Server
 
         match message with
         | RendezvousMessage.Challenge(_, attempt, cookie, observed, others) when
+            meeting.Phase = RendezvousPhase.Knocking
+            && Array.contains from meeting.Plan.Servers
+            // Another address may have been asked since.
+            && int (meeting.Attempt - attempt) < meeting.Tries
+            ->
+            let isLast = attempt = meeting.Attempt
+            challenged context cookie observed others isLast { meeting with Server = Endpoint.local 0us from }
+        | RendezvousMessage.Challenge(_, attempt, cookie, observed, others) when
             isServer && attempt = meeting.Attempt && meeting.Phase <> RendezvousPhase.Left
             ->
-            challenged context cookie observed others meeting
+            challenged context cookie observed others true meeting
         | RendezvousMessage.Observed(_, observed) when meeting.Phase = RendezvousPhase.Comparing ->
             let views =
                 Array.map2
@@ -288,7 +260,7 @@ module internal RendezvousClient =
         (introduction: Introduction)
         (meeting: RendezvousClient)
         : struct (bool * RendezvousClient) =
-        if not (from.Equals meeting.Plan.Server) then
+        if not (from.Equals meeting.Server) then
             struct (false, meeting)
         else
             acknowledge context introduction.Nonce meeting
@@ -389,6 +361,27 @@ module internal RendezvousClient =
 
         fail context PunchStage.Cancelled meeting
 
+    /// The server is silent: it may have been started again, or have moved to another address of its name.
+    let private search (context: StepContext) (meeting: RendezvousClient) : RendezvousClient =
+        context.Effects.Add(Effect.ServerSilent meeting.TaskId)
+        let others = meeting.Plan.Servers |> Array.filter (fun it -> not (it.Equals meeting.Server))
+
+        { meeting with
+            Plan = { meeting.Plan with Servers = Array.append [| meeting.Server |] others }
+            Phase = RendezvousPhase.Knocking
+            Cookie = PunchWire.noCookie
+            IsRegistered = false
+            Tries = 0 }
+
+    /// The name of the rendezvous has these addresses now.
+    let relocate (context: StepContext) (servers: Endpoint[]) (meeting: RendezvousClient) : RendezvousClient =
+        let meeting = { meeting with Plan = { meeting.Plan with Servers = servers } }
+
+        if meeting.Phase = RendezvousPhase.Knocking then
+            { meeting with Tries = 0; NextAt = context.Now }
+        else
+            meeting
+
     /// Does what is due. None when the meeting is over.
     let tick (context: StepContext) (iv: Owned) (meeting: RendezvousClient) : RendezvousClient voption =
         match meeting.Phase with
@@ -412,7 +405,15 @@ module internal RendezvousClient =
         | RendezvousPhase.Comparing when meeting.Tries >= Comparisons ->
             toRegister context.Now meeting |> register context iv |> ValueSome
         | RendezvousPhase.Comparing -> ValueSome(compare context meeting)
-        | RendezvousPhase.Knocking
+        | RendezvousPhase.Registering when meeting.Tries >= Unanswered ->
+            search context meeting |> register context iv |> ValueSome
+        | RendezvousPhase.Knocking ->
+            let silent = meeting.Tries - meeting.Plan.Servers.Length
+
+            if silent > 0 && silent % LookUpEvery = 0 then
+                context.Effects.Add(Effect.ServerSilent meeting.TaskId)
+
+            ValueSome(register context iv meeting)
         | RendezvousPhase.Registering -> ValueSome(register context iv meeting)
 
     let deadline (meeting: RendezvousClient) =

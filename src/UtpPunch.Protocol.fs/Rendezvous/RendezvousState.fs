@@ -79,8 +79,9 @@ type internal Registrant =
         Registration: Entry
         ExpiresAt: Instant
         HeardAt: Instant
-        /// How often it was pinged since, and when that is due again; `Time.never` if it is not being pinged.
+        /// How often it was pinged since, when first, and when that is due again; `Time.never` if it is not being pinged.
         Pings: int
+        PingedAt: Instant
         PingAt: Instant
         /// When the server looks at it: the entry of the timer queue that counts.
         WakeAt: Instant

@@ -35,6 +35,8 @@ type Effect =
     | CloseSockets of first: int * count: int * keep: int
     /// The rendezvous has registered this node.
     | Registered of taskId: TaskId * observed: Endpoint * mapping: PortPrediction
+    /// No address of the rendezvous answers: look its name up again (`Event.Servers`).
+    | ServerSilent of taskId: TaskId
     /// The rendezvous has introduced a peer, and the punch has begun.
     | Introduced of taskId: TaskId * peer: Endpoint
     /// The result of a punch. The last effect that names this task, unless it stays in its room.

@@ -41,5 +41,7 @@ type Event =
     | PunchLegacy of taskId: TaskId * remote: Endpoint * attempts: int
     /// Ask STUN servers for the public endpoint and the NAT's behavior.
     | Discover of taskId: TaskId * options: StunOptions
+    /// The rendezvous of a meeting has these addresses now, the best one first.
+    | Servers of taskId: TaskId * servers: Endpoint[]
     /// Cancel the task.
     | Cancel of taskId: TaskId

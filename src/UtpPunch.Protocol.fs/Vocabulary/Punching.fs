@@ -29,8 +29,8 @@ type PrivateAddressPolicy =
 [<NoComparison>]
 type MeetPlan =
     {
-        /// The rendezvous. It announces its other sockets itself.
-        Server: Endpoint
+        /// The addresses of the rendezvous, the best one first: the first that answers is used. It announces its other sockets itself.
+        Servers: Endpoint[]
         /// 32 bytes that both peers derive from the room's name and secret.
         Room: Owned
         /// The node's own addresses, with the port that the socket is bound to.

@@ -135,6 +135,7 @@ type UtpEnd(plan: FlowPlan, options: NodeOptions, host: LabHost, seed: uint64, i
         | Effect.OpenSockets _
         | Effect.CloseSockets _
         | Effect.SendAlone _
+        | Effect.ServerSilent _
         | Effect.Registered _
         | Effect.Introduced _
         | Effect.Punched _

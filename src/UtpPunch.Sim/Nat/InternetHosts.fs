@@ -144,6 +144,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
         | Effect.Introduced _
         | Effect.Discovered _
         | Effect.SendAlone _
+        | Effect.ServerSilent _
         | Effect.Noted _ -> ()
 
     interface IInternetHost with

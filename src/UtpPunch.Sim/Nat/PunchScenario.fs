@@ -56,7 +56,7 @@ module PunchScenario =
           PrimingHops = 4 }
 
     let plan (scenario: PunchScenario) server (hosts: Endpoint[]) : MeetPlan =
-        { Server = server
+        { Servers = [| server |]
           Room = Owned(Array.create 32 7uy)
           Hosts = hosts
           Stays = false

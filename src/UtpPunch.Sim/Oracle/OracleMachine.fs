@@ -293,6 +293,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.Meet _
         | Event.PunchLegacy _
         | Event.Discover _
+        | Event.Servers _
         | Event.Cancel _ -> ()
 
     let settle (effects: ResizeArray<Effect>) now (stream: OracleStream) =

@@ -129,6 +129,7 @@ type TwoNodes(scenario: Scenario, optionsA: NodeOptions, optionsB: NodeOptions, 
             | Effect.OpenSockets _
             | Effect.CloseSockets _
             | Effect.SendAlone _
+            | Effect.ServerSilent _
             | Effect.Registered _
             | Effect.Introduced _
             | Effect.Punched _

@@ -158,6 +158,7 @@ type Applications(world: World) as this =
         | Effect.OpenSockets _
         | Effect.CloseSockets _
         | Effect.SendAlone _
+        | Effect.ServerSilent _
         | Effect.Registered _
         | Effect.Introduced _
         | Effect.Punched _

@@ -97,6 +97,7 @@ module Kinds =
     let discover = Kind(16uy, "discover")
     let cancel = Kind(17uy, "cancel")
     let congestion = Kind(18uy, "congestion")
+    let servers = Kind(19uy, "servers")
 
     /// The first code of an effect.
     [<Literal>]
@@ -124,6 +125,7 @@ module Kinds =
     let nonsense = Kind(83uy, "discovered", "failed=Nonsense")
     let noted = Kind(84uy, "noted")
     let sendAlone = Kind(85uy, "alone")
+    let serverSilent = Kind(86uy, "silent")
 
 module Schema =
     let private name (f: Fields) key (names: Names<'T>) (value: 'T) : 'T =
@@ -138,7 +140,7 @@ module Schema =
     // ---- Records ----
 
     let private plan (f: Fields) (it: MeetPlan) : MeetPlan =
-        { Server = f.Endpoint("to", it.Server)
+        { Servers = f.Endpoints("to", it.Servers)
           Room = f.Bytes("room", it.Room)
           Hosts = f.Endpoints("hosts", it.Hosts)
           Stays = bit f "stays" it.Stays
@@ -335,6 +337,9 @@ module Schema =
         | Event.Discover(taskId, options) ->
             f.Begin Kinds.discover
             Event.Discover(task f taskId, discovery f options)
+        | Event.Servers(taskId, servers) ->
+            f.Begin Kinds.servers
+            Event.Servers(task f taskId, f.Endpoints("to", servers))
         | Event.Cancel taskId ->
             f.Begin Kinds.cancel
             Event.Cancel(task f taskId)
@@ -404,6 +409,9 @@ module Schema =
         | Effect.Registered(taskId, observed, mapping) ->
             f.Begin Kinds.registered
             Effect.Registered(task f taskId, f.Endpoint("observed", observed), f.Prediction("mapping", mapping))
+        | Effect.ServerSilent taskId ->
+            f.Begin Kinds.serverSilent
+            Effect.ServerSilent(task f taskId)
         | Effect.Introduced(taskId, peer) ->
             f.Begin Kinds.introduced
             Effect.Introduced(task f taskId, f.Endpoint("peer", peer))

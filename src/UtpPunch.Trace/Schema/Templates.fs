@@ -36,7 +36,7 @@ module Templates =
     let private nowhere = Unchecked.defaultof<Endpoint>
 
     let private plan: MeetPlan =
-        { Server = nowhere
+        { Servers = [||]
           Room = Owned.Empty
           Hosts = [||]
           Stays = false
@@ -93,6 +93,7 @@ module Templates =
            Event.Meet(0, plan)
            Event.PunchLegacy(0, nowhere, 0)
            Event.Discover(0, discovery)
+           Event.Servers(0, [||])
            Event.Cancel 0 |]
 
     let effects: Effect[] =
@@ -107,10 +108,11 @@ module Templates =
            Effect.Closed(0, CloseReason.Finished)
            Effect.Foreign(nowhere, Borrowed.Empty)
            Effect.SendDatagram(nowhere, Owned.Empty, 0)
+           Effect.SendAlone(nowhere, 0L<us>)
            Effect.OpenSockets(0, 0)
            Effect.CloseSockets(0, 0, 0)
-           Effect.SendAlone(nowhere, 0L<us>)
            Effect.Registered(0, nowhere, PortPrediction.Unknown)
+           Effect.ServerSilent 0
            Effect.Introduced(0, nowhere)
            Effect.Punched(0, punched)
            Effect.Discovered(0, StunOutcome.Found found)

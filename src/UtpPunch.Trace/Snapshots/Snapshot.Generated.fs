@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x1DF469CCF8BA1AC6UL
+let Layout = 0xA67535DCA635FCDFUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1154,7 +1154,7 @@ let readPrivateAddressPolicy (r: SnapshotReader) : PrivateAddressPolicy =
     | _ -> r.Fail "there is no such PrivateAddressPolicy"
 
 let writeMeetPlan (w: SnapshotWriter) (it: MeetPlan) : unit =
-    writeEndpoint w it.Server
+    w.Array((writeEndpoint w), it.Servers)
     w.Bytes it.Room.Span
     w.Array((writeEndpoint w), it.Hosts)
     w.Flag it.Stays
@@ -1165,7 +1165,7 @@ let writeMeetPlan (w: SnapshotWriter) (it: MeetPlan) : unit =
     writePrivateAddressPolicy w it.PrivateAddresses
 
 let readMeetPlan (r: SnapshotReader) : MeetPlan =
-    { Server = readEndpoint r
+    { Servers = r.Array(6, (fun () -> readEndpoint r))
       Room = r.Bytes()
       Hosts = r.Array(6, (fun () -> readEndpoint r))
       Stays = r.Flag()
@@ -1284,6 +1284,7 @@ let readPunchReport (r: SnapshotReader) : PunchReport =
 let writeRendezvousClient (w: SnapshotWriter) (it: RendezvousClient) : unit =
     w.Int32 it.TaskId
     writeMeetPlan w it.Plan
+    writeEndpoint w it.Server
     w.Bytes it.Room.Span
     w.UInt64 it.Handle
     w.Bytes it.Peer.Span
@@ -1310,6 +1311,7 @@ let writeRendezvousClient (w: SnapshotWriter) (it: RendezvousClient) : unit =
 let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
     { TaskId = r.Int32()
       Plan = readMeetPlan r
+      Server = readEndpoint r
       Room = r.Bytes()
       Handle = r.UInt64()
       Peer = r.Bytes()
@@ -1736,8 +1738,8 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Int64 it.DueAt
 
 let readNodeTasks (r: SnapshotReader) : NodeTasks =
-    { Meetings = r.Radix(48, (fun () -> readRendezvousClient r))
-      Punches = r.Radix(73, (fun () -> readPunch r))
+    { Meetings = r.Radix(49, (fun () -> readRendezvousClient r))
+      Punches = r.Radix(68, (fun () -> readPunch r))
       Legacy = r.Radix(18, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(20, (fun () -> readStunClient r))
       Paths = r.Array(9, (fun () -> readMeetingPath r))

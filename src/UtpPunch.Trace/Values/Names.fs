@@ -140,8 +140,8 @@ module TraceNames =
                struct ("PathProbe", Rule.PathProbe)
                struct ("PathProbeIgnored", Rule.PathProbeIgnored)
                struct ("BlackHole", Rule.BlackHole)
-               struct ("TrainsLost", Rule.TrainsLost)
                struct ("PathShrunk", Rule.PathShrunk)
+               struct ("TrainsLost", Rule.TrainsLost)
                struct ("ProbeRejected", Rule.ProbeRejected)
                struct ("PathLearnt", Rule.PathLearnt)
                struct ("OfferRejected", Rule.OfferRejected) |]

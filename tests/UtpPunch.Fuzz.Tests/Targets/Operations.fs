@@ -7,7 +7,7 @@ open UtpPunch.Protocol
 module Plans =
     /// A meeting at a rendezvous.
     let meeting server room hosts : MeetPlan =
-        { Server = server
+        { Servers = [| server |]
           Room = room
           Hosts = hosts
           Stays = false

@@ -113,7 +113,7 @@ public static class Traces
             Event.NewSetCongestionControl(2, UtpPunch.Protocol.CongestionControls.cubic),
             Event.NewUnreachable(remote),
             Event.NewTooLong(remote, 1500, 1472),
-            Event.NewMeet(1, new MeetPlan(remote, new Owned(new byte[32]), [remote], true, 5, 6, true, 4, PrivateAddressPolicy.Always)),
+            Event.NewMeet(1, new MeetPlan([remote], new Owned(new byte[32]), [remote], true, 5, 6, true, 4, PrivateAddressPolicy.Always)),
             Event.NewPunchLegacy(2, remote, 10),
             Event.NewDiscover(3, StunClientModule.Standard([remote])),
             Event.NewCancel(3),

@@ -22,7 +22,7 @@ let private own = Endpoint.ofIPv4 0x0A000009u 9000us
 let private peerHosts = hosts |> Array.map (fun host -> Endpoint.withPort (host.Port + 100us) host)
 
 let private plan =
-    { Server = server
+    { Servers = [| server |]
       Room = Owned room
       Hosts = hosts
       Stays = false
@@ -58,6 +58,10 @@ let private registered () =
 
     let struct (node, effects) = receive 1L<us> server challenge node
     struct (node, List.exactlyOne (sentTo server effects))
+
+/// The server's answer to a registration, for a minute.
+let private registeredAnswer (registration: byte[]) =
+    Array.concat [ "UPN1"B; [| 0x82uy |]; registration[5..12]; registration[61..61]; written own; [| 0uy; 60uy |] ]
 
 let private handleOf (registration: byte[]) = registration[5..12]
 let private peerOf (registration: byte[]) = registration[29..44]
@@ -183,6 +187,8 @@ let private offers =
 
               for datagram in sentTo server effects do
                   nonces.Add(Array.truncate 12 (offerOf datagram))
+                  let struct (answered, _) = receive (Time.seconds second) server (registeredAnswer datagram) node
+                  node <- answered
 
           Expect.isGreaterThan nonces.Count 5 "registrations"
           Expect.equal (nonces |> Seq.distinct |> Seq.length) nonces.Count "nonces"

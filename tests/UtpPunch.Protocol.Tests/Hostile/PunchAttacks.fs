@@ -13,7 +13,7 @@ let private ownHost = Endpoint.ofIPv4 0xC0A80105u 9000us
 let private peerObserved = Endpoint.ofIPv4 0xCB007163u 4000us
 
 let private plan: MeetPlan =
-    { Server = server
+    { Servers = [| server |]
       Room = Owned room
       Hosts = [| ownHost |]
       Stays = false
@@ -54,14 +54,14 @@ type private Meeting = { Node: Node; Registration: byte[]; Handle: byte[] }
 let private begun (plan: MeetPlan) (observed: Endpoint) : Meeting =
     let node = Node.create NodeOptions.standard (Owned(Array.init 32 byte)) 0L<us>
     let struct (node, effects) = Node.step 0L<us> [| Event.Meet(1, plan) |] node
-    let first = List.exactlyOne (sentTo plan.Server effects)
+    let first = List.exactlyOne (sentTo plan.Servers[0] effects)
     let handle = first[5..12]
 
     let challenge =
         Array.concat [ "UPN1"B; [| 0x81uy |]; handle; first[61..61]; Array.create 16 7uy; written observed; [| 0uy |] ]
 
-    let struct (node, effects) = receive 1L<us> plan.Server challenge node
-    { Node = node; Registration = List.exactlyOne (sentTo plan.Server effects); Handle = handle }
+    let struct (node, effects) = receive 1L<us> plan.Servers[0] challenge node
+    { Node = node; Registration = List.exactlyOne (sentTo plan.Servers[0] effects); Handle = handle }
 
 let private ownNonce (meeting: Meeting) =
     let length = 256 * int meeting.Registration[63] + int meeting.Registration[64]
@@ -114,7 +114,7 @@ let private introduced plan own (peer: Endpoint) last hosts =
     let meeting = begun plan own
 
     let struct (node, effects) =
-        receive 2L<us> plan.Server (introduce meeting 1 peer (offerOf peer last hosts)) meeting.Node
+        receive 2L<us> plan.Servers[0] (introduce meeting 1 peer (offerOf peer last hosts)) meeting.Node
 
     runFor (Time.seconds 9) 2L<us> effects node
 

@@ -47,12 +47,12 @@ let tests =
               let struct (later, _) = passTo (Time.seconds 10) server
               let struct (a, entered, sent) = enter (Time.seconds 10) (registrant 101 5) later
               Expect.isFalse (isIntroduced a sent) "no client is there"
-              let struct (entered, _) = passTo (Time.seconds 10 + Time.milliseconds 300) entered
-              let soon = Time.seconds 10 + Time.milliseconds 400
+              let struct (entered, _) = passTo (Time.seconds 10 + Time.milliseconds 20) entered
+              let soon = Time.seconds 10 + Time.milliseconds 90
               let struct (b, _, sent) = enter soon (registrant 102 5) entered
               Expect.isTrue (isIntroduced b sent) "b meets a"
               Expect.isTrue (isIntroduced a sent) "a meets b"
-              let struct (left, _) = passTo (Time.seconds 11) entered
+              let struct (left, _) = passTo (Time.seconds 14) entered
               Expect.equal (Rendezvous.statistics left).Waiting 1 "all but a are forgotten"
           }
           test "a client that was not heard lately is asked, and meets the other one as soon as it answers" {
@@ -65,21 +65,32 @@ let tests =
               Expect.isTrue (isIntroduced a sent) "a meets b"
               Expect.isTrue (isIntroduced b sent) "b meets a"
           }
+          test "clients meet although an answer takes two seconds" {
+              let roundTrip = Time.seconds 2
+              let struct (a, server, _) = enter 0L<us> (registrant 1 5) (Rendezvous.create usual seed 0L<us>)
+              let struct (b, server, sent) = enter (Time.seconds 5) (registrant 2 5) server
+              Expect.isTrue (isPinged a sent) "a is asked"
+              let struct (server, _) = passTo (Time.seconds 5 + roundTrip) server
+              let struct (_, sent) = send (Time.seconds 5 + roundTrip) (register a) a server
+              Expect.isTrue (isIntroduced a sent) "b has waited for that"
+              Expect.isTrue (isIntroduced b sent) "b meets a"
+          }
           test "an answer after the last ping meets all the same; three pings and no more are sent for it" {
               let struct (a, server, _) = enter 0L<us> (registrant 1 5) (Rendezvous.create usual seed 0L<us>)
               let struct (b, server, first) = enter (Time.seconds 5) (registrant 2 5) server
-              let struct (server, more) = passTo (Time.seconds 6) server
+              let struct (server, more) = passTo (Time.seconds 9) server
               let pings = Array.append first more |> messagesTo a |> List.filter ((=) ServerMessage.Ping)
               Expect.equal pings.Length 3 "pings"
-              let struct (server, sent) = send (Time.seconds 6) (register a) a server
-              Expect.isTrue (isPinged b sent) "b was not heard for a second"
-              let struct (_, sent) = send (Time.seconds 6 + Time.milliseconds 30) (register b) b server
+              // It is registered anew, so b, who was not heard for a second, is asked.
+              let struct (server, sent) = send (Time.seconds 9) (register a) a server
+              Expect.isTrue (isPinged b sent) "b is asked"
+              let struct (_, sent) = send (Time.seconds 9 + Time.milliseconds 30) (register b) b server
               Expect.isTrue (isIntroduced a sent) "a meets b"
           }
           test "a service that was killed is forgotten, and the one that is there serves" {
               let staying index = { registrant index 5 with Stays = true }
               let struct (_, server, _) = enter 0L<us> (staying 1) (Rendezvous.create usual seed 0L<us>)
-              let struct (alive, server, _) = enter (Time.seconds 10 - Time.milliseconds 300) (staying 2) server
+              let struct (alive, server, _) = enter (Time.seconds 10 - Time.milliseconds 50) (staying 2) server
               let struct (visitor, server, sent) = enter (Time.seconds 10) (registrant 3 5) server
               Expect.isTrue (isIntroduced visitor sent) "by the one that was heard"
               Expect.isTrue (isIntroduced alive sent) "which serves"

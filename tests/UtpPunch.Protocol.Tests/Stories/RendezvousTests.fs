@@ -103,7 +103,7 @@ let tests =
               Expect.equal (Rendezvous.statistics server).Waiting 1 "registrants"
               // 65 536 sources are distinguished, each with an entry for its rate.
               Expect.isLessThan grown 24_000_000L "memory"
-              let struct (_, sent) = send (Time.milliseconds 400) (register b) b server
+              let struct (_, sent) = send (Time.milliseconds 90) (register b) b server
               Expect.hasLength (introductions (messagesTo b sent)) 1 "the pair is introduced"
           }
           test "an address with valid cookies can use only its own share; further registrations are refused" {

@@ -136,6 +136,7 @@ let private outcomeOf (scripted: ScriptedPeer) duration (act: unit -> unit) =
               | Effect.OpenSockets _
               | Effect.CloseSockets _
               | Effect.SendAlone _
+              | Effect.ServerSilent _
               | Effect.Registered _
               | Effect.Introduced _
               | Effect.Punched _
