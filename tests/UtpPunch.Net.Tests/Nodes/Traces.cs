@@ -92,7 +92,7 @@ public static class Traces
     [Fact("every kind of event and effect is recorded as it was, in full and with hashes")]
     public static void EveryKind()
     {
-        var remote = EndpointModule.ofIPv4(0x0A000001, 5000);
+        var remote = EndpointModule.local(3, EndpointModule.via(2, EndpointModule.ofIPv4(0x0A000001, 5000)));
         var packet = new byte[] { 0x01, 1, 0, 9, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 4, 0, 5, 0, 4, 1, 2, 3, 4, 77, 78 };
         byte[] slab = [.. packet, .. packet, .. packet.AsSpan(0, 27), .. "garbage"u8];
         Event[] events =
@@ -116,6 +116,7 @@ public static class Traces
             Event.NewMeet(1, new MeetPlan([remote], new Owned(new byte[32]), [remote], true, 5, 6, true, 4, PrivateAddressPolicy.Always)),
             Event.NewPunchLegacy(2, remote, 10),
             Event.NewDiscover(3, StunClientModule.Standard([remote])),
+            Event.NewServers(1, [remote, remote]),
             Event.NewCancel(3),
         ];
         var report = new PunchReport(
@@ -137,6 +138,8 @@ public static class Traces
             Effect.NewForeign(remote, new Borrowed(packet)),
             Effect.NewNoted(Rule.LossProbe, remote),
             Effect.NewSendDatagram(remote, new Owned(packet), 4),
+            Effect.NewSendAlone(remote, 600),
+            Effect.NewServerSilent(1),
             Effect.NewOpenSockets(1, 256),
             Effect.NewCloseSockets(1, 256, 7),
             Effect.NewRegistered(1, remote, PortPrediction.EndpointIndependent),
