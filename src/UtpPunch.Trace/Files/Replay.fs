@@ -149,9 +149,10 @@ module Replay =
 
     let private connIds (lines: TraceLine[]) (streams: SortedSet<ConnId>) =
         for line in lines do
-            match line.Find "c" with
-            | null -> ()
-            | _ -> streams.Add(int (line.Number "c")) |> ignore
+            // A line may have further fields, with anything in them.
+            match System.Int32.TryParse(line.Find "c") with
+            | true, connId -> streams.Add connId |> ignore
+            | _ -> ()
 
     let private statistics (actor: Actor) time =
         [| for connId in actor.Streams do
