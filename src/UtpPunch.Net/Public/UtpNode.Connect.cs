@@ -40,7 +40,7 @@ public sealed partial class UtpNode
                 throw new ArgumentException("Port 0 is not the port of a peer.", nameof(remoteEndPoint));
             case DnsEndPoint name:
                 return DialNameAsync(name, how, cancellationToken);
-            case IPEndPoint any when any.Address.Equals(IPAddress.Any) || any.Address.Equals(IPAddress.IPv6Any):
+            case IPEndPoint any when SocketFactory.IsWildcard(any.Address):
                 return DialLoopbackAsync(any, how, cancellationToken);
             case IPEndPoint one:
                 return DialOneAsync(Addresses.ToEndpoint(one), how, cancellationToken);

@@ -92,7 +92,7 @@ public sealed partial class UtpNode
         {
             case DnsEndPoint { Port: > 0 } name:
                 return [.. (await ResolveAsync(name, _settings.ConnectTimeout, cancellationToken).ConfigureAwait(false)).Take(Most)];
-            case IPEndPoint { Port: > 0 } one when !one.Address.Equals(IPAddress.Any) && !one.Address.Equals(IPAddress.IPv6Any):
+            case IPEndPoint { Port: > 0 } one when !SocketFactory.IsWildcard(one.Address):
                 var endpoint = Addresses.ToEndpoint(one);
                 return _transport.Speaks(endpoint) ? [endpoint] : throw Failure.Unreachable(one).ToException();
             default:

@@ -12,11 +12,9 @@ internal static class HostAddresses
 
     public static Endpoint[] Of(IPEndPoint local, bool speaksIPv6, IReadOnlyList<IPAddress>? given)
     {
-        var addresses = given ?? (IsAny(local.Address) ? OfInterfaces(speaksIPv6) : [local.Address]);
+        var addresses = given ?? (SocketFactory.IsWildcard(local.Address) ? OfInterfaces(speaksIPv6) : [local.Address]);
         return [.. addresses.Take(Most).Select(address => Addresses.ToEndpoint(new IPEndPoint(address, local.Port)))];
     }
-
-    private static bool IsAny(IPAddress address) => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any);
 
     private static List<IPAddress> OfInterfaces(bool speaksIPv6)
     {

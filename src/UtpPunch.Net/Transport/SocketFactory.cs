@@ -51,6 +51,9 @@ internal static class SocketFactory
         }
     }
 
+    /// <summary>Whether an address stands for all addresses of this machine.</summary>
+    public static bool IsWildcard(IPAddress address) => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any);
+
     /// <summary>What the system has granted, which may be less than was asked for; 0 where it does not say.</summary>
     public static BufferSizes BufferSizesOf(Socket socket)
     {
@@ -80,8 +83,6 @@ internal static class SocketFactory
             Try(() => socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, shares));
         }
     }
-
-    private static bool IsWildcard(IPAddress address) => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any);
 
     private static Socket BindTo(IPEndPoint local, int receiveBuffer, int sendBuffer, bool shares = false)
     {

@@ -21,7 +21,7 @@ internal sealed class UdpChannel(Socket socket, ushort via, ushort local = 0)
     public IPEndPoint LocalEndPoint { get; } = (IPEndPoint)socket.LocalEndPoint!;
 
     /// <summary>Whether the socket is bound to all addresses.</summary>
-    public bool IsWildcard => LocalEndPoint.Address.Equals(IPAddress.Any) || LocalEndPoint.Address.Equals(IPAddress.IPv6Any);
+    public bool IsWildcard { get; } = SocketFactory.IsWildcard(((IPEndPoint)socket.LocalEndPoint!).Address);
 
     /// <summary>Whether the core still uses the socket. Another thread may wait on one that it does not use.</summary>
     public bool IsOpen { get; set; } = true;

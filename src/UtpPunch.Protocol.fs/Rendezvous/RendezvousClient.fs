@@ -110,12 +110,15 @@ module internal RendezvousClient =
 
         let attempt = meeting.Attempt + 1uy
 
+        let cookie = if meeting.Phase = RendezvousPhase.Knocking then PunchWire.noCookie else meeting.Cookie
+
         let registration =
             RendezvousMessage.Register
                 { Room = meeting.Room.AsBorrowed
                   Handle = meeting.Handle
                   Peer = meeting.Peer.AsBorrowed
-                  Cookie = meeting.Cookie.AsBorrowed
+                  // A cookie is for one address of the server; an introduction may still be acknowledged with it.
+                  Cookie = cookie.AsBorrowed
                   Attempt = attempt
                   Stays = meeting.Plan.Stays
                   Offer = offer.AsBorrowed
@@ -369,7 +372,6 @@ module internal RendezvousClient =
         { meeting with
             Plan = { meeting.Plan with Servers = Array.append [| meeting.Server |] others }
             Phase = RendezvousPhase.Knocking
-            Cookie = PunchWire.noCookie
             IsRegistered = false
             Tries = 0 }
 

@@ -48,7 +48,11 @@ let tests =
               Expect.isTrue (isIntroduced b sent) "b meets a"
               Expect.isTrue (isIntroduced a sent) "a meets b"
               let struct (left, _) = passTo (Time.seconds 14) entered
-              Expect.isLessThanOrEqual (Rendezvous.statistics left).Waiting 5 "the sixteen that were asked are forgotten"
+
+              Expect.isLessThanOrEqual
+                  (Rendezvous.statistics left).Waiting
+                  5
+                  "the sixteen that were asked are forgotten"
           }
           test "a client that was not heard lately is asked, and meets the other one as soon as it answers" {
               let struct (a, server, _) = enter 0L<us> (registrant 1 5) (Rendezvous.create usual seed 0L<us>)
