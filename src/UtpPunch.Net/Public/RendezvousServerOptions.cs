@@ -27,7 +27,7 @@ public sealed class RendezvousServerOptions
 
     /// <summary>Gets or sets the maximum number of datagrams per second from one source that has proved its address, with bursts of twice as
     /// many. Further ones are dropped. Other datagrams, whose source may be forged, have a limit of their own.</summary>
-    /// <value>The default is 100.</value>
+    /// <value>The default is 500: every client sends one every 1.5 s while it waits, and many may share an address.</value>
     public int DatagramsPerSecondPerSource { get; set; } = Core.RatePerSource;
 
     /// <summary>

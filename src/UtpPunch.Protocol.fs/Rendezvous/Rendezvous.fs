@@ -10,7 +10,8 @@ module Rendezvous =
         { Sockets = [| Endpoint.ofIPv4 0u 0us |]
           MaxRegistrations = 65536
           MaxPerSource = 512
-          RatePerSource = 100
+          // Clients renew their registrations every 1.5 s, and many may share an address.
+          RatePerSource = 500
           Lifetime = Time.seconds 60
           Legacy = false
           Stun = false }

@@ -158,6 +158,9 @@ module internal RendezvousState =
     [<Literal>]
     let private UnprovenInAll = 50_000
 
+    [<Literal>]
+    let private AmplifiedPerSource = 100
+
     /// The bits of the key of a rate limit, which bound the table. Two sources with the same key share a rate limit.
     [<Literal>]
     let private SourceBits = 0xFFFF
@@ -236,7 +239,8 @@ module internal RendezvousState =
     let admitsUnproven server remote = admitsUnprovenAt server remote UnprovenPerSource
 
     /// The same for a protocol whose answers may be larger than its requests.
-    let admitsAmplified (server: Rendezvous) remote = admitsUnprovenAt server remote server.Options.RatePerSource
+    let admitsAmplified (server: Rendezvous) remote =
+        admitsUnprovenAt server remote (min AmplifiedPerSource server.Options.RatePerSource)
 
     // ---- Numbers of registrants ----
 

@@ -106,6 +106,31 @@ let tests =
               let struct (_, sent) = send (Time.milliseconds 90) (register b) b server
               Expect.hasLength (introductions (messagesTo b sent)) 1 "the pair is introduced"
           }
+          test "five hundred clients of one address, which renew every 1.5 s, are within the default limits" {
+              let share = Rendezvous.standard.MaxPerSource
+
+              let mutable server =
+                  fresh { options with MaxPerSource = share; RatePerSource = Rendezvous.standard.RatePerSource }
+
+              let clients =
+                  [| for index in 1..share ->
+                         let it =
+                             { registrant index index with
+                                 Remote = Endpoint.ofIPv4 0x0A0A0A0Au (uint16 (1000 + index)) }
+
+                         let at = Time.microseconds (int64 index * 1_500_000L / int64 share)
+                         let struct (it, next) = obtainCookie at it server
+                         server <- next
+                         struct (at, it) |]
+
+              for round in 1..6 do
+                  for struct (at, it) in clients do
+                      let struct (next, _) = send (at + int64 round * Time.milliseconds 1500) (register it) it server
+                      server <- next
+
+              Expect.equal (Rendezvous.statistics server).Dropped 0L "dropped"
+              Expect.equal (Rendezvous.statistics server).Waiting share "all wait"
+          }
           test "an address with valid cookies can use only its own share; further registrations are refused" {
               let options = { options with MaxPerSource = 20; RatePerSource = 100_000 }
               let mutable server = fresh options
