@@ -79,7 +79,14 @@ module Rendezvous =
             let registrant = (Radix.tryFind number' server.Registrants).Value
 
             if not registrant.Registration.Stays then
-                store server number' { leaveRoom server number' registrant with Pairing = ValueSome number }
+                // It registers no more while it punches, so no ping counts.
+                store
+                    server
+                    number'
+                    { leaveRoom server number' registrant with
+                        Pings = 0
+                        PingAt = Time.never
+                        Pairing = ValueSome number }
 
     // ---- Received messages ----
 
