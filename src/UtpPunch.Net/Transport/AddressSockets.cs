@@ -17,7 +17,7 @@ internal sealed class AddressSockets : IDisposable
     private readonly LocalAddresses _locals;
     private readonly Action _wake;
     private readonly Dictionary<(ushort Via, ushort Local), UdpChannel> _open = [];
-    private readonly List<UdpChannel> _closed = [];
+    private readonly ClosedChannels _closed = new();
     private volatile bool _isStale;
 
     /// <param name="sockets">Those of the transport.</param>
@@ -41,7 +41,7 @@ internal sealed class AddressSockets : IDisposable
     /// <summary>Adds the sockets to those that the next wait is for. No thread waits on the closed ones any more.</summary>
     public void AddTo(List<UdpChannel> channels)
     {
-        DisposeClosed();
+        _closed.DisposeAll();
         if (_isStale)
         {
             _isStale = false;
@@ -54,9 +54,13 @@ internal sealed class AddressSockets : IDisposable
     public void Dispose()
     {
         NetworkChange.NetworkAddressChanged -= OnChanged;
-        _closed.AddRange(_open.Values);
+        foreach (var channel in _open.Values)
+        {
+            _closed.Add(channel);
+        }
+
         _open.Clear();
-        DisposeClosed();
+        _closed.DisposeAll();
     }
 
     private void OnChanged(object? sender, EventArgs e)
@@ -83,8 +87,6 @@ internal sealed class AddressSockets : IDisposable
                 .ToDictionary(it => it.Local, it => it.Address);
             foreach (var (key, channel) in _open.Where(it => it.Key.Via == wildcard.Via && !wanted.ContainsKey(it.Key.Local)).ToArray())
             {
-                // It is disposed later, because a thread may wait on it.
-                channel.IsOpen = false;
                 _open.Remove(key);
                 _closed.Add(channel);
             }
@@ -110,16 +112,6 @@ internal sealed class AddressSockets : IDisposable
         from unicast in card.GetIPProperties().UnicastAddresses
         where !IPAddress.IsLoopback(unicast.Address) && !unicast.Address.IsIPv6LinkLocal
         select unicast.Address;
-
-    private void DisposeClosed()
-    {
-        foreach (var channel in _closed)
-        {
-            channel.Socket.Dispose();
-        }
-
-        _closed.Clear();
-    }
 
     // A sandbox may hide the addresses.
     private static void Try(Action action)

@@ -13,7 +13,7 @@ internal sealed class BirthdaySockets(Socket first)
     private const int BufferSize = 1 << 16;
 
     private readonly Dictionary<ushort, UdpChannel> _open = [];
-    private readonly List<UdpChannel> _closed = [];
+    private readonly ClosedChannels _closed = new();
 
     /// <summary>Opens sockets with consecutive numbers: as many as the limit on open files permits.</summary>
     public void Open(int firstVia, int count)
@@ -44,8 +44,6 @@ internal sealed class BirthdaySockets(Socket first)
         {
             if (via != keep && _open.Remove((ushort)via, out var channel))
             {
-                // It is disposed later, because a thread may wait on it.
-                channel.IsOpen = false;
                 _closed.Add(channel);
             }
         }
@@ -59,25 +57,19 @@ internal sealed class BirthdaySockets(Socket first)
     /// <summary>Adds the open sockets to those that the next wait is for. No thread waits on the closed ones any more.</summary>
     public void AddTo(List<UdpChannel> channels)
     {
-        DisposeClosed();
+        _closed.DisposeAll();
         channels.AddRange(_open.Values);
     }
 
     /// <summary>Closes and disposes all. No thread may be waiting.</summary>
     public void DisposeAll()
     {
-        _closed.AddRange(_open.Values);
-        _open.Clear();
-        DisposeClosed();
-    }
-
-    private void DisposeClosed()
-    {
-        foreach (var channel in _closed)
+        foreach (var channel in _open.Values)
         {
-            channel.Socket.Dispose();
+            _closed.Add(channel);
         }
 
-        _closed.Clear();
+        _open.Clear();
+        _closed.DisposeAll();
     }
 }

@@ -119,11 +119,17 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     {
         Try(socket, Libc.SOL_UDP, Libc.UDP_GRO, 1);
         Try(socket, Libc.SOL_SOCKET, Libc.SO_TIMESTAMPNS, 1);
-        SourceControl.Enable(socket, (level, name) => Try(socket, level, name, 1));
         Try(socket, Libc.SOL_IP, Libc.IP_RECVERR, 1);
         if (socket.AddressFamily == AddressFamily.InterNetworkV6)
         {
             Try(socket, Libc.SOL_IPV6, Libc.IPV6_RECVERR, 1);
+
+            // The address at which an IPv4 datagram has arrived is reported in its mapped form.
+            Try(socket, Libc.SOL_IPV6, Libc.IPV6_RECVPKTINFO, 1);
+        }
+        else
+        {
+            Try(socket, Libc.SOL_IP, Libc.IP_PKTINFO, 1);
         }
     }
 

@@ -18,15 +18,6 @@ internal static unsafe class SourceControl
     private const int LocalOffset = 4;
     private const int InterfaceOffset = 16;
 
-    /// <summary>Lets a socket report the address at which each datagram has arrived.</summary>
-    public static void Enable(Socket socket, Func<int, int, bool> turnOn)
-    {
-        // A dual-mode socket reports that of an IPv4 datagram in its mapped form.
-        _ = socket.AddressFamily == AddressFamily.InterNetworkV6
-            ? turnOn(Libc.SOL_IPV6, Libc.IPV6_RECVPKTINFO)
-            : turnOn(Libc.SOL_IP, Libc.IP_PKTINFO);
-    }
-
     /// <summary>Reads a control message; <see langword="false"/> if it is another one.</summary>
     public static bool TryRead(ControlMessages message, out LocalAddress address)
     {
