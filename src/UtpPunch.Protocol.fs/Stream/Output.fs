@@ -131,8 +131,7 @@ module internal Output =
 
     /// Some devices and routers drop what they get as one piece: a train that is cut into packets behind them, or never.
     let private avoidTrains context (connection: Connection) =
-        if Scoreboard.losesTrains connection.Board then
-            Scoreboard.forgetTrains connection.Board
+        if TrainLoss.isFound connection.Board.Trains then
             context.Effects.Add(Effect.SendAlone(connection.Remote, alone))
             PacketBuilder.note context Rule.TrainsLost connection
 

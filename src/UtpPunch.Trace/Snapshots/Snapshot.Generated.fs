@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xA67535DCA635FCDFUL
+let Layout = 0x443884C19FCC4701UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -249,6 +249,22 @@ let readLossProbe (r: SnapshotReader) : LossProbe =
     let fieldOrder = r.Int64()
     LossProbe(fieldNumber, fieldAt, fieldOrder)
 
+let writeTrainLoss (w: SnapshotWriter) (it: TrainLoss) : unit =
+    w.Flag it.IsUsed
+    w.Int64 it.Arrived
+    w.Int64 it.Lost
+    w.Flag it.IsTimedOut
+    w.Int32 it.Packets
+    w.Int32 it.Times
+
+let readTrainLoss (r: SnapshotReader) : TrainLoss =
+    { IsUsed = r.Flag()
+      Arrived = r.Int64()
+      Lost = r.Int64()
+      IsTimedOut = r.Flag()
+      Packets = r.Int32()
+      Times = r.Int32() }
+
 let writeDeliveryRate (w: SnapshotWriter) (it: DeliveryRate) : unit =
     w.Flag it.IsUsed
     w.Int64 it.Delivered
@@ -314,10 +330,7 @@ let writeScoreboard (w: SnapshotWriter) (it: Scoreboard) : unit =
     w.Reference(writeLossProbe w, it.LossProbe)
     w.Int64 it.Retransmissions
     w.Int64 it.LastRetransmitted
-    w.Int64 it.ArrivedTrain
-    w.Int64 it.LostTrain
-    w.Int32 it.LostInTrains
-    w.Int32 it.LostTrains
+    writeTrainLoss w it.Trains
     writeDeliveryRate w it.Rate
 
 let readScoreboard (r: SnapshotReader) : Scoreboard =
@@ -341,10 +354,7 @@ let readScoreboard (r: SnapshotReader) : Scoreboard =
       LossProbe = r.Reference(fun () -> readLossProbe r)
       Retransmissions = r.Int64()
       LastRetransmitted = r.Int64()
-      ArrivedTrain = r.Int64()
-      LostTrain = r.Int64()
-      LostInTrains = r.Int32()
-      LostTrains = r.Int32()
+      Trains = readTrainLoss r
       Rate = readDeliveryRate r }
 
 let writeSendState (w: SnapshotWriter) (it: SendState) : unit =
@@ -1785,7 +1795,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(222, (fun () -> readStored r))
+      Connections = r.Radix(224, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       ReportedAt = r.Int64()
