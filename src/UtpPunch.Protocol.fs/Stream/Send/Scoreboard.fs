@@ -142,7 +142,9 @@ module internal Scoreboard =
         board.LostPackets <- board.LostPackets + run.Count
         DeliveryRate.lose run.Data.Length board.Rate
 
-        if not run.Departure.IsAlone then
+        if run.Departure.IsAlone then
+            TrainLoss.loseAlone board.Trains
+        else
             board.Trains <- TrainLoss.own board.Trains
             TrainLoss.lose (run.Order + int64 (run.Count - 1)) run.Count board.Trains
 

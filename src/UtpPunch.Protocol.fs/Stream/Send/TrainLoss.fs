@@ -13,8 +13,8 @@ type internal TrainLoss =
         mutable Lost: int64
         /// Whether the retransmission timer found that: what is acknowledged next was sent alone.
         mutable IsTimedOut: bool
-        /// Since a packet of a train has arrived: how many such packets were lost, and how often packets that were sent alone have arrived
-        /// behind them.
+        /// Since a packet of a train has arrived, or one that was sent alone was lost: how many packets of trains were
+        /// lost, and how often packets that were sent alone have arrived behind them.
         mutable Packets: int
         mutable Times: int
     }
@@ -42,7 +42,11 @@ module internal TrainLoss =
             trains.Lost <- max trains.Lost order
             trains.Packets <- trains.Packets + count
 
+    /// The retransmission timer fired.
     let timeOut (trains: TrainLoss) = if trains.Lost >= 0L then trains.IsTimedOut <- true
+
+    /// A packet that was sent alone is lost: this path does not take trains only.
+    let loseAlone (trains: TrainLoss) = if trains.Packets > 0 then forget trains
 
     /// A packet of a train has arrived.
     let arrive order (trains: TrainLoss) =
