@@ -13,7 +13,7 @@ type internal TrainLoss =
         mutable Lost: int64
         /// Whether the retransmission timer found that: what is acknowledged next was sent alone.
         mutable IsTimedOut: bool
-        /// Since a packet of a train has arrived, or one that was sent alone was lost: how many packets of trains were
+        /// Since a packet of a train has arrived: how many packets of trains were
         /// lost, and how often packets that were sent alone have arrived behind them.
         mutable Packets: int
         mutable Times: int
