@@ -210,7 +210,12 @@ module internal Output =
     let settle context (connection: Connection) =
         Expiry.expire context connection
 
-        if connection.State = StreamState.Established then
+        if connection.State <> StreamState.Established then
+            ()
+        elif connection.IsSuspended then
+            Delivery.deliver context connection
+            Delivery.report context connection
+        else
             retransmissionTimers context connection
             avoidTrains context connection
             Delivery.deliver context connection
