@@ -100,8 +100,25 @@ public sealed partial class UtpNode
         }
     }
 
-    internal Endpoint[] Hosts(UtpMeetOptions options) => HostAddresses.Of(
+    /// <summary>The addresses that a meeting offers. From here on, the node tells its streams when they change.</summary>
+    internal Endpoint[] Hosts(UtpMeetOptions options)
+    {
+        var given = options.HostAddresses;
+        lock (_gate)
+        {
+            _givenHosts = given;
+            if (_watch is null && SocketFactory.IsWildcard(LocalEndPoint.Address) && !_engine.IsClosing)
+            {
+                _watch = new NetworkWatch(() => HostsOf(null), hosts => _engine.Post(new NetworkChangedCommand(_givenHosts is { } chosen ? HostsOf(chosen) : hosts)));
+                _ = _engine.Completion.ContinueWith(static (_, watch) => ((NetworkWatch)watch!).Dispose(), _watch, TaskScheduler.Default);
+            }
+        }
+
+        return HostsOf(given);
+    }
+
+    private Endpoint[] HostsOf(IReadOnlyList<IPAddress>? given) => HostAddresses.Of(
         LocalEndPoint,
         _transport.Speaks(Addresses.ToEndpoint(new IPEndPoint(IPAddress.IPv6Loopback, 1))),
-        options.HostAddresses);
+        given);
 }

@@ -18,6 +18,8 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     private readonly Engine _engine;
     private readonly Lock _gate = new();
     private UtpListener? _listener;
+    private NetworkWatch? _watch;
+    private volatile IReadOnlyList<IPAddress>? _givenHosts;
 
     private UtpNode(IDatagramTransport transport, Settings settings)
     {

@@ -32,14 +32,20 @@ module internal Link =
         | Some path -> path
         | None -> LinkPath.create link.Active
 
-    /// How long an answer takes at most, as a rule (RFC 9002, 6.2.1: PTO).
-    let private probeTimeout (link: Link) : Duration =
-        let roundTrip = (active link).RoundTrip
-
+    /// How long an answer takes at most, as a rule (RFC 9002, 6.2.1: PTO). 0 for a round trip that was not measured.
+    let private timeoutOf (roundTrip: Duration) : Duration =
         if roundTrip = 0L<us> then
             Time.milliseconds 500
         else
             2L * roundTrip + Time.milliseconds 50 |> min (Time.seconds 1)
+
+    let private probeTimeout (link: Link) : Duration = timeoutOf (active link).RoundTrip
+
+    /// How long the active path may take to answer once that one has.
+    let private headStart (other: LinkPath) (link: Link) : Duration =
+        match (active link).RoundTrip with
+        | 0L<us> -> timeoutOf other.RoundTrip
+        | roundTrip -> timeoutOf roundTrip
 
     /// A link over the path that a punch has found.
     let create (now: Instant) (setup: PunchSetup) (path: Endpoint) (source: Endpoint) seenAs : Link =
@@ -128,7 +134,12 @@ module internal Link =
             | LinkPhase.Live -> link.NextAt
             | LinkPhase.Suspect(since, probes) ->
                 let struct (next, broken) = suspectTimes since probes link
-                let switch = if (answering since link).IsSome then since + probeTimeout link else Time.never
+
+                let switch =
+                    match answering since link with
+                    | Some other -> since + headStart other link
+                    | None -> Time.never
+
                 min (min next broken) switch
             | LinkPhase.Searching(since, probes) ->
                 let pause = if probes < Often then searchEvery else searchSeldom
@@ -259,7 +270,9 @@ module internal Link =
 
             let isKnown = (find remote link).IsSome
             let isActive = remote.Equals link.Active
-            let hasMoved = isActive && seesOther probe.Observed before link
+            // The answer has come to another own address.
+            let isAtOther = from.Local <> link.Active.Local && link.Active.Local <> 0us
+            let hasMoved = isActive && (isAtOther || seesOther probe.Observed before link)
             let isLost = isSearching link
             let link = if isKnown then change path link else add path link
 
@@ -300,6 +313,7 @@ module internal Link =
 
         let path =
             { (known |> Option.defaultValue (LinkPath.create path)) with
+                Remote = path
                 AnsweredAt = now
                 HeardAt = now
                 RoundTrip = roundTrip
@@ -318,7 +332,7 @@ module internal Link =
             let struct (next, broken) = suspectTimes since probes link
             let other = answering since link
 
-            if other.IsSome && context.Now >= since + probeTimeout link then
+            if other.IsSome && context.Now >= since + headStart other.Value link then
                 switch context.Now other.Value link
             elif context.Now >= broken then
                 { link with Phase = LinkPhase.Searching(context.Now, 0); Outcome = ValueSome LinkOutcome.Lost }

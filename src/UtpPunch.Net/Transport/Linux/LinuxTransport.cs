@@ -240,12 +240,12 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     private SocketError Send(UdpChannel channel, Libc.Message* message, ushort local)
     {
         var error = Send(channel, message);
-        if (error != SocketError.InvalidArgument || SourceOf(channel, local) is null)
+        if (error is not (SocketError.InvalidArgument or SocketError.NetworkUnreachable or SocketError.AddressNotAvailable) || SourceOf(channel, local) is null)
         {
             return error;
         }
 
-        // Perhaps the source, which stands last, is not an address of this machine any more. If that is not the reason, it stays.
+        // Perhaps the source, which stands last, is not an address of this machine any more: Linux calls that no route, or invalid. If that is not the reason, it stays.
         var length = message->ControlLength;
         message->ControlLength -= (nuint)SourceControl.LengthFor(channel.Socket.AddressFamily);
         var other = Send(channel, message);
@@ -253,6 +253,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
         if (other == SocketError.Success)
         {
             Locals.Lose(local);
+            News.Add(Event.NewLocalGone(local));
         }
 
         return other;
