@@ -9,10 +9,11 @@ internal sealed record Arguments
     public const string Usage = """
         attack [NAME...] [OPTIONS]   attack nodes and a rendezvous server over real sockets; needs Linux and root
           NAME                       an attack, or the beginning of its name; default: all
-          --quick                    the short form, less than 40 s
+          --quick                    the short form, about a minute
           --markdown FILE            write the table of results
           --library FOLDER           attack this build of UtpPunch.Net.dll, such as an older one
           --list                     list the attacks
+        attack hostile --help        hostile datagrams in memory, without sockets: 100 million in minutes
         """;
 
     public bool IsQuick { get; private init; }

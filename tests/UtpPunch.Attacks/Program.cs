@@ -2,6 +2,7 @@
 // invalid or the machine lacks something.
 
 using UtpPunch.Attacks;
+using UtpPunch.Attacks.Hostile;
 using UtpPunch.Attacks.Hosts;
 using UtpPunch.Attacks.Soak;
 
@@ -19,6 +20,11 @@ try
             return 0;
         case ["soak", .. var options]:
             return await SoakRun.RunAsync(SoakArguments.Parse(options));
+        case ["hostile"] or ["hostile", "--help"]:
+            Console.WriteLine(HostileProgram.Usage);
+            return 0;
+        case ["hostile", .. var options]:
+            return HostileProgram.Run(options);
         default:
             return await Suite.RunAsync(Arguments.Parse(args));
     }

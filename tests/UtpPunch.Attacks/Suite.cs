@@ -27,6 +27,9 @@ internal static class Suite
         new("a12-numbers", "reset or change a stream of which the numbers are known", Injection.NumbersAsync),
         new("a13-oracle", "learn an id from RESETs", Injection.OracleAsync),
         new("a14-memory", "use up memory", Streams.MemoryAsync) { IsMeasured = true },
+        new("hostile-node", "make a node fail, or slow, by datagrams of any kind", HostileDatagrams.NodeAsync) { IsMeasured = true },
+        new("hostile-rendezvous", "the same to a rendezvous server", HostileDatagrams.RendezvousAsync) { IsMeasured = true },
+        new("hostile-socket", "make a node fail, or slow, over its socket", HostileDatagrams.SocketAsync) { IsMeasured = true },
         new("flood-rendezvous", "keep honest peers apart by registrations", Rendezvous.FloodAsync) { IsMeasured = true },
     ];
 

@@ -337,6 +337,31 @@ module Rendezvous =
                 | ValueSome registrant when registrant.WakeAt = at -> look server key registrant sent
                 | _ -> ()
 
+    /// Whether an entry of the timer queue counts: each registrant and each pairing has one that does.
+    let private isCurrent (server: Rendezvous) at key =
+        if key < 0 then
+            (Radix.tryFind ~~~key server.Pairings).IsSome
+        else
+            match Radix.tryFind key server.Registrants with
+            | ValueSome registrant -> registrant.WakeAt = at
+            | ValueNone -> false
+
+    /// The entry of a registrant that has left stays until its time comes, and a client may register and leave as often as its limit admits.
+    /// Entries that do not count are removed once they are most.
+    let private compactTimerQueue (server: Rendezvous) =
+        let current = Radix.count server.Registrants + Radix.count server.Pairings
+
+        if TimerQueue.count server.TimerQueue > 64 + 2 * current then
+            let mutable rest = server.TimerQueue
+            server.TimerQueue <- TimerQueue.empty
+
+            while TimerQueue.count rest > 0 do
+                let struct (at, key, others) = TimerQueue.pop rest
+                rest <- others
+
+                if isCurrent server at key then
+                    server.TimerQueue <- TimerQueue.add at key server.TimerQueue
+
     [<CompiledName "Step">]
     let step (now: Instant) (received: struct (Endpoint * Borrowed)[]) (server: Rendezvous) =
         let server = { server with Now = max now server.Now }
@@ -346,6 +371,7 @@ module Rendezvous =
             receive server remote datagram sent
 
         wake server sent
+        compactTimerQueue server
         struct (server, sent.ToArray())
 
     [<CompiledName "Deadline">]

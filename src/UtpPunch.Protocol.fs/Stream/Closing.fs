@@ -123,7 +123,7 @@ module internal Closing =
         | Verdict.Doubtful ->
             PacketBuilder.note context Rule.ResetOutOfRange connection
 
-            if TimestampCheck.reject false arrivedAt &connection.Clocks then
+            if TimestampCheck.challenge arrivedAt &connection.Clocks then
                 connection.Acks.Immediate <- true
         | Verdict.Genuine ->
             PacketBuilder.note context Rule.ResetAccepted connection

@@ -222,5 +222,14 @@ module internal TimestampCheck =
 
             true
 
+    /// Takes a RESET that may be the peer's. It does not widen the check: the STATE that answers it is not answered by a peer that has not sent
+    /// it. Whether it is to be answered.
+    let challenge (at: Instant) (clocks: byref<Clocks>) =
+        if isHeldBack at &clocks then
+            false
+        else
+            clocks.StrayAt <- at
+            true
+
     /// Whether the packets of a stream cannot be those of the peer that its address belongs to.
     let isForged (clocks: inref<Clocks>) = isUnproven &clocks && clocks.Strays > mostStraysAtFirst

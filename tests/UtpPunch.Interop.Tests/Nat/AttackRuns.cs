@@ -14,6 +14,9 @@ public static class AttackRuns
     [Fact("a flood of SYNs keeps no honest host out, and forged addresses and garbage no honest peer from a meeting", Timeout = 120)]
     public static Task Floods() => RunAsync("a4-forge", "a8-garbage", "a9-syn");
 
+    [Fact("hostile datagrams of any kind break neither a node nor a rendezvous server, and cost the same in large tables", Timeout = 120)]
+    public static Task AnyDatagram() => RunAsync("hostile-node", "hostile-rendezvous");
+
     private static string Assembly { get; } = Path.Combine(
         AppContext.BaseDirectory.Replace("UtpPunch.Interop.Tests", "UtpPunch.Attacks", StringComparison.Ordinal), "UtpPunch.Attacks.dll");
 

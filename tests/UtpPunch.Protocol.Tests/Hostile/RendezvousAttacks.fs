@@ -209,6 +209,32 @@ let private crowded =
           let counts = [ Radix.count after.Registrants; Radix.count after.Handles; Radix.count after.Rooms ]
           Expect.equal (counts @ [ Radix.count after.Counts ]) [ 0; 0; 0; 0 ] "entries"
       }
+      test
+          "a client that registers and leaves many times leaves no timers, and what waits is still pinged and forgotten" {
+          let struct (service, server, _) = join 0L<us> { registrant 1 5 with Stays = true } (fresh options)
+          let struct (it, server) = obtainCookie 0L<us> (registrant 2 6) server
+          let mutable server = server
+          let mutable most = 0
+
+          for index in 1..20_000 do
+              let now = Time.milliseconds (4 * index)
+
+              if index % 5000 = 0 then
+                  server <- (let struct (next, _) = send now (register service) service server in next)
+
+              let struct (next, _) = send now (register it) it server
+              let struct (next, _) = send now (leave it) it next
+              server <- next
+              most <- max most (TimerQueue.count server.TimerQueue)
+
+          Expect.isLessThanOrEqual most 70 "timers"
+          Expect.equal (Rendezvous.statistics server).Waiting 1 "registrants"
+          // The first visitor for a minute: the service is asked whether it is there.
+          let struct (_, _, messages) = join (Time.milliseconds 90_000) (registrant 3 5) server
+          Expect.isEmpty (introductions messages) "introductions to one that was not heard lately"
+          let struct (after, _) = step (Time.seconds 200) [] server
+          Expect.equal (Rendezvous.statistics after).Waiting 0 "registrants that have expired"
+      }
       test "numbers of registrations do not run out" {
           let struct (service, server, _) = join 0L<us> { registrant 1 5 with Stays = true } (fresh options)
           server.Next <- Int32.MaxValue - 10

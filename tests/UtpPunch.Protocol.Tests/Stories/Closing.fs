@@ -184,6 +184,40 @@ let private abruptly =
           Expect.equal (scripted.Closed 1) (Some CloseReason.Reset) "closed by one in the window"
           Expect.isEmpty (scripted.Fresh()) "answers"
       }
+      test "RESETs that may be forged are challenged, and do not weaken the check of clocks for other packets" {
+          let struct (scripted, peer) = accepted ()
+          scripted.Tell(Event.Write(1, Owned(content 10))) |> ignore
+          scripted.Wait(Time.milliseconds 20)
+          peer.Acked <- 1
+          peer.Data(0, content 10) |> ignore
+          scripted.Wait(Time.milliseconds 200)
+          scripted.Fresh() |> ignore
+          let wrong = 0x2000_0000u
+
+          let send packetType index adapt payload =
+              let header = (decoded (peer.Make(packetType, index, payload))).Header
+              scripted.Receive(here, encoded (adapt header) Owned.Empty (Owned payload)) |> ignore
+
+          let doubtful (header: Header) =
+              { header with AckNr = header.AckNr + -2; TimestampDifference = header.TimestampDifference + wrong }
+
+          for _ in 1..5 do
+              send PacketType.Reset 1 doubtful [||]
+              scripted.Wait(Time.milliseconds 60)
+
+          Expect.equal (scripted.Closed 1) None "closed"
+          Expect.hasLength (scripted.Fresh()) 5 "challenges"
+
+          // It echoes the node's clock, and its own has jumped.
+          let jumped (header: Header) =
+              { header with
+                  Timestamp = header.Timestamp + wrong
+                  TimestampDifference = header.TimestampDifference + wrong }
+
+          send PacketType.Data 1 jumped (content 10)
+          Expect.hasLength (scripted.Delivered 1) 10 "bytes"
+          Expect.equal (scripted.Count Rule.TimestampOutOfRange) 1 "rejected"
+      }
       test "a RESET under the id that the peer receives, as libutp sends it, counts too" {
           let struct (scripted, peer) = accepted ()
           let header = (decoded (peer.Make(PacketType.Reset, 0, [||]))).Header
