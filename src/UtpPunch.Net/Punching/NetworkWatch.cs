@@ -10,7 +10,7 @@ namespace UtpPunch;
 internal sealed class NetworkWatch : IDisposable
 {
     // An interface that comes up gets its addresses one after the other.
-    private static readonly TimeSpan Settling = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan SettleTime = TimeSpan.FromMilliseconds(200);
 
     // Where the system does not tell, and for the IPv6 addresses of Linux, of which .NET tells nothing.
     private static readonly TimeSpan Polling = TimeSpan.FromSeconds(5);
@@ -57,7 +57,7 @@ internal sealed class NetworkWatch : IDisposable
         {
             if (!_disposed)
             {
-                _timer.Change(Settling, Polling);
+                _timer.Change(SettleTime, Polling);
             }
         }
     }

@@ -130,5 +130,6 @@ internal sealed class NodeTasksInProgress
         Forever,
         birthday: false,
         primingHops: 0,
-        PrivateAddressPolicy.Never);
+        PrivateAddressPolicy.Never,
+        pathTimeout: 0);
 }

@@ -139,7 +139,13 @@ let private task (world: NodeWorld) (operation: Operation) (name: int) =
     | 1 ->
         let servers = operation.Of [| [| stun |]; [| stun; addresses[3] |] |]
         world.Post(Event.Discover(name, { StunClient.standard servers with Local = ValueSome addresses[0] }))
-    | 2 -> world.Post(Event.Cancel(operation.Below(max 1 name)))
+    | 2 ->
+        let cancelled = operation.Below(max 1 name)
+
+        match operation.Below 3 with
+        | 0 -> world.Post(Event.Cancel cancelled)
+        | 1 -> world.Post(Event.NetworkChanged(Array.truncate (operation.Below 5) addresses))
+        | _ -> world.Post(Event.LocalGone(uint16 (operation.Below 3)))
     | _ -> world.Post(Event.Meet(name, plan (operation.Flag()) (operation.Flag()) (operation.Below 5)))
 
 // ---- Answers of a rendezvous, of a peer, of STUN servers ----
@@ -147,14 +153,28 @@ let private task (world: NodeWorld) (operation: Operation) (name: int) =
 let private peerNonce = Array.create 16 0x33uy
 let private introduction = Array.create 16 0x44uy
 
-/// What the node has registered with, and the nonce of its offer.
+/// What the node has registered with last.
 let private registration (world: NodeWorld) : Registration voption =
-    world.LastDatagramTo rendezvous
-    |> ValueOption.bind (fun datagram -> PunchWire.decode datagram.AsBorrowed)
-    |> ValueOption.bind (fun message ->
-        match message with
-        | RendezvousMessage.Register it -> ValueSome it
-        | _ -> ValueNone)
+    world.DatagramsTo rendezvous
+    |> Seq.tryPick (fun datagram ->
+        match PunchWire.decode datagram.AsBorrowed with
+        | ValueSome(RendezvousMessage.Register it) -> Some it
+        | _ -> None)
+    |> ValueOption.ofOption
+
+/// The node's last offer in the room that the application has named; a link has a room of its own.
+let private offer (world: NodeWorld) : Offer voption =
+    world.DatagramsTo rendezvous
+    |> Seq.tryPick (fun datagram ->
+        match PunchWire.decode datagram.AsBorrowed with
+        | ValueSome(RendezvousMessage.Register it) when
+            not it.Offer.IsEmpty && it.Room.Equals((Secrets.tag room).AsBorrowed)
+            ->
+            match Secrets.unseal room it.Offer |> ValueOption.bind (fun text -> Offer.read text.AsBorrowed) with
+            | ValueSome own -> Some own
+            | ValueNone -> Target.violated "The node's own offer cannot be opened."
+        | _ -> None)
+    |> ValueOption.ofOption
 
 let private peerName (isLower: bool) = Array.create 16 (if isLower then 0uy else 0xFFuy)
 
@@ -209,30 +229,53 @@ let private answer (world: NodeWorld) (operation: Operation) =
 
         world.Receive(from, datagram, datagram.Length)
 
-/// An authentic packet of the peer, if the node has registered an offer.
+/// A SYN of the peer, under the key of the punch.
+let private signedSyn (world: NodeWorld) (operation: Operation) (key: Owned) =
+    let header =
+        { Type = PacketType.Syn
+          ConnectionId = uint16 (100 + operation.Below 3)
+          Timestamp = Time.stamp world.Now
+          TimestampDifference = 0u
+          Window = 1u <<< 20
+          SeqNr = SeqNr 1us
+          AckNr = SeqNr 0us }
+
+    let code = MeetingKey.sign &header (MeetingKey(key.Span.ToArray(), 0UL))
+    let train = Train(header, 0UL, code)
+    let datagram = Array.zeroCreate<byte>(train.LengthOf 0)
+    train.Write(0, datagram.AsSpan()) |> ignore
+    datagram
+
+/// An authentic packet of the peer, of the punch or of the link that follows it, if the node has registered an offer.
 let private probe (world: NodeWorld) (operation: Operation) (remote: Remote) =
-    match registration world with
-    | ValueSome it when not it.Offer.IsEmpty ->
-        match Secrets.unseal room it.Offer |> ValueOption.bind (fun text -> Offer.read text.AsBorrowed) with
-        | ValueNone -> Target.violated "The node's own offer cannot be opened."
-        | ValueSome own ->
-            let isLower = operation.Flag()
-            let first, second = if isLower then Owned peerNonce, own.Nonce else own.Nonce, Owned peerNonce
-            let key = Secrets.punch room (Borrowed introduction) first.AsBorrowed second.AsBorrowed
+    match offer world with
+    | ValueNone -> ()
+    | ValueSome own ->
+        let isLower = operation.Flag()
+        let first, second = if isLower then Owned peerNonce, own.Nonce else own.Nonce, Owned peerNonce
+        let key = Secrets.punch room (Borrowed introduction) first.AsBorrowed second.AsBorrowed
 
-            let probe =
-                { Kind =
-                    operation.Of
-                        [| ProbeKind.Probe; ProbeKind.Answer; ProbeKind.Choose; ProbeKind.Chosen; ProbeKind.Refuse |]
-                  Session = Secrets.session key
-                  FromLower = (if operation.Below 8 = 0 then not isLower else isLower)
-                  Number = operation.Of [| 1u; 2u; 3u; uint32 (operation.Short()); UInt32.MaxValue |]
-                  Echo = uint32 (operation.Below 6)
-                  Observed = addresses[0] }
+        let probe =
+            { Kind =
+                operation.Of
+                    [| ProbeKind.Probe; ProbeKind.Answer; ProbeKind.Choose; ProbeKind.Chosen; ProbeKind.Refuse |]
+              Session = Secrets.session key
+              FromLower = (if operation.Below 8 = 0 then not isLower else isLower)
+              Number = operation.Of [| 1u; 2u; 3u; uint32 (operation.Short()); UInt32.MaxValue |]
+              Echo = uint32 (operation.Below 6)
+              Observed = addresses[0] }
 
-            let datagram = (PunchWire.encodeProbe key probe).Span.ToArray()
-            world.Receive(Endpoint.via (uint16 (operation.Below 3)) remote.Endpoint, datagram, datagram.Length)
-    | _ -> ()
+        let from = Endpoint.via (uint16 (operation.Below 3)) remote.Endpoint
+
+        let datagram =
+            match operation.Below 3 with
+            | 0 -> (PunchWire.encodeProbe key probe).Span.ToArray()
+            | 1 ->
+                let link = Secrets.link key
+                (PunchWire.encodeProbe link { probe with Session = Secrets.session link }).Span.ToArray()
+            | _ -> signedSyn world operation key
+
+        world.Receive(from, datagram, datagram.Length)
 
 let private stunAnswer (world: NodeWorld) (operation: Operation) =
     match world.LastDatagramTo stun with

@@ -79,6 +79,29 @@ let private meeting: Input =
        [| 13uy; 1uy; 0uy; 0uy; 1uy; 0uy |]
        [| 6uy |] |]
 
+/// A stream over the path of a punch, whose own address changes then.
+let private linked: Input =
+    let header = [| 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; 3uy |]
+    let probe kind echo what = [| 13uy; 1uy; 1uy; kind; 1uy; 0uy; 9uy; 3uy; echo; 0uy; what |]
+
+    [| [| 0uy |]
+       [| 11uy; 0uy; 3uy; 0uy; 0uy; 2uy |]
+       [| 12uy; 0uy; 0uy; 0uy |]
+       [| 12uy; 0uy; 2uy; 0uy; 60uy |]
+       [| 12uy; 0uy; 6uy; 1uy; 1uy; 1uy; 0uy; 0uy; 1uy; 1uy |]
+       [| 13uy; 1uy; 1uy; 2uy; 1uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy |]
+       [| 13uy; 1uy; 1uy; 0uy; 1uy; 0uy; 0uy; 0uy; 0uy; 0uy; 2uy |]
+       Array.append [| 1uy; 1uy |] header
+       [| 11uy; 0uy; 2uy; 0uy; 1uy; 2uy |]
+       [| 6uy |]
+       [| 5uy; 0uy; 5uy |]
+       [| 5uy; 0uy; 5uy |]
+       probe 1uy 1uy 1uy
+       [| 11uy; 0uy; 2uy; 0uy; 1uy; 2uy |]
+       [| 5uy; 0uy; 5uy |]
+       [| 5uy; 0uy; 7uy |]
+       [| 6uy |] |]
+
 let private discovering: Input =
     [| [| 0uy |]
        [| 11uy; 0uy; 1uy; 0uy |]
@@ -89,7 +112,15 @@ let private discovering: Input =
 let target: Target =
     { Name = "node"
       About = "packets, calls and time for a node in any state"
-      Seeds = fun draws -> [ listening; wrapping; dialling; meeting; discovering; Array.init 10 (fun _ -> fresh draws) ]
+      Seeds =
+        fun draws ->
+            [ listening
+              wrapping
+              dialling
+              meeting
+              linked
+              discovering
+              Array.init 10 (fun _ -> fresh draws) ]
       Fresh = fresh
       Run = run
       MostAllocated = struct (3_000_000L, 100L, 1_000_000L) }

@@ -151,7 +151,9 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
     let checkNode () =
         Target.check (Node.deadline node > now) "The deadline does not lie ahead."
         let statistics = Node.statistics node
-        Target.check (statistics.HalfOpen <= options.MaxHalfOpen) "There are too many half-open streams."
+        // The peer of a meeting has proved itself, and is limited as open streams are.
+        let most = options.MaxHalfOpen + options.MaxConnections
+        Target.check (statistics.HalfOpen <= most) "There are too many half-open streams."
         Target.check (statistics.Incoming + statistics.Outgoing <= options.MaxConnections) "There are too many streams."
 
     let take (events: Event[]) operation =
@@ -180,6 +182,14 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
         match Seq.tryFindBack (fun (struct (to', _)) -> endpoint.Equals to') sentDatagrams with
         | Some(struct (_, datagram)) -> ValueSome datagram
         | None -> ValueNone
+
+    /// All of them, the last one first.
+    member _.DatagramsTo(endpoint: Endpoint) : Owned seq =
+        seq {
+            for index in sentDatagrams.Count - 1 .. -1 .. 0 do
+                let struct (to', datagram) = sentDatagrams[index]
+                if endpoint.Equals to' then datagram
+        }
 
     /// Tasks send to addresses that a rendezvous or a peer names, and which need not prove themselves.
     member _.CountTask() = tasks <- tasks + 1
