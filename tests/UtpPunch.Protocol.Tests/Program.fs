@@ -44,6 +44,10 @@ let main args =
           StunServerTests.tests
           StunClientTests.tests
           StunClientLaws.tests
+          GatewayTests.tests
+          PortMapperTests.tests
+          PortMapperLifeTests.tests
+          PortMapperLaws.tests
           RendezvousTests.tests
           RendezvousAttacks.tests
           PunchAttacks.tests
