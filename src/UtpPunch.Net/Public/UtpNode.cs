@@ -149,6 +149,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     public async ValueTask CloseAsync(TimeSpan timeout, CancellationToken cancellationToken = default)
     {
         UtpNodeOptionsCheck.Positive(timeout, nameof(timeout), mayBeInfinite: true, mayBeZero: true);
+        await DeleteMappings().ConfigureAwait(false);
         var closed = _engine.Close(timeout);
         if (cancellationToken.CanBeCanceled)
         {
@@ -167,15 +168,25 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// socket stays open until no peer can lack the acknowledgement of its end: a round trip as a rule, at most 12 s if the path loses
     /// packets. It does not throw.
     /// </summary>
-    public async ValueTask DisposeAsync() =>
+    public async ValueTask DisposeAsync()
+    {
+        await DeleteMappings().ConfigureAwait(false);
         await _engine.Close(_settings.ShutdownTimeout, awaitsFarewell: _settings.ShutdownTimeout != TimeSpan.Zero).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
 
     /// <summary>
-    /// Closes the node at once: its streams are reset. It returns when the socket is closed, after at most the current step of the protocol.
+    /// Closes the node at once: its streams are reset. It returns when the socket is closed, after at most the current step of the protocol,
+    /// and up to 250 ms if a port mapping must be deleted.
     /// <see cref="DisposeAsync"/> lets the streams finish.
     /// </summary>
     public void Dispose()
     {
+        var deleted = DeleteMappings();
+        if (!_engine.HoldsLoopLock)
+        {
+            deleted.Wait(s_deletion);
+        }
+
         _ = _engine.Close(TimeSpan.Zero);
         if (!_engine.HoldsLoopLock)
         {
