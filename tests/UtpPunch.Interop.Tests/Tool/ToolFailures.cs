@@ -18,7 +18,7 @@ public static class ToolFailures
     [Fact("every mistake on the command line is one clear line, and code 2", Timeout = 120)]
     public static async Task Mistakes()
     {
-        await MistakeAsync("", "cat, punch, rendezvous, stun, demo, trace, replay, sim, bench");
+        await MistakeAsync("", "cat, punch, rendezvous, stun, map, demo, trace, replay, sim, bench");
         await MistakeAsync("dog", "there is no command 'dog' (utp --help");
         await MistakeAsync("ca", "there is no command 'ca'; did you mean 'cat'?");
         await MistakeAsync("--versoin", "there is no option '--versoin'; did you mean '--version'?");
