@@ -44,6 +44,7 @@ let main args =
           StunServerTests.tests
           StunClientTests.tests
           StunClientLaws.tests
+          MappedCandidateTests.tests
           GatewayTests.tests
           PortMapperTests.tests
           PortMapperLifeTests.tests

@@ -44,6 +44,9 @@ internal sealed class PortMapperTask
     /// <summary>Completes when the port is mapped; fails when it cannot be.</summary>
     public Task<UtpPortMapping> Started => _started.Task;
 
+    /// <summary>What it has mapped, once it has.</summary>
+    public UtpPortMapping Mapping => _mapping;
+
     /// <summary>The mapped endpoint of the node.</summary>
     public IPEndPoint Internal => Addresses.ToIPEndPoint(_options.Client);
 

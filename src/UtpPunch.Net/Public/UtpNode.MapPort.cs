@@ -13,8 +13,12 @@ public sealed partial class UtpNode
 
     private static readonly TimeSpan s_deletion = TimeSpan.FromMilliseconds(250);
 
+    // How long a meeting waits for a router. By UPnP it takes somewhat more than a second.
+    private static readonly TimeSpan s_beforeMeeting = TimeSpan.FromSeconds(2);
+
     // Replaced as a whole, so that the thread that serves the socket reads it without a lock.
     private volatile PortMapperTask[] _mappings = [];
+    private Task<UtpPortMapping>? _mappingOfMeetings;
 
     /// <summary>
     /// Asks the router of this network to map the port of the node, so that peers outside reach it at
@@ -77,6 +81,45 @@ public sealed partial class UtpNode
             throw;
         }
     }
+
+    /// <summary>The endpoints that routers have mapped to this node, for a meeting. Without any, the router is asked to map the port; a failure
+    /// counts as none.</summary>
+    internal async Task<Endpoint[]> MappedAsync(CancellationToken cancellationToken)
+    {
+        if (Mapped() is { Length: > 0 } present)
+        {
+            return present;
+        }
+
+        try
+        {
+            await MapForMeetings().WaitAsync(s_beforeMeeting, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is UtpException or TimeoutException or ArgumentException or InvalidOperationException)
+        {
+            // The punch does without.
+        }
+
+        return Mapped();
+    }
+
+    /// <summary>One mapping for all meetings. If it has failed, it is tried again.</summary>
+    private Task<UtpPortMapping> MapForMeetings()
+    {
+        lock (_gate)
+        {
+            if (_mappingOfMeetings is null or { IsFaulted: true } or { IsCanceled: true })
+            {
+                _mappingOfMeetings = MapPortAsync().AsTask();
+                _ = _mappingOfMeetings.ContinueWith(
+                    failed => _ = failed.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            }
+
+            return _mappingOfMeetings;
+        }
+    }
+
+    private Endpoint[] Mapped() => [.. _mappings.Select(it => it.Mapping.Current).OfType<Endpoint>()];
 
     private Func<MapperOptions?> FinderOf(UtpPortMappingOptions options)
     {

@@ -49,6 +49,9 @@ public sealed class UtpPortMapping : IAsyncDisposable
     /// <summary>Deletes the mapping. It waits until the router has confirmed that, for at most 250 ms, and does not throw.</summary>
     public async ValueTask DisposeAsync() => await _task.Close().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
+    /// <summary>The external endpoint, if the router has the mapping at present.</summary>
+    internal Endpoint? Current => _lease is { } lease && !IsLost ? lease.External : null;
+
     internal void OnMapped(MapperLease lease)
     {
         var isFirst = _lease is null;

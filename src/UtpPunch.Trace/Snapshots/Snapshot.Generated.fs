@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xA67535DCA635FCDFUL
+let Layout = 0x78A0FB781C214828UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1224,6 +1224,7 @@ let writePathKind (w: SnapshotWriter) (it: PathKind) : unit =
     | PathKind.Predicted -> w.Byte 2uy
     | PathKind.Reflexive -> w.Byte 3uy
     | PathKind.Birthday -> w.Byte 4uy
+    | PathKind.Mapped -> w.Byte 5uy
 
 let readPathKind (r: SnapshotReader) : PathKind =
     match r.Byte() with
@@ -1232,6 +1233,7 @@ let readPathKind (r: SnapshotReader) : PathKind =
     | 2uy -> PathKind.Predicted
     | 3uy -> PathKind.Reflexive
     | 4uy -> PathKind.Birthday
+    | 5uy -> PathKind.Mapped
     | _ -> r.Fail "there is no such PathKind"
 
 let writePortPrediction (w: SnapshotWriter) (it: PortPrediction) : unit =
