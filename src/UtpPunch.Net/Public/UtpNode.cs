@@ -140,7 +140,8 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// Closes the node and waits until it is closed. The node stops to listen, pending reads and writes fail with
     /// <see cref="UtpError.NodeClosed"/>, and data that was written is still sent. Streams with data that was not read are reset at once, as
     /// if they were disposed. When all data was acknowledged, the time is over, or the wait is cancelled, the remaining streams are reset
-    /// and the socket is closed. If it is called several times, the earliest deadline holds.
+    /// and the socket is closed. If it is called several times, the earliest deadline holds. Port mappings are deleted before, which takes
+    /// 250 ms at most.
     /// </summary>
     /// <param name="timeout">How long the streams may take to finish; it may be zero, or <see cref="Timeout.InfiniteTimeSpan"/>.</param>
     /// <param name="cancellationToken">Resets the remaining streams.</param>

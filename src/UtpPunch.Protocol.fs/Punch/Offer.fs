@@ -128,9 +128,14 @@ module internal Offer =
             | PathKind.Reflexive
             | PathKind.Birthday -> true
 
-        let mapped, hosts = offer.Hosts |> Array.partition (isMapped peerObserved)
-        let mapped = mapped |> Array.map (fun port -> struct (port, PathKind.Mapped))
-        let hosts = hosts |> Array.map (fun host -> struct (host, PathKind.Host))
+        // A router maps one port to a node; other ports of its address may be those of its neighbors.
+        let first = offer.Hosts |> Array.tryFindIndex (isMapped peerObserved) |> Option.defaultValue -1
+
+        let named =
+            offer.Hosts
+            |> Array.mapi (fun index host -> struct (host, (if index = first then PathKind.Mapped else PathKind.Host)))
+
+        let mapped, hosts = named |> Array.partition (fun (struct (_, kind)) -> kind = PathKind.Mapped)
         let predicted = predicted offer |> Array.map (fun port -> struct (port, PathKind.Predicted))
 
         let outside =

@@ -7,8 +7,9 @@ module internal ProbeTimes =
     let triesOf (plan: MeetPlan) kind =
         match kind with
         | PathKind.Host -> if plan.Stays then 3 else 5
-        | PathKind.Predicted
-        | PathKind.Mapped -> 8
+        | PathKind.Predicted -> 8
+        // For as long as a peer with a mapping waits, and only one is named.
+        | PathKind.Mapped -> 10
         | PathKind.Observed
         | PathKind.Reflexive
         | PathKind.Birthday -> System.Int32.MaxValue
@@ -19,7 +20,7 @@ module internal ProbeTimes =
     /// How long a node whose router maps its port waits for the peer's packets, once both have begun, before it sends to the peer's NAT. Its own
     /// packets may leave by another port than the mapped one; then its NAT drops what the peer sends to the mapped port, because one pair of
     /// endpoints would have two translations (netfilter's clash).
-    let private mappedFirst = Time.milliseconds 800
+    let private mappedFirst = Time.seconds 2
 
     /// When a candidate is probed first, if both peers begin at `goAt`.
     let firstAt (setup: PunchSetup) kind (now: Instant) (goAt: Instant) =

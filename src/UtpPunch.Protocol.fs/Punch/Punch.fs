@@ -299,7 +299,7 @@ module internal Punch =
         else
             punch.Setup.Plan.PrimingHops
 
-    let private isUnverified (it: Candidate) = it.Kind = PathKind.Host && not it.WasHeard
+    let private isUnverified (it: Candidate) = (it.Kind = PathKind.Host || it.Kind = PathKind.Mapped) && not it.WasHeard
 
     /// When a candidate is probed after the present probe.
     let private nextAfter (context: StepContext) (it: Candidate) (punch: Punch) : Instant =

@@ -56,12 +56,12 @@ internal sealed class FakeRouter : IAsyncDisposable
     public string Url => $"http://{_http.LocalEndpoint}/root.xml";
 
     /// <summary>Maps the port of a node at this router.</summary>
-    public async Task<UtpPortMapping> MapAsync(UtpNode node)
+    public async Task<UtpPortMapping> MapAsync(UtpNode node, CancellationToken cancellationToken = default)
     {
         var own = Addresses.ToEndpoint((IPEndPoint)_udp.LocalEndPoint!);
         var options = new MapperOptions(
             Addresses.ToEndpoint(node.LocalEndPoint), 8, own, [own], 0, 3_600_000_000, Clock.ToMicroseconds(Limit), MappingText.Of(Only));
-        return await node.MapAsync(options, () => options, CancellationToken.None).AsTask().Within();
+        return await node.MapAsync(options, () => options, cancellationToken).AsTask().Within();
     }
 
     public static string Ok(string action) => action switch

@@ -192,6 +192,27 @@ public static class MappingPorts
         await FailsAsync(router, node, UtpError.GatewaySilent, "did not answer");
     }
 
+    [Fact("a wait that is cancelled ends at once, and what the router may have mapped is deleted")]
+    public static async Task CancelledLater()
+    {
+        await using var node = await Pair.BindAsync();
+        using var cancellation = new CancellationTokenSource();
+        await using var router = new FakeRouter();
+        var deleted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        router.OnAsked = request =>
+        {
+            if (BinaryPrimitives.ReadUInt32BigEndian(request.AsSpan(4)) == 0)
+            {
+                deleted.TrySetResult();
+            }
+
+            cancellation.Cancel();
+            return null;
+        };
+        await Check.ThrowsAsync<OperationCanceledException>(() => router.MapAsync(node, cancellation.Token));
+        await deleted.Task.Within();
+    }
+
     [Fact("a wait that is cancelled before it begins asks for nothing")]
     public static async Task Cancelled()
     {

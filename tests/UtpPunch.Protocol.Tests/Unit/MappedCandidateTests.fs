@@ -59,6 +59,14 @@ let tests =
                   [ mapped, PathKind.Mapped; observed, PathKind.Observed ]
                   "the private host is of another network"
           }
+          test "of several ports at the observed address one is a mapping, and the others are hosts" {
+              let second = Endpoint.withPort 8888us observed
+
+              Expect.equal
+                  (candidates PortPrediction.Unknown [| mapped; second |])
+                  [ mapped, PathKind.Mapped; observed, PathKind.Observed; second, PathKind.Host ]
+                  "the first one"
+          }
           test "predicted ports precede it: both peers count them alike" {
               match candidates (PortPrediction.Dependent 1) [| mapped |] with
               | first :: rest ->
@@ -102,8 +110,8 @@ let tests =
           }
           test "a node with a mapping waits for the peer's packets before it sends to the peer's NAT" {
               Expect.equal (firstProbe [| host |]) 0L<us> "without a mapping"
-              Expect.equal (firstProbe [| mapped; host |]) (Time.milliseconds 1_200) "400 ms of priming, and 800 ms"
+              Expect.equal (firstProbe [| mapped; host |]) (Time.milliseconds 2_400) "400 ms of priming, and 2 s"
 
               let going = Punch.go (Time.milliseconds 100) (Punch.create (setup [| mapped |]) 0L<us>)
-              Expect.equal going.Candidates[0].NextAt (Time.milliseconds 900) "800 ms after both have begun"
+              Expect.equal going.Candidates[0].NextAt (Time.milliseconds 2_100) "2 s after both have begun"
           } ]
