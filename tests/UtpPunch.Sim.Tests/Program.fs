@@ -27,6 +27,7 @@ let main args =
               CleanEnds.tests
               NatMatrices.tests
               PunchMatrices.tests
+              Moves.tests
               Punching.tests
               MeetingAttacks.tests
               PunchCampaigns.tests

@@ -42,7 +42,8 @@ let private tasks (cutAt: int) : string[] =
           PunchTimeout = Time.seconds 10
           Birthday = true
           PrimingHops = 4
-          PrivateAddresses = PrivateAddressPolicy.Shared }
+          PrivateAddresses = PrivateAddressPolicy.Shared
+          PathTimeout = Time.seconds 180 }
 
     let first =
         [| Event.Meet(1, plan)

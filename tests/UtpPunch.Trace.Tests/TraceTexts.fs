@@ -188,7 +188,8 @@ let private tasks =
               PunchTimeout = longer
               Birthday = birthday
               PrimingHops = hops
-              PrivateAddresses = policy }
+              PrivateAddresses = policy
+              PathTimeout = Time.seconds 180 }
 
         let discovery =
             { Servers = Array.append [| remote |] (Array.truncate 1 others)

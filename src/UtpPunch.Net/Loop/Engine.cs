@@ -382,6 +382,12 @@ internal sealed class Engine : ILoopWork
             case Effect.PacketSized sized:
                 _streams.Find(sized.connId)?.OnSized(sized.payload);
                 break;
+            case Effect.PathChanged changed:
+                _streams.Find(changed.connId)?.OnPathChanged(changed.remote);
+                break;
+            case Effect.PathLost lost:
+                _streams.Find(lost.connId)?.OnPathLost();
+                break;
             case Effect.Accepted accepted:
                 Accept(accepted);
                 break;

@@ -150,6 +150,11 @@ public sealed class RendezvousClient
         ArgumentException.ThrowIfNullOrEmpty(room);
         UtpNodeOptionsCheck.Positive(options.Timeout, nameof(options.Timeout), mayBeInfinite: true);
         UtpNodeOptionsCheck.Positive(options.PunchTimeout, nameof(options.PunchTimeout));
+        if (options.PathTimeout != TimeSpan.Zero)
+        {
+            UtpNodeOptionsCheck.Positive(options.PathTimeout, nameof(options.PathTimeout), mayBeInfinite: true);
+        }
+
         UtpNodeOptionsCheck.Between(options.PrimingHops, 1, 255, nameof(options.PrimingHops));
         var privateAddresses = options.PrivateAddresses switch
         {
@@ -164,12 +169,13 @@ public sealed class RendezvousClient
         var hosts = _node.Hosts(options);
         var timeout = stays ? Time.never : Clock.ToMicroseconds(options.Timeout);
         var punchTimeout = Clock.ToMicroseconds(options.PunchTimeout);
+        var pathTimeout = Clock.ToMicroseconds(options.PathTimeout);
         var (birthday, primingHops) = (options.Birthday, options.PrimingHops);
         var mapping = options.MapPort ? _node.MappedAsync(cancellationToken) : Task.FromResult<Endpoint[]>([]);
         var servers = await _node.AddressesAsync(_server, cancellationToken).ConfigureAwait(false);
         var key = await Task.Run(() => RoomKey.Of(room, secret), cancellationToken).ConfigureAwait(false);
         // First, because only a few are told to the peer.
         hosts = [.. await mapping.ConfigureAwait(false), .. hosts];
-        return new MeetPlan(servers, key, hosts, stays, timeout, punchTimeout, birthday, primingHops, privateAddresses);
+        return new MeetPlan(servers, key, hosts, stays, timeout, punchTimeout, birthday, primingHops, privateAddresses, pathTimeout);
     }
 }

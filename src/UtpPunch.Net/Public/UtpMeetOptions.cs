@@ -42,6 +42,13 @@ public sealed class UtpMeetOptions
     /// <value>The default is <see langword="false"/>.</value>
     public bool MapPort { get; set; }
 
+    /// <summary>Gets or sets how long the streams of the path wait for another one when it is lost: when a NAT forgets it, when one of the two
+    /// machines gets another address or sleeps. Until then <see cref="UtpStream.IsSearching"/> is true; then the streams fail with
+    /// <see cref="UtpError.ConnectionTimedOut"/>. The peer must be a node of this library.</summary>
+    /// <value>The default is 180 s. It may be infinite. <see cref="TimeSpan.Zero"/>: the streams stay on their path, and end as any other
+    /// stream does.</value>
+    public TimeSpan PathTimeout { get; set; } = TimeSpan.FromSeconds(180);
+
     /// <summary>Gets or sets the addresses of this machine that the peer may try, with the port of the node.</summary>
     /// <value>The default is <see langword="null"/>: the addresses of all network interfaces that are up, or the address to which the node is
     /// bound.</value>

@@ -89,6 +89,39 @@ public sealed partial class UtpStream : ICommand
         _write.OnSized(payload);
     }
 
+    /// <summary>The path is lost.</summary>
+    internal void OnPathLost()
+    {
+        lock (Gate)
+        {
+            _isSearching = true;
+        }
+
+        RaisePathChanged();
+    }
+
+    /// <summary>The stream goes on, to that address.</summary>
+    internal void OnPathChanged(Endpoint remote)
+    {
+        lock (Gate)
+        {
+            _isSearching = false;
+            _remote = remote;
+            _remoteEndPoint = null;
+        }
+
+        Volatile.Write(ref _localEndPoint, _engine.LocalEndPointOf(_connId));
+        RaisePathChanged();
+    }
+
+    private void RaisePathChanged()
+    {
+        if (PathChanged is { } handler)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static state => state.Handler(state.Stream, EventArgs.Empty), (Handler: handler, Stream: this), preferLocal: false);
+        }
+    }
+
     internal void OnWritable(int room, int unacknowledged) => _write.OnWritable(room, unacknowledged);
 
     internal void OnEnded()

@@ -8,7 +8,7 @@ namespace UtpPunch;
 public sealed partial class UtpStream
 {
     private readonly Engine _engine;
-    private readonly Endpoint _remote;
+    private Endpoint _remote;
     private readonly Dialect _dialect;
     private readonly TimeSpan _connectTimeout;
     private readonly ReadSide _read;
@@ -24,6 +24,7 @@ public sealed partial class UtpStream
     private TimeSpan _idleTimeout;
     private UtpCongestionControl _congestionControl;
     private bool _congestionChanged;
+    private bool _isSearching;
     private int _disposed;
 
     private UtpStream(Engine engine, Endpoint remote, Dialling how, bool isIncoming)

@@ -22,8 +22,39 @@ public sealed partial class UtpStream : Stream
     /// which the peer's answer has arrived; until then, and where the system does not tell, it is the address of the node.</summary>
     public IPEndPoint LocalEndPoint => Volatile.Read(ref _localEndPoint) ?? _engine.Transport.LocalEndPoint;
 
-    /// <summary>The address of the peer.</summary>
-    public IPEndPoint RemoteEndPoint => _remoteEndPoint ??= Addresses.ToIPEndPoint(_remote);
+    /// <summary>The address of the peer. It changes when the stream goes on over another path; see <see cref="PathChanged"/>.</summary>
+    public IPEndPoint RemoteEndPoint
+    {
+        get
+        {
+            lock (Gate)
+            {
+                return _remoteEndPoint ??= Addresses.ToIPEndPoint(_remote);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Whether the path to the peer is lost and another one is searched. The stream waits for at most <see cref="UtpMeetOptions.PathTimeout"/>:
+    /// reads and writes do not fail before. Only a stream between the two peers of a meeting at a rendezvous can find another path.
+    /// </summary>
+    public bool IsSearching
+    {
+        get
+        {
+            lock (Gate)
+            {
+                return _isSearching;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Occurs when the path to the peer is lost, and when the stream goes on over another path, or over the same one again: a NAT has given the
+    /// peer, or this machine, another port, or one of them is in another network. <see cref="IsSearching"/> and <see cref="RemoteEndPoint"/>
+    /// have changed by then. It is raised on the thread pool.
+    /// </summary>
+    public event EventHandler? PathChanged;
 
     /// <summary>Whether the peer has opened the stream; false when this side has. The two ends of a stream differ in it, also after a meeting
     /// at a rendezvous, so it can assign roles such as those of TLS.</summary>

@@ -25,7 +25,7 @@ module internal MeetingPaths =
     let add (now: Instant) (remote: Endpoint) (key: Owned) (paths: MeetingPath[]) : MeetingPath[] =
         let others = paths |> Array.filter (fun it -> now < it.Until && not (it.Remote.Equals remote))
         let kept = if others.Length >= Most then Array.tail others else others
-        let meeting = MeetingKey(key.Span.ToArray())
+        let meeting = MeetingKey(key.Span.ToArray(), Secrets.session (Secrets.link key))
         Array.append kept [| { Remote = remote; Until = now + acceptFor; Meeting = meeting; IsOpen = false } |]
 
     let private find (now: Instant) (remote: Endpoint) (paths: MeetingPath[]) =
@@ -51,3 +51,7 @@ module internal MeetingPaths =
     /// The first stream over the path to this address is open.
     let setOpen (remote: Endpoint) (paths: MeetingPath[]) : MeetingPath[] =
         paths |> Array.map (fun it -> if it.Remote.Equals remote then { it with IsOpen = true } else it)
+
+    /// The peer is at another address.
+    let move (before: Endpoint) (path: Endpoint) (paths: MeetingPath[]) : MeetingPath[] =
+        paths |> Array.map (fun it -> if it.Remote.Equals before then { it with Remote = path } else it)

@@ -20,6 +20,8 @@ module Node =
           Connections = Radix.empty
           Routes = Radix.empty
           Collisions = Radix.empty
+          LinkedIds = Radix.empty
+          StrayAt = now
           TimerQueue = TimerQueue.empty
           Backlog = ValueNone
           Waiting = Radix.empty
@@ -36,7 +38,7 @@ module Node =
           Parting = 0
           ResetLimiters = Radix.empty
           ResetAt = now
-          NodeTasks = NodeTasks.empty }
+          NodeTasks = NodeTasksState.empty }
 
     /// `count` fresh words of 32 bits.
     let private draw (node: Node) (count: int) : Owned =
@@ -52,7 +54,7 @@ module Node =
             match candidates with
             | [] -> note step Rule.UnknownConnection remote
             | receiveId :: rest ->
-                match find step.Node remote receiveId with
+                match Links.findAt step remote receiveId with
                 | ValueSome stored when
                     stored.Ids.Receive = header.ConnectionId || stored.Ids.Send = header.ConnectionId
                     ->
@@ -68,7 +70,7 @@ module Node =
             if Acceptor.confirm step arrivedAt &packet.Header own then
                 Input.receive step.Context arrivedAt &packet own
         | StreamState.SynSent when
-            not (isNull own.Meeting) && not (MeetingKey.isAuthentic &packet.Header datagram own.Meeting)
+            not (isNull own.Meeting) && not (MeetingKey.isAuthentic &packet.Header datagram own.MeetingKey)
             ->
             note step Rule.UnexpectedPacket remote
         | StreamState.SynSent ->
@@ -82,6 +84,16 @@ module Node =
         | StreamState.Established
         | StreamState.TimeWait -> Input.receive step.Context arrivedAt &packet own
 
+    /// Takes a packet of a link's stream that comes from another endpoint than ours go to. Whether it is one.
+    let private receiveLinked step remote arrivedAt (packet: inref<Packet>) datagram =
+        match Links.find step remote &packet.Header with
+        | struct (_, ValueSome stored) ->
+            let own = touch step stored
+            receivePacket step remote arrivedAt &packet datagram own
+            Receiver.seal own.Receiver
+            true
+        | struct (isStray, ValueNone) -> isStray
+
     let private seal (last: Connection voption) =
         match last with
         | ValueSome own -> Receiver.seal own.Receiver
@@ -90,7 +102,7 @@ module Node =
     let private receive step (remote: Endpoint) (datagrams: Datagrams) =
         let from = remote
         let all = step.Node.NodeTasks
-        let remote = if all.Aliases.Length = 0 then from else NodeTasks.pathOf from all
+        let remote = if all.Aliases.Length = 0 then from else NodeTasksState.pathOf from all
         // Nearly always all packets of a batch are for one stream.
         let mutable last = ValueNone
 
@@ -99,7 +111,7 @@ module Node =
             let mutable packet = Unchecked.defaultof<Packet>
 
             // A STUN answer begins as a uTP DATA packet does.
-            let isAwaited = NodeTasks.awaits datagram step.Node.NodeTasks
+            let isAwaited = NodeTasksState.awaits datagram step.Node.NodeTasks
 
             match (if isAwaited then Malformed.Foreign else Packet.decode datagram &packet) with
             | Malformed.None ->
@@ -123,6 +135,7 @@ module Node =
                     | ValueSome own ->
                         last <- connection
                         receivePacket step remote datagrams.ArrivedAt &packet datagram own
+                    | ValueNone when receiveLinked step remote datagrams.ArrivedAt &packet datagram -> ()
                     | ValueNone ->
                         match Acceptor.tryRecall step remote datagrams.ArrivedAt &header with
                         | ValueNone ->
@@ -226,6 +239,8 @@ module Node =
             tasks step (NodeTasks.punchLegacy step.Context taskId remote attempts)
         | Event.Discover(taskId, options) ->
             tasks step (NodeTasks.beginDiscovery step.Context (draw step.Node) taskId options)
+        | Event.NetworkChanged hosts -> Links.networkChanged step hosts
+        | Event.LocalGone local -> Links.localGone step local
         | Event.Servers(taskId, servers) -> tasks step (NodeTasks.relocate step.Context taskId servers)
         | Event.Cancel taskId -> tasks step (NodeTasks.cancel step.Context taskId)
 
@@ -252,7 +267,10 @@ module Node =
         | ValueNone -> ()
 
     let private settle step (connection: Connection) =
+        let isKeptAlive = not (isNull connection.Meeting) && Output.keepAliveAt connection <= step.Node.Now
+
         let needsIds = counted step connection (fun () -> Connection.settle step.Context connection)
+        if not (isNull connection.Meeting) then Links.watch step isKeptAlive connection
 
         if needsIds then redial step connection
 
@@ -286,10 +304,19 @@ module Node =
 
             wake step
             tasks step (NodeTasks.tick step.Context (draw step.Node))
+            Links.settle step (draw step.Node)
+            // A link that has lost its path has begun a meeting.
+            if step.Node.NodeTasks.DueAt <= now then
+                tasks step (NodeTasks.tick step.Context (draw step.Node))
+
             closeIdleSockets step
 
             for connection in step.Touched do
                 settle step connection
+
+            // A stream may have found a reason to doubt its path.
+            if TimerQueue.first step.Node.NodeTasks.LinkTimers <= now then
+                tasks step (NodeTasks.tickLinks step.Context >> NodeTasksState.withDeadline)
 
             compactTimerQueue step.Node
             Acceptor.forgetResets step.Node

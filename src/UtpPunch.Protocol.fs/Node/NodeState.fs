@@ -21,6 +21,10 @@ type Node =
             /// The stream that receives from an endpoint under an id, by hash; `StreamTable.collision` where several do.
             mutable Routes: Radix<ConnId>
             mutable Collisions: Radix<ConnId[]>
+            /// The streams of links by the id under which they receive, whatever endpoint the peer is at.
+            mutable LinkedIds: Radix<ConnId[]>
+            /// When a packet from an unknown endpoint may draw the next probe.
+            mutable StrayAt: Instant
             /// When the network last reported something of an endpoint.
             mutable ReportedAt: Instant
             /// How many accepted streams each address has, by its hash; see `Endpoint.network`.

@@ -2,87 +2,17 @@ namespace UtpPunch.Protocol
 
 open System
 
-/// A peer whose packets come from another address than ours go to.
-[<NoComparison>]
-type internal Alias = { From: Endpoint; Path: Endpoint }
-
-/// All meetings, punches and discoveries of a node. A value, apart from the streams, so that these pay nothing for it.
-[<NoComparison>]
-type internal NodeTasks =
-    {
-        /// By the low half of the handle, and of the session.
-        Meetings: Radix<RendezvousClient>
-        Punches: Radix<Punch>
-        /// By the task.
-        Legacy: Radix<LegacyPunch>
-        Discoveries: Radix<StunClient>
-        Paths: MeetingPath[]
-        Aliases: Alias[]
-        Sockets: SocketRange[]
-        /// The limit of probes to addresses that have not answered: when its bucket is full again.
-        UnverifiedProbes: Instant
-        DueAt: Instant
-    }
-
+/// What happens to them.
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module internal NodeTasks =
+    open NodeTasksState
+
     /// Tasks of each kind at once.
     [<Literal>]
     let private Limit = 1024
 
     [<Literal>]
     let private MaxAliases = 64
-
-
-    let empty =
-        { Meetings = Radix.empty
-          Punches = Radix.empty
-          Legacy = Radix.empty
-          Discoveries = Radix.empty
-          Paths = [||]
-          Aliases = [||]
-          Sockets = [||]
-          UnverifiedProbes = 0L<us>
-          DueAt = Time.never }
-
-    let isIdle (all: NodeTasks) =
-        Radix.count all.Meetings = 0
-        && Radix.count all.Punches = 0
-        && Radix.count all.Legacy = 0
-        && Radix.count all.Discoveries = 0
-
-    /// The address under which the sender of a packet is known.
-    let pathOf (from: Endpoint) (all: NodeTasks) : Endpoint =
-        let mutable path = from
-
-        for alias in all.Aliases do
-            if alias.From.Equals from then path <- Endpoint.local from.Local alias.Path
-
-        path
-
-    let private withDeadline (all: NodeTasks) : NodeTasks =
-        let mutable due = SocketNumbers.deadline all.Sockets
-        Radix.iterate (fun _ meeting -> due <- min due (RendezvousClient.deadline meeting)) all.Meetings
-        Radix.iterate (fun _ punch -> due <- min due (Punch.deadline punch)) all.Punches
-        Radix.iterate (fun _ punch -> due <- min due (LegacyPunch.deadline punch)) all.Legacy
-        Radix.iterate (fun _ client -> due <- min due (StunClient.deadline client)) all.Discoveries
-        { all with DueAt = due }
-
-    /// The same after a packet of one punch, without a walk over all tasks. The deadline may be too early then, which does no harm.
-    let private withDeadlineOf (punch: Punch) (all: NodeTasks) : NodeTasks =
-        let own =
-            match Radix.tryFind (int punch.Setup.Session) all.Punches with
-            | ValueSome punch -> Punch.deadline punch
-            | ValueNone -> Time.never
-
-        let meeting =
-            match Radix.tryFind (int punch.Setup.Handle) all.Meetings with
-            | ValueSome meeting -> RendezvousClient.deadline meeting
-            | ValueNone -> Time.never
-
-        { all with DueAt = min (min own meeting) (min all.DueAt (SocketNumbers.deadline all.Sockets)) }
-
-    /// Whether a datagram is an answer that a discovery awaits, though it looks like uTP.
-    let awaits (datagram: Borrowed) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
 
     // ---- Storing ----
 
@@ -115,7 +45,7 @@ module internal NodeTasks =
         match returned with
         | ValueSome meeting -> { all with Meetings = Radix.add (int meeting.Handle) meeting all.Meetings }
         | ValueNone ->
-            context.Effects.Add(Effect.Punched(punch.Setup.TaskId, report))
+            OwnTasks.tell context punch.Setup.TaskId (Effect.Punched(punch.Setup.TaskId, report))
             all
 
     /// Keeps a punch to which something has happened.
@@ -142,8 +72,12 @@ module internal NodeTasks =
                 let others = all.Aliases |> Array.filter (fun it -> not (it.From.Equals from))
                 let kept = if others.Length >= MaxAliases then Array.tail others else others
                 let own = if from.Equals path then [||] else [| { From = from; Path = path } |]
-                let all = { all with Aliases = Array.append kept own }
-                { all with Paths = MeetingPaths.add context.Now path after.Setup.Key all.Paths }
+                let all = { all with Aliases = Array.append kept own } |> connect context path from after
+
+                if OwnTasks.isOwn after.Setup.TaskId then
+                    all
+                else
+                    { all with Paths = MeetingPaths.add context.Now path after.Setup.Key all.Paths }
             | _ -> all
 
     let private keepLegacy (context: StepContext) (after: LegacyPunch) (all: NodeTasks) =
@@ -286,11 +220,11 @@ module internal NodeTasks =
         | ValueSome all, _ when Radix.count all.Punches >= Limit ->
             match Punch.fail context PunchStage.Cancelled punch with
             | { Phase = PunchPhase.Failed(report, _) } ->
-                context.Effects.Add(Effect.Punched(meeting.TaskId, report))
+                OwnTasks.tell context meeting.TaskId (Effect.Punched(meeting.TaskId, report))
                 replace (RendezvousClient.punching context.Now meeting) all
             | _ -> all
         | ValueSome all, _ ->
-            context.Effects.Add(Effect.Introduced(meeting.TaskId, punch.Setup.PeerObserved))
+            OwnTasks.tell context meeting.TaskId (Effect.Introduced(meeting.TaskId, punch.Setup.PeerObserved))
             replace (RendezvousClient.punching context.Now meeting) all |> keep context punch punch
 
     /// Begins to punch after an introduction.
@@ -376,7 +310,10 @@ module internal NodeTasks =
                     keep context punch (Punch.receive context from probe datagram punch) all
                     |> withDeadlineOf punch
                     |> ValueSome
-                | _ -> ValueNone
+                | _ ->
+                    match tryLink probe.Session all with
+                    | ValueSome link -> ValueSome(keepLink (Link.receive context from probe datagram link) all)
+                    | ValueNone -> ValueNone
             | ValueNone ->
                 match PunchWire.decode datagram with
                 | ValueSome message -> receiveMessage context random from message all |> ValueOption.map withDeadline
@@ -396,12 +333,42 @@ module internal NodeTasks =
 
             withDeadline { all with Sockets = sockets }
 
+    /// Does what is due of links.
+    let tickLinks (context: StepContext) (all: NodeTasks) : NodeTasks =
+        let mutable result = all
+
+        while TimerQueue.first result.LinkTimers <= context.Now do
+            let struct (_, key, rest) = TimerQueue.pop result.LinkTimers
+            result <- { result with LinkTimers = rest }
+
+            match Radix.tryFind key result.Links with
+            | ValueSome link when Link.isOver context.Now link ->
+                result <- { result with Links = Radix.remove key result.Links }
+            | ValueSome link when link.NextAt <= context.Now ->
+                // The entry is used up: what follows needs one of its own, also at the same time.
+                let waiting = Radix.add key { link with NextAt = Time.never } result.Links
+                result <- keepLink (Link.tick context link) { result with Links = waiting }
+            | _ -> ()
+
+        result
+
+    /// Whether the node holds a meeting for that link, or punches after one.
+    let searches (taskId: TaskId) (all: NodeTasks) =
+        let mutable found = false
+        Radix.iterate (fun _ (meeting: RendezvousClient) -> if meeting.TaskId = taskId then found <- true) all.Meetings
+
+        Radix.iterate
+            (fun _ (punch: Punch) -> if punch.Setup.TaskId = taskId && not (Punch.isOver punch) then found <- true)
+            all.Punches
+
+        found
+
     /// Does what is due.
     let tick (context: StepContext) (random: int -> Owned) (all: NodeTasks) : NodeTasks =
         if context.Now < all.DueAt then
             all
         else
-            let mutable result = all
+            let mutable result = tickLinks context all
 
             Radix.iterate
                 (fun _ (punch: Punch) ->

@@ -12,7 +12,24 @@ module internal StreamTable =
     /// Stands for a name in `Routes` where hashes collide.
     let private collision: ConnId = -1
 
+    let private addLinked (node: Node) (connection: Connection) =
+        if not (isNull connection.Meeting) then
+            let id = int connection.Ids.Receive
+            let known = Radix.tryFind id node.LinkedIds |> ValueOption.defaultValue [||]
+            node.LinkedIds <- Radix.add id (Array.append known [| connection.ConnId |]) node.LinkedIds
+
+    let private removeLinked (node: Node) (connection: Connection) =
+        if not (isNull connection.Meeting) then
+            let id = int connection.Ids.Receive
+
+            match Radix.tryFind id node.LinkedIds with
+            | ValueSome [| connId |] when connId = connection.ConnId -> node.LinkedIds <- Radix.remove id node.LinkedIds
+            | ValueSome names ->
+                node.LinkedIds <- Radix.add id (Array.filter ((<>) connection.ConnId) names) node.LinkedIds
+            | ValueNone -> ()
+
     let addRoute (node: Node) (connection: Connection) =
+        addLinked node connection
         let key = routeKey node connection.Remote connection.Ids.Receive
 
         let join others = node.Collisions <- Radix.add key (Array.append others [| connection.ConnId |]) node.Collisions
@@ -25,6 +42,7 @@ module internal StreamTable =
             join [| known |]
 
     let removeRoute (node: Node) (connection: Connection) =
+        removeLinked node connection
         let key = routeKey node connection.Remote connection.Ids.Receive
 
         match Radix.tryFind key node.Routes with
@@ -138,6 +156,14 @@ module internal StreamTable =
 
             node.Addresses <- if known = 0 then Radix.remove key node.Addresses else Radix.add key known node.Addresses
 
+    /// Before the address of a stream changes; `recount` follows.
+    let uncount (node: Node) (connection: Connection) =
+        if connection.IsCounted then
+            connection.IsCounted <- false
+            let key = int (addressHash node connection.Remote)
+            let known = countsFor node connection.Remote - 1
+            node.Addresses <- if known = 0 then Radix.remove key node.Addresses else Radix.add key known node.Addresses
+
     // ---- Counting ----
 
     let count (node: Node) (connection: Connection) change =
@@ -159,16 +185,27 @@ module internal StreamTable =
         count step.Node connection 1
         result
 
+    /// The link of a stream's meeting has one stream more, or less.
+    let private changeLink step (connection: Connection) (change: Link -> Link) =
+        if not (isNull connection.Meeting) then
+            let tasks = step.Node.NodeTasks
+
+            match NodeTasksState.tryLink connection.Meeting.Key.Session tasks with
+            | ValueSome link -> step.Node.NodeTasks <- NodeTasksState.keepLink (change link) tasks
+            | ValueNone -> ()
+
     /// A new stream of this step.
     let enter step (own: Connection) =
         keep step own
         addRoute step.Node own
         recount step.Node own
         count step.Node own 1
+        changeLink step own (Link.enter own.ConnId)
 
     let leave step (connection: Connection) =
         let connId = connection.ConnId
         removeRoute step.Node connection
+        changeLink step connection (Link.leave step.Node.Now connId)
         step.Node.Connections <- Radix.remove connId step.Node.Connections
         step.Node.Waiting <- Radix.remove connId step.Node.Waiting
 

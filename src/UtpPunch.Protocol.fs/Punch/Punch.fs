@@ -56,8 +56,7 @@ module internal Punch =
           Candidates = candidates
           Asked = [||]
           Number = 0u
-          Highest = 0u
-          Window = 0UL
+          Received = ReplayWindow.empty
           Sent = 0
           SentUnverified = 0
           Heard = 0
@@ -133,9 +132,8 @@ module internal Punch =
     let private succeed (context: StepContext) (path: Endpoint) from kind roundTrip (punch: Punch) : Punch =
         closeSockets context path.Via punch
 
-        context.Effects.Add(
-            Effect.Punched(punch.Setup.TaskId, report PunchStage.Open path kind roundTrip context.Now punch)
-        )
+        let report = report PunchStage.Open path kind roundTrip context.Now punch
+        OwnTasks.tell context punch.Setup.TaskId (Effect.Punched(punch.Setup.TaskId, report))
 
         { punch with
             Phase = PunchPhase.Open(path, from, context.Now + hold)
@@ -175,20 +173,6 @@ module internal Punch =
         | PunchPhase.Choosing _ -> false
 
     // ---- Receiving ----
-
-    /// Whether a number is new; the 64 numbers up to the highest one are remembered, as in RFC 4303, 3.4.3.
-    let private accept (number: uint32) (punch: Punch) : struct (bool * Punch) =
-        if number > punch.Highest then
-            let shift = number - punch.Highest
-            let window = if shift >= 64u then 1UL else (punch.Window <<< int shift) ||| 1UL
-            struct (true, { punch with Highest = number; Window = window })
-        else
-            let age = punch.Highest - number
-
-            if age >= 64u || (punch.Window >>> int age) &&& 1UL = 1UL then
-                struct (false, punch)
-            else
-                struct (true, { punch with Window = punch.Window ||| (1UL <<< int age) })
 
     let private learn (context: StepContext) (remote: Endpoint) (punch: Punch) : Punch =
         let known = punch.Candidates |> Array.exists (fun it -> it.Remote.Equals remote)
@@ -269,7 +253,8 @@ module internal Punch =
             note context Rule.ProbeRejected from
             punch
         else
-            let struct (isNew, punch) = accept probe.Number punch
+            let struct (isNew, received) = ReplayWindow.accept probe.Number punch.Received
+            let punch = { punch with Received = received }
 
             if not isNew then
                 note context Rule.ProbeRejected from

@@ -67,9 +67,8 @@ type internal Punch =
         Asked: struct (uint32 * Endpoint)[]
         /// The number of the last packet sent.
         Number: uint32
-        /// The highest number received, and a bitmap of the 64 numbers up to it.
-        Highest: uint32
-        Window: uint64
+        /// The numbers received.
+        Received: ReplayWindow
         Sent: int
         /// Probes to addresses that the peer has named and that have not answered.
         SentUnverified: int

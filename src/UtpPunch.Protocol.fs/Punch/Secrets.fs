@@ -30,6 +30,12 @@ module internal Secrets =
     /// The number that the packets of an introduction carry.
     let session (key: Owned) : uint64 = BinaryPrimitives.ReadUInt64BigEndian(labelled key.Span "UtpPunch session" [])
 
+    /// The key of the link between two peers whose punch has found a path.
+    let link (punch: Owned) : Owned = Owned(labelled punch.Span "UtpPunch link" [])
+
+    /// The key of the room in which they meet again.
+    let linkRoom (link: Owned) : Owned = Owned(labelled link.Span "UtpPunch link room" [])
+
     /// The authentication code of a message.
     let mac (key: Owned) (label: string) (message: Borrowed) : Owned =
         Owned(labelled key.Span label [ message ], 0, MacLength)

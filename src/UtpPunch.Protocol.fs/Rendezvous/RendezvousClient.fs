@@ -236,7 +236,7 @@ module internal RendezvousClient =
             && int (meeting.Attempt - attempt) < meeting.Tries
             ->
             if not meeting.WasRegistered then
-                context.Effects.Add(Effect.Registered(meeting.TaskId, observed, mapping meeting))
+                OwnTasks.tell context meeting.TaskId (Effect.Registered(meeting.TaskId, observed, mapping meeting))
 
             { meeting with
                 IsRegistered = true
@@ -366,7 +366,7 @@ module internal RendezvousClient =
 
     /// The server is silent: it may have been started again, or have moved to another address of its name.
     let private search (context: StepContext) (meeting: RendezvousClient) : RendezvousClient =
-        context.Effects.Add(Effect.ServerSilent meeting.TaskId)
+        OwnTasks.tell context meeting.TaskId (Effect.ServerSilent meeting.TaskId)
         let others = meeting.Plan.Servers |> Array.filter (fun it -> not (it.Equals meeting.Server))
 
         { meeting with
@@ -399,7 +399,7 @@ module internal RendezvousClient =
                 else PunchStage.ServerSilent
 
             match meeting.LastReport with
-            | ValueSome report -> context.Effects.Add(Effect.Punched(meeting.TaskId, report))
+            | ValueSome report -> OwnTasks.tell context meeting.TaskId (Effect.Punched(meeting.TaskId, report))
             | ValueNone -> fail context stage meeting
 
             ValueNone
@@ -413,7 +413,7 @@ module internal RendezvousClient =
             let silent = meeting.Tries - meeting.Plan.Servers.Length
 
             if silent > 0 && silent % LookUpEvery = 0 then
-                context.Effects.Add(Effect.ServerSilent meeting.TaskId)
+                OwnTasks.tell context meeting.TaskId (Effect.ServerSilent meeting.TaskId)
 
             ValueSome(register context iv meeting)
         | RendezvousPhase.Registering -> ValueSome(register context iv meeting)

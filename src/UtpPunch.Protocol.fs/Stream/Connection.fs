@@ -12,6 +12,8 @@ module internal Connection =
         member stored.Incoming = stored.Connection.Incoming
         member stored.Ids = stored.Connection.Ids
         member stored.IsMeeting = not (isNull stored.Connection.Meeting)
+        member stored.Meeting = stored.Connection.MeetingKey
+        member stored.Fits(header: inref<Header>) = Input.isInRange &header stored.Connection
         member stored.State = stored.Connection.State
         member stored.Generation = stored.Connection.Generation
         member stored.WakeAt = stored.Connection.WakeAt
@@ -55,7 +57,7 @@ module internal Connection =
                 SampledAt = Time.never
                 LeastUnexplained = System.Int32.MaxValue }
           Clocks = TimestampCheck.create setup.Offset setup.HandshakeOffset incoming now
-          Meeting = setup.Meeting
+          Meeting = MeetingStream.create setup.Meeting
           Timers = { Timers.stopped with Handshake = now; Expiry = Time.after setup.Timeout now }
           Attempts = Unchecked.defaultof<Attempts>
           Activity = { HeardAt = now; SentAt = now; ProgressAt = now }
@@ -115,6 +117,7 @@ module internal Connection =
 
     let deadline (connection: Connection) =
         match connection.State with
+        | StreamState.Established when connection.IsSuspended -> Expiry.at connection
         | StreamState.Established ->
             Timers.earliest &connection.Timers
             |> min (Scoreboard.overdueAt connection.Board)
@@ -122,6 +125,7 @@ module internal Connection =
             |> min (PathMtu.dueAt connection.Sizes.Mtu)
             |> min (Expiry.at connection)
             |> min (Output.keepAliveAt connection)
+            |> min (if isNull connection.Meeting then Time.never else connection.Meeting.SilentAt)
         | StreamState.SynSent
         | StreamState.SynReceived -> Timers.earliest &connection.Timers
         | StreamState.TimeWait -> min (Timers.earliest &connection.Timers) (Farewell.quietAt connection)

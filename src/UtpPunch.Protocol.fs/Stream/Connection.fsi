@@ -51,6 +51,10 @@ module internal Connection =
         member Ids: Ids
         /// Whether it is between the two peers of a meeting.
         member IsMeeting: bool
+        /// The key of that meeting; null for none.
+        member Meeting: MeetingKey
+        /// Whether a packet from another endpoint may be of this stream, by its numbers.
+        member Fits: header: inref<Header> -> bool
         member State: StreamState
         member Generation: int64
         member WakeAt: Instant

@@ -200,7 +200,8 @@ type internal Connection =
         mutable Sizes: Sizes
         mutable Delays: Delays
         mutable Clocks: Clocks
-        Meeting: MeetingKey
+        /// Null for a stream that is not of a meeting.
+        mutable Meeting: MeetingStream
         mutable Timers: Timers
         mutable Attempts: Attempts
         mutable Activity: Activity
@@ -219,6 +220,8 @@ type internal Connection =
     }
 
     member connection.Board = Sender.board connection.Sender
+    member connection.MeetingKey = if isNull connection.Meeting then null else connection.Meeting.Key
+    member connection.IsSuspended = not (isNull connection.Meeting) && connection.Meeting.IsSuspended
 
 /// Margins for the behavior of any peer.
 module internal Peer =

@@ -2,13 +2,21 @@ namespace UtpPunch.Protocol
 
 /// The effects that tell the application about an established stream: bytes, the end of either direction, and room to write.
 module internal Delivery =
+    /// What was busy and is silent for that long may have lost its path.
+    let silence = Time.seconds 3
+
     /// Hands over what has become deliverable, then the end if it is reached.
     let deliver context (connection: Connection) =
+        let before = connection.Counters.BytesReceived
+
         Receiver.drain
             (fun payload ->
                 connection.Counters.BytesReceived <- connection.Counters.BytesReceived + int64 payload.Length
                 context.Effects.Add(Effect.Deliver(connection.ConnId, payload)))
             connection.Receiver
+
+        if not (isNull connection.Meeting) && connection.Counters.BytesReceived > before then
+            connection.Meeting <- MeetingStream.hear (context.Now + silence) connection.Meeting
 
         if connection.Receiving = ReceiveState.FinReceived then
             connection.Receiving <- ReceiveState.Ended

@@ -17,7 +17,8 @@ module internal Expiry =
     /// to be answered.
     let private giveUpAt (connection: Connection) =
         if
-            Scoreboard.packets connection.Board = 0
+            connection.IsSuspended
+            || Scoreboard.packets connection.Board = 0
             || connection.Attempts.Timeouts < timeoutsBeforeGivingUp connection.Options
         then
             Time.never
@@ -31,7 +32,11 @@ module internal Expiry =
             let lastAskedAt = connection.Timers.Retransmit - Rtt.timeout connection.Options connection.Rtt
             max (lastAskedAt + connection.Options.MinRto) (Time.after connection.Options.GiveUpAfter since)
 
-    let private idleAt (connection: Connection) = Time.after connection.IdleTimeout connection.Activity.HeardAt
+    let private idleAt (connection: Connection) =
+        if connection.IsSuspended then
+            Time.never
+        else
+            Time.after connection.IdleTimeout connection.Activity.HeardAt
 
     let private releaseAt (connection: Connection) =
         let timeout = connection.Closing.ReleaseTimeout

@@ -187,6 +187,14 @@ module internal Input =
     /// Whether the numbers of a packet are those of the peer: it acknowledges neither what was never sent, nor less than could still be
     /// under way, and its own number lies within reach. The npm package retransmits data with the acknowledgement of its first
     /// transmission, however old.
+    /// Whether a packet from an unknown address may be the peer's, by its numbers.
+    let isInRange (header: inref<Header>) (connection: Connection) =
+        let ahead = header.AckNr - Scoreboard.oldest connection.Board + 1
+
+        ahead <= Scoreboard.packets connection.Board
+        && ahead >= -(Peer.ackSlack + Scoreboard.peakPackets connection.Board)
+        && (header.Type = PacketType.State || Receiver.isInRange header.SeqNr connection.Receiver)
+
     let private fits context (header: inref<Header>) (connection: Connection) =
         let ahead = header.AckNr - Scoreboard.oldest connection.Board + 1
 

@@ -6,9 +6,34 @@ open System.Buffers.Binary
 /// The key of the punch that has found a path. The SYN and the SYN-ACK of a stream over that path carry an authentication code under it
 /// (docs/security.md), so only the peer of the meeting can open the stream.
 [<Sealed; AllowNullLiteral>]
-type internal MeetingKey(key: byte[]) =
+type internal MeetingKey(key: byte[], session: uint64) =
     /// For snapshots.
     member _.Key = key
+    /// That of the link between the two peers.
+    member _.Session = session
+
+/// What a stream of a meeting has in addition: its key, and what it knows of the path between the two peers (`Link`). Immutable; an object of
+/// its own, since other streams have none.
+[<Sealed; AllowNullLiteral>]
+type internal MeetingStream(key: MeetingKey, silentAt: Instant, silences: int, isSuspended: bool) =
+    member _.Key = key
+    /// When the peer, which was busy, counts as silent: the path may be gone.
+    member _.SilentAt = silentAt
+    /// How often it has been silent for so long in a row.
+    member _.Silences = silences
+    /// Whether the path is lost: nothing is sent until there is another one.
+    member _.IsSuspended = isSuspended
+
+module internal MeetingStream =
+    let create key : MeetingStream = if isNull key then null else MeetingStream(key, Time.never, 0, false)
+
+    let suspend isSuspended (it: MeetingStream) = MeetingStream(it.Key, it.SilentAt, it.Silences, isSuspended)
+
+    /// Data have arrived.
+    let hear at (it: MeetingStream) = MeetingStream(it.Key, at, 0, it.IsSuspended)
+
+    /// The peer was silent until now; `next` is when that is looked at again.
+    let miss next (it: MeetingStream) = MeetingStream(it.Key, next, it.Silences + 1, it.IsSuspended)
 
 module internal MeetingKey =
     /// The code does not cover the time stamp: a SYN is repeated with a new one.

@@ -41,6 +41,11 @@ module internal MtuProbing =
                     KnowsReach = knowsReach
                     Mtu = PathMtu.meet (ExtensionBits.sizeOf bits) connection.Sizes.Mtu }
 
+    /// The path is another one: packets are small again, and larger ones are tried.
+    let restart context (connection: Connection) =
+        let known = connection.Sizes.Mtu
+        take context (PathMtu.restart (Endpoint.isIPv4 connection.Remote) connection.Options known) connection
+
     /// The peer has advertised a larger window than before, or sent a larger payload.
     let hear (window: uint32) payload (connection: Connection) =
         connection.Sizes <-

@@ -131,8 +131,7 @@ module internal Output =
 
     /// Some devices and routers drop what they get as one piece: a train that is cut into packets behind them, or never.
     let private avoidTrains context (connection: Connection) =
-        if Scoreboard.losesTrains connection.Board then
-            Scoreboard.forgetTrains connection.Board
+        if TrainLoss.isFound connection.Board.Trains then
             context.Effects.Add(Effect.SendAlone(connection.Remote, alone))
             PacketBuilder.note context Rule.TrainsLost connection
 
@@ -211,7 +210,12 @@ module internal Output =
     let settle context (connection: Connection) =
         Expiry.expire context connection
 
-        if connection.State = StreamState.Established then
+        if connection.State <> StreamState.Established then
+            ()
+        elif connection.IsSuspended then
+            Delivery.deliver context connection
+            Delivery.report context connection
+        else
             retransmissionTimers context connection
             avoidTrains context connection
             Delivery.deliver context connection

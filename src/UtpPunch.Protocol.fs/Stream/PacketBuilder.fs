@@ -33,7 +33,7 @@ module internal PacketBuilder =
 
     /// A SYN or a SYN-ACK.
     let private handshake context (header: Header) bits (connection: Connection) =
-        send context (Train(header, bits, MeetingKey.sign &header connection.Meeting)) connection
+        send context (Train(header, bits, MeetingKey.sign &header connection.MeetingKey)) connection
         connection.Activity.SentAt <- context.Now
 
     /// The acknowledgement that is due is what this packet carries: every packet but the SYN acknowledges.

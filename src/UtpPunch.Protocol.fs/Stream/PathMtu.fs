@@ -60,6 +60,10 @@ module internal PathMtu =
         else
             it
 
+    let restart isIPv4 options it =
+        let fresh = { create isIPv4 options with ProbeId = it.ProbeId }
+        if it.Largest > 0 then meet it.Largest fresh else fresh
+
     let isMet it = it.Largest > 0
     let state it = it.State
     let size it = it.Size

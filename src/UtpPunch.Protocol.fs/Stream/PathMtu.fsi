@@ -15,6 +15,8 @@ module internal PathMtu =
     val create: isIPv4: bool -> options: StreamOptions -> PathMtu
     /// The peer answers probes, and takes datagrams of that size.
     val meet: largest: int -> it: PathMtu -> PathMtu
+    /// The same peer over another path, of which nothing is known.
+    val restart: isIPv4: bool -> options: StreamOptions -> it: PathMtu -> PathMtu
     /// Whether the peer answers probes.
     val isMet: it: PathMtu -> bool
 

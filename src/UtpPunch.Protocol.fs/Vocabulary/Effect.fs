@@ -17,6 +17,11 @@ type Effect =
     | Writable of connId: ConnId * room: int * unacknowledged: int
     /// From here on a full packet of this stream carries `payload` bytes.
     | PacketSized of connId: ConnId * payload: int
+    /// The stream's packets go to this endpoint from here on: the peer's address has changed, or that of this node, or a path that was lost
+    /// is found again.
+    | PathChanged of connId: ConnId * remote: Endpoint
+    /// There is no path to the peer. The stream waits until one is found, which `PathChanged` tells, or closes.
+    | PathLost of connId: ConnId
     /// The peer has finished, and every byte was delivered.
     | Ended of connId: ConnId
     /// The peer has acknowledged every byte and the FIN.

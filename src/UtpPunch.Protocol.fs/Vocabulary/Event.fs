@@ -43,5 +43,9 @@ type Event =
     | Discover of taskId: TaskId * options: StunOptions
     /// The rendezvous of a meeting has these addresses now, the best one first.
     | Servers of taskId: TaskId * servers: Endpoint[]
+    /// The node's own addresses have changed; these are its addresses now, as in `MeetPlan.Hosts`.
+    | NetworkChanged of hosts: Endpoint[]
+    /// An own address (`Endpoint.Local`) is gone.
+    | LocalGone of local: uint16
     /// Cancel the task.
     | Cancel of taskId: TaskId

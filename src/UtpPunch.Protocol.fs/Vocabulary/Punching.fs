@@ -48,6 +48,8 @@ type MeetPlan =
         /// The hop limit of the first packets: beyond this node's NATs, but not as far as the peer's.
         PrimingHops: int
         PrivateAddresses: PrivateAddressPolicy
+        /// How long the streams of a path that is gone wait for another one; `Time.never` for as long as they live.
+        PathTimeout: Duration
     }
 
 /// How a punch ended.

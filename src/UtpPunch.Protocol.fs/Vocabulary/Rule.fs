@@ -79,6 +79,14 @@ type Rule =
     | PathShrunk
     /// Packets that the system was given together were lost, and those given alone have arrived: they are sent one by one for ten minutes.
     | TrainsLost
+    /// The path of a link is in doubt: all of its paths are probed.
+    | PathSuspected
+    /// The path does not answer: the streams wait until one is found.
+    | PathLost
+    /// The streams of a link go on over another path, or over the one that was lost.
+    | PathSwitched
+    /// No path was found in time: the streams end.
+    | PathTimedOut
     /// A packet of a punch that is not authentic, or was received before.
     | ProbeRejected
     /// A packet of a punch came from a new address, which becomes a candidate (peer-reflexive).

@@ -128,6 +128,8 @@ type UtpEnd(plan: FlowPlan, options: NodeOptions, host: LabHost, seed: uint64, i
                 line.Failed(string reason)
         | Effect.Opened _
         | Effect.PacketSized _
+        | Effect.PathChanged _
+        | Effect.PathLost _
         | Effect.Ended _
         | Effect.Finished _
         | Effect.Foreign _

@@ -68,6 +68,7 @@ module NetworkConfig =
 type internal AttachedHost(host: IInternetHost, realm: AddressRealm, addresses: Endpoint[]) =
     member _.Host = host
     member _.Realm = realm
+    member _.Addresses = addresses
     member _.IsAt(endpoint: Endpoint) = Array.contains { endpoint with Port = 0us } addresses
     member val TimerAt = Time.never with get, set
 
@@ -93,6 +94,7 @@ and [<Sealed; AllowNullLiteral>] AddressRealm internal (config: NetworkConfig, i
     member val internal Exit: Gateway = null with get, set
     member val internal Carrier: Carrier = Unchecked.defaultof<_> with get, set
     member internal _.Place(address: Endpoint, target: Target) = places.Add({ address with Port = 0us }, target)
+    member internal _.Remove(address: Endpoint) = places.Remove { address with Port = 0us } |> ignore
 
     member internal this.Find(destination: Endpoint) : Target voption =
         match places.TryGetValue { destination with Port = 0us } with

@@ -208,6 +208,18 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
 
         schedule attached
 
+    /// A host leaves its network, and is in another one, at other addresses. What is under way to the old ones is lost.
+    member this.Move(host: IInternetHost, realm: AddressRealm, addresses: Endpoint[]) =
+        for attached in attachedHosts.ToArray() do
+            if Object.ReferenceEquals(attached.Host, host) then
+                attached.TimerAt <- Time.never
+                attachedHosts.Remove attached |> ignore
+
+                for address in attached.Addresses do
+                    attached.Realm.Remove address
+
+        this.AddHost(realm, addresses, host)
+
     /// A datagram on the open internet whose source is forged.
     member _.Forge(datagram: FromHost) = depart top datagram.Socket datagram
 

@@ -7,7 +7,9 @@ open UtpPunch.Tracing
 
 /// A node on the simulated internet, with the sockets that it opens for birthday probing.
 [<Sealed>]
-type NodeHost(socket: Endpoint, seed: uint64) =
+type NodeHost(first: Endpoint, seed: uint64) =
+    let mutable socket = first
+
     let mutable node =
         Node.create NodeOptions.standard (Owned(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index)))) 0L<us>
 
@@ -57,6 +59,13 @@ type NodeHost(socket: Endpoint, seed: uint64) =
     member _.Closed = closed
     /// Whether to check the node's laws after every step, which takes several times as long.
     member val IsChecked = false with get, set
+    /// What its application writes and reads; null for none.
+    member val Transfer: Transfer = null with get, set
+
+    /// It gets another address. `Internet.Move` follows.
+    member _.MoveTo(other: Endpoint) =
+        socket <- other
+        told.Add(Event.NetworkChanged [| other |])
 
     member this.Tell(internet: Internet, event: Event) =
         told.Add event
@@ -82,7 +91,7 @@ type NodeHost(socket: Endpoint, seed: uint64) =
         if deadline <> Time.never && stepped (deadline - 1L<us>) [||] after <> "" then
             Check.fail "S12" $"effects ahead of the deadline at {int64 deadline}"
 
-        Snapshot.restore (Snapshot.take false after)
+        Snapshot.restore (Snapshot.take true after)
 
     member private this.Perform(now: Instant, out: List<FromHost>, again: List<Event>, effect: Effect) =
         let emit (remote: Endpoint) ttl (bytes: byte[]) =
@@ -90,6 +99,8 @@ type NodeHost(socket: Endpoint, seed: uint64) =
             if remote.Via = 0us || more.Contains remote.Via then
                 sent <- sent + 1L
                 out.Add { Socket = socketOf remote.Via; To = Endpoint.via 0us remote; Ttl = ttl; Bytes = bytes }
+
+        if not (isNull this.Transfer) then again.AddRange(this.Transfer.Take(now, effect))
 
         match effect with
         | Effect.SendDatagram(remote, datagram, hops) ->
@@ -137,6 +148,8 @@ type NodeHost(socket: Endpoint, seed: uint64) =
             closed <- closed + 1
         | Effect.Writable _
         | Effect.PacketSized _
+        | Effect.PathChanged _
+        | Effect.PathLost _
         | Effect.Ended _
         | Effect.Finished _
         | Effect.Foreign _
@@ -157,6 +170,8 @@ type NodeHost(socket: Endpoint, seed: uint64) =
                 let from = Endpoint.via (incoming.Socket.Port - socket.Port) incoming.From
                 batch.Add(Event.Received(from, Datagrams.One(Borrowed(Array.copy incoming.Bytes), now)))
 
+            if not (isNull this.Transfer) then batch.AddRange(this.Transfer.Due now)
+
             let mutable going = true
 
             while going do
@@ -174,7 +189,11 @@ type NodeHost(socket: Endpoint, seed: uint64) =
 
             out.ToArray()
 
-        member _.Deadline = Node.deadline node
+        member this.Deadline =
+            if isNull this.Transfer then
+                Node.deadline node
+            else
+                min (Node.deadline node) this.Transfer.NextAt
 
         member _.IsOpen other =
             Endpoint.isSameAddress other socket

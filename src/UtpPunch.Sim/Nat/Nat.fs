@@ -58,16 +58,19 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
     let liveMapping now table key = live now (fun (mapping: Mapping) -> mapping.Expires) table key
     let liveSession now table key = live now (fun (session: Session) -> session.Expires) table key
 
+    let forget () =
+        seed <- Keyed.mix seed
+        drawn <- 0L
+        mappings.Clear()
+        byPort.Clear()
+        fromInside.Clear()
+        fromOutside.Clear()
+        contacts.Clear()
+
     let reboot now =
         if now >= model.RebootAt && not rebooted then
             rebooted <- true
-            seed <- Keyed.mix seed
-            drawn <- 0L
-            mappings.Clear()
-            byPort.Clear()
-            fromInside.Clear()
-            fromOutside.Clear()
-            contacts.Clear()
+            forget ()
 
     let contactOf (mapping: Mapping) (remote: Endpoint) =
         let scope =
@@ -296,6 +299,8 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
             match this.Outbound(now, source, destination) with
             | Translation.Passed(source, destination) -> inbound now source destination true
             | dropped -> dropped
+
+    member _.Rebind() = forget ()
 
     member _.Sessions now =
         sweep now

@@ -20,5 +20,7 @@ type Nat =
     member Inbound: now: Instant * source: Endpoint * destination: Endpoint -> Translation
     /// A datagram from inside to the outside address, according to the model.
     member Hairpin: now: Instant * source: Endpoint * destination: Endpoint -> Translation
+    /// Forgets all mappings, and allocates other ports from here on.
+    member Rebind: unit -> unit
     /// Sessions that are alive.
     member Sessions: now: Instant -> int

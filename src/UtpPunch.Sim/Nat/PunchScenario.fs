@@ -64,19 +64,22 @@ module PunchScenario =
           PunchTimeout = scenario.Timeout
           Birthday = scenario.Birthday
           PrimingHops = scenario.PrimingHops
-          PrivateAddresses = PrivateAddressPolicy.Shared }
+          PrivateAddresses = PrivateAddressPolicy.Shared
+          PathTimeout = Time.seconds 180 }
 
-    /// Creates a chain of NATs and returns the innermost network.
-    let private home (internet: Internet) number (chain: NatModel list) : AddressRealm =
+    /// Creates a chain of NATs and returns the innermost network, and the NATs.
+    let home (internet: Internet) number (chain: NatModel list) : struct (AddressRealm * Nat list) =
         let mutable realm = internet.Open
+        let mutable nats = []
         let last = chain.Length - 1
 
         for index, model in List.indexed chain do
             let config = if index = last then NetworkConfig.home number else NetworkConfig.carrier number
-            let struct (inner, _) = internet.Behind(realm, model, config)
+            let struct (inner, nat) = internet.Behind(realm, model, config)
             realm <- inner
+            nats <- nat :: nats
 
-        realm
+        struct (realm, nats)
 
     let addHost (internet: Internet) (realm: AddressRealm) port seed =
         let address = realm.NewAddress()
@@ -136,9 +139,14 @@ module PunchScenario =
           Sent = a.Sent + b.Sent
           Hash = internet.Hash }
 
+    /// A host behind NATs, and these.
+    let addPeer (internet: Internet) chain number port seed : struct (NodeHost * Nat list) =
+        let struct (realm, nats) = home internet number chain
+        struct (addHost internet realm port seed, nats)
+
     let addPeers (internet: Internet) (scenario: PunchScenario) : struct (NodeHost * NodeHost) =
-        let a = addHost internet (home internet 1 scenario.A) 6001us (Keyed.mix (scenario.Seed + 2UL))
-        let b = addHost internet (home internet 2 scenario.B) 7002us (Keyed.mix (scenario.Seed + 3UL))
+        let struct (a, _) = addPeer internet scenario.A 1 6001us (Keyed.mix (scenario.Seed + 2UL))
+        let struct (b, _) = addPeer internet scenario.B 2 7002us (Keyed.mix (scenario.Seed + 3UL))
         struct (a, b)
 
     let private runWith isChecked (watcher: IInternetWatcher) (scenario: PunchScenario) : PunchOutcome =

@@ -294,6 +294,8 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.PunchLegacy _
         | Event.Discover _
         | Event.Servers _
+        | Event.NetworkChanged _
+        | Event.LocalGone _
         | Event.Cancel _ -> ()
 
     let settle (effects: ResizeArray<Effect>) now (stream: OracleStream) =

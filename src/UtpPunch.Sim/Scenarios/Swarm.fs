@@ -285,7 +285,7 @@ module Swarm =
 
     /// Devices that drop trains drop them in both directions. Drawn last: what else a seed draws does not depend on it.
     let private withLostTrains (it: Drawer) (scenario: Scenario) =
-        if it.Hits 40 then
+        if it.Hits 80 then
             let drops (path: Path) = { path with Drops = Drop.Trains :: path.Drops }
             { scenario with AB = drops scenario.AB; BA = drops scenario.BA }
         else

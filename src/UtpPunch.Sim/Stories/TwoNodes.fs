@@ -128,6 +128,8 @@ type TwoNodes(scenario: Scenario, optionsA: NodeOptions, optionsB: NodeOptions, 
             | Effect.SendDatagram _
             | Effect.OpenSockets _
             | Effect.CloseSockets _
+            | Effect.PathChanged _
+            | Effect.PathLost _
             | Effect.SendAlone _
             | Effect.ServerSilent _
             | Effect.Registered _

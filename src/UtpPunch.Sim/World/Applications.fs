@@ -150,6 +150,8 @@ type Applications(world: World) as this =
                 app.ClosedAt <- world.Now
                 this.Open <- this.Open - 1
         | Effect.PacketSized _
+        | Effect.PathChanged _
+        | Effect.PathLost _
         | Effect.Foreign _
         | Effect.Accepted _
         | Effect.Opened _

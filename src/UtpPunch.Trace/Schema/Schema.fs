@@ -98,6 +98,8 @@ module Kinds =
     let cancel = Kind(17uy, "cancel")
     let congestion = Kind(18uy, "congestion")
     let servers = Kind(19uy, "servers")
+    let networkChanged = Kind(20uy, "network")
+    let localGone = Kind(21uy, "localgone")
 
     /// The first code of an effect.
     [<Literal>]
@@ -126,6 +128,8 @@ module Kinds =
     let noted = Kind(84uy, "noted")
     let sendAlone = Kind(85uy, "alone")
     let serverSilent = Kind(86uy, "silent")
+    let pathChanged = Kind(87uy, "path")
+    let pathLost = Kind(88uy, "pathlost")
 
 module Schema =
     let private name (f: Fields) key (names: Names<'T>) (value: 'T) : 'T =
@@ -148,7 +152,8 @@ module Schema =
           PunchTimeout = f.Duration("punch", it.PunchTimeout)
           Birthday = bit f "birthday" it.Birthday
           PrimingHops = int32 f "hops" Numbers.hops it.PrimingHops
-          PrivateAddresses = name f "private" TraceNames.privateAddresses it.PrivateAddresses }
+          PrivateAddresses = name f "private" TraceNames.privateAddresses it.PrivateAddresses
+          PathTimeout = f.Duration("path", it.PathTimeout) }
 
     let private discovery (f: Fields) (it: StunOptions) : StunOptions =
         { Servers = f.Endpoints("servers", it.Servers)
@@ -340,6 +345,12 @@ module Schema =
         | Event.Servers(taskId, servers) ->
             f.Begin Kinds.servers
             Event.Servers(task f taskId, f.Endpoints("to", servers))
+        | Event.NetworkChanged hosts ->
+            f.Begin Kinds.networkChanged
+            Event.NetworkChanged(f.Endpoints("hosts", hosts))
+        | Event.LocalGone local ->
+            f.Begin Kinds.localGone
+            Event.LocalGone(uint16 (f.Number("local", Numbers.uint16, int64 local)))
         | Event.Cancel taskId ->
             f.Begin Kinds.cancel
             Event.Cancel(task f taskId)
@@ -376,6 +387,12 @@ module Schema =
         | Effect.PacketSized(connId, payload) ->
             f.Begin Kinds.sized
             Effect.PacketSized(stream f connId, int32 f "payload" Numbers.bytes payload)
+        | Effect.PathChanged(connId, remote) ->
+            f.Begin Kinds.pathChanged
+            Effect.PathChanged(stream f connId, f.Endpoint("to", remote))
+        | Effect.PathLost connId ->
+            f.Begin Kinds.pathLost
+            Effect.PathLost(stream f connId)
         | Effect.Ended connId ->
             f.Begin Kinds.ended
             Effect.Ended(stream f connId)

@@ -44,7 +44,8 @@ module Templates =
           PunchTimeout = 0L<us>
           Birthday = false
           PrimingHops = 0
-          PrivateAddresses = PrivateAddressPolicy.Shared }
+          PrivateAddresses = PrivateAddressPolicy.Shared
+          PathTimeout = 0L<us> }
 
     let private discovery: StunOptions =
         { Servers = [||]; Local = ValueNone; Timeout = 0L<us>; TestTimeout = 0L<us>; Behaviour = false }
@@ -94,6 +95,8 @@ module Templates =
            Event.PunchLegacy(0, nowhere, 0)
            Event.Discover(0, discovery)
            Event.Servers(0, [||])
+           Event.NetworkChanged [||]
+           Event.LocalGone 0us
            Event.Cancel 0 |]
 
     let effects: Effect[] =
@@ -103,6 +106,8 @@ module Templates =
            Effect.Opened(0, 0us)
            Effect.Writable(0, 0, 0)
            Effect.PacketSized(0, 0)
+           Effect.PathChanged(0, nowhere)
+           Effect.PathLost 0
            Effect.Ended 0
            Effect.Finished 0
            Effect.Closed(0, CloseReason.Finished)

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x78A0FB781C214828UL
+let Layout = 0xEDB55F22FDA34C50UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -249,6 +249,22 @@ let readLossProbe (r: SnapshotReader) : LossProbe =
     let fieldOrder = r.Int64()
     LossProbe(fieldNumber, fieldAt, fieldOrder)
 
+let writeTrainLoss (w: SnapshotWriter) (it: TrainLoss) : unit =
+    w.Flag it.IsUsed
+    w.Int64 it.Arrived
+    w.Int64 it.Lost
+    w.Flag it.IsTimedOut
+    w.Int32 it.Packets
+    w.Int32 it.Times
+
+let readTrainLoss (r: SnapshotReader) : TrainLoss =
+    { IsUsed = r.Flag()
+      Arrived = r.Int64()
+      Lost = r.Int64()
+      IsTimedOut = r.Flag()
+      Packets = r.Int32()
+      Times = r.Int32() }
+
 let writeDeliveryRate (w: SnapshotWriter) (it: DeliveryRate) : unit =
     w.Flag it.IsUsed
     w.Int64 it.Delivered
@@ -314,10 +330,7 @@ let writeScoreboard (w: SnapshotWriter) (it: Scoreboard) : unit =
     w.Reference(writeLossProbe w, it.LossProbe)
     w.Int64 it.Retransmissions
     w.Int64 it.LastRetransmitted
-    w.Int64 it.ArrivedTrain
-    w.Int64 it.LostTrain
-    w.Int32 it.LostInTrains
-    w.Int32 it.LostTrains
+    writeTrainLoss w it.Trains
     writeDeliveryRate w it.Rate
 
 let readScoreboard (r: SnapshotReader) : Scoreboard =
@@ -341,10 +354,7 @@ let readScoreboard (r: SnapshotReader) : Scoreboard =
       LossProbe = r.Reference(fun () -> readLossProbe r)
       Retransmissions = r.Int64()
       LastRetransmitted = r.Int64()
-      ArrivedTrain = r.Int64()
-      LostTrain = r.Int64()
-      LostInTrains = r.Int32()
-      LostTrains = r.Int32()
+      Trains = readTrainLoss r
       Rate = readDeliveryRate r }
 
 let writeSendState (w: SnapshotWriter) (it: SendState) : unit =
@@ -936,10 +946,25 @@ let readClocks (r: SnapshotReader) : Clocks =
 
 let writeMeetingKey (w: SnapshotWriter) (it: MeetingKey) : unit =
     w.Array(w.Byte, it.Key)
+    w.UInt64 it.Session
 
 let readMeetingKey (r: SnapshotReader) : MeetingKey =
     let fieldKey = r.Array(1, (fun () -> r.Byte()))
-    MeetingKey(fieldKey)
+    let fieldSession = r.UInt64()
+    MeetingKey(fieldKey, fieldSession)
+
+let writeMeetingStream (w: SnapshotWriter) (it: MeetingStream) : unit =
+    w.Reference(writeMeetingKey w, it.Key)
+    w.Int64 it.SilentAt
+    w.Int32 it.Silences
+    w.Flag it.IsSuspended
+
+let readMeetingStream (r: SnapshotReader) : MeetingStream =
+    let fieldKey = r.Reference(fun () -> readMeetingKey r)
+    let fieldSilentAt = r.Int64()
+    let fieldSilences = r.Int32()
+    let fieldIsSuspended = r.Flag()
+    MeetingStream(fieldKey, fieldSilentAt, fieldSilences, fieldIsSuspended)
 
 let writeTimers (w: SnapshotWriter) (it: Timers) : unit =
     w.Int64 it.Handshake
@@ -1079,7 +1104,7 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     writeSizes w it.Sizes
     writeDelays w it.Delays
     writeClocks w it.Clocks
-    w.Reference(writeMeetingKey w, it.Meeting)
+    w.Reference(writeMeetingStream w, it.Meeting)
     writeTimers w it.Timers
     writeAttempts w it.Attempts
     writeActivity w it.Activity
@@ -1112,7 +1137,7 @@ let readConnection (r: SnapshotReader) : Connection =
                               Sizes = readSizes r
                               Delays = readDelays r
                               Clocks = readClocks r
-                              Meeting = r.Reference(fun () -> readMeetingKey r)
+                              Meeting = r.Reference(fun () -> readMeetingStream r)
                               Timers = readTimers r
                               Attempts = readAttempts r
                               Activity = readActivity r
@@ -1163,6 +1188,7 @@ let writeMeetPlan (w: SnapshotWriter) (it: MeetPlan) : unit =
     w.Flag it.Birthday
     w.Int32 it.PrimingHops
     writePrivateAddressPolicy w it.PrivateAddresses
+    w.Int64 it.PathTimeout
 
 let readMeetPlan (r: SnapshotReader) : MeetPlan =
     { Servers = r.Array(6, (fun () -> readEndpoint r))
@@ -1173,7 +1199,8 @@ let readMeetPlan (r: SnapshotReader) : MeetPlan =
       PunchTimeout = r.Int64()
       Birthday = r.Flag()
       PrimingHops = r.Int32()
-      PrivateAddresses = readPrivateAddressPolicy r }
+      PrivateAddresses = readPrivateAddressPolicy r
+      PathTimeout = r.Int64() }
 
 let writeRendezvousPhase (w: SnapshotWriter) (it: RendezvousPhase) : unit =
     match it with
@@ -1438,6 +1465,14 @@ let readCandidate (r: SnapshotReader) : Candidate =
       LastNumber = r.UInt32()
       LastSentAt = r.Int64() }
 
+let writeReplayWindow (w: SnapshotWriter) (it: ReplayWindow) : unit =
+    w.UInt32 it.Highest
+    w.UInt64 it.Bits
+
+let readReplayWindow (r: SnapshotReader) : ReplayWindow =
+    { Highest = r.UInt32()
+      Bits = r.UInt64() }
+
 let writeBirthdayProbing (w: SnapshotWriter) (it: BirthdayProbing) : unit =
     w.Flag it.Opens
     w.Int32 it.FirstSocket
@@ -1467,8 +1502,7 @@ let writePunch (w: SnapshotWriter) (it: Punch) : unit =
     w.Array((writeCandidate w), it.Candidates)
     w.Array((fun (struct (part1, part2)) -> w.UInt32 part1; writeEndpoint w part2), it.Asked)
     w.UInt32 it.Number
-    w.UInt32 it.Highest
-    w.UInt64 it.Window
+    writeReplayWindow w it.Received
     w.Int32 it.Sent
     w.Int32 it.SentUnverified
     w.Int32 it.Heard
@@ -1487,8 +1521,7 @@ let readPunch (r: SnapshotReader) : Punch =
       Candidates = r.Array(12, (fun () -> readCandidate r))
       Asked = r.Array(7, (fun () -> struct (r.UInt32(), readEndpoint r)))
       Number = r.UInt32()
-      Highest = r.UInt32()
-      Window = r.UInt64()
+      Received = readReplayWindow r
       Sent = r.Int32()
       SentUnverified = r.Int32()
       Heard = r.Int32()
@@ -1677,6 +1710,112 @@ let readStunClient (r: SnapshotReader) : StunClient =
       RoundTrip = r.Option((fun () -> r.Int64()))
       StartedAt = r.Int64() }
 
+let writeLinkPath (w: SnapshotWriter) (it: LinkPath) : unit =
+    writeEndpoint w it.Remote
+    w.Int64 it.HeardAt
+    w.Int64 it.AnsweredAt
+    w.Int64 it.AskedAt
+    w.Int64 it.RoundTrip
+    writeEndpoint w it.Source
+    w.Option((writeEndpoint w), it.SeenAs)
+
+let readLinkPath (r: SnapshotReader) : LinkPath =
+    { Remote = readEndpoint r
+      HeardAt = r.Int64()
+      AnsweredAt = r.Int64()
+      AskedAt = r.Int64()
+      RoundTrip = r.Int64()
+      Source = readEndpoint r
+      SeenAs = r.Option((fun () -> readEndpoint r)) }
+
+let writeLinkPhase (w: SnapshotWriter) (it: LinkPhase) : unit =
+    match it with
+    | LinkPhase.Live -> w.Byte 0uy
+    | LinkPhase.Suspect(casesince, caseprobes) ->
+        w.Byte 1uy
+        w.Int64 casesince
+        w.Int32 caseprobes
+    | LinkPhase.Searching(casesince, caseprobes) ->
+        w.Byte 2uy
+        w.Int64 casesince
+        w.Int32 caseprobes
+
+let readLinkPhase (r: SnapshotReader) : LinkPhase =
+    match r.Byte() with
+    | 0uy -> LinkPhase.Live
+    | 1uy ->
+        let casesince = r.Int64()
+        let caseprobes = r.Int32()
+        LinkPhase.Suspect(casesince, caseprobes)
+    | 2uy ->
+        let casesince = r.Int64()
+        let caseprobes = r.Int32()
+        LinkPhase.Searching(casesince, caseprobes)
+    | _ -> r.Fail "there is no such LinkPhase"
+
+let writeLinkOutcome (w: SnapshotWriter) (it: LinkOutcome) : unit =
+    match it with
+    | LinkOutcome.Switched(casebefore, casepath, caseisSameAddress, caseroundTrip) ->
+        w.Byte 0uy
+        writeEndpoint w casebefore
+        writeEndpoint w casepath
+        w.Flag caseisSameAddress
+        w.Int64 caseroundTrip
+    | LinkOutcome.Lost -> w.Byte 1uy
+    | LinkOutcome.Search -> w.Byte 2uy
+    | LinkOutcome.TimedOut -> w.Byte 3uy
+
+let readLinkOutcome (r: SnapshotReader) : LinkOutcome =
+    match r.Byte() with
+    | 0uy ->
+        let casebefore = readEndpoint r
+        let casepath = readEndpoint r
+        let caseisSameAddress = r.Flag()
+        let caseroundTrip = r.Int64()
+        LinkOutcome.Switched(casebefore, casepath, caseisSameAddress, caseroundTrip)
+    | 1uy -> LinkOutcome.Lost
+    | 2uy -> LinkOutcome.Search
+    | 3uy -> LinkOutcome.TimedOut
+    | _ -> r.Fail "there is no such LinkOutcome"
+
+let writeLink (w: SnapshotWriter) (it: Link) : unit =
+    w.Bytes it.Key.Span
+    w.UInt64 it.Session
+    w.Flag it.IsLower
+    writeMeetPlan w it.Plan
+    writeEndpoint w it.Active
+    w.Array((writeLinkPath w), it.Paths)
+    writeLinkPhase w it.Phase
+    w.Flag it.HasMoved
+    w.Int64 it.BrokenAfter
+    w.UInt32 it.Number
+    writeReplayWindow w it.Received
+    w.Array((fun (struct (part1, part2, part3)) -> w.UInt32 part1; writeEndpoint w part2; w.Int64 part3), it.Asked)
+    w.Array(w.Int32, it.Streams)
+    w.Int64 it.NextAt
+    w.Int64 it.SuspectedAt
+    w.Int64 it.StrayAt
+    w.Option((writeLinkOutcome w), it.Outcome)
+
+let readLink (r: SnapshotReader) : Link =
+    { Key = r.Bytes()
+      Session = r.UInt64()
+      IsLower = r.Flag()
+      Plan = readMeetPlan r
+      Active = readEndpoint r
+      Paths = r.Array(17, (fun () -> readLinkPath r))
+      Phase = readLinkPhase r
+      HasMoved = r.Flag()
+      BrokenAfter = r.Int64()
+      Number = r.UInt32()
+      Received = readReplayWindow r
+      Asked = r.Array(8, (fun () -> struct (r.UInt32(), readEndpoint r, r.Int64())))
+      Streams = r.Array(1, (fun () -> r.Int32()))
+      NextAt = r.Int64()
+      SuspectedAt = r.Int64()
+      StrayAt = r.Int64()
+      Outcome = r.Option((fun () -> readLinkOutcome r)) }
+
 let writeMeetingPath (w: SnapshotWriter) (it: MeetingPath) : unit =
     writeEndpoint w it.Remote
     w.Int64 it.Until
@@ -1733,6 +1872,9 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Radix((writePunch w), it.Punches)
     w.Radix((writeLegacyPunch w), it.Legacy)
     w.Radix((writeStunClient w), it.Discoveries)
+    w.Radix((writeLink w), it.Links)
+    w.TimerQueue it.LinkTimers
+    w.Array(w.Int32, it.Changed)
     w.Array((writeMeetingPath w), it.Paths)
     w.Array((writeAlias w), it.Aliases)
     w.Array((writeSocketRange w), it.Sockets)
@@ -1740,10 +1882,13 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Int64 it.DueAt
 
 let readNodeTasks (r: SnapshotReader) : NodeTasks =
-    { Meetings = r.Radix(49, (fun () -> readRendezvousClient r))
-      Punches = r.Radix(68, (fun () -> readPunch r))
+    { Meetings = r.Radix(50, (fun () -> readRendezvousClient r))
+      Punches = r.Radix(69, (fun () -> readPunch r))
       Legacy = r.Radix(18, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(20, (fun () -> readStunClient r))
+      Links = r.Radix(39, (fun () -> readLink r))
+      LinkTimers = r.TimerQueue()
+      Changed = r.Array(1, (fun () -> r.Int32()))
       Paths = r.Array(9, (fun () -> readMeetingPath r))
       Aliases = r.Array(12, (fun () -> readAlias r))
       Sockets = r.Array(3, (fun () -> readSocketRange r))
@@ -1761,6 +1906,8 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
     w.Radix((writeStored w), it.Connections)
     w.Radix(w.Int32, it.Routes)
     w.Radix((fun it -> w.Array(w.Int32, it)), it.Collisions)
+    w.Radix((fun it -> w.Array(w.Int32, it)), it.LinkedIds)
+    w.Int64 it.StrayAt
     w.Int64 it.ReportedAt
     w.Radix(w.Int32, it.Addresses)
     w.Int64 it.EvictsAt
@@ -1787,9 +1934,11 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(222, (fun () -> readStored r))
+      Connections = r.Radix(224, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
+      LinkedIds = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
+      StrayAt = r.Int64()
       ReportedAt = r.Int64()
       Addresses = r.Radix(1, (fun () -> r.Int32()))
       EvictsAt = r.Int64()

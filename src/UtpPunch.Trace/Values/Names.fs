@@ -142,6 +142,10 @@ module TraceNames =
                struct ("BlackHole", Rule.BlackHole)
                struct ("PathShrunk", Rule.PathShrunk)
                struct ("TrainsLost", Rule.TrainsLost)
+               struct ("PathSuspected", Rule.PathSuspected)
+               struct ("PathLost", Rule.PathLost)
+               struct ("PathSwitched", Rule.PathSwitched)
+               struct ("PathTimedOut", Rule.PathTimedOut)
                struct ("ProbeRejected", Rule.ProbeRejected)
                struct ("PathLearnt", Rule.PathLearnt)
                struct ("OfferRejected", Rule.OfferRejected) |]

@@ -15,7 +15,8 @@ module Plans =
           PunchTimeout = Time.seconds 10
           Birthday = true
           PrimingHops = 3
-          PrivateAddresses = PrivateAddressPolicy.Shared }
+          PrivateAddresses = PrivateAddressPolicy.Shared
+          PathTimeout = Time.seconds 180 }
 
 /// Reads an operation from a chunk. Total: there are zeroes behind the end, so that any bytes are an operation.
 [<Sealed>]

@@ -113,10 +113,12 @@ public static class Traces
             Event.NewSetCongestionControl(2, UtpPunch.Protocol.CongestionControls.cubic),
             Event.NewUnreachable(remote),
             Event.NewTooLong(remote, 1500, 1472),
-            Event.NewMeet(1, new MeetPlan([remote], new Owned(new byte[32]), [remote], true, 5, 6, true, 4, PrivateAddressPolicy.Always)),
+            Event.NewMeet(1, new MeetPlan([remote], new Owned(new byte[32]), [remote], true, 5, 6, true, 4, PrivateAddressPolicy.Always, 7)),
             Event.NewPunchLegacy(2, remote, 10),
             Event.NewDiscover(3, StunClientModule.Standard([remote])),
             Event.NewServers(1, [remote, remote]),
+            Event.NewNetworkChanged([remote]),
+            Event.NewLocalGone(2),
             Event.NewCancel(3),
         ];
         var report = new PunchReport(
@@ -132,6 +134,8 @@ public static class Traces
             Effect.NewOpened(2, 4),
             Effect.NewWritable(2, 5, 7),
             Effect.NewPacketSized(2, 1452),
+            Effect.NewPathChanged(2, remote),
+            Effect.NewPathLost(2),
             Effect.NewEnded(2),
             Effect.NewFinished(2),
             Effect.NewClosed(2, CloseReason.Refused),

@@ -30,7 +30,8 @@ let private plan =
       PunchTimeout = Time.seconds 10
       Birthday = false
       PrimingHops = 0
-      PrivateAddresses = PrivateAddressPolicy.Always }
+      PrivateAddresses = PrivateAddressPolicy.Always
+      PathTimeout = Time.seconds 180 }
 
 let private number size (value: uint64) = Array.init size (fun index -> byte (value >>> (8 * (size - 1 - index))))
 

@@ -21,7 +21,8 @@ let private plan: MeetPlan =
       PunchTimeout = Time.seconds 10
       Birthday = false
       PrimingHops = 4
-      PrivateAddresses = PrivateAddressPolicy.Shared }
+      PrivateAddresses = PrivateAddressPolicy.Shared
+      PathTimeout = Time.seconds 180 }
 
 let private number size (value: uint64) = Array.init size (fun index -> byte (value >>> (8 * (size - 1 - index))))
 

@@ -77,5 +77,5 @@ let tests =
           testSequenced
           <| testList
               "idle"
-              [ test "an idle stream costs the node at most 1760 bytes" { costsAtMost 1760 (Time.seconds 2) }
-                test "after a quarter of an hour it costs at most 1890 bytes" { costsAtMost 1890 (Time.seconds 900) } ] ]
+              [ test "an idle stream costs the node at most 1750 bytes" { costsAtMost 1750 (Time.seconds 2) }
+                test "after a quarter of an hour it costs at most 1880 bytes" { costsAtMost 1880 (Time.seconds 900) } ] ]

@@ -19,7 +19,8 @@ let private plan hosts : MeetPlan =
       PunchTimeout = Time.seconds 10
       Birthday = false
       PrimingHops = 4
-      PrivateAddresses = PrivateAddressPolicy.Shared }
+      PrivateAddresses = PrivateAddressPolicy.Shared
+      PathTimeout = Time.seconds 180 }
 
 let private offer mapping hosts : Offer =
     { Nonce = Owned(Array.zeroCreate 16)

@@ -131,6 +131,8 @@ let private outcomeOf (scripted: ScriptedPeer) duration (act: unit -> unit) =
               | Effect.Closed(_, reason) -> $"closed %A{reason}"
               | Effect.Foreign _ -> "foreign"
               | Effect.PacketSized _ -> "sized"
+              | Effect.PathChanged _ -> "path"
+              | Effect.PathLost _ -> "pathlost"
               | Effect.Send _
               | Effect.SendDatagram _
               | Effect.OpenSockets _

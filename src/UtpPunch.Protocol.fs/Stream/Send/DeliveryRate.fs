@@ -130,6 +130,10 @@ module internal DeliveryRate =
             rate.NewestSentAt <- sentAt
             rate.NewestOrder <- order
 
+    /// The place of the newest packet that was acknowledged in this step, if it was sent alone; otherwise -1.
+    let newestAlone (rate: DeliveryRate) =
+        if not (isNull rate.Newest) && rate.Newest.IsAlone then rate.NewestOrder else -1L
+
     /// A run is found lost.
     let lose length (rate: DeliveryRate) =
         rate.Lost <- rate.Lost + int64 length

@@ -52,8 +52,8 @@ module internal Recovery =
         let isLast = part.Mark = Mark.InFlight && (isFresh || part.SentAt <= sentBy)
         let departure = if isLast then part.Departure else null
 
-        if not (isNull departure) then
-            arriveIn departure (part.Order + int64 (part.Count - 1)) board
+        if not (isNull departure) && not departure.IsAlone then
+            TrainLoss.arrive (part.Order + int64 (part.Count - 1)) board.Trains
 
         DeliveryRate.arrive departure part.SentAt (part.Order + int64 (part.Count - 1)) part.Data.Length board.Rate
 
@@ -343,7 +343,9 @@ module internal Recovery =
         find now rtt freed board
         let repaired = findProbed now rtt freed ackNr sack isRanges isBare board
         let lost = board.LostPackets - before + repaired
-        compareTrains board
+
+        if arrivals.Packets > 0 then
+            TrainLoss.compare (DeliveryRate.newestAlone board.Rate) board.Trains
 
         { Freed = freed
           Bytes = arrivals.Bytes

@@ -46,14 +46,7 @@ type internal Scoreboard =
             /// When a packet was last retransmitted. A packet that was sent before and is acknowledged after may have waited for that, and
             /// gives a round trip only if it is an ordinary one.
             mutable LastRetransmitted: Instant
-            /// The place of the last packet that was sent with others and has arrived; -1 for none.
-            mutable ArrivedTrain: int64
-            /// That of one that was sent behind it, with others, and is lost, unless that is counted; -1 for none.
-            mutable LostTrain: int64
-            /// Since a packet that was sent with others has arrived: how many such packets were lost, and how often one that was sent alone
-            /// has arrived behind them.
-            mutable LostInTrains: int
-            mutable LostTrains: int
+            mutable Trains: TrainLoss
             mutable Rate: DeliveryRate
         }
 
@@ -83,13 +76,14 @@ module internal Scoreboard =
           LossProbe = null
           Retransmissions = 0L
           LastRetransmitted = unmeasured
-          ArrivedTrain = -1L
-          LostTrain = -1L
-          LostInTrains = 0
-          LostTrains = 0
+          Trains = TrainLoss.Initial
           Rate = DeliveryRate.Initial }
 
-    let copy (board: Scoreboard) = { board with Runs = board.Runs.Copy(); Rate = DeliveryRate.copy board.Rate }
+    let copy (board: Scoreboard) =
+        { board with
+            Runs = board.Runs.Copy()
+            Trains = TrainLoss.copy board.Trains
+            Rate = DeliveryRate.copy board.Rate }
 
     /// What a full packet carries. A change applies to new packets only.
     let payload (board: Scoreboard) = board.Payload
@@ -148,9 +142,11 @@ module internal Scoreboard =
         board.LostPackets <- board.LostPackets + run.Count
         DeliveryRate.lose run.Data.Length board.Rate
 
-        if not run.Departure.IsAlone && run.Order > board.ArrivedTrain then
-            board.LostTrain <- max board.LostTrain (run.Order + int64 (run.Count - 1))
-            board.LostInTrains <- board.LostInTrains + run.Count
+        if run.Departure.IsAlone then
+            TrainLoss.loseAlone board.Trains
+        else
+            board.Trains <- TrainLoss.own board.Trains
+            TrainLoss.lose (run.Order + int64 (run.Count - 1)) run.Count board.Trains
 
         if run.Transmissions > 1 then
             board.RetransmittedInFlight <- board.RetransmittedInFlight - run.Count
@@ -162,33 +158,6 @@ module internal Scoreboard =
 
         for index in 0 .. board.Runs.Count - 1 do
             if board.Runs[index].Mark = Mark.InFlight then lose index board
-
-    let forgetTrains (board: Scoreboard) =
-        board.LostTrain <- -1L
-        board.LostInTrains <- 0
-        board.LostTrains <- 0
-
-    /// A packet was acknowledged for the first time, by its last transmission.
-    let internal arriveIn (departure: Departure) (order: int64) (board: Scoreboard) =
-        if not departure.IsAlone then
-            board.ArrivedTrain <- max board.ArrivedTrain order
-            forgetTrains board
-
-    /// An acknowledgement was taken, and the losses that it shows.
-    let internal compareTrains (board: Scoreboard) =
-        let rate = board.Rate
-
-        if
-            board.LostTrain >= 0L
-            && not (isNull rate.Newest)
-            && rate.Newest.IsAlone
-            && rate.NewestOrder > board.LostTrain
-        then
-            board.LostTrain <- -1L
-            board.LostTrains <- board.LostTrains + 1
-
-    /// Twice, what was sent alone has arrived behind trains that were lost: more packets than chance takes.
-    let losesTrains (board: Scoreboard) = board.LostTrains >= 2 && board.LostInTrains >= 8
 
     /// The losses found last are not congestion. A later loss may be, also within the same round trip.
     let tolerate (board: Scoreboard) = board.RecoveryEnd <- ValueNone
@@ -202,6 +171,7 @@ module internal Scoreboard =
         board.Detection.Duplicates <- 0
         board.Detection.OverdueAt <- Time.never
         loseAll board
+        TrainLoss.timeOut board.Trains
         DeliveryRate.report board.Rate
         board.Outstanding
 
@@ -242,6 +212,9 @@ module internal Scoreboard =
         board.LastRetransmitted <- now
         sent part board
 
+    /// How many retransmissions after a time-out, and at the beginning, are sent one by one: where trains do not get through, those do.
+    let private alone = 32
+
     /// The next packets to retransmit that fit the congestion window and `quantum` bytes, but at least one, marked as sent; null when
     /// there are none.
     let retransmit now window quantum (board: Scoreboard) : Run =
@@ -271,7 +244,7 @@ module internal Scoreboard =
                 if run.IsFin then
                     1
                 else
-                    run.Count
+                    (if board.RetransmitLimit < alone then 1 else run.Count)
                     |> min (max least ((window - flight) / run.Size))
                     |> min (max 1 (quantum / (run.Size + Packet.HeaderLength)))
                     |> min places

@@ -1,0 +1,357 @@
+namespace UtpPunch.Protocol
+
+/// The state machine of a link.
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
+module internal Link =
+    [<Literal>]
+    let private MaxPaths = 8
+
+    [<Literal>]
+    let private MaxAsked = 32
+
+    /// How long a link without streams stays: further streams may follow.
+    let private hold = Time.seconds 120
+
+    /// A path without an answer for that long is broken; for the shorter time if an own address has changed, or if a busy peer has fallen
+    /// silent before.
+    let private brokenAfter = Time.milliseconds 1_500
+    let private brokenSooner = Time.seconds 1
+    let private leastPause = Time.milliseconds 250
+
+    /// While there is no path, all known ones are probed each second at first, then less often.
+    let private searchEvery = Time.seconds 1
+    let private searchSeldom = Time.seconds 5
+
+    [<Literal>]
+    let private Often = 5
+
+    let private find (remote: Endpoint) (link: Link) = link.Paths |> Array.tryFind (fun it -> it.Remote.Equals remote)
+
+    let private active (link: Link) =
+        match find link.Active link with
+        | Some path -> path
+        | None -> LinkPath.create link.Active
+
+    /// How long an answer takes at most, as a rule (RFC 9002, 6.2.1: PTO).
+    let private probeTimeout (link: Link) : Duration =
+        let roundTrip = (active link).RoundTrip
+
+        if roundTrip = 0L<us> then
+            Time.milliseconds 500
+        else
+            2L * roundTrip + Time.milliseconds 50 |> min (Time.seconds 1)
+
+    /// A link over the path that a punch has found.
+    let create (now: Instant) (setup: PunchSetup) (path: Endpoint) (source: Endpoint) seenAs : Link =
+        let key = Secrets.link setup.Key
+
+        let path =
+            { LinkPath.create path with AnsweredAt = now; HeardAt = now; Source = source; SeenAs = seenAs }
+
+        { Key = key
+          Session = Secrets.session key
+          IsLower = setup.IsLower
+          Plan = setup.Plan
+          Active = path.Remote
+          Paths = [| path |]
+          Phase = LinkPhase.Live
+          HasMoved = false
+          BrokenAfter = brokenAfter
+          Number = 0u
+          Received = ReplayWindow.empty
+          Asked = [||]
+          Streams = [||]
+          NextAt = now + hold
+          SuspectedAt = LinkPath.never
+          StrayAt = LinkPath.never
+          Outcome = ValueNone }
+
+    // ---- Sending ----
+
+    let private send (context: StepContext) kind remote echo observed (link: Link) : Link =
+        let number = link.Number + 1u
+
+        let packet =
+            PunchWire.encodeProbe
+                link.Key
+                { Kind = kind
+                  Session = link.Session
+                  FromLower = link.IsLower
+                  Number = number
+                  Echo = echo
+                  Observed = observed }
+
+        context.Effects.Add(Effect.SendDatagram(remote, packet, 0))
+        { link with Number = number }
+
+    let private change (path: LinkPath) (link: Link) : Link =
+        { link with
+            Paths = link.Paths |> Array.map (fun it -> if it.Remote.Equals path.Remote then path else it) }
+
+    let private ask (context: StepContext) (path: LinkPath) (link: Link) : Link =
+        let link = send context ProbeKind.Probe path.Remote 0u Endpoint.nowhere link
+        let known = Array.truncate (MaxAsked - 1) link.Asked
+
+        change
+            { path with AskedAt = context.Now }
+            { link with Asked = Array.append [| struct (link.Number, path.Remote, context.Now) |] known }
+
+    let private askAll context (link: Link) = Array.fold (fun link path -> ask context path link) link link.Paths
+
+    // ---- Phases ----
+
+    /// When the next round of probes is due, and when the path counts as broken.
+    let private suspectTimes since probes (link: Link) =
+        let pause = max leastPause (probeTimeout link)
+
+        let next =
+            match probes with
+            | 0 -> since
+            | 1 -> since + pause
+            | 2 -> since + 2L * pause
+            | 3 -> since + 4L * pause
+            | _ -> Time.never
+
+        let broken = since + max link.BrokenAfter (3L * pause)
+        struct (next, broken)
+
+    /// Another path that has answered since then, the latest first.
+    let private answering since (link: Link) =
+        link.Paths
+        |> Array.filter (fun it -> it.AnsweredAt >= since && not (it.Remote.Equals link.Active))
+        |> Array.sortByDescending (fun it -> it.AnsweredAt)
+        |> Array.tryHead
+
+    let private withNext (link: Link) : Link =
+        let next =
+            match link.Phase with
+            | LinkPhase.Live -> link.NextAt
+            | LinkPhase.Suspect(since, probes) ->
+                let struct (next, broken) = suspectTimes since probes link
+                let switch = if (answering since link).IsSome then since + probeTimeout link else Time.never
+                min (min next broken) switch
+            | LinkPhase.Searching(since, probes) ->
+                let pause = if probes < Often then searchEvery else searchSeldom
+                let next = if probes = 0 then since else (active link).AskedAt + pause
+                min next (Time.after link.Plan.PathTimeout since)
+
+        { link with NextAt = next }
+
+    /// The active path answers. What has never answered and never spoken is forgotten: a forged packet may have named it.
+    let private settled (now: Instant) (link: Link) : Link =
+        let isOfUse (it: LinkPath) = max it.AnsweredAt it.HeardAt > LinkPath.never
+
+        { link with
+            Phase = LinkPhase.Live
+            HasMoved = false
+            Paths = Array.filter isOfUse link.Paths
+            NextAt = (if link.Streams.Length = 0 then now + hold else Time.never) }
+
+    let private switch (now: Instant) (path: LinkPath) (link: Link) : Link =
+        let isSameAddress = Endpoint.isSameAddress path.Remote link.Active && not link.HasMoved
+
+        { link with
+            Active = path.Remote
+            Outcome = ValueSome(LinkOutcome.Switched(link.Active, path.Remote, isSameAddress, path.RoundTrip)) }
+        |> settled now
+
+    let private doubt (now: Instant) limit (link: Link) : Link =
+        match link.Phase with
+        | LinkPhase.Live ->
+            { link with Phase = LinkPhase.Suspect(now, 0); SuspectedAt = now; BrokenAfter = limit } |> withNext
+        | LinkPhase.Suspect _
+        | LinkPhase.Searching _ -> link
+
+    /// Nothing comes back, or nothing comes: is the path still there? Asked at most once in the time that an answer takes.
+    let suspect (now: Instant) isSilent (link: Link) : Link =
+        if now < max link.SuspectedAt (active link).AnsweredAt + max leastPause (probeTimeout link) then
+            link
+        else
+            doubt now (if isSilent then brokenSooner else brokenAfter) link
+
+    /// An own address has changed: probe at once.
+    let move (now: Instant) (hosts: Endpoint[]) (link: Link) : Link =
+        let link = { link with HasMoved = true; Plan = { link.Plan with Hosts = hosts } }
+
+        match link.Phase with
+        | LinkPhase.Searching(since, _) -> { link with Phase = LinkPhase.Searching(since, 0); NextAt = now }
+        | LinkPhase.Live
+        | LinkPhase.Suspect _ -> { link with Phase = LinkPhase.Live } |> doubt now brokenSooner
+
+    /// An own address is gone.
+    let forgetLocal (now: Instant) (local: uint16) (link: Link) : Link =
+        let forget (remote: Endpoint) = if remote.Local = local then Endpoint.local 0us remote else remote
+
+        { link with
+            Active = forget link.Active
+            Paths = link.Paths |> Array.map (fun it -> { it with Remote = forget it.Remote; Source = forget it.Source }) }
+        |> move now link.Plan.Hosts
+
+    // ---- Paths ----
+
+    /// Whether packets of streams count that come from there: an authentic packet has.
+    let isKnown (remote: Endpoint) (link: Link) =
+        link.Paths
+        |> Array.exists (fun it -> it.HeardAt > LinkPath.never && (it.Remote.Equals remote || it.Source.Equals remote))
+
+    /// The path that has been of no use for the longest time makes room.
+    let private add (path: LinkPath) (link: Link) : Link =
+        let useOf (it: LinkPath) = if it.Remote.Equals link.Active then Time.never else max it.AnsweredAt it.HeardAt
+
+        let kept =
+            if link.Paths.Length < MaxPaths then
+                link.Paths
+            else
+                let least = link.Paths |> Array.minBy (fun it -> int64 (useOf it))
+                link.Paths |> Array.filter (fun it -> not (it.Remote.Equals least.Remote))
+
+        { link with Paths = Array.append kept [| path |] }
+
+    let private heard (now: Instant) (remote: Endpoint) (link: Link) : Link =
+        match find remote link with
+        | Some path -> change { path with HeardAt = now } link
+        | None -> add { LinkPath.create remote with HeardAt = now } link
+
+    /// Another path than the active one may be the better one, since the peer sends from there. While all paths are probed already, this one
+    /// is probed at once.
+    let private consider (context: StepContext) (remote: Endpoint) (link: Link) : Link =
+        let link = if (find remote link).IsSome then link else add (LinkPath.create remote) link
+
+        match link.Phase, find remote link with
+        | LinkPhase.Live, _ -> doubt context.Now brokenAfter link
+        | _, Some path when context.Now >= path.AskedAt + leastPause -> ask context path link |> withNext
+        | _ -> link
+
+    /// A packet of one of the streams has come from an address that is not known. Whether that is the peer, a probe shows.
+    let stray (context: StepContext) (remote: Endpoint) (link: Link) : Link =
+        if context.Now < link.StrayAt + max leastPause (probeTimeout link) then
+            link
+        else
+            consider context remote { link with StrayAt = context.Now }
+
+    // ---- Receiving ----
+
+    /// Whether the peer sees this node at another address than before, over the same path.
+    let private seesOther (observed: Endpoint) (before: LinkPath) (link: Link) =
+        match before.SeenAs with
+        | ValueSome before -> not (Endpoint.isSameAddress before observed)
+        | ValueNone -> link.HasMoved
+
+    let private isSearching (link: Link) =
+        match link.Phase with
+        | LinkPhase.Searching _ -> true
+        | LinkPhase.Live
+        | LinkPhase.Suspect _ -> false
+
+    let private answered (context: StepContext) (from: Endpoint) (probe: Probe) (link: Link) : Link =
+        match link.Asked |> Array.tryFind (fun (struct (number, _, _)) -> number = probe.Echo) with
+        | None -> link
+        | Some(struct (_, remote, at)) ->
+            let before = find remote link |> Option.defaultValue (LinkPath.create remote)
+
+            let path =
+                { before with
+                    Remote = Endpoint.local from.Local remote
+                    AnsweredAt = context.Now
+                    RoundTrip = context.Now - at
+                    Source = from
+                    SeenAs = ValueSome probe.Observed }
+
+            let isKnown = (find remote link).IsSome
+            let isActive = remote.Equals link.Active
+            let hasMoved = isActive && seesOther probe.Observed before link
+            let isLost = isSearching link
+            let link = if isKnown then change path link else add path link
+
+            if isActive && not hasMoved && not isLost then settled context.Now link
+            elif isActive then switch context.Now path { link with HasMoved = hasMoved }
+            elif isLost then switch context.Now path link
+            else withNext link
+
+    let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Borrowed) (link: Link) : Link =
+        let reject () =
+            context.Effects.Add(Effect.Noted(Rule.ProbeRejected, from))
+            link
+
+        if probe.FromLower = link.IsLower || not (PunchWire.isAuthentic link.Key datagram) then
+            reject ()
+        else
+            match ReplayWindow.accept probe.Number link.Received with
+            | struct (false, _) -> reject ()
+            | struct (true, received) ->
+                let link = heard context.Now from { link with Received = received }
+
+                match probe.Kind with
+                | ProbeKind.Probe ->
+                    let link = send context ProbeKind.Answer from probe.Number from link
+                    // The peer asks from another address than the one that it had: it has moved, or both of its addresses are alive.
+                    if from.Equals link.Active || from.Equals (active link).Source then
+                        link
+                    else
+                        consider context from link
+                | ProbeKind.Answer -> answered context from probe link
+                | ProbeKind.Choose
+                | ProbeKind.Chosen
+                | ProbeKind.Refuse -> link
+
+    /// A punch that the link has asked for has found a path.
+    let join (now: Instant) (path: Endpoint) source seenAs roundTrip (link: Link) : Link =
+        let known = find path link
+
+        let path =
+            { (known |> Option.defaultValue (LinkPath.create path)) with
+                AnsweredAt = now
+                HeardAt = now
+                RoundTrip = roundTrip
+                Source = source
+                SeenAs = seenAs }
+
+        switch now path (if known.IsSome then change path link else add path link)
+
+    // ---- Time ----
+
+    let tick (context: StepContext) (link: Link) : Link =
+        match link.Phase with
+        | _ when context.Now < link.NextAt -> link
+        | LinkPhase.Live -> { link with NextAt = Time.never }
+        | LinkPhase.Suspect(since, probes) ->
+            let struct (next, broken) = suspectTimes since probes link
+            let other = answering since link
+
+            if other.IsSome && context.Now >= since + probeTimeout link then
+                switch context.Now other.Value link
+            elif context.Now >= broken then
+                { link with Phase = LinkPhase.Searching(context.Now, 0); Outcome = ValueSome LinkOutcome.Lost }
+                |> withNext
+            elif context.Now >= next then
+                if probes = 0 then context.Effects.Add(Effect.Noted(Rule.PathSuspected, link.Active))
+
+                askAll context { link with Phase = LinkPhase.Suspect(since, probes + 1) } |> withNext
+            else
+                withNext link
+        | LinkPhase.Searching(since, probes) ->
+            if context.Now >= Time.after link.Plan.PathTimeout since then
+                { link with Outcome = ValueSome LinkOutcome.TimedOut; NextAt = Time.never }
+            else
+                let again = if probes % Often = Often - 1 then ValueSome LinkOutcome.Search else link.Outcome
+
+                askAll context { link with Phase = LinkPhase.Searching(since, probes + 1); Outcome = again }
+                |> withNext
+
+    // ---- Streams ----
+
+    let enter (connId: ConnId) (link: Link) : Link =
+        let next = if link.Phase = LinkPhase.Live then Time.never else link.NextAt
+        { link with Streams = Array.append link.Streams [| connId |]; NextAt = next }
+
+    let leave (now: Instant) (connId: ConnId) (link: Link) : Link =
+        let link = { link with Streams = Array.filter ((<>) connId) link.Streams }
+
+        if link.Streams.Length = 0 then
+            { link with Phase = LinkPhase.Live; NextAt = now + hold }
+        else
+            link
+
+    /// Nothing uses it any more.
+    let isOver (now: Instant) (link: Link) =
+        link.Streams.Length = 0 && now >= link.NextAt && link.Phase = LinkPhase.Live

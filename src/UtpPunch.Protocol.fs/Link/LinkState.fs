@@ -1,0 +1,86 @@
+namespace UtpPunch.Protocol
+
+/// An endpoint of the peer, as far as this node knows it.
+[<NoComparison>]
+type internal LinkPath =
+    {
+        Remote: Endpoint
+        /// When an authentic packet came from there last, when a probe to it was answered last, and when it was last probed;
+        /// `LinkPath.never` before.
+        HeardAt: Instant
+        AnsweredAt: Instant
+        AskedAt: Instant
+        /// 0 when it was not measured.
+        RoundTrip: Duration
+        /// Where the answers come from, which differs from `Remote` where the peer's NAT uses a port per destination.
+        Source: Endpoint
+        /// The endpoint at which the peer has seen this node, once it has answered.
+        SeenAs: Endpoint voption
+    }
+
+module internal LinkPath =
+    /// Before anything has happened.
+    let never: Instant = -Time.never
+
+    let create remote =
+        { Remote = remote
+          HeardAt = never
+          AnsweredAt = never
+          AskedAt = never
+          RoundTrip = 0L<us>
+          Source = remote
+          SeenAs = ValueNone }
+
+[<RequireQualifiedAccess; NoComparison>]
+type internal LinkPhase =
+    | Live
+    /// Something speaks against the active path, and all paths are probed. `probes` is how often.
+    | Suspect of since: Instant * probes: int
+    /// The active path does not answer. Streams wait.
+    | Searching of since: Instant * probes: int
+
+/// What the streams of a link must know.
+[<RequireQualifiedAccess; NoComparison>]
+type internal LinkOutcome =
+    /// Packets go to `path` from here on. `isSameAddress`: only a port has changed, on either side. `roundTrip` is 0 when it was not
+    /// measured.
+    | Switched of before: Endpoint * path: Endpoint * isSameAddress: bool * roundTrip: Duration
+    /// There is no path, and one is searched.
+    | Lost
+    /// It goes on: a meeting that has failed begins anew.
+    | Search
+    /// None was found in time.
+    | TimedOut
+
+/// Two of our nodes that a punch has brought together, under a key that both derive from it. All streams between them move together to another
+/// path when the active one is gone. A node sends data to an endpoint only after that has answered a probe (RFC 9000, 8.2 and 9).
+[<NoComparison>]
+type internal Link =
+    {
+        Key: Owned
+        Session: uint64
+        IsLower: bool
+        /// That of the meeting.
+        Plan: MeetPlan
+        /// Where packets go. It is among the paths.
+        Active: Endpoint
+        Paths: LinkPath[]
+        Phase: LinkPhase
+        /// Whether an own address has changed since the active path has answered.
+        HasMoved: bool
+        /// How long a suspected path may take to answer.
+        BrokenAfter: Duration
+        /// The number of the last packet sent, and those that were received.
+        Number: uint32
+        Received: ReplayWindow
+        /// The last probes, the newest first: number, destination, and when.
+        Asked: struct (uint32 * Endpoint * Instant)[]
+        Streams: ConnId[]
+        /// When there is something to do.
+        NextAt: Instant
+        /// When the active path was last suspected, and when a packet from an unknown address was last the reason.
+        SuspectedAt: Instant
+        StrayAt: Instant
+        /// To be told to the streams.
+        Outcome: LinkOutcome voption
+    }

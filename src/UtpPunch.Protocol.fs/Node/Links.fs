@@ -1,0 +1,216 @@
+namespace UtpPunch.Protocol
+
+/// What happens to the streams of links, and what speaks for or against a path.
+module internal Links =
+    open StreamTable
+
+    let private sessionOf (meeting: MeetingKey) = if isNull meeting then 0UL else meeting.Session
+
+    let private change step (link: Link) = step.Node.NodeTasks <- NodeTasksState.keepLink link step.Node.NodeTasks
+
+    let inline private withLink step (meeting: MeetingKey) ([<InlineIfLambda>] action: Link -> Link) =
+        if not (isNull meeting) then
+            match NodeTasksState.tryLink meeting.Session step.Node.NodeTasks with
+            | ValueSome link -> change step (action link)
+            | ValueNone -> ()
+
+    // ---- What speaks against a path ----
+
+    /// As many new addresses are probed in a second, at most.
+    let private strayPause = Time.milliseconds 50
+
+    let private mayProbe step =
+        let node = step.Node
+
+        if node.Now < node.StrayAt then
+            false
+        else
+            node.StrayAt <- node.Now + strayPause
+            true
+
+    /// The stream of a packet that comes from an endpoint at which no stream is known. If the link has heard of that endpoint, it is as good as
+    /// the active one. If not, the peer may have moved there, which a probe shows; until then the packet does not count.
+    let find step (remote: Endpoint) (header: inref<Header>) : struct (bool * Connection.Stored voption) =
+        let node = step.Node
+
+        if Radix.count node.LinkedIds = 0 then
+            struct (false, ValueNone)
+        else
+            match Radix.tryFind (int header.ConnectionId) node.LinkedIds with
+            | ValueNone -> struct (false, ValueNone)
+            | ValueSome names ->
+                let mutable isStray = false
+                let mutable found = ValueNone
+
+                for connId in names do
+                    match Radix.tryFind connId node.Connections with
+                    | ValueSome stored ->
+                        match NodeTasksState.tryLink (sessionOf stored.Meeting) node.NodeTasks with
+                        | ValueSome link when Link.isKnown remote link -> found <- ValueSome stored
+                        | ValueSome link when header.Type <> PacketType.Reset && stored.Fits &header ->
+                            isStray <- true
+                            if mayProbe step then change step (Link.stray step.Context remote link)
+                        | _ -> ()
+                    | ValueNone -> ()
+
+                struct (isStray, found)
+
+    /// What was busy is asked that often, one `Delivery.silence` after the other: 45 seconds.
+    let private mostSilences = 15
+
+    /// The same for a RESET, which may carry either id of its stream.
+    let findAt step (remote: Endpoint) (receiveId: uint16) : Connection.Stored voption =
+        match StreamTable.find step.Node remote receiveId with
+        | ValueSome stored -> ValueSome stored
+        | ValueNone ->
+            let node = step.Node
+            let mutable found = ValueNone
+
+            for connId in Radix.tryFind (int receiveId) node.LinkedIds |> ValueOption.defaultValue [||] do
+                match Radix.tryFind connId node.Connections with
+                | ValueSome stored when
+                    NodeTasksState.tryLink (sessionOf stored.Meeting) node.NodeTasks
+                    |> ValueOption.exists (Link.isKnown remote)
+                    ->
+                    found <- ValueSome stored
+                | _ -> ()
+
+            found
+
+    /// Suspects the path of a stream whose packets are not acknowledged, or whose peer has fallen silent.
+    let watch step wasKeptAlive (connection: Connection) =
+        let now = step.Node.Now
+
+        if connection.State = StreamState.Established && not connection.IsSuspended then
+            let isSilent = now >= connection.Meeting.SilentAt
+
+            if isSilent then
+                let next =
+                    if connection.Meeting.Silences + 1 < mostSilences then
+                        now + Delivery.silence
+                    else
+                        Time.never
+
+                connection.Meeting <- MeetingStream.miss next connection.Meeting
+
+            if isSilent || wasKeptAlive || connection.Attempts.Timeouts > 0 then
+                withLink step connection.MeetingKey (Link.suspect now isSilent)
+
+    // ---- What follows ----
+
+    /// Ends the search by a meeting.
+    let private endSearch step (link: Link) =
+        let node = step.Node
+        node.NodeTasks <- NodeTasks.cancel step.Context (OwnTasks.ofLink link.Session) node.NodeTasks
+
+    /// The stream under that id at the new endpoint cannot be alive: it is older.
+    let private evict step (path: Endpoint) (own: Connection) =
+        match StreamTable.find step.Node path own.Ids.Receive with
+        | ValueSome other when other.ConnId <> own.ConnId ->
+            let other = touch step other
+            // Without a RESET, which would be one for the stream that comes.
+            counted step other (fun () -> Closing.close step.Context CloseReason.Aborted other)
+        | _ -> ()
+
+    let private switchStream step path isSameAddress roundTrip (own: Connection) =
+        evict step path own
+        removeRoute step.Node own
+        uncount step.Node own
+        Migration.resume step.Context path isSameAddress roundTrip own
+        recount step.Node own
+        addRoute step.Node own
+
+    let private forEach step (link: Link) (action: Connection -> unit) =
+        for connId in link.Streams do
+            match tryTouch step connId with
+            | ValueSome own when own.State <> StreamState.Closed -> action own
+            | _ -> ()
+
+    let private switched step (link: Link) before (path: Endpoint) isSameAddress roundTrip =
+        note step Rule.PathSwitched path
+        endSearch step link
+        let tasks = step.Node.NodeTasks
+        step.Node.NodeTasks <- { tasks with Paths = MeetingPaths.move before path tasks.Paths }
+        forEach step link (switchStream step path isSameAddress roundTrip)
+
+    /// The peers meet again where no others can: the room's key follows from theirs.
+    let private search step (random: int -> Owned) (link: Link) =
+        let plan =
+            { link.Plan with Room = Secrets.linkRoom link.Key; Stays = false; Timeout = link.Plan.PathTimeout }
+
+        let node = step.Node
+        let task = OwnTasks.ofLink link.Session
+
+        if not (NodeTasks.searches task node.NodeTasks) then
+            node.NodeTasks <- NodeTasks.meet step.Context random task plan node.NodeTasks
+
+    let private lost step random (link: Link) =
+        note step Rule.PathLost link.Active
+
+        forEach step link (fun own ->
+            if own.State = StreamState.Established then
+                Migration.suspend own
+                step.Context.Effects.Add(Effect.PathLost own.ConnId))
+
+        search step random link
+
+    let private timedOut step (link: Link) =
+        note step Rule.PathTimedOut link.Active
+        endSearch step link
+        let tasks = step.Node.NodeTasks
+        step.Node.NodeTasks <- { tasks with Links = Radix.remove (int link.Session) tasks.Links }
+
+        forEach step link (fun own ->
+            if own.State = StreamState.Established then
+                counted step own (fun () -> Closing.closeWithReset step.Context CloseReason.TimedOut own))
+
+    /// Tells the streams what has become of their paths.
+    let settle step (random: int -> Owned) =
+        let changed = step.Node.NodeTasks.Changed
+
+        if changed.Length > 0 then
+            step.Node.NodeTasks <- { step.Node.NodeTasks with Changed = [||] }
+
+            for key in changed do
+                match Radix.tryFind key step.Node.NodeTasks.Links with
+                | ValueSome link when link.Outcome.IsSome ->
+                    change step { link with Outcome = ValueNone }
+
+                    match link.Outcome.Value with
+                    | LinkOutcome.Switched(before, path, isSameAddress, roundTrip) ->
+                        switched step link before path isSameAddress roundTrip
+                    | LinkOutcome.Lost -> lost step random link
+                    | LinkOutcome.Search -> search step random link
+                    | LinkOutcome.TimedOut -> timedOut step link
+                | _ -> ()
+
+    // ---- Events ----
+
+    /// The number of links that are probed at once when an own address has changed; the others follow.
+    let private atOnce = 16
+    let private spread = Time.milliseconds 10
+
+    let networkChanged step (hosts: Endpoint[]) =
+        let node = step.Node
+        let links = ResizeArray<Link>()
+        Radix.iterate (fun _ (link: Link) -> if link.Streams.Length > 0 then links.Add link) node.NodeTasks.Links
+
+        for index in 0 .. links.Count - 1 do
+            let later = int64 (max 0 (index - atOnce)) * spread
+            change step (Link.move (node.Now + later) hosts links[index])
+
+    /// An own address is gone: the system chooses another one.
+    let localGone step (local: uint16) =
+        let forget (remote: Endpoint) = if remote.Local = local then Endpoint.local 0us remote else remote
+
+        Radix.iterate
+            (fun _ (stored: Connection.Stored) ->
+                if stored.Remote.Local = local then
+                    let own = touch step stored
+                    own.Remote <- forget own.Remote)
+            step.Node.Connections
+
+        Radix.iterate
+            (fun _ (link: Link) ->
+                if link.Active.Local = local then change step (Link.forgetLocal step.Node.Now local link))
+            step.Node.NodeTasks.Links

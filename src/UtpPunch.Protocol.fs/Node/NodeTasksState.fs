@@ -1,0 +1,134 @@
+namespace UtpPunch.Protocol
+
+/// A peer whose packets come from another address than ours go to.
+[<NoComparison>]
+type internal Alias = { From: Endpoint; Path: Endpoint }
+
+/// All meetings, punches and discoveries of a node. A value, apart from the streams, so that these pay nothing for it.
+[<NoComparison>]
+type internal NodeTasks =
+    {
+        /// By the low half of the handle, and of the session.
+        Meetings: Radix<RendezvousClient>
+        Punches: Radix<Punch>
+        /// By the task.
+        Legacy: Radix<LegacyPunch>
+        Discoveries: Radix<StunClient>
+        /// By the low half of the session.
+        Links: Radix<Link>
+        /// When they are due. An entry may be too early.
+        LinkTimers: TimerQueue
+        /// Those whose streams must learn something.
+        Changed: int[]
+        Paths: MeetingPath[]
+        Aliases: Alias[]
+        Sockets: SocketRange[]
+        /// The limit of probes to addresses that have not answered: when its bucket is full again.
+        UnverifiedProbes: Instant
+        DueAt: Instant
+    }
+
+/// Their storage, and when they are due.
+module internal NodeTasksState =
+    let empty =
+        { Meetings = Radix.empty
+          Punches = Radix.empty
+          Legacy = Radix.empty
+          Discoveries = Radix.empty
+          Links = Radix.empty
+          LinkTimers = TimerQueue.empty
+          Changed = [||]
+          Paths = [||]
+          Aliases = [||]
+          Sockets = [||]
+          UnverifiedProbes = 0L<us>
+          DueAt = Time.never }
+
+    let isIdle (all: NodeTasks) =
+        Radix.count all.Links = 0
+        && Radix.count all.Meetings = 0
+        && Radix.count all.Punches = 0
+        && Radix.count all.Legacy = 0
+        && Radix.count all.Discoveries = 0
+
+    /// The address under which the sender of a packet is known.
+    let pathOf (from: Endpoint) (all: NodeTasks) : Endpoint =
+        let mutable path = from
+
+        for alias in all.Aliases do
+            if alias.From.Equals from then path <- Endpoint.local from.Local alias.Path
+
+        path
+
+    let withDeadline (all: NodeTasks) : NodeTasks =
+        let mutable due = min (SocketNumbers.deadline all.Sockets) (TimerQueue.first all.LinkTimers)
+        Radix.iterate (fun _ meeting -> due <- min due (RendezvousClient.deadline meeting)) all.Meetings
+        Radix.iterate (fun _ punch -> due <- min due (Punch.deadline punch)) all.Punches
+        Radix.iterate (fun _ punch -> due <- min due (LegacyPunch.deadline punch)) all.Legacy
+        Radix.iterate (fun _ client -> due <- min due (StunClient.deadline client)) all.Discoveries
+        { all with DueAt = due }
+
+    /// The same after a packet of one punch, without a walk over all tasks. The deadline may be too early then, which does no harm.
+    let withDeadlineOf (punch: Punch) (all: NodeTasks) : NodeTasks =
+        let own =
+            match Radix.tryFind (int punch.Setup.Session) all.Punches with
+            | ValueSome punch -> Punch.deadline punch
+            | ValueNone -> Time.never
+
+        let meeting =
+            match Radix.tryFind (int punch.Setup.Handle) all.Meetings with
+            | ValueSome meeting -> RendezvousClient.deadline meeting
+            | ValueNone -> Time.never
+
+        { all with DueAt = min (min own meeting) (min all.DueAt (SocketNumbers.deadline all.Sockets)) }
+
+    /// Whether a datagram is an answer that a discovery awaits, though it looks like uTP.
+    let awaits (datagram: Borrowed) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram
+
+    // ---- Links ----
+
+    /// Keeps a link to which something has happened.
+    let keepLink (link: Link) (all: NodeTasks) : NodeTasks =
+        let key = int link.Session
+
+        let known =
+            match Radix.tryFind key all.Links with
+            | ValueSome before -> before.NextAt = link.NextAt
+            | ValueNone -> false
+
+        let timers =
+            if known || link.NextAt = Time.never then
+                all.LinkTimers
+            else
+                TimerQueue.add link.NextAt key all.LinkTimers
+
+        { all with
+            Links = Radix.add key link all.Links
+            LinkTimers = timers
+            Changed = (if link.Outcome.IsSome then Array.append all.Changed [| key |] else all.Changed)
+            DueAt = min all.DueAt link.NextAt }
+
+    let tryLink (session: uint64) (all: NodeTasks) : Link voption =
+        match Radix.tryFind (int session) all.Links with
+        | ValueSome link when link.Session = session -> ValueSome link
+        | _ -> ValueNone
+
+    /// What a punch has found becomes a link, or is the path that a link has searched.
+    let connect (context: StepContext) (path: Endpoint) source (punch: Punch) (all: NodeTasks) : NodeTasks =
+        if not (OwnTasks.isOwn punch.Setup.TaskId) then
+            if punch.Setup.Plan.PathTimeout <= 0L<us> then
+                all
+            else
+                let link = Link.create context.Now punch.Setup path source punch.SeenAs
+                // Two links with one half of their numbers: the second one is none.
+                if (Radix.tryFind (int link.Session) all.Links).IsSome then all else keepLink link all
+        else
+            let mutable result = all
+
+            Radix.iterate
+                (fun _ (link: Link) ->
+                    if OwnTasks.ofLink link.Session = punch.Setup.TaskId then
+                        result <- keepLink (Link.join context.Now path source punch.SeenAs 0L<us> link) result)
+                all.Links
+
+            result

@@ -1,0 +1,166 @@
+/// Streams between the two peers of a meeting go on when a NAT forgets them, and when a peer is in another network.
+module UtpPunch.Sim.Tests.Moves
+
+open Expecto
+open UtpPunch.Protocol
+open UtpPunch.Tracing
+open UtpPunch.Sim
+
+let private kernel = NatOracle.kernel |> Array.map (fun struct (_, model) -> model)
+let private draw (seed: uint64) kind below = Keyed.below below seed kind 0L
+
+let private say (outcome: MoveOutcome) =
+    let path (it: Transfer) =
+        $"{it.Received} received, %A{it.Reason}, lost %A{List.ofSeq it.Losses}, moved %A{[ for struct (at, _) in it.Moves -> at ]}"
+
+    $"A {path outcome.A}; B {path outcome.B}; gap {int64 outcome.LongestGap / 1000L} ms"
+
+/// Random ports, so that a NAT that has forgotten takes others.
+let private nat (seed: uint64) kind =
+    NatModel.rfc
+        (if draw seed kind 3 = 0 then
+             NatBehavior.AddressDependent
+         else
+             NatBehavior.EndpointIndependent)
+        (match draw seed (kind + 1) 3 with
+         | 0 -> NatBehavior.EndpointIndependent
+         | 1 -> NatBehavior.AddressDependent
+         | _ -> NatBehavior.AddressAndPortDependent)
+
+let private rebinding (seed: uint64) =
+    let a = [ nat seed 10 ]
+
+    let b =
+        if draw seed 20 2 = 0 then
+            []
+        else
+            [ NatModel.rfc NatBehavior.EndpointIndependent NatBehavior.EndpointIndependent ]
+
+    let silent = draw seed 21 3 = 0
+    let delay = Time.milliseconds (5 + draw seed 22 100)
+    let scenario = MoveScenario.between a b
+
+    { scenario with
+        Meeting = { scenario.Meeting with Seed = seed; Path = { NetworkConfig.openInternet.Path with Delay = delay } }
+        BytesOfA = (if silent then 0 else scenario.BytesOfA)
+        Moves = [ struct (Time.milliseconds (200 + draw seed 23 9000), false, MoveKind.Rebind) ] }
+
+/// Networks of all kinds; `independent` ones connect to each other.
+let private elsewhere (seed: uint64) kind =
+    match draw seed kind 4 with
+    | 0 -> []
+    | 1 -> [ kernel[0]; nat seed (kind + 1) ]
+    | _ -> [ nat seed (kind + 1) ]
+
+/// One peer gets into another network, or both do at once.
+let private moving (both: bool) (seed: uint64) =
+    let scenario = MoveScenario.between (elsewhere seed 10) (elsewhere seed 20)
+    let at = Time.milliseconds (200 + draw seed 30 9000)
+    let delay = Time.milliseconds (5 + draw seed 31 60)
+    let silent = draw seed 32 3
+
+    { scenario with
+        Meeting =
+            { scenario.Meeting with
+                Seed = seed
+                Path =
+                    { NetworkConfig.openInternet.Path with
+                        Delay = delay
+                        Loss = (if both then Loss.Each 100 else Loss.Never) } }
+        BytesOfA = (if silent = 0 then 0 else scenario.BytesOfA)
+        BytesOfB = (if silent = 1 then 0 else scenario.BytesOfB)
+        Moves =
+            [ struct (at, false, MoveKind.Elsewhere(elsewhere seed 40))
+              if both then struct (at, true, MoveKind.Elsewhere(elsewhere seed 50)) ] }
+
+/// Runs 1000 drawn scenarios, and gives those whose peers have met.
+let private runAll (draw: uint64 -> MoveScenario) =
+    Array.Parallel.init 1000 (fun index ->
+        let seed = Keyed.mix (uint64 index + 5UL)
+        let scenario = draw seed
+        struct (seed, scenario, MoveScenario.run scenario))
+    |> Array.filter (fun struct (_, _, outcome) -> outcome.IsUsable)
+
+/// The networks that both peers are in at the end.
+let private last (scenario: MoveScenario) : PunchScenario =
+    let at isOfB first =
+        scenario.Moves
+        |> List.fold
+            (fun (chain: NatModel list) struct (_, ofB, move) ->
+                match move with
+                | MoveKind.Elsewhere other when ofB = isOfB -> other
+                | _ -> chain)
+            first
+
+    { scenario.Meeting with A = at false scenario.Meeting.A; B = at true scenario.Meeting.B }
+
+/// Those whose peers can meet where they are in the end.
+let private connecting draw =
+    runAll draw
+    |> Array.filter (fun struct (_, scenario, _) -> (PunchScenario.run (last scenario)).IsUsable)
+
+let private whole (ends: struct (uint64 * MoveScenario * MoveOutcome)[]) =
+    let lost =
+        [ for struct (seed, _, outcome) in ends do
+              if not (MoveOutcome.isWhole outcome) then $"seed {seed}: {say outcome}" ]
+
+    Expect.isEmpty lost "streams that have ended"
+    ends
+
+let private percentiles (ends: struct (uint64 * MoveScenario * MoveOutcome)[]) =
+    let times = ends |> Array.map (fun struct (_, _, it) -> int64 it.LongestGap / 1000L) |> Array.sort
+    let at share = times[(times.Length - 1) * share / 1000]
+    $"gap {at 500} ms at the median, {at 990} of 99 %%, {at 1000} at most"
+
+let tests =
+    testList
+        "moves"
+        [ test "G1: a NAT that takes another port at any moment costs a stream 3.5 s at most, and one round trip more" {
+              let ends = runAll rebinding
+
+              for struct (seed, scenario, outcome) in ends do
+                  let roundTrip = 2L * scenario.Meeting.Path.Delay
+
+                  let bound =
+                      if scenario.BytesOfA = 0 then
+                          Time.milliseconds 3_500 + roundTrip
+                      else
+                          Time.milliseconds 1_500 + 2L * roundTrip
+
+                  Expect.isTrue (MoveOutcome.isWhole outcome) $"seed {seed}: {say outcome}"
+                  Expect.isLessThan outcome.LongestGap bound $"seed {seed}: {say outcome}"
+
+              let times = percentiles ends
+              printfn $"{ends.Length}: %s{times}"
+          }
+          test "G2: a peer that is in another network goes on there, in the time of a punch and two seconds" {
+              let ends = connecting (moving false) |> whole
+
+              for struct (seed, scenario, outcome) in ends do
+                  // A peer that only reads notices by the silence.
+                  let notices = if scenario.BytesOfB = 0 then Time.seconds 4 else Time.seconds 2
+                  let punch = Time.milliseconds 700 + 12L * scenario.Meeting.Path.Delay
+                  Expect.isLessThan outcome.LongestGap (notices + punch) $"seed {seed}: {say outcome}"
+
+              let times = percentiles ends
+              printfn $"{ends.Length}: %s{times}"
+          }
+          test "G3: both peers are in other networks at once, and 10 % of the packets are lost" {
+              let ends = connecting (moving true) |> whole
+              let within bound = ends |> Array.filter (fun struct (_, _, it) -> it.LongestGap <= bound) |> Array.length
+              let times = percentiles ends
+              printfn $"{ends.Length}: %s{times}"
+              Expect.isGreaterThanOrEqual (100 * within (Time.seconds 15)) (99 * ends.Length) "within 15 s"
+              Expect.equal (within (Time.seconds 60)) ends.Length "within 60 s"
+          }
+          test "the node's laws hold while paths change, and snapshots restore what they hold" {
+              for index in 1..40 do
+                  let seed = Keyed.mix (uint64 index + 77UL)
+                  let scenario = if index % 3 = 0 then rebinding seed else moving (index % 3 = 1) seed
+
+                  let small =
+                      { scenario with BytesOfA = min 60_000 scenario.BytesOfA; BytesOfB = min 60_000 scenario.BytesOfB }
+
+                  let early = small.Moves |> List.map (fun struct (at, isOfB, move) -> struct (at / 4L, isOfB, move))
+                  MoveScenario.runChecked { small with Moves = early } |> ignore
+          } ]
