@@ -16,6 +16,7 @@ var root = new RootCommand("Reliable byte streams over UDP, through NATs, with u
     PunchCommand.Create(),
     RendezvousCommand.Create(),
     StunCommand.Create(),
+    MapCommand.Create(),
     DemoCommand.Create(),
     DemoCommand.CreatePeer(),
     TraceCommand.Create(),

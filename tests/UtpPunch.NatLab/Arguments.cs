@@ -14,6 +14,7 @@ internal sealed record Arguments
           --tool NAME            utp (default), reflexive (reference, in this process), npm (utp-punch's own punch)
           --utp PATH             utp.dll, or a program with the same commands `rendezvous` and `punch`
           --birthday             utp: allow birthday probing
+          --mapped               utp: A's NAT has miniupnpd, and A asks it to map its port
           --timeout SECONDS      utp: time for the peer to come (default 15, with --birthday 60)
           --log FOLDER           utp: write the output of the peers to this folder, a file each
           --mode MODE            only this delay of B in ms: simultaneous, 60 or 1000 (default: all)
@@ -29,6 +30,8 @@ internal sealed record Arguments
     public string Program { get; private init; } = Repository.Tool;
 
     public bool Birthday { get; private init; }
+
+    public bool Mapped { get; private init; }
 
     public int? TimeoutSeconds { get; private init; }
 
@@ -51,6 +54,15 @@ internal sealed record Arguments
             if (option == "--birthday")
             {
                 parsed = parsed with { Birthday = true };
+                continue;
+            }
+
+            if (option == "--mapped")
+            {
+                parsed = parsed with
+                {
+                    Mapped = MappingDaemon.Program is not null ? true : throw new UsageException("--mapped needs miniupnpd"),
+                };
                 continue;
             }
 

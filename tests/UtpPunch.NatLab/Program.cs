@@ -67,7 +67,7 @@ static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellat
         "npm" => new NpmTool(world),
         _ => await UtpTool.StartAsync(world, arguments),
     };
-    var matrix = new Matrix(world, tool, arguments.Labs);
+    var matrix = new Matrix(world, tool, arguments.Labs, arguments.Mapped);
     var wrong = 0;
     foreach (var late in arguments.Modes)
     {

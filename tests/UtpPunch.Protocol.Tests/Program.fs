@@ -44,6 +44,11 @@ let main args =
           StunServerTests.tests
           StunClientTests.tests
           StunClientLaws.tests
+          MappedCandidateTests.tests
+          GatewayTests.tests
+          PortMapperTests.tests
+          PortMapperLifeTests.tests
+          PortMapperLaws.tests
           RendezvousTests.tests
           RendezvousAttacks.tests
           PunchAttacks.tests

@@ -4,11 +4,11 @@ using System.Net;
 namespace UtpPunch.Cli;
 
 /// <summary>Where two peers meet, and the secret that they share.</summary>
-internal sealed record MeetingPlace(EndPoint Server, string Room, string? Secret, bool Birthday)
+internal sealed record MeetingPlace(EndPoint Server, string Room, string? Secret, bool Birthday, bool MapPort)
 {
     public UtpMeetOptions ToOptions(TimeSpan? timeout)
     {
-        var options = new UtpMeetOptions { Secret = Secret, Birthday = Birthday };
+        var options = new UtpMeetOptions { Secret = Secret, Birthday = Birthday, MapPort = MapPort };
         options.Timeout = timeout ?? options.Timeout;
         return options;
     }
@@ -53,6 +53,11 @@ internal sealed class MeetOptions
         Description = "Open 256 sockets if nothing else gets through one unpredictable NAT. Both sides must allow it.",
     };
 
+    private readonly Option<bool> _map = new("--map")
+    {
+        Description = "Ask the router to map the port (PCP, NAT-PMP, UPnP): one side is enough, whatever the NATs do.",
+    };
+
     public void AddTo(Command command)
     {
         command.Options.Add(_server);
@@ -60,11 +65,12 @@ internal sealed class MeetOptions
         command.Options.Add(_secret);
         command.Options.Add(_secretFile);
         command.Options.Add(_birthday);
+        command.Options.Add(_map);
     }
 
     /// <summary>Whether any of them was given.</summary>
     public bool IsIn(ParseResult parsed) =>
-        new Option[] { _server, _room, _secret, _secretFile, _birthday }.Any(option => parsed.GetResult(option) is { Implicit: false });
+        new Option[] { _server, _room, _secret, _secretFile, _birthday, _map }.Any(option => parsed.GetResult(option) is { Implicit: false });
 
     public MeetingPlace Read(ParseResult parsed)
     {
@@ -80,7 +86,7 @@ internal sealed class MeetOptions
         };
         return mistake is not null
             ? throw new ToolException(ExitCodes.Usage, mistake)
-            : new MeetingPlace(server!, room!, SecretOf(parsed), parsed.GetValue(_birthday));
+            : new MeetingPlace(server!, room!, SecretOf(parsed), parsed.GetValue(_birthday), parsed.GetValue(_map));
     }
 
     private string? SecretOf(ParseResult parsed)

@@ -148,6 +148,23 @@ internal static class Parsing
         return null;
     }
 
+    public static PortMappingProtocol? MappingProtocol(ArgumentResult result)
+    {
+        var word = result.Tokens[0].Value;
+        switch (word)
+        {
+            case "pcp":
+                return PortMappingProtocol.Pcp;
+            case "nat-pmp":
+                return PortMappingProtocol.NatPmp;
+            case "upnp":
+                return PortMappingProtocol.Upnp;
+            default:
+                result.AddError($"'{word}' is not a protocol: pcp, nat-pmp or upnp");
+                return null;
+        }
+    }
+
     public static ReplayMode ReplayMode(ArgumentResult result)
     {
         var word = result.Tokens[0].Value;

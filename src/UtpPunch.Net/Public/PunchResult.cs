@@ -54,6 +54,9 @@ public enum PunchPath
 
     /// <summary>A port that birthday probing has found.</summary>
     Birthday = 4,
+
+    /// <summary>A port that the router of the peer has mapped to it (<see cref="UtpMeetOptions.MapPort"/>).</summary>
+    Mapped = 5,
 }
 
 /// <summary>How a NAT assigns public ports to one local socket, as two sockets of a rendezvous server see it (RFC 4787, 4.1 and 4.2).</summary>

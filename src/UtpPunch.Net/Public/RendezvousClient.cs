@@ -171,8 +171,11 @@ public sealed class RendezvousClient
         var punchTimeout = Clock.ToMicroseconds(options.PunchTimeout);
         var pathTimeout = Clock.ToMicroseconds(options.PathTimeout);
         var (birthday, primingHops) = (options.Birthday, options.PrimingHops);
+        var mapping = options.MapPort ? _node.MappedAsync(cancellationToken) : Task.FromResult<Endpoint[]>([]);
         var servers = await _node.AddressesAsync(_server, cancellationToken).ConfigureAwait(false);
         var key = await Task.Run(() => RoomKey.Of(room, secret), cancellationToken).ConfigureAwait(false);
+        // First, because only a few are told to the peer.
+        hosts = [.. await mapping.ConfigureAwait(false), .. hosts];
         return new MeetPlan(servers, key, hosts, stays, timeout, punchTimeout, birthday, primingHops, privateAddresses, pathTimeout);
     }
 }

@@ -65,4 +65,16 @@ public enum UtpError
 
     /// <summary>No STUN server told the address of this node. The message tells why.</summary>
     DiscoveryFailed,
+
+    /// <summary>This machine has no router that could map a port.</summary>
+    GatewayNotFound,
+
+    /// <summary>The router has not answered by PCP, NAT-PMP or UPnP, or its answers are not valid.</summary>
+    GatewaySilent,
+
+    /// <summary>The router refuses to map the port. The message has the protocol and its result code.</summary>
+    PortMappingRefused,
+
+    /// <summary>The router has no outside address, or there is a NAT between it and this machine.</summary>
+    DoubleNat,
 }

@@ -35,6 +35,13 @@ public sealed class UtpMeetOptions
     /// routed to each other, such as those of two offices, if the rendezvous server sees them at different addresses.</value>
     public PrivateAddresses PrivateAddresses { get; set; }
 
+    /// <summary>Gets or sets a value that indicates whether the router is asked to map the port of the node
+    /// (<see cref="UtpNode.MapPortAsync"/>), and the peer may try the mapped endpoint. A mapping on one side is enough, whatever the NATs do
+    /// otherwise. It is kept for later meetings and deleted when the node is closed. A router that does not answer delays the meeting by at
+    /// most 2 s; one that refuses does not fail it. The mappings that the application has made are used instead, if there are any.</summary>
+    /// <value>The default is <see langword="false"/>.</value>
+    public bool MapPort { get; set; }
+
     /// <summary>Gets or sets how long the streams of the path wait for another one when it is lost: when a NAT forgets it, when one of the two
     /// machines gets another address or sleeps. Until then <see cref="UtpStream.IsSearching"/> is true; then the streams fail with
     /// <see cref="UtpError.ConnectionTimedOut"/>. The peer must be a node of this library.</summary>

@@ -65,7 +65,7 @@ public sealed partial class UtpNode
 
     internal void OnForeign(Endpoint from, Borrowed datagram)
     {
-        if (_handler is not { } handler)
+        if (IsForMapping(from, datagram) || _handler is not { } handler)
         {
             return;
         }

@@ -142,7 +142,8 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// Closes the node and waits until it is closed. The node stops to listen, pending reads and writes fail with
     /// <see cref="UtpError.NodeClosed"/>, and data that was written is still sent. Streams with data that was not read are reset at once, as
     /// if they were disposed. When all data was acknowledged, the time is over, or the wait is cancelled, the remaining streams are reset
-    /// and the socket is closed. If it is called several times, the earliest deadline holds.
+    /// and the socket is closed. If it is called several times, the earliest deadline holds. Port mappings are deleted before, which takes
+    /// 250 ms at most.
     /// </summary>
     /// <param name="timeout">How long the streams may take to finish; it may be zero, or <see cref="Timeout.InfiniteTimeSpan"/>.</param>
     /// <param name="cancellationToken">Resets the remaining streams.</param>
@@ -151,6 +152,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     public async ValueTask CloseAsync(TimeSpan timeout, CancellationToken cancellationToken = default)
     {
         UtpNodeOptionsCheck.Positive(timeout, nameof(timeout), mayBeInfinite: true, mayBeZero: true);
+        await DeleteMappings().ConfigureAwait(false);
         var closed = _engine.Close(timeout);
         if (cancellationToken.CanBeCanceled)
         {
@@ -169,15 +171,25 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// socket stays open until no peer can lack the acknowledgement of its end: a round trip as a rule, at most 12 s if the path loses
     /// packets. It does not throw.
     /// </summary>
-    public async ValueTask DisposeAsync() =>
+    public async ValueTask DisposeAsync()
+    {
+        await DeleteMappings().ConfigureAwait(false);
         await _engine.Close(_settings.ShutdownTimeout, awaitsFarewell: _settings.ShutdownTimeout != TimeSpan.Zero).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
 
     /// <summary>
-    /// Closes the node at once: its streams are reset. It returns when the socket is closed, after at most the current step of the protocol.
+    /// Closes the node at once: its streams are reset. It returns when the socket is closed, after at most the current step of the protocol,
+    /// and up to 250 ms if a port mapping must be deleted.
     /// <see cref="DisposeAsync"/> lets the streams finish.
     /// </summary>
     public void Dispose()
     {
+        var deleted = DeleteMappings();
+        if (!_engine.HoldsLoopLock)
+        {
+            deleted.Wait(s_deletion);
+        }
+
         _ = _engine.Close(TimeSpan.Zero);
         if (!_engine.HoldsLoopLock)
         {

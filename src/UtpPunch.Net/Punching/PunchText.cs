@@ -41,6 +41,7 @@ internal static class PunchText
             PunchPath.Predicted => "a port that was predicted for its NAT",
             PunchPath.Reflexive => "the source address of its packets",
             PunchPath.Birthday => "a port that birthday probing has found",
+            PunchPath.Mapped => "a port that its router has mapped",
             _ => throw new InvalidOperationException($"Unknown path {result.Path}."),
         };
         var trip = result.RoundTrip is { } time ? string.Create(CultureInfo.InvariantCulture, $", round trip {time.TotalMilliseconds:F1} ms") : "";

@@ -17,6 +17,9 @@ internal interface IDatagramTransport : IDisposable
     /// <summary>The own address that is used with a peer (<see cref="Endpoint.Local"/>), as far as it is known.</summary>
     IPEndPoint LocalEndPointOf(Endpoint remote);
 
+    /// <summary>The endpoint with the own address that its datagrams are to have as source, if the transport can choose it.</summary>
+    Endpoint From(IPAddress own, Endpoint remote);
+
     /// <summary>The first socket; <see langword="null"/> if the transport has none.</summary>
     Socket? Socket { get; }
 

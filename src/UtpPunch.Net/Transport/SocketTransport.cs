@@ -72,6 +72,10 @@ internal abstract class SocketTransport : IDatagramTransport
         return local.Equals(_lastLocal) ? _lastLocal : _lastLocal = local;
     }
 
+    // The system chooses the same for IPv4, and control messages are not free.
+    public Endpoint From(IPAddress own, Endpoint remote) =>
+        own.AddressFamily == AddressFamily.InterNetworkV6 ? EndpointModule.local(Locals.NumberOf(LocalAddress.Of(own)), remote) : remote;
+
     public bool Speaks(Endpoint remote) =>
         Socket.AddressFamily == AddressFamily.InterNetworkV6 || EndpointModule.isIPv4(remote);
 

@@ -106,6 +106,11 @@ module internal Offer =
                    if port > 0 && port < 65536 then Endpoint.withPort (uint16 port) offer.Last |]
         | _ -> [||]
 
+    /// Whether a host that a node names is a port that its router has mapped to it: at the address that the rendezvous observes, and not the
+    /// port from which the NAT sends. Without a NAT both would be the same; and a mapping of the observed port is the observed endpoint.
+    let isMapped (observed: Endpoint) (host: Endpoint) =
+        Endpoint.isSameAddress host observed && host.Port <> observed.Port
+
     /// The candidates in their order. Predictions come first: each new destination moves a sequential NAT one port further, so both peers must
     /// count alike. The peer's host addresses precede them if both peers have one public address.
     let candidates
@@ -117,17 +122,25 @@ module internal Offer =
         let isAllowed (struct (endpoint, kind)) =
             match kind with
             | PathKind.Host -> CandidateFilter.mayBeNamed plan ownObserved peerObserved endpoint
-            | PathKind.Predicted -> CandidateFilter.mayBePredicted peerObserved endpoint
+            | PathKind.Predicted
+            | PathKind.Mapped -> CandidateFilter.mayBePredicted peerObserved endpoint
             | PathKind.Observed
             | PathKind.Reflexive
             | PathKind.Birthday -> true
 
-        let hosts = offer.Hosts |> Array.map (fun host -> struct (host, PathKind.Host))
+        // A router maps one port to a node; other ports of its address may be those of its neighbors.
+        let first = offer.Hosts |> Array.tryFindIndex (isMapped peerObserved) |> Option.defaultValue -1
+
+        let named =
+            offer.Hosts
+            |> Array.mapi (fun index host -> struct (host, (if index = first then PathKind.Mapped else PathKind.Host)))
+
+        let mapped, hosts = named |> Array.partition (fun (struct (_, kind)) -> kind = PathKind.Mapped)
         let predicted = predicted offer |> Array.map (fun port -> struct (port, PathKind.Predicted))
 
         let outside =
             if CandidateFilter.mayBeObserved ownObserved peerObserved then
-                Array.append predicted [| struct (peerObserved, PathKind.Observed) |]
+                Array.concat [| predicted; mapped; [| struct (peerObserved, PathKind.Observed) |] |]
             else
                 [||]
 

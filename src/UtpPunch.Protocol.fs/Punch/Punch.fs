@@ -3,6 +3,8 @@ namespace UtpPunch.Protocol
 /// The state machine of a punch.
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module internal Punch =
+    open ProbeTimes
+
     /// Further addresses are answered, but not probed.
     [<Literal>]
     let private MaxCandidates = 40
@@ -10,23 +12,10 @@ module internal Punch =
     [<Literal>]
     let private MaxAsked = 128
 
-    /// How often a candidate is probed that has never answered. The server has verified the observed endpoint, which has no such limit. A node
-    /// that stays in a room is introduced to many peers, each of which may name addresses of others.
-    let private triesOf (plan: MeetPlan) kind =
-        match kind with
-        | PathKind.Host -> if plan.Stays then 3 else 5
-        | PathKind.Predicted -> 8
-        | PathKind.Observed
-        | PathKind.Reflexive
-        | PathKind.Birthday -> System.Int32.MaxValue
-
     /// A node that stays in a room sends that many probes in all to addresses that only one peer has named: 24 to eight of them would be three
     /// times the bytes of a meeting.
     [<Literal>]
     let private MaxUnverifiedOfStaying = 20
-
-    /// How long priming lasts if the rendezvous does not report that both peers have begun.
-    let private priming = Time.milliseconds 400
 
     /// The peer that does not choose waits this much longer than the one that does.
     let private grace = Time.seconds 3
@@ -57,7 +46,7 @@ module internal Punch =
     let create (setup: PunchSetup) now =
         let candidates =
             Offer.candidates setup.Plan setup.Observed setup.PeerObserved setup.PeerOffer
-            |> Array.map (fun (struct (remote, kind)) -> candidate now remote kind)
+            |> Array.map (fun (struct (remote, kind)) -> candidate (firstAt setup kind now (now + priming)) remote kind)
 
         { Setup = setup
           StartedAt = now
@@ -87,7 +76,10 @@ module internal Punch =
                 Candidates =
                     punch.Candidates
                     |> Array.map (fun it ->
-                        if it.NextAt = Time.never then it else { it with NextAt = min it.NextAt start }) }
+                        if it.NextAt = Time.never then
+                            it
+                        else
+                            { it with NextAt = min it.NextAt (firstAt punch.Setup it.Kind start start) }) }
 
     // ---- Sending ----
 
@@ -284,26 +276,15 @@ module internal Punch =
 
     // ---- Time ----
 
-    /// The pause before the next probe: 50 ms at first, at most half a second.
-    let private pauseAfter (tried: int) =
-        match tried with
-        | 1
-        | 2 -> Time.milliseconds 50
-        | 3
-        | 4 -> Time.milliseconds 100
-        | 5
-        | 6 -> Time.milliseconds 200
-        | _ -> Time.milliseconds 500
-
     /// The first packets must open this node's NAT without reaching the peer's before that is open too: there, they could occupy the port that
     /// the peer's first packet needs.
     let private hopsTo (context: StepContext) (it: Candidate) (punch: Punch) =
-        if it.Kind = PathKind.Host || it.WasHeard || context.Now >= punch.GoAt then
+        if it.Kind = PathKind.Host || it.Kind = PathKind.Mapped || it.WasHeard || context.Now >= punch.GoAt then
             0
         else
             punch.Setup.Plan.PrimingHops
 
-    let private isUnverified (it: Candidate) = it.Kind = PathKind.Host && not it.WasHeard
+    let private isUnverified (it: Candidate) = (it.Kind = PathKind.Host || it.Kind = PathKind.Mapped) && not it.WasHeard
 
     /// When a candidate is probed after the present probe.
     let private nextAfter (context: StepContext) (it: Candidate) (punch: Punch) : Instant =

@@ -16,6 +16,8 @@ type PathKind =
     | Reflexive
     /// One of many ports, tried at random (birthday probing).
     | Birthday
+    /// A port that the peer's router has mapped to it, by PCP, NAT-PMP or UPnP, or by hand.
+    | Mapped
 
 /// Whether private addresses that a peer names are probed: in other networks than the peer's, other hosts have them.
 [<RequireQualifiedAccess>]
@@ -33,7 +35,7 @@ type MeetPlan =
         Servers: Endpoint[]
         /// 32 bytes that both peers derive from the room's name and secret.
         Room: Owned
-        /// The node's own addresses, with the port that the socket is bound to.
+        /// The node's own addresses, with the port that the socket is bound to, and the endpoints that a router has mapped to it.
         Hosts: Endpoint[]
         /// Whether the node stays in the room after an introduction, to be introduced to every further peer.
         Stays: bool

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x380D1AC081AD1FA1UL
+let Layout = 0xEDB55F22FDA34C50UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1251,6 +1251,7 @@ let writePathKind (w: SnapshotWriter) (it: PathKind) : unit =
     | PathKind.Predicted -> w.Byte 2uy
     | PathKind.Reflexive -> w.Byte 3uy
     | PathKind.Birthday -> w.Byte 4uy
+    | PathKind.Mapped -> w.Byte 5uy
 
 let readPathKind (r: SnapshotReader) : PathKind =
     match r.Byte() with
@@ -1259,6 +1260,7 @@ let readPathKind (r: SnapshotReader) : PathKind =
     | 2uy -> PathKind.Predicted
     | 3uy -> PathKind.Reflexive
     | 4uy -> PathKind.Birthday
+    | 5uy -> PathKind.Mapped
     | _ -> r.Fail "there is no such PathKind"
 
 let writePortPrediction (w: SnapshotWriter) (it: PortPrediction) : unit =

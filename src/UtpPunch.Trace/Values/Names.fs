@@ -175,7 +175,8 @@ module TraceNames =
                struct ("Observed", PathKind.Observed)
                struct ("Predicted", PathKind.Predicted)
                struct ("Reflexive", PathKind.Reflexive)
-               struct ("Birthday", PathKind.Birthday) |]
+               struct ("Birthday", PathKind.Birthday)
+               struct ("Mapped", PathKind.Mapped) |]
         )
 
     [<CompiledName "NatBehaviors">]

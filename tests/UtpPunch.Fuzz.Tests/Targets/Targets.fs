@@ -6,6 +6,7 @@ let all: Target list =
       NodeTarget.target
       RendezvousTarget.target
       StunTarget.target
+      MappingTarget.target
       TraceTarget.target
       ScenarioTarget.target
       OfferTarget.target

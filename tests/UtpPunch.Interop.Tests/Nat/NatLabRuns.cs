@@ -27,6 +27,16 @@ public static class NatLabRuns
         Check.That(output.Contains(": 0 missing (!), 0 better (+), 0 went wrong (?)", StringComparison.Ordinal), output);
     }
 
+    [Fact("with a port that miniupnpd maps on one side, NATs of types 5 and 7 connect to all ten", Timeout = 120)]
+    public static async Task Mapped()
+    {
+        Skip.Unless(File.Exists("/usr/sbin/miniupnpd"), RouterLab.Missing);
+        var pairs = from a in new[] { 5, 7 } from b in Enumerable.Range(0, 10) from word in new[] { "--pair", $"{a},{b}" } select word;
+        var (exitCode, output) = await RunAsync(["--mapped", "--mode", "60", "--labs", "4", .. pairs]);
+        Check.Equal(0, exitCode, output);
+        Check.That(output.Contains("20 of 20 pairs connect", StringComparison.Ordinal), output);
+    }
+
     [Fact("a program behind the NATs is judged by its exit code, on both sides", Timeout = 120)]
     public static async Task Processes()
     {

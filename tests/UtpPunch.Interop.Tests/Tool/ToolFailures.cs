@@ -18,7 +18,7 @@ public static class ToolFailures
     [Fact("every mistake on the command line is one clear line, and code 2", Timeout = 120)]
     public static async Task Mistakes()
     {
-        await MistakeAsync("", "cat, punch, rendezvous, stun, demo, trace, replay, sim, bench");
+        await MistakeAsync("", "cat, punch, rendezvous, stun, map, demo, trace, replay, sim, bench");
         await MistakeAsync("dog", "there is no command 'dog' (utp --help");
         await MistakeAsync("ca", "there is no command 'ca'; did you mean 'cat'?");
         await MistakeAsync("--versoin", "there is no option '--versoin'; did you mean '--version'?");
@@ -68,6 +68,10 @@ public static class ToolFailures
         await MistakeAsync("stun a b c", "'c'");
         await MistakeAsync("stun a 3478", "'3478' is only a port: write HOST:3478");
         await MistakeAsync("stun 192.0.2.1 --bind 5000", "'5000' is not IP:PORT");
+        await MistakeAsync("map --protocol igd", "'igd' is not a protocol: pcp, nat-pmp or upnp");
+        await MistakeAsync("map --lifetime 0", "'0' is not a number of seconds");
+        await MistakeAsync("map --external-port 0", "'0' is not a port");
+        await MistakeAsync("map 5000", "'5000'");
         await MistakeAsync("replay", "FILE");
         await MistakeAsync("replay x --mode loose", "strict, semantic or inputs-only");
         await MistakeAsync("demo --size 0", "'0' is not a number of MiB");

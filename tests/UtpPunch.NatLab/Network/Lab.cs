@@ -9,12 +9,17 @@ internal sealed class Lab : IDisposable
 {
     private readonly List<IDisposable> _parts = [];
 
-    public Lab(World world, int typeA, int typeB)
+    /// <param name="world">The internet.</param>
+    /// <param name="typeA">The NAT of A.</param>
+    /// <param name="typeB">The NAT of B.</param>
+    /// <param name="mapsA">Whether A's NAT maps ports for it.</param>
+    public Lab(World world, int typeA, int typeB, bool mapsA = false)
     {
         var number = world.NextLab();
         try
         {
-            A = Behind(world.Internet, typeA, 1, new IPAddress([198, 18, (byte)(number >> 8), (byte)number]));
+            var outside = mapsA ? new IPAddress([192, 0, (byte)(3 + (number >> 8)), (byte)number]) : new IPAddress([198, 18, (byte)(number >> 8), (byte)number]);
+            A = Behind(world.Internet, typeA, 1, outside, mapsA);
             B = Behind(world.Internet, typeB, 2, new IPAddress([198, 19, (byte)(number >> 8), (byte)number]));
         }
         catch
@@ -36,7 +41,7 @@ internal sealed class Lab : IDisposable
         }
     }
 
-    private Namespace Behind(Internet internet, int type, int lan, IPAddress wan)
+    private Namespace Behind(Internet internet, int type, int lan, IPAddress wan, bool maps = false)
     {
         var nat = Keep(new Namespace($"nat {type}"));
         var host = Keep(new Namespace($"host behind {type}"));
@@ -56,6 +61,11 @@ internal sealed class Lab : IDisposable
 
             """);
         nat.Order("nft", ["-f", "-"], NatType.All[type].Rules(wan));
+        if (maps)
+        {
+            Keep(new MappingDaemon(nat, lan));
+        }
+
         return host;
     }
 

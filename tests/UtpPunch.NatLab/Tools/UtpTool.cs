@@ -12,6 +12,7 @@ internal sealed class UtpTool : ITool
 
     private readonly string[] _command;
     private readonly bool _birthday;
+    private readonly bool _mapped;
     private readonly TimeSpan _timeout;
     private readonly string? _log;
     private readonly Peer _rendezvous;
@@ -21,6 +22,7 @@ internal sealed class UtpTool : ITool
         var program = arguments.Program;
         _command = program.EndsWith(".dll", StringComparison.Ordinal) ? ["dotnet", "exec", program] : [program];
         _birthday = arguments.Birthday;
+        _mapped = arguments.Mapped;
         _timeout = TimeSpan.FromSeconds(arguments.TimeoutSeconds ?? (_birthday ? 60 : 15));
         _log = arguments.Log;
         _rendezvous = Start(
@@ -44,15 +46,15 @@ internal sealed class UtpTool : ITool
         }
     }
 
-    public string Name => $"{Path.GetFileName(_command[^1])}{(_birthday ? " --birthday" : "")}";
+    public string Name => $"{Path.GetFileName(_command[^1])}{(_birthday ? " --birthday" : "")}{(_mapped ? " --map" : "")}";
 
-    public bool Expects(int a, int b, TimeSpan late) => Oracle.Predicting(a, b);
+    public bool Expects(int a, int b, TimeSpan late) => _mapped || Oracle.Predicting(a, b);
 
     public async Task<(Outcome A, Outcome B)> PunchAsync(Lab lab, string room, TimeSpan late, CancellationToken cancellationToken)
     {
-        using var a = Punch(lab.A, room);
+        using var a = Punch(lab.A, room, _mapped);
         await Task.Delay(late, cancellationToken);
-        using var b = Punch(lab.B, room);
+        using var b = Punch(lab.B, room, maps: false);
         var timeout = _timeout + s_startTimeout;
         var outcomes = await Task.WhenAll(a.EndAsync(timeout, cancellationToken), b.EndAsync(timeout, cancellationToken));
         Log($"{room}-A", a);
@@ -74,10 +76,11 @@ internal sealed class UtpTool : ITool
         }
     }
 
-    private Peer Punch(Namespace host, string room) =>
+    private Peer Punch(Namespace host, string room, bool maps) =>
         Start(host, [
             "punch", "--rendezvous", $"{World.First}", "--room", room, "--secret", $"the secret of room {room}",
             .. _birthday ? ["--birthday"] : Array.Empty<string>(),
+            .. maps ? ["--map"] : Array.Empty<string>(),
             "--connect-timeout", $"{_timeout.TotalSeconds:F0}", "--json"]);
 
     private Peer Start(Namespace place, string[] arguments) => new(place, _command[0], [.. _command[1..], .. arguments]);

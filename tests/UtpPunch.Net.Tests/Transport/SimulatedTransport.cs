@@ -161,6 +161,8 @@ internal sealed class SimulatedTransport(IPEndPoint local, SimulatedPath outgoin
 
     public IPEndPoint LocalEndPoint => local;
 
+    public Endpoint From(IPAddress own, Endpoint remote) => remote;
+
     public IPEndPoint LocalEndPointOf(Endpoint remote) => local;
 
     public Socket? Socket => null;

@@ -1,0 +1,48 @@
+namespace UtpPunch.Protocol
+
+/// When the candidates of a punch are probed, and how often.
+module internal ProbeTimes =
+    /// How often a candidate is probed that has never answered. The server has verified the observed endpoint, which has no such limit. A node
+    /// that stays in a room is introduced to many peers, each of which may name addresses of others.
+    let triesOf (plan: MeetPlan) kind =
+        match kind with
+        | PathKind.Host -> if plan.Stays then 3 else 5
+        | PathKind.Predicted -> 8
+        // For as long as a peer with a mapping waits, and only one is named.
+        | PathKind.Mapped -> 10
+        | PathKind.Observed
+        | PathKind.Reflexive
+        | PathKind.Birthday -> System.Int32.MaxValue
+
+    /// How long priming lasts if the rendezvous does not report that both peers have begun.
+    let priming = Time.milliseconds 400
+
+    /// How long a node whose router maps its port waits for the peer's packets, once both have begun, before it sends to the peer's NAT. Its own
+    /// packets may leave by another port than the mapped one; then its NAT drops what the peer sends to the mapped port, because one pair of
+    /// endpoints would have two translations (netfilter's clash).
+    let private mappedFirst = Time.seconds 2
+
+    /// When a candidate is probed first, if both peers begin at `goAt`.
+    let firstAt (setup: PunchSetup) kind (now: Instant) (goAt: Instant) =
+        match kind with
+        | PathKind.Host
+        | PathKind.Mapped
+        | PathKind.Reflexive -> now
+        | PathKind.Observed
+        | PathKind.Predicted
+        | PathKind.Birthday ->
+            if setup.Plan.Hosts |> Array.exists (Offer.isMapped setup.Observed) then
+                goAt + mappedFirst
+            else
+                now
+
+    /// The pause before the next probe: 50 ms at first, at most half a second.
+    let pauseAfter (tried: int) =
+        match tried with
+        | 1
+        | 2 -> Time.milliseconds 50
+        | 3
+        | 4 -> Time.milliseconds 100
+        | 5
+        | 6 -> Time.milliseconds 200
+        | _ -> Time.milliseconds 500
