@@ -65,7 +65,12 @@ module MoveScenario =
             internet.Wake host
             nats
 
-    let private runWith isChecked (watcher: IInternetWatcher) (scenario: MoveScenario) : MoveOutcome =
+    let private runWith
+        isChecked
+        (watcher: IInternetWatcher)
+        (join: Internet -> unit)
+        (scenario: MoveScenario)
+        : MoveOutcome =
         let meeting = scenario.Meeting
         let internet = Internet(meeting.Seed, { NetworkConfig.openInternet with Path = meeting.Path }, watcher)
         let server = PunchScenario.addServer internet (Keyed.mix (meeting.Seed + 1UL))
@@ -76,6 +81,7 @@ module MoveScenario =
         let struct (b, natsOfB) =
             PunchScenario.addPeer internet meeting.B 2 7002us (Keyed.mix (meeting.Seed + 3UL))
 
+        join internet
         let keyA, keyB = Content.keyOf meeting.Seed 0 1, Content.keyOf meeting.Seed 0 2
         a.Transfer <- Transfer(keyA, keyB, scenario.BytesOfA, scenario.Chunk, scenario.Pause)
         b.Transfer <- Transfer(keyB, keyA, scenario.BytesOfB, scenario.Chunk, scenario.Pause)
@@ -112,8 +118,18 @@ module MoveScenario =
           Datagrams = a.Sent + b.Sent
           Hash = internet.Hash }
 
-    let runWatched (watcher: IInternetWatcher) (scenario: MoveScenario) : MoveOutcome = runWith false watcher scenario
+    let runWatched (watcher: IInternetWatcher) (scenario: MoveScenario) : MoveOutcome =
+        runWith false watcher ignore scenario
+
+    /// The same beside a third host, which sees everything; `join` attaches it.
+    let runBeside (watcher: IInternetWatcher) (join: Internet -> unit) (scenario: MoveScenario) : MoveOutcome =
+        runWith false watcher join scenario
+
     let run (scenario: MoveScenario) : MoveOutcome = runWatched Unchecked.defaultof<IInternetWatcher> scenario
 
+    /// The third address after those of the rendezvous, where each peer or its NAT has one.
+    let thirdHost = Endpoint.ofIPv4 (NetworkConfig.openInternet.First + 4u) 9000us
+
     /// Like `run`, but checks the node's laws after every step and replaces every node by what its snapshot restores.
-    let runChecked (scenario: MoveScenario) : MoveOutcome = runWith true Unchecked.defaultof<IInternetWatcher> scenario
+    let runChecked (scenario: MoveScenario) : MoveOutcome =
+        runWith true Unchecked.defaultof<IInternetWatcher> ignore scenario

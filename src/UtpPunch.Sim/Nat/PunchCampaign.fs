@@ -86,7 +86,47 @@ module PunchCampaign =
                 "N5"
                 $"after ten idle minutes {accepts.Delivered} of 1 bytes arrive, and {a.Closed + b.Closed} ends have closed"
 
-    let private directed = [| reflexive; attacker; idle |]
+    /// N11: the streams of a meeting go on when a NAT forgets them or a peer is elsewhere, also beside an attacker that sees everything, and
+    /// to whom no packet of theirs goes.
+    let private paths () =
+        let home = NatModel.rfc NatBehavior.EndpointIndependent NatBehavior.AddressDependent
+
+        let cases =
+            [ false, [], MoveKind.Rebind
+              true, [], MoveKind.Rebind
+              false, [], MoveKind.Elsewhere [ home ]
+              // The NAT of the peer that stays drops what comes from elsewhere: they must meet again.
+              false, [ home ], MoveKind.Elsewhere [ home ] ]
+
+        for isReader, peer, move in cases do
+            let attacker = PathAttacker MoveScenario.thirdHost
+            let join (internet: Internet) = internet.AddHost(internet.Open, [| internet.Open.NewAddress() |], attacker)
+
+            let outcome =
+                MoveScenario.runBeside
+                    attacker
+                    join
+                    { MoveScenario.between [ home ] peer with
+                        BytesOfA = if isReader then 0 else 100_000
+                        BytesOfB = 100_000
+                        Moves = [ struct (Time.seconds 2, false, move) ] }
+
+            if not outcome.IsUsable then
+                fail "N1" "a home and another one, or an open host, do not connect"
+
+            if not (MoveOutcome.isWhole outcome) then
+                fail "N11" $"after %A{move} the streams end with %A{outcome.A.Reason} and %A{outcome.B.Reason}"
+
+            if outcome.LongestGap > Time.seconds 6 then
+                fail "N11" $"after %A{move} nothing arrives for {int64 outcome.LongestGap / 1000L} ms"
+
+            if attacker.Packets > 0 then
+                fail "N11" $"{attacker.Packets} packets of the stream go to an address that has not answered"
+
+            if attacker.Received > attacker.Sent then
+                fail "N11" $"{attacker.Sent} forged bytes are answered by {attacker.Received}"
+
+    let private directed = [| reflexive; attacker; idle; paths |]
 
     /// A random scenario: one NAT for each peer, often with loss.
     let private drawn (seed: uint64) =

@@ -112,6 +112,12 @@ let private percentiles (ends: struct (uint64 * MoveScenario * MoveOutcome)[]) =
     let at share = times[(times.Length - 1) * share / 1000]
     $"gap {at 500} ms at the median, {at 990} of 99 %%, {at 1000} at most"
 
+let private newAttacker () = PathAttacker MoveScenario.thirdHost
+
+let private beside (attacker: PathAttacker) scenario =
+    let join (internet: Internet) = internet.AddHost(internet.Open, [| internet.Open.NewAddress() |], attacker)
+    MoveScenario.runBeside attacker join scenario
+
 let tests =
     testList
         "moves"
@@ -163,4 +169,28 @@ let tests =
 
                   let early = small.Moves |> List.map (fun struct (at, isOfB, move) -> struct (at / 4L, isOfB, move))
                   MoveScenario.runChecked { small with Moves = early } |> ignore
+          }
+          test "G4, G5: who listens, forwards and forges from elsewhere moves nothing, and draws no more than it sends" {
+              for index in 1..20 do
+                  let seed = Keyed.mix (uint64 index + 900UL)
+                  let attacker = newAttacker ()
+                  let chain = if index % 2 = 0 then [ nat seed 10 ] else []
+                  let scenario = MoveScenario.between chain []
+                  let quiet = { scenario with Meeting = { scenario.Meeting with Seed = seed } }
+                  let outcome = beside attacker quiet
+                  Expect.isTrue (MoveOutcome.isWhole outcome) $"seed {seed}: {say outcome}"
+                  Expect.isEmpty (Seq.append outcome.A.Moves outcome.B.Moves) $"seed {seed}: paths that have changed"
+                  Expect.equal attacker.Packets 0 "packets of the stream to the attacker"
+                  Expect.isGreaterThan attacker.Datagrams 1_000 "forged packets"
+                  Expect.isLessThanOrEqual attacker.Received attacker.Sent "bytes that they draw"
+          }
+          test "G6: no packet of a stream goes to an address that has not answered, also when the peer's has changed" {
+              for index in 1..40 do
+                  let seed = Keyed.mix (uint64 index + 1900UL)
+                  let attacker = newAttacker ()
+                  let scenario = { rebinding seed with BytesOfA = 300_000 }
+                  let outcome = beside attacker scenario
+                  Expect.isTrue (MoveOutcome.isWhole outcome) $"seed {seed}: {say outcome}"
+                  Expect.equal attacker.Packets 0 $"seed {seed}: packets of the stream to the attacker"
+                  Expect.isLessThanOrEqual attacker.Received attacker.Sent "bytes that they draw"
           } ]
