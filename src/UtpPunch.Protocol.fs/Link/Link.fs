@@ -47,7 +47,10 @@ module internal Link =
         | 0L<us> -> timeoutOf other.RoundTrip
         | roundTrip -> timeoutOf roundTrip
 
-    /// A link over the path that a punch has found.
+    /// A link that answers the peer, and stays on its path.
+    let private isPassive (link: Link) = link.Plan.PathTimeout <= 0L<us>
+
+    /// A link over the path that a punch has found. Its first probe tells whether the peer knows links, and measures the path.
     let create (now: Instant) (setup: PunchSetup) (path: Endpoint) (source: Endpoint) seenAs : Link =
         let key = Secrets.link setup.Key
 
@@ -60,14 +63,15 @@ module internal Link =
           Plan = setup.Plan
           Active = path.Remote
           Paths = [| path |]
-          Phase = LinkPhase.Live
+          Phase = (if setup.Plan.PathTimeout > 0L<us> then LinkPhase.Suspect(now, 0) else LinkPhase.Live)
+          IsAnswered = false
           HasMoved = false
           BrokenAfter = brokenAfter
           Number = 0u
           Received = ReplayWindow.empty
           Asked = [||]
           Streams = [||]
-          NextAt = now + hold
+          NextAt = (if setup.Plan.PathTimeout > 0L<us> then now else now + hold)
           SuspectedAt = LinkPath.never
           StrayAt = LinkPath.never
           Outcome = ValueNone }
@@ -168,8 +172,9 @@ module internal Link =
 
     let private doubt (now: Instant) limit (link: Link) : Link =
         match link.Phase with
-        | LinkPhase.Live ->
+        | LinkPhase.Live when not (isPassive link) ->
             { link with Phase = LinkPhase.Suspect(now, 0); SuspectedAt = now; BrokenAfter = limit } |> withNext
+        | LinkPhase.Live
         | LinkPhase.Suspect _
         | LinkPhase.Searching _ -> link
 
@@ -292,7 +297,7 @@ module internal Link =
             match ReplayWindow.accept probe.Number link.Received with
             | struct (false, _) -> reject ()
             | struct (true, received) ->
-                let link = heard context.Now from { link with Received = received }
+                let link = heard context.Now from { link with Received = received; IsAnswered = true }
 
                 match probe.Kind with
                 | ProbeKind.Probe ->
@@ -334,11 +339,14 @@ module internal Link =
 
             if other.IsSome && context.Now >= since + headStart other.Value link then
                 switch context.Now other.Value link
+            elif context.Now >= broken && not link.IsAnswered then
+                settled context.Now link
             elif context.Now >= broken then
                 { link with Phase = LinkPhase.Searching(context.Now, 0); Outcome = ValueSome LinkOutcome.Lost }
                 |> withNext
             elif context.Now >= next then
-                if probes = 0 then context.Effects.Add(Effect.Noted(Rule.PathSuspected, link.Active))
+                if probes = 0 && link.IsAnswered then
+                    context.Effects.Add(Effect.Noted(Rule.PathSuspected, link.Active))
 
                 askAll context { link with Phase = LinkPhase.Suspect(since, probes + 1) } |> withNext
             else

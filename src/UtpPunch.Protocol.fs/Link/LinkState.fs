@@ -66,6 +66,8 @@ type internal Link =
         Active: Endpoint
         Paths: LinkPath[]
         Phase: LinkPhase
+        /// Whether the peer has answered once. If not, it does not know links, and its silence means nothing.
+        IsAnswered: bool
         /// Whether an own address has changed since the active path has answered.
         HasMoved: bool
         /// How long a suspected path may take to answer.

@@ -116,12 +116,9 @@ module internal NodeTasksState =
     /// What a punch has found becomes a link, or is the path that a link has searched.
     let connect (context: StepContext) (path: Endpoint) source (punch: Punch) (all: NodeTasks) : NodeTasks =
         if not (OwnTasks.isOwn punch.Setup.TaskId) then
-            if punch.Setup.Plan.PathTimeout <= 0L<us> then
-                all
-            else
-                let link = Link.create context.Now punch.Setup path source punch.SeenAs
-                // Two links with one half of their numbers: the second one is none.
-                if (Radix.tryFind (int link.Session) all.Links).IsSome then all else keepLink link all
+            let link = Link.create context.Now punch.Setup path source punch.SeenAs
+            // Two links with one half of their numbers: the second one is none.
+            if (Radix.tryFind (int link.Session) all.Links).IsSome then all else keepLink link all
         else
             let mutable result = all
 

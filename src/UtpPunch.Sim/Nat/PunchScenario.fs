@@ -19,6 +19,9 @@ type PunchScenario =
         Timeout: Duration
         /// The hop limit of the first packets.
         PrimingHops: int
+        /// How long the streams of each peer wait for another path.
+        PathTimeoutOfA: Duration
+        PathTimeoutOfB: Duration
     }
 
 /// The result of a scenario.
@@ -53,7 +56,9 @@ module PunchScenario =
           Late = 0L<us>
           Birthday = false
           Timeout = Time.seconds 10
-          PrimingHops = 4 }
+          PrimingHops = 4
+          PathTimeoutOfA = Time.seconds 180
+          PathTimeoutOfB = Time.seconds 180 }
 
     let plan (scenario: PunchScenario) server (hosts: Endpoint[]) : MeetPlan =
         { Servers = [| server |]
@@ -108,11 +113,13 @@ module PunchScenario =
         (a: NodeHost)
         (b: NodeHost)
         : PunchOutcome =
-        let ask (host: NodeHost) = host.Tell(internet, Event.Meet(1, plan scenario server.Sockets[0] [| host.Socket |]))
+        let ask (host: NodeHost) timeout =
+            let plan = plan scenario server.Sockets[0] [| host.Socket |]
+            host.Tell(internet, Event.Meet(1, { plan with PathTimeout = timeout }))
 
-        ask a
+        ask a scenario.PathTimeoutOfA
         internet.RunUntil(internet.Now + scenario.Late)
-        ask b
+        ask b scenario.PathTimeoutOfB
         let limit = internet.Now + Time.seconds 65 + scenario.Timeout + Time.seconds 40
 
         let isDone () =

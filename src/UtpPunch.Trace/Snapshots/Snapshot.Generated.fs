@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xEDB55F22FDA34C50UL
+let Layout = 0xD73AE323038B839BUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1786,6 +1786,7 @@ let writeLink (w: SnapshotWriter) (it: Link) : unit =
     writeEndpoint w it.Active
     w.Array((writeLinkPath w), it.Paths)
     writeLinkPhase w it.Phase
+    w.Flag it.IsAnswered
     w.Flag it.HasMoved
     w.Int64 it.BrokenAfter
     w.UInt32 it.Number
@@ -1805,6 +1806,7 @@ let readLink (r: SnapshotReader) : Link =
       Active = readEndpoint r
       Paths = r.Array(17, (fun () -> readLinkPath r))
       Phase = readLinkPhase r
+      IsAnswered = r.Flag()
       HasMoved = r.Flag()
       BrokenAfter = r.Int64()
       Number = r.UInt32()
@@ -1886,7 +1888,7 @@ let readNodeTasks (r: SnapshotReader) : NodeTasks =
       Punches = r.Radix(69, (fun () -> readPunch r))
       Legacy = r.Radix(18, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(20, (fun () -> readStunClient r))
-      Links = r.Radix(39, (fun () -> readLink r))
+      Links = r.Radix(40, (fun () -> readLink r))
       LinkTimers = r.TimerQueue()
       Changed = r.Array(1, (fun () -> r.Int32()))
       Paths = r.Array(9, (fun () -> readMeetingPath r))

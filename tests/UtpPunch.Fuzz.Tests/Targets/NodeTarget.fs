@@ -82,7 +82,8 @@ let private meeting: Input =
 /// A stream over the path of a punch, whose own address changes then.
 let private linked: Input =
     let header = [| 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; 3uy |]
-    let probe kind echo what = [| 13uy; 1uy; 1uy; kind; 1uy; 0uy; 9uy; 3uy; echo; 0uy; what |]
+    // An answer to the probe of that number, of the link.
+    let answer number echo = [| 13uy; 1uy; 1uy; 1uy; 1uy; 0uy; number; 3uy; echo; 0uy; 1uy |]
 
     [| [| 0uy |]
        [| 11uy; 0uy; 3uy; 0uy; 0uy; 2uy |]
@@ -92,11 +93,12 @@ let private linked: Input =
        [| 13uy; 1uy; 1uy; 2uy; 1uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy |]
        [| 13uy; 1uy; 1uy; 0uy; 1uy; 0uy; 0uy; 0uy; 0uy; 0uy; 2uy |]
        Array.append [| 1uy; 1uy |] header
+       answer 9uy 1uy
        [| 11uy; 0uy; 2uy; 0uy; 1uy; 2uy |]
        [| 6uy |]
        [| 5uy; 0uy; 5uy |]
        [| 5uy; 0uy; 5uy |]
-       probe 1uy 1uy 1uy
+       answer 10uy 3uy
        [| 11uy; 0uy; 2uy; 0uy; 1uy; 2uy |]
        [| 5uy; 0uy; 5uy |]
        [| 5uy; 0uy; 7uy |]

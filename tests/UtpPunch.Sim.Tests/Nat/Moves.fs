@@ -193,4 +193,27 @@ let tests =
                   Expect.isTrue (MoveOutcome.isWhole outcome) $"seed {seed}: {say outcome}"
                   Expect.equal attacker.Packets 0 $"seed {seed}: packets of the stream to the attacker"
                   Expect.isLessThanOrEqual attacker.Received attacker.Sent "bytes that they draw"
+          }
+          test "streams with a peer that stays on its path end well, whatever is lost and however long nothing is said" {
+              for index in 1..100 do
+                  let seed = Keyed.mix (uint64 index + 2900UL)
+                  let scenario = MoveScenario.between [] [ nat seed 10 ]
+                  let lossy = { NetworkConfig.openInternet.Path with Loss = Loss.Each(draw seed 11 200) }
+                  let stays isOfB = if (index % 2 = 0) = isOfB then 0L<us> else Time.seconds 180
+
+                  let outcome =
+                      MoveScenario.run
+                          { scenario with
+                              Meeting =
+                                  { scenario.Meeting with
+                                      Seed = seed
+                                      Path = lossy
+                                      PathTimeoutOfA = stays false
+                                      PathTimeoutOfB = stays true }
+                              BytesOfA = 20_000
+                              BytesOfB = 5_000
+                              Pause = Time.seconds (1 + draw seed 12 8) }
+
+                  if outcome.IsUsable then
+                      Expect.isTrue (MoveOutcome.isWhole outcome) $"seed {seed}: {say outcome}"
           } ]
