@@ -150,11 +150,7 @@ public sealed class RendezvousClient
         ArgumentException.ThrowIfNullOrEmpty(room);
         UtpNodeOptionsCheck.Positive(options.Timeout, nameof(options.Timeout), mayBeInfinite: true);
         UtpNodeOptionsCheck.Positive(options.PunchTimeout, nameof(options.PunchTimeout));
-        if (options.PathTimeout != TimeSpan.Zero)
-        {
-            UtpNodeOptionsCheck.Positive(options.PathTimeout, nameof(options.PathTimeout), mayBeInfinite: true);
-        }
-
+        UtpNodeOptionsCheck.Positive(options.PathTimeout, nameof(options.PathTimeout), mayBeInfinite: true, mayBeZero: true);
         UtpNodeOptionsCheck.Between(options.PrimingHops, 1, 255, nameof(options.PrimingHops));
         var privateAddresses = options.PrivateAddresses switch
         {

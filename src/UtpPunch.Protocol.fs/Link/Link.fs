@@ -50,32 +50,6 @@ module internal Link =
     /// A link that answers the peer, and stays on its path.
     let private isPassive (link: Link) = link.Plan.PathTimeout <= 0L<us>
 
-    /// A link over the path that a punch has found. Its first probe tells whether the peer knows links, and measures the path.
-    let create (now: Instant) (setup: PunchSetup) (path: Endpoint) (source: Endpoint) seenAs : Link =
-        let key = Secrets.link setup.Key
-
-        let path =
-            { LinkPath.create path with AnsweredAt = now; HeardAt = now; Source = source; SeenAs = seenAs }
-
-        { Key = key
-          Session = Secrets.session key
-          IsLower = setup.IsLower
-          Plan = setup.Plan
-          Active = path.Remote
-          Paths = [| path |]
-          Phase = (if setup.Plan.PathTimeout > 0L<us> then LinkPhase.Suspect(now, 0) else LinkPhase.Live)
-          IsAnswered = false
-          HasMoved = false
-          BrokenAfter = brokenAfter
-          Number = 0u
-          Received = ReplayWindow.empty
-          Asked = [||]
-          Streams = [||]
-          NextAt = (if setup.Plan.PathTimeout > 0L<us> then now else now + hold)
-          SuspectedAt = LinkPath.never
-          StrayAt = LinkPath.never
-          Outcome = ValueNone }
-
     // ---- Sending ----
 
     let private send (context: StepContext) kind remote echo observed (link: Link) : Link =
@@ -178,6 +152,33 @@ module internal Link =
         | LinkPhase.Suspect _
         | LinkPhase.Searching _ -> link
 
+    /// A link over the path that a punch has found. Its first probe tells whether the peer knows links, and measures the path.
+    let create (now: Instant) (setup: PunchSetup) (path: Endpoint) (source: Endpoint) seenAs : Link =
+        let key = Secrets.link setup.Key
+
+        let path =
+            { LinkPath.create path with AnsweredAt = now; HeardAt = now; Source = source; SeenAs = seenAs }
+
+        { Key = key
+          Session = Secrets.session key
+          IsLower = setup.IsLower
+          Plan = setup.Plan
+          Active = path.Remote
+          Paths = [| path |]
+          Phase = LinkPhase.Live
+          IsAnswered = false
+          HasMoved = false
+          BrokenAfter = brokenAfter
+          Number = 0u
+          Received = ReplayWindow.empty
+          Asked = [||]
+          Streams = [||]
+          NextAt = now + hold
+          SuspectedAt = LinkPath.never
+          StrayAt = LinkPath.never
+          Outcome = ValueNone }
+        |> doubt now brokenAfter
+
     /// Nothing comes back, or nothing comes: is the path still there? Asked at most once in the time that an answer takes.
     let suspect (now: Instant) isSilent (link: Link) : Link =
         if now < max link.SuspectedAt (active link).AnsweredAt + max leastPause (probeTimeout link) then
@@ -196,7 +197,7 @@ module internal Link =
 
     /// An own address is gone.
     let forgetLocal (now: Instant) (local: uint16) (link: Link) : Link =
-        let forget (remote: Endpoint) = if remote.Local = local then Endpoint.local 0us remote else remote
+        let forget = Endpoint.forgetLocal local
 
         { link with
             Active = forget link.Active
@@ -263,7 +264,8 @@ module internal Link =
         match link.Asked |> Array.tryFind (fun (struct (number, _, _)) -> number = probe.Echo) with
         | None -> link
         | Some(struct (_, remote, at)) ->
-            let before = find remote link |> Option.defaultValue (LinkPath.create remote)
+            let known = find remote link
+            let before = known |> Option.defaultValue (LinkPath.create remote)
 
             let path =
                 { before with
@@ -273,7 +275,7 @@ module internal Link =
                     Source = from
                     SeenAs = ValueSome probe.Observed }
 
-            let isKnown = (find remote link).IsSome
+            let isKnown = known.IsSome
             let isActive = remote.Equals link.Active
             // The answer has come to another own address.
             let isAtOther = from.Local <> link.Active.Local && link.Active.Local <> 0us

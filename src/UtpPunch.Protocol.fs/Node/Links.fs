@@ -8,12 +8,6 @@ module internal Links =
 
     let private change step (link: Link) = step.Node.NodeTasks <- NodeTasksState.keepLink link step.Node.NodeTasks
 
-    let inline private withLink step (meeting: MeetingKey) ([<InlineIfLambda>] action: Link -> Link) =
-        if not (isNull meeting) then
-            match NodeTasksState.tryLink meeting.Session step.Node.NodeTasks with
-            | ValueSome link -> change step (action link)
-            | ValueNone -> ()
-
     // ---- What speaks against a path ----
 
     /// As many new addresses are probed in a second, at most.
@@ -28,54 +22,53 @@ module internal Links =
             node.StrayAt <- node.Now + strayPause
             true
 
+    /// The streams of links that receive under an id.
+    let private linked (node: Node) (receiveId: uint16) : ConnId[] =
+        Radix.tryFind (int receiveId) node.LinkedIds |> ValueOption.defaultValue [||]
+
+    let private linkOf (node: Node) (stored: Connection.Stored) =
+        NodeTasksState.tryLink (sessionOf stored.Meeting) node.NodeTasks
+
+    /// The stream that receives under that id, and whose link has heard of that endpoint.
+    let private findKnown (node: Node) (remote: Endpoint) receiveId : Connection.Stored voption =
+        let mutable found = ValueNone
+
+        for connId in linked node receiveId do
+            match Radix.tryFind connId node.Connections with
+            | ValueSome stored when linkOf node stored |> ValueOption.exists (Link.isKnown remote) ->
+                found <- ValueSome stored
+            | _ -> ()
+
+        found
+
+    /// The stream that receives under that id from that endpoint, or from another one of its link.
+    let findAt step (remote: Endpoint) receiveId : Connection.Stored voption =
+        match StreamTable.find step.Node remote receiveId with
+        | ValueSome stored -> ValueSome stored
+        | ValueNone -> findKnown step.Node remote receiveId
+
     /// The stream of a packet that comes from an endpoint at which no stream is known. If the link has heard of that endpoint, it is as good as
     /// the active one. If not, the peer may have moved there, which a probe shows; until then the packet does not count.
     let find step (remote: Endpoint) (header: inref<Header>) : struct (bool * Connection.Stored voption) =
         let node = step.Node
+        let found = findKnown node remote header.ConnectionId
+        let mutable isStray = false
 
-        if Radix.count node.LinkedIds = 0 then
-            struct (false, ValueNone)
-        else
-            match Radix.tryFind (int header.ConnectionId) node.LinkedIds with
-            | ValueNone -> struct (false, ValueNone)
-            | ValueSome names ->
-                let mutable isStray = false
-                let mutable found = ValueNone
-
-                for connId in names do
-                    match Radix.tryFind connId node.Connections with
-                    | ValueSome stored ->
-                        match NodeTasksState.tryLink (sessionOf stored.Meeting) node.NodeTasks with
-                        | ValueSome link when Link.isKnown remote link -> found <- ValueSome stored
-                        | ValueSome link when header.Type <> PacketType.Reset && stored.Fits &header ->
-                            isStray <- true
-                            if mayProbe step then change step (Link.stray step.Context remote link)
-                        | _ -> ()
+        if found.IsNone then
+            for connId in linked node header.ConnectionId do
+                match Radix.tryFind connId node.Connections with
+                | ValueSome stored when header.Type <> PacketType.Reset && stored.Fits &header ->
+                    match linkOf node stored with
+                    | ValueSome link ->
+                        isStray <- true
+                        if mayProbe step then change step (Link.stray step.Context remote link)
                     | ValueNone -> ()
+                | _ -> ()
 
-                struct (isStray, found)
+        struct (isStray, found)
 
     /// What was busy is asked that often, one `Delivery.silence` after the other: 45 seconds.
     let private mostSilences = 15
-
-    /// The same for a RESET, which may carry either id of its stream.
-    let findAt step (remote: Endpoint) (receiveId: uint16) : Connection.Stored voption =
-        match StreamTable.find step.Node remote receiveId with
-        | ValueSome stored -> ValueSome stored
-        | ValueNone ->
-            let node = step.Node
-            let mutable found = ValueNone
-
-            for connId in Radix.tryFind (int receiveId) node.LinkedIds |> ValueOption.defaultValue [||] do
-                match Radix.tryFind connId node.Connections with
-                | ValueSome stored when
-                    NodeTasksState.tryLink (sessionOf stored.Meeting) node.NodeTasks
-                    |> ValueOption.exists (Link.isKnown remote)
-                    ->
-                    found <- ValueSome stored
-                | _ -> ()
-
-            found
 
     /// Suspects the path of a stream whose packets are not acknowledged, or whose peer has fallen silent.
     let watch step wasKeptAlive (connection: Connection) =
@@ -94,7 +87,7 @@ module internal Links =
                 connection.Meeting <- MeetingStream.miss next connection.Meeting
 
             if isSilent || wasKeptAlive || connection.Attempts.Timeouts > 0 then
-                withLink step connection.MeetingKey (Link.suspect now isSilent)
+                changeLink step connection (Link.suspect now isSilent)
 
     // ---- What follows ----
 
@@ -201,13 +194,11 @@ module internal Links =
 
     /// An own address is gone: the system chooses another one.
     let localGone step (local: uint16) =
-        let forget (remote: Endpoint) = if remote.Local = local then Endpoint.local 0us remote else remote
-
         Radix.iterate
             (fun _ (stored: Connection.Stored) ->
                 if stored.Remote.Local = local then
                     let own = touch step stored
-                    own.Remote <- forget own.Remote)
+                    own.Remote <- Endpoint.forgetLocal local own.Remote)
             step.Node.Connections
 
         Radix.iterate

@@ -246,6 +246,8 @@ module Node =
 
     // ---- The step ----
 
+    let private tickTasks step = tasks step (NodeTasks.tick step.Context (draw step.Node))
+
     /// Closes the sockets of punched paths that no stream uses any more.
     let private closeIdleSockets step =
         let node = step.Node
@@ -303,20 +305,17 @@ module Node =
                 absorb step event
 
             wake step
-            tasks step (NodeTasks.tick step.Context (draw step.Node))
+            tickTasks step
             Links.settle step (draw step.Node)
             // A link that has lost its path has begun a meeting.
-            if step.Node.NodeTasks.DueAt <= now then
-                tasks step (NodeTasks.tick step.Context (draw step.Node))
-
+            tickTasks step
             closeIdleSockets step
 
             for connection in step.Touched do
                 settle step connection
 
             // A stream may have found a reason to doubt its path.
-            if TimerQueue.first step.Node.NodeTasks.LinkTimers <= now then
-                tasks step (NodeTasks.tickLinks step.Context >> NodeTasksState.withDeadline)
+            tickTasks step
 
             compactTimerQueue step.Node
             Acceptor.forgetResets step.Node

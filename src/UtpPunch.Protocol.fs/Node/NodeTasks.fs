@@ -334,7 +334,7 @@ module internal NodeTasks =
             withDeadline { all with Sockets = sockets }
 
     /// Does what is due of links.
-    let tickLinks (context: StepContext) (all: NodeTasks) : NodeTasks =
+    let private tickLinks (context: StepContext) (all: NodeTasks) : NodeTasks =
         let mutable result = all
 
         while TimerQueue.first result.LinkTimers <= context.Now do

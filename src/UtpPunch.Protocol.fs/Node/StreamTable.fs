@@ -130,6 +130,11 @@ module internal StreamTable =
     /// Whether the address of an endpoint may have another accepted stream.
     let mayAdmit (node: Node) remote = Endpoint.isLoopback remote || countsFor node remote < node.Options.MaxPerAddress
 
+    let private changeCount (node: Node) (connection: Connection) change =
+        let key = int (addressHash node connection.Remote)
+        let known = countsFor node connection.Remote + change
+        node.Addresses <- if known = 0 then Radix.remove key node.Addresses else Radix.add key known node.Addresses
+
     /// Counts the bytes that a stream holds, and the stream for its address as long as it is accepted or open.
     let recount (node: Node) (connection: Connection) =
         let held =
@@ -151,18 +156,13 @@ module internal StreamTable =
 
         if counts <> connection.IsCounted then
             connection.IsCounted <- counts
-            let key = int (addressHash node connection.Remote)
-            let known = countsFor node connection.Remote + (if counts then 1 else -1)
-
-            node.Addresses <- if known = 0 then Radix.remove key node.Addresses else Radix.add key known node.Addresses
+            changeCount node connection (if counts then 1 else -1)
 
     /// Before the address of a stream changes; `recount` follows.
     let uncount (node: Node) (connection: Connection) =
         if connection.IsCounted then
             connection.IsCounted <- false
-            let key = int (addressHash node connection.Remote)
-            let known = countsFor node connection.Remote - 1
-            node.Addresses <- if known = 0 then Radix.remove key node.Addresses else Radix.add key known node.Addresses
+            changeCount node connection -1
 
     // ---- Counting ----
 
@@ -186,7 +186,7 @@ module internal StreamTable =
         result
 
     /// The link of a stream's meeting has one stream more, or less.
-    let private changeLink step (connection: Connection) (change: Link -> Link) =
+    let changeLink step (connection: Connection) (change: Link -> Link) =
         if not (isNull connection.Meeting) then
             let tasks = step.Node.NodeTasks
 

@@ -67,6 +67,9 @@ module Endpoint =
     /// The same address and port, used with another address of this node.
     let local (own: uint16) (endpoint: Endpoint) = { endpoint with Local = own }
 
+    /// The same without that address of this node, which is gone: the system chooses another one.
+    let forgetLocal (own: uint16) (endpoint: Endpoint) = if endpoint.Local = own then local 0us endpoint else endpoint
+
     /// The same address with another port.
     let withPort (port: uint16) (endpoint: Endpoint) = { endpoint with Port = port }
 

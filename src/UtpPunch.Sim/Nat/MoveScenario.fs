@@ -121,9 +121,13 @@ module MoveScenario =
     let runWatched (watcher: IInternetWatcher) (scenario: MoveScenario) : MoveOutcome =
         runWith false watcher ignore scenario
 
-    /// The same beside a third host, which sees everything; `join` attaches it.
-    let runBeside (watcher: IInternetWatcher) (join: Internet -> unit) (scenario: MoveScenario) : MoveOutcome =
-        runWith false watcher join scenario
+    /// The same beside a host at `thirdHost` that sees everything.
+    let runBeside (watcher: IInternetWatcher) (host: IInternetHost) (scenario: MoveScenario) : MoveOutcome =
+        runWith
+            false
+            watcher
+            (fun internet -> internet.AddHost(internet.Open, [| internet.Open.NewAddress() |], host))
+            scenario
 
     let run (scenario: MoveScenario) : MoveOutcome = runWatched Unchecked.defaultof<IInternetWatcher> scenario
 

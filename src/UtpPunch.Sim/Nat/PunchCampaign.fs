@@ -100,12 +100,11 @@ module PunchCampaign =
 
         for isReader, peer, move in cases do
             let attacker = PathAttacker MoveScenario.thirdHost
-            let join (internet: Internet) = internet.AddHost(internet.Open, [| internet.Open.NewAddress() |], attacker)
 
             let outcome =
                 MoveScenario.runBeside
                     attacker
-                    join
+                    attacker
                     { MoveScenario.between [ home ] peer with
                         BytesOfA = if isReader then 0 else 100_000
                         BytesOfB = 100_000

@@ -114,9 +114,7 @@ let private percentiles (ends: struct (uint64 * MoveScenario * MoveOutcome)[]) =
 
 let private newAttacker () = PathAttacker MoveScenario.thirdHost
 
-let private beside (attacker: PathAttacker) scenario =
-    let join (internet: Internet) = internet.AddHost(internet.Open, [| internet.Open.NewAddress() |], attacker)
-    MoveScenario.runBeside attacker join scenario
+let private beside (attacker: PathAttacker) scenario = MoveScenario.runBeside attacker attacker scenario
 
 let tests =
     testList
