@@ -123,8 +123,9 @@ module internal Closing =
         | Verdict.Doubtful ->
             PacketBuilder.note context Rule.ResetOutOfRange connection
 
-            if TimestampCheck.challenge arrivedAt &connection.Clocks then
+            if TimestampCheck.challenge connection.Rtt context.Now &connection.Clocks then
                 connection.Acks.Immediate <- true
+                connection.Acks.IsChallenge <- connection.Sizes.KnowsProbes
         | Verdict.Genuine ->
             PacketBuilder.note context Rule.ResetAccepted connection
 

@@ -49,7 +49,7 @@ module internal Connection =
               OffersProbes = (setup.Dialect = Dialect.Bep29)
               KnowsProbes = false
               KnowsReach = false
-              ProbeToAnswer = 0UL
+              Reply = 0UL
               LargestWindow = 0u
               LargestPayload = options.PacketSize - Packet.HeaderLength }
           Delays =
@@ -61,7 +61,12 @@ module internal Connection =
           Timers = { Timers.stopped with Handshake = now; Expiry = Time.after setup.Timeout now }
           Attempts = Unchecked.defaultof<Attempts>
           Activity = { HeardAt = now; SentAt = now; ProgressAt = now }
-          Acks = { LossyUntil = now; Pending = 0; Advertised = options.ReceiveBuffer; Immediate = false }
+          Acks =
+            { LossyUntil = now
+              Pending = 0
+              Advertised = options.ReceiveBuffer
+              Immediate = false
+              IsChallenge = false }
           Sums = Unchecked.defaultof<Sums>
           Closing =
             { ReleaseTimeout = 0L<us>

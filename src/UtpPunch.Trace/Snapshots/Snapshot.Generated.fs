@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xD73AE323038B839BUL
+let Layout = 0x67FEC8B7FA8B049DUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -842,7 +842,7 @@ let writeSizes (w: SnapshotWriter) (it: Sizes) : unit =
     w.Flag it.OffersProbes
     w.Flag it.KnowsProbes
     w.Flag it.KnowsReach
-    w.UInt64 it.ProbeToAnswer
+    w.UInt64 it.Reply
     w.UInt32 it.LargestWindow
     w.Int32 it.LargestPayload
 
@@ -851,7 +851,7 @@ let readSizes (r: SnapshotReader) : Sizes =
       OffersProbes = r.Flag()
       KnowsProbes = r.Flag()
       KnowsReach = r.Flag()
-      ProbeToAnswer = r.UInt64()
+      Reply = r.UInt64()
       LargestWindow = r.UInt32()
       LargestPayload = r.Int32() }
 
@@ -1011,12 +1011,14 @@ let writeAcks (w: SnapshotWriter) (it: Acks) : unit =
     w.Int32 it.Pending
     w.Int32 it.Advertised
     w.Flag it.Immediate
+    w.Flag it.IsChallenge
 
 let readAcks (r: SnapshotReader) : Acks =
     { LossyUntil = r.Int64()
       Pending = r.Int32()
       Advertised = r.Int32()
-      Immediate = r.Flag() }
+      Immediate = r.Flag()
+      IsChallenge = r.Flag() }
 
 let writeSums (w: SnapshotWriter) (it: Sums) : unit =
     w.UInt32 it.TheirDifference
@@ -1936,7 +1938,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(224, (fun () -> readStored r))
+      Connections = r.Radix(225, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       LinkedIds = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))

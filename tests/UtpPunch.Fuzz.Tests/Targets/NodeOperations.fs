@@ -48,6 +48,7 @@ let private bitsOf (operation: Operation) (remote: Remote) (length: int) : uint6
     | 4 -> ExtensionBits.enquiry (operation.Short())
     | 5 -> ExtensionBits.farewell
     | 6 -> (uint64 (operation.Word()) <<< 32) ||| uint64 (operation.Word())
+    | 7 -> operation.Of [| ExtensionBits.challenge; ExtensionBits.response (operation.Word()) |]
     | _ -> 0UL
 
 let private packet (world: NodeWorld) (operation: Operation) (remote: Remote) : byte[] =
