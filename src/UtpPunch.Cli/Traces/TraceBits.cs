@@ -16,6 +16,7 @@ internal static class TraceBits
             ExtensionBits.Kind.Answer => $"answer to probe {ExtensionBits.idOf(packet.Bits)} of {size}",
             ExtensionBits.Kind.Challenge => "challenge",
             ExtensionBits.Kind.Response => $"response to {ExtensionBits.stampOf(packet.Bits)}",
+            ExtensionBits.Kind.KeyShare => "key share",
             _ => packet.Bits == 0 ? "" : $"bits {packet.Bits:x16}",
         };
     }

@@ -95,12 +95,22 @@ public sealed partial class UtpNode
         try
         {
             await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);
+            WatchNetworkFor(remote);
             return stream;
         }
         catch (OperationCanceledException)
         {
             stream.Abort();
             throw;
+        }
+    }
+
+    // Reading the addresses takes milliseconds, which the first stream need not wait for.
+    private void WatchNetworkFor(Endpoint remote)
+    {
+        if (_watch is null && _settings.Node.Bep29.PathTimeout > 0 && !EndpointModule.isLoopback(remote))
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static node => node.WatchNetwork(), this, preferLocal: false);
         }
     }
 

@@ -190,7 +190,7 @@ module internal Acceptor =
 
     /// Whether a half-open stream is the one that a meeting leads to.
     let private isOfMeeting (node: Node) (connection: Connection) =
-        not (isNull connection.Meeting)
+        not (isNull connection.Linked)
         && MeetingPaths.isAwaited node.Now connection.Remote node.NodeTasks.Paths
 
     let private mayOpen step (connection: Connection) =
@@ -231,6 +231,7 @@ module internal Acceptor =
                 node.NodeTasks <- { node.NodeTasks with Paths = paths }
             else
                 node.Waiting <- Radix.add connection.ConnId () node.Waiting
+                KeyAgreements.start step connection
 
             true
         else

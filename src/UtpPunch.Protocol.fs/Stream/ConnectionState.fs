@@ -202,8 +202,8 @@ type internal Connection =
         mutable Sizes: Sizes
         mutable Delays: Delays
         mutable Clocks: Clocks
-        /// Null for a stream that is not of a meeting.
-        mutable Meeting: MeetingStream
+        /// Null for a stream that has no link.
+        mutable Linked: LinkedStream
         mutable Timers: Timers
         mutable Attempts: Attempts
         mutable Activity: Activity
@@ -222,8 +222,8 @@ type internal Connection =
     }
 
     member connection.Board = Sender.board connection.Sender
-    member connection.MeetingKey = if isNull connection.Meeting then null else connection.Meeting.Key
-    member connection.IsSuspended = not (isNull connection.Meeting) && connection.Meeting.IsSuspended
+    member connection.MeetingKey = if isNull connection.Linked then null else connection.Linked.Key
+    member connection.IsSuspended = not (isNull connection.Linked) && connection.Linked.IsSuspended
 
 /// Margins for the behavior of any peer.
 module internal Peer =

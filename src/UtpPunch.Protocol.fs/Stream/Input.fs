@@ -260,6 +260,16 @@ module internal Input =
         then
             connection.Sizes <- { connection.Sizes with Reply = ExtensionBits.response packet.Header.Timestamp }
 
+    let private hearShare context (packet: inref<Packet>) (connection: Connection) =
+        if
+            connection.State = StreamState.Established
+            && packet.Header.Type = PacketType.State
+            && connection.Sizes.KnowsProbes
+        then
+            context.HasShare <- true
+        else
+            PacketBuilder.note context Rule.PathProbeIgnored connection
+
     /// Answers a packet that may be forged with a STATE, which a genuine peer echoes.
     let private reject context arrivedAt (packet: inref<Packet>) (connection: Connection) =
         let header = &packet.Header
@@ -303,6 +313,7 @@ module internal Input =
             | ExtensionBits.Kind.Enquiry
             | ExtensionBits.Kind.Farewell -> Farewell.receive context &packet connection
             | ExtensionBits.Kind.Challenge -> hearChallenge &packet connection
+            | ExtensionBits.Kind.KeyShare -> hearShare context &packet connection
             | _ when connection.State = StreamState.Established -> MtuProbing.receive context &packet connection
             | _ -> ()
 

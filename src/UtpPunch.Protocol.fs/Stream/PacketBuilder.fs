@@ -117,7 +117,8 @@ module internal PacketBuilder =
         if run.IsFin && connection.Receiving = ReceiveState.Open then
             connection.Closing.ActiveClose <- true
 
-    /// A path probe, or the answer to one or to a challenge, acknowledges as a STATE does, but is not the acknowledgement that is due: it may be lost.
+    /// A path probe, the answer to one or to a challenge, or a share of a key acknowledges as a STATE does, but is not the acknowledgement that
+    /// is due: it may be lost.
     let private beside context bits (payload: Owned) (connection: Connection) =
         let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
         let ranges = connection.Sizes.KnowsReach
@@ -130,3 +131,9 @@ module internal PacketBuilder =
         beside context bits (Owned(Array.zeroCreate (size - length))) connection
 
     let reply context bits (connection: Connection) = beside context bits Owned.Empty connection
+
+    /// The share is an extension and not a payload, so that traces contain it.
+    let keyShare context (share: Owned) (connection: Connection) =
+        let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
+        let ranges = connection.Sizes.KnowsReach
+        send context (Train(header, sack connection, ranges, ExtensionBits.keyShare, share)) connection

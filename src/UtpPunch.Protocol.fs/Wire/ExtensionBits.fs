@@ -22,6 +22,8 @@ module ExtensionBits =
         | Challenge = 6
         /// Answers the challenge that has this time stamp.
         | Response = 7
+        /// Extension 85 has the sender's share of a key (`KeyAgreement`).
+        | KeyShare = 8
 
     /// Every IPv4 host accepts packets of 576 bytes (RFC 791): these, less the headers of IPv4 and UDP.
     [<Literal>]
@@ -43,6 +45,7 @@ module ExtensionBits =
     let enquiry milliseconds = write 4UL 0uy milliseconds
     let farewell = write 5UL 0uy 0
     let challenge = write 6UL 0uy 0
+    let keyShare = write 8UL 0uy 0
     let response (stamp: uint32) = write 7UL 0uy 0 ||| uint64 stamp
 
     let idOf (bits: uint64) = byte (bits >>> 32)
@@ -64,4 +67,5 @@ module ExtensionBits =
             | 4UL when idOf bits = 0uy -> Kind.Enquiry
             | 5UL when idOf bits = 0uy && sizeOf bits = 0 -> Kind.Farewell
             | 6UL when idOf bits = 0uy && sizeOf bits = 0 -> Kind.Challenge
+            | 8UL when idOf bits = 0uy && sizeOf bits = 0 -> Kind.KeyShare
             | _ -> Kind.None

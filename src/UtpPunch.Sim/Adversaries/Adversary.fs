@@ -74,7 +74,8 @@ module Craft =
         let bytes =
             Array.zeroCreate<byte>(Packet.HeaderLength + (if code.Length = 0 then 0 else 2 + code.Length))
 
-        Packet.encodeWith &header 0UL (Owned code) (Span<byte> bytes) |> ignore
+        Packet.encodeWith &header Owned.Empty false 0UL (Owned code) (Span<byte> bytes) |> ignore
+
         bytes
 
     let packetWith (bits: uint64) (header: Header) (payload: byte[]) =
