@@ -35,8 +35,14 @@ module internal LinkedStream =
 
     let suspend isSuspended (it: LinkedStream) = LinkedStream(it.Session, it.Key, it.SilentAt, it.Silences, isSuspended)
 
-    /// Data have arrived.
-    let hear at (it: LinkedStream) = LinkedStream(it.Session, it.Key, at, 0, it.IsSuspended)
+    let private coarseness = Time.milliseconds 100
+
+    /// Data have arrived. `at` is when the peer counts as silent if nothing follows; a little earlier will do.
+    let hear (at: Instant) (it: LinkedStream) =
+        if it.Silences = 0 && it.SilentAt <> Time.never && at - it.SilentAt < coarseness then
+            it
+        else
+            LinkedStream(it.Session, it.Key, at, 0, it.IsSuspended)
 
     /// The peer was silent until now; `next` is when that is looked at again.
     let miss next (it: LinkedStream) = LinkedStream(it.Session, it.Key, next, it.Silences + 1, it.IsSuspended)
