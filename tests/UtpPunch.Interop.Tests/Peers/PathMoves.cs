@@ -31,19 +31,19 @@ public static class PathMoves
     [CarriesStreams]
     public static Task ReaderMoves() => TransferAsync(fromOpen: true, networks => networks.RenumberAsync(), networks => networks.MoveAsync());
 
-    [Fact("a stream without a meeting, whose opener's NAT takes other ports, and who is then in another network: 30 MB from it arrive whole", Timeout = 120)]
+    [Fact("a stream without a meeting, whose opener's NAT takes other ports, and who is then in another network: 30 MB from it arrive whole", Timeout = 120, Parallel = true)]
     [CarriesStreams]
     public static Task OpenerSends() => DialledAsync(true, networks => networks.RebindAsync(), networks => networks.MoveAsync());
 
-    [Fact("a stream without a meeting, whose opener's NAT takes other ports, and who is then in another network: 30 MB to it arrive whole", Timeout = 120)]
+    [Fact("a stream without a meeting, whose opener's NAT takes other ports, and who is then in another network: 30 MB to it arrive whole", Timeout = 120, Parallel = true)]
     [CarriesStreams]
     public static Task OpenerReads() => DialledAsync(false, networks => networks.RebindAsync(), networks => networks.MoveAsync());
 
-    [Fact("a host gets a second way out, which is preferred, and loses it: 30 MB to it arrive whole", Timeout = 120)]
+    [Fact("a host gets a second way out, which is preferred, and loses it: 30 MB to it arrive whole", Timeout = 120, Parallel = true)]
     [CarriesStreams]
     public static Task SecondWayOut() => DialledAsync(false, networks => networks.ConnectSecondAsync(), networks => networks.DisconnectSecondAsync());
 
-    [Fact("a host that sleeps while its NAT forgets it: 60 MB from it arrive whole", Timeout = 120)]
+    [Fact("a host that sleeps while its NAT forgets it: 60 MB from it arrive whole", Timeout = 120, Parallel = true)]
     [CarriesStreams]
     public static async Task Sleeps()
     {
@@ -63,7 +63,7 @@ public static class PathMoves
         await saying;
     }
 
-    [Fact("utp-native, whose NAT takes another port, gets a RESET at once, since it knows no other paths", Timeout = 120)]
+    [Fact("utp-native, whose NAT takes another port, gets a RESET at once, since it knows no other paths", Timeout = 120, Parallel = true)]
     [CarriesStreams]
     public static async Task StrangerIsRebound()
     {
