@@ -137,7 +137,7 @@ let mutants (arguments: string list) =
 
 /// docfx is not among the tools of .config: it is 500 MB, and only this target needs it.
 let docs () =
-    build "src/UtpPunch.Net"
+    build "src/UtpPunch.AspNetCore"
     Directory.CreateDirectory "artifacts" |> ignore
 
     for arguments in [ [ "tool"; "restore" ]; [ "docfx"; "../docfx.json"; "--warningsAsErrors" ] ] do

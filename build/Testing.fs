@@ -78,6 +78,7 @@ let private over transport arguments project =
 
 let private interop = "UtpPunch.Interop.Tests"
 let private net = "UtpPunch.Net.Tests"
+let private web = "UtpPunch.AspNetCore.Tests"
 
 /// The runs of all projects. The runs of one stage are side by side, the stages one after the other. The F# suites keep all cores busy and
 /// measure no time on the clock. The others mostly wait, and most of what they check has time limits: they run when the
@@ -92,10 +93,10 @@ let private stages =
 
     if OperatingSystem.IsLinux() then
         [ busy
-          [ over "linux" [] net; over "linux" [] interop ]
+          [ over "linux" [] net; over "linux" [] interop; over "linux" [] web ]
           [ over "managed" [] net; over "managed" [ "--streams" ] interop ] ]
     else
-        [ busy; [ plain net; plain interop ] ]
+        [ busy; [ plain net; plain interop; plain web ] ]
 
 /// A test project that no stage names would never run.
 let private checkStages () =

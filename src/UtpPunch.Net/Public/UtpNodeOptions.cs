@@ -162,6 +162,10 @@ public sealed class UtpNodeOptions
     /// <value>The default is <see langword="null"/>: nothing is recorded.</value>
     public UtpTraceOptions? Trace { get; set; }
 
+    /// <summary>Checks the options as <see cref="UtpNode.BindAsync"/> does. No socket is bound.</summary>
+    /// <exception cref="ArgumentException">An option is not valid. <see cref="ArgumentException.ParamName"/> is its name.</exception>
+    public void Validate() => UtpNodeOptionsCheck.Freeze(this);
+
     /// <summary>
     /// Converts the options of the npm package <c>utp-punch</c>, with its defaults, to the options of a node that uses its dialect.
     /// </summary>

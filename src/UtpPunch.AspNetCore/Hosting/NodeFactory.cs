@@ -1,0 +1,24 @@
+using System.Net;
+using Microsoft.Extensions.Options;
+
+namespace UtpPunch.AspNetCore;
+
+/// <summary>Binds nodes with the options that the application has configured under their names.</summary>
+internal sealed class NodeFactory(IOptionsFactory<UtpNodeOptions> options)
+{
+    /// <summary>Binds a node with the options of a name.</summary>
+    public UtpNode Bind(string name)
+    {
+        // It binds before it returns.
+        var bound = UtpNode.BindAsync(options.Create(name));
+        return bound.IsCompleted ? bound.Result : bound.AsTask().GetAwaiter().GetResult();
+    }
+
+    /// <summary>Binds a node to an address, with the options that have no name.</summary>
+    public ValueTask<UtpNode> BindAsync(IPEndPoint localEndPoint)
+    {
+        var own = options.Create(Options.DefaultName);
+        own.LocalEndPoint = localEndPoint;
+        return UtpNode.BindAsync(own);
+    }
+}

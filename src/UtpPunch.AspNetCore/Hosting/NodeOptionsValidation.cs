@@ -1,0 +1,20 @@
+using Microsoft.Extensions.Options;
+
+namespace UtpPunch.AspNetCore;
+
+/// <summary>Checks the options of nodes as <see cref="UtpNode.BindAsync"/> does, when the host starts.</summary>
+internal sealed class NodeOptionsValidation : IValidateOptions<UtpNodeOptions>
+{
+    public ValidateOptionsResult Validate(string? name, UtpNodeOptions options)
+    {
+        try
+        {
+            options.Validate();
+            return ValidateOptionsResult.Success;
+        }
+        catch (ArgumentException error)
+        {
+            return ValidateOptionsResult.Fail($"uTP node \"{name}\": {error.Message}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace UtpPunch.AspNetCore;
+
+/// <summary>An endpoint at which Kestrel accepts uTP streams. <see cref="UtpKestrelExtensions"/> has the methods that create it.</summary>
+/// <example><code>
+/// builder.WebHost.UseUtp();
+/// builder.WebHost.ConfigureKestrel(options => options.Listen(new UtpEndPoint(new IPEndPoint(IPAddress.Any, 9000))));
+/// </code></example>
+public sealed class UtpEndPoint : EndPoint
+{
+    /// <summary>Creates an endpoint with a node of its own, which is bound when the server starts and closed when it stops.</summary>
+    /// <param name="localEndPoint">The address and UDP port of the node. Port 0 is a port that the system chooses.</param>
+    /// <exception cref="ArgumentException">The address is neither an IPv4 nor an IPv6 address.</exception>
+    public UtpEndPoint(IPEndPoint localEndPoint)
+    {
+        ArgumentNullException.ThrowIfNull(localEndPoint);
+        if (localEndPoint.AddressFamily is not (AddressFamily.InterNetwork or AddressFamily.InterNetworkV6))
+        {
+            throw new ArgumentException("The address must be an IPv4 or an IPv6 address.", nameof(localEndPoint));
+        }
+
+        LocalEndPoint = localEndPoint;
+    }
+
+    /// <summary>Creates an endpoint over a node of <see cref="UtpServiceCollectionExtensions.AddUtpNode(Microsoft.Extensions.DependencyInjection.IServiceCollection, string, Action{UtpNodeOptions})"/>,
+    /// which can also open streams. The server does not close the node.</summary>
+    /// <param name="nodeName">The name of the node.</param>
+    public UtpEndPoint(string nodeName)
+    {
+        ArgumentNullException.ThrowIfNull(nodeName);
+        NodeName = nodeName;
+    }
+
+    internal UtpEndPoint(string? nodeName, IPEndPoint localEndPoint)
+    {
+        NodeName = nodeName;
+        LocalEndPoint = localEndPoint;
+    }
+
+    /// <summary>Gets the address and UDP port; <see langword="null"/> for a named node that is not bound yet. When the server has started, the
+    /// port is the one that the system chose.</summary>
+    public IPEndPoint? LocalEndPoint { get; }
+
+    /// <summary>Gets the name of the node; <see langword="null"/> for a node of its own.</summary>
+    public string? NodeName { get; }
+
+    /// <summary>Returns <see cref="AddressFamily.Unspecified"/>: it is no address of sockets.</summary>
+    public override AddressFamily AddressFamily => AddressFamily.Unspecified;
+
+    /// <summary>Returns <c>utp:</c> and the address, or the name of the node.</summary>
+    public override string ToString() => $"utp:{LocalEndPoint?.ToString() ?? NodeName}";
+}

@@ -1,0 +1,1 @@
+return UtpPunch.Tests.Suite.Run(System.Reflection.Assembly.GetExecutingAssembly(), args);
