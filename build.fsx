@@ -4,6 +4,8 @@
 #load "build/Processes.fs"
 #load "build/SnapshotGenerator.fs"
 #load "build/Canary.fs"
+#load "build/Packing.fs"
+#load "build/PackageTests.fs"
 #load "build/Testing.fs"
 #load "build/Fuzzing.fs"
 #load "tests/mutants/Mutants.fs"
@@ -32,7 +34,7 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   docs                 build the documentation site into artifacts/site/
   snapshot             write src/UtpPunch.Trace/Snapshots/Snapshot.Generated.fs from the types of the core
   format               format all F# and C#
-  pack                 build the NuGet package into artifacts/
+  pack                 build the NuGet packages into artifacts/
   help [TARGET]        print this text, or the options of a target
 
 The F# interpreter takes --help for itself. `help TARGET` prints a target's options, and so does -- before the target:
@@ -188,21 +190,6 @@ let format () =
     dotnet (Testing.formatCSharp [])
     0
 
-let pack () =
-    dotnet
-        [ "pack"
-          "src/UtpPunch.Net"
-          "-c"
-          "Release"
-          "-o"
-          "artifacts"
-          "-v"
-          "quiet"
-          "-nologo"
-          "-clp:NoSummary" ]
-
-    0
-
 let print (text: string) =
     printfn "%s" (text.Trim())
     0
@@ -215,7 +202,8 @@ let rec run arguments =
     | [ word; target ] when isHelp word -> run [ target; "--help" ]
     | [ "test"; word ] when isHelp word -> print testUsage
     | [ "mutants"; word ] when isHelp word -> print mutantsUsage
-    | [ ("docs" | "snapshot" | "format" | "pack"); word ] when isHelp word -> print usage
+    | [ "pack"; word ] when isHelp word -> print Packing.usage
+    | [ ("docs" | "snapshot" | "format"); word ] when isHelp word -> print usage
     | [ ("demo" | "bench" | "congestion" | "natlab" | "attack" | "soak" | "fuzz") as target; word ] when
         isHelp word && word <> "--help"
         ->
@@ -232,7 +220,7 @@ let rec run arguments =
     | [ "docs" ] -> docs ()
     | [ "snapshot" ] -> snapshot ()
     | [ "format" ] -> format ()
-    | [ "pack" ] -> pack ()
+    | "pack" :: rest -> Packing.pack rest
     | [] ->
         eprintfn "%s" (usage.Trim())
         2

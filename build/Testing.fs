@@ -46,6 +46,20 @@ let private checkCanary () =
     | Canary.Outcome.Failed message -> failure message
     | Canary.Outcome.Skipped reason -> { none with Skipped = [ $"the canary: {reason}" ] }
 
+/// What a user gets: only on systems with a shell, since the tutorial's commands are those of one.
+let private checkPackages () =
+    if OperatingSystem.IsWindows() then
+        { none with Skipped = [ "the packages: the tutorial's commands need a shell" ] }
+    else
+        PackageTests.run ()
+        |> List.map (fun (name, error) ->
+            match error with
+            | None ->
+                printfn "passed: %s" name
+                { none with Passed = 1 }
+            | Some message -> failure $"{name}: {message}")
+        |> List.fold (++) none
+
 // Peers
 
 /// Installs the npm packages of tests/peers if what is installed is older than the pins. Without npm the tests that need them skip.
@@ -171,7 +185,14 @@ let private runAll filters =
     build "UtpPunch.sln"
     installPeers ()
 
-    let checks = if List.isEmpty filters then checkFormatting () ++ checkCanary () else none
+    let checks =
+        if List.isEmpty filters then
+            // The compiler of the canary and the programs of the packages wait for each other's parts of the machine.
+            let packages = Task.Run checkPackages
+            let others = checkFormatting () ++ checkCanary ()
+            others ++ packages.Result
+        else
+            none
 
     let results = stages |> List.collect (runStage filters)
     printfn ""
