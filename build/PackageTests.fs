@@ -171,7 +171,14 @@ let private checkContents (sandbox: Sandbox) =
         |> Array.map (fun path -> Regex.Match(Path.GetFileName path, @"^[A-Za-z.]+(?=\.\d)").Value)
         |> Array.sort
 
-    expect $"%A{names}" (names = [| "UtpPunch.AspNetCore"; "UtpPunch.Net"; "UtpPunch.Templates"; "UtpPunch.Tool" |])
+    expect
+        $"%A{names}"
+        (names =
+            [| "UtpPunch.AspNetCore"
+               "UtpPunch.Net"
+               "UtpPunch.Rendezvous"
+               "UtpPunch.Templates"
+               "UtpPunch.Tool" |])
 
     for package in packages do
         use archive = ZipFile.OpenRead package
@@ -261,6 +268,14 @@ let private checkTool (sandbox: Sandbox) =
         second.End()
     | several -> failed $"docs/tutorial.md has {several.Length} commands `tool` instead of two."
 
+let private checkService (sandbox: Sandbox) =
+    complete sandbox "dotnet tool install --global UtpPunch.Rendezvous --prerelease" |> ignore
+
+    use service =
+        sandbox.Start("utp-rendezvous --Admin 127.0.0.1:0 --Listen:0 127.0.0.1:0 --Listen:1 127.0.0.1:0", [])
+
+    service.Await "Listening on" |> ignore
+
 /// The sample of docs/aspnetcore.md, in a project that references the package.
 let private checkWeb (sandbox: Sandbox) =
     let folder = Directory.CreateDirectory(Path.Combine(sandbox.Work, "web")).FullName
@@ -299,6 +314,7 @@ let run () : (string * string option) list =
       "each package has an icon, a readme whose links are absolute, release notes, a commit, and symbols", checkContents
       "the tutorial's commands make two programs that talk, in an empty home", checkChat
       "the tutorial's rendezvous, by the packed tool, introduces two of them", checkTool
+      "the packed service of the rendezvous starts", checkService
       "the tutorial's second template sends a file", checkTransfer
       "the web sample runs with the package of the ASP.NET transport", checkWeb ]
     |> List.map (fun (name, test) ->

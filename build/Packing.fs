@@ -17,7 +17,8 @@ dotnet fsi build.fsx pack [OPTIONS]
   --portable    the tool as one package for all systems, without the one that is compiled ahead of time for this system
   --no-build    pack what was built in Release
 
-Packages: UtpPunch.Net, UtpPunch.AspNetCore, UtpPunch.Tool (the command `utp`), UtpPunch.Templates (`dotnet new utp-chat`, `utp-transfer`).
+Packages: UtpPunch.Net, UtpPunch.AspNetCore, UtpPunch.Tool (the command `utp`), UtpPunch.Rendezvous (the command `utp-rendezvous`),
+UtpPunch.Templates (`dotnet new utp-chat`, `utp-transfer`).
 """
 
 let private prepared = "artifacts/package"
@@ -88,7 +89,7 @@ let private prepare folder url =
     for old in Directory.GetFiles(folder, "UtpPunch.*.*nupkg") do
         File.Delete old
 
-    for page in [ "README.md"; "docs/aspnetcore.md"; "docs/tool.md"; "docs/tutorial.md" ] do
+    for page in [ "README.md"; "docs/aspnetcore.md"; "docs/rendezvous.md"; "docs/tool.md"; "docs/tutorial.md" ] do
         File.WriteAllText(Path.Combine(prepared, Path.GetFileName page), withAbsoluteLinks url page)
 
     File.WriteAllText(Path.Combine(prepared, "release-notes.txt"), releaseNotes ())
@@ -116,6 +117,7 @@ let packAll folder options =
 
     pack "src/UtpPunch.Net" options.IsBuilt []
     pack "src/UtpPunch.AspNetCore" options.IsBuilt []
+    pack "src/UtpPunch.Rendezvous" options.IsBuilt []
 
     if options.IsPortable then
         pack "src/UtpPunch.Cli" options.IsBuilt []

@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using UtpPunch;
@@ -33,7 +35,7 @@ internal static class Peer
             Console.Error.WriteLine($"{error.Message}\n{Usage}");
             return 2;
         }
-        catch (Exception error) when (error is IOException or System.Security.Authentication.AuthenticationException or System.Net.Sockets.SocketException)
+        catch (Exception error) when (error is IOException or AuthenticationException or SocketException)
         {
             Console.Error.WriteLine(error.Message);
             return 1;
@@ -119,5 +121,7 @@ internal static class Peer
     }
 
     private static ushort PortOf(string text) =>
-        ushort.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port) ? port : throw new FormatException($"{text} is no port.");
+        ushort.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port)
+            ? port
+            : throw new FormatException($"{text} is no port.");
 }

@@ -55,7 +55,8 @@ internal static class NodeConfiguration
 
             if (!Setters.TryGetValue(entry.Key, out var set))
             {
-                throw new InvalidOperationException($"{entry.Path}: there is no such option of a uTP node. The options are {string.Join(", ", Keys)}.");
+                throw new InvalidOperationException(
+                    $"{entry.Path}: there is no such option of a uTP node. The options are {string.Join(", ", Keys)}.");
             }
 
             try
@@ -79,7 +80,9 @@ internal static class NodeConfiguration
             : throw new FormatException($"It must be one of {string.Join(", ", Enum.GetNames<T>())}.");
 
     private static IPEndPoint EndPointOf(string text) =>
-        IPEndPoint.TryParse(text, out var value) ? value : throw new FormatException("It must be an address and a port, such as 0.0.0.0:9000 or [::]:9000.");
+        IPEndPoint.TryParse(text, out var value)
+            ? value
+            : throw new FormatException("It must be an address and a port, such as 0.0.0.0:9000 or [::]:9000.");
 
     private static UtpCongestionControl ControlOf(string text) => text.ToUpperInvariant() switch
     {

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -17,7 +18,7 @@ public static class UtpServiceCollectionExtensions
     /// </summary>
     /// <param name="services">The services.</param>
     /// <param name="configure">Sets options of that node, and of the nodes of
-    /// <see cref="UtpKestrelExtensions.ListenUtp(Microsoft.AspNetCore.Server.Kestrel.Core.KestrelServerOptions, int, Action{Microsoft.AspNetCore.Server.Kestrel.Core.ListenOptions})"/>, whose address is the endpoint's.</param>
+    /// <see cref="UtpKestrelExtensions.ListenUtp(KestrelServerOptions, int, Action{ListenOptions})"/>, whose address is the endpoint's.</param>
     /// <returns>The services.</returns>
     public static IServiceCollection AddUtpPunch(this IServiceCollection services, Action<UtpNodeOptions>? configure = null)
     {

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace UtpPunch.AspNetCore;
 
@@ -24,8 +25,9 @@ public sealed class UtpEndPoint : EndPoint
         LocalEndPoint = localEndPoint;
     }
 
-    /// <summary>Creates an endpoint over a node of <see cref="UtpServiceCollectionExtensions.AddUtpNode(Microsoft.Extensions.DependencyInjection.IServiceCollection, string, Action{UtpNodeOptions})"/>,
-    /// which can also open streams. The server does not close the node.</summary>
+    /// <summary>Creates an endpoint over a node of
+    /// <see cref="UtpServiceCollectionExtensions.AddUtpNode(IServiceCollection, string, Action{UtpNodeOptions})"/>, which can also open streams.
+    /// The server does not close the node.</summary>
     /// <param name="nodeName">The name of the node.</param>
     public UtpEndPoint(string nodeName)
     {

@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace UtpPunch.AspNetCore;
 
@@ -44,8 +45,8 @@ public static class UtpKestrelExtensions
     }
 
     /// <summary>Accepts the uTP streams of a node of
-    /// <see cref="UtpServiceCollectionExtensions.AddUtpNode(Microsoft.Extensions.DependencyInjection.IServiceCollection, string, Action{UtpNodeOptions})"/>, which can open streams, too, over the same
-    /// port. <see cref="UseUtp"/> is needed, too.</summary>
+    /// <see cref="UtpServiceCollectionExtensions.AddUtpNode(IServiceCollection, string, Action{UtpNodeOptions})"/>, which can open streams,
+    /// too, over the same port. <see cref="UseUtp"/> is needed, too.</summary>
     /// <param name="options">The server's options.</param>
     /// <param name="nodeName">The name of the node. The server stops to listen, but does not close the node.</param>
     /// <param name="configure">Configures the endpoint, such as its protocols and TLS.</param>

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace UtpPunch.AspNetCore;
 
@@ -37,7 +38,7 @@ public sealed class UtpRendezvousEndPoint : EndPoint
     public UtpMeetOptions? MeetOptions { get; set; }
 
     /// <summary>Gets or sets the name of the node, one of
-    /// <see cref="UtpServiceCollectionExtensions.AddUtpNode(Microsoft.Extensions.DependencyInjection.IServiceCollection, string, Action{UtpNodeOptions})"/>.</summary>
+    /// <see cref="UtpServiceCollectionExtensions.AddUtpNode(IServiceCollection, string, Action{UtpNodeOptions})"/>.</summary>
     /// <value>The default is <see langword="null"/>: a node of its own, on a port that the system chooses.</value>
     public string? NodeName { get; set; }
 

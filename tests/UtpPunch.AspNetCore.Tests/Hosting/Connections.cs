@@ -50,7 +50,8 @@ public static class Connections
     {
         var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var aborted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using var pair = await WebPair.StartAsync(new WebPath(true, 0), HttpProtocols.Http2, app => app.MapGet("/", async (HttpContext context) =>
+        var path = new WebPath(true, 0);
+        await using var pair = await WebPair.StartAsync(path, HttpProtocols.Http2, app => app.MapGet("/", async (HttpContext context) =>
         {
             started.TrySetResult();
             using var registration = context.RequestAborted.Register(() => aborted.TrySetResult());
@@ -206,5 +207,6 @@ public static class Connections
         Clean,
         HttpProtocols.Http1,
         _ => { },
-        builder => builder.WebHost.ConfigureKestrel(options => options.ConfigureEndpointDefaults(listen => listen.Run(connection => serve(connection)))));
+        builder => builder.WebHost.ConfigureKestrel(options =>
+            options.ConfigureEndpointDefaults(listen => listen.Run(connection => serve(connection)))));
 }

@@ -125,7 +125,8 @@ public static class Endpoints
         reserved.Dispose();
         await using var rendezvous = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [address] });
         await using var node = UtpNode.Bind(WebPair.Loopback);
-        using var http = new HttpClient(new SocketsHttpHandler().UseRendezvous(new RendezvousClient(node, address), "one")) { Timeout = WebPair.Limit };
+        using var handler = new SocketsHttpHandler().UseRendezvous(new RendezvousClient(node, address), "one");
+        using var http = new HttpClient(handler) { Timeout = WebPair.Limit };
         Check.Equal("HTTP/1.1", await http.GetStringAsync("http://any/"));
         await app.StopAsync().WaitAsync(WebPair.Limit);
         await Waiting.UntilAsync(() => rendezvous.GetStatistics().Waiting == 0, "no peer waits in the room");

@@ -27,7 +27,9 @@ public static class Messages
     {
         using var seen = new SemaphoreSlim(0);
         await using var pair = await WebPair.StartAsync(
-            path, HttpProtocols.Http1, app => app.MapGet("/events", (CancellationToken token) => TypedResults.ServerSentEvents(CountAsync(seen, token))));
+            path,
+            HttpProtocols.Http1,
+            app => app.MapGet("/events", (CancellationToken token) => TypedResults.ServerSentEvents(CountAsync(seen, token))));
         using var client = pair.NewClient(HttpVersion.Version11);
         await using var body = await client.GetStreamAsync("/events");
         var received = 0;

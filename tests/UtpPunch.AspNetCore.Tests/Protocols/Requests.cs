@@ -30,7 +30,8 @@ public static class Requests
     [Fact("a request's features have the stream, with its statistics", Parallel = true)]
     public static async Task Feature()
     {
-        await using var pair = await WebPair.StartAsync(new WebPath(true, 0), HttpProtocols.Http1AndHttp2, app => app.MapGet("/", (HttpContext context) =>
+        var path = new WebPath(true, 0);
+        await using var pair = await WebPair.StartAsync(path, HttpProtocols.Http1AndHttp2, app => app.MapGet("/", (HttpContext context) =>
             context.Features.GetRequiredFeature<AspNetCore.IUtpConnectionFeature>().Stream.GetStatistics().BytesReceived));
         using var client = pair.NewClient(HttpVersion.Version20);
         Check.That(long.Parse(await client.GetStringAsync("/")) > 0);

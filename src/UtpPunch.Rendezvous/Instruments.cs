@@ -1,0 +1,26 @@
+using System.Diagnostics.Metrics;
+
+namespace UtpPunch.Rendezvous;
+
+/// <summary>The service's load as instruments. They are read when they are asked for; the server counts anyway.</summary>
+internal sealed class Instruments : IDisposable
+{
+    public const string MeterName = "UtpPunch.Rendezvous";
+
+    private readonly Meter _meter = new(MeterName);
+
+    public Instruments(Service service)
+    {
+        _meter.CreateObservableUpDownCounter(
+            "utp.rendezvous.registrations", () => service.Statistics.Waiting, "{peer}", "Peers that wait for another one");
+        _meter.CreateObservableUpDownCounter(
+            "utp.rendezvous.introductions.active", () => service.Statistics.Introductions, "{introduction}", "Introductions that are not complete");
+        _meter.CreateObservableCounter(
+            "utp.rendezvous.introductions", () => service.Statistics.Introduced, "{introduction}", "Pairs that were introduced");
+        _meter.CreateObservableCounter(
+            "utp.rendezvous.dropped", () => service.Statistics.Dropped, "{datagram}", "Datagrams that were not valid, or too many");
+        _meter.CreateObservableGauge("utp.rendezvous.ready", () => service.IsReady ? 1 : 0, description: "Whether clients may be sent here");
+    }
+
+    public void Dispose() => _meter.Dispose();
+}

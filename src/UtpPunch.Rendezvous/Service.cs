@@ -1,0 +1,115 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace UtpPunch.Rendezvous;
+
+/// <summary>Runs the server in a host, and lets introductions end when the host stops.</summary>
+internal sealed partial class Service(Settings settings, IHostApplicationLifetime lifetime, ILogger<Service> logger)
+    : IHostedLifecycleService, IAsyncDisposable
+{
+    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(50);
+
+    private volatile RendezvousServer? _server;
+    private volatile bool _isDraining;
+
+    /// <summary>The server's load; zero before it has started.</summary>
+    public RendezvousServerStatistics Statistics => _server?.GetStatistics() ?? default;
+
+    /// <summary>Whether clients may be sent here: the server runs, and does not stop.</summary>
+    public bool IsReady => IsAlive && !_isDraining;
+
+    /// <summary>Whether the server runs.</summary>
+    public bool IsAlive => _server is { Completion.IsCompleted: false };
+
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        var server = Start(settings.Server);
+        _server = server;
+        LogListening(server.LocalEndPoints);
+        _ = WatchAsync(server);
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Waits until no introduction is under way, and stops the server. Clients that wait ask another server, or the next one. Health
+    /// is still answered meanwhile: the web server stops later.</summary>
+    public async Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        _isDraining = true;
+        if (_server is not { } server)
+        {
+            return;
+        }
+
+        LogDraining(Statistics.Introductions, Statistics.Waiting);
+        using var limit = new CancellationTokenSource(settings.Drain);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        while (IsAlive && Statistics.Introductions > 0 && !either.IsCancellationRequested)
+        {
+            await Task.Delay(PollInterval, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        var end = Statistics;
+        await server.DisposeAsync().ConfigureAwait(false);
+        LogStopped(end.Introduced, end.Introductions, end.Waiting, end.Dropped);
+    }
+
+    public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_server is { } server)
+        {
+            await server.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    private static RendezvousServer Start(RendezvousServerOptions options)
+    {
+        try
+        {
+            return RendezvousServer.Start(options);
+        }
+        catch (SocketException error)
+        {
+            throw new IOException($"{string.Join(", ", options.LocalEndPoints)} cannot be bound: {error.Message}", error);
+        }
+    }
+
+    // A server that fails ends the process with an error, so that it is started again.
+    private async Task WatchAsync(RendezvousServer server)
+    {
+        try
+        {
+            await server.Completion.ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            LogFailed(error);
+            Environment.ExitCode = 1;
+            lifetime.StopApplication();
+        }
+    }
+
+    [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "Listening on {EndPoints}")]
+    private partial void LogListening(IReadOnlyList<IPEndPoint> endPoints);
+
+    [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "Stopping: {Introductions} introductions are under way, {Waiting} peers wait")]
+    private partial void LogDraining(int introductions, int waiting);
+
+    [LoggerMessage(
+        EventId = 3,
+        Level = LogLevel.Information,
+        Message = "Stopped: {Introduced} pairs were introduced; {Introductions} introductions and {Waiting} peers were left; {Dropped} datagrams dropped")]
+    private partial void LogStopped(long introduced, int introductions, int waiting, long dropped);
+
+    [LoggerMessage(EventId = 4, Level = LogLevel.Critical, Message = "The server has failed")]
+    private partial void LogFailed(Exception error);
+}

@@ -1,0 +1,91 @@
+using System.Globalization;
+using System.Net;
+using Microsoft.Extensions.Configuration;
+
+namespace UtpPunch.Rendezvous;
+
+/// <summary>The settings are not valid; the message names the key and its value.</summary>
+internal sealed class SettingsException(string message) : Exception(message);
+
+/// <summary>What the configuration says: a file, then variables of the environment, then the command line.</summary>
+internal sealed class Settings
+{
+    private const string Logging = "Logging";
+
+    private static readonly Dictionary<string, Action<Settings, IConfigurationSection>> Setters = new(StringComparer.OrdinalIgnoreCase)
+    {
+        ["Listen"] = (settings, section) => settings.Server.LocalEndPoints = EndPointsOf(section),
+        ["Admin"] = (settings, section) => settings.Admin = EndPointOf(section.Value),
+        ["Drain"] = (settings, section) => settings.Drain = DrainOf(section.Value),
+        ["MaxRegistrations"] = (settings, section) => settings.Server.MaxRegistrations = CountOf(section.Value),
+        ["MaxRegistrationsPerSource"] = (settings, section) => settings.Server.MaxRegistrationsPerSource = CountOf(section.Value),
+        ["DatagramsPerSecondPerSource"] = (settings, section) => settings.Server.DatagramsPerSecondPerSource = CountOf(section.Value),
+        ["Stun"] = (settings, section) => settings.Server.Stun = SwitchOf(section.Value),
+        ["Legacy"] = (settings, section) => settings.Server.Legacy = SwitchOf(section.Value),
+    };
+
+    public RendezvousServerOptions Server { get; } = new()
+    {
+        LocalEndPoints = [new IPEndPoint(IPAddress.IPv6Any, 42000), new IPEndPoint(IPAddress.IPv6Any, 42001)],
+    };
+
+    /// <summary>Where health and metrics are served over HTTP.</summary>
+    public IPEndPoint Admin { get; private set; } = new(IPAddress.Loopback, 9100);
+
+    /// <summary>How long introductions may take to end when the service stops.</summary>
+    public TimeSpan Drain { get; private set; } = TimeSpan.FromSeconds(10);
+
+    /// <exception cref="SettingsException">A key or a value is not valid.</exception>
+    public static Settings Read(IConfiguration configuration)
+    {
+        var settings = new Settings();
+        foreach (var section in configuration.GetChildren())
+        {
+            if (string.Equals(section.Key, Logging, StringComparison.OrdinalIgnoreCase))
+            {
+                continue;
+            }
+
+            if (!Setters.TryGetValue(section.Key, out var set))
+            {
+                throw new SettingsException(
+                    $"{section.Key}: there is no such setting. The settings are {string.Join(", ", Setters.Keys)}, {Logging}.");
+            }
+
+            try
+            {
+                set(settings, section);
+            }
+            catch (FormatException error)
+            {
+                throw new SettingsException($"{section.Path}: \"{section.Value}\" is not valid: {error.Message}");
+            }
+        }
+
+        return settings;
+    }
+
+    private static IPEndPoint[] EndPointsOf(IConfigurationSection section)
+    {
+        var texts = section.GetChildren().Select(child => child.Value).ToArray();
+        return texts.Length is >= 1 and <= 4
+            ? [.. texts.Select(EndPointOf)]
+            : throw new FormatException("It must be a list of one to four addresses with ports.");
+    }
+
+    private static IPEndPoint EndPointOf(string? text) => IPEndPoint.TryParse(text ?? "", out var value)
+        ? value
+        : throw new FormatException($"{text} is no address with a port, such as 0.0.0.0:42000 or [::]:42000.");
+
+    private static int CountOf(string? text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0
+            ? count
+            : throw new FormatException("It must be a positive number.");
+
+    private static bool SwitchOf(string? text) => bool.TryParse(text, out var value) ? value : throw new FormatException("It must be true or false.");
+
+    private static TimeSpan DrainOf(string? text) =>
+        TimeSpan.TryParse(text, CultureInfo.InvariantCulture, out var time) && time >= TimeSpan.Zero && time <= TimeSpan.FromMinutes(10)
+            ? time
+            : throw new FormatException("It must be a time from 00:00:00 to 00:10:00.");
+}
