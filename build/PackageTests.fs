@@ -306,7 +306,12 @@ let private checkWeb (sandbox: Sandbox) =
 /// Each test with its failure. The later ones use what the first ones have made.
 let run () : (string * string option) list =
     use sandbox = new Sandbox()
-    sandbox.Provide [ "FSharp.Core" ]
+    let extensions = "Microsoft.Extensions"
+
+    sandbox.Provide
+        [ "FSharp.Core"
+          $"{extensions}.Logging.Abstractions"
+          $"{extensions}.DependencyInjection.Abstractions" ]
 
     let pack _ = Packing.packAll sandbox.Packages { Url = Some url; IsPortable = true; IsBuilt = true }
 

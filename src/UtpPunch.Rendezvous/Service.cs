@@ -101,13 +101,16 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
     [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "Listening on {EndPoints}")]
     private partial void LogListening(IReadOnlyList<IPEndPoint> endPoints);
 
-    [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "Stopping: {Introductions} introductions are under way, {Waiting} peers wait")]
+    [LoggerMessage(
+        EventId = 2,
+        Level = LogLevel.Information,
+        Message = "Stopping: {Introductions} introductions are under way, {Waiting} peers wait")]
     private partial void LogDraining(int introductions, int waiting);
 
     [LoggerMessage(
         EventId = 3,
         Level = LogLevel.Information,
-        Message = "Stopped: {Introduced} pairs were introduced; {Introductions} introductions and {Waiting} peers were left; {Dropped} datagrams dropped")]
+        Message = "Stopped: {Introduced} pairs introduced; {Introductions} introductions and {Waiting} peers left; {Dropped} datagrams dropped")]
     private partial void LogStopped(long introduced, int introductions, int waiting, long dropped);
 
     [LoggerMessage(EventId = 4, Level = LogLevel.Critical, Message = "The server has failed")]

@@ -1,24 +1,33 @@
 using System.Net;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace UtpPunch.AspNetCore;
 
 /// <summary>Binds nodes with the options that the application has configured under their names.</summary>
-internal sealed class NodeFactory(IOptionsFactory<UtpNodeOptions> options)
+internal sealed class NodeFactory(IOptionsFactory<UtpNodeOptions> options, ILoggerFactory loggers)
 {
     /// <summary>Binds a node with the options of a name.</summary>
     public UtpNode Bind(string name)
     {
         // It binds before it returns.
-        var bound = UtpNode.BindAsync(options.Create(name));
+        var bound = UtpNode.BindAsync(Create(name));
         return bound.IsCompleted ? bound.Result : bound.AsTask().GetAwaiter().GetResult();
     }
 
     /// <summary>Binds a node to an address, with the options that have no name.</summary>
     public ValueTask<UtpNode> BindAsync(IPEndPoint localEndPoint)
     {
-        var own = options.Create(Options.DefaultName);
+        var own = Create(Options.DefaultName);
         own.LocalEndPoint = localEndPoint;
         return UtpNode.BindAsync(own);
+    }
+
+    // The host's loggers, unless the application has set others.
+    private UtpNodeOptions Create(string name)
+    {
+        var own = options.Create(name);
+        own.LoggerFactory ??= loggers;
+        return own;
     }
 }

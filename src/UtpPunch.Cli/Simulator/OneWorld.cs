@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using UtpPunch.Sim;
 
 namespace UtpPunch.Cli.Simulator;
@@ -8,6 +9,13 @@ internal static class OneWorld
 {
     public static int Run(string file, string? trace, bool json)
     {
+        if (!RuntimeFeature.IsDynamicCodeSupported)
+        {
+            // Scenarios are read by reflection.
+            throw new ToolException(
+                ExitCodes.Failure, "this utp is compiled ahead of time and reads no scenarios; a clone of the repository builds one that does");
+        }
+
         var scenario = Files.Read(file);
         var started = Stopwatch.GetTimestamp();
         var (outcome, violation) = Campaign.check(scenario);

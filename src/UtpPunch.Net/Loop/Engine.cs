@@ -63,17 +63,17 @@ internal sealed class Engine : ILoopWork
         _node = NodeModule.Create(settings.Node, new Owned(seed), now);
         _tracing = new NodeTracing(
             settings.Trace, new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Owned(seed), now), _node);
-        _tasks = new NodeTasks(transport);
+        Telemetry = new NodeTelemetry(settings.LoggerFactory, transport.LocalEndPoint);
+        _tasks = new NodeTasks(transport, Telemetry);
         _callerWait = new CallerWait(transport);
         _loop = new NodeLoop<SystemPlatform, Engine>(new SystemPlatform(transport), this);
         _thread = new Thread(Run) { IsBackground = true, Name = $"utp {transport.LocalEndPoint}" };
     }
 
     public Settings Settings { get; }
-
     public IDatagramTransport Transport => _transport;
-
     public NodeTracing Tracing => _tracing;
+    public NodeTelemetry Telemetry { get; }
 
     /// <summary>The state after the last step.</summary>
     public Node Node => Volatile.Read(ref _node);
@@ -114,8 +114,12 @@ internal sealed class Engine : ILoopWork
     /// <summary>Whether no further step is taken: the last datagrams were sent.</summary>
     public bool IsOver => _loop.IsOver;
 
+    /// <summary>What the streams have carried since the node was bound.</summary>
+    public Traffic Traffic() => _streams.Traffic(StatisticsOf);
+
     public void Start()
     {
+        Telemetry.OnStarted(this);
         _exitReset = new ExitReset(this);
         _thread.Start();
     }
@@ -259,7 +263,8 @@ internal sealed class Engine : ILoopWork
             stream.OnLost(_broken);
         }
 
-        _streams.Clear();
+        _streams.Clear(StatisticsOf);
+        Telemetry.OnEnded(this, _broken);
         _tasks.Abandon(failure);
         ((ILoopWork)this).AbandonCommands();
         try
@@ -401,7 +406,7 @@ internal sealed class Engine : ILoopWork
                 _streams.Find(finished.connId)?.OnFinished();
                 break;
             case Effect.Closed closed:
-                _streams.Remove(closed.connId)?.OnClosed(closed.reason, StatisticsOf(closed.connId) ?? default);
+                _streams.Close(closed, StatisticsOf(closed.connId) ?? default);
                 break;
             case Effect.Foreign foreign:
                 _owner.OnForeign(foreign.from, foreign.datagram);

@@ -4,7 +4,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>Meetings, punches and discoveries, and the streams that peers are to open over the paths that they found. Under the loop lock.</summary>
-internal sealed class NodeTasks(IDatagramTransport transport)
+internal sealed class NodeTasks(IDatagramTransport transport, NodeTelemetry telemetry)
 {
     // Paths over which no stream was opened; the oldest are forgotten.
     private const int MaxAwaited = 64;
@@ -87,6 +87,7 @@ internal sealed class NodeTasks(IDatagramTransport transport)
 
     private void OnPunched(int taskId, PunchReport report)
     {
+        telemetry.OnPunched(report);
         if (_tasks.TryGetValue(taskId, out var task))
         {
             // Expected from now on: the peer may open a stream before the application learns of the path.

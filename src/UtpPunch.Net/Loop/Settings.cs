@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -10,7 +11,8 @@ internal sealed record Settings(
     TimeSpan ConnectTimeout,
     TimeSpan LingerTimeout,
     TimeSpan ShutdownTimeout,
-    UtpTraceOptions? Trace)
+    UtpTraceOptions? Trace,
+    ILoggerFactory? LoggerFactory)
 {
     /// <summary>The options of the streams of a dialect.</summary>
     public StreamOptions For(Dialect dialect) => dialect.IsUtpPunch ? Node.UtpPunch : Node.Bep29;

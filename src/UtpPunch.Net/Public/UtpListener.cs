@@ -158,14 +158,15 @@ public sealed class UtpListener : IAsyncDisposable
         }
     }
 
-    private static bool IsWelcome(Func<IPEndPoint, bool> filter, IPEndPoint remote)
+    private bool IsWelcome(Func<IPEndPoint, bool> filter, IPEndPoint remote)
     {
         try
         {
             return filter(remote);
         }
-        catch (Exception)
+        catch (Exception error)
         {
+            _node.Engine.Telemetry.OnFilterFailed(error, remote);
             return false; // As documented: a filter that throws refuses.
         }
     }

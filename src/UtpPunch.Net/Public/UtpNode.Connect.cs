@@ -90,13 +90,24 @@ public sealed partial class UtpNode
     private async ValueTask<UtpStream> DialAsync(Endpoint remote, Dialling how, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        var started = Clock.Now;
+        var address = Addresses.ToIPEndPoint(remote);
+        using var span = Spans.Connect(address);
         var stream = UtpStream.Dialled(_engine, remote, how);
         stream.Post(inline: true);
         try
         {
             await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);
             WatchNetworkFor(remote);
+            Metrics.Connected(Clock.Since(started), null);
             return stream;
+        }
+        catch (UtpException error)
+        {
+            Metrics.Connected(Clock.Since(started), error.Error);
+            Spans.Fail(span, Metrics.NameOf(error.Error), error.Message);
+            _engine.Telemetry.OnConnectFailed(address, error);
+            throw;
         }
         catch (OperationCanceledException)
         {

@@ -20,7 +20,7 @@ public sealed partial class UtpNode
     /// Sets the handler of datagrams that are not uTP. Without a handler they are dropped. The handler is called on the thread that serves
     /// the socket, which may be a thread of the application that waits in a synchronous read or write of a stream. It must not block: a
     /// synchronous read or write that would have to wait throws <see cref="InvalidOperationException"/>. Exceptions of the handler are
-    /// ignored. Any host can send to a UDP port, so that the handler must validate each datagram.
+    /// logged (<see cref="UtpNodeOptions.LoggerFactory"/>) and have no other effect. Any host can send to a UDP port, so that the handler must validate each datagram.
     /// </summary>
     /// <param name="handler">The handler, which replaces the previous one; <see langword="null"/> for none.</param>
     public void OnDatagram(DatagramHandler? handler) => _handler = handler;
@@ -74,9 +74,10 @@ public sealed partial class UtpNode
         {
             handler(datagram.Span, Addresses.ToIPEndPoint(from), this);
         }
-        catch (Exception)
+        catch (Exception error)
         {
             // As documented: the handler is the user's, and this thread serves all streams.
+            _engine.Telemetry.OnDatagramHandlerFailed(error, Addresses.ToIPEndPoint(from));
         }
     }
 }

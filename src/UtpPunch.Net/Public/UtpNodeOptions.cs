@@ -1,4 +1,5 @@
 using System.Net;
+using Microsoft.Extensions.Logging;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -161,6 +162,11 @@ public sealed class UtpNodeOptions
     /// <summary>Gets or sets what the node records for <see cref="UtpNode.WriteTraceAsync"/> and <c>utp replay</c>.</summary>
     /// <value>The default is <see langword="null"/>: nothing is recorded.</value>
     public UtpTraceOptions? Trace { get; set; }
+
+    /// <summary>Gets or sets where the node logs, in the category <c>UtpPunch.Net</c>: streams that fail, paths that change, punches, and
+    /// callbacks of the application that throw. Loggers are called on the thread that serves the node, so they must not block.</summary>
+    /// <value>The default is <see langword="null"/>: nothing is logged.</value>
+    public ILoggerFactory? LoggerFactory { get; set; }
 
     /// <summary>Checks the options as <see cref="UtpNode.BindAsync"/> does. No socket is bound.</summary>
     /// <exception cref="ArgumentException">An option is not valid. <see cref="ArgumentException.ParamName"/> is its name.</exception>

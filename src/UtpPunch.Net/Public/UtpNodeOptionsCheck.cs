@@ -72,7 +72,8 @@ internal static class UtpNodeOptionsCheck
             options.ConnectTimeout,
             options.LingerTimeout,
             options.ShutdownTimeout,
-            Freeze(options.Trace));
+            Freeze(options.Trace),
+            options.LoggerFactory);
     }
 
     private static void CheckKinds(UtpNodeOptions options)

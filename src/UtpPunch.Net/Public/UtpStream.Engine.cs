@@ -63,6 +63,7 @@ public sealed partial class UtpStream : ICommand
     {
         ConnectionId = connectionId;
         Volatile.Write(ref _localEndPoint, _engine.LocalEndPointOf(_connId));
+        _engine.Telemetry.OnOpened(this);
         _opening.Reach();
     }
 
@@ -97,6 +98,7 @@ public sealed partial class UtpStream : ICommand
             _isSearching = true;
         }
 
+        _engine.Telemetry.OnPathLost(this);
         RaisePathChanged();
     }
 
@@ -111,6 +113,7 @@ public sealed partial class UtpStream : ICommand
         }
 
         Volatile.Write(ref _localEndPoint, _engine.LocalEndPointOf(_connId));
+        _engine.Telemetry.OnPathChanged(this);
         RaisePathChanged();
     }
 
@@ -156,11 +159,15 @@ public sealed partial class UtpStream : ICommand
             nodeClosing = _nodeClosing;
         }
 
-        Finish(
-            reason.IsAborted && nodeClosing
-                ? Failure.NodeClosed(RemoteEndPoint)
-                : Failure.Of(reason, RemoteEndPoint, Clock.Since(_born)),
-            isClean: reason.IsFinished || reason.IsReleased);
+        var age = Clock.Since(_born);
+        var failure = reason.IsAborted && nodeClosing ? Failure.NodeClosed(RemoteEndPoint) : Failure.Of(reason, RemoteEndPoint, age);
+        var isClean = reason.IsFinished || reason.IsReleased;
+        if (_opening.IsReached)
+        {
+            _engine.Telemetry.OnClosed(this, isClean ? null : failure, age, statistics);
+        }
+
+        Finish(failure, isClean);
     }
 
     /// <summary>The engine has stopped, and with it the stream.</summary>

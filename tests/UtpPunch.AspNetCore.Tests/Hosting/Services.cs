@@ -1,8 +1,11 @@
+using System.Collections.Concurrent;
 using System.Net;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using UtpPunch.AspNetCore;
 
@@ -87,6 +90,18 @@ public static class Services
         Check.That(node.Completion.IsCompletedSuccessfully);
     }
 
+    [Fact("the nodes of a host log by its loggers", Parallel = true)]
+    public static async Task Logs()
+    {
+        using var log = new Category("UtpPunch.Net");
+        var builder = new HostApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
+        builder.Logging.SetMinimumLevel(LogLevel.Debug).AddProvider(log);
+        builder.Services.AddUtpNode("a", options => options.LocalEndPoint = WebPair.Loopback);
+        using var host = builder.Build();
+        await host.StartAsync();
+        Check.Equal($"Node {host.Services.GetRequiredKeyedService<UtpNode>("a").LocalEndPoint} is bound", log.Messages.Single());
+    }
+
     [Fact("a node is healthy while it is open; the check of one that was closed, or has failed, fails and says why", Parallel = true)]
     public static async Task Health()
     {
@@ -114,5 +129,25 @@ public static class Services
     {
         var configuration = new ConfigurationBuilder().AddInMemoryCollection(settings).Build();
         return new ServiceCollection().AddUtpPunch(configuration.GetSection("Utp")).BuildServiceProvider();
+    }
+
+    /// <summary>Keeps the messages of one category.</summary>
+    private sealed class Category(string name) : ILoggerProvider, ILogger
+    {
+        public ConcurrentQueue<string> Messages { get; } = new();
+
+        public ILogger CreateLogger(string categoryName) => categoryName == name ? this : NullLogger.Instance;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Messages.Enqueue(formatter(state, exception));
+
+        public void Dispose()
+        {
+        }
     }
 }

@@ -88,6 +88,8 @@ let private exempt =
       "src/UtpPunch.Protocol.fs/Rendezvous", "Introductions"
       "tests/UtpPunch.Protocol.Tests/Stories", "Introductions"
       "tests/UtpPunch.Fuzz.Tests/Targets", "Introductions"
+      "src/UtpPunch.Rendezvous", "Introductions"
+      "docs/rendezvous.md", "Introductions"
       // The wheel of a mouse.
       "src/UtpPunch.Cli/Traces/Page", "wheel" ]
 

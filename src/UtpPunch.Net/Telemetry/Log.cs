@@ -1,0 +1,59 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+
+namespace UtpPunch;
+
+/// <summary>The messages of the category "UtpPunch.Net". Their ids stay as they are; docs/telemetry.md lists them.</summary>
+internal static partial class Log
+{
+    public const string Category = "UtpPunch.Net";
+
+    [LoggerMessage(1, LogLevel.Debug, "Node {LocalEndPoint} is bound")]
+    public static partial void NodeBound(this ILogger logger, IPEndPoint localEndPoint);
+
+    [LoggerMessage(2, LogLevel.Debug, "Node {LocalEndPoint} is closed")]
+    public static partial void NodeClosed(this ILogger logger, IPEndPoint localEndPoint);
+
+    [LoggerMessage(3, LogLevel.Error, "Node {LocalEndPoint} has failed")]
+    public static partial void NodeFailed(this ILogger logger, Exception? error, IPEndPoint localEndPoint);
+
+    [LoggerMessage(10, LogLevel.Debug, "Stream {ConnectionId} with {RemoteEndPoint} is open; opened by the peer: {IsIncoming}")]
+    public static partial void StreamOpened(this ILogger logger, ushort connectionId, IPEndPoint remoteEndPoint, bool isIncoming);
+
+    [LoggerMessage(
+        11,
+        LogLevel.Debug,
+        "Stream {ConnectionId} with {RemoteEndPoint} has ended after {Seconds} s: {BytesReceived} bytes received, {BytesAcknowledged} acknowledged")]
+    public static partial void StreamEnded(
+        this ILogger logger, ushort connectionId, IPEndPoint remoteEndPoint, double seconds, long bytesReceived, long bytesAcknowledged);
+
+    [LoggerMessage(
+        12,
+        LogLevel.Information,
+        "Stream {ConnectionId} with {RemoteEndPoint} has failed after {Seconds} s, {Retransmissions} retransmissions: {Error}. {Reason}")]
+    public static partial void StreamFailed(
+        this ILogger logger, ushort connectionId, IPEndPoint remoteEndPoint, double seconds, long retransmissions, UtpError error, string reason);
+
+    [LoggerMessage(13, LogLevel.Information, "Stream {ConnectionId} has lost its path to {RemoteEndPoint}")]
+    public static partial void PathLost(this ILogger logger, ushort connectionId, IPEndPoint remoteEndPoint);
+
+    [LoggerMessage(14, LogLevel.Information, "Stream {ConnectionId} goes on to {RemoteEndPoint}")]
+    public static partial void PathChanged(this ILogger logger, ushort connectionId, IPEndPoint remoteEndPoint);
+
+    [LoggerMessage(15, LogLevel.Debug, "Connecting to {RemoteEndPoint} has failed: {Error}. {Reason}")]
+    public static partial void ConnectFailed(this ILogger logger, IPEndPoint remoteEndPoint, UtpError error, string reason);
+
+    [LoggerMessage(
+        20, LogLevel.Error, "The handler of datagrams has failed for one from {RemoteEndPoint}; {Suppressed} failures since the last message")]
+    public static partial void DatagramHandlerFailed(this ILogger logger, Exception error, IPEndPoint remoteEndPoint, long suppressed);
+
+    [LoggerMessage(
+        21, LogLevel.Error, "The listener's filter has failed for {RemoteEndPoint}, refused; {Suppressed} failures since the last message")]
+    public static partial void FilterFailed(this ILogger logger, Exception error, IPEndPoint remoteEndPoint, long suppressed);
+
+    [LoggerMessage(30, LogLevel.Information, "A punch has found a path to {RemoteEndPoint} after {Seconds} s")]
+    public static partial void Punched(this ILogger logger, IPEndPoint remoteEndPoint, double seconds);
+
+    [LoggerMessage(31, LogLevel.Information, "A punch has found no path after {Seconds} s: {Sent} packets sent, {Heard} heard")]
+    public static partial void PunchFailed(this ILogger logger, double seconds, int sent, int heard);
+}

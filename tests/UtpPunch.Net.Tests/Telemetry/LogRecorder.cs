@@ -1,0 +1,36 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+
+namespace UtpPunch.Tests;
+
+/// <summary>Keeps what is logged.</summary>
+internal sealed class LogRecorder : ILoggerFactory, ILogger
+{
+    private readonly ConcurrentQueue<LogEntry> _entries = new();
+
+    public IReadOnlyList<LogEntry> Entries => [.. _entries];
+
+    public IEnumerable<LogEntry> Of(int id) => Entries.Where(entry => entry.Id == id);
+
+    public ILogger CreateLogger(string categoryName)
+    {
+        Check.Equal("UtpPunch.Net", categoryName);
+        return this;
+    }
+
+    public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException();
+
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => true;
+
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+        _entries.Enqueue(new LogEntry(eventId.Id, logLevel, formatter(state, exception), exception));
+
+    public void Dispose()
+    {
+    }
+}
+
+internal sealed record LogEntry(int Id, LogLevel Level, string Text, Exception? Error);
