@@ -7,6 +7,7 @@ open System.IO
 open System.IO.Compression
 open System.Text
 open System.Text.RegularExpressions
+open System.Threading.Tasks
 open System.Xml.Linq
 open Processes
 
@@ -303,9 +304,22 @@ let private checkWeb (sandbox: Sandbox) =
     let answer = complete sandbox $"dotnet run --no-build --project web -- get 127.0.0.1:{port}"
     expect answer (answer.Contains "hello over HTTP/2 and uTP")
 
-/// Each test with its failure. The later ones use what the first ones have made.
-let run () : (string * string option) list =
-    use sandbox = new Sandbox()
+let private result (sandbox: Sandbox) (name, test) =
+    let clock = Stopwatch.StartNew()
+
+    let failure =
+        try
+            test sandbox
+            None
+        with
+        | Failed message -> Some message
+        | error -> Some(error.ToString())
+
+    $"{name} (%.1f{clock.Elapsed.TotalSeconds} s)", failure
+
+/// Makes the packages, and begins to use them: each test with its failure. The later ones use what the first ones have made.
+let start () : Task<(string * string option) list> =
+    let sandbox = new Sandbox()
     let extensions = "Microsoft.Extensions"
 
     sandbox.Provide
@@ -315,22 +329,17 @@ let run () : (string * string option) list =
 
     let pack _ = Packing.packAll sandbox.Packages { Url = Some url; IsPortable = true; IsBuilt = true }
 
-    [ "the packages are made", pack
-      "each package has an icon, a readme whose links are absolute, release notes, a commit, and symbols", checkContents
-      "the tutorial's commands make two programs that talk, in an empty home", checkChat
-      "the tutorial's rendezvous, by the packed tool, introduces two of them", checkTool
-      "the packed service of the rendezvous starts", checkService
-      "the tutorial's second template sends a file", checkTransfer
-      "the web sample runs with the package of the ASP.NET transport", checkWeb ]
-    |> List.map (fun (name, test) ->
-        let clock = Stopwatch.StartNew()
+    let first = result sandbox ("the packages are made", pack)
 
-        let failure =
-            try
-                test sandbox
-                None
-            with
-            | Failed message -> Some message
-            | error -> Some(error.ToString())
+    Task.Run(fun () ->
+        use sandbox = sandbox
 
-        $"{name} (%.1f{clock.Elapsed.TotalSeconds} s)", failure)
+        first
+        :: ([ "each package has an icon, a readme whose links are absolute, release notes, a commit, and symbols",
+              checkContents
+              "the tutorial's commands make two programs that talk, in an empty home", checkChat
+              "the tutorial's rendezvous, by the packed tool, introduces two of them", checkTool
+              "the packed service of the rendezvous starts", checkService
+              "the tutorial's second template sends a file", checkTransfer
+              "the web sample runs with the package of the ASP.NET transport", checkWeb ]
+            |> List.map (result sandbox)))

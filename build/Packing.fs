@@ -115,7 +115,8 @@ let packAll folder options =
             @ extra
         )
 
-    pack "src/UtpPunch.Net" options.IsBuilt []
+    // Its restore leaves the projects out that it contains, which only a pack that restores does. The build has nothing to do.
+    pack "src/UtpPunch.Net" false []
     pack "src/UtpPunch.AspNetCore" options.IsBuilt []
     pack "src/UtpPunch.Rendezvous" options.IsBuilt []
 

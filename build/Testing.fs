@@ -47,18 +47,21 @@ let private checkCanary () =
     | Canary.Outcome.Skipped reason -> { none with Skipped = [ $"the canary: {reason}" ] }
 
 /// What a user gets: only on systems with a shell, since the tutorial's commands are those of one.
-let private checkPackages () =
+let private startPackages () =
     if OperatingSystem.IsWindows() then
-        { none with Skipped = [ "the packages: the tutorial's commands need a shell" ] }
+        Task.FromResult { none with Skipped = [ "the packages: the tutorial's commands need a shell" ] }
     else
-        PackageTests.run ()
-        |> List.map (fun (name, error) ->
-            match error with
-            | None ->
-                printfn "passed: %s" name
-                { none with Passed = 1 }
-            | Some message -> failure $"{name}: {message}")
-        |> List.fold (++) none
+        let results = PackageTests.start ()
+
+        Task.Run(fun () ->
+            results.Result
+            |> List.map (fun (name, error) ->
+                match error with
+                | None ->
+                    printfn "passed: %s" name
+                    { none with Passed = 1 }
+                | Some message -> failure $"{name}: {message}")
+            |> List.fold (++) none)
 
 // Peers
 
@@ -187,8 +190,8 @@ let private runAll filters =
 
     let checks =
         if List.isEmpty filters then
-            // The compiler of the canary and the programs of the packages wait for each other's parts of the machine.
-            let packages = Task.Run checkPackages
+            // Made first, as the canary restores the same projects; used beside the canary's compilation.
+            let packages = startPackages ()
             let others = checkFormatting () ++ checkCanary ()
             others ++ packages.Result
         else
