@@ -32,6 +32,7 @@ internal static class NodeConfiguration
         [nameof(UtpNodeOptions.KeepAliveInterval)] = (options, text) => options.KeepAliveInterval = Of<TimeSpan>(text),
         [nameof(UtpNodeOptions.InitialRto)] = (options, text) => options.InitialRto = Of<TimeSpan>(text),
         [nameof(UtpNodeOptions.MinRto)] = (options, text) => options.MinRto = Of<TimeSpan>(text),
+        [nameof(UtpNodeOptions.AllowMigration)] = (options, text) => options.AllowMigration = bool.Parse(text),
         [nameof(UtpNodeOptions.NoDelay)] = (options, text) => options.NoDelay = bool.Parse(text),
         [nameof(UtpNodeOptions.CongestionControl)] = (options, text) => options.CongestionControl = ControlOf(text),
         [nameof(UtpNodeOptions.TargetDelay)] = (options, text) => options.TargetDelay = Of<TimeSpan>(text),
