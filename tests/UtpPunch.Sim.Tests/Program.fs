@@ -27,6 +27,7 @@ let main args =
               CleanEnds.tests
               NatMatrices.tests
               PunchMatrices.tests
+              OfferTests.tests
               Moves.tests
               Punching.tests
               MeetingAttacks.tests

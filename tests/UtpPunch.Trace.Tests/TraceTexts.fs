@@ -201,6 +201,7 @@ let private tasks =
         return!
             Gen.elements
                 [ Event.Meet(taskId, plan)
+                  Event.PunchOffered(taskId, plan, plan.Room, Owned(Array.init 40 byte), stays)
                   Event.PunchLegacy(taskId, remote, attempts)
                   Event.Discover(taskId, discovery)
                   Event.Cancel taskId ]

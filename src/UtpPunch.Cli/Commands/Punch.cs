@@ -68,7 +68,7 @@ internal static class Punch
     {
         // The peer may need answers after this side has succeeded.
         var linger = TimeSpan.FromSeconds(10);
-        var path = await node.PunchAsync(options.Peer!, options.Attempts, interrupted);
+        var path = await node.PunchLegacyAsync(options.Peer!, options.Attempts, interrupted);
         if (!path.Success)
         {
             report.Failed(path, $"{path.Stage}", path.Explanation);

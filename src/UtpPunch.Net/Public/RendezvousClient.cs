@@ -148,30 +148,13 @@ public sealed class RendezvousClient
     private async ValueTask<MeetPlan> PlanAsync(string room, UtpMeetOptions options, bool stays, CancellationToken cancellationToken)
     {
         ArgumentException.ThrowIfNullOrEmpty(room);
-        UtpNodeOptionsCheck.Positive(options.Timeout, nameof(options.Timeout), mayBeInfinite: true);
-        UtpNodeOptionsCheck.Positive(options.PunchTimeout, nameof(options.PunchTimeout));
-        UtpNodeOptionsCheck.Positive(options.PathTimeout, nameof(options.PathTimeout), mayBeInfinite: true, mayBeZero: true);
-        UtpNodeOptionsCheck.Between(options.PrimingHops, 1, 255, nameof(options.PrimingHops));
-        var privateAddresses = options.PrivateAddresses switch
-        {
-            PrivateAddresses.Shared => PrivateAddressPolicy.Shared,
-            PrivateAddresses.Always => PrivateAddressPolicy.Always,
-            PrivateAddresses.Never => PrivateAddressPolicy.Never,
-            _ => throw new ArgumentOutOfRangeException(nameof(options), options.PrivateAddresses, "PrivateAddresses has no such value."),
-        };
-
-        // Read before the first await: the caller may change the object afterwards.
-        var secret = options.Secret;
+        var settings = new MeetSettings(options);
         var hosts = _node.Hosts(options);
-        var timeout = stays ? Time.never : Clock.ToMicroseconds(options.Timeout);
-        var punchTimeout = Clock.ToMicroseconds(options.PunchTimeout);
-        var pathTimeout = Clock.ToMicroseconds(options.PathTimeout);
-        var (birthday, primingHops) = (options.Birthday, options.PrimingHops);
-        var mapping = options.MapPort ? _node.MappedAsync(cancellationToken) : Task.FromResult<Endpoint[]>([]);
+        var mapping = settings.MapsPort ? _node.MappedAsync(cancellationToken) : Task.FromResult<Endpoint[]>([]);
         var servers = await _node.AddressesAsync(_server, cancellationToken).ConfigureAwait(false);
-        var key = await Task.Run(() => RoomKey.Of(room, secret), cancellationToken).ConfigureAwait(false);
+        var key = await Task.Run(() => RoomKey.Of(room, settings.Secret), cancellationToken).ConfigureAwait(false);
         // First, because only a few are told to the peer.
         hosts = [.. await mapping.ConfigureAwait(false), .. hosts];
-        return new MeetPlan(servers, key, hosts, stays, timeout, punchTimeout, birthday, primingHops, privateAddresses, pathTimeout);
+        return settings.ToPlan(servers, key, hosts, stays);
     }
 }

@@ -2,7 +2,8 @@ using System.Net;
 
 namespace UtpPunch;
 
-/// <summary>The options of a meeting at a rendezvous server, and of the punch that follows.</summary>
+/// <summary>The options of a meeting at a rendezvous server, or of an offer (<see cref="UtpNode.CreateOfferAsync"/>), and of the punch that
+/// follows.</summary>
 public sealed class UtpMeetOptions
 {
     /// <summary>Gets or sets a secret that only the two peers know. It is never sent to the server. A host that does not know it can

@@ -134,7 +134,8 @@ module internal Links =
         let node = step.Node
         let task = OwnTasks.ofLink link.Session
 
-        if not (NodeTasks.searches task node.NodeTasks) then
+        // Peers that have met without a rendezvous probe the paths that they know.
+        if plan.Servers.Length > 0 && not (NodeTasks.searches task node.NodeTasks) then
             node.NodeTasks <- NodeTasks.meet step.Context random task plan node.NodeTasks
 
     let private lost step random (link: Link) =

@@ -235,6 +235,10 @@ module Node =
         | Event.Unreachable remote -> unreachable step remote
         | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
         | Event.Meet(taskId, plan) -> tasks step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
+        | Event.PunchOffered(taskId, plan, own, peer, answers) ->
+            tasks
+                step
+                (NodeTasks.punchOffered step.Context (draw step.Node) taskId plan own.AsBorrowed peer.AsBorrowed answers)
         | Event.PunchLegacy(taskId, remote, attempts) ->
             tasks step (NodeTasks.punchLegacy step.Context taskId remote attempts)
         | Event.Discover(taskId, options) ->

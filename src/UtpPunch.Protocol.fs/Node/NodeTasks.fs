@@ -127,6 +127,49 @@ module internal NodeTasks =
         else
             { all with Legacy = Radix.add taskId punch all.Legacy; DueAt = context.Now }
 
+    /// The punch of two peers whose offers have come by a channel of the application's; none if the other offer cannot be read, or is this
+    /// node's own.
+    let private offered (context: StepContext) random taskId (plan: MeetPlan) own peer answers : Punch voption =
+        match Offer.read own, Offer.read peer with
+        | ValueSome own, ValueSome peer when not (own.Nonce.Equals peer.Nonce) ->
+            let lower = own.Nonce.Span.SequenceCompareTo peer.Nonce.Span < 0
+            let first, second = if lower then own.Nonce, peer.Nonce else peer.Nonce, own.Nonce
+            let key = Secrets.punch plan.Room Borrowed.Empty first.AsBorrowed second.AsBorrowed
+
+            Punch.create
+                { TaskId = taskId
+                  Plan = plan
+                  Start = (if answers then PunchStart.Answering else PunchStart.Offered)
+                  Handle = 0UL
+                  Introduction = Owned.Empty
+                  Key = key
+                  Session = Secrets.session key
+                  IsLower = lower
+                  Observed = own.Observed
+                  Mapping = own.Mapping
+                  PeerObserved = peer.Observed
+                  PeerOffer = peer
+                  Random = random }
+                context.Now
+            |> ValueSome
+        | _ -> ValueNone
+
+    let punchOffered (context: StepContext) (random: int -> Owned) taskId (plan: MeetPlan) own peer answers all =
+        if plan.Room.Length <> 32 then invalidArg (nameof plan) "A room's key is 32 bytes."
+
+        let draw = Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian (random 1).Span
+
+        match offered context draw taskId plan own peer answers with
+        | ValueSome punch when
+            Radix.count all.Punches < Limit && (Radix.tryFind (int punch.Setup.Session) all.Punches).IsNone
+            ->
+            keep context punch punch all |> withDeadline
+        | ValueSome punch -> keep context punch (Punch.fail context PunchStage.Cancelled punch) all |> withDeadline
+        | ValueNone ->
+            let report = { PunchReport.none with Stage = PunchStage.Rejected }
+            context.Effects.Add(Effect.Punched(taskId, report))
+            all
+
     let beginDiscovery (context: StepContext) (random: int -> Owned) taskId (options: StunOptions) (all: NodeTasks) =
         if Radix.count all.Discoveries >= Limit then
             context.Effects.Add(Effect.Discovered(taskId, StunOutcome.Failed(StunFailure.NoAnswer 0L<us>)))

@@ -290,6 +290,7 @@ module internal RendezvousClient =
             Punch.create
                 { TaskId = meeting.TaskId
                   Plan = meeting.Plan
+                  Start = PunchStart.Introduced
                   Handle = meeting.Handle
                   Introduction = Borrowed.keep it.Nonce
                   Key = key
@@ -342,19 +343,11 @@ module internal RendezvousClient =
         context.Effects.Add(
             Effect.Punched(
                 meeting.TaskId,
-                { Stage = stage
-                  Remote = Endpoint.nowhere
-                  Kind = PathKind.Host
-                  RoundTrip = 0L<us>
-                  Dials = false
-                  Observed = meeting.Observed
-                  SeenAs = ValueNone
-                  Mapping = mapping meeting
-                  PeerObserved = ValueNone
-                  PeerMapping = PortPrediction.Unknown
-                  Sent = 0
-                  Heard = 0
-                  Elapsed = context.Now - meeting.StartedAt }
+                { PunchReport.none with
+                    Stage = stage
+                    Observed = meeting.Observed
+                    Mapping = mapping meeting
+                    Elapsed = context.Now - meeting.StartedAt }
             )
         )
 

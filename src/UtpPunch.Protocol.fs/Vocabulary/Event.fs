@@ -37,6 +37,10 @@ type Event =
     | TooLong of remote: Endpoint * size: int * limit: int
     /// Meet a peer at a rendezvous, then punch.
     | Meet of taskId: TaskId * plan: MeetPlan
+    /// Punch without a rendezvous: `own` and `peer` are the offers (`Offer.write`) that the peers have exchanged by a channel of the application's,
+    /// and `plan.Room` is the key that follows from both. `answers`: the peer has this node's offer later than this node has the peer's, and
+    /// so begins later. The time-out of the plan ends when the peer is heard, and that of the punch begins.
+    | PunchOffered of taskId: TaskId * plan: MeetPlan * own: Owned * peer: Owned * answers: bool
     /// Punch as the npm package utp-punch does, `attempts` times every 500 ms.
     | PunchLegacy of taskId: TaskId * remote: Endpoint * attempts: int
     /// Ask STUN servers for the public endpoint and the NAT's behavior.

@@ -291,6 +291,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.Unreachable _
         | Event.TooLong _
         | Event.Meet _
+        | Event.PunchOffered _
         | Event.PunchLegacy _
         | Event.Discover _
         | Event.Servers _

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xD73AE323038B839BUL
+let Layout = 0x55C9ABFD9760491BUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1364,6 +1364,19 @@ let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
       Avoided = r.Array(7, (fun () -> struct (readEndpoint r, r.Int64())))
       LastReport = r.Option((fun () -> readPunchReport r)) }
 
+let writePunchStart (w: SnapshotWriter) (it: PunchStart) : unit =
+    match it with
+    | PunchStart.Introduced -> w.Byte 0uy
+    | PunchStart.Offered -> w.Byte 1uy
+    | PunchStart.Answering -> w.Byte 2uy
+
+let readPunchStart (r: SnapshotReader) : PunchStart =
+    match r.Byte() with
+    | 0uy -> PunchStart.Introduced
+    | 1uy -> PunchStart.Offered
+    | 2uy -> PunchStart.Answering
+    | _ -> r.Fail "there is no such PunchStart"
+
 let writeOffer (w: SnapshotWriter) (it: Offer) : unit =
     w.Bytes it.Nonce.Span
     w.Flag it.Birthday
@@ -1383,6 +1396,7 @@ let readOffer (r: SnapshotReader) : Offer =
 let writePunchSetup (w: SnapshotWriter) (it: PunchSetup) : unit =
     w.Int32 it.TaskId
     writeMeetPlan w it.Plan
+    writePunchStart w it.Start
     w.UInt64 it.Handle
     w.Bytes it.Introduction.Span
     w.Bytes it.Key.Span
@@ -1397,6 +1411,7 @@ let writePunchSetup (w: SnapshotWriter) (it: PunchSetup) : unit =
 let readPunchSetup (r: SnapshotReader) : PunchSetup =
     { TaskId = r.Int32()
       Plan = readMeetPlan r
+      Start = readPunchStart r
       Handle = r.UInt64()
       Introduction = r.Bytes()
       Key = r.Bytes()
@@ -1885,7 +1900,7 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
 
 let readNodeTasks (r: SnapshotReader) : NodeTasks =
     { Meetings = r.Radix(50, (fun () -> readRendezvousClient r))
-      Punches = r.Radix(69, (fun () -> readPunch r))
+      Punches = r.Radix(70, (fun () -> readPunch r))
       Legacy = r.Radix(18, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(20, (fun () -> readStunClient r))
       Links = r.Radix(40, (fun () -> readLink r))

@@ -131,10 +131,30 @@ let private plan stays birthday hosts =
         Birthday = birthday
         PrivateAddresses = if birthday then PrivateAddressPolicy.Always else PrivateAddressPolicy.Shared }
 
+/// A punch of two offers: one that can be read and perhaps is this node's own, or bytes.
+let private offered (operation: Operation) name =
+    let offer nonce hosts =
+        Offer.write
+            { Nonce = Owned(Array.create 16 nonce)
+              Birthday = operation.Flag()
+              Mapping = operation.Of [| PortPrediction.EndpointIndependent; PortPrediction.Dependent 1 |]
+              Observed = operation.Of addresses
+              Last = operation.Of addresses
+              Hosts = Array.truncate hosts addresses }
+
+    let peer =
+        match operation.Below 4 with
+        | 0 -> Owned(operation.Bytes(operation.Below 60))
+        | other -> offer (byte other) (operation.Below 5)
+
+    let plan = { plan false (operation.Flag()) (operation.Below 5) with Servers = [||] }
+    Event.PunchOffered(name, plan, offer 1uy 1, peer, operation.Flag())
+
 let private task (world: NodeWorld) (operation: Operation) (name: int) =
     world.CountTask()
 
-    match operation.Below 4 with
+    match operation.Below 5 with
+    | 4 -> world.Post(offered operation name)
     | 0 -> world.Post(Event.PunchLegacy(name, operation.Of addresses, operation.Below 10))
     | 1 ->
         let servers = operation.Of [| [| stun |]; [| stun; addresses[3] |] |]

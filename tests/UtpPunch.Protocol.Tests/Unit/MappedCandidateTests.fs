@@ -38,6 +38,7 @@ let private candidates mapping hosts =
 let private setup hosts : PunchSetup =
     { TaskId = 1
       Plan = plan hosts
+      Start = PunchStart.Introduced
       Handle = 1UL
       Introduction = Owned.Empty
       Key = Owned(Array.zeroCreate 32)
