@@ -28,6 +28,7 @@ let main args =
               NatMatrices.tests
               PunchMatrices.tests
               OfferTests.tests
+              SimultaneousTests.tests
               Moves.tests
               Punching.tests
               MeetingAttacks.tests

@@ -152,6 +152,7 @@ let private plainEvents =
         return!
             Gen.elements
                 [ Event.Connect(connId, remote, dialect, duration)
+                  Event.ConnectSimultaneously(connId, remote, duration, 4)
                   Event.Listen count
                   Event.Unlisten
                   Event.Taken connId

@@ -31,7 +31,17 @@ public sealed partial class UtpNode
         var how = new Dialling(
             Checked(options?.Dialect) ?? _settings.Dialect,
             options?.Timeout ?? _settings.ConnectTimeout,
-            options?.CongestionControl ?? _settings.CongestionControl);
+            options?.CongestionControl ?? _settings.CongestionControl,
+            options is { Simultaneous: true } ? options.PrimingHops : 0);
+        if (options is { Simultaneous: true })
+        {
+            UtpNodeOptionsCheck.Between(options.PrimingHops, 1, 255, nameof(UtpConnectOptions.PrimingHops));
+            if (!how.Dialect.IsBep29)
+            {
+                throw new ArgumentException("Only streams of BEP 29 are opened from both sides at once.", nameof(options));
+            }
+        }
+
         UtpNodeOptionsCheck.Positive(how.Timeout, nameof(UtpConnectOptions.Timeout));
         ThrowIfUnusable();
         switch (remoteEndPoint)
@@ -94,14 +104,37 @@ public sealed partial class UtpNode
         stream.Post(inline: true);
         try
         {
+            if (how.PrimingHops > 0)
+            {
+                return await FirstOfBothAsync(stream, cancellationToken).ConfigureAwait(false);
+            }
+
             await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);
             return stream;
         }
         catch (OperationCanceledException)
         {
             stream.Abort();
+            if (how.PrimingHops > 0)
+            {
+                _ = AbortLateAsync(stream.Counterpart);
+            }
+
             throw;
         }
+    }
+
+    /// <summary>The stream, or the one that the peer has opened in its place.</summary>
+    private static async Task<UtpStream> FirstOfBothAsync(UtpStream stream, CancellationToken cancellationToken)
+    {
+        await Task.WhenAny(stream.Opening, stream.Counterpart).WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (stream.Counterpart.IsCompletedSuccessfully)
+        {
+            return await stream.Counterpart.ConfigureAwait(false);
+        }
+
+        await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);
+        return stream;
     }
 
     private async ValueTask<UtpStream> DialNameAsync(DnsEndPoint name, Dialling how, CancellationToken cancellationToken)

@@ -217,10 +217,13 @@ type internal Connection =
         /// What it counts for in `Node.Held`, and whether it counts as a stream of its address.
         mutable CountedBytes: int
         mutable IsCounted: bool
+        /// As in `ConnectionSetup`.
+        PrimingHops: byte
     }
 
     member connection.Board = Sender.board connection.Sender
     member connection.MeetingKey = if isNull connection.Meeting then null else connection.Meeting.Key
+    member connection.IsSimultaneous = connection.PrimingHops > 0uy
     member connection.IsSuspended = not (isNull connection.Meeting) && connection.Meeting.IsSuspended
 
 /// Margins for the behavior of any peer.

@@ -7,6 +7,10 @@ type Event =
     | Received of from: Endpoint * datagrams: Datagrams
     /// Open a stream. It closes with `ConnectTimeout` when the peer does not answer within `timeout`.
     | Connect of connId: ConnId * remote: Endpoint * dialect: Dialect * timeout: Duration
+    /// Open a stream to a peer that opens one at the same time (BEP 55), in the dialect of BEP 29. The first SYN has a hop limit, so that it opens
+    /// this node's NATs and does not reach those of the peer; a RESET does not end it; and if the node does not listen, a stream that the peer
+    /// opens meanwhile is accepted in its place (`Effect.Accepted` with `isMeeting`, then `Effect.Closed`).
+    | ConnectSimultaneously of connId: ConnId * remote: Endpoint * timeout: Duration * primingHops: int
     /// Accept streams. At most `backlog` of them wait to be taken.
     | Listen of backlog: int
     /// Accept no more streams. Those that were not taken are reset.

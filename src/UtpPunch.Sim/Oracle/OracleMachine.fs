@@ -283,6 +283,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.Write(connId, bytes) -> withStream connId (fun stream -> stream.Sender.Write bytes)
         | Event.Finish connId -> withStream connId (fun stream -> stream.Sender.Finish())
         | Event.Abort connId -> withStream connId (close effects CloseReason.Aborted)
+        | Event.ConnectSimultaneously _
         | Event.Taken _
         | Event.Consumed _
         | Event.Release _

@@ -55,6 +55,7 @@ module Kinds =
     let networkChanged = Kind(20uy, "network")
     let localGone = Kind(21uy, "localgone")
     let offered = Kind(22uy, "offered")
+    let simultaneous = Kind(23uy, "simultaneous")
 
     /// The first code of an effect.
     [<Literal>]
@@ -246,6 +247,15 @@ module Schema =
                 f.Endpoint("to", remote),
                 name f "dialect" TraceNames.dialects dialect,
                 f.Duration("timeout", timeout)
+            )
+        | Event.ConnectSimultaneously(connId, remote, timeout, primingHops) ->
+            f.Begin Kinds.simultaneous
+
+            Event.ConnectSimultaneously(
+                stream f connId,
+                f.Endpoint("to", remote),
+                f.Duration("timeout", timeout),
+                int32 f "hops" Numbers.hops primingHops
             )
         | Event.Listen backlog ->
             f.Begin Kinds.listen

@@ -79,6 +79,7 @@ module Templates =
     let events: Event[] =
         [| Event.Received(nowhere, Datagrams.One(Borrowed.Empty, 0L<us>))
            Event.Connect(0, nowhere, Dialect.Bep29, 0L<us>)
+           Event.ConnectSimultaneously(0, nowhere, 0L<us>, 0)
            Event.Listen 0
            Event.Unlisten
            Event.Taken 0

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x55C9ABFD9760491BUL
+let Layout = 0x900F04897937042AUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1117,6 +1117,7 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     w.Int32 it.ReportedRoom
     w.Int32 it.CountedBytes
     w.Flag it.IsCounted
+    w.Byte it.PrimingHops
     w.LeaveStream()
 
 let readConnection (r: SnapshotReader) : Connection =
@@ -1149,7 +1150,8 @@ let readConnection (r: SnapshotReader) : Connection =
                               WakeAt = r.Int64()
                               ReportedRoom = r.Int32()
                               CountedBytes = r.Int32()
-                              IsCounted = r.Flag() }
+                              IsCounted = r.Flag()
+                              PrimingHops = r.Byte() }
     r.LeaveStream()
     value
 
@@ -1912,6 +1914,16 @@ let readNodeTasks (r: SnapshotReader) : NodeTasks =
       UnverifiedProbes = r.Int64()
       DueAt = r.Int64() }
 
+let writeSimultaneous (w: SnapshotWriter) (it: Simultaneous) : unit =
+    w.Int32 it.Own
+    writeEndpoint w it.Remote
+    w.Int32 it.Incoming
+
+let readSimultaneous (r: SnapshotReader) : Simultaneous =
+    { Own = r.Int32()
+      Remote = readEndpoint r
+      Incoming = r.Int32() }
+
 let writeNode (w: SnapshotWriter) (it: Node) : unit =
     writeNodeOptions w it.Options
     w.UInt64 it.HashKey
@@ -1942,6 +1954,7 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
     w.Radix((writeResetLimiter w), it.ResetLimiters)
     w.Int64 it.ResetAt
     writeNodeTasks w it.NodeTasks
+    w.Array((writeSimultaneous w), it.Simultaneous)
 
 let readNode (r: SnapshotReader) : Node =
     { Options = readNodeOptions r
@@ -1951,7 +1964,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(224, (fun () -> readStored r))
+      Connections = r.Radix(225, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       LinkedIds = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
@@ -1972,4 +1985,5 @@ let readNode (r: SnapshotReader) : Node =
       Parting = r.Int32()
       ResetLimiters = r.Radix(1, (fun () -> readResetLimiter r))
       ResetAt = r.Int64()
-      NodeTasks = readNodeTasks r }
+      NodeTasks = readNodeTasks r
+      Simultaneous = r.Array(8, (fun () -> readSimultaneous r)) }

@@ -343,13 +343,14 @@ let apply (world: NodeWorld) (name: int) (chunk: byte[]) =
         remote.IsProved <- true
         world.Streams.Add(AppStream(2 * name, 20_000))
 
+        let dialect = operation.Of [| Dialect.Bep29; Dialect.UtpPunch |]
+        let timeout = operation.Of durations + Time.seconds 1
+
         world.Post(
-            Event.Connect(
-                2 * name,
-                remote.Endpoint,
-                operation.Of [| Dialect.Bep29; Dialect.UtpPunch |],
-                operation.Of durations + Time.seconds 1
-            )
+            if operation.Below 4 = 3 then
+                Event.ConnectSimultaneously(2 * name, remote.Endpoint, timeout, 4)
+            else
+                Event.Connect(2 * name, remote.Endpoint, dialect, timeout)
         )
     | 8 -> world.Post(if operation.Below 4 = 0 then Event.Unlisten else Event.Listen(1 + operation.Below 4))
     | 9 ->

@@ -102,6 +102,7 @@ public static class Traces
             Event.NewReceived(remote, new Datagrams(slab, 83, 7, 7, 6)),
             Event.NewReceived(remote, new Datagrams(new byte[3], 1, 0, 1, 6)),
             Event.NewConnect(2, remote, Dialect.UtpPunch, Time.never),
+            Event.NewConnectSimultaneously(4, remote, Time.never, 4),
             Event.NewListen(7),
             Event.Unlisten,
             Event.NewTaken(1),

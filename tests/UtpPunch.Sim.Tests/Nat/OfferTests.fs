@@ -105,7 +105,8 @@ let private count (table: bool[][]) = table |> Array.sumBy (Array.sumBy (fun met
 let tests =
     testList
         "offers"
-        [ test "the pairs of NATs connect that connect at a rendezvous, when both begin at once and when one begins later" {
+        [ test
+              "the pairs of NATs connect that connect at a rendezvous, when both begin at once and when one begins later" {
               for text, change in
                   [ "at once", (fun it -> { it with Wait = 0L<us>; IsAnswer = false })
                     "an answer", id
