@@ -51,7 +51,8 @@ public sealed class UtpMeetOptions
     public TimeSpan PathTimeout { get; set; } = TimeSpan.FromSeconds(180);
 
     /// <summary>Gets or sets the addresses of this machine that the peer may try, with the port of the node.</summary>
-    /// <value>The default is <see langword="null"/>: the addresses of all network interfaces that are up, or the address to which the node is
-    /// bound.</value>
+    /// <value>The default is <see langword="null"/>: the address to which the node is bound, or at most eight of those of the network interfaces that are
+    /// up: those of the default route first, then others with a router, further ones, and tunnels; without a router, none of bridges and overlays
+    /// unless there are no others.</value>
     public IReadOnlyList<IPAddress>? HostAddresses { get; set; }
 }
