@@ -29,6 +29,7 @@ let main args =
               PunchMatrices.tests
               OfferTests.tests
               SimultaneousTests.tests
+              ServerTests.tests
               Moves.tests
               Punching.tests
               MeetingAttacks.tests

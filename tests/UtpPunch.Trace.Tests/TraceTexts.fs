@@ -202,6 +202,7 @@ let private tasks =
         return!
             Gen.elements
                 [ Event.Meet(taskId, plan)
+                  Event.MeetAlso(taskId, taskId, plan)
                   Event.PunchOffered(taskId, plan, plan.Room, Owned(Array.init 40 byte), stays)
                   Event.PunchLegacy(taskId, remote, attempts)
                   Event.Discover(taskId, discovery)

@@ -42,7 +42,7 @@ internal static class Punch
     private static async Task MeetAsync(
         UtpNode node, MeetingPlace place, TimeSpan? timeout, PunchReport report, CancellationToken interrupted)
     {
-        var client = new RendezvousClient(node, place.Server);
+        var client = new RendezvousClient(node, place.Servers);
         var path = await client.PunchAsync(place.Room, place.ToOptions(timeout), report, interrupted);
         if (!path.Success)
         {

@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace UtpPunch;
 
-/// <summary>An address of this machine, and what its interface tells of its use to peers.</summary>
+/// <summary>An address of this machine, and what its interface shows.</summary>
 /// <param name="Address">The address.</param>
 /// <param name="Interface">The name of the interface.</param>
 /// <param name="IsDefault">Whether datagrams to the internet leave from it.</param>

@@ -248,6 +248,8 @@ module Node =
         | Event.Unreachable remote -> unreachable step remote
         | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
         | Event.Meet(taskId, plan) -> tasks step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
+        | Event.MeetAlso(taskId, first, plan) ->
+            tasks step (NodeTasks.meetAlso step.Context (draw step.Node) taskId first plan)
         | Event.PunchOffered(taskId, plan, own, peer, answers) ->
             tasks
                 step

@@ -44,6 +44,10 @@ type internal PunchStart =
 type internal PunchSetup =
     {
         TaskId: TaskId
+        /// The first of the meetings that may have introduced the peer.
+        Group: TaskId
+        /// The peer's name at the rendezvous; empty without one.
+        Peer: Owned
         Plan: MeetPlan
         Start: PunchStart
         /// The handle of the meeting that has begun it; 0 without one.

@@ -41,6 +41,9 @@ type Event =
     | TooLong of remote: Endpoint * size: int * limit: int
     /// Meet a peer at a rendezvous, then punch.
     | Meet of taskId: TaskId * plan: MeetPlan
+    /// Meet at a further rendezvous, too: the meeting `first` goes on under the same name, so that the peers know an introduction by either server.
+    /// Of the punches with one peer, the one whose path is chosen first stays.
+    | MeetAlso of taskId: TaskId * first: TaskId * plan: MeetPlan
     /// Punch without a rendezvous: `own` and `peer` are the offers (`Offer.write`) that the peers have exchanged by a channel of the application's,
     /// and `plan.Room` is the key that follows from both. `answers`: the peer has this node's offer later than this node has the peer's, and
     /// so begins later. The time-out of the plan ends when the peer is heard, and that of the punch begins.

@@ -292,6 +292,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.Unreachable _
         | Event.TooLong _
         | Event.Meet _
+        | Event.MeetAlso _
         | Event.PunchOffered _
         | Event.PunchLegacy _
         | Event.Discover _

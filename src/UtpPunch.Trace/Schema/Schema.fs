@@ -56,6 +56,7 @@ module Kinds =
     let localGone = Kind(21uy, "localgone")
     let offered = Kind(22uy, "offered")
     let simultaneous = Kind(23uy, "simultaneous")
+    let meetAlso = Kind(24uy, "also")
 
     /// The first code of an effect.
     [<Literal>]
@@ -301,6 +302,9 @@ module Schema =
         | Event.Meet(taskId, it) ->
             f.Begin Kinds.meet
             Event.Meet(task f taskId, plan f it)
+        | Event.MeetAlso(taskId, first, it) ->
+            f.Begin Kinds.meetAlso
+            Event.MeetAlso(task f taskId, int32 f "first" Numbers.task first, plan f it)
         | Event.PunchOffered(taskId, it, own, peer, answers) ->
             f.Begin Kinds.offered
 

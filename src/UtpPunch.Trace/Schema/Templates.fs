@@ -93,6 +93,7 @@ module Templates =
            Event.Unreachable nowhere
            Event.TooLong(nowhere, 0, 0)
            Event.Meet(0, plan)
+           Event.MeetAlso(0, 0, plan)
            Event.PunchOffered(0, plan, Owned.Empty, Owned.Empty, false)
            Event.PunchLegacy(0, nowhere, 0)
            Event.Discover(0, discovery)

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x900F04897937042AUL
+let Layout = 0x41E23216C6F9F313UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1314,6 +1314,7 @@ let readPunchReport (r: SnapshotReader) : PunchReport =
 
 let writeRendezvousClient (w: SnapshotWriter) (it: RendezvousClient) : unit =
     w.Int32 it.TaskId
+    w.Int32 it.Group
     writeMeetPlan w it.Plan
     writeEndpoint w it.Server
     w.Bytes it.Room.Span
@@ -1341,6 +1342,7 @@ let writeRendezvousClient (w: SnapshotWriter) (it: RendezvousClient) : unit =
 
 let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
     { TaskId = r.Int32()
+      Group = r.Int32()
       Plan = readMeetPlan r
       Server = readEndpoint r
       Room = r.Bytes()
@@ -1397,6 +1399,8 @@ let readOffer (r: SnapshotReader) : Offer =
 
 let writePunchSetup (w: SnapshotWriter) (it: PunchSetup) : unit =
     w.Int32 it.TaskId
+    w.Int32 it.Group
+    w.Bytes it.Peer.Span
     writeMeetPlan w it.Plan
     writePunchStart w it.Start
     w.UInt64 it.Handle
@@ -1412,6 +1416,8 @@ let writePunchSetup (w: SnapshotWriter) (it: PunchSetup) : unit =
 
 let readPunchSetup (r: SnapshotReader) : PunchSetup =
     { TaskId = r.Int32()
+      Group = r.Int32()
+      Peer = r.Bytes()
       Plan = readMeetPlan r
       Start = readPunchStart r
       Handle = r.UInt64()
@@ -1901,8 +1907,8 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Int64 it.DueAt
 
 let readNodeTasks (r: SnapshotReader) : NodeTasks =
-    { Meetings = r.Radix(50, (fun () -> readRendezvousClient r))
-      Punches = r.Radix(70, (fun () -> readPunch r))
+    { Meetings = r.Radix(51, (fun () -> readRendezvousClient r))
+      Punches = r.Radix(72, (fun () -> readPunch r))
       Legacy = r.Radix(18, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(20, (fun () -> readStunClient r))
       Links = r.Radix(40, (fun () -> readLink r))

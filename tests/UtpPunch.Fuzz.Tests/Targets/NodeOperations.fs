@@ -166,7 +166,16 @@ let private task (world: NodeWorld) (operation: Operation) (name: int) =
         | 0 -> world.Post(Event.Cancel cancelled)
         | 1 -> world.Post(Event.NetworkChanged(Array.truncate (operation.Below 5) addresses))
         | _ -> world.Post(Event.LocalGone(uint16 (operation.Below 3)))
-    | _ -> world.Post(Event.Meet(name, plan (operation.Flag()) (operation.Flag()) (operation.Below 5)))
+    | _ ->
+        let plan = plan (operation.Flag()) (operation.Flag()) (operation.Below 5)
+        let first = operation.Below 8
+
+        world.Post(
+            if first > 0 && first < name then
+                Event.MeetAlso(name, first, plan)
+            else
+                Event.Meet(name, plan)
+        )
 
 // ---- Answers of a rendezvous, of a peer, of STUN servers ----
 

@@ -116,6 +116,7 @@ public static class Traces
             Event.NewUnreachable(remote),
             Event.NewTooLong(remote, 1500, 1472),
             Event.NewMeet(1, plan),
+            Event.NewMeetAlso(5, 1, plan),
             Event.NewPunchOffered(4, plan, new Owned(packet), new Owned(slab), true),
             Event.NewPunchLegacy(2, remote, 10),
             Event.NewDiscover(3, StunClientModule.Standard([remote])),
