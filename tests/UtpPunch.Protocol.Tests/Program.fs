@@ -19,6 +19,7 @@ let main args =
           DeliveryRateTests.tests
           PathMtuTests.tests
           MtuStories.tests
+          KeyShares.tests
           WindowStories.tests
           Handshake.tests
           Flow.tests

@@ -33,6 +33,7 @@ let options =
               GiveUpAfter = times[0]
               IdleTimeout = times[1]
               KeepAlive = times[2]
+              PathTimeout = times[0]
               InitialRto = times[3]
               MinRto = times[4]
               MaxRto = times[5]

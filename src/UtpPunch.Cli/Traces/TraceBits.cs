@@ -14,6 +14,9 @@ internal static class TraceBits
             ExtensionBits.Kind.Hello => $"takes {size}",
             ExtensionBits.Kind.Probe => $"probe {ExtensionBits.idOf(packet.Bits)} of {size}",
             ExtensionBits.Kind.Answer => $"answer to probe {ExtensionBits.idOf(packet.Bits)} of {size}",
+            ExtensionBits.Kind.Challenge => "challenge",
+            ExtensionBits.Kind.Response => $"response to {ExtensionBits.stampOf(packet.Bits)}",
+            ExtensionBits.Kind.KeyShare => "key share",
             _ => packet.Bits == 0 ? "" : $"bits {packet.Bits:x16}",
         };
     }

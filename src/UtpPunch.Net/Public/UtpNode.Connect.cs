@@ -106,10 +106,13 @@ public sealed partial class UtpNode
         {
             if (how.PrimingHops > 0)
             {
-                return await FirstOfBothAsync(stream, cancellationToken).ConfigureAwait(false);
+                stream = await FirstOfBothAsync(stream, cancellationToken).ConfigureAwait(false);
+                WatchNetworkFor(remote);
+                return stream;
             }
 
             await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);
+            WatchNetworkFor(remote);
             return stream;
         }
         catch (OperationCanceledException)
@@ -135,6 +138,15 @@ public sealed partial class UtpNode
 
         await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);
         return stream;
+    }
+
+    // Reading the addresses takes milliseconds, which the first stream need not wait for.
+    private void WatchNetworkFor(Endpoint remote)
+    {
+        if (_watch is null && _settings.Node.Bep29.PathTimeout > 0 && !EndpointModule.isLoopback(remote))
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static node => node.WatchNetwork(), this, preferLocal: false);
+        }
     }
 
     private async ValueTask<UtpStream> DialNameAsync(DnsEndPoint name, Dialling how, CancellationToken cancellationToken)

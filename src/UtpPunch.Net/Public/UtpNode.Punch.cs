@@ -104,17 +104,22 @@ public sealed partial class UtpNode
     internal Endpoint[] Hosts(UtpMeetOptions options)
     {
         var given = options.HostAddresses;
+        _givenHosts = given;
+        WatchNetwork();
+        return HostsOf(given);
+    }
+
+    /// <summary>From here on, the streams learn when the addresses of this machine change.</summary>
+    private void WatchNetwork()
+    {
         lock (_gate)
         {
-            _givenHosts = given;
             if (_watch is null && SocketFactory.IsWildcard(LocalEndPoint.Address) && !_engine.IsClosing)
             {
                 _watch = new NetworkWatch(() => HostsOf(null), hosts => _engine.Post(new NetworkChangedCommand(_givenHosts is { } chosen ? HostsOf(chosen) : hosts)));
                 _ = _engine.Completion.ContinueWith(static (_, watch) => ((NetworkWatch)watch!).Dispose(), _watch, TaskScheduler.Default);
             }
         }
-
-        return HostsOf(given);
     }
 
     private Endpoint[] HostsOf(IReadOnlyList<IPAddress>? given) => HostAddresses.Of(

@@ -4,8 +4,8 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// Notices that this machine has got other addresses: a cable, another Wi-Fi, a VPN, a new lease. Runs from a node's first meeting on, since
-/// other streams keep their paths.
+/// Notices that this machine has got other addresses: a cable, another Wi-Fi, a VPN, a new lease. Runs from a node's first meeting on, or
+/// from the first stream that it opens to another machine.
 /// </summary>
 internal sealed class NetworkWatch : IDisposable
 {

@@ -134,6 +134,7 @@ module internal Link =
             Phase = LinkPhase.Live
             HasMoved = false
             Paths = Array.filter isOfUse link.Paths
+            Asked = [||]
             NextAt = (if link.Streams.Length = 0 then now + hold else Time.never) }
 
     let private switch (now: Instant) (path: LinkPath) (link: Link) : Link =
@@ -152,17 +153,15 @@ module internal Link =
         | LinkPhase.Suspect _
         | LinkPhase.Searching _ -> link
 
-    /// A link over the path that a punch has found. Its first probe tells whether the peer knows links, and measures the path.
-    let create (now: Instant) (setup: PunchSetup) (path: Endpoint) (source: Endpoint) seenAs : Link =
-        let key = Secrets.link setup.Key
-
-        let path =
-            { LinkPath.create path with AnsweredAt = now; HeardAt = now; Source = source; SeenAs = seenAs }
+    /// A link over a path that carries packets. Its first probe tells whether the peer knows links, and measures the path.
+    let private over (now: Instant) key isLower isAgreed plan (path: LinkPath) : Link =
+        let path = { path with AnsweredAt = now; HeardAt = now }
 
         { Key = key
           Session = Secrets.session key
-          IsLower = setup.IsLower
-          Plan = setup.Plan
+          IsLower = isLower
+          IsAgreed = isAgreed
+          Plan = plan
           Active = path.Remote
           Paths = [| path |]
           Phase = LinkPhase.Live
@@ -178,6 +177,28 @@ module internal Link =
           StrayAt = LinkPath.never
           Outcome = ValueNone }
         |> doubt now brokenAfter
+
+    /// A link over the path that a punch has found.
+    let ofPunch (now: Instant) (setup: PunchSetup) (path: Endpoint) (source: Endpoint) seenAs : Link =
+        { LinkPath.create path with Source = source; SeenAs = seenAs }
+        |> over now (Secrets.link setup.Key) setup.IsLower false setup.Plan
+
+    /// The plan of a link whose nodes know no rendezvous.
+    let private planOf (pathTimeout: Duration) : MeetPlan =
+        { Servers = [||]
+          Room = Owned.Empty
+          Hosts = [||]
+          Stays = false
+          Timeout = pathTimeout
+          PunchTimeout = 0L<us>
+          Birthday = false
+          PrimingHops = 0
+          PrivateAddresses = PrivateAddressPolicy.Never
+          PathTimeout = pathTimeout }
+
+    /// The nodes of a stream without a meeting have agreed on a key.
+    let ofAgreement (now: Instant) (key: Owned) isOpener pathTimeout (remote: Endpoint) : Link =
+        over now key isOpener true (planOf pathTimeout) (LinkPath.create remote)
 
     /// Nothing comes back, or nothing comes: is the path still there? Asked at most once in the time that an answer takes.
     let suspect (now: Instant) isSilent (link: Link) : Link =
@@ -299,7 +320,11 @@ module internal Link =
             match ReplayWindow.accept probe.Number link.Received with
             | struct (false, _) -> reject ()
             | struct (true, received) ->
-                let link = heard context.Now from { link with Received = received; IsAnswered = true }
+                // Where no punch has proved it: the peer of the link is that of the stream.
+                let isProof = not link.IsAgreed || from.Equals link.Active
+
+                let link =
+                    heard context.Now from { link with Received = received; IsAnswered = link.IsAnswered || isProof }
 
                 match probe.Kind with
                 | ProbeKind.Probe ->
@@ -339,7 +364,7 @@ module internal Link =
             let struct (next, broken) = suspectTimes since probes link
             let other = answering since link
 
-            if other.IsSome && context.Now >= since + headStart other.Value link then
+            if link.IsAnswered && other.IsSome && context.Now >= since + headStart other.Value link then
                 switch context.Now other.Value link
             elif context.Now >= broken && not link.IsAnswered then
                 settled context.Now link

@@ -60,6 +60,8 @@ type internal Link =
         Key: Owned
         Session: uint64
         IsLower: bool
+        /// Whether the nodes of a stream have agreed on the key, and not a punch.
+        IsAgreed: bool
         /// That of the meeting.
         Plan: MeetPlan
         /// Where packets go. It is among the paths.

@@ -194,7 +194,7 @@ module internal Acceptor =
 
     /// Whether a half-open stream is the one that a meeting leads to.
     let private isOfMeeting (node: Node) (connection: Connection) =
-        not (isNull connection.Meeting)
+        not (isNull connection.Linked)
         && MeetingPaths.isAwaited node.Now connection.Remote node.NodeTasks.Paths
 
     /// Whether a task or a dialled stream awaits a half-open stream, and no listener does.
@@ -238,11 +238,13 @@ module internal Acceptor =
 
             if isSimultaneous then
                 SimultaneousOpen.confirm step connection.ConnId
+                KeyAgreements.start step connection
             elif isMeeting then
                 let paths = MeetingPaths.setOpen connection.Remote node.NodeTasks.Paths
                 node.NodeTasks <- { node.NodeTasks with Paths = paths }
             else
                 node.Waiting <- Radix.add connection.ConnId () node.Waiting
+                KeyAgreements.start step connection
 
             true
         else

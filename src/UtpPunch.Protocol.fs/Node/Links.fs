@@ -4,8 +4,6 @@ namespace UtpPunch.Protocol
 module internal Links =
     open StreamTable
 
-    let private sessionOf (meeting: MeetingKey) = if isNull meeting then 0UL else meeting.Session
-
     let private change step (link: Link) = step.Node.NodeTasks <- NodeTasksState.keepLink link step.Node.NodeTasks
 
     // ---- What speaks against a path ----
@@ -26,8 +24,7 @@ module internal Links =
     let private linked (node: Node) (receiveId: uint16) : ConnId[] =
         Radix.tryFind (int receiveId) node.LinkedIds |> ValueOption.defaultValue [||]
 
-    let private linkOf (node: Node) (stored: Connection.Stored) =
-        NodeTasksState.tryLink (sessionOf stored.Meeting) node.NodeTasks
+    let private linkOf (node: Node) (stored: Connection.Stored) = NodeTasksState.tryLink stored.Session node.NodeTasks
 
     /// The stream that receives under that id, and whose link has heard of that endpoint.
     let private findKnown (node: Node) (remote: Endpoint) receiveId : Connection.Stored voption =
@@ -75,16 +72,16 @@ module internal Links =
         let now = step.Node.Now
 
         if connection.State = StreamState.Established && not connection.IsSuspended then
-            let isSilent = now >= connection.Meeting.SilentAt
+            let isSilent = now >= connection.Linked.SilentAt
 
             if isSilent then
                 let next =
-                    if connection.Meeting.Silences + 1 < mostSilences then
+                    if connection.Linked.Silences + 1 < mostSilences then
                         now + Delivery.silence
                     else
                         Time.never
 
-                connection.Meeting <- MeetingStream.miss next connection.Meeting
+                connection.Linked <- LinkedStream.miss next connection.Linked
 
             if isSilent || wasKeptAlive || connection.Attempts.Timeouts > 0 then
                 changeLink step connection (Link.suspect now isSilent)
@@ -134,8 +131,7 @@ module internal Links =
         let node = step.Node
         let task = OwnTasks.ofLink link.Session
 
-        // Peers that have met without a rendezvous probe the paths that they know.
-        if plan.Servers.Length > 0 && not (NodeTasks.searches task node.NodeTasks) then
+        if link.Plan.Servers.Length > 0 && not (NodeTasks.searches task node.NodeTasks) then
             node.NodeTasks <- NodeTasks.meet step.Context random task plan node.NodeTasks
 
     let private lost step random (link: Link) =

@@ -71,7 +71,7 @@ module Node =
             if Acceptor.confirm step arrivedAt &packet.Header own then
                 Input.receive step.Context arrivedAt &packet own
         | StreamState.SynSent when
-            not (isNull own.Meeting) && not (MeetingKey.isAuthentic &packet.Header datagram own.MeetingKey)
+            not (isNull own.Linked) && not (MeetingKey.isAuthentic &packet.Header datagram own.MeetingKey)
             ->
             note step Rule.UnexpectedPacket remote
         | StreamState.SynSent when SimultaneousOpen.yields step.Node own -> note step Rule.UnexpectedPacket remote
@@ -81,10 +81,13 @@ module Node =
             if own.State = StreamState.Established then
                 // The peer knows this node by the address to which it has sent.
                 own.Remote <- Endpoint.local remote.Local own.Remote
+                KeyAgreements.start step own
         | StreamState.Closed -> note step Rule.UnknownConnection remote
         | StreamState.Established when HeaderPrediction.tryTake step.Context arrivedAt &packet own -> ()
         | StreamState.Established
-        | StreamState.TimeWait -> Input.receive step.Context arrivedAt &packet own
+        | StreamState.TimeWait ->
+            Input.receive step.Context arrivedAt &packet own
+            if step.Context.HasShare then KeyAgreements.hear step.Context datagram own
 
     /// Takes a packet of a link's stream that comes from another endpoint than ours go to. Whether it is one.
     let private receiveLinked step remote arrivedAt (packet: inref<Packet>) datagram =
@@ -288,10 +291,10 @@ module Node =
         | ValueNone -> ()
 
     let private settle step (connection: Connection) =
-        let isKeptAlive = not (isNull connection.Meeting) && Output.keepAliveAt connection <= step.Node.Now
+        let isKeptAlive = not (isNull connection.Linked) && Output.keepAliveAt connection <= step.Node.Now
 
         let needsIds = counted step connection (fun () -> Connection.settle step.Context connection)
-        if not (isNull connection.Meeting) then Links.watch step isKeptAlive connection
+        if not (isNull connection.Linked) then Links.watch step isKeptAlive connection
 
         if needsIds then redial step connection
 
@@ -317,7 +320,12 @@ module Node =
             let step =
                 { Node = { node with Now = now; Generation = node.Generation + 1L }
                   Context =
-                    { Now = now; Effects = ResizeArray(); Budget = node.Options.ReceiveBudget; Held = node.Held }
+                    { Now = now
+                      Effects = ResizeArray()
+                      Budget = node.Options.ReceiveBudget
+                      Held = node.Held
+                      HasShare = false
+                      Shares = [||] }
                   Touched = ResizeArray() }
 
             for event in events do
@@ -325,6 +333,7 @@ module Node =
 
             wake step
             tickTasks step
+            KeyAgreements.settle step (draw step.Node)
             Links.settle step (draw step.Node)
             // A link that has lost its path has begun a meeting.
             tickTasks step

@@ -18,7 +18,12 @@ type internal NodeTasks =
         Links: Radix<Link>
         /// When they are due. An entry may be too early.
         LinkTimers: TimerQueue
-        /// Those whose streams must learn something.
+        /// By the stream, and when they are due.
+        Agreements: Radix<KeyAgreement>
+        AgreementTimers: TimerQueue
+        /// From when on a share may be answered.
+        AgreesAt: Instant
+        /// Links whose streams must learn something.
         Changed: int[]
         Paths: MeetingPath[]
         Aliases: Alias[]
@@ -37,6 +42,9 @@ module internal NodeTasksState =
           Discoveries = Radix.empty
           Links = Radix.empty
           LinkTimers = TimerQueue.empty
+          Agreements = Radix.empty
+          AgreementTimers = TimerQueue.empty
+          AgreesAt = LinkPath.never
           Changed = [||]
           Paths = [||]
           Aliases = [||]
@@ -61,7 +69,11 @@ module internal NodeTasksState =
         path
 
     let withDeadline (all: NodeTasks) : NodeTasks =
-        let mutable due = min (SocketNumbers.deadline all.Sockets) (TimerQueue.first all.LinkTimers)
+        let mutable due =
+            SocketNumbers.deadline all.Sockets
+            |> min (TimerQueue.first all.LinkTimers)
+            |> min (TimerQueue.first all.AgreementTimers)
+
         Radix.iterate (fun _ meeting -> due <- min due (RendezvousClient.deadline meeting)) all.Meetings
         Radix.iterate (fun _ punch -> due <- min due (Punch.deadline punch)) all.Punches
         Radix.iterate (fun _ punch -> due <- min due (LegacyPunch.deadline punch)) all.Legacy
@@ -116,7 +128,7 @@ module internal NodeTasksState =
     /// What a punch has found becomes a link, or is the path that a link has searched.
     let connect (context: StepContext) (path: Endpoint) source (punch: Punch) (all: NodeTasks) : NodeTasks =
         if not (OwnTasks.isOwn punch.Setup.TaskId) then
-            let link = Link.create context.Now punch.Setup path source punch.SeenAs
+            let link = Link.ofPunch context.Now punch.Setup path source punch.SeenAs
             // Two links with one half of their numbers: the second one is none.
             if (Radix.tryFind (int link.Session) all.Links).IsSome then all else keepLink link all
         else
@@ -148,3 +160,18 @@ module internal NodeTasksState =
             | _ -> ()
 
         result
+
+    // ---- Agreements ----
+
+    let keepAgreement (connId: ConnId) (agreement: KeyAgreement) (all: NodeTasks) : NodeTasks =
+        { all with
+            Agreements = Radix.add connId agreement all.Agreements
+            AgreementTimers = TimerQueue.add agreement.NextAt connId all.AgreementTimers
+            DueAt = min all.DueAt agreement.NextAt }
+
+    let forgetAgreement (connId: ConnId) (all: NodeTasks) : NodeTasks =
+        let left = Radix.remove connId all.Agreements
+
+        { all with
+            Agreements = left
+            AgreesAt = (if Radix.count left = 0 then LinkPath.never else all.AgreesAt) }

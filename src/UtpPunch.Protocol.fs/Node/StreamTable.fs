@@ -13,13 +13,13 @@ module internal StreamTable =
     let private collision: ConnId = -1
 
     let private addLinked (node: Node) (connection: Connection) =
-        if not (isNull connection.Meeting) then
+        if not (isNull connection.Linked) then
             let id = int connection.Ids.Receive
             let known = Radix.tryFind id node.LinkedIds |> ValueOption.defaultValue [||]
             node.LinkedIds <- Radix.add id (Array.append known [| connection.ConnId |]) node.LinkedIds
 
     let private removeLinked (node: Node) (connection: Connection) =
-        if not (isNull connection.Meeting) then
+        if not (isNull connection.Linked) then
             let id = int connection.Ids.Receive
 
             match Radix.tryFind id node.LinkedIds with
@@ -187,10 +187,10 @@ module internal StreamTable =
 
     /// The link of a stream's meeting has one stream more, or less.
     let changeLink step (connection: Connection) (change: Link -> Link) =
-        if not (isNull connection.Meeting) then
+        if not (isNull connection.Linked) then
             let tasks = step.Node.NodeTasks
 
-            match NodeTasksState.tryLink connection.Meeting.Key.Session tasks with
+            match NodeTasksState.tryLink connection.Linked.Session tasks with
             | ValueSome link -> step.Node.NodeTasks <- NodeTasksState.keepLink (change link) tasks
             | ValueNone -> ()
 
@@ -206,6 +206,7 @@ module internal StreamTable =
         let connId = connection.ConnId
         removeRoute step.Node connection
         changeLink step connection (Link.leave step.Node.Now connId)
+        step.Node.NodeTasks <- NodeTasksState.forgetAgreement connId step.Node.NodeTasks
         step.Node.Connections <- Radix.remove connId step.Node.Connections
         step.Node.Waiting <- Radix.remove connId step.Node.Waiting
 

@@ -33,6 +33,10 @@ module internal Secrets =
     /// The key of the link between two peers whose punch has found a path.
     let link (punch: Owned) : Owned = Owned(labelled punch.Span "UtpPunch link" [])
 
+    /// The key of the link between two nodes that have agreed on a secret.
+    let agreed (secret: Owned) (opener: Borrowed) (stream: Borrowed) : Owned =
+        Owned(labelled secret.Span "UtpPunch agreed" [ opener; stream ])
+
     /// The key of the room in which they meet again.
     let linkRoom (link: Owned) : Owned = Owned(labelled link.Span "UtpPunch link room" [])
 

@@ -89,7 +89,7 @@ module internal Closing =
 
         match connection.State, connection.Dialect with
         // The peer of a meeting does not refuse, and a RESET has no authentication code.
-        | StreamState.SynSent, _ when not (isNull connection.Meeting) -> Verdict.Forged
+        | StreamState.SynSent, _ when not (isNull connection.Linked) -> Verdict.Forged
         // It may not have begun.
         | StreamState.SynSent, _ when connection.IsSimultaneous -> Verdict.Forged
         | StreamState.SynSent, Dialect.Bep29 ->
@@ -125,8 +125,9 @@ module internal Closing =
         | Verdict.Doubtful ->
             PacketBuilder.note context Rule.ResetOutOfRange connection
 
-            if TimestampCheck.challenge arrivedAt &connection.Clocks then
+            if TimestampCheck.challenge connection.Rtt context.Now &connection.Clocks then
                 connection.Acks.Immediate <- true
+                connection.Acks.IsChallenge <- connection.Sizes.KnowsProbes
         | Verdict.Genuine ->
             PacketBuilder.note context Rule.ResetAccepted connection
 

@@ -11,8 +11,9 @@ module internal Connection =
         member stored.Remote = stored.Connection.Remote
         member stored.Incoming = stored.Connection.Incoming
         member stored.Ids = stored.Connection.Ids
-        member stored.IsMeeting = not (isNull stored.Connection.Meeting)
-        member stored.Meeting = stored.Connection.MeetingKey
+        member stored.IsMeeting = not (isNull stored.Connection.MeetingKey)
+        /// The number of its link; 0 for a stream without one.
+        member stored.Session = if isNull stored.Connection.Linked then 0UL else stored.Connection.Linked.Session
         member stored.Fits(header: inref<Header>) = Input.isInRange &header stored.Connection
         member stored.State = stored.Connection.State
         member stored.IsSimultaneous = stored.Connection.IsSimultaneous
@@ -24,7 +25,7 @@ module internal Connection =
 
             connection.State = StreamState.Established
             && connection.Incoming
-            && isNull connection.Meeting
+            && isNull connection.MeetingKey
             && connection.Counters.BytesReceived = 0L
             && connection.Counters.BytesAcknowledged = 0L
             && connection.Activity.ProgressAt <= since
@@ -50,7 +51,7 @@ module internal Connection =
               OffersProbes = (setup.Dialect = Dialect.Bep29)
               KnowsProbes = false
               KnowsReach = false
-              ProbeToAnswer = 0UL
+              Reply = 0UL
               LargestWindow = 0u
               LargestPayload = options.PacketSize - Packet.HeaderLength }
           Delays =
@@ -58,11 +59,16 @@ module internal Connection =
                 SampledAt = Time.never
                 LeastUnexplained = System.Int32.MaxValue }
           Clocks = TimestampCheck.create setup.Offset setup.HandshakeOffset incoming now
-          Meeting = MeetingStream.create setup.Meeting
+          Linked = LinkedStream.create setup.Meeting
           Timers = { Timers.stopped with Handshake = now; Expiry = Time.after setup.Timeout now }
           Attempts = Unchecked.defaultof<Attempts>
           Activity = { HeardAt = now; SentAt = now; ProgressAt = now }
-          Acks = { LossyUntil = now; Pending = 0; Advertised = options.ReceiveBuffer; Immediate = false }
+          Acks =
+            { LossyUntil = now
+              Pending = 0
+              Advertised = options.ReceiveBuffer
+              Immediate = false
+              IsChallenge = false }
           Sums = Unchecked.defaultof<Sums>
           Closing =
             { ReleaseTimeout = 0L<us>
@@ -127,7 +133,7 @@ module internal Connection =
             |> min (PathMtu.dueAt connection.Sizes.Mtu)
             |> min (Expiry.at connection)
             |> min (Output.keepAliveAt connection)
-            |> min (if isNull connection.Meeting then Time.never else connection.Meeting.SilentAt)
+            |> min (if isNull connection.Linked then Time.never else connection.Linked.SilentAt)
         | StreamState.SynSent
         | StreamState.SynReceived -> Timers.earliest &connection.Timers
         | StreamState.TimeWait -> min (Timers.earliest &connection.Timers) (Farewell.quietAt connection)

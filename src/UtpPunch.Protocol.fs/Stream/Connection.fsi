@@ -51,8 +51,8 @@ module internal Connection =
         member Ids: Ids
         /// Whether it is between the two peers of a meeting.
         member IsMeeting: bool
-        /// The key of that meeting; null for none.
-        member Meeting: MeetingKey
+        /// The number of its link; 0 for a stream without one.
+        member Session: uint64
         /// Whether a packet from another endpoint may be of this stream, by its numbers.
         member Fits: header: inref<Header> -> bool
         member State: StreamState

@@ -30,8 +30,8 @@ type internal Sizes =
         /// Whether both sides have announced how many packets they take ahead of a missing one: windows may be long, and selective
         /// acknowledgements are ranges.
         KnowsReach: bool
-        /// The bits of a probe that is not answered yet; 0 for none.
-        ProbeToAnswer: uint64
+        /// The bits that answer the peer's last probe or challenge; 0 if that is done.
+        Reply: uint64
         /// The peer's largest window so far, and the largest payload that it has sent.
         LargestWindow: uint32
         LargestPayload: int
@@ -106,6 +106,8 @@ type internal Acks =
         mutable Advertised: int
         /// Whether the acknowledgement must not be delayed.
         mutable Immediate: bool
+        /// Whether it asks the peer for a response, because a packet may be forged.
+        mutable IsChallenge: bool
     }
 
 /// What the packets of this step add up to: delay and congestion are evaluated once for all of them.
@@ -200,8 +202,8 @@ type internal Connection =
         mutable Sizes: Sizes
         mutable Delays: Delays
         mutable Clocks: Clocks
-        /// Null for a stream that is not of a meeting.
-        mutable Meeting: MeetingStream
+        /// Null for a stream that has no link.
+        mutable Linked: LinkedStream
         mutable Timers: Timers
         mutable Attempts: Attempts
         mutable Activity: Activity
@@ -222,9 +224,9 @@ type internal Connection =
     }
 
     member connection.Board = Sender.board connection.Sender
-    member connection.MeetingKey = if isNull connection.Meeting then null else connection.Meeting.Key
+    member connection.MeetingKey = if isNull connection.Linked then null else connection.Linked.Key
+    member connection.IsSuspended = not (isNull connection.Linked) && connection.Linked.IsSuspended
     member connection.IsSimultaneous = connection.PrimingHops > 0uy
-    member connection.IsSuspended = not (isNull connection.Meeting) && connection.Meeting.IsSuspended
 
 /// Margins for the behavior of any peer.
 module internal Peer =

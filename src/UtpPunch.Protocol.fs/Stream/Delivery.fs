@@ -15,8 +15,8 @@ module internal Delivery =
                 context.Effects.Add(Effect.Deliver(connection.ConnId, payload)))
             connection.Receiver
 
-        if not (isNull connection.Meeting) && connection.Counters.BytesReceived > before then
-            connection.Meeting <- MeetingStream.hear (context.Now + silence) connection.Meeting
+        if not (isNull connection.Linked) && connection.Counters.BytesReceived > before then
+            connection.Linked <- LinkedStream.hear (context.Now + silence) connection.Linked
 
         if connection.Receiving = ReceiveState.FinReceived then
             connection.Receiving <- ReceiveState.Ended

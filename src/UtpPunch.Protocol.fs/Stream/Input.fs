@@ -216,6 +216,10 @@ module internal Input =
         else
             true
 
+    let private isResponse (packet: inref<Packet>) (connection: Connection) =
+        ExtensionBits.kindOf packet.Bits = ExtensionBits.Kind.Response
+        && TimestampCheck.isResponse (ExtensionBits.stampOf packet.Bits) &connection.Clocks
+
     /// Which of our clocks a packet echoes. Only one that echoes the current one may acknowledge what was sent since the handshake.
     let private echo arrivedAt (packet: inref<Packet>) (connection: Connection) =
         match connection.Dialect with
@@ -233,6 +237,7 @@ module internal Input =
                     header.AckNr - Scoreboard.oldest connection.Board >= 0 || not (sackOf &packet connection).IsEmpty
                     ->
                     Echo.Stray
+                | Echo.Stray when isResponse &packet connection -> Echo.Current
                 | echo -> echo
 
     /// Whether a packet acknowledges, or brings, what none before it did.
@@ -246,15 +251,37 @@ module internal Input =
     let private isProbe (packet: inref<Packet>) =
         packet.Bits <> 0UL && ExtensionBits.kindOf packet.Bits = ExtensionBits.Kind.Probe
 
+    /// A challenge is answered also if its own clock is in doubt: after a sleep each end may doubt the other.
+    let private hearChallenge (packet: inref<Packet>) (connection: Connection) =
+        if
+            ExtensionBits.kindOf packet.Bits = ExtensionBits.Kind.Challenge
+            && packet.Header.Type = PacketType.State
+            && connection.Sizes.KnowsProbes
+        then
+            connection.Sizes <- { connection.Sizes with Reply = ExtensionBits.response packet.Header.Timestamp }
+
+    let private hearShare context (packet: inref<Packet>) (connection: Connection) =
+        if
+            connection.State = StreamState.Established
+            && packet.Header.Type = PacketType.State
+            && connection.Sizes.KnowsProbes
+        then
+            context.HasShare <- true
+        else
+            PacketBuilder.note context Rule.PathProbeIgnored connection
+
     /// Answers a packet that may be forged with a STATE, which a genuine peer echoes.
     let private reject context arrivedAt (packet: inref<Packet>) (connection: Connection) =
         let header = &packet.Header
         PacketBuilder.note context Rule.TimestampOutOfRange connection
+        hearChallenge &packet connection
 
-        if TimestampCheck.reject (isNew &header connection) arrivedAt &connection.Clocks then
+        if TimestampCheck.reject (isNew &header connection) connection.Rtt context.Now &connection.Clocks then
             connection.Acks.Immediate <- true
-            // The STATE echoes the packet: after a sleep, each of two nodes has to learn the other's clock anew.
-            if not (isProbe &packet) then
+            connection.Acks.IsChallenge <- connection.Sizes.KnowsProbes
+
+            // The STATE echoes the packet, if there is no response: after a sleep, each of two nodes has to learn the other's clock anew.
+            if not connection.Sizes.KnowsProbes then
                 connection.Delays.Difference <- Time.stamp arrivedAt - header.Timestamp
                 connection.Delays.IsMeasured <- true
 
@@ -285,6 +312,8 @@ module internal Input =
             match ExtensionBits.kindOf packet.Bits with
             | ExtensionBits.Kind.Enquiry
             | ExtensionBits.Kind.Farewell -> Farewell.receive context &packet connection
+            | ExtensionBits.Kind.Challenge -> hearChallenge &packet connection
+            | ExtensionBits.Kind.KeyShare -> hearShare context &packet connection
             | _ when connection.State = StreamState.Established -> MtuProbing.receive context &packet connection
             | _ -> ()
 

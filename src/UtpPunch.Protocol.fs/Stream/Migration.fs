@@ -3,7 +3,7 @@ namespace UtpPunch.Protocol
 /// A stream of a link loses its path, and goes on over another one (RFC 9000, 9).
 module internal Migration =
     /// Nothing is sent from here on, and nothing times out.
-    let suspend (connection: Connection) = connection.Meeting <- MeetingStream.suspend true connection.Meeting
+    let suspend (connection: Connection) = connection.Linked <- LinkedStream.suspend true connection.Linked
 
     /// Nothing is known of the path (RFC 9000, 9.4), but the round trip of a probe; 0 if it was not measured.
     let private forget context roundTrip (connection: Connection) =
@@ -36,7 +36,7 @@ module internal Migration =
     /// Goes on over that path. `isSameAddress`: only a port has changed, so that the path is what it was.
     let resume context (path: Endpoint) isSameAddress roundTrip (connection: Connection) =
         connection.Remote <- path
-        connection.Meeting <- MeetingStream.suspend false connection.Meeting
+        connection.Linked <- LinkedStream.suspend false connection.Linked
 
         if connection.State = StreamState.Established then
             loseAll connection

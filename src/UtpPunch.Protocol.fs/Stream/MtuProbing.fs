@@ -64,7 +64,8 @@ module internal MtuProbing =
         | ExtensionBits.Kind.Probe ->
             // A probe that was truncated, or states another length, proves nothing.
             if Packet.lengthOf packet.Sack.Length bits packet.Payload.Length = ExtensionBits.sizeOf bits then
-                connection.Sizes <- { connection.Sizes with ProbeToAnswer = bits }
+                let answer = ExtensionBits.answer (ExtensionBits.idOf bits) (ExtensionBits.sizeOf bits)
+                connection.Sizes <- { connection.Sizes with Reply = answer }
             else
                 PacketBuilder.note context Rule.PathProbeIgnored connection
         | ExtensionBits.Kind.Answer ->
@@ -107,16 +108,11 @@ module internal MtuProbing =
         if Sender.wantsLarger connection.Sender then
             take context (PathMtu.wake context.Now connection.Sizes.Mtu) connection
 
-    /// Answers a probe, and sends the next of ours if larger packets would be of use.
+    /// Answers a probe or a challenge, and sends the next probe of ours if larger packets would be of use.
     let settle context (connection: Connection) =
-        if connection.Sizes.ProbeToAnswer <> 0UL then
-            let bits = connection.Sizes.ProbeToAnswer
-            connection.Sizes <- { connection.Sizes with ProbeToAnswer = 0UL }
-
-            PacketBuilder.probeAnswer
-                context
-                (ExtensionBits.answer (ExtensionBits.idOf bits) (ExtensionBits.sizeOf bits))
-                connection
+        if connection.Sizes.Reply <> 0UL then
+            PacketBuilder.reply context connection.Sizes.Reply connection
+            connection.Sizes <- { connection.Sizes with Reply = 0UL }
 
         if
             PathMtu.state connection.Sizes.Mtu = MtuState.Searching

@@ -52,6 +52,7 @@ module internal PacketBuilder =
                 Time.never
 
         connection.Acks.Pending <- 0
+        connection.Acks.IsChallenge <- false
         connection.Timers.Ack <- Time.never
         // Only a STATE carries a selective acknowledgement.
         connection.Acks.Immediate <- connection.Acks.Immediate && Receiver.hasGap connection.Receiver
@@ -72,7 +73,9 @@ module internal PacketBuilder =
         acknowledging context (Train(header, sack connection, ranges, bits, Owned.Empty, 0, false)) connection
         connection.Acks.Immediate <- false
 
-    let state context connection = stateWith 0UL context connection
+    let state context (connection: Connection) =
+        let bits = if connection.Acks.IsChallenge then ExtensionBits.challenge else 0UL
+        stateWith bits context connection
 
     let private hello (connection: Connection) = ExtensionBits.hello connection.Options.ReorderWindow
 
@@ -128,7 +131,8 @@ module internal PacketBuilder =
         if run.IsFin && connection.Receiving = ReceiveState.Open then
             connection.Closing.ActiveClose <- true
 
-    /// A path probe, or the answer to one, acknowledges as a STATE does, but is not the acknowledgement that is due: it may be lost.
+    /// A path probe, the answer to one or to a challenge, or a share of a key acknowledges as a STATE does, but is not the acknowledgement that
+    /// is due: it may be lost.
     let private beside context bits (payload: Owned) (connection: Connection) =
         let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
         let ranges = connection.Sizes.KnowsReach
@@ -140,4 +144,10 @@ module internal PacketBuilder =
         let length = Packet.lengthOf (sack connection).Length bits 0
         beside context bits (Owned(Array.zeroCreate (size - length))) connection
 
-    let probeAnswer context bits (connection: Connection) = beside context bits Owned.Empty connection
+    let reply context bits (connection: Connection) = beside context bits Owned.Empty connection
+
+    /// The share is an extension and not a payload, so that traces contain it.
+    let keyShare context (share: Owned) (connection: Connection) =
+        let header = ordinary context PacketType.State (Scoreboard.next connection.Board) connection
+        let ranges = connection.Sizes.KnowsReach
+        send context (Train(header, sack connection, ranges, ExtensionBits.keyShare, share)) connection

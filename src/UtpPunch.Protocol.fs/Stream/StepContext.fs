@@ -9,4 +9,7 @@ type internal StepContext =
         /// Bytes that the node may hold of what it has received, and those that it does.
         Budget: int64
         mutable Held: int64
+        /// Whether the packet that was taken last has a share of a key; and all shares of the step.
+        mutable HasShare: bool
+        mutable Shares: struct (ConnId * Owned)[]
     }

@@ -45,8 +45,9 @@ type internal Echo =
 /// ten bits each.
 ///
 /// Honest packets fail when the path has become much longer, a machine has slept, a clock was set, or an implementation repeats packets
-/// with old time stamps. Therefore a packet that is new, fits in everything else and fails here widens the check for those that follow,
-/// until one passes, and is answered by a STATE (RFC 5961: challenge ACK), whose fresh time stamp the peer echoes.
+/// with old time stamps. Therefore a packet that fits in everything else and fails here is answered by a STATE (RFC 5961: challenge ACK). One
+/// of our own nodes responds to that with its time stamp, which is exact: nothing is made easier for an attacker. Any other peer echoes
+/// it in its next packet. If new packets go on failing, the check becomes wider for those that follow, until one passes.
 module internal TimestampCheck =
     let private least = Time.seconds 2
 
@@ -62,9 +63,15 @@ module internal TimestampCheck =
     /// A clock may be coarse.
     let private coarseness = Time.milliseconds 50
 
-    /// Packets that fail count once in this time; at first there are fewer guesses.
+    /// Packets that fail count once in two round trips, so that a peer can respond in between, but within these limits.
     let private strayEvery = Time.milliseconds 50
+    let private strayEveryAtMost = Time.seconds 1
+
+    /// At first there are fewer guesses.
     let private strayEveryAtFirst = Time.milliseconds 200
+
+    /// The check becomes wider from this packet on.
+    let private manyStrays = 3
 
     /// More forged acknowledgements than this, before the peer has echoed our clock at all, are not the peer's.
     let private mostStraysAtFirst = 16
@@ -102,8 +109,13 @@ module internal TimestampCheck =
     let isUnproven (clocks: inref<Clocks>) = clocks.IsIncoming && not clocks.Echoed
 
     /// Whether another packet has failed a moment before.
-    let private isHeldBack (at: Instant) (clocks: inref<Clocks>) =
-        let wait = if isUnproven &clocks then strayEveryAtFirst else strayEvery
+    let private isHeldBack (rtt: Rtt) (at: Instant) (clocks: inref<Clocks>) =
+        let wait =
+            if isUnproven &clocks then
+                strayEveryAtFirst
+            else
+                max strayEvery (min strayEveryAtMost (2L * rtt.Smoothed))
+
         clocks.StrayAt <> Time.never && at - clocks.StrayAt < wait
 
     // ---- Half-open streams ----
@@ -155,7 +167,7 @@ module internal TimestampCheck =
     let echo (rtt: Rtt) (sentAt: Instant) (at: Instant) (header: inref<Header>) (clocks: inref<Clocks>) =
         if isWithout header.TimestampDifference then
             if clocks.Echoed || clocks.IsIncoming then Echo.Stray else Echo.Absent
-        elif isUnproven &clocks && isHeldBack at &clocks then
+        elif isUnproven &clocks && isHeldBack rtt at &clocks then
             // So that guesses are few. Packets that a machine has slept through come at once, too, and are as old as the first.
             Echo.Stray
         else
@@ -163,7 +175,7 @@ module internal TimestampCheck =
 
             let currentReach = if isUnproven &clocks then min longestAtFirst reach else reach
 
-            if clocks.Echoed && clocks.Strays = 0 && not (isSteady at &header &clocks) then
+            if clocks.Echoed && clocks.Strays < manyStrays && not (isSteady at &header &clocks) then
                 Echo.Stray
             elif isWithin currentReach (age clocks.Offset at &header) then
                 Echo.Current
@@ -209,27 +221,32 @@ module internal TimestampCheck =
     let accept isCopy echo (at: Instant) (header: inref<Header>) (clocks: byref<Clocks>) =
         if not isCopy || clocks.Strays = 0 then acceptFresh echo at &header &clocks
 
-    /// Takes a packet that has failed; `isNew` unless it is an old copy. Whether it is to be answered.
-    let reject isNew (at: Instant) (clocks: byref<Clocks>) =
-        if isHeldBack at &clocks then
+    /// Takes a packet that has failed; `isNew` unless it is an old copy. Whether it is to be answered, in this step.
+    let reject isNew rtt (now: Instant) (clocks: byref<Clocks>) =
+        if isHeldBack rtt now &clocks then
             false
         else
-            clocks.StrayAt <- at
+            clocks.StrayAt <- now
             clocks.Strays <- clocks.Strays + 1
 
             // Nothing is made easier for a peer whose address might be forged.
-            if isNew && not (isUnproven &clocks) then clocks.Reach <- min anything (4L * clocks.Reach)
+            if isNew && clocks.Strays >= manyStrays && not (isUnproven &clocks) then
+                clocks.Reach <- min anything (4L * clocks.Reach)
 
             true
 
     /// Takes a RESET that may be the peer's. It does not widen the check: the STATE that answers it is not answered by a peer that has not sent
-    /// it. Whether it is to be answered.
-    let challenge (at: Instant) (clocks: byref<Clocks>) =
-        if isHeldBack at &clocks then
+    /// it. Whether it is to be answered, in this step.
+    let challenge rtt (now: Instant) (clocks: byref<Clocks>) =
+        if isHeldBack rtt now &clocks then
             false
         else
-            clocks.StrayAt <- at
+            clocks.StrayAt <- now
             true
+
+    /// Whether a peer that responds with this time stamp has received the STATE that has answered the last packet that failed.
+    let isResponse (stamp: uint32) (clocks: inref<Clocks>) =
+        clocks.StrayAt <> Time.never && stamp = Time.stamp clocks.StrayAt + clocks.Offset
 
     /// Whether the packets of a stream cannot be those of the peer that its address belongs to.
     let isForged (clocks: inref<Clocks>) = isUnproven &clocks && clocks.Strays > mostStraysAtFirst

@@ -87,7 +87,7 @@ type Rule =
     | PathSwitched
     /// No path was found in time: the streams end.
     | PathTimedOut
-    /// A packet of a punch that is not authentic, or was received before.
+    /// A packet of a punch, or of a link, that is not authentic or was received before; or a second, other share of a key.
     | ProbeRejected
     /// A packet of a punch came from a new address, which becomes a candidate (peer-reflexive).
     | PathLearnt

@@ -27,8 +27,11 @@ type Train
     /// One without extension bits, whose packets must not be fragmented.
     new(header, sack, payload, packetSize) = Train(header, sack, 0UL, payload, packetSize, false)
 
-    /// A SYN or a SYN-ACK, with an authentication code unless that is empty.
-    new(header, bits, code: Owned) = Train(header, Owned.Empty, false, bits, Owned.Empty, 0, false, code.Span.ToArray())
+    /// A packet with extension 85, unless that is empty: the authentication code of a SYN or a SYN-ACK, or the share of a key.
+    new(header, sack, hasRanges, bits, code: Owned) =
+        Train(header, sack, hasRanges, bits, Owned.Empty, 0, false, code.Span.ToArray())
+
+    new(header, bits, code: Owned) = Train(header, Owned.Empty, false, bits, code)
 
     /// The most bytes of packets: one system call carries a train, and takes 64 KiB.
     static member Limit = 65000
@@ -39,7 +42,7 @@ type Train
     member _.HasRanges = hasRanges
     /// BEP 29's extension bits; 0 for none.
     member _.Bits = bits
-    /// The authentication code of a SYN or a SYN-ACK between the peers of a meeting; empty for none.
+    /// The authentication code of a SYN or a SYN-ACK between the peers of a meeting, or the share of a key; empty for none.
     member _.Code = Owned code
     /// Bytes that were written with `Event.Write`. They must be sent, or copied, before the next step: its acknowledgement may end the loan.
     member _.Payload = payload
@@ -77,7 +80,7 @@ type Train
         let header = { header with SeqNr = header.SeqNr + index }
 
         if code.Length > 0 then
-            Packet.encodeWith &header bits (Owned code) target
+            Packet.encodeWith &header sack hasRanges bits (Owned code) target
         else
             this.Encode(&header, Owned.Empty, target)
 

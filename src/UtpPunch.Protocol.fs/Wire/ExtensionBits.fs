@@ -1,7 +1,7 @@
 namespace UtpPunch.Protocol
 
 /// What nodes of this implementation send in BEP 29's extension bits (extension 2, which other implementations skip), see docs/mtu.md:
-/// 'U' 'P' | kind 1 | id 1 | size 2 | reach 2, which is zero except in a hello.
+/// 'U' 'P' | kind 1 | id 1 | size 2 | reach 2, which is zero except in a hello; or 'U' 'P' | kind 1 | 0 | time stamp 4.
 module ExtensionBits =
     [<RequireQualifiedAccess>]
     type Kind =
@@ -18,6 +18,12 @@ module ExtensionBits =
         | Enquiry = 4
         /// Both directions have ended here, and the sender knows that they have there.
         | Farewell = 5
+        /// The sender doubts a packet of the receiver's: a `Response` with the time stamp of this packet shows that it was genuine.
+        | Challenge = 6
+        /// Answers the challenge that has this time stamp.
+        | Response = 7
+        /// Extension 85 has the sender's share of a key (`KeyAgreement`).
+        | KeyShare = 8
 
     /// Every IPv4 host accepts packets of 576 bytes (RFC 791): these, less the headers of IPv4 and UDP.
     [<Literal>]
@@ -38,10 +44,14 @@ module ExtensionBits =
     let answer id size = write 3UL id size
     let enquiry milliseconds = write 4UL 0uy milliseconds
     let farewell = write 5UL 0uy 0
+    let challenge = write 6UL 0uy 0
+    let keyShare = write 8UL 0uy 0
+    let response (stamp: uint32) = write 7UL 0uy 0 ||| uint64 stamp
 
     let idOf (bits: uint64) = byte (bits >>> 32)
     let sizeOf (bits: uint64) = int (uint16 (bits >>> 16))
     let reachOf (bits: uint64) = int (uint16 bits)
+    let stampOf (bits: uint64) = uint32 bits
 
     /// Bits of any other form are `None`.
     let kindOf (bits: uint64) =
@@ -50,9 +60,12 @@ module ExtensionBits =
         else
             match bits >>> 40 &&& 0xFFUL with
             | 1UL when idOf bits = 0uy && sizeOf bits >= Least -> Kind.Hello
+            | 7UL when idOf bits = 0uy -> Kind.Response
             | _ when reachOf bits <> 0 -> Kind.None
             | 2UL when sizeOf bits >= Least -> Kind.Probe
             | 3UL when sizeOf bits >= Least -> Kind.Answer
             | 4UL when idOf bits = 0uy -> Kind.Enquiry
             | 5UL when idOf bits = 0uy && sizeOf bits = 0 -> Kind.Farewell
+            | 6UL when idOf bits = 0uy && sizeOf bits = 0 -> Kind.Challenge
+            | 8UL when idOf bits = 0uy && sizeOf bits = 0 -> Kind.KeyShare
             | _ -> Kind.None

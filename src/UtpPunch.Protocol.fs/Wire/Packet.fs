@@ -170,14 +170,27 @@ module Packet =
     let encodeRanges (header: inref<Header>) (ranges: Owned) (bits: uint64) (payload: Owned) (target: Span<byte>) =
         write Ranges &header ranges bits payload target
 
-    let encodeWith (header: inref<Header>) (bits: uint64) (code: Owned) (target: Span<byte>) =
-        let position = encode &header Owned.Empty bits Owned.Empty target
+    let encodeWith
+        (header: inref<Header>)
+        (sack: Owned)
+        (hasRanges: bool)
+        (bits: uint64)
+        (code: Owned)
+        (target: Span<byte>)
+        =
+        let extension = if hasRanges then Ranges else SelectiveAck
+        let position = write extension &header sack bits Owned.Empty target
 
         if code.IsEmpty then
             position
         else
             // The last extension names this one.
-            target[if bits = 0UL then 1 else HeaderLength] <- Authentication
+            let last =
+                if bits <> 0UL then position - BitsLength
+                elif sack.IsEmpty then 1
+                else HeaderLength
+
+            target[last] <- Authentication
             target[position] <- 0uy
             target[position + 1] <- byte code.Length
             code.Span.CopyTo(target.Slice(position + 2))

@@ -55,7 +55,8 @@ module Packet =
     /// that are none.
     val decode: datagram: Borrowed -> packet: outref<Packet> -> Malformed
 
-    /// The code of extension 85, which only a SYN and a SYN-ACK between UtpPunch nodes carry; empty when there is none.
+    /// Extension 85, which only UtpPunch nodes send each other: the code of a SYN and a SYN-ACK, and the share of a key; empty when there is
+    /// none.
     val authentication: datagram: Borrowed -> Borrowed
 
     /// The length of a packet with that many bytes of selective acknowledgement, these extension bits (0 for none), and that many bytes
@@ -71,5 +72,13 @@ module Packet =
     val encodeRanges:
         header: inref<Header> -> ranges: Owned -> bits: uint64 -> payload: Owned -> target: System.Span<byte> -> int
 
-    /// Writes a packet without a payload, with extension bits (0 for none) and an authentication code (empty for none).
-    val encodeWith: header: inref<Header> -> bits: uint64 -> code: Owned -> target: System.Span<byte> -> int
+    /// Writes a packet without a payload, with a selective acknowledgement (empty for none), extension bits (0 for none), and extension 85
+    /// (empty for none).
+    val encodeWith:
+        header: inref<Header> ->
+        sack: Owned ->
+        hasRanges: bool ->
+        bits: uint64 ->
+        code: Owned ->
+        target: System.Span<byte> ->
+            int

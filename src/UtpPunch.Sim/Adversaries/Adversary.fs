@@ -74,13 +74,16 @@ module Craft =
         let bytes =
             Array.zeroCreate<byte>(Packet.HeaderLength + (if code.Length = 0 then 0 else 2 + code.Length))
 
-        Packet.encodeWith &header 0UL (Owned code) (Span<byte> bytes) |> ignore
+        Packet.encodeWith &header Owned.Empty false 0UL (Owned code) (Span<byte> bytes) |> ignore
+
         bytes
 
-    let packet (header: Header) (payload: byte[]) =
-        let bytes = Array.zeroCreate<byte>(Packet.HeaderLength + payload.Length)
-        Packet.encode &header Owned.Empty 0UL (Owned payload) (Span<byte> bytes) |> ignore
+    let packetWith (bits: uint64) (header: Header) (payload: byte[]) =
+        let bytes = Array.zeroCreate<byte>(Packet.lengthOf 0 bits payload.Length)
+        Packet.encode &header Owned.Empty bits (Owned payload) (Span<byte> bytes) |> ignore
         bytes
+
+    let packet header payload = packetWith 0UL header payload
 
     let header kind id seqNr ackNr timestamp difference : Header =
         { Type = kind

@@ -138,7 +138,7 @@ module Odds =
 
     /// The stream of a victim, some time after the last packet: what its peer would say next.
     [<NoComparison; NoEquality>]
-    type private Established = { Node: Node; Now: Instant; Next: Header }
+    type private Established = { Two: TwoNodes; Node: Node; Now: Instant; Next: Header }
 
     let private establishedAfter (bytes: int) (seed: uint64) (pause: Duration) (idle: Duration) =
         let path = { Path.perfect with Delay = Time.milliseconds 20 }
@@ -175,7 +175,8 @@ module Odds =
         let struct (at, header) = last
         let passed = Time.stamp (two.Now - at)
 
-        { Node = two.B.Node
+        { Two = two
+          Node = two.B.Node
           Now = two.Now
           Next =
             { header with
@@ -257,7 +258,31 @@ module Odds =
 
     // ---- A stream that is idle ----
 
-    /// A peer whose packets fail is given more and more time while nothing else arrives (`TimestampCheck.reject`): how many packets, 60 ms
+    /// One of our own nodes responds to challenges: packets that fail do not widen the check. Half of the forged packets claim to respond.
+    let private injectsBesidePeer seed packets =
+        let it = establishedAfter 900_000 seed (Time.seconds 2) (Time.seconds 1)
+        let draws = Draws seed
+        let received = it.Two.B.Accepted[0].Received
+        let before = received.Count
+        let passed () = (received.Count - before) / data.Length
+
+        for index in 1..packets do
+            let header =
+                { it.Next with
+                    Timestamp = draws.Word()
+                    TimestampDifference = draws.Word()
+                    SeqNr = it.Next.SeqNr + passed () }
+
+            let bits = if index % 2 = 0 then 0UL else ExtensionBits.response (draws.Word())
+            it.Two.Inject(it.Two.B, it.Two.A.Endpoint, Craft.packetWith bits header data)
+            it.Two.Wait(Time.milliseconds 1)
+
+        { Name = "inject: both clocks, beside a peer that responds"
+          Packets = packets
+          Passed = passed ()
+          Expected = float packets * 2.25 / clocks * 4.0 / clocks }
+
+    /// The packets of any other peer that fail make the check wider while nothing else arrives (`TimestampCheck.reject`): how many packets, 60 ms
     /// after each other, an adversary needs that was given the numbers, or only the id. -1: none of `most` was delivered.
     let untilInjected (seed: uint64) (knowsNumbers: bool) (most: int) =
         // A stream that has been busy takes more numbers.
@@ -303,6 +328,7 @@ module Odds =
           injectsByEcho "inject: the echo, in the first two seconds" (Time.milliseconds 100) 2.0 seed many
           injectsByPeerClock seed many
           injectsByBoth seed many
+          injectsBesidePeer seed (many / 4)
           injectsByNumber seed
           resetsByNumber seed ]
 

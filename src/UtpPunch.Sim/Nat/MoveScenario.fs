@@ -16,6 +16,8 @@ type MoveKind =
 type MoveScenario =
     {
         Meeting: PunchScenario
+        /// Whether A opens a stream to B, which listens on the open internet, and they do not meet at a rendezvous.
+        IsDialled: bool
         /// How much each of them writes, and how much at once every `Pause`; 0 for a side that only reads.
         BytesOfA: int
         BytesOfB: int
@@ -44,6 +46,7 @@ module MoveOutcome =
 module MoveScenario =
     let between a b : MoveScenario =
         { Meeting = PunchScenario.between a b
+          IsDialled = false
           BytesOfA = 300_000
           BytesOfB = 300_000
           Chunk = 1_000
@@ -87,7 +90,13 @@ module MoveScenario =
         b.Transfer <- Transfer(keyB, keyA, scenario.BytesOfB, scenario.Chunk, scenario.Pause)
         a.IsChecked <- isChecked
         b.IsChecked <- isChecked
-        let outcome = PunchScenario.meet internet server meeting a b
+
+        let outcome =
+            if scenario.IsDialled then
+                PunchScenario.dial internet a b
+            else
+                PunchScenario.meet internet server meeting a b
+
         let mutable nats = [ natsOfA; natsOfB ]
         let mutable number = 3
         let began = internet.Now

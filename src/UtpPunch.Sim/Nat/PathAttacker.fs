@@ -31,7 +31,8 @@ type PathAttacker(socket: Endpoint) =
 
             [ bytes; changed 13 (1uy - bytes[13]) bytes; later ]
             @ [ for kind in 0x40uy .. 0x44uy -> changed 4 kind later ]
-        elif isStream bytes then
+        // A SYN would open a stream of its own.
+        elif isStream bytes && bytes[0] >>> 4 <> 4uy then
             [ bytes ]
         else
             []

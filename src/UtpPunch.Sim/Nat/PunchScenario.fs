@@ -146,6 +146,22 @@ module PunchScenario =
           Sent = a.Sent + b.Sent
           Hash = internet.Hash }
 
+    /// A opens a stream to B, which listens on the open internet.
+    let dial (internet: Internet) (a: NodeHost) (b: NodeHost) : PunchOutcome =
+        b.Tell(internet, Event.Listen 4)
+        a.Tell(internet, Event.Connect(2, b.Socket, Dialect.Bep29, Time.seconds 30))
+        let limit = internet.Now + Time.seconds 30
+
+        while not (a.Opened > 0 && b.Opened > 0) && internet.Advance limit do
+            ()
+
+        { A = ValueNone
+          B = ValueNone
+          IsUsable = a.Opened > 0 && b.Opened > 0
+          Took = 0L<us>
+          Sent = a.Sent + b.Sent
+          Hash = internet.Hash }
+
     /// A host behind NATs, and these.
     let addPeer (internet: Internet) chain number port seed : struct (NodeHost * Nat list) =
         let struct (realm, nats) = home internet number chain

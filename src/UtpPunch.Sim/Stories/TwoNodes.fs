@@ -38,6 +38,8 @@ type Side(actor: Actor, core: CoreMachine) =
     member val internal Answers = ResizeArray<Event>() with get
     member _.Sent = int actor.Sent
     member val Resets = 0 with get, set
+    /// Datagrams that are not uTP, such as probes of links. They do not arrive.
+    member val Datagrams = 0 with get, set
     member _.Count(rule: Rule) = actor.Rules.GetValueOrDefault rule
     /// When its process exited and its socket closed; `Time.never` while it runs.
     member val GoneAt = Time.never with get, set
@@ -102,6 +104,7 @@ type TwoNodes(scenario: Scenario, optionsA: NodeOptions, optionsB: NodeOptions, 
             match effect with
             | Effect.Send(_, train) when train.Header.Type = PacketType.Reset ->
                 side.Resets <- side.Resets + train.Count
+            | Effect.SendDatagram _ -> side.Datagrams <- side.Datagrams + 1
             | Effect.Deliver(connId, payload) ->
                 let stream = view connId
                 stream.Received.AddRange(Describe.flatten payload)
@@ -125,7 +128,6 @@ type TwoNodes(scenario: Scenario, optionsA: NodeOptions, optionsB: NodeOptions, 
             | Effect.Closed(connId, reason) -> (view connId).Closed <- ValueSome reason
             | Effect.Send _
             | Effect.Foreign _
-            | Effect.SendDatagram _
             | Effect.OpenSockets _
             | Effect.CloseSockets _
             | Effect.PathChanged _

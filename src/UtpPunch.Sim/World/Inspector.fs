@@ -61,6 +61,10 @@ type Inspector(scenario: Scenario, actors: Actor[], marks: Marks) =
                 fail $"a probe of {length} bytes announces {ExtensionBits.sizeOf train.Bits}"
 
             tap.Probe(length, train.Header.Timestamp)
+        elif kind = ExtensionBits.Kind.KeyShare then
+            marks.Hit "key share"
+
+            if not isMet then fail "a share of a key to a foreign peer"
         elif kind = ExtensionBits.Kind.Answer && length > Packet.lengthOf (4 * SackRanges.Most) train.Bits 0 then
             fail $"an answer to a probe has {length} bytes"
 

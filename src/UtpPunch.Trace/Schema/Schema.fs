@@ -181,6 +181,7 @@ module Schema =
           GiveUpAfter = f.Duration(prefix + "giveUpAfter", it.GiveUpAfter)
           IdleTimeout = f.Duration(prefix + "idleTimeout", it.IdleTimeout)
           KeepAlive = f.Duration(prefix + "keepAlive", it.KeepAlive)
+          PathTimeout = f.Duration(prefix + "pathTimeout", it.PathTimeout)
           InitialRto = f.Duration(prefix + "initialRto", it.InitialRto)
           MinRto = f.Duration(prefix + "minRto", it.MinRto)
           MaxRto = f.Duration(prefix + "maxRto", it.MaxRto)

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x41E23216C6F9F313UL
+let Layout = 0x1AF754DE5C5DD53AUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -38,6 +38,7 @@ let writeStreamOptions (w: SnapshotWriter) (it: StreamOptions) : unit =
     w.Int64 it.GiveUpAfter
     w.Int64 it.IdleTimeout
     w.Int64 it.KeepAlive
+    w.Int64 it.PathTimeout
     w.Int64 it.InitialRto
     w.Int64 it.MinRto
     w.Int64 it.MaxRto
@@ -58,6 +59,7 @@ let readStreamOptions (r: SnapshotReader) : StreamOptions =
       GiveUpAfter = r.Int64()
       IdleTimeout = r.Int64()
       KeepAlive = r.Int64()
+      PathTimeout = r.Int64()
       InitialRto = r.Int64()
       MinRto = r.Int64()
       MaxRto = r.Int64()
@@ -842,7 +844,7 @@ let writeSizes (w: SnapshotWriter) (it: Sizes) : unit =
     w.Flag it.OffersProbes
     w.Flag it.KnowsProbes
     w.Flag it.KnowsReach
-    w.UInt64 it.ProbeToAnswer
+    w.UInt64 it.Reply
     w.UInt32 it.LargestWindow
     w.Int32 it.LargestPayload
 
@@ -851,7 +853,7 @@ let readSizes (r: SnapshotReader) : Sizes =
       OffersProbes = r.Flag()
       KnowsProbes = r.Flag()
       KnowsReach = r.Flag()
-      ProbeToAnswer = r.UInt64()
+      Reply = r.UInt64()
       LargestWindow = r.UInt32()
       LargestPayload = r.Int32() }
 
@@ -953,18 +955,20 @@ let readMeetingKey (r: SnapshotReader) : MeetingKey =
     let fieldSession = r.UInt64()
     MeetingKey(fieldKey, fieldSession)
 
-let writeMeetingStream (w: SnapshotWriter) (it: MeetingStream) : unit =
+let writeLinkedStream (w: SnapshotWriter) (it: LinkedStream) : unit =
+    w.UInt64 it.Session
     w.Reference(writeMeetingKey w, it.Key)
     w.Int64 it.SilentAt
     w.Int32 it.Silences
     w.Flag it.IsSuspended
 
-let readMeetingStream (r: SnapshotReader) : MeetingStream =
+let readLinkedStream (r: SnapshotReader) : LinkedStream =
+    let fieldSession = r.UInt64()
     let fieldKey = r.Reference(fun () -> readMeetingKey r)
     let fieldSilentAt = r.Int64()
     let fieldSilences = r.Int32()
     let fieldIsSuspended = r.Flag()
-    MeetingStream(fieldKey, fieldSilentAt, fieldSilences, fieldIsSuspended)
+    LinkedStream(fieldSession, fieldKey, fieldSilentAt, fieldSilences, fieldIsSuspended)
 
 let writeTimers (w: SnapshotWriter) (it: Timers) : unit =
     w.Int64 it.Handshake
@@ -1011,12 +1015,14 @@ let writeAcks (w: SnapshotWriter) (it: Acks) : unit =
     w.Int32 it.Pending
     w.Int32 it.Advertised
     w.Flag it.Immediate
+    w.Flag it.IsChallenge
 
 let readAcks (r: SnapshotReader) : Acks =
     { LossyUntil = r.Int64()
       Pending = r.Int32()
       Advertised = r.Int32()
-      Immediate = r.Flag() }
+      Immediate = r.Flag()
+      IsChallenge = r.Flag() }
 
 let writeSums (w: SnapshotWriter) (it: Sums) : unit =
     w.UInt32 it.TheirDifference
@@ -1104,7 +1110,7 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     writeSizes w it.Sizes
     writeDelays w it.Delays
     writeClocks w it.Clocks
-    w.Reference(writeMeetingStream w, it.Meeting)
+    w.Reference(writeLinkedStream w, it.Linked)
     writeTimers w it.Timers
     writeAttempts w it.Attempts
     writeActivity w it.Activity
@@ -1138,7 +1144,7 @@ let readConnection (r: SnapshotReader) : Connection =
                               Sizes = readSizes r
                               Delays = readDelays r
                               Clocks = readClocks r
-                              Meeting = r.Reference(fun () -> readMeetingStream r)
+                              Linked = r.Reference(fun () -> readLinkedStream r)
                               Timers = readTimers r
                               Attempts = readAttempts r
                               Activity = readActivity r
@@ -1805,6 +1811,7 @@ let writeLink (w: SnapshotWriter) (it: Link) : unit =
     w.Bytes it.Key.Span
     w.UInt64 it.Session
     w.Flag it.IsLower
+    w.Flag it.IsAgreed
     writeMeetPlan w it.Plan
     writeEndpoint w it.Active
     w.Array((writeLinkPath w), it.Paths)
@@ -1825,6 +1832,7 @@ let readLink (r: SnapshotReader) : Link =
     { Key = r.Bytes()
       Session = r.UInt64()
       IsLower = r.Flag()
+      IsAgreed = r.Flag()
       Plan = readMeetPlan r
       Active = readEndpoint r
       Paths = r.Array(17, (fun () -> readLinkPath r))
@@ -1840,6 +1848,24 @@ let readLink (r: SnapshotReader) : Link =
       SuspectedAt = r.Int64()
       StrayAt = r.Int64()
       Outcome = r.Option((fun () -> readLinkOutcome r)) }
+
+let writeKeyAgreement (w: SnapshotWriter) (it: KeyAgreement) : unit =
+    w.Bytes it.Scalar.Span
+    w.Bytes it.Share.Span
+    w.Bytes it.Peer.Span
+    w.Flag it.IsContested
+    w.Int32 it.Attempts
+    w.Int64 it.NextAt
+    w.Int64 it.Until
+
+let readKeyAgreement (r: SnapshotReader) : KeyAgreement =
+    { Scalar = r.Bytes()
+      Share = r.Bytes()
+      Peer = r.Bytes()
+      IsContested = r.Flag()
+      Attempts = r.Int32()
+      NextAt = r.Int64()
+      Until = r.Int64() }
 
 let writeMeetingPath (w: SnapshotWriter) (it: MeetingPath) : unit =
     writeEndpoint w it.Remote
@@ -1899,6 +1925,9 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Radix((writeStunClient w), it.Discoveries)
     w.Radix((writeLink w), it.Links)
     w.TimerQueue it.LinkTimers
+    w.Radix((writeKeyAgreement w), it.Agreements)
+    w.TimerQueue it.AgreementTimers
+    w.Int64 it.AgreesAt
     w.Array(w.Int32, it.Changed)
     w.Array((writeMeetingPath w), it.Paths)
     w.Array((writeAlias w), it.Aliases)
@@ -1911,8 +1940,11 @@ let readNodeTasks (r: SnapshotReader) : NodeTasks =
       Punches = r.Radix(72, (fun () -> readPunch r))
       Legacy = r.Radix(18, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(20, (fun () -> readStunClient r))
-      Links = r.Radix(40, (fun () -> readLink r))
+      Links = r.Radix(41, (fun () -> readLink r))
       LinkTimers = r.TimerQueue()
+      Agreements = r.Radix(7, (fun () -> readKeyAgreement r))
+      AgreementTimers = r.TimerQueue()
+      AgreesAt = r.Int64()
       Changed = r.Array(1, (fun () -> r.Int32()))
       Paths = r.Array(9, (fun () -> readMeetingPath r))
       Aliases = r.Array(12, (fun () -> readAlias r))
@@ -1970,7 +2002,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(225, (fun () -> readStored r))
+      Connections = r.Radix(228, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       LinkedIds = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))

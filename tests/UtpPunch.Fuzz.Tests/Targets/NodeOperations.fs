@@ -48,6 +48,7 @@ let private bitsOf (operation: Operation) (remote: Remote) (length: int) : uint6
     | 4 -> ExtensionBits.enquiry (operation.Short())
     | 5 -> ExtensionBits.farewell
     | 6 -> (uint64 (operation.Word()) <<< 32) ||| uint64 (operation.Word())
+    | 7 -> operation.Of [| ExtensionBits.challenge; ExtensionBits.response (operation.Word()); ExtensionBits.keyShare |]
     | _ -> 0UL
 
 let private packet (world: NodeWorld) (operation: Operation) (remote: Remote) : byte[] =
@@ -57,7 +58,11 @@ let private packet (world: NodeWorld) (operation: Operation) (remote: Remote) : 
     let hasPayload = header.Type = PacketType.Data || operation.Below 8 < 2
     let payload = if hasPayload then payload else [||]
     let bits = bitsOf operation remote (Packet.lengthOf sack.Length 1UL payload.Length)
-    Wire.packet header sack bits payload
+
+    if bits = ExtensionBits.keyShare then
+        Wire.share header (operation.Below 4)
+    else
+        Wire.packet header sack bits payload
 
 /// Packets of one length in one buffer: with consecutive numbers, or each of another stream.
 let private burst (world: NodeWorld) (operation: Operation) (remote: Remote) =

@@ -60,6 +60,24 @@ module Wire =
         Packet.encode &header sack bits (Owned payload) (Span datagram) |> ignore
         datagram
 
+    /// Points of P-256 as SEC 1 has them: the base point, and its negative; and two that are none.
+    let private points =
+        [| for y in
+               [ "4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5"
+                 "B01CBD1C01E58065711814B583F061E9D431CCA994CEA1313449BF97C840AE0A"
+                 "4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F6"
+                 "" ] -> Convert.FromHexString("046B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296" + y) |]
+
+    /// A STATE with a share of a key.
+    let share (header: Header) (point: int) : byte[] =
+        let header = { header with Type = PacketType.State }
+        let datagram = Array.zeroCreate<byte>(Packet.lengthOf 0 1UL 0 + 2 + points[point].Length)
+
+        Packet.encodeWith &header Owned.Empty false ExtensionBits.keyShare (Owned points[point]) (Span datagram)
+        |> ignore
+
+        datagram
+
     let packetTypes =
         [| PacketType.Data; PacketType.Fin; PacketType.State; PacketType.Reset; PacketType.Syn |]
 

@@ -4,7 +4,7 @@ using static UtpPunch.Interop.Interop;
 
 namespace UtpPunch.Interop;
 
-/// <summary>Real processes in namespaces of the kernel: streams of a meeting go on when a NAT forgets them, and when a host is elsewhere.</summary>
+/// <summary>Real processes in namespaces of the kernel: streams go on when a NAT forgets them, and when a host is elsewhere.</summary>
 public static class PathMoves
 {
     private const int Count = 60_000_000;
@@ -27,6 +27,43 @@ public static class PathMoves
     [Fact("a host gets another address, and is then in another network: 60 MB to it arrive whole", Timeout = 120)]
     [CarriesStreams]
     public static Task ReaderMoves() => TransferAsync(fromOpen: true, networks => networks.RenumberAsync(), networks => networks.MoveAsync());
+
+    [Fact("a stream without a meeting, whose opener's NAT takes other ports, and who is then in another network: 30 MB from it arrive whole", Timeout = 120)]
+    [CarriesStreams]
+    public static Task OpenerSends() => DialledAsync(fromOpener: true);
+
+    [Fact("a stream without a meeting, whose opener's NAT takes other ports, and who is then in another network: 30 MB to it arrive whole", Timeout = 120)]
+    [CarriesStreams]
+    public static Task OpenerReads() => DialledAsync(fromOpener: false);
+
+    private static async Task DialledAsync(bool fromOpener)
+    {
+        const int Parts = 60;
+        const int Size = 500_000;
+        using var networks = await HomeNetworks.CreateAsync();
+        using var open = ToolProcess.StartWithin(networks.OnOpenHost, $"cat --listen --bind {HomeNetworks.Open}:0");
+        var address = await open.WhereAsync();
+        using var opener = ToolProcess.StartWithin(networks.OnMovingHost, $"cat {address.Address} {address.Port}");
+        var (sender, reader) = fromOpener ? (opener, open) : (open, opener);
+        reader.EndInput();
+        var bytes = PeerNoise.Bytes(OurSeed, Parts * Size);
+        // 5 MB a second, as from a camera: the nodes agree on a key after the first one.
+        var saying = Task.Run(async () =>
+        {
+            using var clock = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+            for (var part = 0; part < Parts; part++)
+            {
+                await clock.WaitForNextTickAsync();
+                await sender.SayAsync(bytes.AsMemory(part * Size, Size), end: part == Parts - 1);
+            }
+        });
+        await reader.DigestAsync(20 * Size);
+        await networks.RebindAsync();
+        await reader.DigestAsync(40 * Size);
+        await networks.MoveAsync();
+        Check.Equal(Of(OurSeed, Parts * Size), await reader.DigestAsync(TimeSpan.FromSeconds(60)));
+        await saying;
+    }
 
     private static async Task TransferAsync(bool fromOpen, params Func<HomeNetworks, Task>[] moves)
     {

@@ -73,6 +73,22 @@ let private moving (both: bool) (seed: uint64) =
             [ struct (at, false, MoveKind.Elsewhere(elsewhere seed 40))
               if both then struct (at, true, MoveKind.Elsewhere(elsewhere seed 50)) ] }
 
+/// A stream that A has opened to a host on the open internet. Its nodes agree on a key a second later.
+let private dialled (move: uint64 -> MoveKind) (seed: uint64) =
+    let scenario = MoveScenario.between (elsewhere seed 10) []
+    let at = Time.milliseconds (1_500 + draw seed 30 8000)
+    let delay = Time.milliseconds (5 + draw seed 31 60)
+    let silent = draw seed 32 3
+
+    { scenario with
+        IsDialled = true
+        Meeting = { scenario.Meeting with Seed = seed; Path = { NetworkConfig.openInternet.Path with Delay = delay } }
+        BytesOfA = (if silent = 0 then 0 else scenario.BytesOfA)
+        BytesOfB = (if silent = 1 then 0 else scenario.BytesOfB)
+        Moves = [ struct (at, false, move seed) ] }
+
+let private toElsewhere seed = MoveKind.Elsewhere(elsewhere seed 40)
+
 /// Runs 1000 drawn scenarios, and gives those whose peers have met.
 let private runAll (draw: uint64 -> MoveScenario) =
     Array.Parallel.init 1000 (fun index ->
@@ -157,10 +173,36 @@ let tests =
               Expect.isGreaterThanOrEqual (100 * within (Time.seconds 15)) (99 * ends.Length) "within 15 s"
               Expect.equal (within (Time.seconds 60)) ends.Length "within 60 s"
           }
+          test "a stream that was opened without a meeting goes on when the NAT of the opener takes other ports" {
+              let ends = runAll (dialled (fun _ -> MoveKind.Rebind)) |> whole
+
+              for struct (seed, scenario, outcome) in ends do
+                  let roundTrip = 2L * scenario.Meeting.Path.Delay
+                  let notices = if scenario.BytesOfA = 0 then Time.milliseconds 3_500 else Time.milliseconds 1_500
+                  Expect.isLessThan outcome.LongestGap (notices + 2L * roundTrip) $"seed {seed}: {say outcome}"
+
+              let times = percentiles ends
+              printfn $"{ends.Length}: %s{times}"
+          }
+          test "a stream that was opened without a meeting goes on when the opener is in another network" {
+              let ends = runAll (dialled toElsewhere) |> whole
+
+              for struct (seed, scenario, outcome) in ends do
+                  let roundTrip = 2L * scenario.Meeting.Path.Delay
+                  Expect.isLessThan outcome.LongestGap (Time.seconds 2 + 2L * roundTrip) $"seed {seed}: {say outcome}"
+
+              let times = percentiles ends
+              printfn $"{ends.Length}: %s{times}"
+          }
           test "the node's laws hold while paths change, and snapshots restore what they hold" {
               for index in 1..40 do
                   let seed = Keyed.mix (uint64 index + 77UL)
-                  let scenario = if index % 3 = 0 then rebinding seed else moving (index % 3 = 1) seed
+
+                  let scenario =
+                      match index % 4 with
+                      | 0 -> rebinding seed
+                      | 1 -> dialled (if index % 8 = 1 then toElsewhere else (fun _ -> MoveKind.Rebind)) seed
+                      | kind -> moving (kind = 2) seed
 
                   let small =
                       { scenario with BytesOfA = min 60_000 scenario.BytesOfA; BytesOfB = min 60_000 scenario.BytesOfB }
@@ -174,7 +216,10 @@ let tests =
                   let attacker = newAttacker ()
                   let chain = if index % 2 = 0 then [ nat seed 10 ] else []
                   let scenario = MoveScenario.between chain []
-                  let quiet = { scenario with Meeting = { scenario.Meeting with Seed = seed } }
+
+                  let quiet =
+                      { scenario with IsDialled = (index % 4 < 2); Meeting = { scenario.Meeting with Seed = seed } }
+
                   let outcome = beside attacker quiet
                   Expect.isTrue (MoveOutcome.isWhole outcome) $"seed {seed}: {say outcome}"
                   Expect.isEmpty (Seq.append outcome.A.Moves outcome.B.Moves) $"seed {seed}: paths that have changed"
@@ -186,7 +231,9 @@ let tests =
               for index in 1..40 do
                   let seed = Keyed.mix (uint64 index + 1900UL)
                   let attacker = newAttacker ()
-                  let scenario = { rebinding seed with BytesOfA = 300_000 }
+
+                  let drawn = if index % 2 = 0 then rebinding seed else dialled (fun _ -> MoveKind.Rebind) seed
+                  let scenario = { drawn with BytesOfA = 300_000 }
                   let outcome = beside attacker scenario
                   Expect.isTrue (MoveOutcome.isWhole outcome) $"seed {seed}: {say outcome}"
                   Expect.equal attacker.Packets 0 $"seed {seed}: packets of the stream to the attacker"
