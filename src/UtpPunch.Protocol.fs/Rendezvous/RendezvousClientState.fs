@@ -93,6 +93,13 @@ module internal RendezvousClientState =
         |> Array.filter (fun it -> not (isOneFamily meeting.Observed it))
         |> Array.truncate 1
 
+    /// Whether all sockets of the first family have answered: the meeting does not wait for the other one.
+    let isCompared (meeting: RendezvousClient) =
+        Array.forall2
+            (fun (other: Endpoint) (view: Endpoint voption) -> view.IsSome || not (isOneFamily meeting.Server other))
+            meeting.Others
+            meeting.Views
+
     /// An address of the rendezvous in the other family.
     let otherFamily (meeting: RendezvousClient) : Endpoint[] =
         meeting.Plan.Servers
