@@ -3,10 +3,10 @@ namespace UtpPunch.Sim
 open System.Collections.Generic
 open UtpPunch.Protocol
 
-/// Sees every datagram on the open internet, and sends it once more from its own address: as it is, and with changes. Answers the probes that
-/// it draws, without the key.
+/// Sees every datagram on the open internet, and sends it `copies` times more from its own address: as it is, and with changes. Answers the
+/// probes that it draws, without the key.
 [<Sealed>]
-type PathAttacker(socket: Endpoint) =
+type PathAttacker(socket: Endpoint, copies: int) =
     let pending = Queue<struct (Endpoint * byte[])>()
     let mutable dueAt: Instant = Time.milliseconds 5
     let mutable sent = 0L
@@ -60,7 +60,8 @@ type PathAttacker(socket: Endpoint) =
                 && pending.Count < 4096
                 ->
                 for bytes in variants datagram.Bytes do
-                    pending.Enqueue(struct (datagram.Destination, bytes))
+                    for _ in 1..copies do
+                        pending.Enqueue(struct (datagram.Destination, bytes))
             | _ -> ()
 
     interface IInternetHost with

@@ -99,7 +99,7 @@ module PunchCampaign =
               false, [ home ], MoveKind.Elsewhere [ home ] ]
 
         for isReader, peer, move in cases do
-            let attacker = PathAttacker MoveScenario.thirdHost
+            let attacker = PathAttacker(MoveScenario.thirdHost, 1)
 
             let outcome =
                 MoveScenario.runBeside

@@ -66,6 +66,24 @@ internal sealed class HomeNetworks : IDisposable
         await HomeAsync("b", "192.168.2");
     }
 
+    /// <summary>The host gets a second way out, which its default route prefers: a VPN.</summary>
+    public async Task ConnectSecondAsync()
+    {
+        await IpAsync($"link add vpn netns {_name}h type veth peer name lan netns {_name}b");
+        await InAsync("b", "address add 192.168.2.1/24 dev lan");
+        await InAsync("b", "link set lan up");
+        await InAsync("h", "address add 192.168.2.2/24 dev vpn");
+        await InAsync("h", "link set vpn up");
+        await InAsync("h", "route replace default via 192.168.2.1");
+    }
+
+    /// <summary>The second way out is gone.</summary>
+    public async Task DisconnectSecondAsync()
+    {
+        await InAsync("h", "link delete vpn");
+        await InAsync("h", "route add default via 192.168.1.1");
+    }
+
     public void Dispose()
     {
         foreach (var name in s_names.Where(name => File.Exists($"/run/netns/{_name}{name}")))

@@ -12,6 +12,9 @@ public static class PathMoves
     // A move takes a few seconds at most; without another path it would be 45 s until the stream gives up.
     private static readonly TimeSpan s_most = TimeSpan.FromSeconds(20);
 
+    // By then, the other side searches for another path.
+    private static readonly TimeSpan s_sleep = TimeSpan.FromSeconds(10);
+
     [Fact("a NAT that takes other ports twice: 60 MB from behind it arrive whole", Timeout = 120)]
     [CarriesStreams]
     public static Task SenderIsRebound() => TransferAsync(fromOpen: false, networks => networks.RebindAsync(), networks => networks.RebindAsync());
@@ -28,15 +31,53 @@ public static class PathMoves
     [CarriesStreams]
     public static Task ReaderMoves() => TransferAsync(fromOpen: true, networks => networks.RenumberAsync(), networks => networks.MoveAsync());
 
-    [Fact("a stream without a meeting, whose opener's NAT takes other ports, and who is then in another network: 30 MB from it arrive whole", Timeout = 120)]
+    [Fact("a stream without a meeting, whose opener's NAT takes other ports, and who is then in another network: 30 MB from it arrive whole", Timeout = 120, Parallel = true)]
     [CarriesStreams]
-    public static Task OpenerSends() => DialledAsync(fromOpener: true);
+    public static Task OpenerSends() => DialledAsync(true, networks => networks.RebindAsync(), networks => networks.MoveAsync());
 
-    [Fact("a stream without a meeting, whose opener's NAT takes other ports, and who is then in another network: 30 MB to it arrive whole", Timeout = 120)]
+    [Fact("a stream without a meeting, whose opener's NAT takes other ports, and who is then in another network: 30 MB to it arrive whole", Timeout = 120, Parallel = true)]
     [CarriesStreams]
-    public static Task OpenerReads() => DialledAsync(fromOpener: false);
+    public static Task OpenerReads() => DialledAsync(false, networks => networks.RebindAsync(), networks => networks.MoveAsync());
 
-    private static async Task DialledAsync(bool fromOpener)
+    [Fact("a host gets a second way out, which is preferred, and loses it: 30 MB to it arrive whole", Timeout = 120, Parallel = true)]
+    [CarriesStreams]
+    public static Task SecondWayOut() => DialledAsync(false, networks => networks.ConnectSecondAsync(), networks => networks.DisconnectSecondAsync());
+
+    [Fact("a host that sleeps while its NAT forgets it: 60 MB from it arrive whole", Timeout = 120, Parallel = true)]
+    [CarriesStreams]
+    public static async Task Sleeps()
+    {
+        using var networks = await HomeNetworks.CreateAsync();
+        using var server = ToolProcess.StartWithin(networks.OnOpenHost, $"rendezvous --bind {HomeNetworks.Open}:42000 --json");
+        Check.That(await server.ListensAsync(), "the server listens");
+        using var reader = Cat(networks.OnOpenHost);
+        using var sender = Cat(networks.OnMovingHost);
+        reader.EndInput();
+        var saying = sender.SayAsync(PeerNoise.Bytes(OurSeed, Count));
+        await reader.DigestAsync(Count / 3);
+        sender.Sleep();
+        await networks.RebindAsync();
+        await Task.Delay(s_sleep);
+        sender.Wake();
+        Check.Equal(Of(OurSeed, Count), await reader.DigestAsync(TimeSpan.FromSeconds(60)));
+        await saying;
+    }
+
+    [Fact("utp-native, whose NAT takes another port, gets a RESET at once, since it knows no other paths", Timeout = 120, Parallel = true)]
+    [CarriesStreams]
+    public static async Task StrangerIsRebound()
+    {
+        Skip.Unless(NpmPeer.IsAvailable, NpmPeer.Missing);
+        using var networks = await HomeNetworks.CreateAsync();
+        using var reader = ToolProcess.StartWithin(networks.OnOpenHost, $"cat --listen --bind {HomeNetworks.Open}:0");
+        var address = await reader.WhereAsync();
+        using var sender = await NpmPeer.DialWithinAsync(networks.OnMovingHost, NpmPeer.Native, address, "exchange", 2_000_000_000, TheirSeed);
+        await reader.DigestAsync(1_000_000);
+        await networks.RebindAsync();
+        await sender.WaitAsync("close", TimeSpan.FromSeconds(10));
+    }
+
+    private static async Task DialledAsync(bool fromOpener, params Func<HomeNetworks, Task>[] moves)
     {
         const int Parts = 60;
         const int Size = 500_000;
@@ -47,6 +88,7 @@ public static class PathMoves
         var (sender, reader) = fromOpener ? (opener, open) : (open, opener);
         reader.EndInput();
         var bytes = PeerNoise.Bytes(OurSeed, Parts * Size);
+
         // 5 MB a second, as from a camera: the nodes agree on a key after the first one.
         var saying = Task.Run(async () =>
         {
@@ -57,10 +99,12 @@ public static class PathMoves
                 await sender.SayAsync(bytes.AsMemory(part * Size, Size), end: part == Parts - 1);
             }
         });
-        await reader.DigestAsync(20 * Size);
-        await networks.RebindAsync();
-        await reader.DigestAsync(40 * Size);
-        await networks.MoveAsync();
+        for (var index = 0; index < moves.Length; index++)
+        {
+            await reader.DigestAsync((index + 1) * 20 * Size);
+            await moves[index](networks);
+        }
+
         Check.Equal(Of(OurSeed, Parts * Size), await reader.DigestAsync(TimeSpan.FromSeconds(60)));
         await saying;
     }

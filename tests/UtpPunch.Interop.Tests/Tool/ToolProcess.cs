@@ -267,6 +267,11 @@ internal sealed class ToolProcess : IDisposable
     /// <summary>Sends SIGINT, as Ctrl-C does.</summary>
     public void Interrupt() => Check.Equal(0, SendSignal(_process.Id, 2));
 
+    /// <summary>Stops its threads, as a machine does that sleeps, and lets them go on.</summary>
+    public void Sleep() => Check.Equal(0, SendSignal(_process.Id, 19));
+
+    public void Wake() => Check.Equal(0, SendSignal(_process.Id, 18));
+
     /// <summary>Sends SIGTERM, as `kill` does.</summary>
     public void Terminate() => Check.Equal(0, SendSignal(_process.Id, 15));
 

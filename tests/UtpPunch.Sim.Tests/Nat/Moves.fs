@@ -128,7 +128,7 @@ let private percentiles (ends: struct (uint64 * MoveScenario * MoveOutcome)[]) =
     let at share = times[(times.Length - 1) * share / 1000]
     $"gap {at 500} ms at the median, {at 990} of 99 %%, {at 1000} at most"
 
-let private newAttacker () = PathAttacker MoveScenario.thirdHost
+let private newAttacker () = PathAttacker(MoveScenario.thirdHost, 1)
 
 let private beside (attacker: PathAttacker) scenario = MoveScenario.runBeside attacker attacker scenario
 
