@@ -11,7 +11,8 @@ internal sealed record Arguments
 {
     public const string Usage = """
         natlab [OPTIONS]         run a punching tool behind all pairs of ten kinds of kernel NAT; needs root
-          --tool NAME            utp (default), reflexive (reference, in this process), npm (utp-punch's own punch)
+          --tool NAME            utp (default), reflexive (reference, in this process), npm (utp-punch's own punch),
+                                 offers (samples/OwnSignalling, without a rendezvous)
           --utp PATH             utp.dll, or a program with the same commands `rendezvous` and `punch`
           --birthday             utp: allow birthday probing
           --mapped               utp: A's NAT has miniupnpd, and A asks it to map its port
@@ -70,7 +71,7 @@ internal sealed record Arguments
             var value = words is [var next, ..] ? next : throw new UsageException($"'{option}' is not an option, or its value is missing\n{Usage}");
             parsed = option switch
             {
-                "--tool" when value is "utp" or "reflexive" or "npm" => parsed with { Tool = value },
+                "--tool" when value is "utp" or "reflexive" or "npm" or "offers" => parsed with { Tool = value },
                 "--utp" => parsed with { Program = File.Exists(value) ? Path.GetFullPath(value) : value },
                 "--timeout" => parsed with { TimeoutSeconds = Number(value, 3600) },
                 "--log" => parsed with { Log = Directory.CreateDirectory(value).FullName },

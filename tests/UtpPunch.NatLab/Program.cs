@@ -65,6 +65,7 @@ static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellat
     {
         "reflexive" => new ReflexiveTool(world, arguments.Primed),
         "npm" => new NpmTool(world),
+        "offers" => await OfferTool.StartAsync(world),
         _ => await UtpTool.StartAsync(world, arguments),
     };
     var matrix = new Matrix(world, tool, arguments.Labs, arguments.Mapped);

@@ -9,6 +9,10 @@ internal static class Repository
     public static string Tool { get; } =
         Path.Combine(Root, "src", "UtpPunch.Cli", "bin", Configuration.Parent!.Name, Configuration.Name, "utp.dll");
 
+    /// <summary>The sample of offers that an application carries.</summary>
+    public static string OfferSample { get; } =
+        Path.Combine(Root, "samples", "OwnSignalling", "bin", Configuration.Parent!.Name, Configuration.Name, "OwnSignalling.dll");
+
     // This program is in tests/NAME/bin/CONFIGURATION/FRAMEWORK.
     private static DirectoryInfo Configuration => new(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
 

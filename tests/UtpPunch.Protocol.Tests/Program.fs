@@ -41,6 +41,7 @@ let main args =
           Laws.tests
           AbsorbingLaws.tests
           SocketNumberTests.tests
+          BothFamiliesTests.tests
           StunTests.tests
           StunServerTests.tests
           StunClientTests.tests

@@ -27,6 +27,9 @@ let main args =
               CleanEnds.tests
               NatMatrices.tests
               PunchMatrices.tests
+              OfferTests.tests
+              SimultaneousTests.tests
+              ServerTests.tests
               Moves.tests
               Punching.tests
               MeetingAttacks.tests

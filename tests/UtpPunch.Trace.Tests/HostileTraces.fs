@@ -48,6 +48,7 @@ let private tasks (cutAt: int) : string[] =
     let first =
         [| Event.Meet(1, plan)
            Event.PunchLegacy(2, remote, 5)
+           Event.PunchOffered(4, plan, plan.Room, Owned(Array.init 40 byte), true)
            Event.Discover(3, StunClient.standard [| remote |])
            Event.Connect(2, remote, Dialect.Bep29, Time.seconds 20) |]
 

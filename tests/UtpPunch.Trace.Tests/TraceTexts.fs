@@ -152,6 +152,7 @@ let private plainEvents =
         return!
             Gen.elements
                 [ Event.Connect(connId, remote, dialect, duration)
+                  Event.ConnectSimultaneously(connId, remote, duration, 4)
                   Event.Listen count
                   Event.Unlisten
                   Event.Taken connId
@@ -201,6 +202,8 @@ let private tasks =
         return!
             Gen.elements
                 [ Event.Meet(taskId, plan)
+                  Event.MeetAlso(taskId, taskId, plan)
+                  Event.PunchOffered(taskId, plan, plan.Room, Owned(Array.init 40 byte), stays)
                   Event.PunchLegacy(taskId, remote, attempts)
                   Event.Discover(taskId, discovery)
                   Event.Cancel taskId ]

@@ -47,7 +47,7 @@ internal static class Cat
     {
         if (options.Meeting is { } place)
         {
-            return await new RendezvousClient(node, place.Server).ConnectAsync(place.Room, place.ToOptions(options.ConnectTimeout), interrupted);
+            return await new RendezvousClient(node, place.Servers).ConnectAsync(place.Room, place.ToOptions(options.ConnectTimeout), interrupted);
         }
 
         if (options.Peer is { } peer)

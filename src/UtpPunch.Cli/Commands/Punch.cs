@@ -42,7 +42,7 @@ internal static class Punch
     private static async Task MeetAsync(
         UtpNode node, MeetingPlace place, TimeSpan? timeout, PunchReport report, CancellationToken interrupted)
     {
-        var client = new RendezvousClient(node, place.Server);
+        var client = new RendezvousClient(node, place.Servers);
         var path = await client.PunchAsync(place.Room, place.ToOptions(timeout), report, interrupted);
         if (!path.Success)
         {
@@ -68,7 +68,7 @@ internal static class Punch
     {
         // The peer may need answers after this side has succeeded.
         var linger = TimeSpan.FromSeconds(10);
-        var path = await node.PunchAsync(options.Peer!, options.Attempts, interrupted);
+        var path = await node.PunchLegacyAsync(options.Peer!, options.Attempts, interrupted);
         if (!path.Success)
         {
             report.Failed(path, $"{path.Stage}", path.Explanation);

@@ -4,7 +4,7 @@ using System.Net;
 namespace UtpPunch.Cli;
 
 /// <summary>Where two peers meet, and the secret that they share.</summary>
-internal sealed record MeetingPlace(EndPoint Server, string Room, string? Secret, bool Birthday, bool MapPort)
+internal sealed record MeetingPlace(IReadOnlyList<EndPoint> Servers, string Room, string? Secret, bool Birthday, bool MapPort)
 {
     public UtpMeetOptions ToOptions(TimeSpan? timeout)
     {
@@ -23,11 +23,13 @@ internal sealed class MeetOptions
     /// <summary>Shorter secrets are guessed offline from the tag of the room.</summary>
     private const int LeastLength = 16;
 
-    private readonly Option<EndPoint?> _server = new("--rendezvous")
+    private const int MaxServers = 3;
+
+    private readonly Option<EndPoint[]?> _servers = new("--rendezvous")
     {
-        Description = $"Rendezvous server (default port {RendezvousCommand.DefaultPort}).",
+        Description = $"Rendezvous server (default port {RendezvousCommand.DefaultPort}); up to {MaxServers}, by repeating it.",
         HelpName = "HOST:PORT",
-        CustomParser = result => Parsing.Server(result, RendezvousCommand.DefaultPort),
+        CustomParser = result => Parsing.Servers(result, RendezvousCommand.DefaultPort, MaxServers),
     };
 
     private readonly Option<string?> _room = new("--room")
@@ -60,7 +62,7 @@ internal sealed class MeetOptions
 
     public void AddTo(Command command)
     {
-        command.Options.Add(_server);
+        command.Options.Add(_servers);
         command.Options.Add(_room);
         command.Options.Add(_secret);
         command.Options.Add(_secretFile);
@@ -70,15 +72,15 @@ internal sealed class MeetOptions
 
     /// <summary>Whether any of them was given.</summary>
     public bool IsIn(ParseResult parsed) =>
-        new Option[] { _server, _room, _secret, _secretFile, _birthday, _map }.Any(option => parsed.GetResult(option) is { Implicit: false });
+        new Option[] { _servers, _room, _secret, _secretFile, _birthday, _map }.Any(option => parsed.GetResult(option) is { Implicit: false });
 
     public MeetingPlace Read(ParseResult parsed)
     {
-        var server = parsed.GetValue(_server);
+        var servers = parsed.GetValue(_servers);
         var room = parsed.GetValue(_room);
-        var mistake = (server, room, parsed.GetValue(_secret), parsed.GetValue(_secretFile)) switch
+        var mistake = (servers, room, parsed.GetValue(_secret), parsed.GetValue(_secretFile)) switch
         {
-            (null, _, _, _) => "--rendezvous HOST:PORT is missing",
+            (null or [], _, _, _) => "--rendezvous HOST:PORT is missing",
             (_, null or "", _, _) => "--room NAME is missing",
             (_, _, not null, not null) => "--secret and --secret-file exclude each other",
             (_, _, { } secret, _) when string.IsNullOrWhiteSpace(secret) => "--secret is empty (leave it out to meet without a secret)",
@@ -86,7 +88,7 @@ internal sealed class MeetOptions
         };
         return mistake is not null
             ? throw new ToolException(ExitCodes.Usage, mistake)
-            : new MeetingPlace(server!, room!, SecretOf(parsed), parsed.GetValue(_birthday), parsed.GetValue(_map));
+            : new MeetingPlace(servers!, room!, SecretOf(parsed), parsed.GetValue(_birthday), parsed.GetValue(_map));
     }
 
     private string? SecretOf(ParseResult parsed)

@@ -78,9 +78,23 @@ internal static class Parsing
     }
 
     /// <summary>A name or an address, and an optional port.</summary>
-    public static EndPoint? Server(ArgumentResult result, int defaultPort)
+    public static EndPoint? Server(ArgumentResult result, int defaultPort) => Server(result, result.Tokens[0].Value, defaultPort);
+
+    /// <summary>The servers of an option that may be repeated.</summary>
+    public static EndPoint[]? Servers(ArgumentResult result, int defaultPort, int most)
     {
-        var word = result.Tokens[0].Value;
+        if (result.Tokens.Count > most)
+        {
+            result.AddError($"there are at most {most} servers");
+            return null;
+        }
+
+        var servers = result.Tokens.Select(token => Server(result, token.Value, defaultPort)).OfType<EndPoint>().ToArray();
+        return servers.Length == result.Tokens.Count ? servers : null;
+    }
+
+    private static EndPoint? Server(ArgumentResult result, string word, int defaultPort)
+    {
         if (word.StartsWith('-'))
         {
             // An unknown option is taken for an argument.

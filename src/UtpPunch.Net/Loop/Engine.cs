@@ -166,6 +166,11 @@ internal sealed class Engine : ILoopWork
     /// <summary>Names a task that begins now. Under the loop lock.</summary>
     public int Enlist(INodeTask task) => _tasks.Add(task);
 
+    /// <summary>A peer is about to open a stream, although the node may not listen. Under the loop lock.</summary>
+    public void Await(Endpoint remote, TaskCompletionSource<UtpStream> promise) => _tasks.Await(remote, promise);
+
+    public void AwaitNoMore(Endpoint remote, TaskCompletionSource<UtpStream> promise) => _tasks.AwaitNoMore(remote, promise);
+
     /// <summary>Polls the socket once if no thread waits for it. Returns whether it did.</summary>
     public bool TryPollOnce() => _loop.TryPollOnce();
 

@@ -99,7 +99,8 @@ internal sealed class NodeTasks(IDatagramTransport transport, NodeTelemetry tele
         }
     }
 
-    private Task<UtpStream> Expect(Endpoint remote)
+    /// <summary>A peer is about to open a stream.</summary>
+    public void Await(Endpoint remote, TaskCompletionSource<UtpStream> promise)
     {
         if (_awaited.Count >= MaxAwaited)
         {
@@ -108,8 +109,22 @@ internal sealed class NodeTasks(IDatagramTransport transport, NodeTelemetry tele
             oldest.Value.TrySetCanceled();
         }
 
-        var promise = new TaskCompletionSource<UtpStream>(TaskCreationOptions.RunContinuationsAsynchronously);
         _awaited[remote] = promise;
+    }
+
+    /// <summary>The peer need not open a stream any more.</summary>
+    public void AwaitNoMore(Endpoint remote, TaskCompletionSource<UtpStream> promise)
+    {
+        if (_awaited.GetValueOrDefault(remote) == promise)
+        {
+            _awaited.Remove(remote);
+        }
+    }
+
+    private Task<UtpStream> Expect(Endpoint remote)
+    {
+        var promise = new TaskCompletionSource<UtpStream>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Await(remote, promise);
         return promise.Task;
     }
 }

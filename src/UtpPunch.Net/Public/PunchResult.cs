@@ -43,7 +43,7 @@ public enum PunchPath
     /// <summary>A local address of the peer: both are in the same network, or there is no NAT.</summary>
     Host = 0,
 
-    /// <summary>The address of the peer as the rendezvous server sees it.</summary>
+    /// <summary>The address of the peer as the rendezvous server, or a STUN server, sees it.</summary>
     Observed = 1,
 
     /// <summary>A port that was predicted for the NAT of the peer.</summary>
@@ -102,13 +102,15 @@ public sealed class PunchResult
     /// <summary>Gets the round-trip time of the path; <see langword="null"/> if it was not measured.</summary>
     public TimeSpan? RoundTrip => _report.RoundTrip == 0 ? null : Clock.ToTimeSpan(_report.RoundTrip);
 
-    /// <summary>Gets the address of this node as the rendezvous server sees it; <see langword="null"/> without a server.</summary>
+    /// <summary>Gets the address of this node as the rendezvous server, or a STUN server, sees it; <see langword="null"/> without a
+    /// server.</summary>
     public IPEndPoint? ObservedEndPoint => Known(_report.Observed);
 
     /// <summary>Gets the address of this node as the peer sees it; <see langword="null"/> if the peer did not tell.</summary>
     public IPEndPoint? SeenAs => _report.SeenAs.IsNone ? null : Addresses.ToIPEndPoint(_report.SeenAs.Value);
 
-    /// <summary>Gets the address of the peer as the rendezvous server sees it; <see langword="null"/> without a server.</summary>
+    /// <summary>Gets the address of the peer as the rendezvous server, or a STUN server of the peer, sees it; <see langword="null"/> without a
+    /// server.</summary>
     public IPEndPoint? PeerObservedEndPoint => _report.PeerObserved.IsNone ? null : Known(_report.PeerObserved.Value);
 
     /// <summary>Gets how the NAT of this side assigns ports.</summary>

@@ -11,19 +11,43 @@ namespace UtpPunch;
 /// </summary>
 public sealed class RendezvousClient
 {
-    private readonly UtpNode _node;
-    private readonly EndPoint _server;
+    private const int MaxServers = 3;
 
-    /// <summary>Creates a client. Nothing is sent yet.</summary>
+    // RFC 8305, 5.
+    private static readonly TimeSpan s_headStart = TimeSpan.FromMilliseconds(250);
+
+    private readonly UtpNode _node;
+    private readonly EndPoint[] _servers;
+
+    /// <summary>Creates a client of one server. Nothing is sent yet.</summary>
     /// <param name="node">The node whose socket is used.</param>
     /// <param name="server">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>. All addresses of a name are asked, one after the other (RFC 8305), and the
     /// first that answers is used; while none does, the name is looked up again.</param>
     public RendezvousClient(UtpNode node, EndPoint server)
+        : this(node, [server])
+    {
+    }
+
+    /// <summary>Creates a client of several servers. Each meeting takes place at all of them: the peers find each other as long as one of them works
+    /// that both have named. They are asked 250 ms apart, and the first introduction counts. Nothing is sent yet.</summary>
+    /// <param name="node">The node whose socket is used.</param>
+    /// <param name="servers">One to three servers, each as for one server, in any order; the list is copied.</param>
+    /// <exception cref="ArgumentException">There is no server, or there are more than three.</exception>
+    public RendezvousClient(UtpNode node, IReadOnlyList<EndPoint> servers)
     {
         ArgumentNullException.ThrowIfNull(node);
-        ArgumentNullException.ThrowIfNull(server);
+        ArgumentNullException.ThrowIfNull(servers);
+        if (servers.Count is < 1 or > MaxServers)
+        {
+            throw new ArgumentException($"There are one to {MaxServers} rendezvous servers.", nameof(servers));
+        }
+
         _node = node;
-        _server = server;
+        _servers = [.. servers];
+        foreach (var server in _servers)
+        {
+            ArgumentNullException.ThrowIfNull(server, nameof(servers));
+        }
     }
 
     /// <summary>
@@ -63,10 +87,52 @@ public sealed class RendezvousClient
         IProgress<MeetProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        var plan = await PlanAsync(room, options ?? new UtpMeetOptions(), stays: false, cancellationToken).ConfigureAwait(false);
-        var work = new MeetCommand(
-            taskId => Event.NewMeet(taskId, plan), isLegacy: false, progress is null ? null : progress.Report, Lookup());
-        return await _node.RunAsync(work, cancellationToken).ConfigureAwait(false);
+        var plans = await PlansAsync(room, options ?? new UtpMeetOptions(), stays: false, cancellationToken).ConfigureAwait(false);
+        var works = new List<MeetCommand>();
+        var results = new List<Task<PunchResult>>();
+        PunchResult? failure = null;
+        using var others = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        try
+        {
+            while (true)
+            {
+                if (works.Count < plans.Count)
+                {
+                    var (server, plan) = plans[works.Count];
+                    works.Add(new MeetCommand(
+                        Begin(plan, works.Count == 0 ? null : () => works[0].TaskId), isLegacy: false, progress is null ? null : progress.Report, Lookup(server)));
+                    results.Add(_node.RunAsync(works[^1], others.Token).AsTask());
+                }
+
+                if (results.Count == 0)
+                {
+                    return failure!;
+                }
+
+                if (works.Count < plans.Count && !await IsWithinAsync(Task.WhenAny(results), cancellationToken).ConfigureAwait(false))
+                {
+                    continue;
+                }
+
+                var ended = await Task.WhenAny(results).ConfigureAwait(false);
+                results.Remove(ended);
+                var result = await ended.ConfigureAwait(false);
+                if (result.Success)
+                {
+                    return result;
+                }
+
+                failure = failure is null || Weight(result) > Weight(failure) ? result : failure;
+            }
+        }
+        finally
+        {
+            await others.CancelAsync().ConfigureAwait(false);
+            foreach (var result in results)
+            {
+                _ = result.ContinueWith(static late => _ = late.Exception, TaskScheduler.Default);
+            }
+        }
     }
 
     /// <summary>
@@ -83,11 +149,16 @@ public sealed class RendezvousClient
     public async IAsyncEnumerable<UtpStream> AcceptAllAsync(
         string room, UtpMeetOptions? options = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        var plan = await PlanAsync(room, options ?? new UtpMeetOptions(), stays: true, cancellationToken).ConfigureAwait(false);
-        var work = new StayCommand(plan, Lookup());
+        var plans = await PlansAsync(room, options ?? new UtpMeetOptions(), stays: true, cancellationToken).ConfigureAwait(false);
+        var works = new List<StayCommand>();
+        foreach (var (server, plan) in plans)
+        {
+            works.Add(new StayCommand(Begin(plan, works.Count == 0 ? null : () => works[0].TaskId), Lookup(server)));
+            _node.Engine.Post(works[^1]);
+        }
+
         var streams = Channel.CreateUnbounded<UtpStream>();
-        _node.Engine.Post(work);
-        var opening = OpenAllAsync(work.Results, streams.Writer, cancellationToken);
+        var opening = OpenAllAsync(works, streams.Writer, cancellationToken);
         try
         {
             await foreach (var stream in streams.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
@@ -99,7 +170,7 @@ public sealed class RendezvousClient
         }
         finally
         {
-            work.Leave(_node.Engine);
+            works.ForEach(work => work.Leave(_node.Engine));
             streams.Writer.TryComplete();
             while (streams.Reader.TryRead(out var late))
             {
@@ -108,8 +179,23 @@ public sealed class RendezvousClient
         }
     }
 
+    /// <summary>Ends when all servers have failed, with the failure of the last one.</summary>
+    private async Task OpenAllAsync(List<StayCommand> works, ChannelWriter<UtpStream> streams, CancellationToken cancellationToken)
+    {
+        var serving = works.Select(work => ServeAsync(work.Results, streams, cancellationToken)).ToList();
+        Exception? last = null;
+        while (serving.Count > 0)
+        {
+            var ended = await Task.WhenAny(serving).ConfigureAwait(false);
+            serving.Remove(ended);
+            last = await ended.ConfigureAwait(false);
+        }
+
+        streams.TryComplete(last);
+    }
+
     // Side by side: a peer that is slow to open its stream does not delay others.
-    private async Task OpenAllAsync(ChannelReader<PunchResult> results, ChannelWriter<UtpStream> streams, CancellationToken cancellationToken)
+    private async Task<Exception?> ServeAsync(ChannelReader<PunchResult> results, ChannelWriter<UtpStream> streams, CancellationToken cancellationToken)
     {
         try
         {
@@ -120,10 +206,12 @@ public sealed class RendezvousClient
                     _ = OpenOneAsync(path, streams, cancellationToken);
                 }
             }
+
+            return null;
         }
         catch (Exception error)
         {
-            streams.TryComplete(error);
+            return error;
         }
     }
 
@@ -143,35 +231,69 @@ public sealed class RendezvousClient
         }
     }
 
-    private ServerLookup? Lookup() => _server is DnsEndPoint ? new ServerLookup(() => _node.AddressesAsync(_server, default).AsTask()) : null;
+    // A failure that says more about the peer counts more: with one server that is silent and one that works, the latter's.
+    private static int Weight(PunchResult result) => result.Stage switch
+    {
+        PunchStage.Cancelled => 0,
+        PunchStage.ServerSilent => 1,
+        PunchStage.ServerFull => 2,
+        PunchStage.NoPeer => 3,
+        PunchStage.Rejected => 4,
+        _ => 5,
+    };
 
-    private async ValueTask<MeetPlan> PlanAsync(string room, UtpMeetOptions options, bool stays, CancellationToken cancellationToken)
+    private static Func<int, Event> Begin(MeetPlan plan, Func<int>? first) =>
+        first is null ? taskId => Event.NewMeet(taskId, plan) : taskId => Event.NewMeetAlso(taskId, first(), plan);
+
+    private static async Task<bool> IsWithinAsync(Task task, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await task.WaitAsync(s_headStart, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    private ServerLookup? Lookup(EndPoint server) =>
+        server is DnsEndPoint ? new ServerLookup(() => _node.AddressesAsync(server, default).AsTask()) : null;
+
+    /// <summary>A plan for each server whose name has an address.</summary>
+    private async ValueTask<List<(EndPoint Server, MeetPlan Plan)>> PlansAsync(
+        string room, UtpMeetOptions options, bool stays, CancellationToken cancellationToken)
     {
         ArgumentException.ThrowIfNullOrEmpty(room);
-        UtpNodeOptionsCheck.Positive(options.Timeout, nameof(options.Timeout), mayBeInfinite: true);
-        UtpNodeOptionsCheck.Positive(options.PunchTimeout, nameof(options.PunchTimeout));
-        UtpNodeOptionsCheck.Positive(options.PathTimeout, nameof(options.PathTimeout), mayBeInfinite: true, mayBeZero: true);
-        UtpNodeOptionsCheck.Between(options.PrimingHops, 1, 255, nameof(options.PrimingHops));
-        var privateAddresses = options.PrivateAddresses switch
-        {
-            PrivateAddresses.Shared => PrivateAddressPolicy.Shared,
-            PrivateAddresses.Always => PrivateAddressPolicy.Always,
-            PrivateAddresses.Never => PrivateAddressPolicy.Never,
-            _ => throw new ArgumentOutOfRangeException(nameof(options), options.PrivateAddresses, "PrivateAddresses has no such value."),
-        };
 
         // Read before the first await: the caller may change the object afterwards.
-        var secret = options.Secret;
+        var settings = new MeetSettings(options);
         var hosts = _node.Hosts(options);
-        var timeout = stays ? Time.never : Clock.ToMicroseconds(options.Timeout);
-        var punchTimeout = Clock.ToMicroseconds(options.PunchTimeout);
-        var pathTimeout = Clock.ToMicroseconds(options.PathTimeout);
-        var (birthday, primingHops) = (options.Birthday, options.PrimingHops);
-        var mapping = options.MapPort ? _node.MappedAsync(cancellationToken) : Task.FromResult<Endpoint[]>([]);
-        var servers = await _node.AddressesAsync(_server, cancellationToken).ConfigureAwait(false);
-        var key = await Task.Run(() => RoomKey.Of(room, secret), cancellationToken).ConfigureAwait(false);
+        var mapping = settings.MapsPort ? _node.MappedAsync(cancellationToken) : Task.FromResult<Endpoint[]>([]);
+        var found = new List<(EndPoint Server, Endpoint[] Addresses)>();
+        UtpException? failure = null;
+        foreach (var server in _servers)
+        {
+            try
+            {
+                found.Add((server, await _node.AddressesAsync(server, cancellationToken).ConfigureAwait(false)));
+            }
+            catch (UtpException error)
+            {
+                failure = error;                         // another one may do
+            }
+        }
+
+        if (found.Count == 0)
+        {
+            throw failure!;
+        }
+
+        var key = await Task.Run(() => RoomKey.Of(room, settings.Secret), cancellationToken).ConfigureAwait(false);
+
         // First, because only a few are told to the peer.
         hosts = [.. await mapping.ConfigureAwait(false), .. hosts];
-        return new MeetPlan(servers, key, hosts, stays, timeout, punchTimeout, birthday, primingHops, privateAddresses, pathTimeout);
+        return [.. found.Select(it => (it.Server, settings.ToPlan(it.Addresses, key, hosts, stays)))];
     }
 }

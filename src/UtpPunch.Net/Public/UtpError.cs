@@ -77,4 +77,14 @@ public enum UtpError
 
     /// <summary>The router has no outside address, or there is a NAT between it and this machine.</summary>
     DoubleNat,
+
+    /// <summary>The offer of a peer (<see cref="UtpNode.PunchAsync"/>) is not one: it was cut or changed on its way, or is something else, or is
+    /// this node's own.</summary>
+    InvalidOffer,
+
+    /// <summary>The offer of a peer has a version that this library does not read.</summary>
+    OfferVersionNotSupported,
+
+    /// <summary>The offer of a peer was made with another <see cref="UtpMeetOptions.Secret"/>, or with none.</summary>
+    OfferNotAuthentic,
 }

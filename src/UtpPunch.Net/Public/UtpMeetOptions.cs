@@ -2,7 +2,8 @@ using System.Net;
 
 namespace UtpPunch;
 
-/// <summary>The options of a meeting at a rendezvous server, and of the punch that follows.</summary>
+/// <summary>The options of a meeting at a rendezvous server, or of an offer (<see cref="UtpNode.CreateOfferAsync"/>), and of the punch that
+/// follows.</summary>
 public sealed class UtpMeetOptions
 {
     /// <summary>Gets or sets a secret that only the two peers know. It is never sent to the server. A host that does not know it can
@@ -50,7 +51,8 @@ public sealed class UtpMeetOptions
     public TimeSpan PathTimeout { get; set; } = TimeSpan.FromSeconds(180);
 
     /// <summary>Gets or sets the addresses of this machine that the peer may try, with the port of the node.</summary>
-    /// <value>The default is <see langword="null"/>: the addresses of all network interfaces that are up, or the address to which the node is
-    /// bound.</value>
+    /// <value>The default is <see langword="null"/>: the address to which the node is bound, or at most eight of those of the network interfaces that are
+    /// up: those of the default route first, then others with a router, further ones, and tunnels; without a router, none of bridges and overlays
+    /// unless there are no others.</value>
     public IReadOnlyList<IPAddress>? HostAddresses { get; set; }
 }

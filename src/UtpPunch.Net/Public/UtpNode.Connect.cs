@@ -31,7 +31,17 @@ public sealed partial class UtpNode
         var how = new Dialling(
             Checked(options?.Dialect) ?? _settings.Dialect,
             options?.Timeout ?? _settings.ConnectTimeout,
-            options?.CongestionControl ?? _settings.CongestionControl);
+            options?.CongestionControl ?? _settings.CongestionControl,
+            options is { Simultaneous: true } ? options.PrimingHops : 0);
+        if (options is { Simultaneous: true })
+        {
+            UtpNodeOptionsCheck.Between(options.PrimingHops, 1, 255, nameof(UtpConnectOptions.PrimingHops));
+            if (!how.Dialect.IsBep29)
+            {
+                throw new ArgumentException("Only streams of BEP 29 are opened from both sides at once.", nameof(options));
+            }
+        }
+
         UtpNodeOptionsCheck.Positive(how.Timeout, nameof(UtpConnectOptions.Timeout));
         ThrowIfUnusable();
         switch (remoteEndPoint)
@@ -97,6 +107,13 @@ public sealed partial class UtpNode
         stream.Post(inline: true);
         try
         {
+            if (how.PrimingHops > 0)
+            {
+                stream = await FirstOfBothAsync(stream, cancellationToken).ConfigureAwait(false);
+                WatchNetworkFor(remote);
+                return stream;
+            }
+
             await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);
             WatchNetworkFor(remote);
             Metrics.Connected(Clock.Since(started), null);
@@ -112,8 +129,26 @@ public sealed partial class UtpNode
         catch (OperationCanceledException)
         {
             stream.Abort();
+            if (how.PrimingHops > 0)
+            {
+                _ = AbortLateAsync(stream.Counterpart);
+            }
+
             throw;
         }
+    }
+
+    /// <summary>The stream, or the one that the peer has opened in its place.</summary>
+    private static async Task<UtpStream> FirstOfBothAsync(UtpStream stream, CancellationToken cancellationToken)
+    {
+        await Task.WhenAny(stream.Opening, stream.Counterpart).WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (stream.Counterpart.IsCompletedSuccessfully)
+        {
+            return await stream.Counterpart.ConfigureAwait(false);
+        }
+
+        await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);
+        return stream;
     }
 
     // Reading the addresses takes milliseconds, which the first stream need not wait for.

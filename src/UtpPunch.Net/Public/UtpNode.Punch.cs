@@ -3,7 +3,7 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-// Punching: with the npm package, or over a path that a rendezvous has helped to find (RendezvousClient).
+// Punching with the npm package, and opening streams over paths that were found.
 public sealed partial class UtpNode
 {
     /// <summary>
@@ -20,7 +20,7 @@ public sealed partial class UtpNode
     /// <exception cref="UtpException">The name has no address, or the node was closed or has failed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     /// <exception cref="OperationCanceledException">The punch was cancelled.</exception>
-    public async ValueTask<PunchResult> PunchAsync(EndPoint remoteEndPoint, int attempts = 10, CancellationToken cancellationToken = default)
+    public async ValueTask<PunchResult> PunchLegacyAsync(EndPoint remoteEndPoint, int attempts = 10, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(remoteEndPoint);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(attempts);

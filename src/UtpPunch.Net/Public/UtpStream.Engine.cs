@@ -62,6 +62,11 @@ public sealed partial class UtpStream : ICommand
     internal void OnOpened(ushort connectionId)
     {
         ConnectionId = connectionId;
+        if (_counterpart is not null)
+        {
+            _engine.AwaitNoMore(_remote, _counterpart);
+        }
+
         Volatile.Write(ref _localEndPoint, _engine.LocalEndPointOf(_connId));
         _engine.Telemetry.OnOpened(this);
         _opening.Reach();
@@ -159,6 +164,11 @@ public sealed partial class UtpStream : ICommand
             nodeClosing = _nodeClosing;
         }
 
+        if (_counterpart is not null)
+        {
+            _engine.AwaitNoMore(_remote, _counterpart);
+        }
+
         var age = Clock.Since(_born);
         var failure = reason.IsAborted && nodeClosing ? Failure.NodeClosed(RemoteEndPoint) : Failure.Of(reason, RemoteEndPoint, age);
         var isClean = reason.IsFinished || reason.IsReleased;
@@ -214,7 +224,15 @@ public sealed partial class UtpStream : ICommand
             if (!_abortWanted && !_gone)
             {
                 _connId = _engine.Enlist(this);
-                events.Add(Event.NewConnect(_connId, _remote, _dialect, Clock.ToMicroseconds(_connectTimeout)));
+                var timeout = Clock.ToMicroseconds(_connectTimeout);
+                if (_counterpart is not null)
+                {
+                    _engine.Await(_remote, _counterpart);
+                    events.Add(Event.NewConnectSimultaneously(_connId, _remote, timeout, _primingHops));
+                    return true;
+                }
+
+                events.Add(Event.NewConnect(_connId, _remote, _dialect, timeout));
                 return true;
             }
         }

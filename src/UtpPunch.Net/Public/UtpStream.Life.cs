@@ -11,6 +11,8 @@ public sealed partial class UtpStream
     private Endpoint _remote;
     private readonly Dialect _dialect;
     private readonly TimeSpan _connectTimeout;
+    private readonly int _primingHops;
+    private readonly TaskCompletionSource<UtpStream>? _counterpart;
     private readonly ReadSide _read;
     private readonly WriteSide _write;
     private readonly long _born = Clock.Now;
@@ -34,6 +36,8 @@ public sealed partial class UtpStream
         _remote = remote;
         _dialect = how.Dialect;
         _connectTimeout = how.Timeout;
+        _primingHops = how.PrimingHops;
+        _counterpart = how.PrimingHops > 0 ? new(TaskCreationOptions.RunContinuationsAsynchronously) : null;
         _idleTimeout = Clock.ToTimeSpan(options.IdleTimeout);
         _congestionControl = how.CongestionControl;
         _congestionChanged = how.CongestionControl != engine.Settings.CongestionControl;
@@ -61,6 +65,9 @@ public sealed partial class UtpStream
 
     /// <summary>Completes when a dialled stream is open; fails when it never will be.</summary>
     internal Task Opening => _opening.Task;
+
+    /// <summary>The stream that the peer has opened at the same time, and that takes the place of this one.</summary>
+    internal Task<UtpStream> Counterpart => _counterpart!.Task;
 
     /// <summary>Whether the stream has ended for good.</summary>
     internal bool IsGone

@@ -20,14 +20,7 @@ internal static class HostAddresses
     {
         try
         {
-            return [.. NetworkInterface.GetAllNetworkInterfaces()
-                .Where(face => face.OperationalStatus is OperationalStatus.Up or OperationalStatus.Unknown)
-                .Where(face => face.NetworkInterfaceType != NetworkInterfaceType.Loopback)
-                .SelectMany(face => face.GetIPProperties().UnicastAddresses)
-                .Select(unicast => unicast.Address)
-                .Where(address => address.AddressFamily == AddressFamily.InterNetwork
-                    || (speaksIPv6 && !address.IsIPv6LinkLocal && !address.IsIPv6SiteLocal))
-                .OrderBy(address => address.AddressFamily == AddressFamily.InterNetwork ? 0 : 1)];
+            return [.. OwnAddresses.ForPeers().Where(address => address.AddressFamily == AddressFamily.InterNetwork || speaksIPv6)];
         }
         catch (NetworkInformationException)
         {

@@ -16,6 +16,9 @@ internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<
 
     public Task<PunchResult> Result => _result.Task;
 
+    /// <summary>Its name in the core, once it was collected.</summary>
+    public int TaskId => _taskId;
+
     public bool IsLegacy => isLegacy;
 
     public void Collect(Engine engine, List<Event> events)

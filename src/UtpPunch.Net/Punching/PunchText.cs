@@ -15,10 +15,11 @@ internal static class PunchText
         PunchStage.NoPeer =>
             "No peer entered the room. Both sides need the same server, room and secret, at the same time.",
         PunchStage.NothingHeard when result.ObservedEndPoint is null =>
-            $"No packet of {result.PeerObservedEndPoint} arrived in {Failure.InWords(result.Elapsed)}. It has to punch at the same time, and know"
+            $"No packet of {result.PeerObservedEndPoint?.ToString() ?? "the peer"} arrived in {Failure.InWords(result.Elapsed)}. It has to punch at the same time, and know"
             + " the address under which this side is seen from there.",
         PunchStage.NothingHeard =>
-            $"The peer was introduced ({result.PeerObservedEndPoint}), but no packet of it arrived in {Failure.InWords(result.Elapsed)}. {Behind(result)} {Advice(result)}",
+            $"No packet of the peer ({result.PeerObservedEndPoint?.ToString() ?? "whose address is not known"}) arrived in {Failure.InWords(result.Elapsed)}."
+            + $" {Behind(result)} {Advice(result)}",
         PunchStage.NotHeard when result.ObservedEndPoint is null => "Packets of the peer arrive, but it does not answer: ours may not arrive.",
         PunchStage.NotHeard =>
             $"Packets of the peer arrive, but ours do not reach it. {Behind(result)} {Advice(result)}",
@@ -37,7 +38,7 @@ internal static class PunchText
         var way = result.Path switch
         {
             PunchPath.Host => "its local address: there is no NAT in between",
-            PunchPath.Observed => "the address that the rendezvous server sees",
+            PunchPath.Observed => "its public address",
             PunchPath.Predicted => "a port that was predicted for its NAT",
             PunchPath.Reflexive => "the source address of its packets",
             PunchPath.Birthday => "a port that birthday probing has found",

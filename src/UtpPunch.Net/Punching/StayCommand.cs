@@ -4,7 +4,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>Stays in a room. The results of the punches with all peers that enter are read in the order in which the punches end.</summary>
-internal sealed class StayCommand(MeetPlan plan, ServerLookup? lookup = null) : ICommand, INodeTask
+internal sealed class StayCommand(Func<int, Event> begin, ServerLookup? lookup = null) : ICommand, INodeTask
 {
     // Further results are dropped until some were read; those peers give up.
     private const int MaxWaiting = 128;
@@ -17,6 +17,9 @@ internal sealed class StayCommand(MeetPlan plan, ServerLookup? lookup = null) : 
     private bool _left;
 
     public ChannelReader<PunchResult> Results => _results.Reader;
+
+    /// <summary>Its name in the core, once it was collected.</summary>
+    public int TaskId => _taskId;
 
     public bool IsLegacy => false;
 
@@ -37,7 +40,7 @@ internal sealed class StayCommand(MeetPlan plan, ServerLookup? lookup = null) : 
 
             _engine = engine;
             _taskId = engine.Enlist(this);
-            events.Add(Event.NewMeet(_taskId, plan));
+            events.Add(begin(_taskId));
         }
     }
 

@@ -72,7 +72,7 @@ internal sealed class AddressSockets : IDisposable
     private void Refresh()
     {
         IPAddress[] addresses = [];
-        Try(() => addresses = [.. OwnAddresses()]);
+        Try(() => addresses = [.. OwnAddresses.All()]);
         foreach (var wildcard in _wildcards)
         {
             // One address of a family is what the system chooses anyway.
@@ -104,14 +104,6 @@ internal sealed class AddressSockets : IDisposable
         var socket = SocketFactory.BindBeside(wildcard.Socket, new IPEndPoint(address, wildcard.LocalEndPoint.Port));
         _open.Add((wildcard.Via, local), new UdpChannel(socket, wildcard.Via, local));
     });
-
-    // Link-local addresses are the system's choice for link-local peers.
-    private static IEnumerable<IPAddress> OwnAddresses() =>
-        from card in NetworkInterface.GetAllNetworkInterfaces()
-        where card.OperationalStatus is OperationalStatus.Up or OperationalStatus.Unknown
-        from unicast in card.GetIPProperties().UnicastAddresses
-        where !IPAddress.IsLoopback(unicast.Address) && !unicast.Address.IsIPv6LinkLocal
-        select unicast.Address;
 
     // A sandbox may hide the addresses.
     private static void Try(Action action)

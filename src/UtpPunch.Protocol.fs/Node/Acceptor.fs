@@ -69,6 +69,7 @@ module internal Acceptor =
               Dialect = dialect
               Options = NodeOptions.forDialect dialect node.Options
               Timeout = node.Options.HalfOpenTimeout
+              PrimingHops = 0uy
               Id = id
               HandshakeOffset = clockOf dialect cookie.HandshakeOffset
               Offset = clockOf dialect cookie.Offset
@@ -100,17 +101,18 @@ module internal Acceptor =
         node.CookiesUntil <- node.Now + node.Options.HalfOpenTimeout
         step.Context.Effects.Add(Effect.Send(remote, Train(synAck, Owned.Empty, Owned.Empty, 0)))
 
-    let private admit step remote (packet: inref<Packet>) meeting =
+    let private admit step remote (packet: inref<Packet>) meeting isExpected =
         let id, syn = packet.Header.ConnectionId, packet.Header.SeqNr
         let node = step.Node
 
-        if node.HalfOpen >= node.Options.MaxHalfOpen && isNull meeting then
+        if node.HalfOpen >= node.Options.MaxHalfOpen && isNull meeting && not isExpected then
             answerOnly step remote id syn
         else
             let struct (words, random) = Random.words 3 node.Random
             node.Random <- random
             let own = halfOpen step remote id syn (SynCookie.ofWords words.Span) meeting
             enter step own
+            if isExpected then SimultaneousOpen.accept node remote own.ConnId
             MtuProbing.meet packet.Bits own
 
     /// Streams that have never carried data, and are older than this, make room when the node is full.
@@ -165,7 +167,9 @@ module internal Acceptor =
                     | null -> null
                     | meeting -> if MeetingKey.isAuthentic &header datagram meeting then meeting else null
 
-                let isAwaited = not (isNull meeting) && MeetingPaths.isAwaited node.Now remote node.NodeTasks.Paths
+                let isOfMeeting = not (isNull meeting) && MeetingPaths.isAwaited node.Now remote node.NodeTasks.Paths
+                let isExpected = isNull meeting && SimultaneousOpen.isExpected node remote
+                let isAwaited = isOfMeeting || isExpected
 
                 match node.Backlog with
                 | ValueNone when not isAwaited ->
@@ -184,7 +188,7 @@ module internal Acceptor =
                         removeRoute node own
                     | ValueNone -> ()
 
-                    admit step remote &packet meeting
+                    admit step remote &packet meeting isExpected
 
     // ---- What confirms a SYN-ACK ----
 
@@ -193,13 +197,17 @@ module internal Acceptor =
         not (isNull connection.Linked)
         && MeetingPaths.isAwaited node.Now connection.Remote node.NodeTasks.Paths
 
+    /// Whether a task or a dialled stream awaits a half-open stream, and no listener does.
+    let private isAwaited (node: Node) (connection: Connection) =
+        isOfMeeting node connection || SimultaneousOpen.isAccepted node connection.ConnId
+
     let private mayOpen step (connection: Connection) =
         let node = step.Node
 
         if not (hasRoom step) then
             note step Rule.TooManyConnections connection.Remote
             false
-        elif isOfMeeting node connection then
+        elif isAwaited node connection then
             true
         else
             match node.Backlog with
@@ -223,10 +231,15 @@ module internal Acceptor =
             false
         elif mayOpen step connection then
             let isMeeting = isOfMeeting node connection
+            let isSimultaneous = SimultaneousOpen.isAccepted node connection.ConnId
+            let isAwaited = isMeeting || isSimultaneous
 
-            counted step connection (fun () -> Handshake.confirm step.Context arrivedAt isMeeting &header connection)
+            counted step connection (fun () -> Handshake.confirm step.Context arrivedAt isAwaited &header connection)
 
-            if isMeeting then
+            if isSimultaneous then
+                SimultaneousOpen.confirm step connection.ConnId
+                KeyAgreements.start step connection
+            elif isMeeting then
                 let paths = MeetingPaths.setOpen connection.Remote node.NodeTasks.Paths
                 node.NodeTasks <- { node.NodeTasks with Paths = paths }
             else

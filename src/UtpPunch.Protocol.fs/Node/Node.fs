@@ -38,7 +38,8 @@ module Node =
           Parting = 0
           ResetLimiters = Radix.empty
           ResetAt = now
-          NodeTasks = NodeTasksState.empty }
+          NodeTasks = NodeTasksState.empty
+          Simultaneous = [||] }
 
     /// `count` fresh words of 32 bits.
     let private draw (node: Node) (count: int) : Owned =
@@ -73,6 +74,7 @@ module Node =
             not (isNull own.Linked) && not (MeetingKey.isAuthentic &packet.Header datagram own.MeetingKey)
             ->
             note step Rule.UnexpectedPacket remote
+        | StreamState.SynSent when SimultaneousOpen.yields step.Node own -> note step Rule.UnexpectedPacket remote
         | StreamState.SynSent ->
             Input.receive step.Context arrivedAt &packet own
 
@@ -155,7 +157,7 @@ module Node =
 
     // ---- Commands ----
 
-    let private connect step connId remote dialect timeout =
+    let private connect step connId remote dialect timeout primingHops =
         let node = step.Node
 
         if connId &&& 1 <> 0 || connId < 0 || (Radix.tryFind connId node.Connections).IsSome then
@@ -175,6 +177,7 @@ module Node =
                       Dialect = dialect
                       Options = NodeOptions.forDialect dialect node.Options
                       Timeout = timeout
+                      PrimingHops = primingHops
                       Id = id
                       HandshakeOffset = 0u
                       Offset = IdAllocator.drawOffset node dialect
@@ -183,6 +186,13 @@ module Node =
                       Generation = node.Generation }
                     isn
                 |> enter step
+
+    let private connectSimultaneously step connId remote timeout (primingHops: int) =
+        if primingHops < 1 || primingHops > 255 then
+            invalidArg (nameof primingHops) "A hop limit is from 1 to 255."
+
+        connect step connId remote Dialect.Bep29 timeout (byte primingHops)
+        SimultaneousOpen.add step.Node connId remote
 
     let private abortWhere step predicate =
         Radix.iterate
@@ -204,7 +214,8 @@ module Node =
     let private unreachable step (remote: Endpoint) =
         reported step remote (fun stored ->
             // Over the path of a meeting there is a way: the punch has proved that.
-            if stored.State = StreamState.SynSent && not stored.IsMeeting then
+            // A SYN with a small hop limit draws such a report, too.
+            if stored.State = StreamState.SynSent && not stored.IsMeeting && not stored.IsSimultaneous then
                 let own = touch step stored
                 counted step own (fun () -> Closing.close step.Context CloseReason.Unreachable own))
 
@@ -224,7 +235,9 @@ module Node =
     let private absorb step event =
         match event with
         | Event.Received(from, datagrams) -> receive step from datagrams
-        | Event.Connect(connId, remote, dialect, timeout) -> connect step connId remote dialect timeout
+        | Event.Connect(connId, remote, dialect, timeout) -> connect step connId remote dialect timeout 0uy
+        | Event.ConnectSimultaneously(connId, remote, timeout, primingHops) ->
+            connectSimultaneously step connId remote timeout primingHops
         | Event.Listen backlog -> step.Node.Backlog <- ValueSome(max 1 backlog)
         | Event.Unlisten -> unlisten step
         | Event.Taken connId -> step.Node.Waiting <- Radix.remove connId step.Node.Waiting
@@ -238,6 +251,12 @@ module Node =
         | Event.Unreachable remote -> unreachable step remote
         | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
         | Event.Meet(taskId, plan) -> tasks step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
+        | Event.MeetAlso(taskId, first, plan) ->
+            tasks step (NodeTasks.meetAlso step.Context (draw step.Node) taskId first plan)
+        | Event.PunchOffered(taskId, plan, own, peer, answers) ->
+            tasks
+                step
+                (NodeTasks.punchOffered step.Context (draw step.Node) taskId plan own.AsBorrowed peer.AsBorrowed answers)
         | Event.PunchLegacy(taskId, remote, attempts) ->
             tasks step (NodeTasks.punchLegacy step.Context taskId remote attempts)
         | Event.Discover(taskId, options) ->

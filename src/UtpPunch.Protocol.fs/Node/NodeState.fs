@@ -1,5 +1,15 @@
 namespace UtpPunch.Protocol
 
+/// A stream that the peer opens at the same time.
+[<NoComparison>]
+type internal Simultaneous =
+    {
+        Own: ConnId
+        Remote: Endpoint
+        /// The peer's, if it has come first and the node does not listen; 0 if not.
+        Incoming: ConnId
+    }
+
 /// The state of one UDP socket: its streams, what it accepts, and what is due when. A value: nothing reachable from it ever changes, and
 /// any thread may read an old one. What it does is in the files below this one.
 /// The fields are mutable for the step that made the copy, and for it alone.
@@ -52,6 +62,8 @@ type Node =
             /// When a packet last asked for a RESET.
             mutable ResetAt: Instant
             mutable NodeTasks: NodeTasks
+            /// The streams that their peers open at the same time. Entries of those that are open, or have failed, do not count.
+            mutable Simultaneous: Simultaneous[]
         }
 
 /// What one step works on: its own copy of the node, and the streams that it has touched, in that order.

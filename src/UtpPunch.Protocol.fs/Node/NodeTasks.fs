@@ -49,7 +49,7 @@ module internal NodeTasks =
             all
 
     /// Keeps a punch to which something has happened.
-    let private keep (context: StepContext) (before: Punch) (changed: Punch) (all: NodeTasks) =
+    let rec private keep (context: StepContext) (before: Punch) (changed: Punch) (all: NodeTasks) =
         let struct (after, all) = tickPunch context changed all
         let key = int after.Setup.Session
 
@@ -65,20 +65,34 @@ module internal NodeTasks =
         else
             let all = { all with Punches = Radix.add key after all.Punches }
 
-            match before.Phase, after.Phase with
-            | (PunchPhase.Open _ | PunchPhase.Failed _), _ -> all
-            | _, PunchPhase.Failed(report, _) -> failed context report after all
-            | _, PunchPhase.Open(path, from, _) ->
-                let others = all.Aliases |> Array.filter (fun it -> not (it.From.Equals from))
-                let kept = if others.Length >= MaxAliases then Array.tail others else others
-                let own = if from.Equals path then [||] else [| { From = from; Path = path } |]
-                let all = { all with Aliases = Array.append kept own } |> connect context path from after
+            let isChosen =
+                match before.Phase, after.Phase with
+                | PunchPhase.Probing, (PunchPhase.Choosing _ | PunchPhase.Open _) -> true
+                | _ -> false
 
-                if OwnTasks.isOwn after.Setup.TaskId then
-                    all
-                else
-                    { all with Paths = MeetingPaths.add context.Now path after.Setup.Key all.Paths }
-            | _ -> all
+            let all = if isChosen then dropOthers context after all else all
+            settlePunch context before after all
+
+    /// The path to the peer is chosen: its other punches end.
+    and private dropOthers context (punch: Punch) (all: NodeTasks) =
+        PunchGroups.others punch all.Punches
+        |> Array.fold (fun all other -> keep context other (Punch.fail context PunchStage.Cancelled other) all) all
+
+    and private settlePunch context (before: Punch) (after: Punch) (all: NodeTasks) =
+        match before.Phase, after.Phase with
+        | (PunchPhase.Open _ | PunchPhase.Failed _), _ -> all
+        | _, PunchPhase.Failed(report, _) -> failed context report after all
+        | _, PunchPhase.Open(path, from, _) ->
+            let others = all.Aliases |> Array.filter (fun it -> not (it.From.Equals from))
+            let kept = if others.Length >= MaxAliases then Array.tail others else others
+            let own = if from.Equals path then [||] else [| { From = from; Path = path } |]
+            let all = { all with Aliases = Array.append kept own } |> connect context path from after
+
+            if OwnTasks.isOwn after.Setup.TaskId then
+                all
+            else
+                { all with Paths = MeetingPaths.add context.Now path after.Setup.Key all.Paths }
+        | _ -> all
 
     let private keepLegacy (context: StepContext) (after: LegacyPunch) (all: NodeTasks) =
         if after.IsOver && context.Now >= after.Until then
@@ -103,14 +117,14 @@ module internal NodeTasks =
     // ---- Commands ----
 
     /// `random` gives that many fresh words of 32 bits.
-    let meet (context: StepContext) (random: int -> Owned) taskId (plan: MeetPlan) (all: NodeTasks) =
+    let private meetAs (context: StepContext) (random: int -> Owned) taskId group (plan: MeetPlan) peer nonce all =
         if plan.Room.Length <> 32 then invalidArg (nameof plan) "A room's key is 32 bytes."
 
         if Array.isEmpty plan.Servers then
             invalidArg (nameof plan) "A meeting needs an address of a rendezvous."
 
         let handle = Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian (random 2).Span
-        let meeting = RendezvousClient.create taskId plan handle (random 4) (random 4) context.Now
+        let meeting = RendezvousClient.create taskId group plan handle peer nonce context.Now
 
         if Radix.count all.Meetings >= Limit || (Radix.tryFind (int handle) all.Meetings).IsSome then
             RendezvousClient.cancel context meeting
@@ -126,6 +140,44 @@ module internal NodeTasks =
             all
         else
             { all with Legacy = Radix.add taskId punch all.Legacy; DueAt = context.Now }
+
+    let meet context (random: int -> Owned) taskId plan all =
+        let peer, nonce = random 4, random 4
+        meetAs context random taskId taskId plan peer nonce all
+
+    /// Meets at a further server under the name of the other meetings of a group; under a new one if all of those are over.
+    let meetAlso
+        (context: StepContext)
+        (random: int -> Owned)
+        taskId
+        (first: TaskId)
+        (plan: MeetPlan)
+        (all: NodeTasks)
+        =
+        let mutable found = ValueNone
+        Radix.iterate (fun _ (it: RendezvousClient) -> if it.Group = first then found <- ValueSome it) all.Meetings
+
+        match found with
+        | ValueSome it -> meetAs context random taskId first plan it.Peer it.Nonce all
+        | ValueNone ->
+            let peer, nonce = random 4, random 4
+            meetAs context random taskId first plan peer nonce all
+
+    let punchOffered (context: StepContext) (random: int -> Owned) taskId (plan: MeetPlan) own peer answers all =
+        if plan.Room.Length <> 32 then invalidArg (nameof plan) "A room's key is 32 bytes."
+
+        let draw = Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian (random 1).Span
+
+        match OfferedPunch.tryCreate context.Now draw taskId plan own peer answers with
+        | ValueSome punch when
+            Radix.count all.Punches < Limit && (Radix.tryFind (int punch.Setup.Session) all.Punches).IsNone
+            ->
+            keep context punch punch all |> withDeadline
+        | ValueSome punch -> keep context punch (Punch.fail context PunchStage.Cancelled punch) all |> withDeadline
+        | ValueNone ->
+            let report = { PunchReport.none with Stage = PunchStage.Rejected }
+            context.Effects.Add(Effect.Punched(taskId, report))
+            all
 
     let beginDiscovery (context: StepContext) (random: int -> Owned) taskId (options: StunOptions) (all: NodeTasks) =
         if Radix.count all.Discoveries >= Limit then
@@ -257,10 +309,16 @@ module internal NodeTasks =
 
         match meeting, message with
         | ValueNone, _ -> ValueNone
+        | ValueSome meeting, RendezvousMessage.Introduce(_, introduction) when
+            not meeting.Plan.Stays
+            && PunchGroups.isTaken meeting.Group meeting.TaskId introduction.Peer all.Punches
+            ->
+            ValueSome all
         | ValueSome meeting, RendezvousMessage.Introduce(_, introduction) ->
+            let isMet = PunchGroups.isMet meeting.Group meeting.TaskId introduction.Peer all.Punches
             let struct (isNew, meeting) = RendezvousClient.introduced context from introduction meeting
             let all = replace meeting all
-            ValueSome(if isNew then begin' context random introduction meeting all else all)
+            ValueSome(if isNew && not isMet then begin' context random introduction meeting all else all)
         | ValueSome meeting, RendezvousMessage.Go(_, introduction, wait) ->
             ValueSome(
                 if from.Equals meeting.Server then
@@ -332,25 +390,6 @@ module internal NodeTasks =
                 context.Effects.Add(Effect.CloseSockets(number, 1, 0))
 
             withDeadline { all with Sockets = sockets }
-
-    /// Does what is due of links.
-    let private tickLinks (context: StepContext) (all: NodeTasks) : NodeTasks =
-        let mutable result = all
-
-        while TimerQueue.first result.LinkTimers <= context.Now do
-            let struct (_, key, rest) = TimerQueue.pop result.LinkTimers
-            result <- { result with LinkTimers = rest }
-
-            match Radix.tryFind key result.Links with
-            | ValueSome link when Link.isOver context.Now link ->
-                result <- { result with Links = Radix.remove key result.Links }
-            | ValueSome link when link.NextAt <= context.Now ->
-                // The entry is used up: what follows needs one of its own, also at the same time.
-                let waiting = Radix.add key { link with NextAt = Time.never } result.Links
-                result <- keepLink (Link.tick context link) { result with Links = waiting }
-            | _ -> ()
-
-        result
 
     /// Whether the node holds a meeting for that link, or punches after one.
     let searches (taskId: TaskId) (all: NodeTasks) =

@@ -142,6 +142,25 @@ module internal NodeTasksState =
 
             result
 
+    /// Does what is due of links.
+    let tickLinks (context: StepContext) (all: NodeTasks) : NodeTasks =
+        let mutable result = all
+
+        while TimerQueue.first result.LinkTimers <= context.Now do
+            let struct (_, key, rest) = TimerQueue.pop result.LinkTimers
+            result <- { result with LinkTimers = rest }
+
+            match Radix.tryFind key result.Links with
+            | ValueSome link when Link.isOver context.Now link ->
+                result <- { result with Links = Radix.remove key result.Links }
+            | ValueSome link when link.NextAt <= context.Now ->
+                // The entry is used up: what follows needs one of its own, also at the same time.
+                let waiting = Radix.add key { link with NextAt = Time.never } result.Links
+                result <- keepLink (Link.tick context link) { result with Links = waiting }
+            | _ -> ()
+
+        result
+
     // ---- Agreements ----
 
     let keepAgreement (connId: ConnId) (agreement: KeyAgreement) (all: NodeTasks) : NodeTasks =

@@ -67,7 +67,12 @@ module internal CandidateFilter =
 
     /// Whether two nodes have the same outside address: behind one NAT, or in one IPv6 network.
     let private isSameOutside (a: Endpoint) (b: Endpoint) =
-        if Endpoint.isIPv4 a then Endpoint.isSameAddress a b else a.High = b.High
+        a.Port <> 0us
+        && b.Port <> 0us
+        && if Endpoint.isIPv4 a then Endpoint.isSameAddress a b else a.High = b.High
+
+    /// A node that is bound to a loopback address has no other one.
+    let private isOnLoopback (plan: MeetPlan) = plan.Hosts.Length > 0 && plan.Hosts |> Array.forall Endpoint.isLoopback
 
     /// The endpoint that the server has observed may be probed.
     let mayBeObserved (ownObserved: Endpoint) (peerObserved: Endpoint) =
@@ -96,6 +101,7 @@ module internal CandidateFilter =
         && match scope named with
            | AddressScope.Global -> true
            | AddressScope.Invalid -> false
+           | AddressScope.Loopback when ownObserved.Port = 0us && peerObserved.Port = 0us -> isOnLoopback plan
            | AddressScope.Loopback ->
                scope ownObserved = AddressScope.Loopback && scope peerObserved = AddressScope.Loopback
            | AddressScope.Private ->

@@ -14,8 +14,25 @@ module internal ProbeTimes =
         | PathKind.Reflexive
         | PathKind.Birthday -> System.Int32.MaxValue
 
-    /// How long priming lasts if the rendezvous does not report that both peers have begun.
-    let priming = Time.milliseconds 400
+    /// How long priming lasts if the rendezvous does not report that both peers have begun, or there is none.
+    let private priming = Time.milliseconds 400
+
+    /// The same of a node whose peer begins later, when the answer has come by the application's channel: at most this, and not to the end, for
+    /// the case that this node's NATs are farther away than the hop limit.
+    let private primingOfAnswer = Time.seconds 60
+
+    /// How long the first packets of a punch have a small hop limit, unless both peers are known to have begun.
+    let primingOf (setup: PunchSetup) =
+        match setup.Start with
+        | PunchStart.Introduced
+        | PunchStart.Offered -> priming
+        | PunchStart.Answering -> min primingOfAnswer (max priming (setup.Plan.Timeout - setup.Plan.PunchTimeout))
+
+    /// The pause between further probes to a host that has not answered, where the peer may begin much later.
+    let seldom = Time.seconds 5
+
+    /// The pause between two rounds of birthday probing in such a punch.
+    let birthdayEvery = Time.seconds 10
 
     /// How long a node whose router maps its port waits for the peer's packets, once both have begun, before it sends to the peer's NAT. Its own
     /// packets may leave by another port than the mapped one; then its NAT drops what the peer sends to the mapped port, because one pair of

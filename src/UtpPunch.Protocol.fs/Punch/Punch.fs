@@ -44,14 +44,26 @@ module internal Punch =
           LastSentAt = now }
 
     let create (setup: PunchSetup) now =
+        let isIntroduced = setup.Start = PunchStart.Introduced
+        let goAt = now + primingOf setup
+
+        // Where the peer of an offer is was not verified.
+        let isAllowed (struct (_, kind)) =
+            kind = PathKind.Host
+            || isIntroduced
+            || CandidateFilter.mayBeNamed setup.Plan setup.Observed setup.PeerObserved setup.PeerObserved
+
         let candidates =
             Offer.candidates setup.Plan setup.Observed setup.PeerObserved setup.PeerOffer
-            |> Array.map (fun (struct (remote, kind)) -> candidate (firstAt setup kind now (now + priming)) remote kind)
+            |> Array.filter isAllowed
+            |> Array.map (fun (struct (remote, kind)) -> candidate (firstAt setup kind now goAt) remote kind)
+
+        let timeout = if isIntroduced then setup.Plan.PunchTimeout else setup.Plan.Timeout
 
         { Setup = setup
           StartedAt = now
-          GoAt = now + priming
-          GiveUpAt = now + setup.Plan.PunchTimeout + (if setup.IsLower then 0L<us> else grace)
+          GoAt = goAt
+          GiveUpAt = Time.after (timeout + (if setup.IsLower then 0L<us> else grace)) now
           Phase = PunchPhase.Probing
           Candidates = candidates
           Asked = [||]
@@ -80,6 +92,14 @@ module internal Punch =
                             it
                         else
                             { it with NextAt = min it.NextAt (firstAt punch.Setup it.Kind start start) }) }
+
+    /// The peer of an offer has begun, too.
+    let private began (now: Instant) (punch: Punch) : Punch =
+        if punch.Setup.Start = PunchStart.Introduced || punch.Heard > 0 then
+            punch
+        else
+            let until = now + punch.Setup.Plan.PunchTimeout + (if punch.Setup.IsLower then 0L<us> else grace)
+            { go now punch with GiveUpAt = min punch.GiveUpAt until }
 
     // ---- Sending ----
 
@@ -260,7 +280,7 @@ module internal Punch =
                 note context Rule.ProbeRejected from
                 punch
             else
-                let punch = { punch with Heard = punch.Heard + 1 }
+                let punch = { began context.Now punch with Heard = punch.Heard + 1 }
 
                 match probe.Kind, punch.Phase with
                 | ProbeKind.Probe, PunchPhase.Failed _ -> punch
@@ -288,8 +308,10 @@ module internal Punch =
 
     /// When a candidate is probed after the present probe.
     let private nextAfter (context: StepContext) (it: Candidate) (punch: Punch) : Instant =
+        let isIntroduced = punch.Setup.Start = PunchStart.Introduced
+
         if not it.WasHeard && it.Tried + 1 >= triesOf punch.Setup.Plan it.Kind then
-            Time.never
+            if isIntroduced then Time.never else context.Now + seldom
         else
             let next = context.Now + pauseAfter (it.Tried + 1)
             if context.Now < punch.GoAt then min next punch.GoAt else next
@@ -335,6 +357,7 @@ module internal Punch =
     /// Whether the next `tick` begins birthday probing with sockets of our own: `FirstSocket` must name them by then.
     let wantsSockets (now: Instant) (punch: Punch) =
         punch.BirthdayAt <= now
+        && punch.FirstSocket = 0
         && punch.Phase = PunchPhase.Probing
         && punch.Setup.Plan.Birthday
         && punch.Setup.PeerOffer.Birthday
@@ -347,12 +370,21 @@ module internal Punch =
         let searches = isDependent punch.Setup.PeerOffer.Mapping
 
         if punch.Setup.Plan.Birthday && punch.Setup.PeerOffer.Birthday && (opens || searches) then
-            if opens then
+            if opens && punch.BirthdayProbing.IsNone then
                 context.Effects.Add(Effect.OpenSockets(punch.FirstSocket, BirthdayProbing.Sockets))
 
-            let probing = BirthdayProbing.begin' opens punch.FirstSocket searches punch.Setup.Random context.Now
+            // A further round tries the ports in another order.
+            let random =
+                match punch.BirthdayProbing with
+                | ValueSome before -> before.First * 0x9E3779B1u + before.Stride
+                | ValueNone -> punch.Setup.Random
 
-            { punch with BirthdayProbing = ValueSome probing; BirthdayAt = Time.never }
+            let probing = BirthdayProbing.begin' opens punch.FirstSocket searches random context.Now
+
+            // The peer of an offer may begin after this round.
+            let isIntroduced = punch.Setup.Start = PunchStart.Introduced
+            let next = if isIntroduced then Time.never else context.Now + birthdayEvery
+            { punch with BirthdayProbing = ValueSome probing; BirthdayAt = next }
         else
             { punch with BirthdayAt = Time.never }
 
@@ -398,7 +430,7 @@ module internal Punch =
 
             let birthday =
                 match punch.BirthdayProbing with
-                | ValueSome probing -> BirthdayProbing.deadline probing
+                | ValueSome probing -> min punch.BirthdayAt (BirthdayProbing.deadline probing)
                 | ValueNone -> punch.BirthdayAt
 
             min (min next birthday) punch.GiveUpAt

@@ -29,15 +29,30 @@ type internal PunchPhase =
     /// Failed: a peer that still asks to use a path is refused.
     | Failed of report: PunchReport * until: Instant
 
+/// How the peers know of each other.
+[<RequireQualifiedAccess>]
+type internal PunchStart =
+    /// A rendezvous has introduced them. It has verified where each of them is seen, and says when both have begun.
+    | Introduced
+    /// Their offers have come by a channel of the application's: nothing is verified, and they begin at different times.
+    | Offered
+    /// The same, and the peer begins later: this node's offer was made when the peer's was there.
+    | Answering
+
 /// What a punch begins with: what the rendezvous and the peer's offer say, and the keys from them.
 [<NoComparison>]
 type internal PunchSetup =
     {
         TaskId: TaskId
+        /// The first of the meetings that may have introduced the peer.
+        Group: TaskId
+        /// The peer's name at the rendezvous; empty without one.
+        Peer: Owned
         Plan: MeetPlan
-        /// The handle of the meeting that has begun it.
+        Start: PunchStart
+        /// The handle of the meeting that has begun it; 0 without one.
         Handle: uint64
-        /// The rendezvous's nonce, which names the introduction.
+        /// The rendezvous's nonce, which names the introduction; empty without one.
         Introduction: Owned
         Key: Owned
         Session: uint64

@@ -41,8 +41,9 @@ module internal RendezvousClient =
     [<Literal>]
     let private Comparisons = 3
 
-    let create taskId (plan: MeetPlan) (handle: uint64) peer nonce now =
+    let create taskId group (plan: MeetPlan) (handle: uint64) peer nonce now =
         { TaskId = taskId
+          Group = group
           Plan = plan
           Server = plan.Servers[0]
           Room = Secrets.tag plan.Room
@@ -105,7 +106,7 @@ module internal RendezvousClient =
                       Mapping = mapping meeting
                       Observed = meeting.Observed
                       Last = Array.last (views meeting)
-                      Hosts = meeting.Plan.Hosts }
+                      Hosts = Array.append (viewsOfOtherFamily meeting) meeting.Plan.Hosts }
                 |> Secrets.seal meeting.Plan.Room iv
 
         let attempt = meeting.Attempt + 1uy
@@ -183,7 +184,8 @@ module internal RendezvousClient =
                 NextAt = context.Now }
 
         match meeting.Phase with
-        | RendezvousPhase.Knocking when others.Length = 0 -> toRegister context.Now meeting
+        | RendezvousPhase.Knocking when others.Length = 0 && (otherFamily meeting).Length = 0 ->
+            toRegister context.Now meeting
         | RendezvousPhase.Knocking ->
             let isAny (endpoint: Endpoint) = Endpoint.isSameAddress endpoint { endpoint with High = 0UL; Low = 0UL }
 
@@ -191,6 +193,7 @@ module internal RendezvousClient =
             let others =
                 others
                 |> Array.map (fun other -> if isAny other then Endpoint.withPort other.Port meeting.Server else other)
+                |> Array.append (otherFamily meeting)
 
             { meeting with
                 Phase = RendezvousPhase.Comparing
@@ -289,7 +292,10 @@ module internal RendezvousClient =
 
             Punch.create
                 { TaskId = meeting.TaskId
+                  Group = meeting.Group
+                  Peer = Borrowed.keep it.Peer
                   Plan = meeting.Plan
+                  Start = PunchStart.Introduced
                   Handle = meeting.Handle
                   Introduction = Borrowed.keep it.Nonce
                   Key = key
@@ -342,19 +348,11 @@ module internal RendezvousClient =
         context.Effects.Add(
             Effect.Punched(
                 meeting.TaskId,
-                { Stage = stage
-                  Remote = Endpoint.nowhere
-                  Kind = PathKind.Host
-                  RoundTrip = 0L<us>
-                  Dials = false
-                  Observed = meeting.Observed
-                  SeenAs = ValueNone
-                  Mapping = mapping meeting
-                  PeerObserved = ValueNone
-                  PeerMapping = PortPrediction.Unknown
-                  Sent = 0
-                  Heard = 0
-                  Elapsed = context.Now - meeting.StartedAt }
+                { PunchReport.none with
+                    Stage = stage
+                    Observed = meeting.Observed
+                    Mapping = mapping meeting
+                    Elapsed = context.Now - meeting.StartedAt }
             )
         )
 
@@ -404,7 +402,10 @@ module internal RendezvousClient =
 
             ValueNone
         | _ when context.Now < meeting.NextAt -> ValueSome meeting
-        | RendezvousPhase.Comparing when meeting.Tries >= Comparisons ->
+        | RendezvousPhase.Comparing when
+            meeting.Tries >= Comparisons
+            || (meeting.Tries > 0 && isCompared meeting)
+            ->
             toRegister context.Now meeting |> register context iv |> ValueSome
         | RendezvousPhase.Comparing -> ValueSome(compare context meeting)
         | RendezvousPhase.Registering when meeting.Tries >= Unanswered ->

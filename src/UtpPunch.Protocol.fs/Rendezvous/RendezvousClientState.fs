@@ -20,6 +20,8 @@ type internal RendezvousPhase =
 type internal RendezvousClient =
     {
         TaskId: TaskId
+        /// The first of the meetings that go on at the same time at several servers: itself, if it is alone.
+        Group: TaskId
         Plan: MeetPlan
         /// The address of the rendezvous that has answered; the best one before.
         Server: Endpoint
@@ -75,8 +77,33 @@ module internal RendezvousClientState =
         |> Array.distinct
         |> Array.truncate PunchWire.MaxAvoided
 
+    let private isOneFamily (a: Endpoint) (b: Endpoint) = Endpoint.isIPv4 a = Endpoint.isIPv4 b
+
     /// The observed endpoints, in the order in which the sockets were asked.
     let views (meeting: RendezvousClient) : Endpoint[] =
-        Array.append [| meeting.Observed |] (meeting.Views |> Array.choose ValueOption.toOption)
+        meeting.Views
+        |> Array.choose ValueOption.toOption
+        |> Array.filter (isOneFamily meeting.Observed)
+        |> Array.append [| meeting.Observed |]
+
+    /// The endpoint of the other address family, if the rendezvous has an address there.
+    let viewsOfOtherFamily (meeting: RendezvousClient) : Endpoint[] =
+        meeting.Views
+        |> Array.choose ValueOption.toOption
+        |> Array.filter (fun it -> not (isOneFamily meeting.Observed it))
+        |> Array.truncate 1
+
+    /// Whether all sockets of the first family have answered: the meeting does not wait for the other one.
+    let isCompared (meeting: RendezvousClient) =
+        Array.forall2
+            (fun (other: Endpoint) (view: Endpoint voption) -> view.IsSome || not (isOneFamily meeting.Server other))
+            meeting.Others
+            meeting.Views
+
+    /// An address of the rendezvous in the other family.
+    let otherFamily (meeting: RendezvousClient) : Endpoint[] =
+        meeting.Plan.Servers
+        |> Array.filter (fun it -> not (isOneFamily meeting.Server it))
+        |> Array.truncate 1
 
     let mapping (meeting: RendezvousClient) = Offer.mappingOf (views meeting)

@@ -90,6 +90,8 @@ module internal Closing =
         match connection.State, connection.Dialect with
         // The peer of a meeting does not refuse, and a RESET has no authentication code.
         | StreamState.SynSent, _ when not (isNull connection.Linked) -> Verdict.Forged
+        // It may not have begun.
+        | StreamState.SynSent, _ when connection.IsSimultaneous -> Verdict.Forged
         | StreamState.SynSent, Dialect.Bep29 ->
             if header.AckNr = connection.Ids.Syn then Verdict.Genuine else Verdict.Forged
         // The npm package's RESETs carry zeros: the id must suffice.

@@ -16,6 +16,7 @@ module internal Connection =
         member stored.Session = if isNull stored.Connection.Linked then 0UL else stored.Connection.Linked.Session
         member stored.Fits(header: inref<Header>) = Input.isInRange &header stored.Connection
         member stored.State = stored.Connection.State
+        member stored.IsSimultaneous = stored.Connection.IsSimultaneous
         member stored.Generation = stored.Connection.Generation
         member stored.WakeAt = stored.Connection.WakeAt
 
@@ -81,7 +82,8 @@ module internal Connection =
           WakeAt = Time.never
           ReportedRoom = options.SendBuffer
           CountedBytes = 0
-          IsCounted = false }
+          IsCounted = false
+          PrimingHops = setup.PrimingHops }
 
     let dial (setup: ConnectionSetup) (isn: SeqNr) =
         // The receiver's number is not known before the SYN-ACK; until then nothing reaches it.

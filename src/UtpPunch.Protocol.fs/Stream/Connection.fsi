@@ -56,6 +56,8 @@ module internal Connection =
         /// Whether a packet from another endpoint may be of this stream, by its numbers.
         member Fits: header: inref<Header> -> bool
         member State: StreamState
+        /// Whether the peer opens a stream at the same time.
+        member IsSimultaneous: bool
         member Generation: int64
         member WakeAt: Instant
         /// Whether it was accepted, and has carried no data, since that instant at least.

@@ -10,6 +10,8 @@ type internal ConnectionSetup =
         Options: StreamOptions
         /// How long the handshake may take.
         Timeout: Duration
+        /// The hop limit of the first SYN, of a stream that the peer opens at the same time; 0 for any other.
+        PrimingHops: byte
         /// The id that the SYN carries, in the dialect's numbering.
         Id: uint16
         /// The offsets of our clock, in a SYN-ACK and in all other packets; see `TimestampCheck`.

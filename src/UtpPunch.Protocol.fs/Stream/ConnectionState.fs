@@ -219,6 +219,8 @@ type internal Connection =
         /// What it counts for in `Node.Held`, and whether it counts as a stream of its address.
         mutable CountedBytes: int
         mutable IsCounted: bool
+        /// As in `ConnectionSetup`.
+        PrimingHops: byte
     }
 
     member connection.Board = Sender.board connection.Sender
@@ -226,6 +228,7 @@ type internal Connection =
     /// Whether only the path time-out of its meeting ends it.
     member connection.IsHeldOpen = connection.IsSuspended && not (isNull connection.Linked.Key)
     member connection.IsSuspended = not (isNull connection.Linked) && connection.Linked.IsSuspended
+    member connection.IsSimultaneous = connection.PrimingHops > 0uy
 
 /// Margins for the behavior of any peer.
 module internal Peer =

@@ -121,6 +121,14 @@ module internal Handshake =
         PacketBuilder.syn context connection
         PacketBuilder.resetAs oldId oldNext context connection
 
+    /// The pauses between the SYNs of a stream that the peer opens at the same time: the two begin within a fraction of a second.
+    let private simultaneousWait attempts =
+        match attempts with
+        | 0 -> Time.milliseconds 100
+        | 1 -> Time.milliseconds 250
+        | 2 -> Time.milliseconds 500
+        | more -> Time.seconds (1 <<< min 4 (more - 3))
+
     let private repeat context (connection: Connection) =
         let isSyn = connection.State = StreamState.SynSent
 
@@ -128,14 +136,23 @@ module internal Handshake =
             PacketBuilder.note context Rule.HandshakeRetransmit connection
 
         let wait =
-            connection.Options.InitialRto * (1L <<< min connection.Attempts.Handshake 6)
-            |> min (max connection.Options.MaxRto connection.Options.InitialRto)
+            if connection.IsSimultaneous then
+                simultaneousWait connection.Attempts.Handshake
+            else
+                connection.Options.InitialRto * (1L <<< min connection.Attempts.Handshake 6)
+                |> min (max connection.Options.MaxRto connection.Options.InitialRto)
 
         connection.Attempts.Handshake <- connection.Attempts.Handshake + 1
-        let needsIds = isSyn && connection.Attempts.Handshake > synsWithOneId
 
-        if not isSyn then PacketBuilder.synAck context connection
-        elif not needsIds then PacketBuilder.syn context connection
+        // Two simultaneous streams are compared by their ids.
+        let needsIds = isSyn && not connection.IsSimultaneous && connection.Attempts.Handshake > synsWithOneId
+
+        if not isSyn then
+            PacketBuilder.synAck context connection
+        elif connection.IsSimultaneous && connection.Attempts.Handshake = 1 then
+            PacketBuilder.primingSyn context connection
+        elif not needsIds then
+            PacketBuilder.syn context connection
 
         connection.Timers.Handshake <-
             if isSyn || connection.Attempts.Handshake < synAcks then

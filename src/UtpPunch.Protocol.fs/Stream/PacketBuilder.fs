@@ -79,14 +79,28 @@ module internal PacketBuilder =
 
     let private hello (connection: Connection) = ExtensionBits.hello connection.Options.ReorderWindow
 
-    let syn context (connection: Connection) =
+    let private synTrain context (connection: Connection) =
         let id =
             match connection.Dialect with
             | Dialect.Bep29 -> connection.Ids.Receive
             | Dialect.UtpPunch -> connection.Ids.Send
 
         let bits = if connection.Sizes.OffersProbes then hello connection else 0UL
-        handshake context (header context PacketType.Syn id connection.Ids.Syn (SeqNr 0us) connection) bits connection
+        let header = header context PacketType.Syn id connection.Ids.Syn (SeqNr 0us) connection
+        Train(header, bits, MeetingKey.sign &header connection.MeetingKey)
+
+    let syn context (connection: Connection) =
+        send context (synTrain context connection) connection
+        connection.Activity.SentAt <- context.Now
+
+    /// A SYN that opens this node's NATs, and does not reach those of the peer.
+    let primingSyn context (connection: Connection) =
+        let train = synTrain context connection
+        let bytes = Array.zeroCreate (train.LengthOf 0)
+        train.Write(0, System.Span<byte> bytes) |> ignore
+        context.Effects.Add(Effect.SendDatagram(connection.Remote, Owned bytes, int connection.PrimingHops))
+        connection.Counters.PacketsSent <- connection.Counters.PacketsSent + 1L
+        connection.Activity.SentAt <- context.Now
 
     /// The SYN-ACK never changes: its `seq_nr` is that of our first data. It announces probes if the SYN did.
     let synAck context (connection: Connection) =

@@ -7,6 +7,10 @@ type Event =
     | Received of from: Endpoint * datagrams: Datagrams
     /// Open a stream. It closes with `ConnectTimeout` when the peer does not answer within `timeout`.
     | Connect of connId: ConnId * remote: Endpoint * dialect: Dialect * timeout: Duration
+    /// Open a stream to a peer that opens one at the same time (BEP 55), in the dialect of BEP 29. The first SYN has a hop limit, so that it opens
+    /// this node's NATs and does not reach those of the peer; a RESET does not end it; and if the node does not listen, a stream that the peer
+    /// opens meanwhile is accepted in its place (`Effect.Accepted` with `isMeeting`, then `Effect.Closed`).
+    | ConnectSimultaneously of connId: ConnId * remote: Endpoint * timeout: Duration * primingHops: int
     /// Accept streams. At most `backlog` of them wait to be taken.
     | Listen of backlog: int
     /// Accept no more streams. Those that were not taken are reset.
@@ -37,6 +41,13 @@ type Event =
     | TooLong of remote: Endpoint * size: int * limit: int
     /// Meet a peer at a rendezvous, then punch.
     | Meet of taskId: TaskId * plan: MeetPlan
+    /// Meet at a further rendezvous, too: the meeting `first` goes on under the same name, so that the peers know an introduction by either server.
+    /// Of the punches with one peer, the one whose path is chosen first stays.
+    | MeetAlso of taskId: TaskId * first: TaskId * plan: MeetPlan
+    /// Punch without a rendezvous: `own` and `peer` are the offers (`Offer.write`) that the peers have exchanged by a channel of the application's,
+    /// and `plan.Room` is the key that follows from both. `answers`: the peer has this node's offer later than this node has the peer's, and
+    /// so begins later. The time-out of the plan ends when the peer is heard, and that of the punch begins.
+    | PunchOffered of taskId: TaskId * plan: MeetPlan * own: Owned * peer: Owned * answers: bool
     /// Punch as the npm package utp-punch does, `attempts` times every 500 ms.
     | PunchLegacy of taskId: TaskId * remote: Endpoint * attempts: int
     /// Ask STUN servers for the public endpoint and the NAT's behavior.

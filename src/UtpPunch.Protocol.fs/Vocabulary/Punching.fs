@@ -100,3 +100,20 @@ type PunchReport =
         /// From the introduction on.
         Elapsed: Duration
     }
+
+module internal PunchReport =
+    /// Before anything has happened.
+    let none =
+        { Stage = PunchStage.Cancelled
+          Remote = Endpoint.nowhere
+          Kind = PathKind.Host
+          RoundTrip = 0L<us>
+          Dials = false
+          Observed = Endpoint.nowhere
+          SeenAs = ValueNone
+          Mapping = PortPrediction.Unknown
+          PeerObserved = ValueNone
+          PeerMapping = PortPrediction.Unknown
+          Sent = 0
+          Heard = 0
+          Elapsed = 0L<us> }

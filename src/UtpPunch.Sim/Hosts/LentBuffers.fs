@@ -52,6 +52,7 @@ type LentBuffers() =
         for event in events do
             match event with
             | Event.Received(_, datagrams) -> Poison.over datagrams.Buffer datagrams.Offset datagrams.Length
+            | Event.ConnectSimultaneously(connId, _, _, _)
             | Event.Connect(connId, _, _, _) -> streams[connId] <- WrittenBytes()
             | Event.Write(connId, bytes) ->
                 match streams.TryGetValue connId with

@@ -17,6 +17,7 @@ type NodeHost(first: Endpoint, seed: uint64) =
     let told = List<Event>()
     let more = HashSet<uint16>()
     let punched = List<PunchReport>()
+    let mapped = List<Endpoint>()
     let accepted = List<struct (Endpoint * uint16 * bool)>()
     let openedIds = List<uint16>()
     let reasons = List<CloseReason>()
@@ -38,6 +39,8 @@ type NodeHost(first: Endpoint, seed: uint64) =
     member _.Node = node
     /// The results of its punches, in order.
     member _.Punched = punched
+    /// What STUN servers have seen, in order.
+    member _.Mapped = mapped
     /// The number of open streams over punched paths.
     member _.Opened = opened
     member _.Sent = sent
@@ -142,6 +145,8 @@ type NodeHost(first: Endpoint, seed: uint64) =
             accepted.Add(struct (remote, id, isMeeting))
             opened <- opened + 1
             this.OpenedAt <- now
+        | Effect.Discovered(_, StunOutcome.Found report) -> mapped.Add report.Mapped
+        | Effect.Discovered(_, StunOutcome.Failed _) -> ()
         | Effect.Deliver(_, payload) -> delivered <- delivered + int64 payload.Length
         | Effect.Closed(_, reason) ->
             reasons.Add reason
@@ -155,7 +160,6 @@ type NodeHost(first: Endpoint, seed: uint64) =
         | Effect.Foreign _
         | Effect.Registered _
         | Effect.Introduced _
-        | Effect.Discovered _
         | Effect.SendAlone _
         | Effect.ServerSilent _
         | Effect.Noted _ -> ()
@@ -204,7 +208,7 @@ type NodeHost(first: Endpoint, seed: uint64) =
 type RendezvousHost(sockets: Endpoint[], seed: uint64) =
     let mutable server =
         Rendezvous.create
-            { Rendezvous.standard with Sockets = sockets; RatePerSource = 10_000 }
+            { Rendezvous.standard with Sockets = sockets; RatePerSource = 10_000; Stun = true }
             (Owned(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index))))
             0L<us>
 

@@ -283,6 +283,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.Write(connId, bytes) -> withStream connId (fun stream -> stream.Sender.Write bytes)
         | Event.Finish connId -> withStream connId (fun stream -> stream.Sender.Finish())
         | Event.Abort connId -> withStream connId (close effects CloseReason.Aborted)
+        | Event.ConnectSimultaneously _
         | Event.Taken _
         | Event.Consumed _
         | Event.Release _
@@ -291,6 +292,8 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.Unreachable _
         | Event.TooLong _
         | Event.Meet _
+        | Event.MeetAlso _
+        | Event.PunchOffered _
         | Event.PunchLegacy _
         | Event.Discover _
         | Event.Servers _

@@ -64,6 +64,7 @@ type private Recorder(scenario: Scenario, machines: IMachine[], sink: Action<str
     let notice (actor: Actor) (events: Event[]) (effects: Effect[]) =
         for event in events do
             match event with
+            | Event.ConnectSimultaneously(connId, _, _, _)
             | Event.Connect(connId, _, _, _) -> streams[actor.Index][connId] <- ""
             | _ -> ()
 

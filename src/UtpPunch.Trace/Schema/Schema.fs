@@ -2,52 +2,6 @@ namespace UtpPunch.Tracing
 
 open UtpPunch.Protocol
 
-/// A kind of event or effect: its word in a line, and its code in a recording. `Key` is a field, or a bare word, that no other kind of
-/// the same word has; empty where the word is unique.
-[<Sealed; NoComparison; NoEquality>]
-type Kind internal (code: byte, word: string, key: string) =
-    internal new(code, word) = Kind(code, word, "")
-    member _.Code = code
-    member _.Word = word
-    member _.Key = key
-
-/// What a number is, and its limits when it is read.
-[<Sealed; NoComparison; NoEquality>]
-type NumberKind internal (unit: string, least: int64, most: int64) =
-    member _.Unit = unit
-    member _.Least = least
-    member _.Most = most
-
-/// Visits the fields of an event or effect in their order. A visitor that writes takes each value and returns it; one that reads returns
-/// what it has read. So one function, `Schema.event` or `Schema.effect`, is the table for all of them.
-[<AbstractClass>]
-type Fields() =
-    /// A kind begins.
-    abstract Begin: kind: Kind -> unit
-    abstract Number: name: string * kind: NumberKind * value: int64 -> int64
-    /// Microseconds of the node's clock.
-    abstract Time: name: string * value: Instant -> Instant
-    /// Microseconds, or never.
-    abstract Duration: name: string * value: Duration -> Duration
-    /// One of few values, by its index.
-    abstract Name: name: string * texts: string[] * index: int -> int
-    /// A bare word, which has no value.
-    abstract Word: word: string -> unit
-    abstract Endpoint: name: string * value: Endpoint -> Endpoint
-    abstract Endpoints: name: string * value: Endpoint[] -> Endpoint[]
-    abstract OptionalEndpoint: name: string * value: Endpoint voption -> Endpoint voption
-    abstract Prediction: name: string * value: PortPrediction -> PortPrediction
-    /// Bytes that every trace has.
-    abstract Bytes: name: string * value: Owned -> Owned
-    abstract Datagram: name: string * value: Borrowed -> Borrowed
-    /// The contents of a stream (`len` and `pay`), which a trace has as `#pay` says.
-    abstract Written: value: Owned -> Owned
-    abstract Delivered: value: Payload -> Payload
-    /// Datagrams that were received together, with a line of its own for each.
-    abstract Received: from: Endpoint * datagrams: Datagrams -> struct (Endpoint * Datagrams)
-    /// Packets that were sent together, with a line of its own for each.
-    abstract Sent: remote: Endpoint * train: Train -> struct (Endpoint * Train)
-
 module private Numbers =
     let private any unit = NumberKind(unit, int64 System.Int32.MinValue, int64 System.Int32.MaxValue)
     let private natural unit = NumberKind(unit, 0L, int64 System.Int32.MaxValue)
@@ -100,6 +54,9 @@ module Kinds =
     let servers = Kind(19uy, "servers")
     let networkChanged = Kind(20uy, "network")
     let localGone = Kind(21uy, "localgone")
+    let offered = Kind(22uy, "offered")
+    let simultaneous = Kind(23uy, "simultaneous")
+    let meetAlso = Kind(24uy, "also")
 
     /// The first code of an effect.
     [<Literal>]
@@ -293,6 +250,15 @@ module Schema =
                 name f "dialect" TraceNames.dialects dialect,
                 f.Duration("timeout", timeout)
             )
+        | Event.ConnectSimultaneously(connId, remote, timeout, primingHops) ->
+            f.Begin Kinds.simultaneous
+
+            Event.ConnectSimultaneously(
+                stream f connId,
+                f.Endpoint("to", remote),
+                f.Duration("timeout", timeout),
+                int32 f "hops" Numbers.hops primingHops
+            )
         | Event.Listen backlog ->
             f.Begin Kinds.listen
             Event.Listen(int32 f "backlog" Numbers.anyCount backlog)
@@ -337,6 +303,19 @@ module Schema =
         | Event.Meet(taskId, it) ->
             f.Begin Kinds.meet
             Event.Meet(task f taskId, plan f it)
+        | Event.MeetAlso(taskId, first, it) ->
+            f.Begin Kinds.meetAlso
+            Event.MeetAlso(task f taskId, int32 f "first" Numbers.task first, plan f it)
+        | Event.PunchOffered(taskId, it, own, peer, answers) ->
+            f.Begin Kinds.offered
+
+            Event.PunchOffered(
+                task f taskId,
+                plan f it,
+                f.Bytes("own", own),
+                f.Bytes("peer", peer),
+                bit f "answers" answers
+            )
         | Event.PunchLegacy(taskId, remote, attempts) ->
             f.Begin Kinds.punch
             Event.PunchLegacy(task f taskId, f.Endpoint("to", remote), int32 f "n" Numbers.count attempts)

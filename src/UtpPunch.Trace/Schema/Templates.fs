@@ -79,6 +79,7 @@ module Templates =
     let events: Event[] =
         [| Event.Received(nowhere, Datagrams.One(Borrowed.Empty, 0L<us>))
            Event.Connect(0, nowhere, Dialect.Bep29, 0L<us>)
+           Event.ConnectSimultaneously(0, nowhere, 0L<us>, 0)
            Event.Listen 0
            Event.Unlisten
            Event.Taken 0
@@ -92,6 +93,8 @@ module Templates =
            Event.Unreachable nowhere
            Event.TooLong(nowhere, 0, 0)
            Event.Meet(0, plan)
+           Event.MeetAlso(0, 0, plan)
+           Event.PunchOffered(0, plan, Owned.Empty, Owned.Empty, false)
            Event.PunchLegacy(0, nowhere, 0)
            Event.Discover(0, discovery)
            Event.Servers(0, [||])

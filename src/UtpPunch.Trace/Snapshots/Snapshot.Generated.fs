@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x3F6CFD796E6DEB01UL
+let Layout = 0x6EE403B9AD471505UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1123,6 +1123,7 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     w.Int32 it.ReportedRoom
     w.Int32 it.CountedBytes
     w.Flag it.IsCounted
+    w.Byte it.PrimingHops
     w.LeaveStream()
 
 let readConnection (r: SnapshotReader) : Connection =
@@ -1155,7 +1156,8 @@ let readConnection (r: SnapshotReader) : Connection =
                               WakeAt = r.Int64()
                               ReportedRoom = r.Int32()
                               CountedBytes = r.Int32()
-                              IsCounted = r.Flag() }
+                              IsCounted = r.Flag()
+                              PrimingHops = r.Byte() }
     r.LeaveStream()
     value
 
@@ -1318,6 +1320,7 @@ let readPunchReport (r: SnapshotReader) : PunchReport =
 
 let writeRendezvousClient (w: SnapshotWriter) (it: RendezvousClient) : unit =
     w.Int32 it.TaskId
+    w.Int32 it.Group
     writeMeetPlan w it.Plan
     writeEndpoint w it.Server
     w.Bytes it.Room.Span
@@ -1345,6 +1348,7 @@ let writeRendezvousClient (w: SnapshotWriter) (it: RendezvousClient) : unit =
 
 let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
     { TaskId = r.Int32()
+      Group = r.Int32()
       Plan = readMeetPlan r
       Server = readEndpoint r
       Room = r.Bytes()
@@ -1370,6 +1374,19 @@ let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
       Avoided = r.Array(7, (fun () -> struct (readEndpoint r, r.Int64())))
       LastReport = r.Option((fun () -> readPunchReport r)) }
 
+let writePunchStart (w: SnapshotWriter) (it: PunchStart) : unit =
+    match it with
+    | PunchStart.Introduced -> w.Byte 0uy
+    | PunchStart.Offered -> w.Byte 1uy
+    | PunchStart.Answering -> w.Byte 2uy
+
+let readPunchStart (r: SnapshotReader) : PunchStart =
+    match r.Byte() with
+    | 0uy -> PunchStart.Introduced
+    | 1uy -> PunchStart.Offered
+    | 2uy -> PunchStart.Answering
+    | _ -> r.Fail "there is no such PunchStart"
+
 let writeOffer (w: SnapshotWriter) (it: Offer) : unit =
     w.Bytes it.Nonce.Span
     w.Flag it.Birthday
@@ -1388,7 +1405,10 @@ let readOffer (r: SnapshotReader) : Offer =
 
 let writePunchSetup (w: SnapshotWriter) (it: PunchSetup) : unit =
     w.Int32 it.TaskId
+    w.Int32 it.Group
+    w.Bytes it.Peer.Span
     writeMeetPlan w it.Plan
+    writePunchStart w it.Start
     w.UInt64 it.Handle
     w.Bytes it.Introduction.Span
     w.Bytes it.Key.Span
@@ -1402,7 +1422,10 @@ let writePunchSetup (w: SnapshotWriter) (it: PunchSetup) : unit =
 
 let readPunchSetup (r: SnapshotReader) : PunchSetup =
     { TaskId = r.Int32()
+      Group = r.Int32()
+      Peer = r.Bytes()
       Plan = readMeetPlan r
+      Start = readPunchStart r
       Handle = r.UInt64()
       Introduction = r.Bytes()
       Key = r.Bytes()
@@ -1913,8 +1936,8 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Int64 it.DueAt
 
 let readNodeTasks (r: SnapshotReader) : NodeTasks =
-    { Meetings = r.Radix(50, (fun () -> readRendezvousClient r))
-      Punches = r.Radix(69, (fun () -> readPunch r))
+    { Meetings = r.Radix(51, (fun () -> readRendezvousClient r))
+      Punches = r.Radix(72, (fun () -> readPunch r))
       Legacy = r.Radix(18, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(20, (fun () -> readStunClient r))
       Links = r.Radix(41, (fun () -> readLink r))
@@ -1928,6 +1951,16 @@ let readNodeTasks (r: SnapshotReader) : NodeTasks =
       Sockets = r.Array(3, (fun () -> readSocketRange r))
       UnverifiedProbes = r.Int64()
       DueAt = r.Int64() }
+
+let writeSimultaneous (w: SnapshotWriter) (it: Simultaneous) : unit =
+    w.Int32 it.Own
+    writeEndpoint w it.Remote
+    w.Int32 it.Incoming
+
+let readSimultaneous (r: SnapshotReader) : Simultaneous =
+    { Own = r.Int32()
+      Remote = readEndpoint r
+      Incoming = r.Int32() }
 
 let writeNode (w: SnapshotWriter) (it: Node) : unit =
     writeNodeOptions w it.Options
@@ -1959,6 +1992,7 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
     w.Radix((writeResetLimiter w), it.ResetLimiters)
     w.Int64 it.ResetAt
     writeNodeTasks w it.NodeTasks
+    w.Array((writeSimultaneous w), it.Simultaneous)
 
 let readNode (r: SnapshotReader) : Node =
     { Options = readNodeOptions r
@@ -1968,7 +2002,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(227, (fun () -> readStored r))
+      Connections = r.Radix(228, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       LinkedIds = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
@@ -1989,4 +2023,5 @@ let readNode (r: SnapshotReader) : Node =
       Parting = r.Int32()
       ResetLimiters = r.Radix(1, (fun () -> readResetLimiter r))
       ResetAt = r.Int64()
-      NodeTasks = readNodeTasks r }
+      NodeTasks = readNodeTasks r
+      Simultaneous = r.Array(8, (fun () -> readSimultaneous r)) }

@@ -136,10 +136,30 @@ let private plan stays birthday hosts =
         Birthday = birthday
         PrivateAddresses = if birthday then PrivateAddressPolicy.Always else PrivateAddressPolicy.Shared }
 
+/// A punch of two offers: one that can be read and perhaps is this node's own, or bytes.
+let private offered (operation: Operation) name =
+    let offer nonce hosts =
+        Offer.write
+            { Nonce = Owned(Array.create 16 nonce)
+              Birthday = operation.Flag()
+              Mapping = operation.Of [| PortPrediction.EndpointIndependent; PortPrediction.Dependent 1 |]
+              Observed = operation.Of addresses
+              Last = operation.Of addresses
+              Hosts = Array.truncate hosts addresses }
+
+    let peer =
+        match operation.Below 4 with
+        | 0 -> Owned(operation.Bytes(operation.Below 60))
+        | other -> offer (byte other) (operation.Below 5)
+
+    let plan = { plan false (operation.Flag()) (operation.Below 5) with Servers = [||] }
+    Event.PunchOffered(name, plan, offer 1uy 1, peer, operation.Flag())
+
 let private task (world: NodeWorld) (operation: Operation) (name: int) =
     world.CountTask()
 
-    match operation.Below 4 with
+    match operation.Below 5 with
+    | 4 -> world.Post(offered operation name)
     | 0 -> world.Post(Event.PunchLegacy(name, operation.Of addresses, operation.Below 10))
     | 1 ->
         let servers = operation.Of [| [| stun |]; [| stun; addresses[3] |] |]
@@ -151,7 +171,16 @@ let private task (world: NodeWorld) (operation: Operation) (name: int) =
         | 0 -> world.Post(Event.Cancel cancelled)
         | 1 -> world.Post(Event.NetworkChanged(Array.truncate (operation.Below 5) addresses))
         | _ -> world.Post(Event.LocalGone(uint16 (operation.Below 3)))
-    | _ -> world.Post(Event.Meet(name, plan (operation.Flag()) (operation.Flag()) (operation.Below 5)))
+    | _ ->
+        let plan = plan (operation.Flag()) (operation.Flag()) (operation.Below 5)
+        let first = operation.Below 8
+
+        world.Post(
+            if first > 0 && first < name then
+                Event.MeetAlso(name, first, plan)
+            else
+                Event.Meet(name, plan)
+        )
 
 // ---- Answers of a rendezvous, of a peer, of STUN servers ----
 
@@ -328,13 +357,14 @@ let apply (world: NodeWorld) (name: int) (chunk: byte[]) =
         remote.IsProved <- true
         world.Streams.Add(AppStream(2 * name, 20_000))
 
+        let dialect = operation.Of [| Dialect.Bep29; Dialect.UtpPunch |]
+        let timeout = operation.Of durations + Time.seconds 1
+
         world.Post(
-            Event.Connect(
-                2 * name,
-                remote.Endpoint,
-                operation.Of [| Dialect.Bep29; Dialect.UtpPunch |],
-                operation.Of durations + Time.seconds 1
-            )
+            if operation.Below 4 = 3 then
+                Event.ConnectSimultaneously(2 * name, remote.Endpoint, timeout, 4)
+            else
+                Event.Connect(2 * name, remote.Endpoint, dialect, timeout)
         )
     | 8 -> world.Post(if operation.Below 4 = 0 then Event.Unlisten else Event.Listen(1 + operation.Below 4))
     | 9 ->

@@ -27,6 +27,15 @@ public static class NatLabRuns
         Check.That(output.Contains(": 0 missing (!), 0 better (+), 0 went wrong (?)", StringComparison.Ordinal), output);
     }
 
+    [Fact("two processes whose offers travel by another channel connect behind the pairs of NATs that must connect", Timeout = 120)]
+    public static async Task Offers()
+    {
+        var pairs = from pair in new[] { "1,1", "0,6", "6,6", "5,3", "8,9", "4,1", "2,7", "1,4" } from word in new[] { "--pair", pair } select word;
+        var (exitCode, output) = await RunAsync(["--tool", "offers", "--mode", "1000", "--labs", "4", .. pairs]);
+        Check.Equal(0, exitCode, output);
+        Check.That(output.Contains(": 0 missing (!), 0 better (+), 0 went wrong (?)", StringComparison.Ordinal), output);
+    }
+
     [Fact("with a port that miniupnpd maps on one side, NATs of types 5 and 7 connect to all ten", Timeout = 120)]
     public static async Task Mapped()
     {

@@ -41,7 +41,7 @@ public static class PingPong
         var introduction = AskAsync(node, "SERVER");
         await tracker.SaysAsync("server is online");
         using var client = await ClientAsync(namespaces);
-        var punched = await node.PunchAsync(await introduction).AsTask().WaitAsync(Timeout);
+        var punched = await node.PunchLegacyAsync(await introduction).AsTask().WaitAsync(Timeout);
         Check.That(punched.Success, punched.Explanation);
         await using var stream = await listener.AcceptAsync().AsTask().WaitAsync(Timeout);
         Check.Equal("PING", await HearAsync(stream));
@@ -60,7 +60,7 @@ public static class PingPong
         await tracker.SaysAsync("server is online");
         await using var node = Bind(namespaces, NamespacePair.East);
         var peer = await AskAsync(node, "CLIENT");
-        var punched = await node.PunchAsync(peer).AsTask().WaitAsync(Timeout);
+        var punched = await node.PunchLegacyAsync(peer).AsTask().WaitAsync(Timeout);
         Check.That(punched.Success, punched.Explanation);
         await using var stream = await node.ConnectAsync(punched.RemoteEndPoint!).AsTask().WaitAsync(Timeout);
         await stream.WriteAsync("PING"u8.ToArray());

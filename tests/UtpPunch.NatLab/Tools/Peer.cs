@@ -17,6 +17,7 @@ internal sealed class Peer : IDisposable
     private readonly ConcurrentQueue<string> _transcript = new();
     private readonly Task<string> _errors;
     private readonly TaskCompletionSource _spoke = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<string> _first = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task<JsonElement?> _last;
 
     public Peer(Namespace place, string program, params IEnumerable<string> arguments)
@@ -37,6 +38,20 @@ internal sealed class Peer : IDisposable
         {
             throw new IOException($"{_process.StartInfo.ArgumentList[2]} ended without output: {await ErrorsAsync()}");
         }
+    }
+
+    /// <summary>Its first line, whatever it is; an exception if it has ended without one.</summary>
+    public async Task<string> FirstLineAsync(TimeSpan timeout)
+    {
+        await Task.WhenAny(_first.Task, _last).WaitAsync(timeout);
+        return _first.Task.IsCompleted ? await _first.Task : throw new IOException($"A peer ended without output: {await ErrorsAsync()}");
+    }
+
+    /// <summary>Gives it a line of input.</summary>
+    public async Task SayAsync(string line)
+    {
+        await _process.StandardInput.WriteLineAsync(line);
+        await _process.StandardInput.FlushAsync();
     }
 
     /// <summary>Waits until it has ended; exit code 0 is success, 4 a failed punch.</summary>
@@ -76,6 +91,7 @@ internal sealed class Peer : IDisposable
         while (await _process.StandardOutput.ReadLineAsync() is { } line)
         {
             _transcript.Enqueue(line);
+            _first.TrySetResult(line);
             if (line.StartsWith('{'))
             {
                 using var json = JsonDocument.Parse(line);

@@ -43,7 +43,7 @@ public static class Cancelling
         using var mute = Mute();
         await using var node = await Pair.BindAsync();
         using var source = new CancellationTokenSource();
-        var punching = node.PunchAsync(mute.LocalEndPoint!, attempts: 100, source.Token).AsTask();
+        var punching = node.PunchLegacyAsync(mute.LocalEndPoint!, attempts: 100, source.Token).AsTask();
         await Waiting.UntilAsync(() => mute.Available > 0);
         await source.CancelAsync();
         await Check.ThrowsAsync<OperationCanceledException>(() => punching.Within());

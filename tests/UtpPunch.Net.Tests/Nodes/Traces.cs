@@ -95,12 +95,14 @@ public static class Traces
         var remote = EndpointModule.local(3, EndpointModule.via(2, EndpointModule.ofIPv4(0x0A000001, 5000)));
         var packet = new byte[] { 0x01, 1, 0, 9, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 4, 0, 5, 0, 4, 1, 2, 3, 4, 77, 78 };
         byte[] slab = [.. packet, .. packet, .. packet.AsSpan(0, 27), .. "garbage"u8];
+        var plan = new MeetPlan([remote], new Owned(new byte[32]), [remote], true, 5, 6, true, 4, PrivateAddressPolicy.Always, 7);
         Event[] events =
         [
             Event.NewReceived(remote, new Datagrams(slab, 0, 83, 28, 5)),
             Event.NewReceived(remote, new Datagrams(slab, 83, 7, 7, 6)),
             Event.NewReceived(remote, new Datagrams(new byte[3], 1, 0, 1, 6)),
             Event.NewConnect(2, remote, Dialect.UtpPunch, Time.never),
+            Event.NewConnectSimultaneously(4, remote, Time.never, 4),
             Event.NewListen(7),
             Event.Unlisten,
             Event.NewTaken(1),
@@ -113,7 +115,9 @@ public static class Traces
             Event.NewSetCongestionControl(2, UtpPunch.Protocol.CongestionControls.cubic),
             Event.NewUnreachable(remote),
             Event.NewTooLong(remote, 1500, 1472),
-            Event.NewMeet(1, new MeetPlan([remote], new Owned(new byte[32]), [remote], true, 5, 6, true, 4, PrivateAddressPolicy.Always, 7)),
+            Event.NewMeet(1, plan),
+            Event.NewMeetAlso(5, 1, plan),
+            Event.NewPunchOffered(4, plan, new Owned(packet), new Owned(slab), true),
             Event.NewPunchLegacy(2, remote, 10),
             Event.NewDiscover(3, StunClientModule.Standard([remote])),
             Event.NewServers(1, [remote, remote]),

@@ -171,7 +171,7 @@ public static class Meeting
         await using var one = await Pair.BindAsync();
         await using var other = await Pair.BindAsync();
         var results = await Task.WhenAll(
-            one.PunchAsync(other.LocalEndPoint).AsTask(), other.PunchAsync(one.LocalEndPoint).AsTask()).Within();
+            one.PunchLegacyAsync(other.LocalEndPoint).AsTask(), other.PunchLegacyAsync(one.LocalEndPoint).AsTask()).Within();
         Check.That(results.All(result => result.Success));
     }
 
@@ -180,10 +180,10 @@ public static class Meeting
     {
         await using var node = await Pair.BindAsync();
         await using var silent = await Pair.BindAsync();
-        var result = await node.PunchAsync(silent.LocalEndPoint, attempts: 1).Within();
+        var result = await node.PunchLegacyAsync(silent.LocalEndPoint, attempts: 1).Within();
         Check.Equal(PunchStage.NothingHeard, result.Stage);
         using var cancel = new CancellationTokenSource();
-        var punch = node.PunchAsync(silent.LocalEndPoint, 100, cancel.Token).AsTask();
+        var punch = node.PunchLegacyAsync(silent.LocalEndPoint, 100, cancel.Token).AsTask();
         await cancel.CancelAsync();
         await Check.ThrowsAsync<OperationCanceledException>(() => punch.Within());
     }

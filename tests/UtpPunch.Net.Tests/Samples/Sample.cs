@@ -35,6 +35,35 @@ internal sealed class Sample(string name)
     public Task<(string[] Lines, int ProcessId)> RunWithSecretAsync(string secret, params string[] arguments) =>
         OutputOfAsync(Start(arguments, secret));
 
+    /// <summary>Runs two of it, each of which gets the first line of the other.</summary>
+    public async Task<((string[] Lines, int ProcessId) One, (string[] Lines, int ProcessId) Other)> RunPairAsync(string[] one, string[] other)
+    {
+        var first = Start(one, hasInput: true);
+        var second = Start(other, hasInput: true);
+        try
+        {
+            var firstLine = await PassLineAsync(first, second);
+            var secondLine = await PassLineAsync(second, first);
+            var runs = await Task.WhenAll(OutputOfAsync(first), OutputOfAsync(second));
+            return (([firstLine, .. runs[0].Lines], runs[0].ProcessId), ([secondLine, .. runs[1].Lines], runs[1].ProcessId));
+        }
+        catch (Exception error) when (error is TimeoutException or IOException)
+        {
+            first.Kill();
+            second.Kill();
+            throw;
+        }
+    }
+
+    private static async Task<string> PassLineAsync(Process from, Process to)
+    {
+        var line = await from.StandardOutput.ReadLineAsync().WaitAsync(Timeout);
+        Check.That(line is not null, "a first line");
+        await to.StandardInput.WriteLineAsync(line);
+        await to.StandardInput.FlushAsync();
+        return line!;
+    }
+
     /// <summary>Runs it as a process that may not make a system call.</summary>
     public async Task<(string[] Lines, int ProcessId)> RunWithoutAsync(int systemCall)
     {
@@ -55,12 +84,13 @@ internal sealed class Sample(string name)
         return await OutputOfAsync(await starting.Task);
     }
 
-    private Process Start(string[] arguments, string? secret = null)
+    private Process Start(string[] arguments, string? secret = null, bool hasInput = false)
     {
         var assembly = Path.Combine(_folder, "bin", Configuration.Name, Framework.Name, $"{name}.dll");
         Check.That(File.Exists(assembly), $"{assembly} is there (build the solution first)");
         var start = new ProcessStartInfo("dotnet", ["exec", assembly, .. arguments])
         {
+            RedirectStandardInput = hasInput,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };

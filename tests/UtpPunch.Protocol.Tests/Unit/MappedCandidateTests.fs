@@ -37,7 +37,10 @@ let private candidates mapping hosts =
 
 let private setup hosts : PunchSetup =
     { TaskId = 1
+      Group = 1
+      Peer = Owned.Empty
       Plan = plan hosts
+      Start = PunchStart.Introduced
       Handle = 1UL
       Introduction = Owned.Empty
       Key = Owned(Array.zeroCreate 32)

@@ -35,7 +35,7 @@ let private show (table: bool[][]) =
     |> String.concat "\n"
 
 /// What the ten measured NATs permit, and what port prediction adds for sequential allocation.
-let private predicted =
+let predicted =
     [| for row in 0..9 ->
            [| for column in 0..9 ->
                   NatOracle.kernelReflexive[row][column]
