@@ -63,7 +63,7 @@ internal sealed class CoreBench
         var it = node.Bep29;
         var streams = new StreamOptions(
             it.SendBuffer, it.MaxSendBuffer, it.ReceiveBuffer, it.MaxReceiveBuffer, size, size, it.PacketWindow, it.MaxPacketWindow,
-            it.ReorderWindow, it.GiveUpAfter, it.IdleTimeout, it.KeepAlive, it.PathTimeout, it.InitialRto, it.MinRto, it.MaxRto, it.TargetDelay,
+            it.ReorderWindow, it.GiveUpAfter, it.IdleTimeout, it.KeepAlive, it.Migrates, it.InitialRto, it.MinRto, it.MaxRto, it.TargetDelay,
             it.Congestion, it.NoDelay);
         return new NodeOptions(
             node.Dialect, node.MaxConnections, node.MaxPerAddress, node.MaxHalfOpen, node.ReceiveBudget, node.HalfOpenTimeout, streams,

@@ -143,7 +143,7 @@ public sealed partial class UtpNode
     // Reading the addresses takes milliseconds, which the first stream need not wait for.
     private void WatchNetworkFor(Endpoint remote)
     {
-        if (_watch is null && _settings.Node.Bep29.PathTimeout > 0 && !EndpointModule.isLoopback(remote))
+        if (_watch is null && _settings.Node.Bep29.Migrates && !EndpointModule.isLoopback(remote))
         {
             ThreadPool.UnsafeQueueUserWorkItem(static node => node.WatchNetwork(), this, preferLocal: false);
         }

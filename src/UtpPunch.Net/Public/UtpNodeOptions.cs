@@ -109,15 +109,15 @@ public sealed class UtpNodeOptions
     /// <value>The default is 25 s, because many NATs drop a mapping after 30 s. It may be infinite.</value>
     public TimeSpan KeepAliveInterval { get; set; } = Clock.ToTimeSpan(CoreStream.KeepAlive);
 
-    /// <summary>Gets or sets how long a stream with another node of this library waits for another path when its own is lost: when a NAT
-    /// forgets it, when one of the two machines gets another address or sleeps. Until then <see cref="UtpStream.IsSearching"/> is true; then
-    /// the stream fails with <see cref="UtpError.ConnectionTimedOut"/>. One of the two nodes must be at an address that the other one can
-    /// reach. For the streams of a meeting <see cref="UtpMeetOptions.PathTimeout"/> counts, and both nodes may move.</summary>
-    /// <value>The default is 45 s. It may be infinite. <see cref="TimeSpan.Zero"/>: the streams stay on their path, as those with other peers
-    /// do.</value>
+    /// <summary>Gets or sets a value that indicates whether a stream with another node of this library goes on over another path when its own
+    /// is lost (RFC 9000, 9: connection migration): when a NAT forgets it, or when one of the two machines gets another address. Meanwhile
+    /// <see cref="UtpStream.IsSearching"/> is true; the stream waits as long as it would for an acknowledgement
+    /// (<see cref="GiveUpTimeout"/>), or for any packet (<see cref="IdleTimeout"/>). One of the two nodes must be at an address that the other
+    /// one can reach. For the streams of a meeting <see cref="UtpMeetOptions.PathTimeout"/> counts, and both nodes may move.</summary>
+    /// <value>The default is <see langword="true"/>. With <see langword="false"/> at one of the two nodes, their streams keep to their path.</value>
     /// <remarks>A second after a stream has opened, the two nodes agree on a key (ECDH, P-256), under which they tell each other from third
     /// parties later. It does not protect the bytes of the stream.</remarks>
-    public TimeSpan PathTimeout { get; set; } = Clock.ToTimeSpan(CoreStream.PathTimeout);
+    public bool AllowMigration { get; set; } = true;
 
     /// <summary>Gets or sets the retransmission timeout before the first round trip was measured (RFC 6298, 2.1).</summary>
     /// <value>The default is 1 s.</value>

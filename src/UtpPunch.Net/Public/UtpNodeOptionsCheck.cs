@@ -47,7 +47,6 @@ internal static class UtpNodeOptionsCheck
         Positive(options.LingerTimeout, nameof(options.LingerTimeout), mayBeInfinite: true, mayBeZero: true);
         Positive(options.ShutdownTimeout, nameof(options.ShutdownTimeout), mayBeInfinite: true, mayBeZero: true);
         Positive(options.KeepAliveInterval, nameof(options.KeepAliveInterval), mayBeInfinite: true);
-        Positive(options.PathTimeout, nameof(options.PathTimeout), mayBeInfinite: true, mayBeZero: true);
         if (options.TargetDelay < s_leastTarget || options.TargetDelay > s_mostTarget)
         {
             throw new ArgumentOutOfRangeException(
@@ -169,7 +168,7 @@ internal static class UtpNodeOptionsCheck
             Clock.ToMicroseconds(options.GiveUpTimeout),
             Clock.ToMicroseconds(options.IdleTimeout),
             Clock.ToMicroseconds(options.KeepAliveInterval),
-            Clock.ToMicroseconds(options.PathTimeout),
+            options.AllowMigration,
             Clock.ToMicroseconds(options.InitialRto),
             Clock.ToMicroseconds(options.MinRto),
             Math.Max(standard.MaxRto, Clock.ToMicroseconds(options.MinRto)),

@@ -35,9 +35,9 @@ public sealed partial class UtpStream : Stream
     }
 
     /// <summary>
-    /// Whether the path to the peer is lost and another one is searched. The stream waits for at most <see cref="UtpNodeOptions.PathTimeout"/>,
-    /// or <see cref="UtpMeetOptions.PathTimeout"/> if it is of a meeting: reads and writes do not fail before. Only a stream with another node
-    /// of this library can find another path.
+    /// Whether the path to the peer is lost and another one is searched. A stream of a meeting waits for at most
+    /// <see cref="UtpMeetOptions.PathTimeout"/>, another one as <see cref="UtpNodeOptions.AllowMigration"/> says. Only a stream with another
+    /// node of this library can find another path.
     /// </summary>
     public bool IsSearching
     {

@@ -183,22 +183,22 @@ module internal Link =
         { LinkPath.create path with Source = source; SeenAs = seenAs }
         |> over now (Secrets.link setup.Key) setup.IsLower false setup.Plan
 
-    /// The plan of a link whose nodes know no rendezvous.
-    let private planOf (pathTimeout: Duration) : MeetPlan =
+    /// The plan of a link whose nodes know no rendezvous. Its streams end by themselves.
+    let private noMeeting: MeetPlan =
         { Servers = [||]
           Room = Owned.Empty
           Hosts = [||]
           Stays = false
-          Timeout = pathTimeout
+          Timeout = Time.never
           PunchTimeout = 0L<us>
           Birthday = false
           PrimingHops = 0
           PrivateAddresses = PrivateAddressPolicy.Never
-          PathTimeout = pathTimeout }
+          PathTimeout = Time.never }
 
     /// The nodes of a stream without a meeting have agreed on a key.
-    let ofAgreement (now: Instant) (key: Owned) isOpener pathTimeout (remote: Endpoint) : Link =
-        over now key isOpener true (planOf pathTimeout) (LinkPath.create remote)
+    let ofAgreement (now: Instant) (key: Owned) isOpener (remote: Endpoint) : Link =
+        over now key isOpener true noMeeting (LinkPath.create remote)
 
     /// Nothing comes back, or nothing comes: is the path still there? Asked at most once in the time that an answer takes.
     let suspect (now: Instant) isSilent (link: Link) : Link =
@@ -329,11 +329,10 @@ module internal Link =
                 match probe.Kind with
                 | ProbeKind.Probe ->
                     let link = send context ProbeKind.Answer from probe.Number from link
-                    // The peer asks from another address than the one that it had: it has moved, or both of its addresses are alive.
-                    if from.Equals link.Active || from.Equals (active link).Source then
-                        link
-                    else
-                        consider context from link
+                    let isActive = from.Equals link.Active || from.Equals (active link).Source
+                    // The peer asks from another address than the one that it had: it has moved, or both of its addresses are alive. Or it is
+                    // back at the one that was lost.
+                    if isActive && not (isSearching link) then link else consider context from link
                 | ProbeKind.Answer -> answered context from probe link
                 | ProbeKind.Choose
                 | ProbeKind.Chosen

@@ -29,7 +29,7 @@ module internal KeyAgreements =
     let private mayAgree (connection: Connection) =
         connection.State = StreamState.Established
         && connection.Sizes.KnowsProbes
-        && connection.Options.PathTimeout > 0L<us>
+        && connection.Options.Migrates
         && not connection.Closing.Released
 
     /// A stream is open. One within this machine has no path that could change.
@@ -124,7 +124,7 @@ module internal KeyAgreements =
             false
         | ValueSome key ->
             keep step connection { agreement with Peer = peer; NextAt = agreement.Until }
-            let link = Link.ofAgreement node.Now key isOpener connection.Options.PathTimeout connection.Remote
+            let link = Link.ofAgreement node.Now key isOpener connection.Remote
 
             if (Radix.tryFind (int link.Session) node.NodeTasks.Links).IsNone then
                 setLink step (LinkedStream.agreed link.Session) connection

@@ -225,6 +225,8 @@ type internal Connection =
 
     member connection.Board = Sender.board connection.Sender
     member connection.MeetingKey = if isNull connection.Linked then null else connection.Linked.Key
+    /// Whether only the path time-out of its meeting ends it.
+    member connection.IsHeldOpen = connection.IsSuspended && not (isNull connection.Linked.Key)
     member connection.IsSuspended = not (isNull connection.Linked) && connection.Linked.IsSuspended
     member connection.IsSimultaneous = connection.PrimingHops > 0uy
 

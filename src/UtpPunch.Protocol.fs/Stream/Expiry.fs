@@ -16,11 +16,12 @@ module internal Expiry =
     /// alone is not enough, since a machine that slept has not asked: a few time-outs must have fired, and the last must have had time
     /// to be answered.
     let private giveUpAt (connection: Connection) =
-        if
-            connection.IsSuspended
-            || Scoreboard.packets connection.Board = 0
-            || connection.Attempts.Timeouts < timeoutsBeforeGivingUp connection.Options
-        then
+        if connection.IsHeldOpen || Scoreboard.packets connection.Board = 0 then
+            Time.never
+        elif connection.IsSuspended then
+            // The probes of its link ask.
+            Time.after connection.Options.GiveUpAfter connection.Activity.ProgressAt
+        elif connection.Attempts.Timeouts < timeoutsBeforeGivingUp connection.Options then
             Time.never
         else
             let since =
@@ -33,7 +34,7 @@ module internal Expiry =
             max (lastAskedAt + connection.Options.MinRto) (Time.after connection.Options.GiveUpAfter since)
 
     let private idleAt (connection: Connection) =
-        if connection.IsSuspended then
+        if connection.IsHeldOpen then
             Time.never
         else
             Time.after connection.IdleTimeout connection.Activity.HeardAt
@@ -67,6 +68,12 @@ module internal Expiry =
 
         if idle > 0L<us> then
             connection.Activity.HeardAt <- connection.Activity.HeardAt + idle + min hearing connection.IdleTimeout
+
+        let unasked = if connection.IsSuspended then missed (giveUpAt connection) else 0L<us>
+
+        if unasked > 0L<us> then
+            connection.Activity.ProgressAt <-
+                connection.Activity.ProgressAt + unasked + min hearing connection.Options.GiveUpAfter
 
         let late = missed (releaseAt connection)
 

@@ -30,9 +30,9 @@ type StreamOptions =
         IdleTimeout: Duration
         /// After how long without sending a keep-alive is sent, so that NATs keep their mapping.
         KeepAlive: Duration
-        /// How long streams with one of our own nodes wait for another path when theirs is gone; 0: they keep to theirs. The streams of a
-        /// meeting have `MeetPlan.PathTimeout` instead.
-        PathTimeout: Duration
+        /// Whether streams with one of our own nodes go on over another path when theirs is gone (RFC 9000, 9: connection migration). They
+        /// wait for it no longer than for an acknowledgement or a packet. The streams of a meeting have `MeetPlan.PathTimeout` instead.
+        Migrates: bool
         /// The first retransmission time-out, before any round trip was measured (RFC 6298, 2.1: 1 s).
         InitialRto: Duration
         /// The least retransmission time-out (BEP 29: 500 ms).
@@ -86,7 +86,7 @@ module StreamOptions =
           GiveUpAfter = Time.seconds 45
           IdleTimeout = Time.seconds 180
           KeepAlive = Time.seconds 25
-          PathTimeout = Time.seconds 45
+          Migrates = true
           InitialRto = Time.seconds 1
           MinRto = Time.milliseconds 500
           MaxRto = Time.seconds 6

@@ -10,6 +10,8 @@ type MoveKind =
     | Rebind
     /// It is in another network, behind these NATs.
     | Elsewhere of NatModel list
+    /// Nothing crosses the open internet for that time.
+    | Outage of Duration
 
 /// Two peers that have met, and to which something happens while they talk.
 [<NoComparison>]
@@ -59,6 +61,13 @@ module MoveScenario =
             for nat in nats do
                 nat.Rebind()
 
+            nats
+        | MoveKind.Outage duration ->
+            let carrier = internet.Open.Carrier
+            let path = carrier.Path
+            carrier.Path <- { path with Loss = Loss.Each 1000 }
+            internet.RunUntil(internet.Now + duration)
+            carrier.Path <- path
             nats
         | MoveKind.Elsewhere chain ->
             let struct (realm, nats) = PunchScenario.home internet number chain

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x1AF754DE5C5DD53AUL
+let Layout = 0x6EE403B9AD471505UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -38,7 +38,7 @@ let writeStreamOptions (w: SnapshotWriter) (it: StreamOptions) : unit =
     w.Int64 it.GiveUpAfter
     w.Int64 it.IdleTimeout
     w.Int64 it.KeepAlive
-    w.Int64 it.PathTimeout
+    w.Flag it.Migrates
     w.Int64 it.InitialRto
     w.Int64 it.MinRto
     w.Int64 it.MaxRto
@@ -59,7 +59,7 @@ let readStreamOptions (r: SnapshotReader) : StreamOptions =
       GiveUpAfter = r.Int64()
       IdleTimeout = r.Int64()
       KeepAlive = r.Int64()
-      PathTimeout = r.Int64()
+      Migrates = r.Flag()
       InitialRto = r.Int64()
       MinRto = r.Int64()
       MaxRto = r.Int64()

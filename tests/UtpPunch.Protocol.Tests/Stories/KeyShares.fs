@@ -29,11 +29,11 @@ let private count (pair: TwoNodes) (condition: byte[] -> bool) =
 
 let private path = { Path.perfect with Delay = Time.milliseconds 20 }
 
-let private pairWith pathTimeout =
-    let streams = { StreamOptions.bep29 with PathTimeout = pathTimeout }
+let private pairWith migrates =
+    let streams = { StreamOptions.bep29 with Migrates = migrates }
     pairOf { NodeOptions.standard with Bep29 = streams } path
 
-let private usual () = pairWith StreamOptions.bep29.PathTimeout
+let private usual () = pairWith true
 
 /// The share of another key pair in the place of the one that the datagram has.
 let private exchanged (datagram: byte[]) =
@@ -93,8 +93,8 @@ let tests =
               Expect.equal shares[0] 6 "shares"
           }
 
-          test "without a path time-out there is no share" {
-              let pair = pairWith 0L<us>
+          test "where streams keep to their path there is no share" {
+              let pair = pairWith false
               let shares = count pair isShare
               connected pair |> ignore
               wait (Time.seconds 100) pair

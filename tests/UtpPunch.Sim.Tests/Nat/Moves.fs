@@ -194,6 +194,26 @@ let tests =
               let times = percentiles ends
               printfn $"{ends.Length}: %s{times}"
           }
+          test "an outage costs a stream with a link five seconds more, and ends it when it would end any other" {
+              for index in 1..60 do
+                  let seed = Keyed.mix (uint64 index + 3900UL)
+                  let outage = Time.seconds (1 + draw seed 50 40)
+                  let drawn = dialled (fun _ -> MoveKind.Outage outage) seed
+                  let scenario = { drawn with IsDialled = (index % 3 > 0) }
+                  let outcome = MoveScenario.run scenario
+
+                  if outcome.IsUsable then
+                      Expect.isTrue (MoveOutcome.isWhole outcome) $"seed {seed}: {say outcome}"
+                      Expect.isLessThan outcome.LongestGap (outage + Time.seconds 7) $"seed {seed}: {say outcome}"
+
+              for index in 1..20 do
+                  let seed = Keyed.mix (uint64 index + 4900UL)
+                  let scenario = dialled (fun _ -> MoveKind.Outage(Time.seconds 100)) seed
+                  let outcome = MoveScenario.run scenario
+                  let writes, other = if scenario.BytesOfA > 0 then outcome.A, outcome.B else outcome.B, outcome.A
+                  Expect.equal writes.Reason (ValueSome CloseReason.TimedOut) $"seed {seed}: {say outcome}"
+                  Expect.isTrue other.Reason.IsSome $"seed {seed}: {say outcome}"
+          }
           test "the node's laws hold while paths change, and snapshots restore what they hold" {
               for index in 1..40 do
                   let seed = Keyed.mix (uint64 index + 77UL)
