@@ -81,15 +81,12 @@ internal sealed partial class Engine : ILoopWork
     /// <summary>What the streams hold of written bytes.</summary>
     public SendMemory SendMemory { get; }
 
-    /// <summary>Whether the streams hold so much of what they have received that it is worth copying it out of slabs that are not
-    /// full.</summary>
+    /// <summary>Whether the streams hold so much that it is worth copying received bytes out of slabs that are not full.</summary>
     public bool IsSparing { get; private set; }
 
     /// <summary>How many steps there were.</summary>
     public long Steps => Volatile.Read(ref _steps);
-
     public bool IsAlive => _thread.IsAlive;
-
     /// <summary>Whether a caller's thread is the leader.</summary>
     public bool IsCallerDriven => _loop.IsCallerDriven;
 
@@ -114,7 +111,6 @@ internal sealed partial class Engine : ILoopWork
     /// <summary>Whether no further step is taken: the last datagrams were sent.</summary>
     public bool IsOver => _loop.IsOver;
 
-    /// <summary>What the streams have carried since the node was bound.</summary>
     public Traffic Traffic() => _streams.Traffic(StatisticsOf);
 
     public void Start()

@@ -17,7 +17,7 @@ namespace UtpPunch.Tests;
 /// <summary>A Kestrel server over uTP, a path to it, and a node that dials it.</summary>
 internal sealed class WebPair : IAsyncDisposable
 {
-    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(40);
     public static readonly IPEndPoint Loopback = new(IPAddress.Loopback, 0);
 
     private static readonly X509Certificate2 Certificate = SelfSigned();
