@@ -402,10 +402,7 @@ module internal RendezvousClient =
 
             ValueNone
         | _ when context.Now < meeting.NextAt -> ValueSome meeting
-        | RendezvousPhase.Comparing when
-            meeting.Tries >= Comparisons
-            || (meeting.Tries > 0 && isCompared meeting)
-            ->
+        | RendezvousPhase.Comparing when meeting.Tries >= Comparisons || (meeting.Tries > 0 && isCompared meeting) ->
             toRegister context.Now meeting |> register context iv |> ValueSome
         | RendezvousPhase.Comparing -> ValueSome(compare context meeting)
         | RendezvousPhase.Registering when meeting.Tries >= Unanswered ->
