@@ -137,6 +137,9 @@ module internal Link =
             Asked = [||]
             NextAt = (if link.Streams.Length = 0 then now + hold else Time.never) }
 
+    /// The path is there, although no probe was answered: packets of streams have come over it.
+    let stay (now: Instant) (link: Link) : Link = settled now link
+
     let private switch (now: Instant) (path: LinkPath) (link: Link) : Link =
         let isSameAddress = Endpoint.isSameAddress path.Remote link.Active && not link.HasMoved
 
@@ -308,6 +311,14 @@ module internal Link =
             elif isActive then switch context.Now path { link with HasMoved = hasMoved }
             elif isLost then switch context.Now path link
             else withNext link
+
+    /// A packet of a stream has come over a path of the link: while one is searched, that is one.
+    let hear (now: Instant) (from: Endpoint) (link: Link) : Link =
+        let isThat (it: LinkPath) = it.Remote.Equals from || it.Source.Equals from
+
+        match Array.tryFind isThat link.Paths with
+        | Some path when isSearching link && path.AnsweredAt > LinkPath.never -> switch now path link
+        | _ -> link
 
     let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Borrowed) (link: Link) : Link =
         let reject () =

@@ -86,6 +86,11 @@ module internal Links =
             if isSilent || wasKeptAlive || connection.Attempts.Timeouts > 0 then
                 changeLink step connection (Link.suspect now isSilent)
 
+    /// A stream that waits for a path has received a packet.
+    let hear step (from: Endpoint) (connection: Connection) =
+        if connection.Activity.HeardAt = step.Node.Now then
+            changeLink step connection (Link.hear step.Node.Now from)
+
     // ---- What follows ----
 
     /// Ends the search by a meeting.
@@ -134,6 +139,14 @@ module internal Links =
         if link.Plan.Servers.Length > 0 && not (NodeTasks.searches task node.NodeTasks) then
             node.NodeTasks <- NodeTasks.meet step.Context random task plan node.NodeTasks
 
+    /// Whether a stream has heard of its peer since the path is in doubt. Something lets packets of streams pass, but not those of the link.
+    let private isHeard step (link: Link) =
+        link.Streams
+        |> Array.exists (fun connId ->
+            match Radix.tryFind connId step.Node.Connections with
+            | ValueSome stored -> stored.HeardAt > link.SuspectedAt
+            | ValueNone -> false)
+
     let private lost step random (link: Link) =
         note step Rule.PathLost link.Active
 
@@ -169,6 +182,8 @@ module internal Links =
                     match link.Outcome.Value with
                     | LinkOutcome.Switched(before, path, isSameAddress, roundTrip) ->
                         switched step link before path isSameAddress roundTrip
+                    | LinkOutcome.Lost when isHeard step link ->
+                        change step (Link.stay step.Node.Now { link with Outcome = ValueNone })
                     | LinkOutcome.Lost -> lost step random link
                     | LinkOutcome.Search -> search step random link
                     | LinkOutcome.TimedOut -> timedOut step link

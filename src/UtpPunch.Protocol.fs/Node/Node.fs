@@ -65,7 +65,7 @@ module Node =
 
         search [ header.ConnectionId; header.ConnectionId + 1us; header.ConnectionId - 1us ]
 
-    let private receivePacket step remote arrivedAt (packet: inref<Packet>) datagram (own: Connection) =
+    let private take step remote arrivedAt (packet: inref<Packet>) datagram (own: Connection) =
         match own.State with
         | StreamState.SynReceived ->
             if Acceptor.confirm step arrivedAt &packet.Header own then
@@ -88,6 +88,10 @@ module Node =
         | StreamState.TimeWait ->
             Input.receive step.Context arrivedAt &packet own
             if step.Context.HasShare then KeyAgreements.hear step.Context datagram own
+
+    let private receivePacket step remote arrivedAt (packet: inref<Packet>) datagram (own: Connection) =
+        take step remote arrivedAt &packet datagram own
+        if own.IsSuspended then Links.hear step remote own
 
     /// Takes a packet of a link's stream that comes from another endpoint than ours go to. Whether it is one.
     let private receiveLinked step remote arrivedAt (packet: inref<Packet>) datagram =

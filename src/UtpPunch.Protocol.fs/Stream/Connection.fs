@@ -14,6 +14,7 @@ module internal Connection =
         member stored.IsMeeting = not (isNull stored.Connection.MeetingKey)
         /// The number of its link; 0 for a stream without one.
         member stored.Session = if isNull stored.Connection.Linked then 0UL else stored.Connection.Linked.Session
+        member stored.HeardAt = stored.Connection.Activity.HeardAt
         member stored.Fits(header: inref<Header>) = Input.isInRange &header stored.Connection
         member stored.State = stored.Connection.State
         member stored.IsSimultaneous = stored.Connection.IsSimultaneous

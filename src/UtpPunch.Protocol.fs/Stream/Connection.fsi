@@ -53,6 +53,8 @@ module internal Connection =
         member IsMeeting: bool
         /// The number of its link; 0 for a stream without one.
         member Session: uint64
+        /// When a packet of the peer was received last.
+        member HeardAt: Instant
         /// Whether a packet from another endpoint may be of this stream, by its numbers.
         member Fits: header: inref<Header> -> bool
         member State: StreamState

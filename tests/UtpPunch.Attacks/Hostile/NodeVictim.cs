@@ -171,6 +171,7 @@ internal sealed class NodeVictim : Victim
                     peer.Post(Packets.Received(s_endpoint, packet, Now));
                 });
                 break;
+            // The probes of links do not arrive: a network may let pass uTP only, and no stream may suffer from that.
             case Effect.SendDatagram it:
                 _facts.NoteDatagram(it.datagram.Span);
                 _tasks.Take(it.remote, it.datagram);
