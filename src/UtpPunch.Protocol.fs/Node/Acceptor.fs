@@ -238,14 +238,13 @@ module internal Acceptor =
 
             if isSimultaneous then
                 SimultaneousOpen.confirm step connection.ConnId
-                KeyAgreements.start step connection
             elif isMeeting then
                 let paths = MeetingPaths.setOpen connection.Remote node.NodeTasks.Paths
                 node.NodeTasks <- { node.NodeTasks with Paths = paths }
             else
                 node.Waiting <- Radix.add connection.ConnId () node.Waiting
-                KeyAgreements.start step connection
 
+            KeyAgreements.start step connection
             true
         else
             false

@@ -272,7 +272,7 @@ module Node =
 
     // ---- The step ----
 
-    let private tickTasks step = tasks step (NodeTasks.tick step.Context (draw step.Node))
+    let private tickTasks step random = tasks step (NodeTasks.tick step.Context random)
 
     /// Closes the sockets of punched paths that no stream uses any more.
     let private closeIdleSockets step =
@@ -336,18 +336,19 @@ module Node =
                 absorb step event
 
             wake step
-            tickTasks step
-            KeyAgreements.settle step (draw step.Node)
-            Links.settle step (draw step.Node)
+            let random = draw step.Node
+            tickTasks step random
+            KeyAgreements.settle step random
+            Links.settle step random
             // A link that has lost its path has begun a meeting.
-            tickTasks step
+            tickTasks step random
             closeIdleSockets step
 
             for connection in step.Touched do
                 settle step connection
 
             // A stream may have found a reason to doubt its path.
-            tickTasks step
+            tickTasks step random
 
             compactTimerQueue step.Node
             Acceptor.forgetResets step.Node

@@ -60,17 +60,24 @@ module PunchScenario =
           PathTimeoutOfA = Time.seconds 180
           PathTimeoutOfB = Time.seconds 180 }
 
-    let plan (scenario: PunchScenario) server (hosts: Endpoint[]) : MeetPlan =
-        { Servers = [| server |]
-          Room = Owned(Array.create 32 7uy)
+    /// An ordinary meeting.
+    let planOf (servers: Endpoint[]) (room: Owned) (hosts: Endpoint[]) : MeetPlan =
+        { Servers = servers
+          Room = room
           Hosts = hosts
           Stays = false
           Timeout = Time.seconds 60
-          PunchTimeout = scenario.Timeout
-          Birthday = scenario.Birthday
-          PrimingHops = scenario.PrimingHops
+          PunchTimeout = Time.seconds 10
+          Birthday = false
+          PrimingHops = 4
           PrivateAddresses = PrivateAddressPolicy.Shared
           PathTimeout = Time.seconds 180 }
+
+    let plan (scenario: PunchScenario) server (hosts: Endpoint[]) : MeetPlan =
+        { planOf [| server |] (Owned(Array.create 32 7uy)) hosts with
+            PunchTimeout = scenario.Timeout
+            Birthday = scenario.Birthday
+            PrimingHops = scenario.PrimingHops }
 
     /// Creates a chain of NATs and returns the innermost network, and the NATs.
     let home (internet: Internet) number (chain: NatModel list) : struct (AddressRealm * Nat list) =

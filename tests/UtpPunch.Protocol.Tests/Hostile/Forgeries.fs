@@ -5,6 +5,7 @@ open System
 open System.Security.Cryptography
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Sim
 open UtpPunch.Protocol.Tests
 
 let private room = Array.init 32 (fun index -> byte (200 - index))
@@ -22,16 +23,9 @@ let private own = Endpoint.ofIPv4 0x0A000009u 9000us
 let private peerHosts = hosts |> Array.map (fun host -> Endpoint.withPort (host.Port + 100us) host)
 
 let private plan =
-    { Servers = [| server |]
-      Room = Owned room
-      Hosts = hosts
-      Stays = false
-      Timeout = Time.seconds 60
-      PunchTimeout = Time.seconds 10
-      Birthday = false
-      PrimingHops = 0
-      PrivateAddresses = PrivateAddressPolicy.Always
-      PathTimeout = Time.seconds 180 }
+    { PunchScenario.planOf [| server |] (Owned room) hosts with
+        PrimingHops = 0
+        PrivateAddresses = PrivateAddressPolicy.Always }
 
 let private number size (value: uint64) = Array.init size (fun index -> byte (value >>> (8 * (size - 1 - index))))
 

@@ -4,6 +4,7 @@ module UtpPunch.Protocol.Tests.PunchAttacks
 open System
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Sim
 open UtpPunch.Protocol.Tests
 
 let private room = Array.init 32 (fun index -> byte (200 - index))
@@ -12,17 +13,7 @@ let private ownObserved = Endpoint.ofIPv4 0xCB007109u 9000us
 let private ownHost = Endpoint.ofIPv4 0xC0A80105u 9000us
 let private peerObserved = Endpoint.ofIPv4 0xCB007163u 4000us
 
-let private plan: MeetPlan =
-    { Servers = [| server |]
-      Room = Owned room
-      Hosts = [| ownHost |]
-      Stays = false
-      Timeout = Time.seconds 60
-      PunchTimeout = Time.seconds 10
-      Birthday = false
-      PrimingHops = 4
-      PrivateAddresses = PrivateAddressPolicy.Shared
-      PathTimeout = Time.seconds 180 }
+let private plan = PunchScenario.planOf [| server |] (Owned room) [| ownHost |]
 
 let private number size (value: uint64) = Array.init size (fun index -> byte (value >>> (8 * (size - 1 - index))))
 

@@ -3,6 +3,7 @@ module UtpPunch.Protocol.Tests.BothFamiliesTests
 
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Sim
 
 let private room = Owned(Array.init 32 byte)
 let private server = Endpoint.ofIPv4 0x0A000001u 4000us
@@ -11,17 +12,7 @@ let private observed = Endpoint.ofIPv4 0x0A000009u 5000us
 let private otherObserved = Endpoint.ofIPv6 0x20010DB8_00000001UL 9UL 5000us
 let private host = Endpoint.ofIPv4 0xC0A80109u 5000us
 
-let private plan =
-    { Servers = [| server; otherServer |]
-      Room = room
-      Hosts = [| host |]
-      Stays = false
-      Timeout = Time.seconds 60
-      PunchTimeout = Time.seconds 10
-      Birthday = false
-      PrimingHops = 4
-      PrivateAddresses = PrivateAddressPolicy.Shared
-      PathTimeout = Time.seconds 180 }
+let private plan = PunchScenario.planOf [| server; otherServer |] room [| host |]
 
 let private sent (effects: Effect[]) : (Endpoint * RendezvousMessage) list =
     [ for effect in effects do

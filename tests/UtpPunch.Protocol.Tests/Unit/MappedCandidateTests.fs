@@ -3,6 +3,7 @@ module UtpPunch.Protocol.Tests.MappedCandidateTests
 
 open Expecto
 open UtpPunch.Protocol
+open UtpPunch.Sim
 
 let private at (address: uint32) port = Endpoint.ofIPv4 address port
 let private observed = at 0xC0000301u 40_000us // 192.0.3.1
@@ -10,17 +11,7 @@ let private mapped = Endpoint.withPort 7777us observed
 let private host = at 0xC0A80102u 7777us
 let private peerObserved = at 0xC0000401u 50_000us
 
-let private plan hosts : MeetPlan =
-    { Servers = [||]
-      Room = Owned.Empty
-      Hosts = hosts
-      Stays = false
-      Timeout = Time.seconds 60
-      PunchTimeout = Time.seconds 10
-      Birthday = false
-      PrimingHops = 4
-      PrivateAddresses = PrivateAddressPolicy.Shared
-      PathTimeout = Time.seconds 180 }
+let private plan hosts = PunchScenario.planOf [||] Owned.Empty hosts
 
 let private offer mapping hosts : Offer =
     { Nonce = Owned(Array.zeroCreate 16)
