@@ -13,9 +13,6 @@ public sealed class RendezvousClient
 {
     private const int MaxServers = 3;
 
-    // RFC 8305, 5.
-    private static readonly TimeSpan s_headStart = TimeSpan.FromMilliseconds(250);
-
     private readonly UtpNode _node;
     private readonly EndPoint[] _servers;
 
@@ -109,7 +106,7 @@ public sealed class RendezvousClient
                     return failure!;
                 }
 
-                if (works.Count < plans.Count && !await IsWithinAsync(Task.WhenAny(results), cancellationToken).ConfigureAwait(false))
+                if (works.Count < plans.Count && !await UtpNode.IsWithinAsync(Task.WhenAny(results), UtpNode.HeadStart, cancellationToken).ConfigureAwait(false))
                 {
                     continue;
                 }
@@ -244,19 +241,6 @@ public sealed class RendezvousClient
 
     private static Func<int, Event> Begin(MeetPlan plan, Func<int>? first) =>
         first is null ? taskId => Event.NewMeet(taskId, plan) : taskId => Event.NewMeetAlso(taskId, first(), plan);
-
-    private static async Task<bool> IsWithinAsync(Task task, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await task.WaitAsync(s_headStart, cancellationToken).ConfigureAwait(false);
-            return true;
-        }
-        catch (TimeoutException)
-        {
-            return false;
-        }
-    }
 
     private ServerLookup? Lookup(EndPoint server) =>
         server is DnsEndPoint ? new ServerLookup(() => _node.AddressesAsync(server, default).AsTask()) : null;

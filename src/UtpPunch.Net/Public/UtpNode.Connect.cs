@@ -8,7 +8,7 @@ namespace UtpPunch;
 public sealed partial class UtpNode
 {
     // RFC 8305, 5: "One recommended value for a default delay is 250 milliseconds."
-    private static readonly TimeSpan HeadStart = TimeSpan.FromMilliseconds(250);
+    internal static readonly TimeSpan HeadStart = TimeSpan.FromMilliseconds(250);
 
     // When a network changes, or an address is renewed, the system has no route for a moment.
     private static readonly TimeSpan SecondTryAfter = TimeSpan.FromSeconds(1);
@@ -262,7 +262,8 @@ public sealed partial class UtpNode
             null,
             SocketError.TimedOut);
 
-    private static async Task<bool> IsWithinAsync(Task task, TimeSpan time, CancellationToken cancellationToken)
+    /// <summary>Whether a task has ended in that time.</summary>
+    internal static async Task<bool> IsWithinAsync(Task task, TimeSpan time, CancellationToken cancellationToken)
     {
         try
         {
