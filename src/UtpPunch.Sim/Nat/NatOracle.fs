@@ -79,6 +79,9 @@ module NatOracle =
            "APDM/ADF", fullyRandom NatBehavior.AddressDependent |]
         |> Array.map (fun (name, model) -> struct (name, model))
 
+    /// The same without their names.
+    let models = kernel |> Array.map (fun struct (_, model) -> model)
+
     /// Rows are A, columns are B; `Y` where both peers report success.
     let private tableOf (rows: string) =
         rows.Split('\n')

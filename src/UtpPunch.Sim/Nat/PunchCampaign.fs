@@ -6,7 +6,6 @@ open UtpPunch.Tracing
 /// Runs punch scenarios and checks the properties of a punch: directed scenarios first, then random ones.
 module PunchCampaign =
     let private fail property why = Check.fail property why
-    let private kernel = NatOracle.kernel |> Array.map (fun struct (_, model) -> model)
 
     let private stageOf (report: PunchReport voption) =
         match report with
@@ -21,7 +20,7 @@ module PunchCampaign =
     /// N1: if one NAT filters by nothing, the peer's real address is learnt from its packets.
     let private reflexive () =
         for a, b, isMet in [ 2, 7, true; 7, 2, true; 0, 7, false ] do
-            let outcome = PunchScenario.run (PunchScenario.between [ kernel[a] ] [ kernel[b] ])
+            let outcome = PunchScenario.run (PunchScenario.between [ NatOracle.models[a] ] [ NatOracle.models[b] ])
             agree outcome
 
             if PunchOutcome.isMet outcome <> isMet then
@@ -134,7 +133,7 @@ module PunchCampaign =
         let loss = if draw 3 3 = 0 then 0 else 100 + draw 4 250
 
         let scenario =
-            { PunchScenario.between [ kernel[row] ] [ kernel[column] ] with
+            { PunchScenario.between [ NatOracle.models[row] ] [ NatOracle.models[column] ] with
                 Seed = seed
                 Late = Time.milliseconds (draw 5 3000)
                 Path =

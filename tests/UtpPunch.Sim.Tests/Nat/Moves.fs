@@ -6,7 +6,6 @@ open UtpPunch.Protocol
 open UtpPunch.Tracing
 open UtpPunch.Sim
 
-let private kernel = NatOracle.kernel |> Array.map (fun struct (_, model) -> model)
 let private draw (seed: uint64) kind below = Keyed.below below seed kind 0L
 
 let private say (outcome: MoveOutcome) =
@@ -49,7 +48,7 @@ let private rebinding (seed: uint64) =
 let private elsewhere (seed: uint64) kind =
     match draw seed kind 4 with
     | 0 -> []
-    | 1 -> [ kernel[0]; nat seed (kind + 1) ]
+    | 1 -> [ NatOracle.models[0]; nat seed (kind + 1) ]
     | _ -> [ nat seed (kind + 1) ]
 
 /// One peer gets into another network, or both do at once.

@@ -6,8 +6,6 @@ open UtpPunch.Protocol
 open UtpPunch.Tracing
 open UtpPunch.Sim
 
-let private kernel = NatOracle.kernel |> Array.map (fun struct (_, model) -> model)
-
 /// Two peers, and how their offers travel.
 [<NoComparison>]
 type private Exchange =
@@ -20,7 +18,7 @@ type private Exchange =
     }
 
 let private between a b : Exchange =
-    { Scenario = PunchScenario.between [ kernel[a] ] [ kernel[b] ]
+    { Scenario = PunchScenario.between [ NatOracle.models[a] ] [ NatOracle.models[b] ]
       Wait = Time.seconds 5
       IsAnswer = true }
 
@@ -125,7 +123,7 @@ let tests =
           test "without STUN, peers of one network connect by their own addresses, and others do not" {
               let meets isOneHome =
                   let internet = (Punchers.unwatched 5UL)
-                  let home number = PunchScenario.home internet number [ kernel[0] ]
+                  let home number = PunchScenario.home internet number [ NatOracle.models[0] ]
                   let struct (first, _) = home 1
                   let second = if isOneHome then first else (let struct (other, _) = home 2 in other)
                   let a = PunchScenario.addHost internet first 6001us 2UL

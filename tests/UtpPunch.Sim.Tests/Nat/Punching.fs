@@ -6,9 +6,8 @@ open UtpPunch.Protocol
 open UtpPunch.Tracing
 open UtpPunch.Sim
 
-let private kernel = NatOracle.kernel |> Array.map (fun struct (_, model) -> model)
-let private home = kernel[0]
-let private clash = kernel[1]
+let private home = NatOracle.models[0]
+let private clash = NatOracle.models[1]
 
 let private draw (seed: uint64) kind below = Keyed.below below seed kind 0L
 
@@ -17,8 +16,8 @@ let private lossy (seed: uint64) : PunchScenario =
     let chain kind =
         match draw seed (kind + 1) 8 with
         | 0 -> []
-        | 1 -> [ kernel[draw seed kind 10]; home ]
-        | _ -> [ kernel[draw seed kind 10] ]
+        | 1 -> [ NatOracle.models[draw seed kind 10]; home ]
+        | _ -> [ NatOracle.models[draw seed kind 10] ]
 
     { PunchScenario.between (chain 10) (chain 20) with
         Seed = seed
@@ -65,8 +64,8 @@ let tests =
                   Expect.equal (PunchScenario.run scenario).Hash (PunchScenario.run scenario).Hash $"seed {seed}"
           }
           test "every failure is reported by both peers, in time and within 400 packets" {
-              for a in kernel do
-                  for b in kernel do
+              for a in NatOracle.models do
+                  for b in NatOracle.models do
                       let outcome = PunchScenario.run (PunchScenario.between [ a ] [ b ])
 
                       for report in [ outcome.A; outcome.B ] do
@@ -149,7 +148,7 @@ let tests =
           }
           test
               "two punches at once that open sockets both succeed, and neither they nor a later one close a path in use" {
-              let symmetric, restricted = kernel[7], kernel[0]
+              let symmetric, restricted = NatOracle.models[7], NatOracle.models[0]
               let internet = Internet(11UL, NetworkConfig.openInternet, Unchecked.defaultof<IInternetWatcher>)
               let server = PunchScenario.addServer internet 1UL
               let scenario = { PunchScenario.between [] [] with Birthday = true }
@@ -203,7 +202,7 @@ let tests =
               let cells =
                   [| for row in 0..9 ->
                          Array.Parallel.init 10 (fun column ->
-                             { PunchScenario.between [ kernel[row] ] [ kernel[column] ] with
+                             { PunchScenario.between [ NatOracle.models[row] ] [ NatOracle.models[column] ] with
                                  Birthday = true
                                  Seed = uint64 (5000 + row * 100 + column) }
                              |> PunchScenario.run

@@ -6,12 +6,10 @@ open UtpPunch.Protocol
 open UtpPunch.Tracing
 open UtpPunch.Sim
 
-let private kernel = NatOracle.kernel |> Array.map (fun struct (_, model) -> model)
-
 /// Both peers meet at both servers, each in its own order.
 let private run (seed: uint64) isReversed (loss: int) (late: int) : struct (NodeHost * NodeHost) =
     let scenario =
-        let plain = PunchScenario.between [ kernel[0] ] [ kernel[2] ]
+        let plain = PunchScenario.between [ NatOracle.models[0] ] [ NatOracle.models[2] ]
         { plain with Seed = seed; Path = { plain.Path with Loss = Loss.Each loss } }
 
     let internet =

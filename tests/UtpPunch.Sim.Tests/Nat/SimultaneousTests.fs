@@ -6,8 +6,6 @@ open UtpPunch.Protocol
 open UtpPunch.Tracing
 open UtpPunch.Sim
 
-let private kernel = NatOracle.kernel |> Array.map (fun struct (_, model) -> model)
-
 [<NoComparison>]
 type private Attempt =
     {
@@ -80,7 +78,9 @@ let tests =
               for a in 0..4 do
                   for b in 0..4 do
                       for late in [ 0; 30; 90; 200; 400 ] do
-                          let attempt = { between [ kernel[a] ] [ kernel[b] ] with Late = Time.milliseconds late }
+                          let attempt =
+                              { between [ NatOracle.models[a] ] [ NatOracle.models[b] ] with
+                                  Late = Time.milliseconds late }
 
                           let seed = uint64 (100 * a + 10 * b + late)
 
@@ -94,7 +94,7 @@ let tests =
           test "over 1000 attempts with 20 % loss, no side has two streams, and those of both are the same" {
               let ends =
                   Array.Parallel.init 1000 (fun index ->
-                      let attempt = between [ kernel[0] ] [ kernel[2] ]
+                      let attempt = between [ NatOracle.models[0] ] [ NatOracle.models[2] ]
 
                       let scenario =
                           { attempt.Scenario with
