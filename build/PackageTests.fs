@@ -210,6 +210,9 @@ let private checkContents (sandbox: Sandbox) =
 
         expect $"%A{relative}: links of the readme of {package} that lead nowhere" relative.IsEmpty
 
+    use tool = ZipFile.OpenRead(packages |> Array.find _.Contains("UtpPunch.Tool"))
+    expect "the tool's package has its manual page" (not (isNull (tool.GetEntry "man/man1/utp.1")))
+
     let symbols = Directory.GetFiles(sandbox.Packages, "*.snupkg") |> Array.map Path.GetFileName
     expect $"%A{symbols}: symbols of the two libraries" (symbols.Length = 2)
 
@@ -254,6 +257,7 @@ let private checkTool (sandbox: Sandbox) =
     match commands "tool" with
     | [ install; run ] ->
         complete sandbox install |> ignore
+        expect "the tool completes" ((complete sandbox "utp suggest 5 'utp c'").Contains "completion\t")
         use server = sandbox.Start($"{run} --bind 127.0.0.1:0 --bind 127.0.0.1:0", [])
         let address = server.Await @"listening on (127\.0\.0\.1:\d+)"
         // Two programs of the template meet by it.

@@ -18,7 +18,7 @@ public static class ToolFailures
     [Fact("every mistake on the command line is one clear line, and code 2", Timeout = 120)]
     public static async Task Mistakes()
     {
-        await MistakeAsync("", "cat, punch, rendezvous, stun, map, demo, trace, replay, sim, bench");
+        await MistakeAsync("", "cat, punch, rendezvous, stun, map, demo, trace, replay, sim, bench, completion, man");
         await MistakeAsync("dog", "there is no command 'dog' (utp --help");
         await MistakeAsync("ca", "there is no command 'ca'; did you mean 'cat'?");
         await MistakeAsync("--versoin", "there is no option '--versoin'; did you mean '--version'?");
@@ -42,7 +42,9 @@ public static class ToolFailures
         await MistakeAsync("cat localhost 5 --congestion BBR", "'BBR' is not a congestion control");
         await MistakeAsync("cat localhost 5 --connect-timeout soon", "'soon' is not a number of seconds");
         await MistakeAsync("cat --lisen", "no option '--lisen'; did you mean '--listen'?");
-        await MistakeAsync("cat --verbose localhost 5", "no option '--verbose'");
+        await MistakeAsync("cat --loud localhost 5", "no option '--loud'");
+        await MistakeAsync("cat localhost 5 --trce x", "no option '--trce'; did you mean '--trace'?");
+        await MistakeAsync("cat --rendezvous h:1 --rom x", "no option '--rom'; did you mean '--room'?");
         await MistakeAsync("cat --listen --rendezvous h:1 --room x", "exclude each other");
         await MistakeAsync("cat localhost 5 --rendezvous h:1 --room x", "takes no HOST");
         await MistakeAsync("cat --rendezvous h:1 --room x --dialect utp-punch", "takes no --dialect");
@@ -62,7 +64,7 @@ public static class ToolFailures
         await MistakeAsync("rendezvous --bind 5000", "'5000' is not IP:PORT");
         await MistakeAsync("rendezvous --bind 0.0.0.0:1 --bind 0.0.0.0:2 --bind 0.0.0.0:3 --bind 0.0.0.0:4 --bind 0.0.0.0:5", "four sockets at most");
         await MistakeAsync("stun", "HOST[:PORT] of a STUN server is missing");
-        await MistakeAsync("stun --verbose", "no option '--verbose'");
+        await MistakeAsync("stun --loud", "no option '--loud'");
         await MistakeAsync("stun 192.0.2.1:0", "'192.0.2.1:0' is not HOST:PORT, such as server.example:3478");
         await MistakeAsync("stun 192.0.2.1 a:b:c", "'a:b:c' is not HOST:PORT");
         await MistakeAsync("stun a b c", "'c'");
@@ -74,7 +76,15 @@ public static class ToolFailures
         await MistakeAsync("map 5000", "'5000'");
         await MistakeAsync("replay", "FILE");
         await MistakeAsync("replay x --mode loose", "strict, semantic or inputs-only");
+        await MistakeAsync("replay x --mode inputs-only --json", "takes no --json");
+        await MistakeAsync("replay --mdoe strict x", "no option '--mdoe'; did you mean '--mode'?");
+        await MistakeAsync("trace x --text --json", "exclude each other");
+        await MistakeAsync("trace --hml y x", "no option '--hml'; did you mean '--html'?");
         await MistakeAsync("demo --size 0", "'0' is not a number of MiB");
+        await MistakeAsync("demo --sise 1", "no option '--sise'; did you mean '--size'?");
+        await MistakeAsync("sim --sede 1", "no option '--sede'; did you mean '--seed'?");
+        await MistakeAsync("completion tcsh", "'tcsh' is not a shell: bash, zsh, fish or pwsh");
+        await MistakeAsync("completion", "SHELL");
     }
 
     [Fact("a port that does not answer is code 5, after --connect-timeout")]
