@@ -89,7 +89,13 @@ let private prepare folder url =
     for old in Directory.GetFiles(folder, "UtpPunch.*.*nupkg") do
         File.Delete old
 
-    for page in [ "README.md"; "docs/aspnetcore.md"; "docs/rendezvous.md"; "docs/tool.md"; "docs/tutorial.md" ] do
+    for page in
+        [ "README.md"
+          "docs/aspnetcore.md"
+          "docs/rendezvous.md"
+          "docs/simulate.md"
+          "docs/tool.md"
+          "docs/tutorial.md" ] do
         File.WriteAllText(Path.Combine(prepared, Path.GetFileName page), withAbsoluteLinks url page)
 
     File.WriteAllText(Path.Combine(prepared, "release-notes.txt"), releaseNotes ())
@@ -126,6 +132,8 @@ let packAll folder options =
     pack "src/UtpPunch.Net" false []
     pack "src/UtpPunch.AspNetCore" options.IsBuilt []
     pack "src/UtpPunch.Rendezvous" options.IsBuilt []
+    if not options.IsBuilt then build "src/UtpPunch.Sim"
+    pack "build/package/sim" false []
 
     if not options.IsBuilt then build "src/UtpPunch.Cli"
     writeManualPage ()
