@@ -10,24 +10,27 @@ public static class ToolConfiguration
     private const int Usage = 2;
     private const int NoPeer = 3;
 
+    private static readonly (string Text, string Answer)[] s_mistakes =
+    [
+        ("[]", "it is not a JSON object"),
+        ("{ \"timeout\": 5,\n \"bind\" }", "line 2 is not JSON"),
+        ("""{ "timeot": 5 }""", "there is no key 'timeot'; did you mean 'timeout'?"),
+        ("""{ "commands": { "cat": { "room": "x" } } }""", "there is no key 'commands.cat.room'"),
+        ("""{ "commands": { "cta": { "timeout": 5 } } }""", "commands.cta: there is no such command; did you mean 'cat'?"),
+        ("""{ "commands": { "cat": 5 } }""", "commands.cat: it is not an object"),
+        ("""{ "commands": [] }""", "commands: it is not an object"),
+        ("""{ "timeout": "soon" }""", "timeout: 'soon' is not a number of seconds"),
+        ("""{ "timeout": true }""", "timeout: it is a text or a number"),
+        ("""{ "birthday": "yes" }""", "birthday: it is true or false"),
+        ("""{ "bind": "" }""", "bind: it is empty"),
+        ("""{ "rendezvous": ["a:1", "a:b:c"] }""", "rendezvous: 'a:b:c' is not HOST:PORT"),
+        ("""{ "secret": "x" }""", "secret: a secret does not belong here; secret-file"),
+        ($"{{ \"bind\": \"{new string('x', 70_000)}\" }}", "it has more than 64 KiB"),
+    ];
+
     [Fact("a wrong configuration is one line that names the file and the key, code 2", Parallel = true)]
-    public static async Task Mistakes()
-    {
-        await MistakeAsync("[]", "it is not a JSON object");
-        await MistakeAsync("{ \"timeout\": 5,\n \"bind\" }", "line 2 is not JSON");
-        await MistakeAsync("""{ "timeot": 5 }""", "there is no key 'timeot'; did you mean 'timeout'?");
-        await MistakeAsync("""{ "commands": { "cat": { "room": "x" } } }""", "there is no key 'commands.cat.room'");
-        await MistakeAsync("""{ "commands": { "cta": { "timeout": 5 } } }""", "commands.cta: there is no such command; did you mean 'cat'?");
-        await MistakeAsync("""{ "commands": { "cat": 5 } }""", "commands.cat: it is not an object");
-        await MistakeAsync("""{ "commands": [] }""", "commands: it is not an object");
-        await MistakeAsync("""{ "timeout": "soon" }""", "timeout: 'soon' is not a number of seconds");
-        await MistakeAsync("""{ "timeout": true }""", "timeout: it is a text or a number");
-        await MistakeAsync("""{ "birthday": "yes" }""", "birthday: it is true or false");
-        await MistakeAsync("""{ "bind": "" }""", "bind: it is empty");
-        await MistakeAsync("""{ "rendezvous": ["a:1", "a:b:c"] }""", "rendezvous: 'a:b:c' is not HOST:PORT");
-        await MistakeAsync("""{ "secret": "x" }""", "secret: a secret does not belong here; secret-file");
-        await MistakeAsync($"{{ \"bind\": \"{new string('x', 70_000)}\" }}", "it has more than 64 KiB");
-    }
+    public static Task Mistakes() =>
+        Parallel.ForEachAsync(s_mistakes, new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (it, _) => await MistakeAsync(it.Text, it.Answer));
 
     [Fact("the secret file and the rendezvous of a configuration are used; the command line and UTP_SECRET come first", Parallel = true)]
     public static async Task Meeting()

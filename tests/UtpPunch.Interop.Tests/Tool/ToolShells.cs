@@ -39,7 +39,7 @@ public static class ToolShells
         Check.Equal("--congestion\n--connect-timeout\ncomplete -o bashdefault -o default -F _utp utp\n", output);
     }
 
-    [Fact("zsh completes by the script of utp completion zsh", Timeout = 90)]
+    [Fact("zsh completes by the script of utp completion zsh", Parallel = true)]
     public static async Task Zsh()
     {
         // An interactive zsh in a terminal of its own (zsh/zpty): Tab completes what is typed.
