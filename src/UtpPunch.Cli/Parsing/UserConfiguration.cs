@@ -74,19 +74,24 @@ internal sealed class UserConfiguration
         var command = parsed.CommandResult.Command;
         var root = parsed.RootCommandResult.Command;
         CheckNames(root);
-        var defaults = new Dictionary<string, JsonProperty>(StringComparer.Ordinal);
-        foreach (var property in _root.EnumerateObject().Where(property => property.Name != Commands).Concat(OwnOf(command)))
+        var defaults = new Dictionary<string, (JsonProperty Property, string Shown)>(StringComparer.Ordinal);
+        foreach (var property in _root.EnumerateObject().Where(property => property.Name != Commands))
         {
-            defaults[property.Name] = property;
+            defaults[property.Name] = (property, property.Name);
         }
 
-        return [.. defaults.Values.SelectMany(property => WordsFor(parsed, property))];
+        foreach (var property in OwnOf(command))
+        {
+            defaults[property.Name] = (property, $"{Commands}.{command.Name}.{property.Name}");
+        }
+
+        return [.. defaults.Values.SelectMany(it => WordsFor(parsed, it.Property, it.Shown))];
     }
 
     private JsonProperty[] OwnOf(Command command) =>
         _root.TryGetProperty(Commands, out var all) && all.TryGetProperty(command.Name, out var own) ? [.. own.EnumerateObject()] : [];
 
-    private string[] WordsFor(ParseResult parsed, JsonProperty property)
+    private string[] WordsFor(ParseResult parsed, JsonProperty property, string shown)
     {
         var name = $"--{property.Name}";
         var command = parsed.CommandResult.Command;
@@ -95,11 +100,11 @@ internal sealed class UserConfiguration
             return [];
         }
 
-        string[] words = [.. ValuesOf(property, option).SelectMany(value => value.Length == 0 ? [name] : new[] { name, value })];
+        string[] words = [.. ValuesOf(property, shown, option).SelectMany(value => value.Length == 0 ? [name] : new[] { name, value })];
         var errors = CommandLine.ParsePlainly(command, words).Errors;
         if (errors.FirstOrDefault(error => error.SymbolResult is OptionResult or { Parent: OptionResult }) is { } error)
         {
-            throw Invalid(_file, $"{property.Name}: {error.Message}");
+            throw Invalid(_file, $"{shown}: {error.Message}");
         }
 
         if (parsed.GetResult(option) is { Implicit: false })
@@ -112,13 +117,13 @@ internal sealed class UserConfiguration
     }
 
     /// <summary>The values of a key; an empty one is a switch that is on.</summary>
-    private IEnumerable<string> ValuesOf(JsonProperty property, Option option) => property.Value.ValueKind switch
+    private IEnumerable<string> ValuesOf(JsonProperty property, string shown, Option option) => property.Value.ValueKind switch
     {
         JsonValueKind.True when option.ValueType == typeof(bool) => [""],
         JsonValueKind.False when option.ValueType == typeof(bool) => [],
-        _ when option.ValueType == typeof(bool) => throw Invalid(_file, $"{property.Name}: it is true or false"),
-        JsonValueKind.Array => property.Value.EnumerateArray().Select(value => ValueOf(property.Name, value, option)),
-        _ => [ValueOf(property.Name, property.Value, option)],
+        _ when option.ValueType == typeof(bool) => throw Invalid(_file, $"{shown}: it is true or false"),
+        JsonValueKind.Array => property.Value.EnumerateArray().Select(value => ValueOf(shown, value, option)),
+        _ => [ValueOf(shown, property.Value, option)],
     };
 
     private string ValueOf(string key, JsonElement value, Option option)

@@ -20,6 +20,7 @@ public static class ToolConfiguration
         ("""{ "commands": { "cat": 5 } }""", "commands.cat: it is not an object"),
         ("""{ "commands": [] }""", "commands: it is not an object"),
         ("""{ "timeout": "soon" }""", "timeout: 'soon' is not a number of seconds"),
+        ("""{ "timeout": 5, "commands": { "cat": { "timeout": "soon" } } }""", "commands.cat.timeout: 'soon' is not a number of seconds"),
         ("""{ "timeout": true }""", "timeout: it is a text or a number"),
         ("""{ "birthday": "yes" }""", "birthday: it is true or false"),
         ("""{ "bind": "" }""", "bind: it is empty"),
