@@ -12,11 +12,15 @@ var parts = new Dictionary<string, Func<BenchSettings, IEnumerable<BenchGroup>>>
     [CorePart.Name] = CorePart.Groups,
     [SimPart.Name] = SimPart.Groups,
     [MeetPart.Name] = MeetPart.Groups,
+    [WebPart.Name] = WebPart.Groups,
 };
 var roles = new Dictionary<string, Role>(Roles.All)
 {
     ["litenet-read"] = LiteNetRoles.ReadAsync,
     ["litenet-write"] = LiteNetRoles.WriteAsync,
+    ["web-serve"] = WebRoles.ServeAsync,
+    ["web-download"] = WebRoles.DownloadAsync,
+    ["web-ask"] = WebRoles.AskAsync,
 };
 var words = new BenchOptions([.. parts.Keys, Micro.Name]);
 var chosen = new Argument<string[]>("PART")

@@ -21,10 +21,13 @@ internal sealed class Worker(ProcessStartInfo start) : IDisposable
     public void Say(string order) => _process.Say(order);
 
     /// <summary>Waits for the next event of this name; others are skipped.</summary>
-    public async Task<JsonElement> WaitAsync(string name, CancellationToken cancellationToken)
+    /// <param name="name">The event.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <param name="work">How long the worker works until then.</param>
+    public async Task<JsonElement> WaitAsync(string name, CancellationToken cancellationToken, TimeSpan work = default)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        timeout.CancelAfter(Timeout);
+        timeout.CancelAfter(Timeout + (2 * work));
         try
         {
             while (await _process.ReadLineAsync(timeout.Token) is { } line)
