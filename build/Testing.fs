@@ -97,7 +97,8 @@ let private interop = "UtpPunch.Interop.Tests"
 let private net = "UtpPunch.Net.Tests"
 let private web = "UtpPunch.AspNetCore.Tests"
 
-/// The runs of all projects. The runs of one stage are side by side, the stages one after the other. The F# suites keep all cores busy and
+/// The runs of all projects, as stages of lanes: the runs of a lane are one after the other, the lanes of a stage side by side, and the stages one
+/// after the other. The F# suites keep all cores busy and
 /// measure no time on the clock. The others mostly wait, and most of what they check has time limits: they run when the
 /// cores are free. On Linux they run over both transports; Interop.Tests over the managed one only with those of its tests that are
 /// marked `CarriesStreams`, since the others (time-outs, the tool's messages, traces, STUN, kernel NATs) do not depend on it.
@@ -109,15 +110,15 @@ let private stages =
           plain "UtpPunch.Fuzz.Tests" ]
 
     if OperatingSystem.IsLinux() then
-        [ busy
-          [ over "linux" [] net; over "linux" [] interop; over "linux" [] web ]
-          [ over "managed" [] net; over "managed" [ "--streams" ] interop ] ]
+        [ List.map List.singleton busy
+          [ [ over "linux" [] net; over "managed" [] net; over "managed" [ "--streams" ] interop ]
+            [ over "linux" [] interop; over "linux" [] web ] ] ]
     else
-        [ busy; [ plain net; plain interop; plain web ] ]
+        [ List.map List.singleton busy; [ [ plain net; plain interop ]; [ plain web ] ] ]
 
 /// A test project that no stage names would never run.
 let private checkStages () =
-    let listed = stages |> List.concat |> List.map _.Project |> List.distinct |> List.sort
+    let listed = stages |> List.concat |> List.concat |> List.map _.Project |> List.distinct |> List.sort
 
     let present =
         Directory.GetDirectories("tests", "UtpPunch.*.Tests")
@@ -165,23 +166,26 @@ let private start filters show run =
     let command = "exec" :: outputOf $"tests/{run.Project}" run.Project :: expecto @ run.Arguments @ filters
     follow (TimeSpan.FromMinutes 30.0) run.Variables show "dotnet" command
 
-/// Runs a stage. The first run's output is shown as it comes, that of the others when the first has ended.
-let private runStage filters runs =
+/// Runs a stage. The output of the first lane's first run is shown as it comes, that of the others when that has ended.
+let private runStage filters (lanes: Run list list) =
     let started =
-        runs
-        |> List.mapi (fun index run ->
-            if index = 0 then printfn "\n== %s" run.Title
-            let show: string -> unit = if index = 0 then printfn "%s" else ignore
-            Task.Run(fun () -> run, start filters show run))
+        lanes
+        |> List.mapi (fun lane runs ->
+            Task.Run(fun () ->
+                runs
+                |> List.mapi (fun index run ->
+                    let isShown = lane = 0 && index = 0
+                    if isShown then printfn "\n== %s" run.Title
+                    let show: string -> unit = if isShown then printfn "%s" else ignore
+                    run, isShown, start filters show run)))
 
-    [ for index, running in List.indexed started do
-          let run, finished = running.GetAwaiter().GetResult()
+    [ for running in started do
+          for run, isShown, finished in running.GetAwaiter().GetResult() do
+              if not isShown then
+                  printfn "\n== %s" run.Title
+                  Array.iter (printfn "%s") finished.Lines
 
-          if index > 0 then
-              printfn "\n== %s" run.Title
-              Array.iter (printfn "%s") finished.Lines
-
-          run, finished.Elapsed, countOf filters run finished ]
+              run, finished.Elapsed, countOf filters run finished ]
 
 let private runAll filters =
     checkStages ()
