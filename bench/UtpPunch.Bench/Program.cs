@@ -12,6 +12,7 @@ var parts = new Dictionary<string, Func<BenchSettings, IEnumerable<BenchGroup>>>
     [CorePart.Name] = CorePart.Groups,
     [SimPart.Name] = SimPart.Groups,
     [MeetPart.Name] = MeetPart.Groups,
+    [RoomPart.Name] = RoomPart.Groups,
 };
 var roles = new Dictionary<string, Role>(Roles.All)
 {

@@ -19,6 +19,7 @@ internal sealed class Settings
         ["Drain"] = (settings, section) => settings.Drain = DrainOf(section.Value),
         ["MaxRegistrations"] = (settings, section) => settings.Server.MaxRegistrations = CountOf(section.Value),
         ["MaxRegistrationsPerSource"] = (settings, section) => settings.Server.MaxRegistrationsPerSource = CountOf(section.Value),
+        ["MaxRegistrationsPerRoom"] = (settings, section) => settings.Server.MaxRegistrationsPerRoom = CountOf(section.Value),
         ["DatagramsPerSecondPerSource"] = (settings, section) => settings.Server.DatagramsPerSecondPerSource = CountOf(section.Value),
         ["Stun"] = (settings, section) => settings.Server.Stun = SwitchOf(section.Value),
         ["Legacy"] = (settings, section) => settings.Server.Legacy = SwitchOf(section.Value),

@@ -30,6 +30,7 @@ let main args =
               OfferTests.tests
               SimultaneousTests.tests
               ServerTests.tests
+              CrowdTests.tests
               Moves.tests
               Punching.tests
               MeetingAttacks.tests

@@ -40,6 +40,7 @@ public sealed class RendezvousServer : IAsyncDisposable
                 [.. LocalEndPoints.Select(Addresses.ToEndpoint)],
                 options.MaxRegistrations,
                 options.MaxRegistrationsPerSource,
+                options.MaxRegistrationsPerRoom,
                 options.DatagramsPerSecondPerSource,
                 standard.Lifetime,
                 options.Legacy,
@@ -60,6 +61,7 @@ public sealed class RendezvousServer : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(options.LocalEndPoints);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaxRegistrations, nameof(options.MaxRegistrations));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaxRegistrationsPerSource, nameof(options.MaxRegistrationsPerSource));
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaxRegistrationsPerRoom, nameof(options.MaxRegistrationsPerRoom));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.DatagramsPerSecondPerSource, nameof(options.DatagramsPerSecondPerSource));
         if (options.LocalEndPoints.Count is < 1 or > 4)
         {

@@ -10,6 +10,7 @@ module Rendezvous =
         { Sockets = [| Endpoint.ofIPv4 0u 0us |]
           MaxRegistrations = 65536
           MaxPerSource = 512
+          MaxPerRoom = 10_000
           // Clients renew their registrations every 1.5 s, and many may share an address.
           RatePerSource = 500
           Lifetime = Time.seconds 60
@@ -103,9 +104,9 @@ module Rendezvous =
                 RendezvousMessage.Registered(registration.Handle, registration.Attempt, remote, server.Options.Lifetime)
             )
 
-        let refuse () =
+        let refuse isRoom =
             server.Dropped <- server.Dropped + 1L
-            send (RendezvousMessage.Full registration.Handle)
+            send (RendezvousMessage.Full(registration.Handle, isRoom))
 
         let enter since number (registrant: Registrant) =
             match enterRoom server number registrant with
@@ -118,7 +119,7 @@ module Rendezvous =
 
                 true
             | ValueNone ->
-                refuse ()
+                refuse true
                 false
 
         let entry = Entry.keep registration
@@ -155,7 +156,7 @@ module Rendezvous =
                   Pairing = ValueNone }
 
             match addRegistrant server fresh with
-            | ValueNone -> refuse ()
+            | ValueNone -> refuse false
             | ValueSome(struct (number, fresh)) ->
                 if not (enter (Matching.heardSince server fresh) number fresh) then
                     removeRegistrant server number fresh
@@ -351,16 +352,7 @@ module Rendezvous =
     let private compactTimerQueue (server: Rendezvous) =
         let current = Radix.count server.Registrants + Radix.count server.Pairings
 
-        if TimerQueue.count server.TimerQueue > 64 + 2 * current then
-            let mutable rest = server.TimerQueue
-            server.TimerQueue <- TimerQueue.empty
-
-            while TimerQueue.count rest > 0 do
-                let struct (at, key, others) = TimerQueue.pop rest
-                rest <- others
-
-                if isCurrent server at key then
-                    server.TimerQueue <- TimerQueue.add at key server.TimerQueue
+        server.TimerQueue <- TimerQueue.compact (64 + 2 * current) (isCurrent server) server.TimerQueue
 
     [<CompiledName "Step">]
     let step (now: Instant) (received: struct (Endpoint * Borrowed)[]) (server: Rendezvous) =

@@ -14,6 +14,8 @@ type RendezvousOptions =
         /// and a /48 prefix 16 times.
         MaxRegistrations: int
         MaxPerSource: int
+        /// The most clients that stay in one room, and the most that wait for one of these.
+        MaxPerRoom: int
         /// Datagrams with a valid cookie that are accepted from one source per second; the burst is twice as many. Prefixes as above.
         RatePerSource: int
         /// How long a registration is valid unless it is renewed.
@@ -384,7 +386,11 @@ module internal RendezvousState =
             store server number inside
             ValueSome inside
 
-        if registrant.Registration.Stays then
+        let others = if registrant.Registration.Stays then room.Services else room.Visitors
+
+        if Radix.count others >= server.Options.MaxPerRoom then
+            ValueNone
+        elif registrant.Registration.Stays then
             let index = Radix.count room.Services
             enter (RoomPlace.Service index) { room with Services = Radix.add index number room.Services }
         elif
