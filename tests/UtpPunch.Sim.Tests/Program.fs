@@ -31,6 +31,7 @@ let main args =
               SimultaneousTests.tests
               ServerTests.tests
               CrowdTests.tests
+              InstanceTests.tests
               Moves.tests
               Punching.tests
               MeetingAttacks.tests
