@@ -13,8 +13,7 @@ module internal Matching =
         && not (Entry.avoids remote theirs)
 
     let private fits (server: Rendezvous) (one: Registrant) (other: Registrant) =
-        other.ExpiresAt > server.Now
-        && areFit one.Remote one.Registration other.Remote other.Registration
+        other.ExpiresAt > server.Now && areFit one.Remote one.Registration other.Remote other.Registration
 
     /// How many members of a room are considered for an introduction.
     [<Literal>]

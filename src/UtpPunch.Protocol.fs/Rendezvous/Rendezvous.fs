@@ -46,11 +46,7 @@ module Rendezvous =
           TimerQueue = TimerQueue.empty
           Tracker = LegacyTracker.empty
           Stun = StunServer.create (ValueSome "UtpPunch") (options.Sockets |> Array.truncate 4 |> Array.map ValueSome)
-          Shared =
-            { Instance = 0UL
-              Proposals = Radix.empty
-              Pairings = Radix.empty
-              Timers = TimerQueue.empty }
+          Shared = { Instance = 0UL; Proposals = Radix.empty; Pairings = Radix.empty; Timers = TimerQueue.empty }
           Requests = ResizeArray()
           Waiting = 0
           Introduced = 0L

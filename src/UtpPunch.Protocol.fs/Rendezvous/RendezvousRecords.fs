@@ -48,7 +48,7 @@ type StoreRequest =
     /// It does not wait there any more.
     | Unshare of room: Owned * number: int
     /// A message for another instance.
-    | Tell of instance: uint64 * message: Owned
+    | Send of instance: uint64 * message: Owned
 
 /// What the store tells a server.
 [<RequireQualifiedAccess; NoComparison>]

@@ -33,7 +33,7 @@ module internal Sharing =
     let keyOf (nonce: Borrowed) : int = BinaryPrimitives.ReadInt32BigEndian nonce.Span
 
     let private tell (server: Rendezvous) instance message =
-        server.Requests.Add(StoreRequest.Tell(instance, InstanceWire.encode message))
+        server.Requests.Add(StoreRequest.Send(instance, InstanceWire.encode message))
 
     let private proposalOf (server: Rendezvous) (nonce: Owned) =
         match Radix.tryFind (keyOf nonce.AsBorrowed) server.Shared.Proposals with
@@ -79,10 +79,7 @@ module internal Sharing =
     /// A registrant that does not stay is in no room while it is proposed or introduced.
     let private holdBack (server: Rendezvous) number (registrant: Registrant) (nonce: Owned) =
         if not registrant.Registration.Stays then
-            store
-                server
-                number
-                { leaveRoom server number registrant with Pairing = ValueSome(keyOf nonce.AsBorrowed) }
+            store server number { leaveRoom server number registrant with Pairing = ValueSome(keyOf nonce.AsBorrowed) }
 
     /// It waits again, unless it has another introduction meanwhile.
     let private letWait (server: Rendezvous) number (nonce: Owned) =
@@ -124,7 +121,12 @@ module internal Sharing =
             let target = it.Others[0]
             let registration = Entry.toRegistration own.Registration
             let remote = Endpoint.via 0us own.Remote
-            tell server target.Instance (InstanceMessage.Propose(it.Nonce, target.Number, it.Number, remote, registration))
+
+            tell
+                server
+                target.Instance
+                (InstanceMessage.Propose(it.Nonce, target.Number, it.Number, remote, registration))
+
             let tries = it.Tries + 1
             keepProposal server { it with Tries = tries; NextAt = server.Now + pauseAfter tries }
         | ValueNone -> dropProposal server it
@@ -179,7 +181,16 @@ module internal Sharing =
         let remote = Endpoint.via 0us it.Own.Remote
         tell server it.Instance (InstanceMessage.Confirm(it.Nonce, it.OtherNumber, it.Number, remote, registration))
 
-    let private pairingWith (server: Rendezvous) instance otherNumber (nonce: Owned) number (own: Registrant) remote entry =
+    let private pairingWith
+        (server: Rendezvous)
+        instance
+        otherNumber
+        (nonce: Owned)
+        number
+        (own: Registrant)
+        remote
+        entry
+        =
         { Nonce = nonce
           Number = number
           Own = side own.Remote own.Registration
@@ -223,9 +234,7 @@ module internal Sharing =
             | ValueNone when isFree && own.HeardAt >= server.Now - freshFor ->
                 accept server instance nonce target own remote entry
             // It answers the ping by registering, and the proposal is repeated.
-            | ValueNone when isFree ->
-                if own.PingAt = Time.never then
-                    Matching.ping server target own (send own.Remote)
+            | ValueNone when isFree -> if own.PingAt = Time.never then Matching.ping server target own (send own.Remote)
             | _ -> refuse ()
         | _ -> refuse ()
 
@@ -339,7 +348,12 @@ module internal Sharing =
 
     let private introduce (server: Rendezvous) (it: SharedPairing) (repetitions: int) (pause: int -> Duration) send =
         let isProposer = it.OtherNumber <> 0
-        let most = if isProposer && not it.Other.Acknowledged then repetitions + MaxConfirmations else repetitions
+
+        let most =
+            if isProposer && not it.Other.Acknowledged then
+                repetitions + MaxConfirmations
+            else
+                repetitions
 
         if it.Tries >= most then
             dropPairing server it

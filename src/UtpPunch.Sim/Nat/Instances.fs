@@ -54,13 +54,16 @@ type Instances(seed: uint64, count: int, faults: StoreFaults) =
     let bytesOf (number: uint64) =
         Owned(Array.init 32 (fun index -> Keyed.byteAt (Keyed.mix (seed ^^^ number)) (int64 index)))
 
-    let options index =
-        { Rendezvous.standard with Sockets = [| sockets[index] |]; RatePerSource = 10_000 }
+    let options index = { Rendezvous.standard with Sockets = [| sockets[index] |]; RatePerSource = 10_000 }
 
     let servers =
         [| for index in 0 .. count - 1 ->
                ValueSome(
-                   Rendezvous.createShared (uint64 index + 1UL) (options index) (bytesOf (0xAA00UL + uint64 index)) 0L<us>
+                   Rendezvous.createShared
+                       (uint64 index + 1UL)
+                       (options index)
+                       (bytesOf (0xAA00UL + uint64 index))
+                       0L<us>
                ) |]
 
     let wakes = Array.create count Time.never
@@ -166,7 +169,7 @@ type Instances(seed: uint64, count: int, faults: StoreFaults) =
         | StoreRequest.Unshare(room, number) ->
             let own = { Instance = nameOf instance; Number = number }
             (roomOf room).RemoveAll(fun (struct (it, _, _)) -> it.Equals own) |> ignore
-        | StoreRequest.Tell(target, message) ->
+        | StoreRequest.Send(target, message) ->
             let index = int target - 1
 
             if index >= 0 && index < count && servers[index].IsSome then
@@ -212,7 +215,8 @@ type Instances(seed: uint64, count: int, faults: StoreFaults) =
         let asks = Array.init count (fun index -> sockets[(first + index) % count])
 
         let plan =
-            { PunchScenario.planOf asks (bytesOf (0xBB0000UL + uint64 room)) [||] with Timeout = Time.seconds 60 }
+            { PunchScenario.planOf asks (bytesOf (0xBB0000UL + uint64 room)) [||] with
+                Timeout = Time.seconds 60 }
 
         step peer [| Event.Meet(1, plan) |]
         peer

@@ -11,7 +11,14 @@ open UtpPunch.Sim
 /// What may go wrong in a run.
 [<NoComparison>]
 type private Run =
-    { Seed: uint64; Count: int; Rooms: int; Ghosts: int; Lost: int; DelayMs: int; Kills: bool; Interrupts: bool }
+    { Seed: uint64
+      Count: int
+      Rooms: int
+      Ghosts: int
+      Lost: int
+      DelayMs: int
+      Kills: bool
+      Interrupts: bool }
 
 let private runs =
     gen {
@@ -43,7 +50,9 @@ let private draw (run: Run) index below = int (Keyed.mix (run.Seed * 1000UL + ui
 
 /// Two peers enter each room within two seconds; others have died in some of the rooms shortly before.
 let private play (run: Run) =
-    let world = Instances(run.Seed, run.Count, { MaxDelay = Time.milliseconds run.DelayMs; Lost = run.Lost })
+    let world =
+        Instances(run.Seed, run.Count, { MaxDelay = Time.milliseconds run.DelayMs; Lost = run.Lost })
+
     let draw = draw run
 
     for index in 0 .. run.Ghosts - 1 do
@@ -92,7 +101,8 @@ let private isTorn (run: Run) (world: Instances) (peer: InstancePeer) =
     && world.Peers
        |> Seq.filter (fun it -> it.Room = peer.Room)
        |> Seq.exists (fun it ->
-           it.Introduced.Exists(fun (struct (_, at)) -> at > killedAt - Time.seconds 1 && at < killedAt + Time.seconds 1))
+           it.Introduced.Exists(fun (struct (_, at)) ->
+               at > killedAt - Time.seconds 1 && at < killedAt + Time.seconds 1))
 
 let private property (run: Run) =
     let world = play run
