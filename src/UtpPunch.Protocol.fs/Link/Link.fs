@@ -3,11 +3,7 @@ namespace UtpPunch.Protocol
 /// The state machine of a link.
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module internal Link =
-    [<Literal>]
-    let private MaxPaths = 8
-
-    [<Literal>]
-    let private MaxAsked = 32
+    open LinkPaths
 
     /// How long a link without streams stays: further streams may follow.
     let private hold = Time.seconds 120
@@ -16,7 +12,6 @@ module internal Link =
     /// silent before.
     let private brokenAfter = Time.milliseconds 1_500
     let private brokenSooner = Time.seconds 1
-    let private leastPause = Time.milliseconds 250
 
     /// While there is no path, all known ones are probed each second at first, then less often.
     let private searchEvery = Time.seconds 1
@@ -24,22 +19,6 @@ module internal Link =
 
     [<Literal>]
     let private Often = 5
-
-    let private find (remote: Endpoint) (link: Link) = link.Paths |> Array.tryFind (fun it -> it.Remote.Equals remote)
-
-    let private active (link: Link) =
-        match find link.Active link with
-        | Some path -> path
-        | None -> LinkPath.create link.Active
-
-    /// How long an answer takes at most, as a rule (RFC 9002, 6.2.1: PTO). 0 for a round trip that was not measured.
-    let private timeoutOf (roundTrip: Duration) : Duration =
-        if roundTrip = 0L<us> then
-            Time.milliseconds 500
-        else
-            2L * roundTrip + Time.milliseconds 50 |> min (Time.seconds 1)
-
-    let private probeTimeout (link: Link) : Duration = timeoutOf (active link).RoundTrip
 
     /// How long the active path may take to answer once that one has.
     let private headStart (other: LinkPath) (link: Link) : Duration =
@@ -49,38 +28,6 @@ module internal Link =
 
     /// A link that answers the peer, and stays on its path.
     let private isPassive (link: Link) = link.Plan.PathTimeout <= 0L<us>
-
-    // ---- Sending ----
-
-    let private send (context: StepContext) kind remote echo observed (link: Link) : Link =
-        let number = link.Number + 1u
-
-        let packet =
-            PunchWire.encodeProbe
-                link.Key
-                { Kind = kind
-                  Session = link.Session
-                  FromLower = link.IsLower
-                  Number = number
-                  Echo = echo
-                  Observed = observed }
-
-        context.Effects.Add(Effect.SendDatagram(remote, packet, 0))
-        { link with Number = number }
-
-    let private change (path: LinkPath) (link: Link) : Link =
-        { link with
-            Paths = link.Paths |> Array.map (fun it -> if it.Remote.Equals path.Remote then path else it) }
-
-    let private ask (context: StepContext) (path: LinkPath) (link: Link) : Link =
-        let link = send context ProbeKind.Probe path.Remote 0u Endpoint.nowhere link
-        let known = Array.truncate (MaxAsked - 1) link.Asked
-
-        change
-            { path with AskedAt = context.Now }
-            { link with Asked = Array.append [| struct (link.Number, path.Remote, context.Now) |] known }
-
-    let private askAll context (link: Link) = Array.fold (fun link path -> ask context path link) link link.Paths
 
     // ---- Phases ----
 
@@ -176,6 +123,7 @@ module internal Link =
           Asked = [||]
           Streams = [||]
           NextAt = now + hold
+          Exploration = Exploration.none
           SuspectedAt = LinkPath.never
           StrayAt = LinkPath.never
           Outcome = ValueNone }
@@ -183,8 +131,11 @@ module internal Link =
 
     /// A link over the path that a punch has found.
     let ofPunch (now: Instant) (setup: PunchSetup) (path: Endpoint) (source: Endpoint) seenAs : Link =
-        { LinkPath.create path with Source = source; SeenAs = seenAs }
-        |> over now (Secrets.link setup.Key) setup.IsLower false setup.Plan
+        let link =
+            { LinkPath.create path with Source = source; SeenAs = seenAs }
+            |> over now (Secrets.link setup.Key) setup.IsLower false setup.Plan
+
+        { link with Exploration = BetterPath.ofPunch now setup }
 
     /// The plan of a link whose nodes know no rendezvous. Its streams end by themselves.
     let private noMeeting: MeetPlan =
@@ -212,7 +163,8 @@ module internal Link =
 
     /// An own address has changed: probe at once.
     let move (now: Instant) (hosts: Endpoint[]) (link: Link) : Link =
-        let link = { link with HasMoved = true; Plan = { link.Plan with Hosts = hosts } }
+        let link =
+            { link with HasMoved = true; Plan = { link.Plan with Hosts = hosts } } |> BetterPath.moved now
 
         match link.Phase with
         | LinkPhase.Searching(since, _) -> { link with Phase = LinkPhase.Searching(since, 0); NextAt = now }
@@ -229,29 +181,6 @@ module internal Link =
         |> move now link.Plan.Hosts
 
     // ---- Paths ----
-
-    /// Whether packets of streams count that come from there: an authentic packet has.
-    let isKnown (remote: Endpoint) (link: Link) =
-        link.Paths
-        |> Array.exists (fun it -> it.HeardAt > LinkPath.never && (it.Remote.Equals remote || it.Source.Equals remote))
-
-    /// The path that has been of no use for the longest time makes room.
-    let private add (path: LinkPath) (link: Link) : Link =
-        let useOf (it: LinkPath) = if it.Remote.Equals link.Active then Time.never else max it.AnsweredAt it.HeardAt
-
-        let kept =
-            if link.Paths.Length < MaxPaths then
-                link.Paths
-            else
-                let least = link.Paths |> Array.minBy (fun it -> int64 (useOf it))
-                link.Paths |> Array.filter (fun it -> not (it.Remote.Equals least.Remote))
-
-        { link with Paths = Array.append kept [| path |] }
-
-    let private heard (now: Instant) (remote: Endpoint) (link: Link) : Link =
-        match find remote link with
-        | Some path -> change { path with HeardAt = now } link
-        | None -> add { LinkPath.create remote with HeardAt = now } link
 
     /// Another path than the active one may be the better one, since the peer sends from there. While all paths are probed already, this one
     /// is probed at once.
@@ -286,16 +215,15 @@ module internal Link =
 
     let private answered (context: StepContext) (from: Endpoint) (probe: Probe) (link: Link) : Link =
         match link.Asked |> Array.tryFind (fun (struct (number, _, _)) -> number = probe.Echo) with
-        | None -> link
+        | None -> BetterPath.heard context.Now probe.Echo link
         | Some(struct (_, remote, at)) ->
             let known = find remote link
             let before = known |> Option.defaultValue (LinkPath.create remote)
 
             let path =
-                { before with
+                { LinkPath.measure context.Now (context.Now - at) before with
                     Remote = Endpoint.local from.Local remote
                     AnsweredAt = context.Now
-                    RoundTrip = context.Now - at
                     Source = from
                     SeenAs = ValueSome probe.Observed }
 
@@ -307,29 +235,40 @@ module internal Link =
             let isLost = isSearching link
             let link = if isKnown then change path link else add path link
 
-            if isActive && not hasMoved && not isLost then settled context.Now link
+            if link.Phase = LinkPhase.Live && not hasMoved then link
+            elif isActive && not hasMoved && not isLost then settled context.Now link
             elif isActive then switch context.Now path { link with HasMoved = hasMoved }
             elif isLost then switch context.Now path link
             else withNext link
 
     /// A packet of a stream has come over a path of the link: while one is searched, that is one.
     let hear (now: Instant) (from: Endpoint) (link: Link) : Link =
-        let isThat (it: LinkPath) = it.Remote.Equals from || it.Source.Equals from
-
-        match Array.tryFind isThat link.Paths with
+        match tryPathFrom from link with
         | Some path when isSearching link && path.AnsweredAt > LinkPath.never -> switch now path link
         | _ -> link
 
-    let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Borrowed) (link: Link) : Link =
-        let reject () =
-            context.Effects.Add(Effect.Noted(Rule.ProbeRejected, from))
-            link
+    /// How old an answer may be that shows that the peer is there.
+    let private isFresh = Time.seconds 10
 
-        if probe.FromLower = link.IsLower || not (PunchWire.isAuthentic link.Key datagram) then
-            reject ()
+    /// The lower peer asks to use the path on which this arrives. If it has not answered yet, it will ask again.
+    let private agree (context: StepContext) (from: Endpoint) (chosen: Probe) (link: Link) : Link =
+        match tryPathFrom from link with
+        | Some path when path.AnsweredAt >= context.Now - isFresh ->
+            let link = sendPadded context ProbeKind.Chosen from chosen.Number link
+            let isActive = path.Remote.Equals link.Active && not (isSearching link)
+            if isActive then link else switch context.Now path link
+        | _ -> probe context ProbeKind.Explore from link
+
+    let private reject (context: StepContext) (from: Endpoint) (link: Link) : Link =
+        context.Effects.Add(Effect.Noted(Rule.ProbeRejected, from))
+        link
+
+    let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Borrowed) (link: Link) : Link =
+        if probe.FromLower = link.IsLower || not (ProbeWire.isAuthentic link.Key datagram) then
+            reject context from link
         else
             match ReplayWindow.accept probe.Number link.Received with
-            | struct (false, _) -> reject ()
+            | struct (false, _) -> reject context from link
             | struct (true, received) ->
                 // Where no punch has proved it: the peer of the link is that of the stream.
                 let isProof = not link.IsAgreed || from.Equals link.Active
@@ -345,9 +284,26 @@ module internal Link =
                     // back at the one that was lost.
                     if isActive && not (isSearching link) then link else consider context from link
                 | ProbeKind.Answer -> answered context from probe link
+                | ProbeKind.Explore -> send context ProbeKind.Answer from probe.Number from link
+                | ProbeKind.Choose when not link.IsLower -> agree context from probe link
+                | ProbeKind.Chosen ->
+                    match BetterPath.agreed context.Now from link with
+                    | struct (ValueSome path, link) -> switch context.Now path link
+                    | struct (ValueNone, link) -> link
                 | ProbeKind.Choose
-                | ProbeKind.Chosen
                 | ProbeKind.Refuse -> link
+
+    /// The peer tells its addresses.
+    let receiveAddresses (context: StepContext) (from: Endpoint) (addresses: Addresses) (link: Link) : Link =
+        match ProbeWire.openAddresses link.Key addresses with
+        | ValueSome hosts when addresses.FromLower <> link.IsLower ->
+            match ReplayWindow.accept addresses.Number link.Received with
+            | struct (false, _) -> reject context from link
+            | struct (true, received) ->
+                heard context.Now from { link with Received = received }
+                |> send context ProbeKind.Answer from addresses.Number from
+                |> BetterPath.named context.Now hosts
+        | _ -> reject context from link
 
     /// A punch that the link has asked for has found a path.
     let join (now: Instant) (path: Endpoint) source seenAs roundTrip (link: Link) : Link =
@@ -366,7 +322,7 @@ module internal Link =
 
     // ---- Time ----
 
-    let tick (context: StepContext) (link: Link) : Link =
+    let private tickPhase (context: StepContext) (link: Link) : Link =
         match link.Phase with
         | _ when context.Now < link.NextAt -> link
         | LinkPhase.Live -> { link with NextAt = Time.never }
@@ -396,6 +352,8 @@ module internal Link =
 
                 askAll context { link with Phase = LinkPhase.Searching(since, probes + 1); Outcome = again }
                 |> withNext
+
+    let tick (context: StepContext) (link: Link) : Link = tickPhase context link |> BetterPath.tick context
 
     // ---- Streams ----
 

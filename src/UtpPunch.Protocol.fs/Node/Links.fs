@@ -32,7 +32,7 @@ module internal Links =
 
         for connId in linked node receiveId do
             match Radix.tryFind connId node.Connections with
-            | ValueSome stored when linkOf node stored |> ValueOption.exists (Link.isKnown remote) ->
+            | ValueSome stored when linkOf node stored |> ValueOption.exists (LinkPaths.isKnown remote) ->
                 found <- ValueSome stored
             | _ -> ()
 
@@ -139,13 +139,21 @@ module internal Links =
         if link.Plan.Servers.Length > 0 && not (NodeTasks.searches task node.NodeTasks) then
             node.NodeTasks <- NodeTasks.meet step.Context random task plan node.NodeTasks
 
-    /// Whether a stream has heard of its peer since the path is in doubt. Something lets packets of streams pass, but not those of the link.
-    let private isHeard step (link: Link) =
+    /// Whether a stream has heard of its peer since then.
+    let private hasHeard step since (link: Link) =
         link.Streams
         |> Array.exists (fun connId ->
             match Radix.tryFind connId step.Node.Connections with
-            | ValueSome stored -> stored.HeardAt > link.SuspectedAt
+            | ValueSome stored -> stored.HeardAt > since
             | ValueNone -> false)
+
+    /// Something lets packets of streams pass, but not those of the link.
+    let private isHeard step (link: Link) = hasHeard step link.SuspectedAt link
+
+    /// A stream that was heard of that lately is busy.
+    let private busy = Time.seconds 10
+
+    let private isBusy step (link: Link) = hasHeard step (step.Node.Now - busy) link
 
     let private lost step random (link: Link) =
         note step Rule.PathLost link.Active
@@ -182,6 +190,9 @@ module internal Links =
                     match link.Outcome.Value with
                     | LinkOutcome.Switched(before, path, isSameAddress, roundTrip) ->
                         switched step link before path isSameAddress roundTrip
+                    | LinkOutcome.Explore when isBusy step link ->
+                        change step (BetterPath.start step.Context { link with Outcome = ValueNone })
+                    | LinkOutcome.Explore -> ()
                     | LinkOutcome.Lost when isHeard step link ->
                         change step (Link.stay step.Node.Now { link with Outcome = ValueNone })
                     | LinkOutcome.Lost -> lost step random link

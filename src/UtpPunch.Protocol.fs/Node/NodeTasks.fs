@@ -350,7 +350,7 @@ module internal NodeTasks =
         elif LegacyPunch.isQuestion datagram || LegacyPunch.isAnswer datagram then
             receiveLegacy context from datagram all |> ValueOption.map withDeadline
         else
-            match PunchWire.decodeProbe datagram with
+            match ProbeWire.decode datagram with
             | ValueSome probe ->
                 match PunchTable.tryFind probe.Session all.Punches with
                 | ValueSome punch ->
@@ -362,9 +362,12 @@ module internal NodeTasks =
                     | ValueSome link -> ValueSome(keepLink (Link.receive context from probe datagram link) all)
                     | ValueNone -> ValueNone
             | ValueNone ->
-                match PunchWire.decode datagram with
-                | ValueSome message -> receiveMessage context random from message all |> ValueOption.map withDeadline
-                | ValueNone -> ValueNone
+                match ProbeWire.decodeAddresses datagram, PunchWire.decode datagram with
+                | ValueSome addresses, _ ->
+                    tryLink addresses.Session all
+                    |> ValueOption.map (fun link -> keepLink (Link.receiveAddresses context from addresses link) all)
+                | _, ValueSome message -> receiveMessage context random from message all |> ValueOption.map withDeadline
+                | _ -> ValueNone
 
     // ---- Time ----
 

@@ -130,20 +130,20 @@ module internal NodeTasksState =
 
         let known =
             match Radix.tryFind key all.Links with
-            | ValueSome before -> before.NextAt = link.NextAt
+            | ValueSome before -> before.DueAt = link.DueAt
             | ValueNone -> false
 
         let timers =
-            if known || link.NextAt = Time.never then
+            if known || link.DueAt = Time.never then
                 all.LinkTimers
             else
-                TimerQueue.add link.NextAt key all.LinkTimers
+                TimerQueue.add link.DueAt key all.LinkTimers
 
         { all with
             Links = Radix.add key link all.Links
             LinkTimers = timers
             Changed = (if link.Outcome.IsSome then Array.append all.Changed [| key |] else all.Changed)
-            DueAt = min all.DueAt link.NextAt }
+            DueAt = min all.DueAt link.DueAt }
 
     let tryLink (session: uint64) (all: NodeTasks) : Link voption =
         match Radix.tryFind (int session) all.Links with
@@ -178,9 +178,10 @@ module internal NodeTasksState =
             match Radix.tryFind key result.Links with
             | ValueSome link when Link.isOver context.Now link ->
                 result <- { result with Links = Radix.remove key result.Links }
-            | ValueSome link when link.NextAt <= context.Now ->
+            | ValueSome link when link.DueAt <= context.Now ->
                 // The entry is used up: what follows needs one of its own, also at the same time.
-                let waiting = Radix.add key { link with NextAt = Time.never } result.Links
+                let used = { link with NextAt = Time.never; Exploration = Exploration.none }
+                let waiting = Radix.add key used result.Links
                 result <- keepLink (Link.tick context link) { result with Links = waiting }
             | _ -> ()
 

@@ -107,7 +107,7 @@ module internal Punch =
         let number = punch.Number + 1u
 
         let packet =
-            PunchWire.encodeProbe
+            ProbeWire.encode
                 punch.Setup.Key
                 { Kind = kind
                   Session = punch.Setup.Session
@@ -277,7 +277,7 @@ module internal Punch =
         | _ -> punch
 
     let receive (context: StepContext) (from: Endpoint) (probe: Probe) (datagram: Borrowed) (punch: Punch) : Punch =
-        if probe.FromLower = punch.Setup.IsLower || not (PunchWire.isAuthentic punch.Setup.Key datagram) then
+        if probe.FromLower = punch.Setup.IsLower || not (ProbeWire.isAuthentic punch.Setup.Key datagram) then
             note context Rule.ProbeRejected from
             punch
         else
@@ -300,7 +300,7 @@ module internal Punch =
                 | ProbeKind.Chosen, PunchPhase.Choosing(path, kind, roundTrip, _) ->
                     succeed context path from kind roundTrip punch
                 | ProbeKind.Refuse, PunchPhase.Choosing _ -> fail context PunchStage.PeerGaveUp punch
-                | (ProbeKind.Chosen | ProbeKind.Refuse), _ -> punch
+                | (ProbeKind.Chosen | ProbeKind.Refuse | ProbeKind.Explore), _ -> punch
 
     // ---- Time ----
 

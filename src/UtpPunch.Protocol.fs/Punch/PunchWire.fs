@@ -52,36 +52,7 @@ and [<NoComparison>] internal Introduction =
         Offer: Borrowed
     }
 
-/// The messages between peers. All have one length: no answer is larger than its request.
-[<Struct; RequireQualifiedAccess>]
-type internal ProbeKind =
-    /// Tests whether the peer receives from here.
-    | Probe
-    /// Answers a probe: its number and the source it came from.
-    | Answer
-    /// Asks the peer to use the path on which this arrives.
-    | Choose
-    /// Agrees to the path.
-    | Chosen
-    /// Refuses the path: the punch has failed here.
-    | Refuse
-
-[<NoComparison>]
-type internal Probe =
-    {
-        Kind: ProbeKind
-        Session: uint64
-        /// Which peer sent it, so that a packet cannot be reflected to its sender.
-        FromLower: bool
-        /// Increases with every packet of a sender.
-        Number: uint32
-        /// The number of the packet that this answers.
-        Echo: uint32
-        /// The source of that packet.
-        Observed: Endpoint
-    }
-
-/// The encoding of both. Every datagram begins with "UPN1", with which no uTP packet and no STUN message begins.
+/// The encoding of the messages. Every datagram begins with "UPN1", with which no uTP packet and no STUN message begins.
 module internal PunchWire =
     [<Literal>]
     let private Magic = 0x55504E31u
@@ -109,19 +80,9 @@ module internal PunchWire =
     let MaxAvoided = 8
 
     [<Literal>]
-    let private EndpointLength = 18
-
-    /// Magic, kind, who, session, number, echo, endpoint, code.
-    [<Literal>]
-    let ProbeLength = 56
-
-    [<Literal>]
-    let private FirstProbeKind = 0x40uy
+    let EndpointLength = 18
 
     let noCookie = Owned(Array.zeroCreate<byte> CookieLength)
-
-    let private probeKinds =
-        [| ProbeKind.Probe; ProbeKind.Answer; ProbeKind.Choose; ProbeKind.Chosen; ProbeKind.Refuse |]
 
     // ---- Writing ----
 
@@ -158,7 +119,8 @@ module internal PunchWire =
 
     let private milliseconds (duration: Duration) = uint64 (max 0L (min 65535L (int64 duration / 1000L)))
 
-    let private begun kind (handle: uint64) =
+    /// A message of that kind, and what it is for.
+    let begun kind (handle: uint64) =
         let writer = Writer kind
         writer.Number(handle, 8)
         writer
@@ -234,16 +196,6 @@ module internal PunchWire =
             writer.ToBytes()
         | RendezvousMessage.Ping handle -> (begun 0x87uy handle).ToBytes()
 
-    let encodeProbe (key: Owned) (probe: Probe) : Owned =
-        let kind = Array.IndexOf(probeKinds, probe.Kind)
-        let writer = begun (FirstProbeKind + byte kind) probe.Session
-        writer.Byte(if probe.FromLower then 0uy else 1uy)
-        writer.Number(uint64 probe.Number, 4)
-        writer.Number(uint64 probe.Echo, 4)
-        writer.Endpoint probe.Observed
-        writer.Bytes((Secrets.mac key "UtpPunch probe" (writer.ToBytes().AsBorrowed)).AsBorrowed)
-        writer.ToBytes()
-
     // ---- Reading ----
 
     [<Sealed>]
@@ -276,6 +228,9 @@ module internal PunchWire =
 
         member this.Milliseconds() : Duration = Time.milliseconds (int (this.Number 2))
 
+        /// How many bytes follow.
+        member _.Left = max 0 (bytes.Length - at)
+
         /// What was read is not valid: as if it had been read beyond the end of any datagram.
         member _.Fail() = at <- 0x1_0000
 
@@ -301,34 +256,6 @@ module internal PunchWire =
         Owned bytes
 
     let isOurs (datagram: Borrowed) = datagram.Length >= 5 && BinaryPrimitives.ReadUInt32BigEndian datagram.Span = Magic
-
-    /// Decodes a packet of a peer, without authenticating it.
-    let decodeProbe (datagram: Borrowed) : Probe voption =
-        if not (isOurs datagram) || datagram.Length <> ProbeLength then
-            ValueNone
-        else
-            let reader = Reader datagram
-            let kind = int (reader.Byte() - FirstProbeKind)
-
-            if kind < 0 || kind >= probeKinds.Length then
-                ValueNone
-            else
-                let session = reader.Number 8
-                let fromLower = reader.Byte() = 0uy
-                let number = uint32 (reader.Number 4)
-                let echo = uint32 (reader.Number 4)
-
-                ValueSome
-                    { Kind = probeKinds[kind]
-                      Session = session
-                      FromLower = fromLower
-                      Number = number
-                      Echo = echo
-                      Observed = reader.Endpoint() }
-
-    let isAuthentic (key: Owned) (datagram: Borrowed) =
-        let length = ProbeLength - Secrets.MacLength
-        Secrets.isMac key "UtpPunch probe" (datagram.Slice(0, length)) (datagram.Skip length)
 
     let private readOffer (reader: Reader) =
         let length = int (reader.Number 2)

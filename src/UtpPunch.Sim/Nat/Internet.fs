@@ -147,10 +147,12 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
 
     let step (attached: AttachedHost) (arrived: ToHost[]) =
         for departure in attached.Host.Step(now, arrived) do
-            if not (attached.IsAt departure.Socket) then
-                invalidOp $"a host sends from {Describe.endpoint departure.Socket}, which is not its own"
+            // A host may be in several networks.
+            let isFrom (it: AttachedHost) = Object.ReferenceEquals(it.Host, attached.Host) && it.IsAt departure.Socket
 
-            depart attached.Realm departure.Socket departure
+            match (if isFrom attached then attached else attachedHosts.Find isFrom) with
+            | null -> invalidOp $"a host sends from {Describe.endpoint departure.Socket}, which is not its own"
+            | from -> depart from.Realm departure.Socket departure
 
         schedule attached
 
@@ -196,7 +198,7 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
         outer.Place(nat.Outside, Target.Inward gateway)
         struct (inner, nat)
 
-    /// Attaches a host to a network at addresses that the network has allocated.
+    /// Attaches a host to a network at addresses that the network has allocated. It may be in other networks as well.
     member _.AddHost(realm: AddressRealm, addresses: Endpoint[], host: IInternetHost) =
         let attached =
             AttachedHost(host, realm, addresses |> Array.map (fun address -> { address with Port = 0us }))

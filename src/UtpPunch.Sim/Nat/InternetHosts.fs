@@ -9,6 +9,8 @@ open UtpPunch.Tracing
 [<Sealed>]
 type NodeHost(first: Endpoint, seed: uint64) =
     let mutable socket = first
+    /// In other networks that it is in as well.
+    let others = List<Endpoint>()
 
     let mutable node =
         Node.create NodeOptions.standard (Owned(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index)))) 0L<us>
@@ -34,6 +36,14 @@ type NodeHost(first: Endpoint, seed: uint64) =
 
     /// The ports of further sockets follow that of the first.
     let socketOf (via: uint16) = Endpoint.withPort (socket.Port + via) socket
+
+    /// The address in the network of a remote one, or the ordinary one.
+    let socketTo (remote: Endpoint) =
+        let isThere (own: Endpoint) = own.High = remote.High && (own.Low >>> 8) = (remote.Low >>> 8)
+
+        match others.Find isThere with
+        | own when own.Port <> 0us && remote.Via = 0us -> own
+        | _ -> socketOf remote.Via
 
     member _.Socket = socket
     member _.Node = node
@@ -70,6 +80,11 @@ type NodeHost(first: Endpoint, seed: uint64) =
         socket <- other
         told.Add(Event.NetworkChanged [| other |])
 
+    /// It gets another address in addition. `Internet.AddHost` follows.
+    member _.Join(other: Endpoint) =
+        others.Add other
+        told.Add(Event.NetworkChanged [| socket; yield! others |])
+
     member this.Tell(internet: Internet, event: Event) =
         told.Add event
         internet.Wake this
@@ -101,7 +116,7 @@ type NodeHost(first: Endpoint, seed: uint64) =
             // Datagrams of a socket that was closed are dropped.
             if remote.Via = 0us || more.Contains remote.Via then
                 sent <- sent + 1L
-                out.Add { Socket = socketOf remote.Via; To = Endpoint.via 0us remote; Ttl = ttl; Bytes = bytes }
+                out.Add { Socket = socketTo remote; To = Endpoint.via 0us remote; Ttl = ttl; Bytes = bytes }
 
         if not (isNull this.Transfer) then again.AddRange(this.Transfer.Take(now, effect))
 
@@ -200,8 +215,9 @@ type NodeHost(first: Endpoint, seed: uint64) =
                 min (Node.deadline node) this.Transfer.NextAt
 
         member _.IsOpen other =
-            Endpoint.isSameAddress other socket
-            && (other.Port = socket.Port || (other.Port > socket.Port && more.Contains(other.Port - socket.Port)))
+            others.Contains other
+            || Endpoint.isSameAddress other socket
+               && (other.Port = socket.Port || (other.Port > socket.Port && more.Contains(other.Port - socket.Port)))
 
 /// A rendezvous server on the simulated internet.
 [<Sealed>]

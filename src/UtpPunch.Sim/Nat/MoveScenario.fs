@@ -10,6 +10,8 @@ type MoveKind =
     | Rebind
     /// It is in another network, behind these NATs.
     | Elsewhere of NatModel list
+    /// It gets a second address, in a network in which both may be, with that path.
+    | Joins of Path
     /// Nothing crosses the open internet for that time.
     | Outage of Duration
 
@@ -32,8 +34,9 @@ type MoveScenario =
 [<NoComparison>]
 type MoveOutcome =
     {
-        /// Whether they met at all.
+        /// Whether they met at all, and when the stream was open.
         IsUsable: bool
+        BeganAt: Instant
         A: Transfer
         B: Transfer
         /// The longest gap in each direction from the first move on.
@@ -55,12 +58,26 @@ module MoveScenario =
           Pause = Time.milliseconds 50
           Moves = [] }
 
-    let private happen (internet: Internet) (host: NodeHost) (nats: Nat list) number move =
+    let private happen
+        (internet: Internet)
+        (shared: Path -> AddressRealm)
+        (host: NodeHost)
+        (nats: Nat list)
+        number
+        move
+        =
         match move with
         | MoveKind.Rebind ->
             for nat in nats do
                 nat.Rebind()
 
+            nats
+        | MoveKind.Joins path ->
+            let realm = shared path
+            let address = realm.NewAddress()
+            host.Join(Endpoint.withPort host.Socket.Port address)
+            internet.AddHost(realm, [| address |], host)
+            internet.Wake host
             nats
         | MoveKind.Outage duration ->
             let carrier = internet.Open.Carrier
@@ -107,6 +124,16 @@ module MoveScenario =
                 PunchScenario.meet internet server meeting a b
 
         let mutable nats = [ natsOfA; natsOfB ]
+        let mutable lan: AddressRealm = null
+
+        let shared path =
+            if isNull lan then
+                let home = NatModel.rfc NatBehavior.EndpointIndependent NatBehavior.EndpointIndependent
+                let struct (realm, _) = internet.Behind(internet.Open, home, { NetworkConfig.home 90 with Path = path })
+                lan <- realm
+
+            lan
+
         let mutable number = 3
         let began = internet.Now
 
@@ -119,17 +146,19 @@ module MoveScenario =
                     b.Transfer.Rest internet.Now
 
                 let index = if isOfB then 1 else 0
-                let after = happen internet (if isOfB then b else a) nats[index] number move
+                let after = happen internet shared (if isOfB then b else a) nats[index] number move
                 nats <- List.updateAt index after nats
                 number <- number + 1
 
             let isOver (it: Transfer) = it.IsDone || it.Reason.IsSome
-            let limit = internet.Now + Time.seconds 400
+            let writing = int64 (max scenario.BytesOfA scenario.BytesOfB / scenario.Chunk) * scenario.Pause
+            let limit = internet.Now + writing + Time.seconds 400
 
             while not (isOver a.Transfer && isOver b.Transfer) && internet.Advance limit do
                 ()
 
         { IsUsable = outcome.IsUsable
+          BeganAt = began
           A = a.Transfer
           B = b.Transfer
           LongestGap = max a.Transfer.LongestGap b.Transfer.LongestGap

@@ -124,7 +124,50 @@ module PunchCampaign =
             if attacker.Received > attacker.Sent then
                 fail "N11" $"{attacker.Sent} forged bytes are answered by {attacker.Received}"
 
-    let private directed = [| reflexive; attacker; idle; paths |]
+    /// N12: of two paths the streams take the better one, and two paths of one length are no reason to change.
+    let private better () =
+        let joining (path: Path) pause =
+            [ struct (Time.seconds 2, false, MoveKind.Joins path)
+              struct (Time.seconds 2 + pause, true, MoveKind.Joins path) ]
+
+        let home = NatModel.rfc NatBehavior.EndpointIndependent NatBehavior.AddressDependent
+
+        for pause in [ 100; 250; 400; 2000 ] do
+            let pause = Time.milliseconds pause
+
+            let outcome =
+                MoveScenario.run { MoveScenario.between [ home ] [ home ] with Moves = joining Path.perfect pause }
+
+            let limit = outcome.BeganAt + Time.seconds 4 + pause
+            let moves = Seq.append outcome.A.Moves outcome.B.Moves |> List.ofSeq
+            let isInTime (struct (at, _)) = at < limit
+
+            if not (MoveOutcome.isWhole outcome) || moves.Length <> 2 || not (List.forall isInTime moves) then
+                fail "N12" $"peers in one network have changed their paths %A{moves}"
+
+        let varying =
+            { Path.perfect with
+                Delay = Time.milliseconds 40
+                Lateness = Lateness.Uniform(Time.milliseconds 10) }
+
+        for seed in 1UL .. 4UL do
+            let scenario = MoveScenario.between [] []
+
+            let outcome =
+                MoveScenario.run
+                    { scenario with
+                        Meeting = { scenario.Meeting with Seed = seed; Path = varying }
+                        BytesOfA = 1_200_000
+                        BytesOfB = 1_200_000
+                        Pause = Time.milliseconds 500
+                        Moves = joining varying (Time.seconds 1) }
+
+            if outcome.A.Moves.Count > 2 || outcome.B.Moves.Count > 2 then
+                fail
+                    "N12"
+                    $"between paths that are alike there are {outcome.A.Moves.Count} and {outcome.B.Moves.Count} changes"
+
+    let private directed = [| reflexive; attacker; idle; paths; better |]
 
     /// A random scenario: one NAT for each peer, often with loss.
     let private drawn (seed: uint64) =

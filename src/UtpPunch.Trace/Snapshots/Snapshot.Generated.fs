@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x634F9E7CDDCF52BCUL
+let Layout = 0x20B1C2370B985243UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1771,6 +1771,8 @@ let writeLinkPath (w: SnapshotWriter) (it: LinkPath) : unit =
     w.Int64 it.AnsweredAt
     w.Int64 it.AskedAt
     w.Int64 it.RoundTrip
+    w.Int64 it.Least
+    w.Int64 it.LeastAt
     writeEndpoint w it.Source
     w.Option((writeEndpoint w), it.SeenAs)
 
@@ -1780,6 +1782,8 @@ let readLinkPath (r: SnapshotReader) : LinkPath =
       AnsweredAt = r.Int64()
       AskedAt = r.Int64()
       RoundTrip = r.Int64()
+      Least = r.Int64()
+      LeastAt = r.Int64()
       Source = readEndpoint r
       SeenAs = r.Option((fun () -> readEndpoint r)) }
 
@@ -1808,6 +1812,34 @@ let readLinkPhase (r: SnapshotReader) : LinkPhase =
         LinkPhase.Searching(casesince, caseprobes)
     | _ -> r.Fail "there is no such LinkPhase"
 
+let writeExploration (w: SnapshotWriter) (it: Exploration) : unit =
+    w.Array((writeEndpoint w), it.Hosts)
+    w.Int32 it.Rounds
+    w.Int64 it.StartedAt
+    w.Int64 it.FollowedUntil
+    w.Flag it.IsOutdated
+    w.Int64 it.NextAt
+    w.Option((writeEndpoint w), it.Choice)
+    w.Int32 it.Tries
+    w.Int64 it.ChosenAt
+    w.Int64 it.TellAt
+    w.Int32 it.Told
+    w.UInt32 it.FirstTold
+
+let readExploration (r: SnapshotReader) : Exploration =
+    { Hosts = r.Array(6, (fun () -> readEndpoint r))
+      Rounds = r.Int32()
+      StartedAt = r.Int64()
+      FollowedUntil = r.Int64()
+      IsOutdated = r.Flag()
+      NextAt = r.Int64()
+      Choice = r.Option((fun () -> readEndpoint r))
+      Tries = r.Int32()
+      ChosenAt = r.Int64()
+      TellAt = r.Int64()
+      Told = r.Int32()
+      FirstTold = r.UInt32() }
+
 let writeLinkOutcome (w: SnapshotWriter) (it: LinkOutcome) : unit =
     match it with
     | LinkOutcome.Switched(casebefore, casepath, caseisSameAddress, caseroundTrip) ->
@@ -1816,9 +1848,10 @@ let writeLinkOutcome (w: SnapshotWriter) (it: LinkOutcome) : unit =
         writeEndpoint w casepath
         w.Flag caseisSameAddress
         w.Int64 caseroundTrip
-    | LinkOutcome.Lost -> w.Byte 1uy
-    | LinkOutcome.Search -> w.Byte 2uy
-    | LinkOutcome.TimedOut -> w.Byte 3uy
+    | LinkOutcome.Explore -> w.Byte 1uy
+    | LinkOutcome.Lost -> w.Byte 2uy
+    | LinkOutcome.Search -> w.Byte 3uy
+    | LinkOutcome.TimedOut -> w.Byte 4uy
 
 let readLinkOutcome (r: SnapshotReader) : LinkOutcome =
     match r.Byte() with
@@ -1828,9 +1861,10 @@ let readLinkOutcome (r: SnapshotReader) : LinkOutcome =
         let caseisSameAddress = r.Flag()
         let caseroundTrip = r.Int64()
         LinkOutcome.Switched(casebefore, casepath, caseisSameAddress, caseroundTrip)
-    | 1uy -> LinkOutcome.Lost
-    | 2uy -> LinkOutcome.Search
-    | 3uy -> LinkOutcome.TimedOut
+    | 1uy -> LinkOutcome.Explore
+    | 2uy -> LinkOutcome.Lost
+    | 3uy -> LinkOutcome.Search
+    | 4uy -> LinkOutcome.TimedOut
     | _ -> r.Fail "there is no such LinkOutcome"
 
 let writeLink (w: SnapshotWriter) (it: Link) : unit =
@@ -1850,6 +1884,7 @@ let writeLink (w: SnapshotWriter) (it: Link) : unit =
     w.Array((fun (struct (part1, part2, part3)) -> w.UInt32 part1; writeEndpoint w part2; w.Int64 part3), it.Asked)
     w.Array(w.Int32, it.Streams)
     w.Int64 it.NextAt
+    writeExploration w it.Exploration
     w.Int64 it.SuspectedAt
     w.Int64 it.StrayAt
     w.Option((writeLinkOutcome w), it.Outcome)
@@ -1861,7 +1896,7 @@ let readLink (r: SnapshotReader) : Link =
       IsAgreed = r.Flag()
       Plan = readMeetPlan r
       Active = readEndpoint r
-      Paths = r.Array(17, (fun () -> readLinkPath r))
+      Paths = r.Array(19, (fun () -> readLinkPath r))
       Phase = readLinkPhase r
       IsAnswered = r.Flag()
       HasMoved = r.Flag()
@@ -1871,6 +1906,7 @@ let readLink (r: SnapshotReader) : Link =
       Asked = r.Array(8, (fun () -> struct (r.UInt32(), readEndpoint r, r.Int64())))
       Streams = r.Array(1, (fun () -> r.Int32()))
       NextAt = r.Int64()
+      Exploration = readExploration r
       SuspectedAt = r.Int64()
       StrayAt = r.Int64()
       Outcome = r.Option((fun () -> readLinkOutcome r)) }
@@ -1990,7 +2026,7 @@ let readNodeTasks (r: SnapshotReader) : NodeTasks =
       Punches = readPunchTable r
       Legacy = r.Radix(18, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(20, (fun () -> readStunClient r))
-      Links = r.Radix(41, (fun () -> readLink r))
+      Links = r.Radix(53, (fun () -> readLink r))
       LinkTimers = r.TimerQueue()
       Agreements = r.Radix(7, (fun () -> readKeyAgreement r))
       AgreementTimers = r.TimerQueue()

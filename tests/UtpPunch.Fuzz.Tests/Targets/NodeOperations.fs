@@ -292,7 +292,12 @@ let private probe (world: NodeWorld) (operation: Operation) (remote: Remote) =
         let probe =
             { Kind =
                 operation.Of
-                    [| ProbeKind.Probe; ProbeKind.Answer; ProbeKind.Choose; ProbeKind.Chosen; ProbeKind.Refuse |]
+                    [| ProbeKind.Probe
+                       ProbeKind.Answer
+                       ProbeKind.Choose
+                       ProbeKind.Chosen
+                       ProbeKind.Refuse
+                       ProbeKind.Explore |]
               Session = Secrets.session key
               FromLower = (if operation.Below 8 = 0 then not isLower else isLower)
               Number = operation.Of [| 1u; 2u; 3u; uint32 (operation.Short()); UInt32.MaxValue |]
@@ -302,11 +307,14 @@ let private probe (world: NodeWorld) (operation: Operation) (remote: Remote) =
         let from = Endpoint.via (uint16 (operation.Below 3)) remote.Endpoint
 
         let datagram =
-            match operation.Below 3 with
-            | 0 -> (PunchWire.encodeProbe key probe).Span.ToArray()
-            | 1 ->
-                let link = Secrets.link key
-                (PunchWire.encodeProbe link { probe with Session = Secrets.session link }).Span.ToArray()
+            let link = Secrets.link key
+            let session = Secrets.session link
+
+            match operation.Below 5 with
+            | 0 -> (ProbeWire.encode key probe).Span.ToArray()
+            | 1 -> (ProbeWire.encode link { probe with Session = session }).Span.ToArray()
+            | 2 -> (ProbeWire.encodePadded link { probe with Session = session }).Span.ToArray()
+            | 3 -> (ProbeWire.encodeAddresses link session probe.FromLower probe.Number addresses).Span.ToArray()
             | _ -> signedSyn world operation key
 
         world.Receive(from, datagram, datagram.Length)

@@ -52,17 +52,19 @@ let private runMessage (features: Features) (datagram: byte[]) =
             Target.check (encoded.Equals(PunchWire.encode again)) "A message changes when it is encoded and decoded."
 
 let private runProbe (features: Features) (datagram: byte[]) =
-    match PunchWire.decodeProbe (Borrowed datagram) with
+    match ProbeWire.decode (Borrowed datagram) with
     | ValueNone -> features.Add(3, 0)
     | ValueSome probe ->
         features.AddText(4, string probe.Kind)
-        let encoded = PunchWire.encodeProbe key probe
-        Target.check (PunchWire.isAuthentic key encoded.AsBorrowed) "An encoded probe is not authentic."
-        let isClaimed = PunchWire.isAuthentic key (Borrowed datagram)
+        let encoded = ProbeWire.encode key probe
+        Target.check (ProbeWire.isAuthentic key encoded.AsBorrowed) "An encoded probe is not authentic."
+        let isClaimed = ProbeWire.isAuthentic key (Borrowed datagram)
         features.Add(5, (if isClaimed then 1 else 0))
-        // The flag for the sender is a byte, of which zero means the lower peer.
+        // The flag for the sender is a byte, of which zero means the lower peer. What follows the code is padding.
         if isClaimed then
-            Target.check (encoded.Equals(Owned datagram)) "Two probes are authentic with one code."
+            Target.check
+                (encoded.Equals(Owned datagram[.. ProbeWire.ProbeLength - 1]))
+                "Two probes are authentic with one code."
 
 let private runTracker (features: Features) (datagram: byte[]) =
     let datagram = Borrowed datagram

@@ -88,6 +88,40 @@ let private dialled (move: uint64 -> MoveKind) (seed: uint64) =
 
 let private toElsewhere seed = MoveKind.Elsewhere(elsewhere seed 40)
 
+/// Both peers get a second address in one network, one after the other, while the path between them is longer.
+let private joining (seed: uint64) =
+    let scenario = MoveScenario.between (elsewhere seed 10) (elsewhere seed 20)
+    let at = Time.milliseconds (1_500 + draw seed 30 8000)
+    let delay = Time.milliseconds (10 + draw seed 31 40)
+    let lan = { Path.perfect with Delay = Time.microseconds (int64 (100 + draw seed 34 900)) }
+    let silent = draw seed 32 3
+
+    { scenario with
+        Meeting = { scenario.Meeting with Seed = seed; Path = { NetworkConfig.openInternet.Path with Delay = delay } }
+        BytesOfA = (if silent = 0 then 0 else scenario.BytesOfA)
+        BytesOfB = (if silent = 1 then 0 else scenario.BytesOfB)
+        Moves =
+            [ struct (at, false, MoveKind.Joins lan)
+              struct (at + Time.milliseconds (draw seed 33 3000), true, MoveKind.Joins lan) ] }
+
+/// Two paths of one length, whose delay varies by that much.
+let private varying (seed: uint64) =
+    let path =
+        { Path.perfect with
+            Delay = Time.milliseconds 40
+            Lateness = Lateness.Uniform(Time.milliseconds 10) }
+
+    let scenario = MoveScenario.between [] []
+
+    { scenario with
+        Meeting = { scenario.Meeting with Seed = seed; Path = path }
+        BytesOfA = 1_200_000
+        BytesOfB = 1_200_000
+        Pause = Time.milliseconds 500
+        Moves =
+            [ struct (Time.seconds 2, false, MoveKind.Joins path)
+              struct (Time.seconds 3, true, MoveKind.Joins path) ] }
+
 /// Runs 1000 drawn scenarios, and gives those whose peers have met.
 let private runAll (draw: uint64 -> MoveScenario) =
     Array.Parallel.init 1000 (fun index ->
@@ -192,6 +226,30 @@ let tests =
 
               let times = percentiles ends
               printfn $"{ends.Length}: %s{times}"
+          }
+          test "G8: peers that get into one network go on there within two seconds" {
+              let ends = runAll joining |> whole
+
+              for struct (seed, scenario, outcome) in ends do
+                  let struct (at, _, _) = scenario.Moves[1]
+
+                  for transfer in [ outcome.A; outcome.B ] do
+                      let moves = List.ofSeq transfer.Moves
+                      let isThere (struct (_, remote: Endpoint)) = (remote.Low >>> 8) = 0xFFFF_C0A8_5AUL
+                      Expect.equal (moves |> List.filter isThere |> List.length) 1 $"seed {seed}: {say outcome}"
+                      let struct (last, _) = List.last moves
+                      Expect.isTrue (isThere (List.last moves)) $"seed {seed}: {say outcome}"
+                      Expect.isLessThan last (outcome.BeganAt + at + Time.seconds 2) $"seed {seed}: {say outcome}"
+
+                  Expect.isLessThan outcome.LongestGap (Time.seconds 1) $"seed {seed}: {say outcome}"
+          }
+          test "G8: of two paths of one length, whose delay varies, none is better: two changes in ten minutes at most" {
+              for index in 1..100 do
+                  let seed = Keyed.mix (uint64 index + 5200UL)
+                  let outcome = MoveScenario.run (varying seed)
+                  Expect.isTrue (MoveOutcome.isWhole outcome) $"seed {seed}: {say outcome}"
+                  Expect.isLessThanOrEqual outcome.A.Moves.Count 2 $"seed {seed}: {say outcome}"
+                  Expect.isLessThanOrEqual outcome.B.Moves.Count 2 $"seed {seed}: {say outcome}"
           }
           test "an outage costs a stream with a link five seconds more, and ends it when it would end any other" {
               for index in 1..60 do
