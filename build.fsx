@@ -8,6 +8,7 @@
 #load "build/PackageTests.fs"
 #load "build/Testing.fs"
 #load "build/Fuzzing.fs"
+#load "build/Site.fs"
 #load "tests/mutants/Mutants.fs"
 #load "tests/mutants/Copies.fs"
 #load "tests/mutants/Hunting.fs"
@@ -31,7 +32,7 @@ dotnet fsi build.fsx TARGET [ARGUMENTS]
   soak --hours N       keep two nodes busy for hours, with floods and faults (Linux, root)
   mutants [MUTANT...]  check that the simulator and the tests find every bug in tests/mutants
   fuzz [TARGET...]     run hostile inputs, guided by what they reach
-  docs                 build the documentation site into artifacts/site/
+  site                 build the documentation site into artifacts/site/, and check its links and scripts
   snapshot             write src/UtpPunch.Trace/Snapshots/Snapshot.Generated.fs from the types of the core
   format               format all F# and C#
   pack                 build the NuGet packages into artifacts/
@@ -137,18 +138,6 @@ let mutants (arguments: string list) =
 
     if areAllKilled then 0 else 1
 
-/// docfx is not among the tools of .config: it is 500 MB, and only this target needs it.
-let docs () =
-    build "src/UtpPunch.AspNetCore"
-    Directory.CreateDirectory "artifacts" |> ignore
-
-    for arguments in [ [ "tool"; "restore" ]; [ "docfx"; "../docfx.json"; "--warningsAsErrors" ] ] do
-        if exitCodeOf "docs" "dotnet" arguments <> 0 then failed "The site was not built."
-
-    File.Copy("artifacts/site/README.html", "artifacts/site/index.html", overwrite = true)
-    printfn "artifacts/site/index.html"
-    0
-
 let bench arguments =
     Testing.installPeers ()
     buildAndRun "bench/UtpPunch.Bench" "UtpPunch.Bench" arguments
@@ -203,7 +192,8 @@ let rec run arguments =
     | [ "test"; word ] when isHelp word -> print testUsage
     | [ "mutants"; word ] when isHelp word -> print mutantsUsage
     | [ "pack"; word ] when isHelp word -> print Packing.usage
-    | [ ("docs" | "snapshot" | "format"); word ] when isHelp word -> print usage
+    | [ "site"; word ] when isHelp word -> print Site.usage
+    | [ ("snapshot" | "format"); word ] when isHelp word -> print usage
     | [ ("demo" | "bench" | "congestion" | "natlab" | "attack" | "soak" | "fuzz") as target; word ] when
         isHelp word && word <> "--help"
         ->
@@ -217,7 +207,7 @@ let rec run arguments =
     | "attack" :: rest -> attack rest
     | "soak" :: rest -> soak rest
     | "fuzz" :: rest -> Fuzzing.fuzz rest
-    | [ "docs" ] -> docs ()
+    | "site" :: rest -> Site.run rest
     | [ "snapshot" ] -> snapshot ()
     | [ "format" ] -> format ()
     | "pack" :: rest -> Packing.pack rest

@@ -178,6 +178,7 @@ let private checkContents (sandbox: Sandbox) =
             [| "UtpPunch.AspNetCore"
                "UtpPunch.Net"
                "UtpPunch.Rendezvous"
+               "UtpPunch.Sim"
                "UtpPunch.Templates"
                "UtpPunch.Tool" |])
 
@@ -209,6 +210,9 @@ let private checkContents (sandbox: Sandbox) =
             Regex.Matches(read "README.md", @"\]\((?!https?:|#)[^)]*\)") |> Seq.map _.Value |> List.ofSeq
 
         expect $"%A{relative}: links of the readme of {package} that lead nowhere" relative.IsEmpty
+
+    use tool = ZipFile.OpenRead(packages |> Array.find _.Contains("UtpPunch.Tool"))
+    expect "the tool's package has its manual page" (not (isNull (tool.GetEntry "man/man1/utp.1")))
 
     let symbols = Directory.GetFiles(sandbox.Packages, "*.snupkg") |> Array.map Path.GetFileName
     expect $"%A{symbols}: symbols of the two libraries" (symbols.Length = 2)
@@ -254,6 +258,7 @@ let private checkTool (sandbox: Sandbox) =
     match commands "tool" with
     | [ install; run ] ->
         complete sandbox install |> ignore
+        expect "the tool completes" ((complete sandbox "utp suggest 5 'utp c'").Contains "completion\t")
         use server = sandbox.Start($"{run} --bind 127.0.0.1:0 --bind 127.0.0.1:0", [])
         let address = server.Await @"listening on (127\.0\.0\.1:\d+)"
         // Two programs of the template meet by it.
@@ -304,6 +309,33 @@ let private checkWeb (sandbox: Sandbox) =
     let answer = complete sandbox $"dotnet run --no-build --project web -- get 127.0.0.1:{port}"
     expect answer (answer.Contains "hello over HTTP/2 and uTP")
 
+/// The sample of docs/simulate.md, in a project that references the package.
+let private checkSimulation (sandbox: Sandbox) =
+    let folder = Directory.CreateDirectory(Path.Combine(sandbox.Work, "simulation")).FullName
+
+    for file in Directory.GetFiles("samples/Simulation", "*.fs") do
+        File.Copy(file, Path.Combine(folder, Path.GetFileName file))
+
+    let project = File.ReadAllText "samples/Simulation/Simulation.fsproj"
+
+    let withPackage =
+        Regex.Replace(
+            project,
+            "<ProjectReference .*/>",
+            "<PackageReference Include=\"UtpPunch.Sim\" Version=\"*-*\" />"
+        )
+
+    File.WriteAllText(
+        Path.Combine(folder, "simulation.fsproj"),
+        withPackage.Replace(
+            "<OutputType>",
+            "<TargetFramework>net10.0</TargetFramework><DisableImplicitFSharpCoreReference>true</DisableImplicitFSharpCoreReference><OutputType>"
+        )
+    )
+
+    let output = complete sandbox "dotnet run --project simulation"
+    expect output (output.Contains "a recorded world replays")
+
 let private result (sandbox: Sandbox) (name, test) =
     let clock = Stopwatch.StartNew()
 
@@ -341,5 +373,6 @@ let start () : Task<(string * string option) list> =
               "the tutorial's rendezvous, by the packed tool, introduces two of them", checkTool
               "the packed service of the rendezvous starts", checkService
               "the tutorial's second template sends a file", checkTransfer
-              "the web sample runs with the package of the ASP.NET transport", checkWeb ]
+              "the web sample runs with the package of the ASP.NET transport", checkWeb
+              "the simulation sample is compiled and runs with the package of the simulator", checkSimulation ]
             |> List.map (result sandbox)))

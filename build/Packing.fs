@@ -89,7 +89,13 @@ let private prepare folder url =
     for old in Directory.GetFiles(folder, "UtpPunch.*.*nupkg") do
         File.Delete old
 
-    for page in [ "README.md"; "docs/aspnetcore.md"; "docs/rendezvous.md"; "docs/tool.md"; "docs/tutorial.md" ] do
+    for page in
+        [ "README.md"
+          "docs/aspnetcore.md"
+          "docs/rendezvous.md"
+          "docs/simulate.md"
+          "docs/tool.md"
+          "docs/tutorial.md" ] do
         File.WriteAllText(Path.Combine(prepared, Path.GetFileName page), withAbsoluteLinks url page)
 
     File.WriteAllText(Path.Combine(prepared, "release-notes.txt"), releaseNotes ())
@@ -102,6 +108,13 @@ let private nativeRuntime =
         else "linux"
 
     $"{system}-{RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant()}"
+
+/// The manual page of the tool, which the tool that has been built makes.
+let private writeManualPage () =
+    let limit = TimeSpan.FromMinutes 1.0
+    let finished = follow limit [] ignore "dotnet" [ "exec"; outputOf "src/UtpPunch.Cli" "utp"; "man" ]
+    if finished.ExitCode <> 0 then failed "`utp man` failed."
+    File.WriteAllLines(Path.Combine(prepared, "utp.1"), finished.Lines)
 
 /// Writes all packages into a folder, and deletes older ones there.
 let packAll folder options =
@@ -119,9 +132,14 @@ let packAll folder options =
     pack "src/UtpPunch.Net" false []
     pack "src/UtpPunch.AspNetCore" options.IsBuilt []
     pack "src/UtpPunch.Rendezvous" options.IsBuilt []
+    if not options.IsBuilt then build "src/UtpPunch.Sim"
+    pack "build/package/sim" false []
+
+    if not options.IsBuilt then build "src/UtpPunch.Cli"
+    writeManualPage ()
 
     if options.IsPortable then
-        pack "src/UtpPunch.Cli" options.IsBuilt []
+        pack "src/UtpPunch.Cli" true []
     else
         // Compiled ahead of time by builds of their own: a package that names the others, one for this system, one for any other.
         let native = $"-p:NativeRuntime={nativeRuntime}"

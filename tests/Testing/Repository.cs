@@ -21,6 +21,7 @@ public static class Repository
         var language = Path.GetExtension(file) switch
         {
             ".cs" => "csharp",
+            ".fs" => "fsharp",
             ".json" => "json",
             ".service" => "ini",
             _ => "",

@@ -58,5 +58,6 @@ let main args =
           Footprint.tests
           PublicSurface.tests
           Tidy.tests
-          Words.tests ]
+          Words.tests
+          Links.tests ]
     |> runTestsWithCLIArgs [] args

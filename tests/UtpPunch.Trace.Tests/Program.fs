@@ -4,5 +4,12 @@ open Expecto
 
 [<EntryPoint>]
 let main args =
-    testList "trace" [ Schemas.tests; TraceTexts.tests; Snapshots.tests; Replays.tests; HostileTraces.tests ]
+    testList
+        "trace"
+        [ Schemas.tests
+          TraceTexts.tests
+          Snapshots.tests
+          Replays.tests
+          HostileTraces.tests
+          DocumentedCommands.tests ]
     |> runTestsWithCLIArgs [] args

@@ -79,10 +79,10 @@ internal sealed class BenchOptions
         string[] parts = [.. parsed.GetValue(_parts) ?? [], .. more];
         Refuse(parts.Except(_all, StringComparer.Ordinal), "a part", _all);
         var isWan = parts.Contains(Wan.Name);
-        return (isWan, parsed.GetResult(_paths), parsed.GetResult(_only)) switch
+        return (isWan, parsed.IsGiven(_paths), parsed.IsGiven(_only)) switch
         {
-            (false, not null, _) => throw new ToolException(ExitCodes.Usage, $"--path is an option of --part {Wan.Name}"),
-            (false, _, not null) => throw new ToolException(ExitCodes.Usage, $"--only is an option of --part {Wan.Name}"),
+            (false, true, _) => throw new ToolException(ExitCodes.Usage, $"--path is an option of --part {Wan.Name}"),
+            (false, _, true) => throw new ToolException(ExitCodes.Usage, $"--only is an option of --part {Wan.Name}"),
             _ => parts,
         };
     }

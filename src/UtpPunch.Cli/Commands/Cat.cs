@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace UtpPunch.Cli;
 
 /// <summary>
@@ -16,13 +18,12 @@ internal static class Cat
             Volatile.Read(ref isOpen) ? "interrupted; sending what was read (interrupt again to stop at once)" : "interrupted"));
         try
         {
-            await using var trace = TraceFile.Create(options.Trace);
-            await using var node = await BindAsync(options);
-            trace?.Record(node);
+            await using var trace = TraceFile.Create(options.Node.Trace);
+            await using var node = await BindAsync(options, trace);
             using var stopping = interruption.Stop.Register(node.Dispose);
             var stream = await OpenAsync(node, options, interruption.Finish);
             Volatile.Write(ref isOpen, true);
-            await CopyAsync(stream, interruption);
+            await CopyAsync(stream, interruption, options);
         }
         catch (Exception) when (interruption.ExitCode is not null)
         {
@@ -32,22 +33,21 @@ internal static class Cat
         return interruption.ExitCode ?? ExitCodes.Success;
     }
 
-    private static Task<UtpNode> BindAsync(CatOptions options)
+    private static Task<UtpNode> BindAsync(CatOptions options, TraceFile? trace)
     {
         var settings = new UtpNodeOptions { Dialect = options.Dialect };
-        settings.Trace = options.Trace is null ? null : new UtpTraceOptions();
         settings.CongestionControl = options.CongestionControl ?? settings.CongestionControl;
         settings.ConnectTimeout = options.ConnectTimeout ?? settings.ConnectTimeout;
         settings.GiveUpTimeout = options.Timeout ?? settings.GiveUpTimeout;
         settings.IdleTimeout = options.Timeout ?? settings.IdleTimeout;
-        return Nodes.BindAsync(settings, options.Bind);
+        return Nodes.BindAsync(settings, options.Node, trace);
     }
 
     private static async Task<UtpStream> OpenAsync(UtpNode node, CatOptions options, CancellationToken interrupted)
     {
         if (options.Meeting is { } place)
         {
-            return await new RendezvousClient(node, place.Servers).ConnectAsync(place.Room, place.ToOptions(options.ConnectTimeout), interrupted);
+            return await MeetAsync(node, place, options, interrupted);
         }
 
         if (options.Peer is { } peer)
@@ -58,6 +58,32 @@ internal static class Cat
         await using var listener = node.Listen(new UtpListenOptions { Backlog = 1 });
         await Console.Error.WriteLineAsync($"listening on {node.LocalEndPoint}");
         return await listener.AcceptAsync(interrupted);
+    }
+
+    private static async Task<UtpStream> MeetAsync(UtpNode node, MeetingPlace place, CatOptions options, CancellationToken interrupted)
+    {
+        var progress = options.Node.IsVerbose ? new MeetLog() : null;
+        var path = await new RendezvousClient(node, place.Servers)
+            .PunchAsync(place.Room, place.ToOptions(options.ConnectTimeout), progress, interrupted);
+        return path.Success
+            ? await node.OpenAsync(path, interrupted)
+            : throw new ToolException(ExitCodes.Of(path.Stage), path.Explanation);
+    }
+
+    private static async Task CopyAsync(UtpStream stream, Interruption interruption, CatOptions options)
+    {
+        var started = Stopwatch.GetTimestamp();
+        try
+        {
+            await CopyAsync(stream, interruption);
+        }
+        finally
+        {
+            if (options.ShowsStatistics)
+            {
+                StreamReport.Write(stream, Stopwatch.GetElapsedTime(started), options.IsJson);
+            }
+        }
     }
 
     private static async Task CopyAsync(UtpStream stream, Interruption interruption)

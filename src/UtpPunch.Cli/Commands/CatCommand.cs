@@ -12,7 +12,7 @@ internal sealed record CatOptions
     /// <value>The peer to dial; null to listen or to meet at a rendezvous.</value>
     public EndPoint? Peer { get; init; }
 
-    public IPEndPoint? Bind { get; init; }
+    public required NodeRequest Node { get; init; }
 
     public UtpDialect Dialect { get; init; }
 
@@ -23,8 +23,9 @@ internal sealed record CatOptions
 
     public TimeSpan? Timeout { get; init; }
 
-    /// <value>The file that gets the trace; null for none.</value>
-    public string? Trace { get; init; }
+    public bool ShowsStatistics { get; init; }
+
+    public bool IsJson { get; init; }
 }
 
 /// <summary>The command line of `utp cat`; <see cref="Cat"/> carries it out.</summary>
@@ -41,14 +42,16 @@ internal static class CatCommand
 
     private static readonly MeetOptions Meeting = new();
 
-    private static readonly Option<IPEndPoint?> Bind = PeerOptions.Bind();
+    private static readonly NodeOptions Node = new();
 
-    private static readonly Option<UtpDialect> Dialect = new("--dialect", "-d")
-    {
-        Description = "Protocol of the peer: bep29 (default), or utp-punch for the npm package.",
-        HelpName = "bep29|utp-punch",
-        CustomParser = Parsing.Dialect,
-    };
+    private static readonly Option<UtpDialect> Dialect = Choice.Of(
+        new Option<UtpDialect>("--dialect", "-d")
+        {
+            Description = "Protocol of the peer: bep29 (default), or utp-punch for the npm package.",
+            HelpName = "bep29|utp-punch",
+            CustomParser = Parsing.Dialect,
+        },
+        ["bep29", "utp-punch"]);
 
     private static readonly Option<UtpCongestionControl?> Congestion = PeerOptions.Congestion();
 
@@ -66,10 +69,14 @@ internal static class CatCommand
         CustomParser = Parsing.Seconds,
     };
 
-    private static readonly Option<string?> Trace = new("--trace")
+    private static readonly Option<bool> Statistics = new("--stats")
     {
-        Description = "Record what the node receives and sends, and write it to this file at the end, also after a failure: for utp trace and utp replay.",
-        HelpName = "FILE",
+        Description = "Print the statistics of the stream on standard error when it has ended.",
+    };
+
+    private static readonly Option<bool> Json = new("--json")
+    {
+        Description = "The same as one JSON object.",
     };
 
     public static Command Create()
@@ -78,8 +85,9 @@ internal static class CatCommand
             "cat",
             "Copy standard input to a peer, and what the peer sends to standard output.")
         {
-            Host, Port, Listen, Bind, Dialect, Congestion, ConnectTimeout, Timeout, Trace,
+            Host, Port, Listen, Dialect, Congestion, ConnectTimeout, Timeout, Statistics, Json,
         };
+        Node.AddTo(command);
         Meeting.AddTo(command);
         command.SetAction(parsed => Cat.RunAsync(Read(parsed)));
         return command;
@@ -95,9 +103,9 @@ internal static class CatCommand
         {
             (true, _, _) when meets => "--listen and --rendezvous exclude each other",
             (true, not null, _) => "--listen takes no HOST (--bind IP:PORT sets the address to listen on)",
-            (true, null, _) when parsed.GetResult(ConnectTimeout) is not null => "--listen takes no --connect-timeout",
+            (true, null, _) when parsed.IsGiven(ConnectTimeout) => "--listen takes no --connect-timeout",
             (_, not null, _) when meets => "--rendezvous takes no HOST",
-            _ when meets && parsed.GetResult(Dialect) is { Implicit: false } => "--rendezvous takes no --dialect: it always uses bep29",
+            _ when meets && parsed.IsGiven(Dialect) => "--rendezvous takes no --dialect: it always uses bep29",
             _ when meets => null,
             (false, null, _) => "HOST and PORT are missing (or --listen, or --rendezvous and --room)",
             (false, _, null) => $"PORT is missing after '{host}'",
@@ -107,12 +115,13 @@ internal static class CatCommand
         {
             Meeting = meets ? Meeting.Read(parsed) : null,
             Peer = peer,
-            Bind = parsed.GetValue(Bind),
-            Dialect = parsed.GetValue(Dialect),
+            Node = Node.Read(parsed),
+            Dialect = meets ? UtpDialect.Bep29 : parsed.GetValue(Dialect),
             CongestionControl = parsed.GetValue(Congestion),
             ConnectTimeout = parsed.GetValue(ConnectTimeout),
             Timeout = parsed.GetValue(Timeout),
-            Trace = parsed.GetValue(Trace),
+            ShowsStatistics = parsed.GetValue(Statistics) || parsed.GetValue(Json),
+            IsJson = parsed.GetValue(Json),
         };
     }
 }

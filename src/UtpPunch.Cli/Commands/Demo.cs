@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text;
+using System.Text.Json;
 
 namespace UtpPunch.Cli;
 
@@ -9,21 +10,21 @@ namespace UtpPunch.Cli;
 /// machines behind NATs would. After hello and world, bulk data goes to the server and then to the client, with a half-close in between;
 /// both compare hashes.
 /// </summary>
-internal static class Demo
+internal sealed class Demo(int mebibytes, bool isJson)
 {
     /// <summary>The room in which the two processes meet.</summary>
     public const string Room = "utp demo";
 
     private static readonly TimeSpan Timeout = TimeSpan.FromMinutes(2);
 
-    public static async Task<int> RunAsync(int mebibytes)
+    public async Task<int> RunAsync()
     {
         using var interruption = new Interruption();
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(interruption.Finish);
         timeout.CancelAfter(Timeout);
         try
         {
-            await RunAsync(mebibytes, timeout.Token);
+            await RunAsync(timeout.Token);
             return ExitCodes.Success;
         }
         catch (OperationCanceledException)
@@ -38,7 +39,7 @@ internal static class Demo
         }
     }
 
-    private static async Task RunAsync(int mebibytes, CancellationToken cancellationToken)
+    private async Task RunAsync(CancellationToken cancellationToken)
     {
         var loopback = new IPEndPoint(IPAddress.Loopback, 0);
         await using var rendezvous = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [loopback, loopback] });
@@ -52,8 +53,8 @@ internal static class Demo
         {
             Say($"This is process {Environment.ProcessId}, the server, at {node.LocalEndPoint}; process {peer.Id} is the client.");
             await GreetAsync(node, await MeetAsync(node, meetingPoint, gone.Token), gone.Token);
-            var result = await ExchangeAsync(listener, mebibytes, gone.Token);
-            Conclude(mebibytes, result, await reporting ?? throw Missing());
+            var result = await ExchangeAsync(listener, gone.Token);
+            Conclude(result, await reporting ?? throw Missing());
             if (await peer.ExitAsync(cancellationToken) is not 0 and var code)
             {
                 throw new ToolException(ExitCodes.Failure, $"the second process ended with exit code {code}");
@@ -68,7 +69,7 @@ internal static class Demo
     }
 
     /// <summary>Repeats the lines of the second process until it reports its result; if it ends before, everything is cancelled.</summary>
-    private static async Task<DemoReport?> FollowAsync(OwnProcess peer, CancellationTokenSource gone)
+    private async Task<DemoReport?> FollowAsync(OwnProcess peer, CancellationTokenSource gone)
     {
         while (await peer.ReadLineAsync(gone.Token) is { } line)
         {
@@ -84,7 +85,7 @@ internal static class Demo
         return null;
     }
 
-    private static async Task<PunchResult> MeetAsync(UtpNode node, IPEndPoint rendezvous, CancellationToken cancellationToken)
+    private async Task<PunchResult> MeetAsync(UtpNode node, IPEndPoint rendezvous, CancellationToken cancellationToken)
     {
         var path = await new RendezvousClient(node, rendezvous).PunchAsync(Room, null, null, cancellationToken);
         Say($"Met at the rendezvous {rendezvous} and punched: {path.Explanation}");
@@ -92,7 +93,7 @@ internal static class Demo
     }
 
     /// <summary>The server of the README's example.</summary>
-    private static async Task GreetAsync(UtpNode node, PunchResult path, CancellationToken cancellationToken)
+    private async Task GreetAsync(UtpNode node, PunchResult path, CancellationToken cancellationToken)
     {
         await using var stream = await node.OpenAsync(path, cancellationToken);
         Say("server: socket connected");
@@ -107,7 +108,7 @@ internal static class Demo
         Say("server: socket disconnected");
     }
 
-    private static async Task<Result> ExchangeAsync(UtpListener listener, int mebibytes, CancellationToken cancellationToken)
+    private async Task<Result> ExchangeAsync(UtpListener listener, CancellationToken cancellationToken)
     {
         await using var stream = await listener.AcceptAsync(cancellationToken);
         string[] titles = [$"{mebibytes} MiB to the server", $"{mebibytes} MiB to the client"];
@@ -123,11 +124,21 @@ internal static class Demo
         });
     }
 
-    private static void Conclude(int mebibytes, Result here, DemoReport there)
+    private void Conclude(Result here, DemoReport there)
     {
         if (here.Received.Sha256 != there.SentSha256 || here.Sent.Sha256 != there.ReceivedSha256)
         {
             throw new ToolException(ExitCodes.Failure, "the bytes received differ from the bytes sent (SHA-256)");
+        }
+
+        if (isJson)
+        {
+            JsonLine.Write("demonstrated", json =>
+            {
+                json.WriteNumber("bytes", mebibytes * 1048576L);
+                Write(json, "toServer", there.SentSha256, here.Received.Time, there.Retransmissions);
+                Write(json, "toClient", here.Sent.Sha256, here.SendingTime, here.Retransmissions);
+            });
         }
 
         Say($"""
@@ -138,9 +149,24 @@ internal static class Demo
             """);
     }
 
+    private static void Write(Utf8JsonWriter json, string direction, string sha256, TimeSpan time, long retransmissions)
+    {
+        json.WriteStartObject(direction);
+        json.WriteNumber("seconds", Math.Round(time.TotalSeconds, 3));
+        json.WriteString("sha256", sha256);
+        json.WriteNumber("retransmissions", retransmissions);
+        json.WriteEndObject();
+    }
+
     private static string Speed(int mebibytes, TimeSpan time) => $"{mebibytes / Math.Max(time.TotalSeconds, 0.001):F0} MiB/s";
 
-    private static void Say(string line) => Console.WriteLine(TerminalText.EscapeLines(line));
+    private void Say(string line)
+    {
+        if (!isJson)
+        {
+            Console.WriteLine(TerminalText.EscapeLines(line));
+        }
+    }
 
     private sealed record Result(DemoPayload Received, DemoPayload Sent, TimeSpan SendingTime, long Retransmissions);
 }

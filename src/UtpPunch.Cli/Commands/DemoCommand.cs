@@ -15,12 +15,14 @@ internal static class DemoCommand
         DefaultValueFactory = _ => 64,
     };
 
+    private static readonly Option<bool> Json = new("--json") { Description = "Print the result as one JSON object." };
+
     private static readonly Argument<int?> Port = new("PORT") { CustomParser = Parsing.Port };
 
     public static Command Create()
     {
-        var command = new Command("demo", "Run two processes on this machine that meet, punch and transfer data both ways.") { Size };
-        command.SetAction(parsed => Demo.RunAsync(parsed.GetValue(Size)));
+        var command = new Command("demo", "Run two processes on this machine that meet, punch and transfer data both ways.") { Size, Json };
+        command.SetAction(parsed => new Demo(parsed.GetValue(Size), parsed.GetValue(Json)).RunAsync());
         return command;
     }
 

@@ -27,6 +27,20 @@ internal static class ExitCodes
     /// <summary>Ended by SIGTERM.</summary>
     public const int Terminated = 143;
 
+    /// <summary>What each exit code means.</summary>
+    public static readonly (int Code, string Meaning)[] Meanings =
+    [
+        (Success, "success"),
+        (Failure, "failure"),
+        (Usage, "invalid command line, or invalid configuration"),
+        (NoPeer, "no peer: no other peer came to the room, or the rendezvous is full or does not answer"),
+        (PunchFailed, "the peer was found, but no connection could be made"),
+        (TimedOut, "the peer does not answer, or stopped answering"),
+        (Interrupted, "interrupted by Ctrl-C"),
+        (BrokenPipe, "the reader of standard output has gone"),
+        (Terminated, "terminated by SIGTERM"),
+    ];
+
     /// <summary>The code of a failure.</summary>
     public static int Of(Exception error) => error switch
     {

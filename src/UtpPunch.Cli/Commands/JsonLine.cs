@@ -4,12 +4,15 @@ using System.Text.Json;
 
 namespace UtpPunch.Cli;
 
-/// <summary>One event as a line of JSON on standard output, for scripts.</summary>
+/// <summary>One event as a line of JSON, for scripts.</summary>
 internal static class JsonLine
 {
     private static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    public static void Write(string happened, Action<Utf8JsonWriter>? more = null)
+    /// <summary>Writes to standard output.</summary>
+    public static void Write(string happened, Action<Utf8JsonWriter>? more = null) => WriteTo(Console.Out, happened, more);
+
+    public static void WriteTo(TextWriter output, string happened, Action<Utf8JsonWriter>? more = null)
     {
         using var memory = new MemoryStream();
         using (var json = new Utf8JsonWriter(memory, s_options))
@@ -21,6 +24,6 @@ internal static class JsonLine
         }
 
         // The encoder leaves bidirectional controls as they are.
-        Console.Out.Write($"{TerminalText.Escape(Encoding.UTF8.GetString(memory.ToArray()))}\n");
+        output.Write($"{TerminalText.Escape(Encoding.UTF8.GetString(memory.ToArray()))}\n");
     }
 }

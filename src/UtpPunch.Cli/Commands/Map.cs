@@ -11,7 +11,8 @@ internal static class Map
         using var interruption = new Interruption();
         try
         {
-            await using var node = await Nodes.BindAsync(new UtpNodeOptions(), request.Bind);
+            await using var trace = TraceFile.Create(request.Node.Trace);
+            await using var node = await Nodes.BindAsync(new UtpNodeOptions(), request.Node, trace);
             await using var mapping = await node.MapPortAsync(request.Options, interruption.Finish);
             var gate = new Lock();
             mapping.Changed += (_, _) => Report(mapping, gate, request.IsJson);

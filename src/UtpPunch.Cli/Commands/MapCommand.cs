@@ -5,7 +5,7 @@ using System.Net.Sockets;
 namespace UtpPunch.Cli;
 
 /// <summary>The command line of `utp map`, parsed.</summary>
-internal sealed record MapRequest(UtpPortMappingOptions Options, IPEndPoint? Bind, bool IsOnce, bool IsJson);
+internal sealed record MapRequest(UtpPortMappingOptions Options, NodeRequest Node, bool IsOnce, bool IsJson);
 
 /// <summary>The command line of `utp map`; <see cref="Map"/> carries it out.</summary>
 internal static class MapCommand
@@ -28,16 +28,18 @@ internal static class MapCommand
 
     private static readonly Option<bool> IPv6 = new("--ipv6") { Description = "Open a pinhole in the IPv6 firewall instead of mapping an IPv4 port." };
 
-    private static readonly Option<PortMappingProtocol?> Protocol = new("--protocol")
-    {
-        Description = "Use only this protocol (default: all).",
-        HelpName = "pcp|nat-pmp|upnp",
-        CustomParser = Parsing.MappingProtocol,
-    };
+    private static readonly Option<PortMappingProtocol?> Protocol = Choice.Of(
+        new Option<PortMappingProtocol?>("--protocol")
+        {
+            Description = "Use only this protocol (default: all).",
+            HelpName = "pcp|nat-pmp|upnp",
+            CustomParser = Parsing.MappingProtocol,
+        },
+        ["pcp", "nat-pmp", "upnp"]);
 
     private static readonly Option<bool> Once = new("--once") { Description = "Print the external endpoint, delete the mapping, and end." };
 
-    private static readonly Option<IPEndPoint?> Bind = PeerOptions.Bind();
+    private static readonly NodeOptions Node = new();
 
     private static readonly Option<bool> Json = new("--json") { Description = "Print one JSON object a line." };
 
@@ -47,8 +49,9 @@ internal static class MapCommand
             "map",
             "Ask the router to map a UDP port (PCP, NAT-PMP, UPnP), and renew the mapping until Ctrl-C.")
         {
-            Bind, ExternalPort, Lifetime, IPv6, Protocol, Once, Json,
+            ExternalPort, Lifetime, IPv6, Protocol, Once, Json,
         };
+        Node.AddTo(command);
         command.SetAction(parsed => Map.RunAsync(Read(parsed)));
         return command;
     }
@@ -62,6 +65,6 @@ internal static class MapCommand
             AddressFamily = parsed.GetValue(IPv6) ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork,
         };
         options.Lifetime = parsed.GetValue(Lifetime) is { } seconds ? TimeSpan.FromSeconds(seconds) : options.Lifetime;
-        return new MapRequest(options, parsed.GetValue(Bind), parsed.GetValue(Once), parsed.GetValue(Json));
+        return new MapRequest(options, Node.Read(parsed), parsed.GetValue(Once), parsed.GetValue(Json));
     }
 }

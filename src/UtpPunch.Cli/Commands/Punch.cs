@@ -14,7 +14,8 @@ internal static class Punch
         var report = new PunchReport(options.IsJson);
         try
         {
-            await using var node = await Nodes.BindAsync(new UtpNodeOptions(), options.Bind);
+            await using var trace = TraceFile.Create(options.Node.Trace);
+            await using var node = await Nodes.BindAsync(new UtpNodeOptions(), options.Node, trace);
             if (options.Meeting is { } place)
             {
                 await MeetAsync(node, place, options.Timeout, report, interruption.Finish);

@@ -14,7 +14,7 @@ internal sealed record PunchOptions
 
     public TimeSpan? Timeout { get; init; }
 
-    public IPEndPoint? Bind { get; init; }
+    public required NodeRequest Node { get; init; }
 
     public bool IsJson { get; init; }
 }
@@ -49,7 +49,7 @@ internal static class PunchCommand
         CustomParser = Parsing.Attempts,
     };
 
-    private static readonly Option<IPEndPoint?> Bind = PeerOptions.Bind();
+    private static readonly NodeOptions Node = new();
 
     private static readonly Option<bool> Json = new("--json") { Description = "Print one JSON object a line." };
 
@@ -59,8 +59,9 @@ internal static class PunchCommand
             "punch",
             "Meet a peer at a rendezvous, punch through the NATs, and test the path with a stream.")
         {
-            Host, Port, Timeout, Legacy, Attempts, Bind, Json,
+            Host, Port, Timeout, Legacy, Attempts, Json,
         };
+        Node.AddTo(command);
         Meeting.AddTo(command);
         command.SetAction(parsed => Punch.RunAsync(Read(parsed)));
         return command;
@@ -76,9 +77,9 @@ internal static class PunchCommand
             (true, null, _) => "HOST and PORT are missing",
             (true, _, null) => $"PORT is missing after '{host}'",
             (true, _, _) when Meeting.IsIn(parsed) => "--legacy takes no --rendezvous and no options of a room",
-            (true, _, _) when parsed.GetResult(Timeout) is not null => "--legacy takes no --connect-timeout (--attempts sets how long it tries)",
+            (true, _, _) when parsed.IsGiven(Timeout) => "--legacy takes no --connect-timeout (--attempts sets how long it tries)",
             (false, not null, _) => "HOST and PORT are for --legacy (--rendezvous HOST:PORT and --room NAME set where to meet)",
-            (false, _, _) when parsed.GetResult(Attempts) is not null => "--attempts is for --legacy",
+            (false, _, _) when parsed.IsGiven(Attempts) => "--attempts is for --legacy",
             _ => null,
         };
         return mistake is not null ? throw new ToolException(ExitCodes.Usage, mistake) : new PunchOptions
@@ -87,7 +88,7 @@ internal static class PunchCommand
             Peer = legacy ? peer : null,
             Attempts = parsed.GetValue(Attempts) ?? DefaultAttempts,
             Timeout = parsed.GetValue(Timeout),
-            Bind = parsed.GetValue(Bind),
+            Node = Node.Read(parsed),
             IsJson = parsed.GetValue(Json),
         };
     }

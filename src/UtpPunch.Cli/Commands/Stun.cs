@@ -11,7 +11,8 @@ internal static class Stun
         using var interruption = new Interruption();
         try
         {
-            await using var node = await Nodes.BindAsync(new UtpNodeOptions(), request.Bind);
+            await using var trace = TraceFile.Create(request.Node.Trace);
+            await using var node = await Nodes.BindAsync(new UtpNodeOptions(), request.Node, trace);
             Report(await node.DiscoverAsync(request.Servers, cancellationToken: interruption.Finish), request.IsJson);
             return ExitCodes.Success;
         }

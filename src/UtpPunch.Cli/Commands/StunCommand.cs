@@ -4,7 +4,7 @@ using System.Net;
 namespace UtpPunch.Cli;
 
 /// <summary>The command line of `utp stun`, parsed.</summary>
-internal sealed record StunRequest(EndPoint[] Servers, IPEndPoint? Bind, bool IsJson);
+internal sealed record StunRequest(EndPoint[] Servers, NodeRequest Node, bool IsJson);
 
 /// <summary>The command line of `utp stun`; <see cref="Stun"/> carries it out.</summary>
 internal static class StunCommand
@@ -26,7 +26,7 @@ internal static class StunCommand
         CustomParser = result => Parsing.Server(result, DefaultPort),
     };
 
-    private static readonly Option<IPEndPoint?> Bind = PeerOptions.Bind();
+    private static readonly NodeOptions Node = new();
 
     private static readonly Option<bool> Json = new("--json") { Description = "Print the result as one JSON object." };
 
@@ -36,14 +36,15 @@ internal static class StunCommand
             "stun",
             "Ask a STUN server for this machine's public address and for the behaviour of its NAT.")
         {
-            First, Second, Bind, Json,
+            First, Second, Json,
         };
+        Node.AddTo(command);
         command.SetAction(parsed => Stun.RunAsync(Read(parsed)));
         return command;
     }
 
     private static StunRequest Read(ParseResult parsed) => parsed.GetValue(First) is { } first
-        ? new([first, .. parsed.GetValue(Second) is { } second ? [second] : Array.Empty<EndPoint>()], parsed.GetValue(Bind),
+        ? new([first, .. parsed.GetValue(Second) is { } second ? [second] : Array.Empty<EndPoint>()], Node.Read(parsed),
             parsed.GetValue(Json))
         : throw new ToolException(ExitCodes.Usage, "HOST[:PORT] of a STUN server is missing");
 }

@@ -18,7 +18,7 @@ internal sealed record MeetingPlace(IReadOnlyList<EndPoint> Servers, string Room
 internal sealed class MeetOptions
 {
     /// <summary>The environment variable of the secret: a command line can be read by every user of the machine.</summary>
-    private const string Variable = "UTP_SECRET";
+    public const string Variable = "UTP_SECRET";
 
     /// <summary>Shorter secrets are guessed offline from the tag of the room.</summary>
     private const int LeastLength = 16;
@@ -72,17 +72,17 @@ internal sealed class MeetOptions
 
     /// <summary>Whether any of them was given.</summary>
     public bool IsIn(ParseResult parsed) =>
-        new Option[] { _servers, _room, _secret, _secretFile, _birthday, _map }.Any(option => parsed.GetResult(option) is { Implicit: false });
+        new Option[] { _servers, _room, _secret, _secretFile, _birthday, _map }.Any(parsed.IsGiven);
 
     public MeetingPlace Read(ParseResult parsed)
     {
         var servers = parsed.GetValue(_servers);
         var room = parsed.GetValue(_room);
-        var mistake = (servers, room, parsed.GetValue(_secret), parsed.GetValue(_secretFile)) switch
+        var mistake = (servers, room, parsed.GetValue(_secret), parsed.IsGiven(_secretFile)) switch
         {
             (null or [], _, _, _) => "--rendezvous HOST:PORT is missing",
             (_, null or "", _, _) => "--room NAME is missing",
-            (_, _, not null, not null) => "--secret and --secret-file exclude each other",
+            (_, _, not null, true) => "--secret and --secret-file exclude each other",
             (_, _, { } secret, _) when string.IsNullOrWhiteSpace(secret) => "--secret is empty (leave it out to meet without a secret)",
             _ => null,
         };
@@ -103,12 +103,10 @@ internal sealed class MeetOptions
         return secret;
     }
 
-    private string? GivenSecret(ParseResult parsed) => (parsed.GetValue(_secret), parsed.GetValue(_secretFile)) switch
-    {
-        ({ } secret, _) => secret,
-        (_, { } file) => SecretFile.Read(file.ToString()),
-        _ => OfEnvironment(),
-    };
+    // A file that the configuration names comes last.
+    private string? GivenSecret(ParseResult parsed) => parsed.GetValue(_secret)
+        ?? (parsed.IsGiven(_secretFile) ? null : OfEnvironment())
+        ?? (parsed.GetValue(_secretFile) is { } file ? SecretFile.Read(file.ToString()) : null);
 
     // An empty variable is refused: it would silently mean no secret, as when a command that was to print the secret failed.
     private static string? OfEnvironment() => Environment.GetEnvironmentVariable(Variable) is not { } secret ? null

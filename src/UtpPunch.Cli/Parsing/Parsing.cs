@@ -135,6 +135,19 @@ internal static class Parsing
         return 0;
     }
 
+    /// <summary>One of a few words; empty after an error.</summary>
+    public static string OneOf(ArgumentResult result, string[] words, string what)
+    {
+        var word = result.Tokens[0].Value;
+        if (words.Contains(word, StringComparer.Ordinal))
+        {
+            return word;
+        }
+
+        result.AddError($"'{word}' is not {what}: {string.Join(", ", words[..^1])} or {words[^1]}");
+        return "";
+    }
+
     public static UtpDialect Dialect(ArgumentResult result)
     {
         var word = result.Tokens[0].Value;

@@ -27,12 +27,14 @@ internal static class PeerOptions
         CustomParser = Parsing.EndPoint,
     };
 
-    public static Option<UtpCongestionControl?> Congestion() => new("--congestion")
-    {
-        Description = $"Congestion control of what is sent (default {UtpCongestionControl.Bbr}).",
-        HelpName = string.Join('|', UtpCongestionControl.All),
-        CustomParser = Parsing.CongestionControl,
-    };
+    public static Option<UtpCongestionControl?> Congestion() => Choice.Of(
+        new Option<UtpCongestionControl?>("--congestion")
+        {
+            Description = $"Congestion control of what is sent (default {UtpCongestionControl.Bbr}).",
+            HelpName = string.Join('|', UtpCongestionControl.All),
+            CustomParser = Parsing.CongestionControl,
+        },
+        UtpCongestionControl.All.Select(control => $"{control}"));
 
     /// <summary>The peer that HOST and PORT, or HOST:PORT, name; null without a port.</summary>
     public static EndPoint? Peer(string host, int? port)

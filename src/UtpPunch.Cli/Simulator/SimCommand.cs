@@ -85,12 +85,12 @@ internal static class SimCommand
     private static int Run(ParseResult parsed)
     {
         var file = parsed.GetValue(Scenario);
-        var isMany = new Option[] { Seed, Runs, Minutes, Shard }.Any(option => parsed.GetResult(option) is not null);
+        var isMany = new Option[] { Seed, Runs, Minutes, Shard }.Any(parsed.IsGiven);
         var mistake = (file, parsed.GetValue(Trace)) switch
         {
             (not null, _) when isMany => "--scenario takes no --seed, --runs, --minutes or --shard",
             (null, not null) => "--trace needs --scenario",
-            (null, null) when parsed.GetResult(Runs) is not null && parsed.GetResult(Minutes) is not null => "--runs and --minutes exclude each other",
+            (null, null) when parsed.IsGiven(Runs) && parsed.IsGiven(Minutes) => "--runs and --minutes exclude each other",
             _ => null,
         };
         if (mistake is not null)

@@ -190,7 +190,8 @@ public sealed partial class UtpStream : ICommand
     internal void OnNodeClosing(List<Event> events)
     {
         var failure = Failure.NodeClosed(RemoteEndPoint);
-        var unread = _read.Close(failure);
+        // Neither what was not read nor what was flushed and has no room arrives: the peer must not take it for the end.
+        var unread = _read.Close(failure) || _write.HasPiped;
         _write.Fail(failure);
         lock (Gate)
         {
@@ -293,7 +294,7 @@ public sealed partial class UtpStream : ICommand
         }
 
         _write.Collect(_connId, events);
-        if (_releaseWanted)
+        if (_releaseWanted && !_write.HasPiped)
         {
             _released = true;
             events.Add(Event.NewRelease(_connId, Clock.ToMicroseconds(_engine.Settings.LingerTimeout)));

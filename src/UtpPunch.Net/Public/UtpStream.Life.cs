@@ -230,8 +230,27 @@ public sealed partial class UtpStream
             }
 
             Post();
+            if (_write.HasPiped)
+            {
+                _ = LingerAsync();
+            }
         }
 
         base.Dispose(disposing);
+    }
+
+    // The core's own time begins when all flushed bytes have entered the send buffer.
+    private async Task LingerAsync()
+    {
+        var acknowledged = -1L;
+        while (!IsGone)
+        {
+            if (_write.IsStalled(ref acknowledged))
+            {
+                Abort();
+            }
+
+            await Closed.WaitAsync(_engine.Settings.LingerTimeout).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
     }
 }

@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using System.Net;
 
 namespace UtpPunch;
@@ -13,7 +14,7 @@ namespace UtpPunch;
 /// have arrived. After the last byte of the peer, reads return 0; a stream that broke off never ends like that, but with a
 /// <see cref="UtpException"/>.</para>
 /// </remarks>
-public sealed partial class UtpStream : Stream
+public sealed partial class UtpStream : Stream, IDuplexPipe
 {
     private int _readTimeout = Timeout.Infinite;
     private int _writeTimeout = Timeout.Infinite;

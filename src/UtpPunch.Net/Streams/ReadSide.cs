@@ -9,7 +9,7 @@ namespace UtpPunch;
 /// once, and until then no other read may begin.
 /// </summary>
 /// <remarks>The object is its own lock, and the stream's.</remarks>
-internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream)
+internal sealed partial class ReadSide(UtpStream stream, int buffer) : StreamSide(stream)
 {
     // A payload of this size is bulk data: more follows.
     private const int Bulk = 32 * 1024;
@@ -32,7 +32,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream
     {
         lock (this)
         {
-            Begin();
+            Begin(isPiped: false);
         }
 
         try
@@ -46,7 +46,9 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream
         }
     }
 
-    public ValueTask<int> ReadAsync(Memory<byte> target, CancellationToken cancellationToken)
+    public ValueTask<int> ReadAsync(Memory<byte> target, CancellationToken cancellationToken) => ReadAsync(target, isPiped: false, cancellationToken);
+
+    private ValueTask<int> ReadAsync(Memory<byte> target, bool isPiped, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested)
         {
@@ -56,7 +58,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream
         bool ready;
         lock (this)
         {
-            Begin();
+            Begin(isPiped);
             ready = IsReady;
         }
 
@@ -98,6 +100,11 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream
     /// be read.</summary>
     public bool Deliver(Payload payload, Slab? slab)
     {
+        if (TryDiscard(payload.Length))
+        {
+            return true;
+        }
+
         bool awake;
         lock (this)
         {
@@ -150,7 +157,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream
         bool unread;
         lock (this)
         {
-            unread = _bytes.Length > 0;
+            unread = IsUnread;
             awake = Break(failure, discard: unread);
         }
 
@@ -165,7 +172,7 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream
         bool unread;
         lock (this)
         {
-            unread = _bytes.Length > 0;
+            unread = IsUnread;
             _disposed = true;
             _deaf = true;
             _bytes.Clear();
@@ -187,9 +194,14 @@ internal sealed class ReadSide(UtpStream stream, int buffer) : StreamSide(stream
         }
     }
 
-    private void Begin()
+    private void Begin(bool isPiped)
     {
         ObjectDisposedException.ThrowIf(_disposed, Stream);
+        if (_isPiped && !isPiped)
+        {
+            throw new InvalidOperationException("The stream is read through its Input.");
+        }
+
         if (_reading)
         {
             throw new InvalidOperationException("Another read of this stream has not completed yet.");

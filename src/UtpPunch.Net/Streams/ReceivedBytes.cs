@@ -65,6 +65,15 @@ internal struct ReceivedBytes
         }
     }
 
+    /// <summary>Takes out everything: the first payload, and how much of it has been read. It is linked to the following ones.</summary>
+    public Portion? TakeAll(out int read)
+    {
+        var first = _first;
+        read = _firstRead;
+        this = default;
+        return first;
+    }
+
     /// <summary>Discards everything. A reader may be copying from a slab, so none is released.</summary>
     public void Clear() => this = default;
 
@@ -105,13 +114,14 @@ internal struct ReceivedBytes
 
         _last = portion;
     }
+}
 
-    private sealed class Portion(Payload payload, Slab? slab)
-    {
-        public Payload Payload { get; set; } = payload;
+/// <summary>A payload, and the slab in which it lies, if that is to be released when it was read.</summary>
+internal sealed class Portion(Payload payload, Slab? slab)
+{
+    public Payload Payload { get; set; } = payload;
 
-        public Slab? Slab { get; } = slab;
+    public Slab? Slab { get; } = slab;
 
-        public Portion? Next { get; set; }
-    }
+    public Portion? Next { get; set; }
 }

@@ -156,9 +156,14 @@ internal sealed partial class WriteSide : StreamSide
     {
         lock (this)
         {
+            if (_failure is null)
+            {
+                TakePipedWithin();
+            }
+
             _bytes.Drain(connId, events);
             _entered = _accepted;
-            if (_sealed && !_accepting && !_finishSent)
+            if (_sealed && !_accepting && !HasPiped && !_finishSent)
             {
                 _finishSent = true;
                 events.Add(Event.NewFinish(connId));
@@ -180,6 +185,7 @@ internal sealed partial class WriteSide : StreamSide
     /// <summary>The core has room for more bytes than it has told, and holds some that are not acknowledged. Under the loop lock.</summary>
     public void OnWritable(int room, int unacknowledged)
     {
+        bool isResumed;
         lock (this)
         {
             _limit = _entered + room;
@@ -188,6 +194,12 @@ internal sealed partial class WriteSide : StreamSide
             _bytes.Recycle(_acknowledged);
             CompleteDrains(_acknowledged);
             WakeWaiter();
+            isResumed = ResumePipe();
+        }
+
+        if (isResumed)
+        {
+            Stream.Post();
         }
 
         Resume();
@@ -213,6 +225,7 @@ internal sealed partial class WriteSide : StreamSide
             Hold();
             _drains?.Fail(_failure.ToException());
             WakeWaiter();
+            ResumePipe();
         }
 
         Resume();
@@ -227,12 +240,14 @@ internal sealed partial class WriteSide : StreamSide
             _sealed = true;
             _drains?.Fail(new ObjectDisposedException(typeof(UtpStream).FullName));
             WakeWaiter();
+            ResumePipe();
         }
 
         Resume();
     }
 
-    private bool IsBroken => _disposed || _failure is not null;
+    /// <summary>Whether nothing can be written any more. Under the lock.</summary>
+    public bool IsBroken => _disposed || _failure is not null;
 
     private long Outstanding => _accepted - _acknowledged;
 
@@ -254,6 +269,11 @@ internal sealed partial class WriteSide : StreamSide
             if (_sealed)
             {
                 throw new InvalidOperationException("The writes of this stream were completed.");
+            }
+
+            if (_isPiped)
+            {
+                throw new InvalidOperationException("The stream is written through its Output.");
             }
 
             if (_writing)

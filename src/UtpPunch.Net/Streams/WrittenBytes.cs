@@ -54,6 +54,29 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
         _placed = false;
     }
 
+    /// <summary>Adds bytes that are not copied. With the last ones of an array the whole of it is handed over.</summary>
+    public void Adopt(Owned bytes, byte[]? array)
+    {
+        if (bytes.Length > 0)
+        {
+            _full ??= new Queue<Owned>();
+            if (_end > _start)
+            {
+                // Written before, with a copy.
+                _full.Enqueue(new Owned(_array, _start, _end - _start));
+                _start = _end;
+            }
+
+            _full.Enqueue(bytes);
+            _written += bytes.Length;
+        }
+
+        if (array is not null && recycles)
+        {
+            (_lent ??= new Queue<(byte[] Array, long End)>()).Enqueue((array, _written));
+        }
+    }
+
     /// <summary>Takes out all bytes.</summary>
     public void Drain(int connId, List<Event> events)
     {
@@ -88,7 +111,7 @@ internal struct WrittenBytes(int maxPayload, bool recycles)
         while (_lent is not null && _lent.TryPeek(out var oldest) && oldest.End <= acknowledged)
         {
             _lent.Dequeue();
-            BufferPool.Shared.Return(oldest.Array);
+            PipedArray.Return(oldest.Array);
         }
 
         if (isIdle)

@@ -155,6 +155,10 @@ public static class Connections
                 {
                 }
 
+                // What has arrived before can be read.
+                var result = await connection.Transport.Input.ReadAsync();
+                Check.Equal(1L, result.Buffer.Length);
+                connection.Transport.Input.AdvanceTo(result.Buffer.End);
                 await Check.ThrowsAsync<ConnectionResetException>(async () => await connection.Transport.Input.ReadAsync());
                 ended.SetResult(true);
             }

@@ -15,67 +15,80 @@ public static class ToolFailures
     private const int Interrupted = 130;
     private const int Terminated = 143;
 
-    [Fact("every mistake on the command line is one clear line, and code 2", Timeout = 120)]
-    public static async Task Mistakes()
-    {
-        await MistakeAsync("", "cat, punch, rendezvous, stun, map, demo, trace, replay, sim, bench");
-        await MistakeAsync("dog", "there is no command 'dog' (utp --help");
-        await MistakeAsync("ca", "there is no command 'ca'; did you mean 'cat'?");
-        await MistakeAsync("--versoin", "there is no option '--versoin'; did you mean '--version'?");
-        await MistakeAsync("cat", "HOST and PORT are missing (or --listen");
-        await MistakeAsync("cat localhost", "PORT is missing after 'localhost'");
-        await MistakeAsync("cat localhost:5 6", "'localhost:5' has a port already");
-        await MistakeAsync("cat localhost 0", "'0' is not a port");
-        await MistakeAsync("cat localhost 65536", "'65536' is not a port");
-        await MistakeAsync("cat localhost http", "'http' is not a port");
-        await MistakeAsync("cat localhost 5 6", "'6'");
-        await MistakeAsync("cat 0.0.0.0 5", "'0.0.0.0' is neither");
-        await MistakeAsync("cat --listen localhost", "takes no HOST");
-        await MistakeAsync("cat --listen localhost 5", "takes no HOST");
-        await MistakeAsync("cat --listen --connect-timeout 1", "takes no --connect-timeout");
-        await MistakeAsync("cat --listen --bind 5000", "'5000' is not IP:PORT");
-        await MistakeAsync("cat --listen --bind localhost:5000", "'localhost:5000' is not IP:PORT");
-        await MistakeAsync("cat --listen --bind 127.0.0.1:65536", "'127.0.0.1:65536' is not IP:PORT");
-        await MistakeAsync("cat --listen --bind [::1]", "'[::1]' is not IP:PORT");
-        await MistakeAsync("cat --listen --dialect tcp", "bep29 or utp-punch");
-        await MistakeAsync("cat --listen --congestion reno", "'reno' is not a congestion control: bbr, cubic, ledbat");
-        await MistakeAsync("cat localhost 5 --congestion BBR", "'BBR' is not a congestion control");
-        await MistakeAsync("cat localhost 5 --connect-timeout soon", "'soon' is not a number of seconds");
-        await MistakeAsync("cat --lisen", "no option '--lisen'; did you mean '--listen'?");
-        await MistakeAsync("cat --verbose localhost 5", "no option '--verbose'");
-        await MistakeAsync("cat --listen --rendezvous h:1 --room x", "exclude each other");
-        await MistakeAsync("cat localhost 5 --rendezvous h:1 --room x", "takes no HOST");
-        await MistakeAsync("cat --rendezvous h:1 --room x --dialect utp-punch", "takes no --dialect");
-        await MistakeAsync("cat --room x", "--rendezvous HOST:PORT is missing");
-        await MistakeAsync("punch", "--rendezvous HOST:PORT is missing");
-        await MistakeAsync("punch --rendezvous h:1", "--room NAME is missing");
-        await MistakeAsync("punch --rendezvous 192.0.2.1:0 --room x", "'192.0.2.1:0' is not HOST:PORT");
-        await MistakeAsync("punch --rendezvous a:b:c --room x", "'a:b:c' is not HOST:PORT");
-        await MistakeAsync("punch --rendezvous h:1 --room x --secret a --secret-file b", "exclude each other");
-        await MistakeAsync("punch h 5", "HOST and PORT are for --legacy");
-        await MistakeAsync("punch --legacy", "HOST and PORT are missing");
-        await MistakeAsync("punch --legacy h", "PORT is missing after 'h'");
-        await MistakeAsync("punch --legacy h 5 --room x", "takes no --rendezvous");
-        await MistakeAsync("punch --legacy h 5 --connect-timeout 1", "takes no --connect-timeout");
-        await MistakeAsync("punch --legacy h 5 --attempts 0", "'0' is not a number of attempts");
-        await MistakeAsync("punch --rendezvous h:1 --room x --attempts 5", "--attempts is for --legacy");
-        await MistakeAsync("rendezvous --bind 5000", "'5000' is not IP:PORT");
-        await MistakeAsync("rendezvous --bind 0.0.0.0:1 --bind 0.0.0.0:2 --bind 0.0.0.0:3 --bind 0.0.0.0:4 --bind 0.0.0.0:5", "four sockets at most");
-        await MistakeAsync("stun", "HOST[:PORT] of a STUN server is missing");
-        await MistakeAsync("stun --verbose", "no option '--verbose'");
-        await MistakeAsync("stun 192.0.2.1:0", "'192.0.2.1:0' is not HOST:PORT, such as server.example:3478");
-        await MistakeAsync("stun 192.0.2.1 a:b:c", "'a:b:c' is not HOST:PORT");
-        await MistakeAsync("stun a b c", "'c'");
-        await MistakeAsync("stun a 3478", "'3478' is only a port: write HOST:3478");
-        await MistakeAsync("stun 192.0.2.1 --bind 5000", "'5000' is not IP:PORT");
-        await MistakeAsync("map --protocol igd", "'igd' is not a protocol: pcp, nat-pmp or upnp");
-        await MistakeAsync("map --lifetime 0", "'0' is not a number of seconds");
-        await MistakeAsync("map --external-port 0", "'0' is not a port");
-        await MistakeAsync("map 5000", "'5000'");
-        await MistakeAsync("replay", "FILE");
-        await MistakeAsync("replay x --mode loose", "strict, semantic or inputs-only");
-        await MistakeAsync("demo --size 0", "'0' is not a number of MiB");
-    }
+    private static readonly (string Words, string Answer)[] s_mistakes =
+    [
+        ("", "cat, punch, rendezvous, stun, map, demo, trace, replay, sim, bench, completion, man"),
+        ("dog", "there is no command 'dog' (utp --help"),
+        ("ca", "there is no command 'ca'; did you mean 'cat'?"),
+        ("--versoin", "there is no option '--versoin'; did you mean '--version'?"),
+        ("cat", "HOST and PORT are missing (or --listen"),
+        ("cat localhost", "PORT is missing after 'localhost'"),
+        ("cat localhost:5 6", "'localhost:5' has a port already"),
+        ("cat localhost 0", "'0' is not a port"),
+        ("cat localhost 65536", "'65536' is not a port"),
+        ("cat localhost http", "'http' is not a port"),
+        ("cat localhost 5 6", "'6'"),
+        ("cat 0.0.0.0 5", "'0.0.0.0' is neither"),
+        ("cat --listen localhost", "takes no HOST"),
+        ("cat --listen localhost 5", "takes no HOST"),
+        ("cat --listen --connect-timeout 1", "takes no --connect-timeout"),
+        ("cat --listen --bind 5000", "'5000' is not IP:PORT"),
+        ("cat --listen --bind localhost:5000", "'localhost:5000' is not IP:PORT"),
+        ("cat --listen --bind 127.0.0.1:65536", "'127.0.0.1:65536' is not IP:PORT"),
+        ("cat --listen --bind [::1]", "'[::1]' is not IP:PORT"),
+        ("cat --listen --dialect tcp", "bep29 or utp-punch"),
+        ("cat --listen --congestion reno", "'reno' is not a congestion control: bbr, cubic, ledbat"),
+        ("cat localhost 5 --congestion BBR", "'BBR' is not a congestion control"),
+        ("cat localhost 5 --connect-timeout soon", "'soon' is not a number of seconds"),
+        ("cat --lisen", "no option '--lisen'; did you mean '--listen'?"),
+        ("cat --loud localhost 5", "no option '--loud'"),
+        ("cat localhost 5 --trce x", "no option '--trce'; did you mean '--trace'?"),
+        ("cat --rendezvous h:1 --rom x", "no option '--rom'; did you mean '--room'?"),
+        ("cat --listen --rendezvous h:1 --room x", "exclude each other"),
+        ("cat localhost 5 --rendezvous h:1 --room x", "takes no HOST"),
+        ("cat --rendezvous h:1 --room x --dialect utp-punch", "takes no --dialect"),
+        ("cat --room x", "--rendezvous HOST:PORT is missing"),
+        ("punch", "--rendezvous HOST:PORT is missing"),
+        ("punch --rendezvous h:1", "--room NAME is missing"),
+        ("punch --rendezvous 192.0.2.1:0 --room x", "'192.0.2.1:0' is not HOST:PORT"),
+        ("punch --rendezvous a:b:c --room x", "'a:b:c' is not HOST:PORT"),
+        ("punch --rendezvous h:1 --room x --secret a --secret-file b", "exclude each other"),
+        ("punch h 5", "HOST and PORT are for --legacy"),
+        ("punch --legacy", "HOST and PORT are missing"),
+        ("punch --legacy h", "PORT is missing after 'h'"),
+        ("punch --legacy h 5 --room x", "takes no --rendezvous"),
+        ("punch --legacy h 5 --connect-timeout 1", "takes no --connect-timeout"),
+        ("punch --legacy h 5 --attempts 0", "'0' is not a number of attempts"),
+        ("punch --rendezvous h:1 --room x --attempts 5", "--attempts is for --legacy"),
+        ("rendezvous --bind 5000", "'5000' is not IP:PORT"),
+        ("rendezvous --bind 0.0.0.0:1 --bind 0.0.0.0:2 --bind 0.0.0.0:3 --bind 0.0.0.0:4 --bind 0.0.0.0:5", "four sockets at most"),
+        ("stun", "HOST[:PORT] of a STUN server is missing"),
+        ("stun --loud", "no option '--loud'"),
+        ("stun 192.0.2.1:0", "'192.0.2.1:0' is not HOST:PORT, such as server.example:3478"),
+        ("stun 192.0.2.1 a:b:c", "'a:b:c' is not HOST:PORT"),
+        ("stun a b c", "'c'"),
+        ("stun a 3478", "'3478' is only a port: write HOST:3478"),
+        ("stun 192.0.2.1 --bind 5000", "'5000' is not IP:PORT"),
+        ("map --protocol igd", "'igd' is not a protocol: pcp, nat-pmp or upnp"),
+        ("map --lifetime 0", "'0' is not a number of seconds"),
+        ("map --external-port 0", "'0' is not a port"),
+        ("map 5000", "'5000'"),
+        ("replay", "FILE"),
+        ("replay x --mode loose", "strict, semantic or inputs-only"),
+        ("replay x --mode inputs-only --json", "takes no --json"),
+        ("replay --mdoe strict x", "no option '--mdoe'; did you mean '--mode'?"),
+        ("trace x --text --json", "exclude each other"),
+        ("trace --hml y x", "no option '--hml'; did you mean '--html'?"),
+        ("demo --size 0", "'0' is not a number of MiB"),
+        ("demo --sise 1", "no option '--sise'; did you mean '--size'?"),
+        ("sim --sede 1", "no option '--sede'; did you mean '--seed'?"),
+        ("completion tcsh", "'tcsh' is not a shell: bash, zsh, fish or pwsh"),
+        ("completion", "SHELL"),
+    ];
+
+    [Fact("every mistake on the command line is one clear line, and code 2", Timeout = 120, Parallel = true)]
+    public static Task Mistakes() =>
+        Parallel.ForEachAsync(s_mistakes, new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (it, _) => await MistakeAsync(it.Words, it.Answer));
 
     [Fact("a port that does not answer is code 5, after --connect-timeout")]
     public static async Task NoAnswer()

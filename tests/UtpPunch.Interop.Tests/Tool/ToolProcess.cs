@@ -16,6 +16,9 @@ internal sealed class ToolProcess : IDisposable
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
 
+    // The configuration of the user who runs the tests is not theirs.
+    private static readonly string NoConfiguration = Path.Combine(Path.GetTempPath(), "utp-tests-have-no-configuration");
+
     private readonly string _what;
     private readonly Process _process;
     private readonly MemoryStream _output = new();
@@ -24,7 +27,7 @@ internal sealed class ToolProcess : IDisposable
     private readonly List<string> _errorLines = [];
     private readonly TaskCompletionSource<IPEndPoint> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private ToolProcess(string[] words, bool gather, bool withInput = true, string[]? within = null)
+    private ToolProcess(string[] words, bool gather, bool withInput = true, string[]? within = null, string? configuration = null)
     {
         _what = $"utp {string.Join(' ', words)}";
         Check.That(File.Exists(Assembly), $"{Assembly} is there (build the solution first)");
@@ -38,6 +41,7 @@ internal sealed class ToolProcess : IDisposable
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
+            Environment = { ["XDG_CONFIG_HOME"] = configuration ?? NoConfiguration },
         })!;
         _gathering = gather ? GatherAsync(_process.StandardOutput.BaseStream) : Task.CompletedTask;
         _reading = ReadErrorsAsync();
@@ -49,6 +53,10 @@ internal sealed class ToolProcess : IDisposable
 
     /// <summary>Starts the tool with these arguments, whatever is in them.</summary>
     public static ToolProcess StartWords(params string[] words) => new(words, gather: true);
+
+    /// <summary>Starts the tool with the configuration that is in this folder.</summary>
+    public static ToolProcess StartConfigured(string folder, string words) =>
+        new(words.Split(' ', StringSplitOptions.RemoveEmptyEntries), gather: true, configuration: folder);
 
     /// <summary>Starts the tool through another program, such as `env`, which executes it.</summary>
     public static ToolProcess StartWithin(string[] within, string words) =>
@@ -115,7 +123,7 @@ internal sealed class ToolProcess : IDisposable
     public static ToolProcess Dial(IPEndPoint target, string more = "", bool withInput = true) =>
         Start($"cat {target.Address} {target.Port} {more}", withInput: withInput);
 
-    private static string Assembly { get; } = FindAssembly();
+    public static string Assembly { get; } = FindAssembly();
 
     /// <summary>The address on which it listens.</summary>
     public IPEndPoint EndPoint { get; private set; } = new(IPAddress.Loopback, 0);

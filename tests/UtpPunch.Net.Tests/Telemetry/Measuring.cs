@@ -100,7 +100,7 @@ public static class Measuring
     }
 
     /// <summary>Listens to the meter.</summary>
-    private sealed class Reader : IDisposable
+    internal sealed class Reader : IDisposable
     {
         private readonly MeterListener _listener = new();
         private readonly ConcurrentQueue<(string Name, double Value, string Tags)> _histograms = new();

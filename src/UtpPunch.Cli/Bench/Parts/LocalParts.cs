@@ -10,6 +10,7 @@ internal static class LocalParts
         new Dictionary<string, Func<BenchSettings, IEnumerable<BenchGroup>>>(StringComparer.Ordinal)
         {
             [Bulk.Name] = settings => Bulk.Groups(settings),
+            [Pipes.Name] = Pipes.Groups,
             [PingPong.Name] = PingPong.Groups,
             [Connects.Name] = Connects.Groups,
             [Idle.Name] = Idle.Groups,

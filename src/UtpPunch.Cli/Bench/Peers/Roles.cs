@@ -10,6 +10,8 @@ internal static class Roles
     {
         ["read"] = BulkRoles.ReadAsync,
         ["write"] = BulkRoles.WriteAsync,
+        ["pipe-read"] = PipeRoles.ReadAsync,
+        ["pipe-write"] = PipeRoles.WriteAsync,
         ["udp-read"] = DatagramRoles.ReadAsync,
         ["udp-write"] = DatagramRoles.WriteAsync,
         ["gso-read"] = SegmentedRoles.ReadAsync,
