@@ -91,7 +91,7 @@ internal static class MeetPart
         var sockets = new[] { 1, 2 }.Select(port => EndpointModule.ofIPv4(0xC6336401, (ushort)port)).ToArray();
         var before = GC.GetTotalMemory(forceFullCollection: true);
         var server = RendezvousModule.Create(
-            new RendezvousOptions(sockets, Peers, Peers, 1_000_000, standard.Lifetime, false, false), new Owned(new byte[32]), 0);
+            new RendezvousOptions(sockets, Peers, Peers, Peers, 1_000_000, standard.Lifetime, false, false), new Owned(new byte[32]), 0);
         var watch = new Stopwatch();
         var nodes = new Node[Peers];
         var queue = new Queue<(int Peer, Endpoint Socket, Owned Datagram)>();

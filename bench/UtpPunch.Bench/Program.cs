@@ -13,6 +13,7 @@ var parts = new Dictionary<string, Func<BenchSettings, IEnumerable<BenchGroup>>>
     [SimPart.Name] = SimPart.Groups,
     [MeetPart.Name] = MeetPart.Groups,
     [WebPart.Name] = WebPart.Groups,
+    [RoomPart.Name] = RoomPart.Groups,
 };
 var roles = new Dictionary<string, Role>(Roles.All)
 {

@@ -20,6 +20,12 @@ internal sealed class Instruments : IDisposable
         _meter.CreateObservableCounter(
             "utp.rendezvous.dropped", () => service.Statistics.Dropped, "{datagram}", "Datagrams that were not valid, or too many");
         _meter.CreateObservableGauge("utp.rendezvous.ready", () => service.IsReady ? 1 : 0, description: "Whether clients may be sent here");
+        if (service.HasRedis)
+        {
+            _meter.CreateObservableGauge("utp.rendezvous.redis.connected", () => service.Rooms is { IsConnected: true } ? 1 : 0, description: "1 while Redis answers");
+            _meter.CreateObservableCounter(
+                "utp.rendezvous.redis.errors", () => service.Rooms?.Errors ?? 0, "{error}", "Requests to Redis that failed, and values there that are not valid");
+        }
     }
 
     public void Dispose() => _meter.Dispose();

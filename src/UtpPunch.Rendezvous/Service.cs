@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using UtpPunch.Rendezvous.Redis;
 
 namespace UtpPunch.Rendezvous;
 
@@ -23,13 +24,24 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
     /// <summary>Whether the server runs.</summary>
     public bool IsAlive => _server is { Completion.IsCompleted: false };
 
-    public Task StartAsync(CancellationToken cancellationToken)
+    /// <summary>Whether the settings name a Redis.</summary>
+    public bool HasRedis => settings.Redis is not null;
+
+    /// <summary>What this instance shares with others; null without Redis.</summary>
+    public RedisRooms? Rooms { get; private set; }
+
+    public async Task StartAsync(CancellationToken cancellationToken)
     {
-        var server = Start(settings.Server);
+        Rooms = settings.Redis is { } redis ? await RedisRooms.ConnectAsync(redis, logger).ConfigureAwait(false) : null;
+        var server = Start(settings.Server, Rooms);
         _server = server;
         LogListening(server.LocalEndPoints);
+        if (Rooms is { IsConnected: false })
+        {
+            LogNoRedis();
+        }
+
         _ = WatchAsync(server);
-        return Task.CompletedTask;
     }
 
     /// <summary>Waits until no introduction is under way, and stops the server. Clients that wait ask another server, or the next one. Health
@@ -69,13 +81,18 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
         {
             await server.DisposeAsync().ConfigureAwait(false);
         }
+
+        if (Rooms is { } rooms)
+        {
+            await rooms.DisposeAsync().ConfigureAwait(false);
+        }
     }
 
-    private static RendezvousServer Start(RendezvousServerOptions options)
+    private static RendezvousServer Start(RendezvousServerOptions options, RedisRooms? rooms)
     {
         try
         {
-            return RendezvousServer.Start(options);
+            return RendezvousServer.Start(options, rooms);
         }
         catch (SocketException error)
         {
@@ -115,4 +132,7 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
 
     [LoggerMessage(EventId = 4, Level = LogLevel.Critical, Message = "The server has failed")]
     private partial void LogFailed(Exception error);
+
+    [LoggerMessage(EventId = 8, Level = LogLevel.Warning, Message = "Redis does not answer. This instance begins with its own rooms")]
+    private partial void LogNoRedis();
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Microsoft.Extensions.Configuration;
+using StackExchange.Redis;
 
 namespace UtpPunch.Rendezvous;
 
@@ -19,7 +20,9 @@ internal sealed class Settings
         ["Drain"] = (settings, section) => settings.Drain = DrainOf(section.Value),
         ["MaxRegistrations"] = (settings, section) => settings.Server.MaxRegistrations = CountOf(section.Value),
         ["MaxRegistrationsPerSource"] = (settings, section) => settings.Server.MaxRegistrationsPerSource = CountOf(section.Value),
+        ["MaxRegistrationsPerRoom"] = (settings, section) => settings.Server.MaxRegistrationsPerRoom = CountOf(section.Value),
         ["DatagramsPerSecondPerSource"] = (settings, section) => settings.Server.DatagramsPerSecondPerSource = CountOf(section.Value),
+        ["Redis"] = (settings, section) => settings.Redis = RedisOf(section.Value),
         ["Stun"] = (settings, section) => settings.Server.Stun = SwitchOf(section.Value),
         ["Legacy"] = (settings, section) => settings.Server.Legacy = SwitchOf(section.Value),
     };
@@ -31,6 +34,9 @@ internal sealed class Settings
 
     /// <summary>Where health and metrics are served over HTTP.</summary>
     public IPEndPoint Admin { get; private set; } = new(IPAddress.Loopback, 9100);
+
+    /// <summary>The Redis in which the instances share their rooms; null for none.</summary>
+    public ConfigurationOptions? Redis { get; private set; }
 
     /// <summary>How long introductions may take to end when the service stops.</summary>
     public TimeSpan Drain { get; private set; } = TimeSpan.FromSeconds(10);
@@ -76,6 +82,24 @@ internal sealed class Settings
     private static IPEndPoint EndPointOf(string? text) => IPEndPoint.TryParse(text ?? "", out var value)
         ? value
         : throw new FormatException($"{text} is no address with a port, such as 0.0.0.0:42000 or [::]:42000.");
+
+    private static ConfigurationOptions? RedisOf(string? text)
+    {
+        if (string.IsNullOrWhiteSpace(text))
+        {
+            return null;
+        }
+
+        try
+        {
+            var options = ConfigurationOptions.Parse(text);
+            return options.EndPoints.Count > 0 ? options : throw new FormatException("It has no address, such as 127.0.0.1:6379.");
+        }
+        catch (ArgumentException error)
+        {
+            throw new FormatException(error.Message, error);
+        }
+    }
 
     private static int CountOf(string? text) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0

@@ -30,6 +30,8 @@ let main args =
               OfferTests.tests
               SimultaneousTests.tests
               ServerTests.tests
+              CrowdTests.tests
+              InstanceTests.tests
               Moves.tests
               Punching.tests
               MeetingAttacks.tests

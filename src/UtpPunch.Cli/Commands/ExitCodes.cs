@@ -46,14 +46,14 @@ internal static class ExitCodes
     {
         ToolException failure => failure.ExitCode,
         UtpException { Error: UtpError.ConnectTimeout or UtpError.ConnectionTimedOut or UtpError.IdleTimeout } => TimedOut,
-        UtpException { Error: UtpError.RendezvousUnreachable or UtpError.RendezvousFull or UtpError.PeerNotFound } => NoPeer,
+        UtpException { Error: UtpError.RendezvousUnreachable or UtpError.RendezvousFull or UtpError.RoomFull or UtpError.PeerNotFound } => NoPeer,
         UtpException { Error: UtpError.PunchFailed } => PunchFailed,
         _ => Failure,
     };
 
     /// <summary>The code of a punch that failed.</summary>
     public static int Of(PunchStage stage) =>
-        stage is PunchStage.ServerSilent or PunchStage.ServerFull or PunchStage.NoPeer ? NoPeer : PunchFailed;
+        stage is PunchStage.ServerSilent or PunchStage.ServerFull or PunchStage.RoomFull or PunchStage.NoPeer ? NoPeer : PunchFailed;
 }
 
 /// <summary>Ends the tool with a message for its user: one line.</summary>

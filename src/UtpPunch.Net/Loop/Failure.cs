@@ -76,6 +76,7 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
         {
             PunchStage.ServerSilent => UtpError.RendezvousUnreachable,
             PunchStage.ServerFull => UtpError.RendezvousFull,
+            PunchStage.RoomFull => UtpError.RoomFull,
             PunchStage.NoPeer => UtpError.PeerNotFound,
             _ => UtpError.PunchFailed,
         },

@@ -7,10 +7,13 @@ namespace UtpPunch;
 internal sealed class NodeTasks(IDatagramTransport transport, NodeTelemetry telemetry)
 {
     // Paths over which no stream was opened; the oldest are forgotten.
-    private const int MaxAwaited = 64;
+    private const int MaxAwaited = 4096;
 
     private readonly Dictionary<int, INodeTask> _tasks = [];
     private readonly Dictionary<Endpoint, TaskCompletionSource<UtpStream>> _awaited = [];
+
+    // Those that are awaited, the oldest first; also some that are not any more.
+    private readonly Queue<(Endpoint Remote, TaskCompletionSource<UtpStream> Promise)> _inOrder = [];
     private int _nextTaskId = 1;
 
     /// <summary>Adds a task, and names it.</summary>
@@ -83,6 +86,7 @@ internal sealed class NodeTasks(IDatagramTransport transport, NodeTelemetry tele
 
         _tasks.Clear();
         _awaited.Clear();
+        _inOrder.Clear();
     }
 
     private void OnPunched(int taskId, PunchReport report)
@@ -102,14 +106,18 @@ internal sealed class NodeTasks(IDatagramTransport transport, NodeTelemetry tele
     /// <summary>A peer is about to open a stream.</summary>
     public void Await(Endpoint remote, TaskCompletionSource<UtpStream> promise)
     {
-        if (_awaited.Count >= MaxAwaited)
+        while (_inOrder.Count >= MaxAwaited)
         {
-            var oldest = _awaited.First();
-            _awaited.Remove(oldest.Key);
-            oldest.Value.TrySetCanceled();
+            var oldest = _inOrder.Dequeue();
+            if (_awaited.GetValueOrDefault(oldest.Remote) == oldest.Promise)
+            {
+                _awaited.Remove(oldest.Remote);
+                oldest.Promise.TrySetCanceled();
+            }
         }
 
         _awaited[remote] = promise;
+        _inOrder.Enqueue((remote, promise));
     }
 
     /// <summary>The peer need not open a stream any more.</summary>

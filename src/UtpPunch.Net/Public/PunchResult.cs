@@ -30,11 +30,14 @@ public enum PunchStage
     /// <summary>The peer had already given up.</summary>
     PeerGaveUp = 7,
 
-    /// <summary>The punch was cancelled on this side, or the node has more than a thousand punches at the same time.</summary>
+    /// <summary>The punch was cancelled on this side, or the node has more than four thousand punches at the same time.</summary>
     Cancelled = 8,
 
     /// <summary>No peer with an authentic offer entered the room in time: others did not know the secret, or have another version.</summary>
     Rejected = 9,
+
+    /// <summary>The room has as many registrations as the rendezvous server lets it have.</summary>
+    RoomFull = 10,
 }
 
 /// <summary>How a path was found.</summary>

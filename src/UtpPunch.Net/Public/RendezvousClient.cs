@@ -55,7 +55,7 @@ public sealed class RendezvousClient
     /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
     /// <param name="cancellationToken">Ends the meeting.</param>
     /// <exception cref="ArgumentException">The name is empty, or an option is not valid.</exception>
-    /// <exception cref="UtpException"><see cref="UtpError.RendezvousUnreachable"/>, <see cref="UtpError.RendezvousFull"/>,
+    /// <exception cref="UtpException"><see cref="UtpError.RendezvousUnreachable"/>, <see cref="UtpError.RendezvousFull"/>, <see cref="UtpError.RoomFull"/>,
     /// <see cref="UtpError.PeerNotFound"/> or <see cref="UtpError.PunchFailed"/>, whose message tells the reason; or an error of
     /// <see cref="UtpNode.ConnectAsync(EndPoint, UtpConnectOptions?, CancellationToken)"/>.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
@@ -233,7 +233,7 @@ public sealed class RendezvousClient
     {
         PunchStage.Cancelled => 0,
         PunchStage.ServerSilent => 1,
-        PunchStage.ServerFull => 2,
+        PunchStage.ServerFull or PunchStage.RoomFull => 2,
         PunchStage.NoPeer => 3,
         PunchStage.Rejected => 4,
         _ => 5,

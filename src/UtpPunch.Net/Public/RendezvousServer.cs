@@ -29,23 +29,26 @@ public sealed class RendezvousServer : IAsyncDisposable
     private Rendezvous _server;
     private volatile bool _stopping;
 
-    private RendezvousServer(IDatagramTransport transport, RendezvousServerOptions options)
+    private readonly SharedRooms? _shared;
+
+    private RendezvousServer(IDatagramTransport transport, RendezvousServerOptions options, IRoomStore? store)
     {
         _transport = transport;
+        _shared = store is null ? null : new SharedRooms(store, transport.Wake);
         LocalEndPoints = [.. Enumerable.Range(0, options.LocalEndPoints.Count)
             .Select(index => transport.LocalEndPointOf(EndpointModule.via((ushort)index, EndpointModule.nowhere)))];
         var standard = RendezvousModule.standard;
-        _server = RendezvousModule.Create(
-            new RendezvousOptions(
-                [.. LocalEndPoints.Select(Addresses.ToEndpoint)],
-                options.MaxRegistrations,
-                options.MaxRegistrationsPerSource,
-                options.DatagramsPerSecondPerSource,
-                standard.Lifetime,
-                options.Legacy,
-                options.Stun),
-            new Owned(RandomNumberGenerator.GetBytes(SeedLength)),
-            Clock.Now);
+        var limits = new RendezvousOptions(
+            [.. LocalEndPoints.Select(Addresses.ToEndpoint)],
+            options.MaxRegistrations,
+            options.MaxRegistrationsPerSource,
+            options.MaxRegistrationsPerRoom,
+            options.DatagramsPerSecondPerSource,
+            standard.Lifetime,
+            options.Legacy,
+            options.Stun);
+        var seed = new Owned(RandomNumberGenerator.GetBytes(SeedLength));
+        _server = store is null ? RendezvousModule.Create(limits, seed, Clock.Now) : RendezvousModule.CreateShared(store.Instance, limits, seed, Clock.Now);
         _thread = new Thread(Run) { IsBackground = true, Name = $"rendezvous {LocalEndPoints[0]}" };
     }
 
@@ -54,12 +57,15 @@ public sealed class RendezvousServer : IAsyncDisposable
     /// <exception cref="ArgumentException">There is no address for a socket, or there are more than four.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A limit is not positive.</exception>
     /// <exception cref="SocketException">A socket could not be bound.</exception>
-    public static RendezvousServer Start(RendezvousServerOptions? options = null)
+    public static RendezvousServer Start(RendezvousServerOptions? options = null) => Start(options ?? new RendezvousServerOptions(), null);
+
+    /// <summary>Starts a server that shares its rooms with other instances.</summary>
+    internal static RendezvousServer Start(RendezvousServerOptions options, IRoomStore? store)
     {
-        options ??= new RendezvousServerOptions();
         ArgumentNullException.ThrowIfNull(options.LocalEndPoints);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaxRegistrations, nameof(options.MaxRegistrations));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaxRegistrationsPerSource, nameof(options.MaxRegistrationsPerSource));
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaxRegistrationsPerRoom, nameof(options.MaxRegistrationsPerRoom));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.DatagramsPerSecondPerSource, nameof(options.DatagramsPerSecondPerSource));
         if (options.LocalEndPoints.Count is < 1 or > 4)
         {
@@ -67,8 +73,9 @@ public sealed class RendezvousServer : IAsyncDisposable
         }
 
         var transport = TransportChoice.Bind(options.LocalEndPoints, SocketBuffer, SocketBuffer, UtpTransport.Automatic);
-        var server = new RendezvousServer(transport, options);
+        var server = new RendezvousServer(transport, options, store);
         server._thread.Start();
+        server._shared?.Start();
         return server;
     }
 
@@ -111,6 +118,7 @@ public sealed class RendezvousServer : IAsyncDisposable
         }
         finally
         {
+            _shared?.Stop();
             _transport.Dispose();
         }
     }
@@ -129,8 +137,9 @@ public sealed class RendezvousServer : IAsyncDisposable
             }
         }
 
-        var (server, sent) = RendezvousModule.Step(Clock.Now, [.. datagrams], _server);
+        var (server, sent, requests) = RendezvousModule.StepShared(Clock.Now, [.. datagrams], _shared?.Take() ?? [], _server);
         Volatile.Write(ref _server, server);
+        _shared?.Perform(requests);
         _received.Clear();
         _transport.News.Clear();
         _slabs.Release();

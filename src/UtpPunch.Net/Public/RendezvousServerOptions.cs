@@ -25,6 +25,11 @@ public sealed class RendezvousServerOptions
     /// <value>The default is 512, because many peers may share the address of a company or a carrier.</value>
     public int MaxRegistrationsPerSource { get; set; } = Core.MaxPerSource;
 
+    /// <summary>Gets or sets the maximum number of peers that stay in one room at the same time, and of those that wait for one of them. A further
+    /// one fails with <see cref="UtpError.RoomFull"/>.</summary>
+    /// <value>The default is 10000.</value>
+    public int MaxRegistrationsPerRoom { get; set; } = Core.MaxPerRoom;
+
     /// <summary>Gets or sets the maximum number of datagrams per second from one source that has proved its address, with bursts of twice as
     /// many. Further ones are dropped. Other datagrams, whose source may be forged, have a limit of their own.</summary>
     /// <value>The default is 500: every client sends one every 1.5 s while it waits, and many may share an address.</value>

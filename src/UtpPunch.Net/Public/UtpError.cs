@@ -87,4 +87,8 @@ public enum UtpError
 
     /// <summary>The offer of a peer was made with another <see cref="UtpMeetOptions.Secret"/>, or with none.</summary>
     OfferNotAuthentic,
+
+    /// <summary>The room has as many registrations as the rendezvous server lets it have
+    /// (<see cref="RendezvousServerOptions.MaxRegistrationsPerRoom"/>).</summary>
+    RoomFull,
 }

@@ -12,6 +12,8 @@ internal static class PunchText
             "The rendezvous server did not answer. Check its address and port, and whether a firewall lets UDP out.",
         PunchStage.ServerFull =>
             "The rendezvous server has no room for one more. Try again later, or use another server.",
+        PunchStage.RoomFull =>
+            "The room has as many peers as the rendezvous server lets it have. Try again later, or use another room.",
         PunchStage.NoPeer =>
             "No peer entered the room. Both sides need the same server, room and secret, at the same time.",
         PunchStage.NothingHeard when result.ObservedEndPoint is null =>

@@ -72,7 +72,7 @@ internal sealed class StayCommand(Func<int, Event> begin, ServerLookup? lookup =
     public bool OnPunched(PunchReport report, Task<UtpStream>? opened)
     {
         var result = new PunchResult(report, opened);
-        if (result.Stage is PunchStage.ServerSilent or PunchStage.ServerFull or PunchStage.NoPeer)
+        if (result.Stage is PunchStage.ServerSilent or PunchStage.ServerFull or PunchStage.RoomFull or PunchStage.NoPeer)
         {
             _results.Writer.TryComplete(Failure.Of(result).ToException());
             return false;

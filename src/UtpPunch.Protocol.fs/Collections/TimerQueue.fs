@@ -56,3 +56,17 @@ module internal TimerQueue =
     let first (queue: TimerQueue) = queue.First
     let add at key (queue: TimerQueue) = queue.Add(at, key)
     let pop (queue: TimerQueue) = queue.Pop()
+
+    let compact most (isCurrent: Instant -> int -> bool) (queue: TimerQueue) =
+        if queue.Count <= most then
+            queue
+        else
+            let mutable rest = queue
+            let mutable kept = empty
+
+            while rest.Count > 0 do
+                let struct (at, key, others) = rest.Pop()
+                rest <- others
+                if isCurrent at key then kept <- kept.Add(at, key)
+
+            kept

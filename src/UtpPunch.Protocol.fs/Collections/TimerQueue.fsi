@@ -12,3 +12,6 @@ module internal TimerQueue =
     val add: at: Instant -> key: int -> queue: TimerQueue -> TimerQueue
     /// The earliest entry and what is left. The queue must not be empty.
     val pop: queue: TimerQueue -> struct (Instant * int * TimerQueue)
+
+    /// Without the entries that do not count, if there are more than `most`.
+    val compact: most: int -> isCurrent: (Instant -> int -> bool) -> queue: TimerQueue -> TimerQueue

@@ -239,7 +239,7 @@ module internal Acceptor =
             if isSimultaneous then
                 SimultaneousOpen.confirm step connection.ConnId
             elif isMeeting then
-                let paths = MeetingPaths.setOpen connection.Remote node.NodeTasks.Paths
+                let paths = MeetingPaths.setOpen node.Now connection.Remote node.NodeTasks.Paths
                 node.NodeTasks <- { node.NodeTasks with Paths = paths }
             else
                 node.Waiting <- Radix.add connection.ConnId () node.Waiting

@@ -125,7 +125,7 @@ module internal Links =
         note step Rule.PathSwitched path
         endSearch step link
         let tasks = step.Node.NodeTasks
-        step.Node.NodeTasks <- { tasks with Paths = MeetingPaths.move before path tasks.Paths }
+        step.Node.NodeTasks <- { tasks with Paths = MeetingPaths.move step.Node.Now before path tasks.Paths }
         forEach step link (switchStream step path isSameAddress roundTrip)
 
     /// The peers meet again where no others can: the room's key follows from theirs.

@@ -10,8 +10,10 @@ module Node =
         let struct (low, random) = Random.next random
         let struct (cookieKey, random) = Random.words 8 random
 
+        let hashKey = (uint64 high <<< 32) ||| uint64 low
+
         { Options = options
-          HashKey = (uint64 high <<< 32) ||| uint64 low
+          HashKey = hashKey
           CookieKey = cookieKey
           StartedAt = now
           Now = now
@@ -38,7 +40,7 @@ module Node =
           Parting = 0
           ResetLimiters = Radix.empty
           ResetAt = now
-          NodeTasks = NodeTasksState.empty
+          NodeTasks = NodeTasksState.create hashKey
           Simultaneous = [||] }
 
     /// `count` fresh words of 32 bits.
@@ -111,7 +113,7 @@ module Node =
     let private receive step (remote: Endpoint) (datagrams: Datagrams) =
         let from = remote
         let all = step.Node.NodeTasks
-        let remote = if all.Aliases.Length = 0 then from else NodeTasksState.pathOf from all
+        let remote = if Aliases.isEmpty all.Aliases then from else Aliases.pathOf from all.Aliases
         // Nearly always all packets of a batch are for one stream.
         let mutable last = ValueNone
 

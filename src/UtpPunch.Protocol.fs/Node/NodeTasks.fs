@@ -11,9 +11,6 @@ module internal NodeTasks =
     [<Literal>]
     let private Limit = 1024
 
-    [<Literal>]
-    let private MaxAliases = 64
-
     // ---- Storing ----
 
     /// Does what is due of a punch, with sockets for it if it needs them, and gives them back when it is over.
@@ -43,7 +40,7 @@ module internal NodeTasks =
             | _ -> ValueNone
 
         match returned with
-        | ValueSome meeting -> { all with Meetings = Radix.add (int meeting.Handle) meeting all.Meetings }
+        | ValueSome meeting -> keepMeeting meeting all
         | ValueNone ->
             OwnTasks.tell context punch.Setup.TaskId (Effect.Punched(punch.Setup.TaskId, report))
             all
@@ -51,19 +48,21 @@ module internal NodeTasks =
     /// Keeps a punch to which something has happened.
     let rec private keep (context: StepContext) (before: Punch) (changed: Punch) (all: NodeTasks) =
         let struct (after, all) = tickPunch context changed all
-        let key = int after.Setup.Session
+        let ends = Punch.isOver after && not (Punch.isOver before)
+        let latest = Time.after (PunchLimits.hold (PunchTable.count all.Punches)) context.Now
+        let after = if ends then Punch.keepUntil latest after else after
 
         let all =
-            if after.FirstSocket > 0 && Punch.isOver after && not (Punch.isOver before) then
+            if after.FirstSocket > 0 && ends then
                 let sockets = SocketNumbers.release context.Now after.FirstSocket (Punch.socket after) all.Sockets
                 { all with Sockets = sockets }
             else
                 all
 
         if Punch.isGone context.Now after then
-            { all with Punches = Radix.remove key all.Punches }
+            { all with Punches = PunchTable.remove after all.Punches }
         else
-            let all = { all with Punches = Radix.add key after all.Punches }
+            let all = { all with Punches = PunchTable.set after all.Punches }
 
             let isChosen =
                 match before.Phase, after.Phase with
@@ -83,10 +82,8 @@ module internal NodeTasks =
         | (PunchPhase.Open _ | PunchPhase.Failed _), _ -> all
         | _, PunchPhase.Failed(report, _) -> failed context report after all
         | _, PunchPhase.Open(path, from, _) ->
-            let others = all.Aliases |> Array.filter (fun it -> not (it.From.Equals from))
-            let kept = if others.Length >= MaxAliases then Array.tail others else others
-            let own = if from.Equals path then [||] else [| { From = from; Path = path } |]
-            let all = { all with Aliases = Array.append kept own } |> connect context path from after
+            let aliases = Aliases.set context.Now from path all.Aliases
+            let all = { all with Aliases = aliases } |> connect context path from after
 
             if OwnTasks.isOwn after.Setup.TaskId then
                 all
@@ -130,7 +127,7 @@ module internal NodeTasks =
             RendezvousClient.cancel context meeting
             all
         else
-            { all with Meetings = Radix.add (int handle) meeting all.Meetings; DueAt = context.Now }
+            { keepMeeting meeting all with DueAt = context.Now }
 
     let punchLegacy (context: StepContext) taskId remote attempts (all: NodeTasks) =
         let punch = LegacyPunch.create taskId remote attempts context.Now
@@ -170,7 +167,8 @@ module internal NodeTasks =
 
         match OfferedPunch.tryCreate context.Now draw taskId plan own peer answers with
         | ValueSome punch when
-            Radix.count all.Punches < Limit && (Radix.tryFind (int punch.Setup.Session) all.Punches).IsNone
+            PunchTable.count all.Punches < PunchLimits.Most
+            && not (PunchTable.isTaken punch.Setup.Session all.Punches)
             ->
             keep context punch punch all |> withDeadline
         | ValueSome punch -> keep context punch (Punch.fail context PunchStage.Cancelled punch) all |> withDeadline
@@ -192,10 +190,10 @@ module internal NodeTasks =
         let mutable result = all
 
         Radix.iterate
-            (fun key (meeting: RendezvousClient) ->
+            (fun _ (meeting: RendezvousClient) ->
                 if meeting.TaskId = taskId && servers.Length > 0 then
                     let meeting = RendezvousClient.relocate context servers meeting
-                    result <- { result with Meetings = Radix.add key meeting result.Meetings })
+                    result <- keepMeeting meeting result)
             all.Meetings
 
         withDeadline result
@@ -219,7 +217,7 @@ module internal NodeTasks =
             (fun _ (punch: Punch) ->
                 if punch.Setup.TaskId = taskId && not (Punch.isOver punch) then
                     result <- keep context punch (Punch.fail context PunchStage.Cancelled punch) result)
-            all.Punches
+            all.Punches.All
 
         match Radix.tryFind taskId all.Legacy with
         | ValueSome punch -> result <- keepLegacy context (LegacyPunch.cancel context punch) result
@@ -234,29 +232,26 @@ module internal NodeTasks =
     let private makeRoom (context: StepContext) source (all: NodeTasks) : NodeTasks voption =
         match PunchLimits.makeRoom context.Now source all.Punches with
         | ValueNone -> ValueNone
-        | ValueSome early ->
-            let mutable result = all
+        | ValueSome(struct (early, punches)) ->
+            let mutable result = { all with Punches = punches }
 
             for punch in early do
                 result <- keep context punch (Punch.fail context PunchStage.NothingHeard punch) result
                 // Its peer was never heard, and need not be refused a path.
-                result <- { result with Punches = Radix.remove (int punch.Setup.Session) result.Punches }
+                result <- { result with Punches = PunchTable.remove punch result.Punches }
 
             ValueSome result
-
-    let private replace (meeting: RendezvousClient) (all: NodeTasks) =
-        { all with Meetings = Radix.add (int meeting.Handle) meeting all.Meetings }
 
     /// The offer is not one of the room's. A client that stays waits for further peers, and another one returns to the room.
     let private reject (context: StepContext) (it: Introduction) (meeting: RendezvousClient) (all: NodeTasks) =
         context.Effects.Add(Effect.Noted(Rule.OfferRejected, it.Observed))
 
         match RendezvousClient.returnFrom context.Now it.Observed ValueNone meeting with
-        | ValueSome meeting -> replace meeting all
-        | ValueNone when meeting.Plan.Stays -> replace meeting all
+        | ValueSome meeting -> keepMeeting meeting all
+        | ValueNone when meeting.Plan.Stays -> keepMeeting meeting all
         | ValueNone ->
             RendezvousClient.fail context PunchStage.Rejected meeting
-            replace (RendezvousClient.punching context.Now meeting) all
+            keepMeeting (RendezvousClient.punching context.Now meeting) all
 
     let private start (context: StepContext) (meeting: RendezvousClient) (punch: Punch) (all: NodeTasks) =
         let room =
@@ -265,19 +260,19 @@ module internal NodeTasks =
             else
                 ValueSome all
 
-        match room, Radix.tryFind (int punch.Setup.Session) all.Punches with
+        match room with
         // A repetition, or another punch with the same number: the meeting goes on.
-        | _, ValueSome _ -> all
-        | ValueNone, _ -> all
-        | ValueSome all, _ when Radix.count all.Punches >= Limit ->
+        | _ when PunchTable.isTaken punch.Setup.Session all.Punches -> all
+        | ValueNone -> all
+        | ValueSome all when PunchTable.count all.Punches >= PunchLimits.Most ->
             match Punch.fail context PunchStage.Cancelled punch with
             | { Phase = PunchPhase.Failed(report, _) } ->
                 OwnTasks.tell context meeting.TaskId (Effect.Punched(meeting.TaskId, report))
-                replace (RendezvousClient.punching context.Now meeting) all
+                keepMeeting (RendezvousClient.punching context.Now meeting) all
             | _ -> all
-        | ValueSome all, _ ->
+        | ValueSome all ->
             OwnTasks.tell context meeting.TaskId (Effect.Introduced(meeting.TaskId, punch.Setup.PeerObserved))
-            replace (RendezvousClient.punching context.Now meeting) all |> keep context punch punch
+            keepMeeting (RendezvousClient.punching context.Now meeting) all |> keep context punch punch
 
     /// Begins to punch after an introduction.
     let private begin' (context: StepContext) (random: int -> Owned) (it: Introduction) meeting (all: NodeTasks) =
@@ -288,15 +283,9 @@ module internal NodeTasks =
         | ValueNone -> reject context it meeting all
 
     let private goes (context: StepContext) (introduction: Borrowed) start (all: NodeTasks) =
-        let mutable result = all
-
-        Radix.iterate
-            (fun _ (punch: Punch) ->
-                if punch.Setup.Introduction.Equals introduction then
-                    result <- keep context punch (Punch.go start punch) result)
-            all.Punches
-
-        result
+        match PunchTable.ofIntroduction introduction all.Punches with
+        | ValueSome punch -> keep context punch (Punch.go start punch) all
+        | ValueNone -> all
 
     let private receiveMessage context random (from: Endpoint) message (all: NodeTasks) : NodeTasks voption =
         let meeting =
@@ -317,7 +306,7 @@ module internal NodeTasks =
         | ValueSome meeting, RendezvousMessage.Introduce(_, introduction) ->
             let isMet = PunchGroups.isMet meeting.Group meeting.TaskId introduction.Peer all.Punches
             let struct (isNew, meeting) = RendezvousClient.introduced context from introduction meeting
-            let all = replace meeting all
+            let all = keepMeeting meeting all
             ValueSome(if isNew && not isMet then begin' context random introduction meeting all else all)
         | ValueSome meeting, RendezvousMessage.Go(_, introduction, wait) ->
             ValueSome(
@@ -326,7 +315,7 @@ module internal NodeTasks =
                 else
                     all
             )
-        | ValueSome meeting, _ -> ValueSome(replace (RendezvousClient.receive context from message meeting) all)
+        | ValueSome meeting, _ -> ValueSome(keepMeeting (RendezvousClient.receive context from message meeting) all)
 
     let private receiveLegacy (context: StepContext) (from: Endpoint) datagram (all: NodeTasks) =
         let mutable result = ValueNone
@@ -363,12 +352,12 @@ module internal NodeTasks =
         else
             match ProbeWire.decode datagram with
             | ValueSome probe ->
-                match Radix.tryFind (int probe.Session) all.Punches with
-                | ValueSome punch when punch.Setup.Session = probe.Session ->
+                match PunchTable.tryFind probe.Session all.Punches with
+                | ValueSome punch ->
                     keep context punch (Punch.receive context from probe datagram punch) all
-                    |> withDeadlineOf punch
+                    |> withDeadline
                     |> ValueSome
-                | _ ->
+                | ValueNone ->
                     match tryLink probe.Session all with
                     | ValueSome link -> ValueSome(keepLink (Link.receive context from probe datagram link) all)
                     | ValueNone -> ValueNone
@@ -398,12 +387,7 @@ module internal NodeTasks =
     let searches (taskId: TaskId) (all: NodeTasks) =
         let mutable found = false
         Radix.iterate (fun _ (meeting: RendezvousClient) -> if meeting.TaskId = taskId then found <- true) all.Meetings
-
-        Radix.iterate
-            (fun _ (punch: Punch) -> if punch.Setup.TaskId = taskId && not (Punch.isOver punch) then found <- true)
-            all.Punches
-
-        found
+        found || PunchTable.isUnderWay taskId all.Punches
 
     /// Does what is due.
     let tick (context: StepContext) (random: int -> Owned) (all: NodeTasks) : NodeTasks =
@@ -412,22 +396,18 @@ module internal NodeTasks =
         else
             let mutable result = tickLinks context all
 
-            Radix.iterate
-                (fun _ (punch: Punch) ->
-                    if Punch.deadline punch <= context.Now then result <- keep context punch punch result)
-                all.Punches
+            let struct (due, punches) = PunchTable.takeDue context.Now result.Punches
+            result <- { result with Punches = punches }
+
+            for key in due do
+                match Radix.tryFind key result.Punches.All with
+                | ValueSome punch when Punch.deadline punch <= context.Now ->
+                    result <- keep context punch punch result
+                    result <- { result with Punches = PunchTable.requeue punch result.Punches }
+                | _ -> ()
 
             // After the punches: the client of one that has failed may register again.
-            Radix.iterate
-                (fun key (meeting: RendezvousClient) ->
-                    if RendezvousClient.deadline meeting <= context.Now then
-                        let meetings =
-                            match RendezvousClient.tick context (random 3) meeting with
-                            | ValueSome meeting -> Radix.add key meeting result.Meetings
-                            | ValueNone -> Radix.remove key result.Meetings
-
-                        result <- { result with Meetings = meetings })
-                result.Meetings
+            result <- tickMeetings context random result
 
             Radix.iterate
                 (fun _ (punch: LegacyPunch) ->

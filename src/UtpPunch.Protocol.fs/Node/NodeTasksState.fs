@@ -1,16 +1,13 @@
 namespace UtpPunch.Protocol
 
-/// A peer whose packets come from another address than ours go to.
-[<NoComparison>]
-type internal Alias = { From: Endpoint; Path: Endpoint }
-
 /// All meetings, punches and discoveries of a node. A value, apart from the streams, so that these pay nothing for it.
 [<NoComparison>]
 type internal NodeTasks =
     {
-        /// By the low half of the handle, and of the session.
+        /// By the low half of the handle, and when they are due. An entry may be too early.
         Meetings: Radix<RendezvousClient>
-        Punches: Radix<Punch>
+        MeetingTimers: TimerQueue
+        Punches: PunchTable
         /// By the task.
         Legacy: Radix<LegacyPunch>
         Discoveries: Radix<StunClient>
@@ -25,8 +22,8 @@ type internal NodeTasks =
         AgreesAt: Instant
         /// Links whose streams must learn something.
         Changed: int[]
-        Paths: MeetingPath[]
-        Aliases: Alias[]
+        Paths: MeetingPaths
+        Aliases: Aliases
         Sockets: SocketRange[]
         /// The limit of probes to addresses that have not answered: when its bucket is full again.
         UnverifiedProbes: Instant
@@ -35,9 +32,11 @@ type internal NodeTasks =
 
 /// Their storage, and when they are due.
 module internal NodeTasksState =
-    let empty =
+    /// The key is that of the hashes of addresses.
+    let create (hashKey: uint64) : NodeTasks =
         { Meetings = Radix.empty
-          Punches = Radix.empty
+          MeetingTimers = TimerQueue.empty
+          Punches = PunchTable.create hashKey
           Legacy = Radix.empty
           Discoveries = Radix.empty
           Links = Radix.empty
@@ -46,8 +45,8 @@ module internal NodeTasksState =
           AgreementTimers = TimerQueue.empty
           AgreesAt = LinkPath.never
           Changed = [||]
-          Paths = [||]
-          Aliases = [||]
+          Paths = MeetingPaths.create hashKey
+          Aliases = Aliases.create hashKey
           Sockets = [||]
           UnverifiedProbes = 0L<us>
           DueAt = Time.never }
@@ -55,44 +54,70 @@ module internal NodeTasksState =
     let isIdle (all: NodeTasks) =
         Radix.count all.Links = 0
         && Radix.count all.Meetings = 0
-        && Radix.count all.Punches = 0
+        && PunchTable.count all.Punches = 0
         && Radix.count all.Legacy = 0
         && Radix.count all.Discoveries = 0
-
-    /// The address under which the sender of a packet is known.
-    let pathOf (from: Endpoint) (all: NodeTasks) : Endpoint =
-        let mutable path = from
-
-        for alias in all.Aliases do
-            if alias.From.Equals from then path <- Endpoint.local from.Local alias.Path
-
-        path
 
     let withDeadline (all: NodeTasks) : NodeTasks =
         let mutable due =
             SocketNumbers.deadline all.Sockets
             |> min (TimerQueue.first all.LinkTimers)
             |> min (TimerQueue.first all.AgreementTimers)
+            |> min (TimerQueue.first all.MeetingTimers)
+            |> min (PunchTable.due all.Punches)
 
-        Radix.iterate (fun _ meeting -> due <- min due (RendezvousClient.deadline meeting)) all.Meetings
-        Radix.iterate (fun _ punch -> due <- min due (Punch.deadline punch)) all.Punches
         Radix.iterate (fun _ punch -> due <- min due (LegacyPunch.deadline punch)) all.Legacy
         Radix.iterate (fun _ client -> due <- min due (StunClient.deadline client)) all.Discoveries
         { all with DueAt = due }
 
-    /// The same after a packet of one punch, without a walk over all tasks. The deadline may be too early then, which does no harm.
-    let withDeadlineOf (punch: Punch) (all: NodeTasks) : NodeTasks =
-        let own =
-            match Radix.tryFind (int punch.Setup.Session) all.Punches with
-            | ValueSome punch -> Punch.deadline punch
-            | ValueNone -> Time.never
+    // ---- Meetings ----
 
-        let meeting =
-            match Radix.tryFind (int punch.Setup.Handle) all.Meetings with
-            | ValueSome meeting -> RendezvousClient.deadline meeting
-            | ValueNone -> Time.never
+    let private addMeetingTimer (meeting: RendezvousClient) (all: NodeTasks) : NodeTasks =
+        let at = RendezvousClient.deadline meeting
 
-        { all with DueAt = min (min own meeting) (min all.DueAt (SocketNumbers.deadline all.Sockets)) }
+        if at = Time.never then
+            all
+        else
+            let isCurrent at key =
+                match Radix.tryFind key all.Meetings with
+                | ValueSome meeting -> RendezvousClient.deadline meeting = at
+                | ValueNone -> false
+
+            let timers = TimerQueue.add at (int meeting.Handle) all.MeetingTimers
+            { all with MeetingTimers = TimerQueue.compact (64 + 8 * Radix.count all.Meetings) isCurrent timers }
+
+    /// Keeps a meeting, a new one or one to which something has happened.
+    let keepMeeting (meeting: RendezvousClient) (all: NodeTasks) : NodeTasks =
+        let key = int meeting.Handle
+
+        let isQueued =
+            match Radix.tryFind key all.Meetings with
+            | ValueSome before -> RendezvousClient.deadline before = RendezvousClient.deadline meeting
+            | ValueNone -> false
+
+        let all = { all with Meetings = Radix.add key meeting all.Meetings }
+        if isQueued then all else addMeetingTimer meeting all
+
+    /// Does what is due of meetings. `random` gives that many fresh words of 32 bits.
+    let tickMeetings (context: StepContext) (random: int -> Owned) (all: NodeTasks) : NodeTasks =
+        let mutable result = all
+
+        while TimerQueue.first result.MeetingTimers <= context.Now do
+            let struct (_, key, rest) = TimerQueue.pop result.MeetingTimers
+            result <- { result with MeetingTimers = rest }
+
+            match Radix.tryFind key result.Meetings with
+            | ValueSome meeting when RendezvousClient.deadline meeting <= context.Now ->
+                // The entry is used up: what follows needs one of its own, also at the same time.
+                let others = { result with Meetings = Radix.remove key result.Meetings }
+
+                result <-
+                    match RendezvousClient.tick context (random 3) meeting with
+                    | ValueSome meeting -> keepMeeting meeting others
+                    | ValueNone -> others
+            | _ -> ()
+
+        result
 
     /// Whether a datagram is an answer that a discovery awaits, though it looks like uTP.
     let awaits (datagram: Borrowed) (all: NodeTasks) = Radix.count all.Discoveries > 0 && Stun.looksLike datagram

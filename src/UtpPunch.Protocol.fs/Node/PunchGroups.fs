@@ -7,11 +7,6 @@ module internal PunchGroups =
     let private isOfOther (group: TaskId) (taskId: TaskId) (punch: Punch) =
         punch.Setup.Group = group && punch.Setup.TaskId <> taskId
 
-    let private exists (predicate: Punch -> bool) (punches: Radix<Punch>) =
-        let mutable found = false
-        Radix.iterate (fun _ punch -> if predicate punch then found <- true) punches
-        found
-
     let private isChosen (punch: Punch) =
         match punch.Phase with
         | PunchPhase.Choosing _
@@ -20,29 +15,26 @@ module internal PunchGroups =
         | PunchPhase.Failed _ -> false
 
     /// Whether a client that does not stay punches with another peer, or has found a path to it: it takes no second one.
-    let isTaken (group: TaskId) taskId (peer: Borrowed) (punches: Radix<Punch>) =
-        punches
-        |> exists (fun it ->
-            isOfOther group taskId it
-            && (isChosen it || not (Punch.isOver it))
-            && not (it.Setup.Peer.Equals peer))
-
-    /// Whether there is a path to the peer already, which another server has introduced.
-    let isMet (group: TaskId) taskId (peer: Borrowed) (punches: Radix<Punch>) =
-        punches |> exists (fun it -> isOfOther group taskId it && isChosen it && it.Setup.Peer.Equals peer)
-
-    /// The other punches with the peer of one whose path is chosen.
-    let others (punch: Punch) (punches: Radix<Punch>) : Punch[] =
-        let found = ResizeArray<Punch>()
+    let isTaken (group: TaskId) taskId (peer: Borrowed) (punches: PunchTable) =
+        let mutable found = false
 
         Radix.iterate
-            (fun _ (it: Punch) ->
+            (fun _ it ->
                 if
-                    isOfOther punch.Setup.Group punch.Setup.TaskId it
-                    && it.Setup.Peer.Equals punch.Setup.Peer
-                    && not (Punch.isOver it)
+                    isOfOther group taskId it
+                    && (isChosen it || not (Punch.isOver it))
+                    && not (it.Setup.Peer.Equals peer)
                 then
-                    found.Add it)
-            punches
+                    found <- true)
+            punches.All
 
-        found.ToArray()
+        found
+
+    /// Whether there is a path to the peer already, which another server has introduced.
+    let isMet (group: TaskId) taskId (peer: Borrowed) (punches: PunchTable) =
+        PunchTable.ofPeer peer punches |> Array.exists (fun it -> isOfOther group taskId it && isChosen it)
+
+    /// The other punches with the peer of one whose path is chosen.
+    let others (punch: Punch) (punches: PunchTable) : Punch[] =
+        PunchTable.ofPeer punch.Setup.Peer.AsBorrowed punches
+        |> Array.filter (fun it -> isOfOther punch.Setup.Group punch.Setup.TaskId it && not (Punch.isOver it))

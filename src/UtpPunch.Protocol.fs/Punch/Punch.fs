@@ -185,6 +185,14 @@ module internal Punch =
         | PunchPhase.Probing
         | PunchPhase.Choosing _ -> false
 
+    /// One that is over is kept until then at most.
+    let keepUntil (latest: Instant) (punch: Punch) : Punch =
+        match punch.Phase with
+        | PunchPhase.Open(path, from, until) -> { punch with Phase = PunchPhase.Open(path, from, min until latest) }
+        | PunchPhase.Failed(report, until) -> { punch with Phase = PunchPhase.Failed(report, min until latest) }
+        | PunchPhase.Probing
+        | PunchPhase.Choosing _ -> punch
+
     let isGone (now: Instant) (punch: Punch) =
         match punch.Phase with
         | PunchPhase.Open(_, _, until)

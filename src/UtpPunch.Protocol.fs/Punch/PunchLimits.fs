@@ -16,7 +16,20 @@ module internal PunchLimits =
     let spend (now: Instant) (count: int) (filledAt: Instant) : Instant =
         if count = 0 then filledAt else max now filledAt + int64 count * probePause
 
-    /// The punches that have heard nothing: with one address, and in all.
+    /// The punches of a node.
+    [<Literal>]
+    let Most = 4096
+
+    /// From this number of punches on, one that is over is kept for `leastHold` only: the peer asks to use a path for 5 s.
+    [<Literal>]
+    let private Crowded = 1024
+
+    let private leastHold = Time.seconds 10
+
+    /// How long a punch that is over is kept at most.
+    let hold (count: int) : Duration = if count >= Crowded then leastHold else Time.never
+
+    /// The punches that have heard nothing: with one source, and in all.
     [<Literal>]
     let private MaxUnheardOfSource = 32
 
@@ -29,28 +42,13 @@ module internal PunchLimits =
 
     let private leastTime = Time.seconds 2
 
-    /// An IPv4 address, or an IPv6 /64 prefix.
-    let private isOneSource (a: Endpoint) (b: Endpoint) =
-        if Endpoint.isIPv4 a then Endpoint.isSameAddress a b else a.High = b.High
-
     /// The punches that end early to make room for one with a peer at `source`; none if too many with that source have heard nothing yet. For a
     /// node that stays in a room: any number of peers is introduced to it.
-    let makeRoom (now: Instant) (source: Endpoint) (punches: Radix<Punch>) : Punch[] voption =
-        let unheard = ResizeArray<Punch>()
-
-        Radix.iterate (fun _ punch -> if Punch.isUnheard punch then unheard.Add punch) punches
-
-        let ofSource = unheard.FindAll(fun punch -> isOneSource punch.Setup.PeerObserved source).Count
-
-        if ofSource >= MaxUnheardOfSource then
+    let makeRoom (now: Instant) (source: Endpoint) (table: PunchTable) : struct (Punch[] * PunchTable) voption =
+        if PunchTable.unheardOf source table >= MaxUnheardOfSource then
             ValueNone
-        elif Radix.count punches < Many then
-            ValueSome [||]
+        elif PunchTable.count table < Many then
+            ValueSome(struct ([||], table))
         else
-            unheard.ToArray()
-            |> Array.sortBy (fun punch -> struct (punch.StartedAt, punch.Setup.Session))
-            |> Array.indexed
-            |> Array.filter (fun (index, punch) ->
-                punch.StartedAt + leastTime <= now || unheard.Count - index >= MaxUnheard)
-            |> Array.map snd
+            PunchTable.takeUnheard (fun punch count -> punch.StartedAt + leastTime <= now || count >= MaxUnheard) table
             |> ValueSome

@@ -23,8 +23,8 @@ type internal RendezvousMessage =
     | Introduce of handle: uint64 * Introduction
     /// Both clients have acknowledged; the punch begins after `wait`.
     | Go of handle: uint64 * introduction: Borrowed * wait: Duration
-    /// The server has no capacity.
-    | Full of handle: uint64
+    /// The server has no capacity: the room has as many registrations as it may have, or else the server, or the client's source.
+    | Full of handle: uint64 * isRoom: bool
     /// Asks a client that waits whether it is still there. It answers by registering again.
     | Ping of handle: uint64
 
@@ -190,7 +190,10 @@ module internal PunchWire =
             writer.Bytes introduction
             writer.Number(milliseconds wait, 2)
             writer.ToBytes()
-        | RendezvousMessage.Full handle -> (begun 0x86uy handle).ToBytes()
+        | RendezvousMessage.Full(handle, isRoom) ->
+            let writer = begun 0x86uy handle
+            writer.Number((if isRoom then 1UL else 0UL), 1)
+            writer.ToBytes()
         | RendezvousMessage.Ping handle -> (begun 0x87uy handle).ToBytes()
 
     // ---- Reading ----
@@ -340,7 +343,7 @@ module internal PunchWire =
                 | 0x85uy ->
                     let introduction = reader.Bytes TagLength
                     ValueSome(RendezvousMessage.Go(handle, introduction, reader.Milliseconds()))
-                | 0x86uy -> ValueSome(RendezvousMessage.Full handle)
+                | 0x86uy -> ValueSome(RendezvousMessage.Full(handle, reader.Byte() = 1uy))
                 | 0x87uy -> ValueSome(RendezvousMessage.Ping handle)
                 | _ -> ValueNone
 
@@ -354,7 +357,7 @@ module internal PunchWire =
         | RendezvousMessage.Observed(handle, _)
         | RendezvousMessage.Introduce(handle, _)
         | RendezvousMessage.Go(handle, _, _)
-        | RendezvousMessage.Full handle
+        | RendezvousMessage.Full(handle, _)
         | RendezvousMessage.Ping handle -> ValueSome handle
         | RendezvousMessage.Register _
         | RendezvousMessage.Acknowledge _

@@ -4,16 +4,16 @@ namespace UtpPunch.Protocol
 module internal Matching =
     open RendezvousState
 
-    /// Whether two registrants may be introduced: different peers of one room, not both of which stay, and neither avoids the other.
-    let private fits (server: Rendezvous) (one: Registrant) (other: Registrant) =
-        let own, theirs = one.Registration, other.Registration
-
+    /// Whether two clients may be introduced: different peers of one room, not both of which stay, and neither avoids the other.
+    let areFit (remote: Endpoint) (own: Entry) (otherRemote: Endpoint) (theirs: Entry) =
         theirs.Room.Equals own.Room
         && not (theirs.Peer.Equals own.Peer)
         && not (theirs.Stays && own.Stays)
-        && other.ExpiresAt > server.Now
-        && not (Entry.avoids other.Remote own)
-        && not (Entry.avoids one.Remote theirs)
+        && not (Entry.avoids otherRemote own)
+        && not (Entry.avoids remote theirs)
+
+    let private fits (server: Rendezvous) (one: Registrant) (other: Registrant) =
+        other.ExpiresAt > server.Now && areFit one.Remote one.Registration other.Remote other.Registration
 
     /// How many members of a room are considered for an introduction.
     [<Literal>]

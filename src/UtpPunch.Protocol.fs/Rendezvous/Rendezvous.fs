@@ -10,6 +10,7 @@ module Rendezvous =
         { Sockets = [| Endpoint.ofIPv4 0u 0us |]
           MaxRegistrations = 65536
           MaxPerSource = 512
+          MaxPerRoom = 10_000
           // Clients renew their registrations every 1.5 s, and many may share an address.
           RatePerSource = 500
           Lifetime = Time.seconds 60
@@ -45,9 +46,17 @@ module Rendezvous =
           TimerQueue = TimerQueue.empty
           Tracker = LegacyTracker.empty
           Stun = StunServer.create (ValueSome "UtpPunch") (options.Sockets |> Array.truncate 4 |> Array.map ValueSome)
+          Shared = { Instance = 0UL; Proposals = Radix.empty; Pairings = Radix.empty; Timers = TimerQueue.empty }
+          Requests = ResizeArray()
           Waiting = 0
           Introduced = 0L
           Dropped = 0L }
+
+    [<CompiledName "CreateShared">]
+    let createShared (instance: uint64) (options: RendezvousOptions) (seed: Owned) (now: Instant) : Rendezvous =
+        if instance = 0UL then invalidArg (nameof instance) "The name of an instance is not 0."
+        let server = create options seed now
+        { server with Shared = { server.Shared with Instance = instance } }
 
     // ---- Introductions ----
 
@@ -79,6 +88,8 @@ module Rendezvous =
             let registrant = (Radix.tryFind number' server.Registrants).Value
 
             if not registrant.Registration.Stays then
+                unshare server number' registrant
+
                 // It registers no more while it punches, so no ping counts.
                 store
                     server
@@ -103,9 +114,9 @@ module Rendezvous =
                 RendezvousMessage.Registered(registration.Handle, registration.Attempt, remote, server.Options.Lifetime)
             )
 
-        let refuse () =
+        let refuse isRoom =
             server.Dropped <- server.Dropped + 1L
-            send (RendezvousMessage.Full registration.Handle)
+            send (RendezvousMessage.Full(registration.Handle, isRoom))
 
         let enter since number (registrant: Registrant) =
             match enterRoom server number registrant with
@@ -114,18 +125,21 @@ module Rendezvous =
 
                 match Matching.partner server registrant since (fun other -> tell other.Remote) with
                 | ValueSome other -> pair server other (struct (number, registrant))
-                | ValueNone -> ()
+                | ValueNone -> Sharing.share server number
 
                 true
             | ValueNone ->
-                refuse ()
+                refuse true
                 false
 
         let entry = Entry.keep registration
 
         match findRegistrant remote registration.Handle registration.Room server with
         | ValueSome(struct (_, known)) when known.Pairing.IsSome && not (hasReturned known.Registration entry) ->
-            if server.Pairings |> Radix.tryFind known.Pairing.Value |> _.IsSome then answer ()
+            let key = known.Pairing.Value
+
+            if (Radix.tryFind key server.Pairings).IsSome || Sharing.isUnderWay server key then
+                answer ()
         | ValueSome(struct (number, known)) ->
             let known = leaveRoom server number known
 
@@ -151,11 +165,12 @@ module Rendezvous =
                   PingedAt = server.Now
                   PingAt = Time.never
                   WakeAt = server.Now
+                  SharedAt = Time.never
                   Place = RoomPlace.Outside
                   Pairing = ValueNone }
 
             match addRegistrant server fresh with
-            | ValueNone -> refuse ()
+            | ValueNone -> refuse false
             | ValueSome(struct (number, fresh)) ->
                 if not (enter (Matching.heardSince server fresh) number fresh) then
                     removeRegistrant server number fresh
@@ -211,6 +226,8 @@ module Rendezvous =
     let private receiveProven (server: Rendezvous) (remote: Endpoint) message tell =
         match message with
         | RendezvousMessage.Register it -> register server remote it tell
+        | RendezvousMessage.Acknowledge(_, handle, _, introduction, roundTrip) when Sharing.keyOf introduction < 0 ->
+            Sharing.acknowledged server remote handle introduction roundTrip tell
         | RendezvousMessage.Acknowledge(_, handle, _, introduction, roundTrip) ->
             acknowledged server remote handle introduction roundTrip (fun side -> tell side.Remote)
         | RendezvousMessage.Leave(room, handle, _) ->
@@ -351,35 +368,36 @@ module Rendezvous =
     let private compactTimerQueue (server: Rendezvous) =
         let current = Radix.count server.Registrants + Radix.count server.Pairings
 
-        if TimerQueue.count server.TimerQueue > 64 + 2 * current then
-            let mutable rest = server.TimerQueue
-            server.TimerQueue <- TimerQueue.empty
+        server.TimerQueue <- TimerQueue.compact (64 + 2 * current) (isCurrent server) server.TimerQueue
 
-            while TimerQueue.count rest > 0 do
-                let struct (at, key, others) = TimerQueue.pop rest
-                rest <- others
-
-                if isCurrent server at key then
-                    server.TimerQueue <- TimerQueue.add at key server.TimerQueue
-
-    [<CompiledName "Step">]
-    let step (now: Instant) (received: struct (Endpoint * Borrowed)[]) (server: Rendezvous) =
-        let server = { server with Now = max now server.Now }
+    [<CompiledName "StepShared">]
+    let stepShared (now: Instant) (received: struct (Endpoint * Borrowed)[]) (news: StoreEvent[]) (server: Rendezvous) =
+        let server = { server with Now = max now server.Now; Requests = ResizeArray() }
         let sent = ResizeArray<struct (Endpoint * Owned)>()
+        let tell remote message = sent.Add(struct (remote, PunchWire.encode message))
 
         for struct (remote, datagram) in received do
             receive server remote datagram sent
 
+        for event in news do
+            Sharing.receive server event tell
+
         wake server sent
+        Sharing.wake server Repetitions pauseAfter tell
         compactTimerQueue server
-        struct (server, sent.ToArray())
+        struct (server, sent.ToArray(), server.Requests.ToArray())
+
+    [<CompiledName "Step">]
+    let step (now: Instant) (received: struct (Endpoint * Borrowed)[]) (server: Rendezvous) =
+        let struct (server, sent, _) = stepShared now received [||] server
+        struct (server, sent)
 
     [<CompiledName "Deadline">]
-    let deadline (server: Rendezvous) = TimerQueue.first server.TimerQueue
+    let deadline (server: Rendezvous) = min (TimerQueue.first server.TimerQueue) (TimerQueue.first server.Shared.Timers)
 
     [<CompiledName "Statistics">]
     let statistics (server: Rendezvous) : RendezvousStatistics =
         { Waiting = server.Waiting
-          Introductions = Radix.count server.Pairings
+          Introductions = Radix.count server.Pairings + Radix.count server.Shared.Pairings
           Introduced = server.Introduced
           Dropped = server.Dropped }

@@ -18,6 +18,19 @@ module Rendezvous =
         server: Rendezvous ->
             struct (Rendezvous * struct (Endpoint * Owned)[])
 
+    /// A server that shares its rooms with others through a store. The name of this instance is not 0, and no other one has it.
+    [<CompiledName "CreateShared">]
+    val createShared: instance: uint64 -> options: RendezvousOptions -> seed: Owned -> now: Instant -> Rendezvous
+
+    /// A step of such a server, which also takes what the store tells, and gives what is asked of it.
+    [<CompiledName "StepShared">]
+    val stepShared:
+        now: Instant ->
+        received: struct (Endpoint * Borrowed)[] ->
+        news: StoreEvent[] ->
+        server: Rendezvous ->
+            struct (Rendezvous * struct (Endpoint * Owned)[] * StoreRequest[])
+
     [<CompiledName "Deadline">]
     val deadline: server: Rendezvous -> Instant
 

@@ -62,6 +62,7 @@ module internal RendezvousClient =
           IsRegistered = false
           WasRegistered = false
           IsRefused = false
+          IsRoomFull = false
           RoundTrip = 0L<us>
           StartedAt = now
           GiveUpAt = now + min silence plan.Timeout
@@ -255,8 +256,10 @@ module internal RendezvousClient =
             ->
             { meeting with NextAt = context.Now }
         // A client that has returned to a room that is full tries again.
-        | RendezvousMessage.Full _ when isServer && not meeting.WasRegistered && meeting.Phase <> RendezvousPhase.Left ->
-            { meeting with IsRefused = true; GiveUpAt = context.Now }
+        | RendezvousMessage.Full(_, isRoom) when
+            isServer && not meeting.WasRegistered && meeting.Phase <> RendezvousPhase.Left
+            ->
+            { meeting with IsRefused = true; IsRoomFull = isRoom; GiveUpAt = context.Now }
         | _ -> meeting
 
     /// Acknowledges an introduction. The flag is whether it is a new one, for which a punch may begin.
@@ -390,7 +393,8 @@ module internal RendezvousClient =
             if meeting.IsRegistered then leave context meeting
 
             let stage =
-                if meeting.IsRefused then PunchStage.ServerFull
+                if meeting.IsRoomFull then PunchStage.RoomFull
+                elif meeting.IsRefused then PunchStage.ServerFull
                 // Without a report of a punch, the peers were avoided for their offers.
                 elif meeting.Avoided.Length > 0 then PunchStage.Rejected
                 elif meeting.IsRegistered then PunchStage.NoPeer

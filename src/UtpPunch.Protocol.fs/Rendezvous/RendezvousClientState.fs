@@ -44,6 +44,8 @@ type internal RendezvousClient =
         /// Whether it has been registered, which is reported once.
         WasRegistered: bool
         IsRefused: bool
+        /// Whether it was refused because of its room.
+        IsRoomFull: bool
         RoundTrip: Duration
         StartedAt: Instant
         GiveUpAt: Instant

@@ -3,140 +3,6 @@ namespace UtpPunch.Protocol
 open System.Buffers.Binary
 open System.Security.Cryptography
 
-/// The options of a rendezvous server.
-[<NoComparison>]
-type RendezvousOptions =
-    {
-        /// Its sockets, in the order of `Endpoint.Via`; clients know the first one. A socket that is bound to all addresses has no address here.
-        /// With several sockets, clients can determine their NAT's mapping.
-        Sockets: Endpoint[]
-        /// The most registrations, in all and from one source: an IPv4 address or an IPv6 /64 prefix. A /56 prefix may have 4 times as many,
-        /// and a /48 prefix 16 times.
-        MaxRegistrations: int
-        MaxPerSource: int
-        /// Datagrams with a valid cookie that are accepted from one source per second; the burst is twice as many. Prefixes as above.
-        RatePerSource: int
-        /// How long a registration is valid unless it is renewed.
-        Lifetime: Duration
-        /// Whether it also serves the npm package's tracker protocol (JSON). That amplifies, and verifies no address.
-        Legacy: bool
-        /// Whether it also serves STUN (RFC 8489), whose answers are slightly larger than the requests. With four sockets, which are the two
-        /// ports of one address and then those of another, it supports NAT behavior discovery (RFC 5780).
-        Stun: bool
-    }
-
-/// The load of a server.
-[<Struct; NoComparison>]
-type RendezvousStatistics =
-    {
-        /// Clients that wait for a peer, and introductions in progress.
-        Waiting: int
-        Introductions: int
-        /// Since the server was created.
-        Introduced: int64
-        Dropped: int64
-    }
-
-/// What the server keeps of a registration.
-[<NoComparison>]
-type internal Entry =
-    {
-        Room: Owned
-        Handle: uint64
-        Peer: Owned
-        Stays: bool
-        Offer: Owned
-        /// Endpoints to which the client is not to be introduced; port 0 stands for all ports of the address.
-        Avoided: Endpoint[]
-    }
-
-module internal Entry =
-    let keep (it: Registration) =
-        { Room = Borrowed.keep it.Room
-          Handle = it.Handle
-          Peer = Borrowed.keep it.Peer
-          Stays = it.Stays
-          Offer = Borrowed.keep it.Offer
-          Avoided = PunchWire.endpoints it.Avoided }
-
-    let avoids (remote: Endpoint) (entry: Entry) =
-        entry.Avoided
-        |> Array.exists (fun it -> Endpoint.isSameAddress it remote && (it.Port = 0us || it.Port = remote.Port))
-
-/// Where a registrant is in its room: its index in one of the two lists.
-[<Struct; RequireQualifiedAccess; NoComparison>]
-type internal RoomPlace =
-    /// It was introduced.
-    | Outside
-    | Visitor of index: int
-    | Service of slot: int
-
-/// A peer that has proved its address.
-[<NoComparison>]
-type internal Registrant =
-    {
-        Remote: Endpoint
-        Registration: Entry
-        ExpiresAt: Instant
-        HeardAt: Instant
-        /// How often it was pinged since, when first, and when that is due again; `Time.never` if it is not being pinged.
-        Pings: int
-        PingedAt: Instant
-        PingAt: Instant
-        /// When the server looks at it: the entry of the timer queue that counts.
-        WakeAt: Instant
-        Place: RoomPlace
-        /// Its introduction. The registrant is kept until that is over, so that a late registration is not taken for a new one.
-        Pairing: int voption
-    }
-
-/// The registrants that wait in a room: those that leave it when introduced, the latest ones last, and those that stay. Each list is a map
-/// from 0 to its count.
-[<NoComparison>]
-type internal Room = { Visitors: Radix<int>; Services: Radix<int> }
-
-/// One of the two of an introduction.
-[<NoComparison>]
-type internal PairedPeer = { Remote: Endpoint; Registration: Entry; Acknowledged: bool; RoundTrip: Duration }
-
-[<NoComparison>]
-type internal Pairing = { Nonce: Owned; A: PairedPeer; B: PairedPeer; Tries: int }
-
-/// A rendezvous server: introduces clients that name the same room, and never relays. A value with a step, as `Node` is. Only the step that
-/// made a copy writes to its fields.
-[<NoComparison; NoEquality>]
-type Rendezvous =
-    internal
-        {
-            Options: RendezvousOptions
-            /// The key of the cookies.
-            Key: Owned
-            /// The key of all hashes, so that senders cannot choose values that collide.
-            HashKey: uint64
-            mutable Now: Instant
-            mutable Random: Random
-            mutable Next: int
-            mutable Registrants: Radix<Registrant>
-            /// Registrants by the hash of handle, room and address, and rooms by the hash of their tag.
-            mutable Handles: Radix<int>
-            mutable Rooms: Radix<Room>
-            mutable Pairings: Radix<Pairing>
-            /// The number of registrants of each prefix, and of visitors of each source in each room.
-            mutable Counts: Radix<int>
-            /// The rate limits, each as the time at which its bucket is full again: of sources whose datagrams have valid cookies, of sources
-            /// whose datagrams have none, and of all the latter together.
-            mutable Proven: Radix<Instant>
-            mutable Unproven: Radix<Instant>
-            mutable UnprovenInAll: Instant
-            /// The timers: a registrant's under its number, a pairing's under the complement of its number.
-            mutable TimerQueue: TimerQueue
-            mutable Tracker: LegacyTracker
-            Stun: StunServer
-            mutable Waiting: int
-            mutable Introduced: int64
-            mutable Dropped: int64
-        }
-
 /// The tables of a server: registrants, rooms, limits, and cookies. Each operation takes a bounded number of steps, whatever the tables hold.
 module internal RendezvousState =
     /// A cookie is valid for one to two of these.
@@ -384,7 +250,11 @@ module internal RendezvousState =
             store server number inside
             ValueSome inside
 
-        if registrant.Registration.Stays then
+        let others = if registrant.Registration.Stays then room.Services else room.Visitors
+
+        if Radix.count others >= server.Options.MaxPerRoom then
+            ValueNone
+        elif registrant.Registration.Stays then
             let index = Radix.count room.Services
             enter (RoomPlace.Service index) { room with Services = Radix.add index number room.Services }
         elif
@@ -397,9 +267,15 @@ module internal RendezvousState =
             let index = Radix.count room.Visitors
             enter (RoomPlace.Visitor index) { room with Visitors = Radix.add index number room.Visitors }
 
+    /// The store need not know a registrant any more.
+    let unshare (server: Rendezvous) number (registrant: Registrant) =
+        if server.Shared.Instance <> 0UL && registrant.SharedAt <> Time.never then
+            server.Requests.Add(StoreRequest.Unshare(registrant.Registration.Room, number))
+
     /// Removes a registrant.
     let removeRegistrant (server: Rendezvous) number (registrant: Registrant) =
         let registrant = leaveRoom server number registrant
+        unshare server number registrant
         server.Handles <- Radix.remove (keyOf server registrant) server.Handles
         server.Registrants <- Radix.remove number server.Registrants
         countRegistrant server registrant.Remote -1

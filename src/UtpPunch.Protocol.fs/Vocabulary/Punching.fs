@@ -75,6 +75,8 @@ type PunchStage =
     | Cancelled
     /// The offers of all peers were not of this room: of peers without its key, damaged, or of another version.
     | Rejected
+    /// The room has as many registrations as the rendezvous lets it have.
+    | RoomFull
 
 /// The result of a punch.
 [<NoComparison>]

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x6D5F1311B07A0CCAUL
+let Layout = 0x20B1C2370B985243UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1237,6 +1237,7 @@ let writePunchStage (w: SnapshotWriter) (it: PunchStage) : unit =
     | PunchStage.PeerGaveUp -> w.Byte 7uy
     | PunchStage.Cancelled -> w.Byte 8uy
     | PunchStage.Rejected -> w.Byte 9uy
+    | PunchStage.RoomFull -> w.Byte 10uy
 
 let readPunchStage (r: SnapshotReader) : PunchStage =
     match r.Byte() with
@@ -1250,6 +1251,7 @@ let readPunchStage (r: SnapshotReader) : PunchStage =
     | 7uy -> PunchStage.PeerGaveUp
     | 8uy -> PunchStage.Cancelled
     | 9uy -> PunchStage.Rejected
+    | 10uy -> PunchStage.RoomFull
     | _ -> r.Fail "there is no such PunchStage"
 
 let writePathKind (w: SnapshotWriter) (it: PathKind) : unit =
@@ -1339,6 +1341,7 @@ let writeRendezvousClient (w: SnapshotWriter) (it: RendezvousClient) : unit =
     w.Flag it.IsRegistered
     w.Flag it.WasRegistered
     w.Flag it.IsRefused
+    w.Flag it.IsRoomFull
     w.Int64 it.RoundTrip
     w.Int64 it.StartedAt
     w.Int64 it.GiveUpAt
@@ -1367,6 +1370,7 @@ let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
       IsRegistered = r.Flag()
       WasRegistered = r.Flag()
       IsRefused = r.Flag()
+      IsRoomFull = r.Flag()
       RoundTrip = r.Int64()
       StartedAt = r.Int64()
       GiveUpAt = r.Int64()
@@ -1559,6 +1563,28 @@ let readPunch (r: SnapshotReader) : Punch =
       FirstSocket = r.Int32()
       BirthdayAt = r.Int64()
       KeepAliveAt = r.Int64() }
+
+let writePunchTable (w: SnapshotWriter) (it: PunchTable) : unit =
+    w.UInt64 it.HashKey
+    w.Radix((writePunch w), it.All)
+    w.TimerQueue it.Timers
+    w.Radix(w.Int32, it.ByIntroduction)
+    w.Radix((fun it -> w.Array(w.Int32, it)), it.ByPeer)
+    w.Radix(w.Int32, it.UnderWay)
+    w.TimerQueue it.Unheard
+    w.Int32 it.UnheardCount
+    w.Radix(w.Int32, it.UnheardOf)
+
+let readPunchTable (r: SnapshotReader) : PunchTable =
+    { HashKey = r.UInt64()
+      All = r.Radix(72, (fun () -> readPunch r))
+      Timers = r.TimerQueue()
+      ByIntroduction = r.Radix(1, (fun () -> r.Int32()))
+      ByPeer = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
+      UnderWay = r.Radix(1, (fun () -> r.Int32()))
+      Unheard = r.TimerQueue()
+      UnheardCount = r.Int32()
+      UnheardOf = r.Radix(1, (fun () -> r.Int32())) }
 
 let writeLegacyPunch (w: SnapshotWriter) (it: LegacyPunch) : unit =
     w.Int32 it.TaskId
@@ -1915,13 +1941,35 @@ let readMeetingPath (r: SnapshotReader) : MeetingPath =
       Meeting = r.Reference(fun () -> readMeetingKey r)
       IsOpen = r.Flag() }
 
+let writeMeetingPaths (w: SnapshotWriter) (it: MeetingPaths) : unit =
+    w.UInt64 it.HashKey
+    w.Radix((writeMeetingPath w), it.Entries)
+    w.TimerQueue it.Ends
+
+let readMeetingPaths (r: SnapshotReader) : MeetingPaths =
+    { HashKey = r.UInt64()
+      Entries = r.Radix(9, (fun () -> readMeetingPath r))
+      Ends = r.TimerQueue() }
+
 let writeAlias (w: SnapshotWriter) (it: Alias) : unit =
     writeEndpoint w it.From
     writeEndpoint w it.Path
+    w.Int64 it.Since
 
 let readAlias (r: SnapshotReader) : Alias =
     { From = readEndpoint r
-      Path = readEndpoint r }
+      Path = readEndpoint r
+      Since = r.Int64() }
+
+let writeAliases (w: SnapshotWriter) (it: Aliases) : unit =
+    w.UInt64 it.HashKey
+    w.Radix((writeAlias w), it.Entries)
+    w.TimerQueue it.Ages
+
+let readAliases (r: SnapshotReader) : Aliases =
+    { HashKey = r.UInt64()
+      Entries = r.Radix(13, (fun () -> readAlias r))
+      Ages = r.TimerQueue() }
 
 let writeSocketUse (w: SnapshotWriter) (it: SocketUse) : unit =
     match it with
@@ -1956,7 +2004,8 @@ let readSocketRange (r: SnapshotReader) : SocketRange =
 
 let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Radix((writeRendezvousClient w), it.Meetings)
-    w.Radix((writePunch w), it.Punches)
+    w.TimerQueue it.MeetingTimers
+    writePunchTable w it.Punches
     w.Radix((writeLegacyPunch w), it.Legacy)
     w.Radix((writeStunClient w), it.Discoveries)
     w.Radix((writeLink w), it.Links)
@@ -1965,15 +2014,16 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.TimerQueue it.AgreementTimers
     w.Int64 it.AgreesAt
     w.Array(w.Int32, it.Changed)
-    w.Array((writeMeetingPath w), it.Paths)
-    w.Array((writeAlias w), it.Aliases)
+    writeMeetingPaths w it.Paths
+    writeAliases w it.Aliases
     w.Array((writeSocketRange w), it.Sockets)
     w.Int64 it.UnverifiedProbes
     w.Int64 it.DueAt
 
 let readNodeTasks (r: SnapshotReader) : NodeTasks =
-    { Meetings = r.Radix(51, (fun () -> readRendezvousClient r))
-      Punches = r.Radix(72, (fun () -> readPunch r))
+    { Meetings = r.Radix(52, (fun () -> readRendezvousClient r))
+      MeetingTimers = r.TimerQueue()
+      Punches = readPunchTable r
       Legacy = r.Radix(18, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(20, (fun () -> readStunClient r))
       Links = r.Radix(53, (fun () -> readLink r))
@@ -1982,8 +2032,8 @@ let readNodeTasks (r: SnapshotReader) : NodeTasks =
       AgreementTimers = r.TimerQueue()
       AgreesAt = r.Int64()
       Changed = r.Array(1, (fun () -> r.Int32()))
-      Paths = r.Array(9, (fun () -> readMeetingPath r))
-      Aliases = r.Array(12, (fun () -> readAlias r))
+      Paths = readMeetingPaths r
+      Aliases = readAliases r
       Sockets = r.Array(3, (fun () -> readSocketRange r))
       UnverifiedProbes = r.Int64()
       DueAt = r.Int64() }

@@ -164,7 +164,8 @@ module TraceNames =
                struct ("NotAgreed", PunchStage.NotAgreed)
                struct ("PeerGaveUp", PunchStage.PeerGaveUp)
                struct ("Cancelled", PunchStage.Cancelled)
-               struct ("Rejected", PunchStage.Rejected) |]
+               struct ("Rejected", PunchStage.Rejected)
+               struct ("RoomFull", PunchStage.RoomFull) |]
         )
 
     [<CompiledName "PathKinds">]

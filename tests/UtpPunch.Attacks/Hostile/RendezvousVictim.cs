@@ -31,7 +31,8 @@ internal sealed class RendezvousVictim : Victim
     {
         var standard = RendezvousModule.standard;
         var options = new RendezvousOptions(
-            standard.Sockets, standard.MaxRegistrations, standard.MaxPerSource, standard.RatePerSource, standard.Lifetime, legacy: true, stun: true);
+            standard.Sockets, standard.MaxRegistrations, standard.MaxPerSource, standard.MaxPerRoom, standard.RatePerSource, standard.Lifetime,
+            legacy: true, stun: true);
         _server = RendezvousModule.Create(options, new Owned([.. Enumerable.Repeat((byte)3, 32)]), Now);
         for (var index = 0; index < members; index++)
         {

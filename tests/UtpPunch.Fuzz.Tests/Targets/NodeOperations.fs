@@ -239,7 +239,7 @@ let private answerOf (operation: Operation) (it: Registration) : RendezvousMessa
     | 2 -> RendezvousMessage.Registered(it.Handle, it.Attempt, addresses[0], Time.seconds (operation.Short()))
     | 3 -> RendezvousMessage.Observed(it.Handle, Endpoint.withPort (uint16 (operation.Short())) addresses[0])
     | 4 -> RendezvousMessage.Go(it.Handle, Borrowed introduction, Time.milliseconds (operation.Below 255))
-    | 5 when operation.Below 4 = 0 -> RendezvousMessage.Full it.Handle
+    | 5 when operation.Below 4 = 0 -> RendezvousMessage.Full(it.Handle, operation.Flag())
     | _ ->
         RendezvousMessage.Introduce(
             it.Handle,

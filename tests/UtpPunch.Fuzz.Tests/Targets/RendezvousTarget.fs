@@ -25,6 +25,7 @@ let private optionsOf (operation: Operation) : RendezvousOptions =
         Sockets = Array.init (operation.Of [| 1; 2; 4 |]) socket
         MaxRegistrations = operation.Of [| 2; 6; 65536 |]
         MaxPerSource = operation.Of [| 1; 4; 512 |]
+        MaxPerRoom = (if extra = 3 then 3 else 10_000)
         RatePerSource = operation.Of [| 1; 100 |]
         Legacy = (extra = 1)
         Stun = (extra = 2) }

@@ -101,6 +101,34 @@ public static class Meeting
         Check.Equal(UtpError.RendezvousUnreachable, error.Error);
     }
 
+    [Fact("the node that would be one too many in a room learns that, and the others stay and are met")]
+    public static async Task FullRoom()
+    {
+        await using var server = Serve(options => options.MaxRegistrationsPerRoom = 1);
+        await using var one = await Pair.BindAsync();
+        await using var other = await Pair.BindAsync();
+        await using var visitor = await Pair.BindAsync();
+        using var leave = new CancellationTokenSource();
+        var met = StayAsync(one);
+        await Waiting.UntilAsync(() => server.GetStatistics().Waiting == 1);
+        var error = await Check.ThrowsAsync<UtpException>(() => StayAsync(other).Within());
+        Check.Equal(UtpError.RoomFull, error.Error);
+        Check.That(error.Message.Contains("The room has as many peers", StringComparison.Ordinal));
+        using var stream = await new RendezvousClient(visitor, server.LocalEndPoints[0]).ConnectAsync("service").Within();
+        Check.Equal(visitor.LocalEndPoint, (await met.Within()).RemoteEndPoint);
+        await leave.CancelAsync();
+
+        async Task<UtpStream> StayAsync(UtpNode node)
+        {
+            await foreach (var accepted in new RendezvousClient(node, server.LocalEndPoints[0]).AcceptAllAsync("service", null, leave.Token))
+            {
+                return accepted;
+            }
+
+            throw new InvalidOperationException("There was no stream.");
+        }
+    }
+
     [Fact("many pairs meet at one server at the same time, each peer with its own")]
     public static async Task ManyPairs()
     {

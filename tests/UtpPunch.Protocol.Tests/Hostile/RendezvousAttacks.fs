@@ -115,7 +115,7 @@ let private microseconds count (operation: int -> unit) =
 
 let private crowded =
     [ test "a datagram takes as long in a room, or for a handle, with 16 000 registrations as with ten" {
-          let options = { options with MaxPerSource = 100_000; RatePerSource = 1_000_000 }
+          let options = { options with MaxPerSource = 100_000; MaxPerRoom = 100_000; RatePerSource = 1_000_000 }
 
           let cost (member': int -> Registrant) size =
               let mutable server = fresh options
