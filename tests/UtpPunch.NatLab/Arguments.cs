@@ -12,10 +12,14 @@ internal sealed record Arguments
     public const string Usage = """
         natlab [OPTIONS]         run a punching tool behind all pairs of ten kinds of kernel NAT; needs root
           --tool NAME            utp (default), reflexive (reference, in this process), npm (utp-punch's own punch),
-                                 offers (samples/OwnSignalling, without a rendezvous)
+                                 offers (samples/OwnSignalling, without a rendezvous),
+                                 torrents (samples/HolePunch and libtorrent, which another libtorrent introduces: BEP 55)
           --utp PATH             utp.dll, or a program with the same commands `rendezvous` and `punch`
           --birthday             utp: allow birthday probing
           --mapped               utp: A's NAT has miniupnpd, and A asks it to map its port
+          --ipv6 SERVERS         utp: the hosts have IPv6 as well, behind firewalls that admit answers only; the servers of the
+                                 rendezvous have IPv4 (`v4`) or IPv6 (`v6`), or there is one of each (`both`)
+          --carrier TYPE         utp: each home's NAT is behind a carrier's NAT of this type
           --timeout SECONDS      utp: time for the peer to come (default 15, with --birthday 60)
           --log FOLDER           utp: write the output of the peers to this folder, a file each
           --mode MODE            only this delay of B in ms: simultaneous, 60 or 1000 (default: all)
@@ -33,6 +37,12 @@ internal sealed record Arguments
     public bool Birthday { get; private init; }
 
     public bool Mapped { get; private init; }
+
+    /// <summary>The families of the rendezvous servers, if the hosts have IPv6.</summary>
+    public string? IPv6 { get; private init; }
+
+    /// <summary>The type of the carriers' NATs, if there are carriers.</summary>
+    public int? Carrier { get; private init; }
 
     public int? TimeoutSeconds { get; private init; }
 
@@ -71,8 +81,10 @@ internal sealed record Arguments
             var value = words is [var next, ..] ? next : throw new UsageException($"'{option}' is not an option, or its value is missing\n{Usage}");
             parsed = option switch
             {
-                "--tool" when value is "utp" or "reflexive" or "npm" or "offers" => parsed with { Tool = value },
+                "--tool" when value is "utp" or "reflexive" or "npm" or "offers" or "torrents" => parsed with { Tool = value },
                 "--utp" => parsed with { Program = File.Exists(value) ? Path.GetFullPath(value) : value },
+                "--ipv6" when value is "v4" or "v6" or "both" => parsed with { IPv6 = value },
+                "--carrier" => parsed with { Carrier = Number(value, NatType.All.Count - 1) },
                 "--timeout" => parsed with { TimeoutSeconds = Number(value, 3600) },
                 "--log" => parsed with { Log = Directory.CreateDirectory(value).FullName },
                 "--mode" when value == "simultaneous" => parsed with { Modes = [0] },
@@ -83,6 +95,11 @@ internal sealed record Arguments
                 "--labs" => parsed with { Labs = Math.Max(1, Number(value, 100)) },
                 _ => throw new UsageException($"'{option} {value}' is not valid\n{Usage}"),
             };
+        }
+
+        if (parsed.Carrier is not null && (parsed.IPv6 is not null || parsed.Mapped))
+        {
+            throw new UsageException("--carrier is for IPv4 without mapped ports");
         }
 
         return parsed.Pairs.Count > 0 ? parsed : parsed with { Pairs = [.. Matrix.Pairs(int.MaxValue)] };

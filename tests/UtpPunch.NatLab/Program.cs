@@ -66,9 +66,10 @@ static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellat
         "reflexive" => new ReflexiveTool(world, arguments.Primed),
         "npm" => new NpmTool(world),
         "offers" => await OfferTool.StartAsync(world),
+        "torrents" => new TorrentTool(world),
         _ => await UtpTool.StartAsync(world, arguments),
     };
-    var matrix = new Matrix(world, tool, arguments.Labs, arguments.Mapped);
+    var matrix = new Matrix(world, tool, arguments.Labs, arguments.Mapped, arguments.IPv6 is not null, arguments.Carrier);
     var wrong = 0;
     foreach (var late in arguments.Modes)
     {

@@ -10,11 +10,16 @@ internal static class Repository
         Path.Combine(Root, "src", "UtpPunch.Cli", "bin", Configuration.Parent!.Name, Configuration.Name, "utp.dll");
 
     /// <summary>The sample of offers that an application carries.</summary>
-    public static string OfferSample { get; } =
-        Path.Combine(Root, "samples", "OwnSignalling", "bin", Configuration.Parent!.Name, Configuration.Name, "OwnSignalling.dll");
+    public static string OfferSample { get; } = Sample("OwnSignalling");
+
+    /// <summary>The sample of BitTorrent's holepunch extension.</summary>
+    public static string HolePunchSample { get; } = Sample("HolePunch");
 
     // This program is in tests/NAME/bin/CONFIGURATION/FRAMEWORK.
     private static DirectoryInfo Configuration => new(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
+
+    private static string Sample(string name) =>
+        Path.Combine(Root, "samples", name, "bin", Configuration.Parent!.Name, Configuration.Name, $"{name}.dll");
 
     private static string Find()
     {

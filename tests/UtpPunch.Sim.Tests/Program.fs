@@ -32,6 +32,8 @@ let main args =
               ServerTests.tests
               CrowdTests.tests
               InstanceTests.tests
+              DualStackTests.tests
+              FieldTests.tests
               Moves.tests
               Punching.tests
               MeetingAttacks.tests

@@ -56,12 +56,34 @@ module NetworkConfig =
           Path = { Path.perfect with Delay = Time.milliseconds 2 }
           Hops = 1 }
 
+    /// A private network over the internet, as VPNs between peers make them, with addresses of RFC 6598.
+    let overlay =
+        { Name = "overlay"
+          First = 0x64508001u // 100.80.128.1
+          Path = { Path.perfect with Delay = Time.milliseconds 25 }
+          Hops = 0 }
+
     /// A home network.
     let home (number: int) =
         { Name = $"home {number}"
           First = 0xC0A80002u + (uint32 number <<< 8) // 192.168.number.2
           Path = { Path.perfect with Delay = Time.microseconds 100L }
           Hops = 0 }
+
+[<RequireQualifiedAccess; NoComparison; ReferenceEquality>]
+type internal Middlebox =
+    | Nat of Nat
+    | Firewall of Firewall
+
+    member this.Outbound(now, source, destination) =
+        match this with
+        | Nat nat -> nat.Outbound(now, source, destination)
+        | Firewall firewall -> firewall.Outbound(now, source, destination)
+
+    member this.Inbound(now, source, destination) =
+        match this with
+        | Nat nat -> nat.Inbound(now, source, destination)
+        | Firewall firewall -> firewall.Inbound(now, source, destination)
 
 /// A host in a network.
 [<Sealed; AllowNullLiteral>]
@@ -72,13 +94,13 @@ type internal AttachedHost(host: IInternetHost, realm: AddressRealm, addresses: 
     member _.IsAt(endpoint: Endpoint) = Array.contains { endpoint with Port = 0us } addresses
     member val TimerAt = Time.never with get, set
 
-/// A NAT between an inner and an outer network.
-and [<Sealed; AllowNullLiteral>] internal Gateway(nat: Nat, inner: AddressRealm, outer: AddressRealm) =
-    member _.Nat = nat
+/// A NAT for IPv4, or a firewall for IPv6, between an inner and an outer network.
+and [<Sealed; AllowNullLiteral>] internal Gateway(box: Middlebox, inner: AddressRealm, outer: AddressRealm) =
+    member _.Box = box
     member _.Inner = inner
     member _.Outer = outer
 
-/// The next hop of a datagram: a host, or a NAT in either direction.
+/// The next hop of a datagram: a host, or a gateway in either direction.
 and [<RequireQualifiedAccess; NoComparison; ReferenceEquality>] internal Target =
     | Host of AttachedHost
     | Inward of Gateway
@@ -88,10 +110,13 @@ and [<RequireQualifiedAccess; NoComparison; ReferenceEquality>] internal Target 
 and [<Sealed; AllowNullLiteral>] AddressRealm internal (config: NetworkConfig, index: int) =
     let places = Dictionary<Endpoint, Target>()
     let mutable given = 0u
+    let mutable givenIPv6 = 0UL
     member _.Config = config
     member internal _.Index = index
     /// The NAT towards the outer network; null for the open internet.
     member val internal Exit: Gateway = null with get, set
+    /// The firewall towards the open internet; null for that, and for a network without IPv6.
+    member val internal ExitIPv6: Gateway = null with get, set
     member val internal Carrier: Carrier = Unchecked.defaultof<_> with get, set
     member internal _.Place(address: Endpoint, target: Target) = places.Add({ address with Port = 0us }, target)
     member internal _.Remove(address: Endpoint) = places.Remove { address with Port = 0us } |> ignore
@@ -99,10 +124,22 @@ and [<Sealed; AllowNullLiteral>] AddressRealm internal (config: NetworkConfig, i
     member internal this.Find(destination: Endpoint) : Target voption =
         match places.TryGetValue { destination with Port = 0us } with
         | true, target -> ValueSome target
-        | _ when isNull this.Exit -> ValueNone
-        | _ -> ValueSome(Target.Outward this.Exit)
+        | _ ->
+            match (if Endpoint.isIPv4 destination then this.Exit else this.ExitIPv6) with
+            | null -> ValueNone
+            | gateway -> ValueSome(Target.Outward gateway)
 
     /// Allocates an address; its port is 0.
     member _.NewAddress() =
         given <- given + 1u
         Endpoint.ofIPv4 (config.First + given - 1u) 0us
+
+    /// Allocates an IPv6 address, which is valid everywhere: on the open internet each one in a /64 prefix of its own, otherwise all of a
+    /// network in one.
+    member _.NewIPv6Address() =
+        givenIPv6 <- givenIPv6 + 1UL
+
+        if index = 0 then
+            Endpoint.ofIPv6 (0x2001_0DB8_0000_0000UL + givenIPv6) 1UL 0us
+        else
+            Endpoint.ofIPv6 (0x2001_0DB8_0001_0000UL + uint64 index) (givenIPv6 + 1UL) 0us

@@ -79,7 +79,11 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
             { new ICarrierHost with
                 member _.Arrive(at, datagram, _, _) =
                     let datagram = inTransit datagram (Array.copy datagram.Bytes)
-                    place at (ScheduledEvent.Arrive((realm.Find datagram.Destination).Value, datagram))
+
+                    // What had that address when the datagram was sent may be gone.
+                    match realm.Find datagram.Destination with
+                    | ValueSome target -> place at (ScheduledEvent.Arrive(target, datagram))
+                    | ValueNone -> drop realm datagram DropCause.NoRoute
 
                 member _.Lost(datagram, _) = drop realm (inTransit datagram datagram.Bytes) DropCause.Lost
                 member _.DepartAt at = place at (ScheduledEvent.Depart realm.Carrier) }
@@ -193,12 +197,33 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
         let nat = Nat(model, outer.NewAddress(), Keyed.mix (seed ^^^ Keyed.mix (uint64 realms)))
         realms <- realms + 1
         inner.Carrier <- carrierOf inner
-        let gateway = Gateway(nat, inner, outer)
+        let gateway = Gateway(Middlebox.Nat nat, inner, outer)
         inner.Exit <- gateway
         outer.Place(nat.Outside, Target.Inward gateway)
         struct (inner, nat)
 
-    /// Attaches a host to a network at addresses that the network has allocated. It may be in other networks as well.
+    /// A NAT reboots, and gets another address outside: what is under way to the old one is lost.
+    member _.Renumber(nat: Nat, inner: AddressRealm) =
+        let gateway = inner.Exit
+        let address = gateway.Outer.NewAddress()
+        gateway.Outer.Remove nat.Outside
+        nat.MoveTo address
+        gateway.Outer.Place(address, Target.Inward gateway)
+
+    /// Adds a network without IPv4 and without a NAT: only what `Firewall` adds leads out of it.
+    member _.Isolated(config: NetworkConfig) : AddressRealm =
+        let inner = AddressRealm(config, realms)
+        realms <- realms + 1
+        inner.Carrier <- carrierOf inner
+        inner
+
+    /// Adds IPv6 to a network, behind a firewall towards the open internet.
+    member _.Firewall(inner: AddressRealm, model: FirewallModel) : Firewall =
+        let firewall = Firewall model
+        inner.ExitIPv6 <- Gateway(Middlebox.Firewall firewall, inner, top)
+        firewall
+
+    /// Attaches a host to a network at addresses that the network has allocated. It may be in other networks as well, such as an overlay.
     member _.AddHost(realm: AddressRealm, addresses: Endpoint[], host: IInternetHost) =
         let attached =
             AttachedHost(host, realm, addresses |> Array.map (fun address -> { address with Port = 0us }))
@@ -207,6 +232,9 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
 
         for address in addresses do
             realm.Place(address, Target.Host attached)
+
+            if not (isNull realm.ExitIPv6) && not (Endpoint.isIPv4 address) then
+                top.Place(address, Target.Inward realm.ExitIPv6)
 
         schedule attached
 
@@ -219,6 +247,9 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
 
                 for address in attached.Addresses do
                     attached.Realm.Remove address
+
+                    if not (isNull attached.Realm.ExitIPv6) && not (Endpoint.isIPv4 address) then
+                        top.Remove address
 
         this.AddHost(realm, addresses, host)
 
@@ -240,12 +271,12 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
             match event with
             | ScheduledEvent.Arrive(Target.Host attached, datagram) -> arrive attached datagram
             | ScheduledEvent.Arrive(Target.Inward gateway, datagram) ->
-                translate gateway.Outer gateway.Inner datagram DatagramEvent.CameIn gateway.Nat.Inbound
+                translate gateway.Outer gateway.Inner datagram DatagramEvent.CameIn gateway.Box.Inbound
             | ScheduledEvent.Arrive(Target.Outward gateway, datagram) ->
-                if gateway.Nat.IsOutside datagram.Destination then
-                    translate gateway.Inner gateway.Inner datagram DatagramEvent.Hairpinned gateway.Nat.Hairpin
-                else
-                    translate gateway.Inner gateway.Outer datagram DatagramEvent.WentOut gateway.Nat.Outbound
+                match gateway.Box with
+                | Middlebox.Nat nat when nat.IsOutside datagram.Destination ->
+                    translate gateway.Inner gateway.Inner datagram DatagramEvent.Hairpinned nat.Hairpin
+                | box -> translate gateway.Inner gateway.Outer datagram DatagramEvent.WentOut box.Outbound
             | ScheduledEvent.Depart carrier -> carrier.Depart now
             | ScheduledEvent.Timer attached ->
                 // The timer was rescheduled since.

@@ -5,12 +5,11 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
-/// A node on the simulated internet, with the sockets that it opens for birthday probing.
+/// A node on the simulated internet, with the sockets that it opens for birthday probing. It is bound to one port of one address of each family
+/// that it has.
 [<Sealed>]
-type NodeHost(first: Endpoint, seed: uint64) =
-    let mutable socket = first
-    /// In other networks that it is in as well.
-    let others = List<Endpoint>()
+type NodeHost(first: Endpoint[], seed: uint64) =
+    let mutable sockets = first
 
     let mutable node =
         Node.create NodeOptions.standard (Owned(Array.init 32 (fun index -> Keyed.byteAt seed (int64 index)))) 0L<us>
@@ -34,18 +33,27 @@ type NodeHost(first: Endpoint, seed: uint64) =
 
     static let ordinaryTtl = 64
 
+    /// 100.64.0.0/10, where overlays and carriers have their addresses.
+    let isShared (endpoint: Endpoint) = Endpoint.isIPv4 endpoint && uint32 endpoint.Low &&& 0xFFC00000u = 0x64400000u
+
+    /// The address that reaches a remote one, if there is one: one in its network, one of an overlay for an overlay's, or the first of its family.
     /// The ports of further sockets follow that of the first.
-    let socketOf (via: uint16) = Endpoint.withPort (socket.Port + via) socket
-
-    /// The address in the network of a remote one, or the ordinary one.
     let socketTo (remote: Endpoint) =
+        let family = sockets |> Array.filter (fun own -> Endpoint.isIPv4 own = Endpoint.isIPv4 remote)
         let isThere (own: Endpoint) = own.High = remote.High && (own.Low >>> 8) = (remote.Low >>> 8)
+        let near = if remote.Via = 0us then Array.tryFindBack isThere family else None
 
-        match others.Find isThere with
-        | own when own.Port <> 0us && remote.Via = 0us -> own
-        | _ -> socketOf remote.Via
+        match near, family |> Array.tryFind (fun own -> isShared own = isShared remote), Array.tryHead family with
+        | Some own, _, _ -> ValueSome own
+        | None, Some own, _
+        | None, None, Some own -> ValueSome(Endpoint.withPort (own.Port + remote.Via) own)
+        | None, None, None -> ValueNone
 
-    member _.Socket = socket
+    new(first: Endpoint, seed) = NodeHost([| first |], seed)
+
+    member _.Socket = sockets[0]
+    /// What it is bound to: one endpoint of each family, and one of each further network.
+    member _.Sockets = sockets
     member _.Node = node
     /// The results of its punches, in order.
     member _.Punched = punched
@@ -77,13 +85,13 @@ type NodeHost(first: Endpoint, seed: uint64) =
 
     /// It gets another address. `Internet.Move` follows.
     member _.MoveTo(other: Endpoint) =
-        socket <- other
+        sockets <- [| other; yield! Array.tail sockets |]
         told.Add(Event.NetworkChanged [| other |])
 
     /// It gets another address in addition. `Internet.AddHost` follows.
     member _.Join(other: Endpoint) =
-        others.Add other
-        told.Add(Event.NetworkChanged [| socket; yield! others |])
+        sockets <- [| yield! sockets; other |]
+        told.Add(Event.NetworkChanged sockets)
 
     member this.Tell(internet: Internet, event: Event) =
         told.Add event
@@ -115,8 +123,11 @@ type NodeHost(first: Endpoint, seed: uint64) =
         let emit (remote: Endpoint) ttl (bytes: byte[]) =
             // Datagrams of a socket that was closed are dropped.
             if remote.Via = 0us || more.Contains remote.Via then
-                sent <- sent + 1L
-                out.Add { Socket = socketTo remote; To = Endpoint.via 0us remote; Ttl = ttl; Bytes = bytes }
+                match socketTo remote with
+                | ValueSome own ->
+                    sent <- sent + 1L
+                    out.Add { Socket = own; To = Endpoint.via 0us remote; Ttl = ttl; Bytes = bytes }
+                | ValueNone -> () // the system has no route
 
         if not (isNull this.Transfer) then again.AddRange(this.Transfer.Take(now, effect))
 
@@ -186,7 +197,7 @@ type NodeHost(first: Endpoint, seed: uint64) =
             told.Clear()
 
             for incoming in arrived do
-                let from = Endpoint.via (incoming.Socket.Port - socket.Port) incoming.From
+                let from = Endpoint.via (incoming.Socket.Port - sockets[0].Port) incoming.From
                 batch.Add(Event.Received(from, Datagrams.One(Borrowed(Array.copy incoming.Bytes), now)))
 
             if not (isNull this.Transfer) then batch.AddRange(this.Transfer.Due now)
@@ -215,9 +226,9 @@ type NodeHost(first: Endpoint, seed: uint64) =
                 min (Node.deadline node) this.Transfer.NextAt
 
         member _.IsOpen other =
-            others.Contains other
-            || Endpoint.isSameAddress other socket
-               && (other.Port = socket.Port || (other.Port > socket.Port && more.Contains(other.Port - socket.Port)))
+            sockets |> Array.exists (Endpoint.isSameAddress other)
+            && (other.Port = sockets[0].Port
+                || (other.Port > sockets[0].Port && more.Contains(other.Port - sockets[0].Port)))
 
 /// A rendezvous server on the simulated internet.
 [<Sealed>]

@@ -34,7 +34,7 @@ module private Purpose =
 
 [<Sealed>]
 type Nat(model: NatModel, address: Endpoint, seed: uint64) =
-    let outside = { address with Port = 0us }
+    let mutable outside = { address with Port = 0us }
     /// Mappings by inside endpoint and key of the remote endpoint, and by outside port.
     let mappings = Dictionary<struct (Endpoint * Endpoint), Mapping>()
     let byPort = Dictionary<uint16, Mapping>()
@@ -43,6 +43,8 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
     let fromOutside = Dictionary<struct (Endpoint * Endpoint), Session>()
     /// The expiry of each filter entry, by the outside endpoint of the mapping, or by the inside endpoint if that is the filter's scope.
     let contacts = Dictionary<struct (Endpoint * Endpoint), Instant>()
+    /// The inside endpoints of ports that were mapped on request.
+    let requested = Dictionary<uint16, Endpoint>()
     let mutable seed = seed
     let mutable rebooted = false
     let mutable drawn = 0L
@@ -66,6 +68,7 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
         fromInside.Clear()
         fromOutside.Clear()
         contacts.Clear()
+        requested.Clear()
 
     let reboot now =
         if now >= model.RebootAt && not rebooted then
@@ -141,7 +144,11 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
 
     // ---- Port allocation ----
 
-    let isFree now (port: int) = port > 0 && port < 65_536 && (liveMapping now byPort (uint16 port)).IsNone
+    let isFree now (port: int) =
+        port > 0
+        && port < 65_536
+        && (liveMapping now byPort (uint16 port)).IsNone
+        && not (requested.ContainsKey(uint16 port))
 
     /// The first free port from `start` on, wrapping around in a block; -1 if there is none.
     let firstFree now first count start =
@@ -207,6 +214,15 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
 
         seen
 
+    /// A flow to a port that was mapped on request: its answers leave by that port.
+    let forward now (source: Endpoint) (destination: Endpoint) inside =
+        if hasRoom now then
+            let seen = shown now inside source
+            remember now false (Session(ValueSome inside, seen, destination, source, now, false))
+            Translation.Passed(seen, inside)
+        else
+            Translation.Dropped DropCause.TableFull
+
     let deliver now (mapping: Mapping) (source: Endpoint) =
         if not model.InboundPinsMapping then
             if model.Refresh = Refresh.Both then
@@ -237,9 +253,10 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
 
                 Translation.Dropped cause
 
-            match liveMapping now byPort destination.Port with
-            | ValueNone -> refused DropCause.NoMapping
-            | ValueSome mapping ->
+            match requested.TryGetValue destination.Port, liveMapping now byPort destination.Port with
+            | (true, inside), _ -> forward now source destination inside
+            | _, ValueNone -> refused DropCause.NoMapping
+            | _, ValueSome mapping ->
                 let passes =
                     not isFiltered
                     || model.Filter = NatBehavior.EndpointIndependent
@@ -301,6 +318,29 @@ type Nat(model: NatModel, address: Endpoint, seed: uint64) =
             | dropped -> dropped
 
     member _.Rebind() = forget ()
+
+    member _.Map(now, inside: Endpoint) =
+        // The port of a live mapping of the same endpoint is as good: it becomes one for all remote endpoints.
+        let isOwn =
+            match liveMapping now byPort inside.Port with
+            | ValueSome mapping -> mapping.Inside = inside
+            | ValueNone -> false
+
+        let port =
+            if isOwn || isFree now (int inside.Port) then
+                int inside.Port
+            else
+                elsewhere now inside inside
+
+        if model.Mapper && port > 0 then
+            requested[uint16 port] <- inside
+            ValueSome { outside with Port = uint16 port }
+        else
+            ValueNone
+
+    member _.MoveTo address =
+        forget ()
+        outside <- { address with Port = 0us }
 
     member _.Sessions now =
         sweep now

@@ -22,5 +22,10 @@ type Nat =
     member Hairpin: now: Instant * source: Endpoint * destination: Endpoint -> Translation
     /// Forgets all mappings, and allocates other ports from here on.
     member Rebind: unit -> unit
+    /// Maps the port of an inside endpoint for all remote ones, and returns the outside endpoint: the same port, or another one if that is in
+    /// use. None if the model has no mapper.
+    member Map: now: Instant * inside: Endpoint -> Endpoint voption
+    /// Forgets all mappings and gets another address outside (`Internet.Renumber`).
+    member internal MoveTo: address: Endpoint -> unit
     /// Sessions that are alive.
     member Sessions: now: Instant -> int

@@ -59,6 +59,8 @@ type NatModel =
         TableSize: int
         /// When the NAT reboots: it loses all state and allocates other ports. `Time.never` for never.
         RebootAt: Instant
+        /// Maps ports on request, as PCP, NAT-PMP and UPnP ask for (`Nat.Map`).
+        Mapper: bool
     }
 
 /// Why a datagram was dropped.
@@ -108,7 +110,8 @@ module NatModel =
           InboundCreatesState = false
           InboundPinsMapping = false
           TableSize = 65_536
-          RebootAt = Time.never }
+          RebootAt = Time.never
+          Mapper = false }
 
     let private dependences =
         [| NatBehavior.EndpointIndependent

@@ -36,6 +36,34 @@ public static class NatLabRuns
         Check.That(output.Contains(": 0 missing (!), 0 better (+), 0 went wrong (?)", StringComparison.Ordinal), output);
     }
 
+    [Fact("libtorrent introduces our node, behind a NAT, to libtorrent behind NATs of types 0, 1 and 2 (BEP 55)", Timeout = 120)]
+    public static async Task HolepunchExtension()
+    {
+        Skip.Unless(TorrentPeer.IsAvailable, TorrentPeer.Missing);
+        var (exitCode, output) = await RunAsync("--tool", "torrents", "--mode", "simultaneous", "--labs", "3", "--pair", "0,0", "--pair", "0,1", "--pair", "0,2");
+        Check.Equal(0, exitCode, output);
+        Check.That(output.Contains("3 of 3 pairs connect", StringComparison.Ordinal), output);
+    }
+
+    [Fact("hosts with IPv6 behind firewalls connect, though their IPv4 NATs are of type 7, by a rendezvous of {0}", Timeout = 120)]
+    [ForEach(typeof(NatLabRuns), nameof(Families))]
+    public static async Task DualStack(string servers)
+    {
+        var (exitCode, output) = await RunAsync("--ipv6", servers, "--mode", "60", "--labs", "2", "--pair", "7,7", "--pair", "5,6");
+        Check.Equal(0, exitCode, output);
+        Check.That(output.Contains("2 of 2 pairs connect", StringComparison.Ordinal), output);
+    }
+
+    [Fact("behind a home's and a carrier's NAT each, which all map endpoint-independently, two processes connect", Timeout = 120)]
+    public static async Task Carriers()
+    {
+        var (exitCode, output) = await RunAsync("--carrier", "4", "--mode", "60", "--labs", "2", "--pair", "0,4", "--pair", "3,1");
+        Check.Equal(0, exitCode, output);
+        Check.That(output.Contains("2 of 2 pairs connect", StringComparison.Ordinal), output);
+    }
+
+    public static IEnumerable<object> Families => ["v4", "v6", "both"];
+
     [Fact("with a port that miniupnpd maps on one side, NATs of types 5 and 7 connect to all ten", Timeout = 120)]
     public static async Task Mapped()
     {

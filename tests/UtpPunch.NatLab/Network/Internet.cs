@@ -3,8 +3,8 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.FSharp.Collections;
+using UtpPunch.Protocol;
 using UtpPunch.Sim;
-using EndpointModule = UtpPunch.Protocol.EndpointModule;
 
 namespace UtpPunch.NatLab.Network;
 
@@ -20,7 +20,7 @@ internal sealed class Internet : IDisposable
     private const int LargestPacket = 65536;
     private const long Never = long.MaxValue;
 
-    private readonly ConcurrentDictionary<uint, Line> _routes = new();
+    private readonly ConcurrentDictionary<Endpoint, Line> _routes = new();
     private readonly ConcurrentDictionary<Line, bool> _lines = new();
     private readonly ConcurrentQueue<Line> _leaving = new();
     private readonly PriorityQueue<Datagram, (long Due, long Order)> _underWay = new();
@@ -39,19 +39,21 @@ internal sealed class Internet : IDisposable
 
     private long Now => _clock.ElapsedTicks / (Stopwatch.Frequency / 1_000_000);
 
-    /// <summary>Gives a namespace a device `wan` with these addresses, through which the default route leads.</summary>
+    /// <summary>Gives a namespace a device `wan` with these addresses, through which the default routes lead. An IPv6 address stands for its /64
+    /// prefix.</summary>
     public Line Attach(Namespace place, params IPAddress[] addresses)
     {
         var descriptor = place.Run(() => Libc.OpenTun("wan"));
         place.Ip(string.Join('\n', [
             "link set lo up",
-            .. addresses.Select(address => $"addr add {address}/32 dev wan"),
+            .. addresses.Select(address => IsIPv6(address) ? $"addr add {address}/128 dev wan nodad" : $"addr add {address}/32 dev wan"),
             "link set wan txqueuelen 4096 up",           // birthday probing sends its probes in one burst
-            "route add default dev wan"]));
+            .. addresses.Any(address => !IsIPv6(address)) ? ["route add default dev wan"] : Array.Empty<string>(),
+            .. addresses.Any(IsIPv6) ? ["route add ::/0 dev wan"] : Array.Empty<string>()]));
         var line = new Line(this, descriptor, addresses);
         foreach (var address in addresses)
         {
-            _routes[Number(address)] = line;
+            _routes[IpPacket.Network(address)] = line;
         }
 
         _lines[line] = true;
@@ -113,11 +115,9 @@ internal sealed class Internet : IDisposable
         while (Libc.Read(line.Descriptor, _buffer) is > 0 and var length)
         {
             var packet = _buffer.AsSpan(0, length);
-            if (Ipv4.IsPacket(packet) && Ipv4.Travel(packet, Hops))
+            if (IpPacket.IsPacket(packet) && IpPacket.Travel(packet, Hops))
             {
-                var from = EndpointModule.ofIPv4(Ipv4.Source(packet), 0);
-                var target = EndpointModule.ofIPv4(Ipv4.Destination(packet), 0);
-                line.Uplink.Offer(Now, new Datagram(_count++, from, target, packet.ToArray(), Now));
+                line.Uplink.Offer(Now, new Datagram(_count++, IpPacket.Source(packet), IpPacket.Destination(packet), packet.ToArray(), Now));
             }
         }
     }
@@ -127,7 +127,7 @@ internal sealed class Internet : IDisposable
         while (_underWay.TryPeek(out var datagram, out var next) && next.Due <= Now)
         {
             _underWay.Dequeue();
-            if (_routes.TryGetValue(Ipv4.Destination(datagram.Bytes), out var line))
+            if (_routes.TryGetValue(EndpointModule.network(datagram.To), out var line))
             {
                 Libc.Write(line.Descriptor, datagram.Bytes);
             }
@@ -141,7 +141,7 @@ internal sealed class Internet : IDisposable
         {
             foreach (var address in line.Addresses)
             {
-                _routes.TryRemove(Number(address), out _);
+                _routes.TryRemove(IpPacket.Network(address), out _);
             }
 
             _lines.TryRemove(line, out _);
@@ -157,10 +157,7 @@ internal sealed class Internet : IDisposable
 
     private void Ring() => Libc.Write(_bell, [1, 0, 0, 0, 0, 0, 0, 0]);
 
-    private static uint Number(IPAddress address) =>
-        address.AddressFamily == AddressFamily.InterNetwork
-            ? System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(address.GetAddressBytes())
-            : throw new ArgumentException($"{address} is no IPv4 address", nameof(address));
+    private static bool IsIPv6(IPAddress address) => address.AddressFamily == AddressFamily.InterNetworkV6;
 
     private static UtpPunch.Sim.Path Way()
     {

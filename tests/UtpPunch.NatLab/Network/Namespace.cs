@@ -16,12 +16,17 @@ internal sealed class Namespace : IDisposable
     private readonly Thread _thread;
     private readonly TaskCompletionSource<int> _entered = new();
 
-    public Namespace(string name)
+    /// <param name="name">For messages.</param>
+    /// <param name="hasIPv6">Whether devices in it have IPv6.</param>
+    public Namespace(string name, bool hasIPv6 = false)
     {
         _thread = new Thread(Live) { IsBackground = true, Name = name };
         _thread.Start();
         ThreadId = _entered.Task.GetAwaiter().GetResult();
-        Run(() => File.WriteAllText("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"));
+        if (!hasIPv6)
+        {
+            Run(() => File.WriteAllText("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"));
+        }
     }
 
     /// <summary>The namespace as an argument of `ip`.</summary>

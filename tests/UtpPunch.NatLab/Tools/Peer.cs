@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using System.Threading.Channels;
 using UtpPunch.NatLab.Network;
 
 namespace UtpPunch.NatLab.Tools;
@@ -17,7 +18,7 @@ internal sealed class Peer : IDisposable
     private readonly ConcurrentQueue<string> _transcript = new();
     private readonly Task<string> _errors;
     private readonly TaskCompletionSource _spoke = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource<string> _first = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Channel<string> _lines = Channel.CreateUnbounded<string>();
     private readonly Task<JsonElement?> _last;
 
     public Peer(Namespace place, string program, params IEnumerable<string> arguments)
@@ -41,11 +42,32 @@ internal sealed class Peer : IDisposable
     }
 
     /// <summary>Its first line, whatever it is; an exception if it has ended without one.</summary>
-    public async Task<string> FirstLineAsync(TimeSpan timeout)
+    public Task<string> FirstLineAsync(TimeSpan timeout) => LineAsync("", timeout);
+
+    /// <summary>Its next line that contains a text; an exception if it has ended without one.</summary>
+    public async Task<string> LineAsync(string text, TimeSpan timeout)
     {
-        await Task.WhenAny(_first.Task, _last).WaitAsync(timeout);
-        return _first.Task.IsCompleted ? await _first.Task : throw new IOException($"A peer ended without output: {await ErrorsAsync()}");
+        using var limit = new CancellationTokenSource(timeout);
+        try
+        {
+            await foreach (var line in _lines.Reader.ReadAllAsync(limit.Token))
+            {
+                if (line.Contains(text, StringComparison.Ordinal))
+                {
+                    return line;
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            throw new TimeoutException($"no line with '{text}' within {timeout.TotalSeconds:F0} s: {string.Join("; ", _transcript)}");
+        }
+
+        throw new IOException($"a peer ended without a line with '{text}': {string.Join("; ", _transcript)} {await ErrorsAsync()}");
     }
+
+    /// <summary>Ends its input.</summary>
+    public void EndInput() => _process.StandardInput.Close();
 
     /// <summary>Gives it a line of input.</summary>
     public async Task SayAsync(string line)
@@ -91,7 +113,7 @@ internal sealed class Peer : IDisposable
         while (await _process.StandardOutput.ReadLineAsync() is { } line)
         {
             _transcript.Enqueue(line);
-            _first.TrySetResult(line);
+            _lines.Writer.TryWrite(line);
             if (line.StartsWith('{'))
             {
                 using var json = JsonDocument.Parse(line);
@@ -100,6 +122,7 @@ internal sealed class Peer : IDisposable
             }
         }
 
+        _lines.Writer.Complete();
         return last;
     }
 

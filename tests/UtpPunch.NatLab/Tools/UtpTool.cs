@@ -15,7 +15,10 @@ internal sealed class UtpTool : ITool
     private readonly bool _mapped;
     private readonly TimeSpan _timeout;
     private readonly string? _log;
-    private readonly Peer _rendezvous;
+    private readonly bool _hasIPv6;
+    private readonly int? _carrier;
+    private readonly List<Peer> _servers = [];
+    private readonly string[] _rendezvous;
 
     private UtpTool(World world, Arguments arguments)
     {
@@ -25,18 +28,34 @@ internal sealed class UtpTool : ITool
         _mapped = arguments.Mapped;
         _timeout = TimeSpan.FromSeconds(arguments.TimeoutSeconds ?? (_birthday ? 60 : 15));
         _log = arguments.Log;
-        _rendezvous = Start(
-            world.Servers,
-            ["rendezvous", "--bind", $"{World.First}", "--bind", $"{World.FirstOther}", "--bind", $"{World.Second}", "--json"]);
+        _hasIPv6 = arguments.IPv6 is not null;
+        _carrier = arguments.Carrier;
+        _rendezvous = arguments.IPv6 switch
+        {
+            "v6" => [$"{World.FirstIPv6}"],
+            "both" => [$"{World.First}", $"{World.FirstIPv6}"],
+            _ => [$"{World.First}"],
+        };
+        foreach (var server in _rendezvous)
+        {
+            string[] addresses = server == $"{World.First}"
+                ? [server, $"{World.FirstOther}", $"{World.Second}"]
+                : [server, $"{World.FirstIPv6Other}"];
+            _servers.Add(Start(world.Servers, ["rendezvous", .. addresses.SelectMany(address => new[] { "--bind", address }), "--json"]));
+        }
     }
 
-    /// <summary>Starts the rendezvous and waits until it listens.</summary>
+    /// <summary>Starts the servers of the rendezvous and waits until they listen.</summary>
     public static async Task<UtpTool> StartAsync(World world, Arguments arguments)
     {
         var tool = new UtpTool(world, arguments);
         try
         {
-            await tool._rendezvous.SpeakAsync(s_startTimeout);
+            foreach (var server in tool._servers)
+            {
+                await server.SpeakAsync(s_startTimeout);
+            }
+
             return tool;
         }
         catch
@@ -46,9 +65,11 @@ internal sealed class UtpTool : ITool
         }
     }
 
-    public string Name => $"{Path.GetFileName(_command[^1])}{(_birthday ? " --birthday" : "")}{(_mapped ? " --map" : "")}";
+    public string Name => $"{Path.GetFileName(_command[^1])}{(_birthday ? " --birthday" : "")}{(_mapped ? " --map" : "")}{(_hasIPv6 ? " with IPv6" : "")}{(_carrier is null ? "" : $" behind carriers of type {_carrier}")}";
 
-    public bool Expects(int a, int b, TimeSpan late) => _mapped || Oracle.Predicting(a, b);
+    // Behind carriers with NATs of types 0 to 4 all mappings must be endpoint-independent.
+    public bool Expects(int a, int b, TimeSpan late) =>
+        _mapped || _hasIPv6 || (_carrier is { } carrier ? carrier < 5 && a < 5 && b < 5 : Oracle.Predicting(a, b));
 
     public async Task<(Outcome A, Outcome B)> PunchAsync(Lab lab, string room, TimeSpan late, CancellationToken cancellationToken)
     {
@@ -64,8 +85,11 @@ internal sealed class UtpTool : ITool
 
     public void Dispose()
     {
-        Log("rendezvous", _rendezvous);
-        _rendezvous.Dispose();
+        foreach (var server in _servers)
+        {
+            Log("rendezvous", server);
+            server.Dispose();
+        }
     }
 
     private void Log(string name, Peer peer)
@@ -78,7 +102,7 @@ internal sealed class UtpTool : ITool
 
     private Peer Punch(Namespace host, string room, bool maps) =>
         Start(host, [
-            "punch", "--rendezvous", $"{World.First}", "--room", room, "--secret", $"the secret of room {room}",
+            "punch", .. _rendezvous.SelectMany(server => new[] { "--rendezvous", server }), "--room", room, "--secret", $"the secret of room {room}",
             .. _birthday ? ["--birthday"] : Array.Empty<string>(),
             .. maps ? ["--map"] : Array.Empty<string>(),
             "--connect-timeout", $"{_timeout.TotalSeconds:F0}", "--json"]);

@@ -22,7 +22,7 @@ let private hostAt (world: Probed) number =
 
 let private idle (world: Probed) (time: Duration) = world.Internet.RunUntil(world.Internet.Now + time)
 
-let private forgetful model = { model with Unreplied = Time.seconds 2; Stream = Time.seconds 2 }
+let private forgetful (model: NatModel) = { model with Unreplied = Time.seconds 2; Stream = Time.seconds 2 }
 
 /// Whether the mapping survives two minutes in which only that side sends, every ten seconds, after one answer. A new mapping would
 /// have another port.
