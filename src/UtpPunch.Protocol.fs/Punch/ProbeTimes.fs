@@ -26,7 +26,14 @@ module internal ProbeTimes =
         match setup.Start with
         | PunchStart.Introduced
         | PunchStart.Offered -> priming
-        | PunchStart.Answering -> min primingOfAnswer (max priming (setup.Plan.Timeout - setup.Plan.PunchTimeout))
+        | PunchStart.Answering ->
+            match setup.Mapping with
+            // Packets to the peer come from a port that the peer does not send to, so they cannot occupy the one that its packets need. And only
+            // they can open the way to a peer that admits them: it cannot reach this node's NAT.
+            | PortPrediction.Dependent 0 -> priming
+            | PortPrediction.Dependent _
+            | PortPrediction.EndpointIndependent
+            | PortPrediction.Unknown -> min primingOfAnswer (max priming (setup.Plan.Timeout - setup.Plan.PunchTimeout))
 
     /// The pause between further probes to a host that has not answered, where the peer may begin much later.
     let seldom = Time.seconds 5

@@ -113,6 +113,20 @@ let tests =
                   printfn $"{text}: {count cells} of 100\n{show cells}"
                   Expect.equal (show cells) (show PunchMatrices.predicted) text
           }
+          test "an answer from a NAT whose ports follow no order connects within 2 s of the peer's begin" {
+              for a in 0..9 do
+                  for b in [ 5; 7; 8; 9 ] do
+                      if PunchMatrices.predicted[a][b] then
+                          let internet = Punchers.unwatched 12UL
+                          let server = PunchScenario.addServer internet 1UL
+                          let exchange = between a b
+                          let struct (one, other) = PunchScenario.addPeers internet exchange.Scenario
+                          exchangeIn internet server.Sockets exchange one other
+                          Expect.isTrue (isMet one other) $"{a} and {b}"
+                          // Six seconds are for STUN.
+                          let took = one.OpenedAt - Time.seconds 6 - exchange.Wait
+                          Expect.isLessThan took (Time.seconds 2) $"{a} and {b}"
+          }
           test "birthday probing waits for a peer that begins later: at least 85 of 100 connect" {
               let cells =
                   matrix (fun it -> { it with Wait = Time.seconds 8; Scenario = { it.Scenario with Birthday = true } })
