@@ -9,7 +9,8 @@ var infoHash = Convert.FromHexString(args[1]);
 var handshake = "d1:md12:ut_holepunchi3eee"u8.ToArray();
 var isConnected = false;
 
-await using var node = await UtpNode.BindAsync();
+// libtorrent has no half-close, and forgets a stream when it ends it: there is nothing to wait for at the end.
+await using var node = await UtpNode.BindAsync(new UtpNodeOptions { ShutdownTimeout = TimeSpan.Zero });
 await using var listener = node.Listen();
 using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
 await using var relayStream = await node.ConnectAsync(relayEndPoint, cancellationToken: limit.Token);
