@@ -167,6 +167,8 @@ internal sealed partial class Engine : ILoopWork
 
     public void AwaitNoMore(Endpoint remote, TaskCompletionSource<UtpStream> promise) => _tasks.AwaitNoMore(remote, promise);
 
+    public void AwaitNoMore(Endpoint remote, Task<UtpStream> opened) => _tasks.AwaitNoMore(remote, opened);
+
     /// <summary>Polls the socket once if no thread waits for it. Returns whether it did.</summary>
     public bool TryPollOnce() => _loop.TryPollOnce();
 

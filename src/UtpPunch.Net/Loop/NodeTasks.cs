@@ -129,6 +129,19 @@ internal sealed class NodeTasks(IDatagramTransport transport, NodeTelemetry tele
         }
     }
 
+    /// <summary>The caller that was to get the peer's stream waits no more. A stream that has just come is reset: it has no owner.</summary>
+    public void AwaitNoMore(Endpoint remote, Task<UtpStream> opened)
+    {
+        if (_awaited.GetValueOrDefault(remote)?.Task == opened)
+        {
+            _awaited.Remove(remote);
+        }
+        else if (opened.IsCompletedSuccessfully)
+        {
+            opened.Result.Abort();
+        }
+    }
+
     private Task<UtpStream> Expect(Endpoint remote)
     {
         var promise = new TaskCompletionSource<UtpStream>(TaskCreationOptions.RunContinuationsAsynchronously);

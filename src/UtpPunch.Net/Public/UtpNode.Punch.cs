@@ -61,7 +61,13 @@ public sealed partial class UtpNode
         }
         catch (TimeoutException)
         {
+            _engine.Post(new AwaitNoMoreCommand(path.Remote, path.Opened));
             throw Failure.NotOpened(path.RemoteEndPoint!, _settings.ConnectTimeout).ToException();
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            _engine.Post(new AwaitNoMoreCommand(path.Remote, path.Opened));
+            throw;
         }
     }
 

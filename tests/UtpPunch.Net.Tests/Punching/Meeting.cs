@@ -55,6 +55,36 @@ public static class Meeting
         Check.That(news.Heard[0].PeerEndPoint is null);
     }
 
+    [Fact("a caller that has given up waiting for the peer's stream does not get it: the next one is the next meeting's")]
+    public static async Task GivenUp()
+    {
+        await using var server = Serve();
+        await using var one = await Pair.BindAsync(options => options.ConnectTimeout = TimeSpan.FromSeconds(2));
+        await using var other = await Pair.BindAsync(options => options.ConnectTimeout = TimeSpan.FromSeconds(2));
+        var first = await PunchAsync();
+        using var cancellation = new CancellationTokenSource();
+        var waiting = first.Waiter.OpenAsync(first.Awaited, cancellation.Token).AsTask();
+        await cancellation.CancelAsync();
+        await Check.ThrowsAsync<OperationCanceledException>(() => waiting.Within());
+        var stray = await first.Dialler.OpenAsync(first.Dialled).Within();
+        var error = await Check.ThrowsAsync<UtpException>(() => stray.ReadAsync(new byte[1]).Within());
+        Check.Equal(UtpError.ConnectionReset, error.Error);
+        var second = await PunchAsync();
+        var streams = await Task.WhenAll(
+            second.Waiter.OpenAsync(second.Awaited).AsTask(), second.Dialler.OpenAsync(second.Dialled).AsTask()).Within();
+        await streams[1].WriteAsync(new byte[] { 7 }).Within();
+        Check.Equal(7, streams[0].ReadByte());
+        streams[0].Abort();
+
+        async Task<(UtpNode Waiter, PunchResult Awaited, UtpNode Dialler, PunchResult Dialled)> PunchAsync()
+        {
+            var results = await Task.WhenAll(
+                new RendezvousClient(one, server.LocalEndPoints[0]).PunchAsync("room").AsTask(),
+                new RendezvousClient(other, server.LocalEndPoints[0]).PunchAsync("room").AsTask()).Within();
+            return results[0].Opened is null ? (other, results[1], one, results[0]) : (one, results[0], other, results[1]);
+        }
+    }
+
     [Fact("over IPv6 the results are the same")]
     public static async Task IPv6()
     {
