@@ -54,6 +54,7 @@ let main args =
           RendezvousTests.tests
           RendezvousAttacks.tests
           PunchAttacks.tests
+          NamedPaths.tests
           LegacyStories.tests
           Footprint.tests
           PublicSurface.tests
