@@ -98,10 +98,9 @@ let private net = "UtpPunch.Net.Tests"
 let private web = "UtpPunch.AspNetCore.Tests"
 
 /// The runs of all projects, as stages of lanes: the runs of a lane are one after the other, the lanes of a stage side by side, and the stages one
-/// after the other. The F# suites keep all cores busy and
-/// measure no time on the clock. The others mostly wait, and most of what they check has time limits: they run when the
-/// cores are free. On Linux they run over both transports; Interop.Tests over the managed one only with those of its tests that are
-/// marked `CarriesStreams`, since the others (time-outs, the tool's messages, traces, STUN, kernel NATs) do not depend on it.
+/// after the other. The F# suites keep all cores busy and measure no time on the clock. The others mostly wait, and most of what they check has
+/// time limits: they run when the cores are free. On Linux they run over both transports; Interop.Tests over the managed one only with those of
+/// its tests that are marked `CarriesStreams`, since the others (time-outs, the tool's messages, traces, STUN, kernel NATs) do not depend on it.
 let private stages =
     let busy =
         [ plain "UtpPunch.Protocol.Tests"
