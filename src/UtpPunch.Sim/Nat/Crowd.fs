@@ -54,17 +54,14 @@ type Crowd(options: RendezvousOptions, seed: uint64, meter: ICrowdMeter) =
         Rendezvous.create { options with Sockets = [| serverSocket |] } (bytesOf 0x5EEDUL) 0L<us>
 
     let members = List<Member>()
-    let queue = PriorityQueue<CrowdEvent, struct (int64 * int64)>()
+    let schedule = Schedule<CrowdEvent>()
     let stages = Dictionary<PunchStage, int>()
     let mutable now: Instant = 0L<us>
-    let mutable order = 0L
     let mutable serverWakesAt = Time.never
     let mutable opened = 0
     let mutable toServer = 0L
 
-    let place (at: Instant) event =
-        order <- order + 1L
-        queue.Enqueue(event, struct (int64 at, order))
+    let place (at: Instant) event = schedule.Place(at, event)
 
     let begins () = if not (isNull (box meter)) then meter.Begin()
     let ends role datagrams = if not (isNull (box meter)) then meter.End(role, datagrams)
@@ -180,19 +177,13 @@ type Crowd(options: RendezvousOptions, seed: uint64, meter: ICrowdMeter) =
         index
 
     member _.RunUntil(limit: Instant) =
-        let mutable event = CrowdEvent.WakeServer
-        let mutable key = struct (0L, 0L)
+        let mutable next = schedule.TryTake limit
 
-        let isDue () =
-            queue.TryPeek(&event, &key)
-            && (let struct (at, _) = key
-                at <= int64 limit)
-
-        while isDue () do
-            queue.Dequeue() |> ignore
-            let struct (at, _) = key
-            now <- max now (at * 1L<us>)
+        while next.IsSome do
+            let struct (at, event) = next.Value
+            now <- max now at
             perform event
+            next <- schedule.TryTake limit
 
         now <- limit
 

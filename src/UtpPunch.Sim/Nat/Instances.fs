@@ -45,7 +45,7 @@ type private InstanceEvent =
 [<Sealed>]
 type Instances(seed: uint64, count: int, faults: StoreFaults) =
     let delay = Time.milliseconds 20
-    let queue = PriorityQueue<InstanceEvent, struct (int64 * int64)>()
+    let schedule = Schedule<InstanceEvent>()
     let peers = List<InstancePeer>()
     let rooms = Dictionary<string, List<struct (RoomMember * bool * Instant)>>()
 
@@ -68,15 +68,12 @@ type Instances(seed: uint64, count: int, faults: StoreFaults) =
 
     let wakes = Array.create count Time.never
     let mutable now: Instant = 0L<us>
-    let mutable order = 0L
     let mutable drawn = 0L
     // Requests and answers of before an interruption of the store are lost.
     let mutable epoch = 0
     let mutable storeIsUp = true
 
-    let place (at: Instant) event =
-        order <- order + 1L
-        queue.Enqueue(event, struct (int64 at, order))
+    let place (at: Instant) event = schedule.Place(at, event)
 
     let draw (below: int64) =
         drawn <- drawn + 1L
@@ -239,18 +236,12 @@ type Instances(seed: uint64, count: int, faults: StoreFaults) =
     member _.Forge(index: int, event: StoreEvent) = stepInstance index [||] [| event |]
 
     member _.RunUntil(limit: Instant) =
-        let mutable event = InstanceEvent.WakeInstance 0
-        let mutable key = struct (0L, 0L)
+        let mutable next = schedule.TryTake limit
 
-        let isDue () =
-            queue.TryPeek(&event, &key)
-            && (let struct (at, _) = key
-                at <= int64 limit)
-
-        while isDue () do
-            queue.Dequeue() |> ignore
-            let struct (at, _) = key
-            now <- max now (at * 1L<us>)
+        while next.IsSome do
+            let struct (at, event) = next.Value
+            now <- max now at
             perform event
+            next <- schedule.TryTake limit
 
         now <- limit
