@@ -81,21 +81,5 @@ internal sealed partial class ReadSide
         Stream.Post();
     }
 
-    private bool TryDiscard(int count)
-    {
-        lock (this)
-        {
-            if (!_discards || _deaf)
-            {
-                return false;
-            }
-
-            _unreported += count;
-        }
-
-        Stream.Post();
-        return true;
-    }
-
     private bool IsUnread => _bytes.Length > 0 || _inPipe > 0;
 }

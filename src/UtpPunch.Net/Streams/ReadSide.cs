@@ -100,12 +100,8 @@ internal sealed partial class ReadSide(UtpStream stream, int buffer) : StreamSid
     /// be read.</summary>
     public bool Deliver(Payload payload, Slab? slab)
     {
-        if (TryDiscard(payload.Length))
-        {
-            return true;
-        }
-
-        bool awake;
+        var awake = false;
+        bool isDiscarded;
         lock (this)
         {
             if (_deaf)
@@ -113,15 +109,28 @@ internal sealed partial class ReadSide(UtpStream stream, int buffer) : StreamSid
                 return payload.Length == 0;
             }
 
-            _bytes.Add(payload, slab, Engine.IsSparing);
-            awake = Awaken();
-            if (awake && payload.Length >= Bulk)
+            isDiscarded = _discards;
+            if (isDiscarded)
             {
-                Engine.ExpectCaller();
+                _unreported += payload.Length;
+            }
+            else
+            {
+                _bytes.Add(payload, slab, Engine.IsSparing);
+                awake = Awaken();
+                if (awake && payload.Length >= Bulk)
+                {
+                    Engine.ExpectCaller();
+                }
             }
         }
 
         Complete(awake);
+        if (isDiscarded)
+        {
+            Stream.Post();
+        }
+
         return true;
     }
 

@@ -100,17 +100,21 @@ module internal ProbeWire =
         writer.Bytes((Secrets.seal key (nonceOf fromLower number) text).AsBorrowed)
         writer.ToBytes()
 
+    let private isLengthOf kind (datagram: Borrowed) =
+        match kind with
+        | ProbeKind.Choose
+        | ProbeKind.Chosen -> datagram.Length = ProbeLength || datagram.Length = PaddedLength
+        | _ -> datagram.Length = ProbeLength
+
     /// Decodes a packet of a peer, without authenticating it.
     let decode (datagram: Borrowed) : Probe voption =
-        if not (isOurs datagram) || (datagram.Length <> ProbeLength && datagram.Length <> PaddedLength) then
+        if not (isOurs datagram) then
             ValueNone
         else
             let reader = Reader datagram
             let kind = int (reader.Byte()) - int FirstProbeKind
-            let isPadded = datagram.Length = PaddedLength
-            let mayBePadded = kind = 2 || kind = 3
 
-            if kind < 0 || kind >= probeKinds.Length || (isPadded && not mayBePadded) then
+            if kind < 0 || kind >= probeKinds.Length || not (isLengthOf probeKinds[kind] datagram) then
                 ValueNone
             else
                 let session = reader.Number 8

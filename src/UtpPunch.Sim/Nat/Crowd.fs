@@ -177,14 +177,11 @@ type Crowd(options: RendezvousOptions, seed: uint64, meter: ICrowdMeter) =
         index
 
     member _.RunUntil(limit: Instant) =
-        let mutable next = schedule.TryTake limit
-
-        while next.IsSome do
-            let struct (at, event) = next.Value
+        let performAt at event =
             now <- max now at
             perform event
-            next <- schedule.TryTake limit
 
+        schedule.Run(limit, performAt)
         now <- limit
 
     /// Lets a number of nodes enter, at a rate a second.

@@ -236,12 +236,9 @@ type Instances(seed: uint64, count: int, faults: StoreFaults) =
     member _.Forge(index: int, event: StoreEvent) = stepInstance index [||] [| event |]
 
     member _.RunUntil(limit: Instant) =
-        let mutable next = schedule.TryTake limit
-
-        while next.IsSome do
-            let struct (at, event) = next.Value
+        let performAt at event =
             now <- max now at
             perform event
-            next <- schedule.TryTake limit
 
+        schedule.Run(limit, performAt)
         now <- limit

@@ -13,10 +13,17 @@ type internal Schedule<'event>() =
         planned <- planned + 1L
         queue.Enqueue(event, struct (int64 at, planned))
 
-    /// The next event that is due until then, and its time.
-    member _.TryTake(limit: Instant) : struct (Instant * 'event) voption =
-        match queue.TryPeek() with
-        | true, event, struct (at, _) when at <= int64 limit ->
+    /// Performs what is due until then, each event at its time, and what is planned meanwhile.
+    member _.Run(limit: Instant, perform: Instant -> 'event -> unit) =
+        let mutable event = Unchecked.defaultof<'event>
+        let mutable key = struct (0L, 0L)
+
+        let isDue () =
+            queue.TryPeek(&event, &key)
+            && (let struct (at, _) = key
+                at <= int64 limit)
+
+        while isDue () do
             queue.Dequeue() |> ignore
-            ValueSome(struct (Time.microseconds at, event))
-        | _ -> ValueNone
+            let struct (at, _) = key
+            perform (Time.microseconds at) event
