@@ -25,83 +25,83 @@ type internal Radix<'T> private (root: Trie<'T>, count: int) =
     member private _.Root = root
     member internal _.Count = count
 
-    static member inline private Slot(key: int, level: int) = 1u <<< ((key >>> (5 * level)) &&& 31)
+    static member inline private Slot(key: int, level: int) = 1u <<< ((key >>> (4 * level)) &&& 15)
 
     static member inline private Place(slots: uint32, slot: uint32) = BitOperations.PopCount(slots &&& (slot - 1u))
 
-    member internal _.TryFind(key: int) =
-        let rec search (trie: Trie<'T>) level =
-            match trie with
-            | :? Branch<'T> as branch ->
-                let slot = Radix<'T>.Slot(key, level)
+    static member private Search(trie: Trie<'T>, level: int, key: int) : 'T voption =
+        match trie with
+        | :? Branch<'T> as branch ->
+            let slot = Radix<'T>.Slot(key, level)
 
-                if branch.Slots &&& slot = 0u then
-                    ValueNone
+            if branch.Slots &&& slot = 0u then
+                ValueNone
+            else
+                Radix<'T>.Search(branch.Children[Radix<'T>.Place(branch.Slots, slot)], level + 1, key)
+        | :? Leaf<'T> as leaf when leaf.Key = key -> ValueSome leaf.Value
+        | _ -> ValueNone
+
+    // Static, since closures would be allocated with every call.
+    static member private Insert(trie: Trie<'T>, level: int, leaf: Leaf<'T>, grown: byref<int>) : Trie<'T> =
+        match trie with
+        | :? Branch<'T> as branch ->
+            let slot = Radix<'T>.Slot(leaf.Key, level)
+            let place = Radix<'T>.Place(branch.Slots, slot)
+
+            if branch.Slots &&& slot = 0u then
+                grown <- 1
+                let children = Array.zeroCreate (branch.Children.Length + 1)
+                Array.blit branch.Children 0 children 0 place
+                children[place] <- leaf
+                Array.blit branch.Children place children (place + 1) (branch.Children.Length - place)
+                Branch<'T>(branch.Slots ||| slot, children)
+            else
+                let child = Radix<'T>.Insert(branch.Children[place], level + 1, leaf, &grown)
+                let children = Array.copy branch.Children
+                children[place] <- child
+                Branch<'T>(branch.Slots, children)
+        | :? Leaf<'T> as other when other.Key <> leaf.Key ->
+            // Push the other one level down; the keys differ in some bit, so this ends.
+            Radix<'T>.Insert(Branch<'T>(Radix<'T>.Slot(other.Key, level), [| other |]), level, leaf, &grown)
+        | present ->
+            if isNull present then grown <- 1
+
+            leaf
+
+    static member private Without(trie: Trie<'T>, level: int, key: int) : Trie<'T> =
+        match trie with
+        | :? Branch<'T> as branch ->
+            let slot = Radix<'T>.Slot(key, level)
+
+            if branch.Slots &&& slot = 0u then
+                trie
+            else
+                let place = Radix<'T>.Place(branch.Slots, slot)
+                let child = branch.Children[place]
+                let rest = Radix<'T>.Without(child, level + 1, key)
+
+                if Object.ReferenceEquals(rest, child) then
+                    trie
+                elif not (isNull rest) then
+                    let children = Array.copy branch.Children
+                    children[place] <- rest
+                    Branch<'T>(branch.Slots, children)
+                elif branch.Children.Length = 1 then
+                    null
                 else
-                    search branch.Children[Radix<'T>.Place(branch.Slots, slot)] (level + 1)
-            | :? Leaf<'T> as leaf when leaf.Key = key -> ValueSome leaf.Value
-            | _ -> ValueNone
+                    Branch<'T>(branch.Slots ^^^ slot, Array.removeAt place branch.Children)
+        | :? Leaf<'T> as leaf when leaf.Key = key -> null
+        | other -> other
 
-        search root 0
+    member internal _.TryFind(key: int) = Radix<'T>.Search(root, 0, key)
 
     member internal _.Add(key: int, value: 'T) =
         let mutable grown = 0
-
-        let rec insert (trie: Trie<'T>) level : Trie<'T> =
-            match trie with
-            | :? Branch<'T> as branch ->
-                let slot = Radix<'T>.Slot(key, level)
-                let place = Radix<'T>.Place(branch.Slots, slot)
-
-                if branch.Slots &&& slot = 0u then
-                    grown <- 1
-                    let children = Array.zeroCreate (branch.Children.Length + 1)
-                    Array.blit branch.Children 0 children 0 place
-                    children[place] <- Leaf<'T>(key, value)
-                    Array.blit branch.Children place children (place + 1) (branch.Children.Length - place)
-                    Branch<'T>(branch.Slots ||| slot, children)
-                else
-                    let children = Array.copy branch.Children
-                    children[place] <- insert branch.Children[place] (level + 1)
-                    Branch<'T>(branch.Slots, children)
-            | :? Leaf<'T> as leaf when leaf.Key <> key ->
-                // Push the leaf one level down; the keys differ in some bit, so this ends.
-                insert (Branch<'T>(Radix<'T>.Slot(leaf.Key, level), [| leaf |])) level
-            | present ->
-                if isNull present then grown <- 1
-
-                Leaf<'T>(key, value)
-
-        let root = insert root 0
+        let root = Radix<'T>.Insert(root, 0, Leaf<'T>(key, value), &grown)
         Radix<'T>(root, count + grown)
 
     member internal this.Remove(key: int) =
-        let rec remove (trie: Trie<'T>) level : Trie<'T> =
-            match trie with
-            | :? Branch<'T> as branch ->
-                let slot = Radix<'T>.Slot(key, level)
-
-                if branch.Slots &&& slot = 0u then
-                    trie
-                else
-                    let place = Radix<'T>.Place(branch.Slots, slot)
-                    let child = branch.Children[place]
-                    let rest = remove child (level + 1)
-
-                    if Object.ReferenceEquals(rest, child) then
-                        trie
-                    elif not (isNull rest) then
-                        let children = Array.copy branch.Children
-                        children[place] <- rest
-                        Branch<'T>(branch.Slots, children)
-                    elif branch.Children.Length = 1 then
-                        null
-                    else
-                        Branch<'T>(branch.Slots ^^^ slot, Array.removeAt place branch.Children)
-            | :? Leaf<'T> as leaf when leaf.Key = key -> null
-            | other -> other
-
-        let rest = remove root 0
+        let rest = Radix<'T>.Without(root, 0, key)
 
         if Object.ReferenceEquals(rest, root) then this else Radix<'T>(rest, count - 1)
 

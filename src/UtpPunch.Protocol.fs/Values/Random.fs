@@ -25,11 +25,16 @@ module Random =
         x[c] <- x[c] + x[d]
         x[b] <- BitOperations.RotateLeft(x[b] ^^^ x[c], 7)
 
-    let private block (key: uint32[]) (counter: uint32) (nonce: uint32[]) =
-        let start =
-            Array.concat [| [| 0x61707865u; 0x3320646Eu; 0x79622D32u; 0x6B206574u |]; key; [| counter |]; nonce |]
-
-        let x = Array.copy start
+    /// The first word of a ChaCha20 block (RFC 8439, 2.3), whose counter and nonce hold `counter`.
+    let private firstWord (key: uint32[]) (counter: uint64) =
+        let x = Array.zeroCreate 16
+        x[0] <- 0x61707865u
+        x[1] <- 0x3320646Eu
+        x[2] <- 0x79622D32u
+        x[3] <- 0x6B206574u
+        Array.blit key 0 x 4 8
+        x[12] <- uint32 counter
+        x[13] <- uint32 (counter >>> 32)
 
         for _ in 1..10 do
             quarter x 0 4 8 12
@@ -41,12 +46,10 @@ module Random =
             quarter x 2 7 8 13
             quarter x 3 4 9 14
 
-        Array.map2 (+) x start
+        x[0] + 0x61707865u
 
     let next (random: Random) =
-        let words = block random.Key (uint32 random.Counter) [| uint32 (random.Counter >>> 32); 0u; 0u |]
-
-        struct (words[0], Random(random.Key, random.Counter + 1UL))
+        struct (firstWord random.Key random.Counter, Random(random.Key, random.Counter + 1UL))
 
     let words count random =
         let bytes = Array.zeroCreate<byte>(4 * count)
