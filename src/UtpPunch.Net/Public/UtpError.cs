@@ -10,7 +10,8 @@ public enum UtpError
     /// <summary>The peer did not answer within <see cref="UtpNodeOptions.ConnectTimeout"/>.</summary>
     ConnectTimeout,
 
-    /// <summary>The peer answered with a RESET: it does not listen.</summary>
+    /// <summary>The peer answered with a RESET: it does not listen; or its host reports, twice in a row, that no socket is at that port. The Linux
+    /// transport hears such reports (ICMP), the managed one does not.</summary>
     ConnectionRefused,
 
     /// <summary>The peer has reset the stream: it was aborted there, or is not known any more.</summary>

@@ -216,19 +216,29 @@ module Node =
 
         step.Node.Waiting <- Radix.empty
 
-    /// Only streams that are not open yet end by it; there are few to one endpoint.
-    let private unreachable step (remote: Endpoint) =
+    /// Does something with the dials to an endpoint that the network reports something of. Streams that are open do not end by it, nor those over
+    /// the path of a meeting: the punch has proved that there is a way. A SYN with a small hop limit draws such a report, too.
+    let inline private reportedDial step (remote: Endpoint) ([<InlineIfLambda>] action: Connection -> unit) =
         reported step remote (fun stored ->
-            // Over the path of a meeting there is a way: the punch has proved that.
-            // A SYN with a small hop limit draws such a report, too.
             if stored.State = StreamState.SynSent && not stored.IsMeeting && not stored.IsSimultaneous then
                 let own = touch step stored
-                counted step own (fun () -> Closing.close step.Context CloseReason.Unreachable own))
+                counted step own (fun () -> action own))
+
+    let private unreachable step remote =
+        reportedDial step remote (fun own -> Closing.close step.Context CloseReason.Unreachable own)
 
     let private tooLong step (remote: Endpoint) size limit =
         reported step remote (fun stored ->
             if stored.State = StreamState.Established then
                 MtuProbing.tooLong step.Context size limit (touch step stored))
+
+    /// While this node punches, a NAT of the peer may answer so: it opens when the peer sends.
+    let private portUnreachable step (remote: Endpoint) (quoted: Owned) =
+        match Packet.tryReadHeader quoted.AsBorrowed with
+        | ValueSome header when header.Type = PacketType.Syn && not (NodeTasks.punches remote step.Node.NodeTasks) ->
+            let id, number = header.ConnectionId, header.SeqNr
+            reportedDial step remote (fun own -> Handshake.refuse step.Context id number own)
+        | _ -> ()
 
     /// A command for a stream that has closed meanwhile is ignored: the application could not know.
     let inline private tell step connId ([<InlineIfLambda>] action: Connection -> unit) =
@@ -247,15 +257,17 @@ module Node =
         | Event.Listen backlog -> step.Node.Backlog <- ValueSome(max 1 backlog)
         | Event.Unlisten -> unlisten step
         | Event.Taken connId -> step.Node.Waiting <- Radix.remove connId step.Node.Waiting
-        | Event.Write(connId, bytes) -> tell step connId (Commands.write step.Context bytes)
-        | Event.Consumed(connId, count) -> tell step connId (Commands.consume count)
-        | Event.Finish connId -> tell step connId Commands.finish
-        | Event.Release(connId, timeout) -> tell step connId (Commands.release step.Context timeout)
-        | Event.Abort connId -> tell step connId (Commands.abort step.Context)
-        | Event.SetIdleTimeout(connId, duration) -> tell step connId (Commands.setIdleTimeout duration)
-        | Event.SetCongestionControl(connId, control) -> tell step connId (Commands.setCongestionControl control)
+        | Event.Write(connId, bytes) -> tell step connId (fun own -> Commands.write step.Context bytes own)
+        | Event.Consumed(connId, count) -> tell step connId (fun own -> Commands.consume count own)
+        | Event.Finish connId -> tell step connId (fun own -> Commands.finish own)
+        | Event.Release(connId, timeout) -> tell step connId (fun own -> Commands.release step.Context timeout own)
+        | Event.Abort connId -> tell step connId (fun own -> Commands.abort step.Context own)
+        | Event.SetIdleTimeout(connId, duration) -> tell step connId (fun own -> Commands.setIdleTimeout duration own)
+        | Event.SetCongestionControl(connId, control) ->
+            tell step connId (fun own -> Commands.setCongestionControl control own)
         | Event.Unreachable remote -> unreachable step remote
         | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
+        | Event.PortUnreachable(remote, quoted) -> portUnreachable step remote quoted
         | Event.Meet(taskId, plan) -> tasks step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
         | Event.MeetAlso(taskId, first, plan) ->
             tasks step (NodeTasks.meetAlso step.Context (draw step.Node) taskId first plan)

@@ -383,6 +383,12 @@ module internal NodeTasks =
 
             withDeadline { all with Sockets = sockets }
 
+    /// Whether the node punches to that endpoint as the npm package does.
+    let punches (remote: Endpoint) (all: NodeTasks) =
+        let mutable found = false
+        Radix.iterate (fun _ (punch: LegacyPunch) -> if punch.Remote.Equals remote then found <- true) all.Legacy
+        found
+
     /// Whether the node holds a meeting for that link, or punches after one.
     let searches (taskId: TaskId) (all: NodeTasks) =
         let mutable found = false

@@ -28,8 +28,8 @@ module internal RendezvousClient =
     /// A ping is answered at once, unless a registration has left just now.
     let private answerEvery = Time.milliseconds 100
 
-    /// How long to wait for the server's first answer.
-    let private silence = Time.seconds 30
+    /// How long to wait for the server's first answer: six requests to each of its addresses. One that stays in the room has time.
+    let private silence stays = Time.seconds (if stays then 30 else 7)
 
     /// How long repeated introductions are acknowledged; the server repeats them for six seconds.
     let private linger = Time.seconds 15
@@ -65,7 +65,7 @@ module internal RendezvousClient =
           IsRoomFull = false
           RoundTrip = 0L<us>
           StartedAt = now
-          GiveUpAt = now + min silence plan.Timeout
+          GiveUpAt = now + min (silence plan.Stays) plan.Timeout
           Introduction = Owned.Empty
           Avoided = [||]
           LastReport = ValueNone }

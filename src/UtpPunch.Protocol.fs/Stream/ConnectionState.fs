@@ -89,10 +89,14 @@ type internal Activity =
 /// How often each timer fired since the last sign of progress.
 [<Struct; NoComparison; NoEquality>]
 type internal Attempts =
-    { mutable Handshake: int
-      mutable Timeouts: int
-      mutable LossProbes: int
-      mutable WindowProbes: int }
+    {
+        mutable Handshake: int
+        /// Which of the SYNs a closed port has answered last, 0 for none.
+        mutable Refused: int
+        mutable Timeouts: int
+        mutable LossProbes: int
+        mutable WindowProbes: int
+    }
 
 /// The acknowledgement that is due.
 [<Struct; NoComparison; NoEquality>]

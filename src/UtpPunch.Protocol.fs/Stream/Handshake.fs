@@ -162,6 +162,17 @@ module internal Handshake =
 
         needsIds
 
+    /// A closed port has answered a SYN with that id and that number. Reports are easily forged, but not without having seen the SYN; and a
+    /// server may be about to start: two SYNs in a row must have been answered so.
+    let refuse context id number (connection: Connection) =
+        let ids, attempt = connection.Ids, connection.Attempts.Handshake
+
+        if number = ids.Syn && (id = ids.Receive || id = ids.Send) then
+            if connection.Attempts.Refused > 0 && connection.Attempts.Refused = attempt - 1 then
+                Closing.close context CloseReason.Refused connection
+            else
+                connection.Attempts.Refused <- attempt
+
     /// Does what is due before the stream is established. Whether the SYN must be repeated under fresh ids, by `redial`.
     let settle context (connection: Connection) =
         if context.Now >= connection.Timers.Expiry then

@@ -48,8 +48,7 @@ module Random =
 
         x[0] + 0x61707865u
 
-    let next (random: Random) =
-        struct (firstWord random.Key random.Counter, Random(random.Key, random.Counter + 1UL))
+    let next (random: Random) = struct (firstWord random.Key random.Counter, Random(random.Key, random.Counter + 1UL))
 
     let words count random =
         let bytes = Array.zeroCreate<byte>(4 * count)

@@ -11,7 +11,7 @@ type CloseReason =
     | Aborted
     /// The peer never answered the SYN.
     | ConnectTimeout
-    /// The peer answered the SYN with a RESET.
+    /// The peer answered the SYN with a RESET; or two SYNs in a row met a port without a socket (`Event.PortUnreachable`).
     | Refused
     /// The peer reset it.
     | Reset

@@ -39,6 +39,9 @@ type Event =
     /// The system (EMSGSIZE) or a router (ICMP) reports that a datagram of `size` bytes is too long; `limit` bytes of UDP payload pass, 0 if
     /// not given. Only a hint: a forged one makes packets smaller for a while.
     | TooLong of remote: Endpoint * size: int * limit: int
+    /// The remote host reports that no socket is at that port (ICMP); `quoted` is the beginning of the datagram that it reports on. Only a hint,
+    /// since a socket may be there a moment later: a stream fails when two SYNs in a row were answered so, and those that are quoted are its own.
+    | PortUnreachable of remote: Endpoint * quoted: Owned
     /// Meet a peer at a rendezvous, then punch.
     | Meet of taskId: TaskId * plan: MeetPlan
     /// Meet at a further rendezvous, too: the meeting `first` goes on under the same name, so that the peers know an introduction by either server.

@@ -53,10 +53,24 @@ module Packet =
     [<Literal>]
     let private BitsLength = 10
 
+    let inline private isForeign (span: ReadOnlySpan<byte>) =
+        span.Length < HeaderLength || span[0] &&& 0x0Fuy <> Version || span[0] >>> 4 > 4uy
+
+    let inline private readHeader (span: ReadOnlySpan<byte>) : Header =
+        { Type = LanguagePrimitives.EnumOfValue(span[0] >>> 4)
+          ConnectionId = BinaryPrimitives.ReadUInt16BigEndian(span.Slice 2)
+          Timestamp = BinaryPrimitives.ReadUInt32BigEndian(span.Slice 4)
+          TimestampDifference = BinaryPrimitives.ReadUInt32BigEndian(span.Slice 8)
+          Window = BinaryPrimitives.ReadUInt32BigEndian(span.Slice 12)
+          SeqNr = SeqNr(BinaryPrimitives.ReadUInt16BigEndian(span.Slice 16))
+          AckNr = SeqNr(BinaryPrimitives.ReadUInt16BigEndian(span.Slice 18)) }
+
+    let tryReadHeader (start: Borrowed) = if isForeign start.Span then ValueNone else ValueSome(readHeader start.Span)
+
     let decode (datagram: Borrowed) (packet: outref<Packet>) =
         let span = datagram.Span
 
-        if span.Length < HeaderLength || span[0] &&& 0x0Fuy <> Version || span[0] >>> 4 > 4uy then
+        if isForeign span then
             packet <- Unchecked.defaultof<Packet>
             Malformed.Foreign
         else
@@ -86,14 +100,7 @@ module Packet =
 
             if whole then
                 packet <-
-                    { Header =
-                        { Type = LanguagePrimitives.EnumOfValue(span[0] >>> 4)
-                          ConnectionId = BinaryPrimitives.ReadUInt16BigEndian(span.Slice 2)
-                          Timestamp = BinaryPrimitives.ReadUInt32BigEndian(span.Slice 4)
-                          TimestampDifference = BinaryPrimitives.ReadUInt32BigEndian(span.Slice 8)
-                          Window = BinaryPrimitives.ReadUInt32BigEndian(span.Slice 12)
-                          SeqNr = SeqNr(BinaryPrimitives.ReadUInt16BigEndian(span.Slice 16))
-                          AckNr = SeqNr(BinaryPrimitives.ReadUInt16BigEndian(span.Slice 18)) }
+                    { Header = readHeader span
                       Sack = if sack.IsEmpty then ranges else sack
                       HasRanges = sack.IsEmpty && not ranges.IsEmpty
                       Bits = bits

@@ -55,6 +55,9 @@ module Packet =
     /// that are none.
     val decode: datagram: Borrowed -> packet: outref<Packet> -> Malformed
 
+    /// Reads the header alone, of a packet that may be cut off behind it; none if the bytes are too few, or no packet of uTP.
+    val tryReadHeader: start: Borrowed -> Header voption
+
     /// Extension 85, which only UtpPunch nodes send each other: the code of a SYN and a SYN-ACK, and the share of a key; empty when there is
     /// none.
     val authentication: datagram: Borrowed -> Borrowed

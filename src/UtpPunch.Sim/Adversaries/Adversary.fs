@@ -13,6 +13,8 @@ type Move =
     | TooLong of target: Endpoint * remote: Endpoint * size: int * limit: int
     /// The same: destination unreachable.
     | Unreachable of target: Endpoint * remote: Endpoint
+    /// The same: port unreachable.
+    | PortUnreachable of target: Endpoint * remote: Endpoint * quoted: byte[]
 
 /// The secrets of a stream that an adversary off the path is given, so that the defences behind them are tested at visible rates.
 [<RequireQualifiedAccess; NoComparison>]

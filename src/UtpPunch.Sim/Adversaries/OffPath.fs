@@ -59,11 +59,11 @@ type OffPath(seed: uint64, knowledge: OffPathKnowledge) =
         let kind = if knowledge.Given.IsNothing then PacketType.Reset else PacketType.Fin
         intrude kind
 
-    let report () =
-        if draws.Below 3 = 0 then
-            Move.Unreachable(victim, peer)
-        else
-            Move.TooLong(victim, peer, draws.Below 66_000, draws.Below 1500)
+    let report (now: Instant) =
+        match draws.Below 4 with
+        | 0 -> Move.Unreachable(victim, peer)
+        | 1 -> Move.PortUnreachable(victim, peer, Craft.syn (id ()) (guess ()) (Time.stamp now))
+        | _ -> Move.TooLong(victim, peer, draws.Below 66_000, draws.Below 1500)
 
     interface IAdversary with
         member _.Receive(now, _, bytes) =
@@ -85,7 +85,7 @@ type OffPath(seed: uint64, knowledge: OffPathKnowledge) =
             | 7 -> [ intrude PacketType.State ]
             | 8 -> [ intrude PacketType.Fin ]
             | 9 -> [ reset () ]
-            | 10 -> [ report () ]
+            | 10 -> [ report now ]
             | _ when answers.Count > 0 ->
                 // A stream of its own, opened as any peer does it: its address is proved.
                 let struct (at, answer) = answers.Dequeue()

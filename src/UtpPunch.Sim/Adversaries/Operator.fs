@@ -259,6 +259,9 @@ module OperatedMeeting =
             | Move.Unreachable(target, remote) ->
                 for host in hosts |> List.filter _.Socket.Equals(target) do
                     host.Tell(internet, Event.Unreachable remote)
+            | Move.PortUnreachable(target, remote, quoted) ->
+                for host in hosts |> List.filter _.Socket.Equals(target) do
+                    host.Tell(internet, Event.PortUnreachable(remote, Owned quoted))
 
         let knowledge = { Server = server.Sockets[0]; Peers = [| a.Socket; b.Socket |]; SeesPath = seesPath }
 

@@ -58,6 +58,8 @@ type Siege(seed: uint64, adversaryOf: uint16 -> IAdversary, startsAt: Duration) 
             two.Inject(sideAt target, from, bytes)
         | Move.TooLong(target, remote, size, limit) -> two.Tell(sideAt target, Event.TooLong(remote, size, limit))
         | Move.Unreachable(target, remote) -> two.Tell(sideAt target, Event.Unreachable remote)
+        | Move.PortUnreachable(target, remote, quoted) ->
+            two.Tell(sideAt target, Event.PortUnreachable(remote, Owned quoted))
 
     let rec strike (until: Instant) () =
         if two.Now < until then

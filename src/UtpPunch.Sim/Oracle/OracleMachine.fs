@@ -291,6 +291,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.SetCongestionControl _
         | Event.Unreachable _
         | Event.TooLong _
+        | Event.PortUnreachable _
         | Event.Meet _
         | Event.MeetAlso _
         | Event.PunchOffered _

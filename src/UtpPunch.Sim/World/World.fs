@@ -325,7 +325,8 @@ type World(scenario: Scenario, machines: IMachine[], watcher: IWatcher) as this 
             this.Lose(other, datagram, "gone")
 
             if actor.Refuses && not other.IsGone then
-                this.Step(other, Event.Unreachable actor.Endpoint)
+                let quoted = Owned(Array.truncate Packet.HeaderLength datagram.Bytes)
+                this.Step(other, Event.PortUnreachable(actor.Endpoint, quoted))
         elif forged then
             this.StepForged(actor, datagram)
         elif actor.InboxBytes + datagram.Bytes.Length > actor.Host.Socket.ReceiveBuffer then

@@ -57,6 +57,7 @@ module Kinds =
     let offered = Kind(22uy, "offered")
     let simultaneous = Kind(23uy, "simultaneous")
     let meetAlso = Kind(24uy, "also")
+    let portUnreachable = Kind(25uy, "noport")
 
     /// The first code of an effect.
     [<Literal>]
@@ -300,6 +301,9 @@ module Schema =
                 int32 f "size" Numbers.bytes size,
                 int32 f "limit" Numbers.bytes limit
             )
+        | Event.PortUnreachable(remote, quoted) ->
+            f.Begin Kinds.portUnreachable
+            Event.PortUnreachable(f.Endpoint("to", remote), f.Bytes("quoted", quoted))
         | Event.Meet(taskId, it) ->
             f.Begin Kinds.meet
             Event.Meet(task f taskId, plan f it)

@@ -92,6 +92,7 @@ module Templates =
            Event.SetCongestionControl(0, CongestionControls.ledbat)
            Event.Unreachable nowhere
            Event.TooLong(nowhere, 0, 0)
+           Event.PortUnreachable(nowhere, Owned.Empty)
            Event.Meet(0, plan)
            Event.MeetAlso(0, 0, plan)
            Event.PunchOffered(0, plan, Owned.Empty, Owned.Empty, false)

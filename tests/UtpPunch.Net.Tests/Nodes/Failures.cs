@@ -35,6 +35,29 @@ public static class Failures
         Check.That(error.Message.Contains(server.LocalEndPoint.ToString(), StringComparison.Ordinal), error.Message);
     }
 
+    [Fact("a port without a socket refuses, after the second SYN", Over = TransportUnderTest.Linux)]
+    public static async Task ClosedPort()
+    {
+        foreach (var loopback in new[] { IPAddress.Loopback, IPAddress.IPv6Loopback })
+        {
+            IPEndPoint closed;
+            using (var socket = new Socket(loopback.AddressFamily, SocketType.Dgram, ProtocolType.Udp))
+            {
+                socket.Bind(new IPEndPoint(loopback, 0));
+                closed = (IPEndPoint)socket.LocalEndPoint!;
+            }
+
+            await using var client = await Pair.BindAsync(options =>
+            {
+                options.LocalEndPoint = new IPEndPoint(loopback, 0);
+                options.ConnectTimeout = TimeSpan.FromMinutes(5);
+            });
+            var error = await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(closed).Within());
+            Check.Equal(UtpError.ConnectionRefused, error.Error);
+            Check.Equal(0, client.OutgoingConnections);
+        }
+    }
+
     [Fact("a peer that never answers gives a time-out, by the node's options or the connect's")]
     public static async Task NobodyAnswers()
     {

@@ -115,6 +115,7 @@ public static class Traces
             Event.NewSetCongestionControl(2, UtpPunch.Protocol.CongestionControls.cubic),
             Event.NewUnreachable(remote),
             Event.NewTooLong(remote, 1500, 1472),
+            Event.NewPortUnreachable(remote, new Owned(packet)),
             Event.NewMeet(1, plan),
             Event.NewMeetAlso(5, 1, plan),
             Event.NewPunchOffered(4, plan, new Owned(packet), new Owned(slab), true),

@@ -86,6 +86,109 @@ let private lost =
           Expect.equal a.Closed (ValueSome CloseReason.Refused) "the reason"
       } ]
 
+/// A dial to a host without a socket at that port, which answers the SYNs for which `answers` holds, by their number.
+let private dialClosedPort answers =
+    let pair = calmPair ()
+    pair.B.Actor.IsGone <- true
+    pair.B.Actor.Refuses <- true
+    let mutable syns = 0
+
+    pair.Filter <-
+        Func<_, _, _>(fun side bytes ->
+            if side = pair.A && isSyn bytes then syns <- syns + 1
+
+            answers syns)
+
+    struct (pair, pair.Connect(pair.A, Dialect.Bep29))
+
+/// The quote of a SYN with ids and numbers from those of the SYN on.
+let private quoteOf (syn: byte[]) id number =
+    match Craft.tryRead syn with
+    | ValueSome header -> Owned(Craft.syn (header.ConnectionId + id) (header.SeqNr + number) header.Timestamp)
+    | ValueNone -> failtest "It is no packet."
+
+/// A dial that nothing answers, to whose SYNs forged reports come: `connect` begins it, `quote` makes a report of each.
+let private dialWithReports connect quote =
+    let pair = calmPair ()
+
+    pair.Filter <-
+        Func<_, _, _>(fun side bytes ->
+            if side = pair.A && isSyn bytes then
+                pair.Tell(pair.A, Event.PortUnreachable(pair.B.Endpoint, quote bytes))
+
+            false)
+
+    let stream: StreamView = connect pair
+    run (Time.seconds 61) pair "it ends" (fun () -> stream.Closed.IsSome)
+    stream.Closed
+
+let private closedPort =
+    [ test "a port that is closed refuses a connect after two SYNs" {
+          let struct (pair, stream) = dialClosedPort (fun _ -> true)
+          run (Time.seconds 2) pair "it ends" (fun () -> stream.Closed.IsSome)
+          Expect.equal stream.Closed (ValueSome CloseReason.Refused) "the reason"
+          Expect.equal (pair.A.Sent, pair.A.Resets) (2, 0) "SYNs"
+          Expect.isLessThan pair.Now (Time.milliseconds 1200) "when"
+      }
+      test "two reports that do not follow each other are not enough, the next two are" {
+          let struct (pair, stream) = dialClosedPort (fun syn -> syn <> 2)
+          run (Time.seconds 20) pair "it ends" (fun () -> stream.Closed.IsSome)
+          Expect.equal stream.Closed (ValueSome CloseReason.Refused) "the reason"
+          Expect.isGreaterThanOrEqual pair.Now (Time.seconds 7) "the fourth SYN"
+      }
+      test "a server that starts after the first SYN is reached" {
+          let pair = calmPair ()
+          pair.Tell(pair.B, Event.Listen 16)
+          pair.B.Actor.IsGone <- true
+          pair.B.Actor.Refuses <- true
+          pair.World.At(Time.milliseconds 500, fun () -> pair.B.Actor.IsGone <- false)
+          let stream = pair.Connect(pair.A, Dialect.Bep29)
+          run (Time.seconds 2) pair "it is open" (fun () -> stream.Opened)
+      }
+      test "reports whose quote is not of that SYN end nothing" {
+          let dial (pair: TwoNodes) = pair.Connect(pair.A, Dialect.Bep29)
+
+          for struct (id, number) in [ struct (3us, 0); struct (0us, 1); struct (0us, -1) ] do
+              Expect.equal
+                  (dialWithReports dial (fun syn -> quoteOf syn id number))
+                  (ValueSome CloseReason.ConnectTimeout)
+                  $"the reason with {id} {number}"
+
+          for length in [ 0; 8; 19 ] do
+              Expect.equal
+                  (dialWithReports dial (fun syn -> Owned(Array.truncate length syn)))
+                  (ValueSome CloseReason.ConnectTimeout)
+                  $"the reason with {length} bytes"
+
+          Expect.equal
+              (dialWithReports dial (fun syn -> quoteOf syn 0us 0))
+              (ValueSome CloseReason.Refused)
+              "with that of the SYN"
+      }
+      test "a dial goes on where one side punches: the NAT of the peer may refuse until its own packet opens it" {
+          let timeout = Time.seconds 30
+
+          for punches in [ false; true ] do
+              let pair = calmPair ()
+              let remote = pair.B.Endpoint
+
+              pair.Filter <-
+                  Func<_, _, _>(fun side bytes ->
+                      if side = pair.A && isSyn bytes then
+                          pair.Tell(pair.A, Event.PortUnreachable(remote, quoteOf bytes 0us 0))
+
+                      false)
+
+              if punches then
+                  pair.Tell(pair.A, Event.PunchLegacy(1, remote, 100))
+                  pair.Tell(pair.A, Event.Connect(2, remote, Dialect.Bep29, timeout))
+              else
+                  pair.Tell(pair.A, Event.ConnectSimultaneously(2, remote, timeout, 4))
+
+              pair.RunUntil(Time.seconds 10, Func<_>(fun () -> false)) |> ignore
+              Expect.equal (Node.statistics pair.A.Node).Outgoing 1 $"streams, punches is {punches}"
+      } ]
+
 let private synAck =
     [ test "the SYN-ACK never changes, however often it is repeated" {
           let scripted = ScriptedPeer usual
@@ -339,4 +442,4 @@ let private bounds =
           Expect.equal (scripted.Delivered 1) (content 10) "delivered to the taken one"
       } ]
 
-let tests = testList "handshake" (lost @ synAck @ numbers @ bounds)
+let tests = testList "handshake" (lost @ closedPort @ synAck @ numbers @ bounds)

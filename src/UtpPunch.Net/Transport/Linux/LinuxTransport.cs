@@ -203,7 +203,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
     }
 
     protected override bool MayBeStale(UdpChannel channel, SocketError error, int failures) =>
-        (_errors.Drain(channel, OnTooLong) && !error.IsTooLong() && failures < MaxStaleErrors)
+        (_errors.Drain(channel, News) && !error.IsTooLong() && failures < MaxStaleErrors)
         || base.MayBeStale(channel, error, failures);
 
     private void Receive(UdpChannel channel, short seen, List<Event> received, List<Slab> slabs)
@@ -215,7 +215,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
 
         if ((seen & Libc.POLLERR) != 0)
         {
-            _errors.Drain(channel, OnTooLong);
+            _errors.Drain(channel, News);
         }
 
         for (var calls = 0; calls < MaxCalls && _slots.Receive(channel, received, slabs); calls++)
@@ -261,9 +261,6 @@ internal sealed unsafe class LinuxTransport : SocketTransport
 
     private SocketError Send(UdpChannel channel, Libc.Message* message) =>
         _calls.Send(channel.Handle, message) is not 0 and var error ? SocketErrors.OfLinux(error) : SocketError.Success;
-
-    // The length of the datagram is not reported: it was longer than what passes.
-    private void OnTooLong(Endpoint remote, int limit) => News.Add(Event.NewTooLong(remote, limit + 1, limit));
 
     private static bool Try(Socket socket, int level, int name, int value)
     {
