@@ -3,15 +3,18 @@ using UtpPunch.Tests;
 namespace UtpPunch.Interop;
 
 /// <summary>
-/// Network namespaces of the kernel: a host in the open, two homes behind NATs that take random ports, and a host that is in the first home
-/// and may move to the other one. They are removed with this object.
+/// Network namespaces of the kernel: two hosts in the open, one of which may get another address, two homes behind NATs that take random ports,
+/// and a host that is in the first home and may move to the other one. They are removed with this object.
 /// </summary>
 internal sealed class HomeNetworks : IDisposable
 {
     /// <summary>The address of the host in the open.</summary>
     public const string Open = "192.0.2.1";
 
-    private static readonly string[] s_names = ["o", "a", "b", "h"];
+    /// <summary>The address of the other one, which stays.</summary>
+    public const string Steady = "192.0.2.3";
+
+    private static readonly string[] s_names = ["o", "s", "a", "b", "h"];
     private static int s_count;
 
     private readonly string _name = $"utph{Environment.ProcessId}x{Interlocked.Increment(ref s_count)}";
@@ -22,6 +25,8 @@ internal sealed class HomeNetworks : IDisposable
 
     /// <summary>The prefix of a command that is to run on the host in the open, or on the one that moves. The process keeps its id.</summary>
     public string[] OnOpenHost => ["ip", "netns", "exec", $"{_name}o"];
+
+    public string[] OnSteadyHost => ["ip", "netns", "exec", $"{_name}s"];
 
     public string[] OnMovingHost => ["ip", "netns", "exec", $"{_name}h"];
 
@@ -57,6 +62,13 @@ internal sealed class HomeNetworks : IDisposable
         await InAsync("h", "address delete 192.168.1.2/24 dev home");
         await InAsync("h", "address add 192.168.1.3/24 dev home");
         await InAsync("h", "route add default via 192.168.1.1");
+    }
+
+    /// <summary>The host in the open gets another address, and loses the one that it has.</summary>
+    public async Task RenumberOpenAsync()
+    {
+        await InAsync("o", $"address delete {Open}/24 dev switch");
+        await InAsync("o", "address add 192.0.2.21/24 dev switch");
     }
 
     /// <summary>The host is in the other home, with another interface.</summary>
@@ -103,18 +115,24 @@ internal sealed class HomeNetworks : IDisposable
         await InAsync("o", "link add name switch type bridge");
         await InAsync("o", "link set switch up");
         await InAsync("o", $"address add {Open}/24 dev switch");
+        await WanAsync("s", Steady);
         await NatAsync("a", "192.0.2.11");
         await NatAsync("b", "192.0.2.12");
         await HomeAsync("a", "192.168.1");
     }
 
-    private async Task NatAsync(string name, string outside)
+    private async Task WanAsync(string name, string outside)
     {
         await IpAsync($"link add wan netns {_name}{name} type veth peer name {name} netns {_name}o");
         await InAsync("o", $"link set dev {name} master switch");
         await InAsync("o", $"link set dev {name} up");
         await InAsync(name, "link set wan up");
         await InAsync(name, $"address add {outside}/24 dev wan");
+    }
+
+    private async Task NatAsync(string name, string outside)
+    {
+        await WanAsync(name, outside);
         const string Table = "table ip nat { chain post { type nat hook postrouting priority 100; oifname \"wan\" masquerade fully-random; } ; }";
         string[] within = ["netns", "exec", $"{_name}{name}"];
         await OtherTool.RunAsync("ip", [.. within, "nft", Table]);

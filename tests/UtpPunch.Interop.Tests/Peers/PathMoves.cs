@@ -31,6 +31,10 @@ public static class PathMoves
     [CarriesStreams]
     public static Task ReaderMoves() => TransferAsync(fromOpen: true, networks => networks.RenumberAsync(), networks => networks.MoveAsync());
 
+    [Fact("both hosts are elsewhere at once, and meet again: 60 MB arrive whole", Timeout = 120)]
+    [CarriesStreams]
+    public static Task BothMove() => TransferAsync(fromOpen: true, networks => Task.WhenAll(networks.MoveAsync(), networks.RenumberOpenAsync()));
+
     [Fact("a stream without a meeting, whose opener's NAT takes other ports, and who is then in another network: 30 MB from it arrive whole", Timeout = 120, Parallel = true)]
     [CarriesStreams]
     public static Task OpenerSends() => DialledAsync(true, networks => networks.RebindAsync(), networks => networks.MoveAsync());
@@ -48,7 +52,7 @@ public static class PathMoves
     public static async Task Sleeps()
     {
         using var networks = await HomeNetworks.CreateAsync();
-        using var server = ToolProcess.StartWithin(networks.OnOpenHost, $"rendezvous --bind {HomeNetworks.Open}:42000 --json");
+        using var server = ToolProcess.StartWithin(networks.OnSteadyHost, $"rendezvous --bind {HomeNetworks.Steady}:42000 --json");
         Check.That(await server.ListensAsync(), "the server listens");
         using var reader = Cat(networks.OnOpenHost);
         using var sender = Cat(networks.OnMovingHost);
@@ -112,7 +116,7 @@ public static class PathMoves
     private static async Task TransferAsync(bool fromOpen, params Func<HomeNetworks, Task>[] moves)
     {
         using var networks = await HomeNetworks.CreateAsync();
-        using var server = ToolProcess.StartWithin(networks.OnOpenHost, $"rendezvous --bind {HomeNetworks.Open}:42000 --json");
+        using var server = ToolProcess.StartWithin(networks.OnSteadyHost, $"rendezvous --bind {HomeNetworks.Steady}:42000 --json");
         Check.That(await server.ListensAsync(), "the server listens");
         using var open = Cat(networks.OnOpenHost);
         using var moving = Cat(networks.OnMovingHost);
@@ -132,5 +136,5 @@ public static class PathMoves
     }
 
     private static ToolProcess Cat(string[] within) => ToolProcess.StartWithin(
-        within, $"cat --rendezvous {HomeNetworks.Open}:42000 --room r --secret correct-horse-battery");
+        within, $"cat --rendezvous {HomeNetworks.Steady}:42000 --room r --secret correct-horse-battery");
 }
