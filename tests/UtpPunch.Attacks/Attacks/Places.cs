@@ -66,7 +66,10 @@ internal static class Places
         ];
     }
 
-    /// <summary>What a transfer keeps, compared with the same flood to a port at which no socket is bound.</summary>
+    /// <summary>
+    /// What a transfer keeps, compared with the same flood at a program that answers each SYN and does nothing else. All of them share the processor
+    /// with the attacker, and the kernel's part of an answer is larger than the node's own. The flood to a port without a socket is shown, too.
+    /// </summary>
     public static async Task<Finding[]> ThroughputAsync(AttackContext context)
     {
         using var field = context.NewField();
@@ -77,21 +80,24 @@ internal static class Places
         await honest.AskAsync($"connect {victim.Ip} {victim.Address.Port}");
         await honest.AskAsync("send 20000000");
         var closed = victim.Address with { Port = (ushort)(victim.Address.Port ^ 1) };
-        var (alone, toClosed, toVictim) = (new List<double>(), new List<double>(), new List<double>());
+        var responder = await victim.RespondAsync();
+        var (alone, toClosed, toResponder, toVictim) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());
         for (var round = 0; round < context.Of(2, 4); round++)
         {
             alone.Add(await RateAsync(context, field, honest, null));
             toClosed.Add(await RateAsync(context, field, honest, closed));
+            toResponder.Add(await RateAsync(context, field, honest, responder));
             toVictim.Add(await RateAsync(context, field, honest, victim.Address));
         }
 
         var wrong = (await victim.StatusAsync()).Number("wrong");
-        var kept = toVictim.Max() / toClosed.Max();
+        var kept = toVictim.Max() / toResponder.Max();
         return
         [
             new($"{RateOf(context):N0} SYNs a second at a node that receives {alone.Max():F0} MB/s",
-                $"{toVictim.Max():F0} MB/s, and {toClosed.Max():F0} MB/s if the flood goes to a closed port: {kept:P0}; {wrong} wrong bytes",
-                "at least 80 %, no wrong byte",
+                $"{toVictim.Max():F0} MB/s; {toResponder.Max():F0} MB/s if the flood goes to a program that only answers, {toClosed.Max():F0} if to a closed port: "
+                + $"{kept:P0} and {toVictim.Max() / toClosed.Max():P0}; {wrong} wrong bytes",
+                "at least 80 % of the first, no wrong byte",
                 kept >= 0.8 && wrong == 0),
         ];
     }

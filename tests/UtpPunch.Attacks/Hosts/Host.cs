@@ -47,6 +47,9 @@ internal sealed class Host : IDisposable
     public async Task RendezvousAsync() =>
         Address = Address.Of(_ip, (int)(await AskAsync($"rendezvous {_ip}")).Number("port"));
 
+    /// <summary>Starts a <see cref="Responder"/>.</summary>
+    public async Task<Address> RespondAsync() => Address.Of(_ip, (int)(await AskAsync($"respond {_ip}")).Number("port"));
+
     public Task<Answer> StatusAsync() => AskAsync("status");
 
     /// <summary>Obeys a command; throws if it fails.</summary>

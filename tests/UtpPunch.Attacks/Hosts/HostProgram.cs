@@ -54,6 +54,7 @@ internal static class HostProgram
         ["abort"] => s_state.Abort(),
         ["status"] => s_state.Status(),
         ["dispose"] => await s_state.DisposeNodeAsync(),
+        ["respond", var ip] => Responder.Start(IPAddress.Parse(ip)),
         ["rendezvous", var ip] => s_state.StartRendezvous(IPAddress.Parse(ip)),
         ["meet", var ip, var port, var room, var secret, var seconds, .. var hosts] =>
             await s_state.MeetAsync(Server(ip, port), room, Meeting(secret, seconds, hosts)),

@@ -201,7 +201,7 @@ internal sealed class HostState : IDisposable
         return string.Create(
             CultureInfo.InvariantCulture,
             $"accepted={_accepted} open={_streams.Count(stream => !stream.Closed.IsCompleted)} bytes={_received} wrong={_wrong} "
-            + $"failed={_failed} unexpected={_unexpected} error={_lastError} cpu={process.TotalProcessorTime.TotalSeconds:F4} "
+            + $"failed={_failed} unexpected={_unexpected} error={_lastError} cpu={process.TotalProcessorTime.TotalSeconds:F4} user={process.UserProcessorTime.TotalSeconds:F4} "
             + $"rss={process.WorkingSet64} heap={GC.GetTotalMemory(false)} in={udp.Received} overflown={udp.Overflown} "
             + $"dropped={dropped} waiting={_server?.GetStatistics().Waiting ?? 0} closings={_closings.Count} longest={closings:F2} "
             + $"handles={Directory.GetFiles("/proc/self/fd").Length} threads={process.Threads.Count}");
