@@ -2,7 +2,7 @@ using Microsoft.Extensions.Options;
 
 namespace UtpPunch.AspNetCore;
 
-/// <summary>Checks the options of nodes as <see cref="UtpNode.BindAsync"/> does, when the host starts.</summary>
+/// <summary>Checks the options of nodes as <see cref="UtpNode.BindAsync(UtpNodeOptions?, CancellationToken)"/> does, when the host starts.</summary>
 internal sealed class NodeOptionsValidation : IValidateOptions<UtpNodeOptions>
 {
     public ValidateOptionsResult Validate(string? name, UtpNodeOptions options)

@@ -162,6 +162,9 @@ internal sealed partial class Engine : ILoopWork
     /// <summary>Names a task that begins now. Under the loop lock.</summary>
     public int Enlist(INodeTask task) => _tasks.Add(task);
 
+    /// <summary>A task gets nothing any more. Under the loop lock.</summary>
+    public void Delist(int taskId) => _tasks.Remove(taskId);
+
     /// <summary>A peer is about to open a stream, although the node may not listen. Under the loop lock.</summary>
     public void Await(Endpoint remote, TaskCompletionSource<UtpStream> promise) => _tasks.Await(remote, promise);
 

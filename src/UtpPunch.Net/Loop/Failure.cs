@@ -8,7 +8,9 @@ namespace UtpPunch;
 /// <summary>The cause of a failure, kept as data: each call that fails for it throws an exception of its own.</summary>
 internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remote = null, SocketError? SocketError = null, Exception? Cause = null)
 {
-    public UtpException ToException() => new(Error, Message, Remote, SocketError, Cause);
+    // As with NetworkStream, whose exceptions are classified by their inner SocketException.
+    public UtpException ToException() =>
+        new(Error, Message, Remote, SocketError, Cause ?? (SocketError is { } code ? new SocketException((int)code) : null));
 
     /// <summary>The failure for the reason with which the core closed a stream; null when it ended in order.</summary>
     public static Failure? Of(CloseReason reason, IPEndPoint remote, TimeSpan age)

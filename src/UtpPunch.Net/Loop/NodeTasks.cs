@@ -23,6 +23,8 @@ internal sealed class NodeTasks(IDatagramTransport transport, NodeTelemetry tele
         return _nextTaskId++;
     }
 
+    public void Remove(int taskId) => _tasks.Remove(taskId);
+
     /// <summary>A peer has opened a stream; true when a task awaits it.</summary>
     public bool TryTake(Endpoint remote, UtpStream stream)
     {

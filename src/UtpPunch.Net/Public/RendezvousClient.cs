@@ -113,6 +113,7 @@ public sealed class RendezvousClient
 
                 var ended = await Task.WhenAny(results).ConfigureAwait(false);
                 results.Remove(ended);
+                cancellationToken.ThrowIfCancellationRequested();
                 var result = await ended.ConfigureAwait(false);
                 if (result.Success)
                 {

@@ -8,7 +8,7 @@ public sealed class UtpMeetOptions
 {
     /// <summary>Gets or sets a secret that only the two peers know. It is never sent to the server. A host that does not know it can
     /// neither join the room, nor read the addresses of the peers in what passes through the server, nor take part in the punch. It does
-    /// not encrypt or authenticate the stream.</summary>
+    /// not encrypt or authenticate the stream. An empty one is refused.</summary>
     /// <value>The default is <see langword="null"/>: any host that knows the name of the room can join it.</value>
     public string? Secret { get; set; }
 

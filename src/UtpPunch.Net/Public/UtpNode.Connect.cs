@@ -59,10 +59,23 @@ public sealed partial class UtpNode
         }
     }
 
-    /// <summary>Opens a stream to a peer by its name or address, and waits for the answer of the peer.</summary>
     /// <inheritdoc cref="ConnectAsync(EndPoint, UtpConnectOptions?, CancellationToken)"/>
+    public ValueTask<UtpStream> ConnectAsync(EndPoint remoteEndPoint, CancellationToken cancellationToken) =>
+        ConnectAsync(remoteEndPoint, null, cancellationToken);
+
+    /// <inheritdoc cref="ConnectAsync(string, int, UtpConnectOptions?, CancellationToken)"/>
     public ValueTask<UtpStream> ConnectAsync(string host, int port, CancellationToken cancellationToken = default) =>
-        ConnectAsync(IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port), null, cancellationToken);
+        ConnectAsync(host, port, null, cancellationToken);
+
+    /// <summary>Opens a stream to a peer by its name or address, and waits for the answer of the peer.</summary>
+    /// <param name="host">The name, or an IP address in digits.</param>
+    /// <param name="port">The UDP port, from 1 to 65535.</param>
+    /// <param name="options">The options; <see langword="null"/> for those of the node.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
+    /// <inheritdoc cref="ConnectAsync(EndPoint, UtpConnectOptions?, CancellationToken)"/>
+    public ValueTask<UtpStream> ConnectAsync(
+        string host, int port, UtpConnectOptions? options, CancellationToken cancellationToken = default) =>
+        ConnectAsync(IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port), options, cancellationToken);
 
     private async ValueTask<UtpStream> DialOneAsync(Endpoint remote, Dialling how, CancellationToken cancellationToken) =>
         _transport.Speaks(remote)
@@ -110,11 +123,12 @@ public sealed partial class UtpNode
             if (how.PrimingHops > 0)
             {
                 stream = await FirstOfBothAsync(stream, cancellationToken).ConfigureAwait(false);
-                WatchNetworkFor(remote);
-                return stream;
+            }
+            else
+            {
+                await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);
             }
 
-            await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);
             WatchNetworkFor(remote);
             Metrics.Connected(Clock.Since(started), null);
             return stream;
@@ -186,6 +200,8 @@ public sealed partial class UtpNode
         {
             while (true)
             {
+                // Attempts that end by it must not look like those that have failed.
+                cancellationToken.ThrowIfCancellationRequested();
                 var left = how.Timeout - Clock.Since(started);
                 if (next < remotes.Count && left > TimeSpan.Zero)
                 {

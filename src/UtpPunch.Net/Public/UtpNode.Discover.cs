@@ -7,6 +7,16 @@ namespace UtpPunch;
 // Finding out the public address and the NAT by STUN.
 public sealed partial class UtpNode
 {
+    /// <inheritdoc cref="DiscoverAsync(IReadOnlyList{EndPoint}, TimeSpan?, CancellationToken)"/>
+    /// <param name="server">The server.</param>
+    /// <param name="timeout">The time to wait for the first answer; <see langword="null"/> for 5 s.</param>
+    /// <param name="cancellationToken">Ends the discovery.</param>
+    public ValueTask<NatDiscovery> DiscoverAsync(EndPoint server, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        return DiscoverAsync([server], timeout, cancellationToken);
+    }
+
     /// <summary>
     /// Asks STUN servers (RFC 8489) for the public address of the node and, if they support it, for the behavior of its NAT (RFC 5780). The
     /// requests use the socket of the node, so that the results hold for its streams. It takes a round trip, or up to 6 s more if packets are
@@ -14,12 +24,12 @@ public sealed partial class UtpNode
     /// </summary>
     /// <param name="servers">One server or two. If two see different ports, the mapping depends on the destination.</param>
     /// <param name="timeout">The time to wait for the first answer; <see langword="null"/> for 5 s.</param>
-    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <param name="cancellationToken">Ends the discovery.</param>
     /// <exception cref="ArgumentException">There is no server, there are more than two, or one is not the address of a host.</exception>
     /// <exception cref="UtpException"><see cref="UtpError.DiscoveryFailed"/>: there was no answer, or none that was valid. Or the name has no
     /// address, or the node was closed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
-    /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The discovery was cancelled.</exception>
     public async ValueTask<NatDiscovery> DiscoverAsync(
         IReadOnlyList<EndPoint> servers, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
@@ -46,12 +56,20 @@ public sealed partial class UtpNode
             standard.TestTimeout,
             standard.Behaviour));
         _engine.Post(command);
-        return await command.Outcome.WaitAsync(cancellationToken).ConfigureAwait(false) switch
+        try
         {
-            StunOutcome.Found found => NatDiscovery.Of(found.report),
-            StunOutcome.Failed failed => throw Failure.Of(failed.failure, servers[^1]).ToException(),
-            var other => throw new InvalidOperationException($"Unknown outcome {other}."),
-        };
+            return await command.Outcome.WaitAsync(cancellationToken).ConfigureAwait(false) switch
+            {
+                StunOutcome.Found found => NatDiscovery.Of(found.report),
+                StunOutcome.Failed failed => throw Failure.Of(failed.failure, servers[^1]).ToException(),
+                var other => throw new InvalidOperationException($"Unknown outcome {other}."),
+            };
+        }
+        catch (OperationCanceledException)
+        {
+            command.Cancel(_engine);
+            throw;
+        }
     }
 
     /// <summary>The source address of datagrams to a server, if the system tells it.</summary>

@@ -109,7 +109,8 @@ public sealed partial class UtpNode
     /// <summary>The addresses that a meeting offers. From here on, the node tells its streams when they change.</summary>
     internal Endpoint[] Hosts(UtpMeetOptions options)
     {
-        var given = options.HostAddresses;
+        // Read again when the network changes: the caller may change its list.
+        IReadOnlyList<IPAddress>? given = options.HostAddresses is { } named ? [.. named] : null;
         _givenHosts = given;
         WatchNetwork();
         return HostsOf(given);

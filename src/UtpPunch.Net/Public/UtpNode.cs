@@ -44,7 +44,18 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
         return new ValueTask<UtpNode>(Bind(options ?? new UtpNodeOptions()));
     }
 
-    /// <summary>Binds a socket to an address, with the default options.</summary>
+    /// <summary>Binds a socket to an address, with the default options, and starts to serve it.</summary>
+    /// <param name="localEndPoint">The address; with port 0 the system chooses one.</param>
+    /// <param name="cancellationToken">Is checked before the socket is bound.</param>
+    /// <inheritdoc cref="BindAsync(UtpNodeOptions?, CancellationToken)"/>
+    public static ValueTask<UtpNode> BindAsync(IPEndPoint localEndPoint, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return new ValueTask<UtpNode>(Bind(localEndPoint));
+    }
+
+    /// <summary>Binds a socket to an address, with the default options, and starts to serve it.</summary>
+    /// <param name="localEndPoint">The address; with port 0 the system chooses one.</param>
     /// <exception cref="SocketException">The socket could not be bound.</exception>
     public static UtpNode Bind(IPEndPoint localEndPoint)
     {
@@ -52,8 +63,16 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
         return Bind(new UtpNodeOptions { LocalEndPoint = localEndPoint });
     }
 
-    private static UtpNode Bind(UtpNodeOptions options)
+    /// <summary>Binds a socket and starts to serve it, as <see cref="BindAsync(UtpNodeOptions?, CancellationToken)"/> does, for callers that are not
+    /// asynchronous.</summary>
+    /// <param name="options">The options, which are copied.</param>
+    /// <exception cref="ArgumentException">An option is not valid. <see cref="ArgumentException.ParamName"/> is its name.</exception>
+    /// <exception cref="PlatformNotSupportedException"><see cref="UtpNodeOptions.Transport"/> does not work on this system, or in this
+    /// process.</exception>
+    /// <exception cref="SocketException">The socket could not be bound.</exception>
+    public static UtpNode Bind(UtpNodeOptions options)
     {
+        ArgumentNullException.ThrowIfNull(options);
         var settings = UtpNodeOptionsCheck.Freeze(options);
         return Over(TransportChoice.Bind(options), settings);
     }

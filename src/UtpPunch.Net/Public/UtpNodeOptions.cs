@@ -5,7 +5,7 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>
-/// The options of a node. <see cref="UtpNode.BindAsync"/> checks and copies them; later changes have no effect. A timeout is at least
+/// The options of a node. <see cref="UtpNode.BindAsync(UtpNodeOptions?, System.Threading.CancellationToken)"/> checks and copies them; later changes have no effect. A timeout is at least
 /// 1 ms. One that may be infinite is switched off by <see cref="Timeout.InfiniteTimeSpan"/>.
 /// </summary>
 public sealed class UtpNodeOptions
@@ -168,7 +168,7 @@ public sealed class UtpNodeOptions
     /// <value>The default is <see langword="null"/>: nothing is logged.</value>
     public ILoggerFactory? LoggerFactory { get; set; }
 
-    /// <summary>Checks the options as <see cref="UtpNode.BindAsync"/> does. No socket is bound.</summary>
+    /// <summary>Checks the options as <see cref="UtpNode.BindAsync(UtpNodeOptions?, System.Threading.CancellationToken)"/> does. No socket is bound.</summary>
     /// <exception cref="ArgumentException">An option is not valid. <see cref="ArgumentException.ParamName"/> is its name.</exception>
     public void Validate() => UtpNodeOptionsCheck.Freeze(this);
 

@@ -15,6 +15,8 @@ internal static class UtpNodeOptionsCheck
     public const int MostPacket = ExtensionBits.Most;
     private const int MostConnections = 1 << 20;
     private const long LeastBudget = 1 << 20;
+    private static readonly TimeSpan s_leastTimeout = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan s_mostTimeout = TimeSpan.FromDays(49);
     private static readonly TimeSpan s_leastTarget = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan s_mostTarget = TimeSpan.FromMilliseconds(100);
 
@@ -118,14 +120,14 @@ internal static class UtpNodeOptionsCheck
         return new UtpTraceOptions { Payload = trace.Payload, Capacity = trace.Capacity, Path = trace.Path };
     }
 
-    /// <summary>Throws unless the timeout is positive.</summary>
+    /// <summary>Throws unless the timeout is positive, and one that the platform's timers take.</summary>
     public static void Positive(TimeSpan value, string name, bool mayBeInfinite = false, bool mayBeZero = false)
     {
-        var least = TimeSpan.FromMilliseconds(1);
-
-        if (value == Timeout.InfiniteTimeSpan ? !mayBeInfinite : value < least && !(value == TimeSpan.Zero && mayBeZero))
+        var isInRange = value == TimeSpan.Zero ? mayBeZero : value >= s_leastTimeout && value <= s_mostTimeout;
+        if (value == Timeout.InfiniteTimeSpan ? !mayBeInfinite : !isInRange)
         {
-            throw new ArgumentOutOfRangeException(name, value, "A time-out is a millisecond at least" + (mayBeInfinite ? ", or infinite." : "."));
+            throw new ArgumentOutOfRangeException(
+                name, value, "A time-out is a millisecond at least and 49 days at most" + (mayBeInfinite ? ", or infinite." : "."));
         }
     }
 

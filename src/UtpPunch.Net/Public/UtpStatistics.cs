@@ -24,7 +24,11 @@ public readonly record struct UtpStreamStatistics
     public long DeliveryRate { get; init; }
 
     /// <summary>Gets the phase of the congestion control, in its own word, such as "startup".</summary>
-    public string Phase { get; init; }
+    public string Phase
+    {
+        get => field ?? "";
+        init;
+    }
 
     /// <summary>Gets a value that indicates whether the application, and not the path, limits the rate: everything that was written is
     /// sent.</summary>

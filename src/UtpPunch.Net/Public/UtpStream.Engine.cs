@@ -104,7 +104,7 @@ public sealed partial class UtpStream : ICommand
         }
 
         _engine.Telemetry.OnPathLost(this);
-        RaisePathChanged();
+        _pathHandlers?.Raise();
     }
 
     /// <summary>The stream goes on, to that address.</summary>
@@ -119,15 +119,7 @@ public sealed partial class UtpStream : ICommand
 
         Volatile.Write(ref _localEndPoint, _engine.LocalEndPointOf(_connId));
         _engine.Telemetry.OnPathChanged(this);
-        RaisePathChanged();
-    }
-
-    private void RaisePathChanged()
-    {
-        if (PathChanged is { } handler)
-        {
-            ThreadPool.UnsafeQueueUserWorkItem(static state => state.Handler(state.Stream, EventArgs.Empty), (Handler: handler, Stream: this), preferLocal: false);
-        }
+        _pathHandlers?.Raise();
     }
 
     internal void OnWritable(int room, int unacknowledged) => _write.OnWritable(room, unacknowledged);

@@ -27,6 +27,7 @@ public sealed partial class UtpStream
     private UtpCongestionControl _congestionControl;
     private bool _congestionChanged;
     private bool _isSearching;
+    private PathHandlers? _pathHandlers;
     private int _disposed;
 
     private UtpStream(Engine engine, Endpoint remote, Dialling how, bool isIncoming)
@@ -126,11 +127,7 @@ public sealed partial class UtpStream
 
         set
         {
-            if (value != Timeout.InfiniteTimeSpan)
-            {
-                ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(value, TimeSpan.Zero);
-            }
-
+            UtpNodeOptionsCheck.Positive(value, nameof(value), mayBeInfinite: true);
             ObjectDisposedException.ThrowIf(IsDisposed, this);
             lock (Gate)
             {
@@ -192,7 +189,8 @@ public sealed partial class UtpStream
         var statistics = _engine.StatisticsOf(_connId);
         lock (Gate)
         {
-            return _gone || statistics is null ? _finalStatistics?.Value ?? default : statistics.Value;
+            // A stream whose node has failed has none of its own.
+            return _gone ? _finalStatistics?.Value ?? statistics ?? default : statistics ?? _finalStatistics?.Value ?? default;
         }
     }
 

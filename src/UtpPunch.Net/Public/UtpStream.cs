@@ -54,9 +54,20 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     /// <summary>
     /// Occurs when the path to the peer is lost, and when the stream goes on over another path, or over the same one again: a NAT has given the
     /// peer, or this machine, another port, or one of them is in another network. <see cref="IsSearching"/> and <see cref="RemoteEndPoint"/>
-    /// have changed by then. It is raised on the thread pool.
+    /// have changed by then. Handlers run on the thread pool, one after the other, in order; what they throw is logged
+    /// (<see cref="UtpNodeOptions.LoggerFactory"/>).
     /// </summary>
-    public event EventHandler? PathChanged;
+    public event EventHandler? PathChanged
+    {
+        add => (LazyInitializer.EnsureInitialized(ref _pathHandlers, () => new PathHandlers(this))).Changed += value;
+        remove
+        {
+            if (_pathHandlers is { } handlers)
+            {
+                handlers.Changed -= value;
+            }
+        }
+    }
 
     /// <summary>Whether the peer has opened the stream; false when this side has. The two ends of a stream differ in it, also after a meeting
     /// at a rendezvous, so it can assign roles such as those of TLS.</summary>

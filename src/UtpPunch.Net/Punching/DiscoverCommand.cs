@@ -7,19 +7,45 @@ internal sealed class DiscoverCommand(StunOptions options) : ICommand, INodeTask
 {
     private readonly TaskCompletionSource<StunOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    private readonly Lock _gate = new();
+    private int _taskId;
+    private bool _cancelled;
+
     public Task<StunOutcome> Outcome => _outcome.Task;
 
     public bool IsLegacy => false;
 
     public void Collect(Engine engine, List<Event> events)
     {
-        if (engine.IsClosing)
+        lock (_gate)
         {
-            Abandon(Failure.NodeClosed());
-            return;
-        }
+            if (_cancelled)
+            {
+                return;
+            }
 
-        events.Add(Event.NewDiscover(engine.Enlist(this), options));
+            if (engine.IsClosing)
+            {
+                Abandon(Failure.NodeClosed());
+                return;
+            }
+
+            _taskId = engine.Enlist(this);
+            events.Add(Event.NewDiscover(_taskId, options));
+        }
+    }
+
+    /// <summary>Ends it without an outcome.</summary>
+    public void Cancel(Engine engine)
+    {
+        lock (_gate)
+        {
+            _cancelled = true;
+            if (_taskId != 0)
+            {
+                engine.Post(new CancelCommand(_taskId, isForgotten: true));
+            }
+        }
     }
 
     public void Abandon(Failure failure) => OnLost(failure);

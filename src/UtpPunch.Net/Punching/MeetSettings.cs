@@ -25,7 +25,12 @@ internal sealed class MeetSettings
             PrivateAddresses.Never => PrivateAddressPolicy.Never,
             _ => throw new ArgumentOutOfRangeException(nameof(options), options.PrivateAddresses, "PrivateAddresses has no such value."),
         };
-        Secret = string.IsNullOrEmpty(options.Secret) ? null : options.Secret;
+        if (options.Secret is { Length: 0 })
+        {
+            throw new ArgumentException("An empty secret is none: a variable without a value would open the room to everyone.", nameof(options.Secret));
+        }
+
+        Secret = options.Secret;
         MapsPort = options.MapPort;
         _birthday = options.Birthday;
         _primingHops = options.PrimingHops;

@@ -51,6 +51,10 @@ internal static partial class Log
         21, LogLevel.Error, "The listener's filter has failed for {RemoteEndPoint}, refused; {Suppressed} failures since the last message")]
     public static partial void FilterFailed(this ILogger logger, Exception error, IPEndPoint remoteEndPoint, long suppressed);
 
+    [LoggerMessage(
+        22, LogLevel.Error, "The handler of PathChanged has failed for {RemoteEndPoint}; {Suppressed} failures since the last message")]
+    public static partial void PathHandlerFailed(this ILogger logger, Exception error, IPEndPoint remoteEndPoint, long suppressed);
+
     [LoggerMessage(30, LogLevel.Information, "A punch has found a path to {RemoteEndPoint} after {Seconds} s")]
     public static partial void Punched(this ILogger logger, IPEndPoint remoteEndPoint, double seconds);
 

@@ -17,6 +17,7 @@ internal sealed class NodeTelemetry(ILoggerFactory? factory, IPEndPoint localEnd
 
     // Under the loop lock.
     private long _nextMessageAt;
+    private readonly Lock _gate = new();
     private long _suppressed;
 
     public void OnStarted(Engine node)
@@ -106,18 +107,29 @@ internal sealed class NodeTelemetry(ILoggerFactory? factory, IPEndPoint localEnd
         }
     }
 
+    public void OnPathHandlerFailed(Exception error, IPEndPoint remote)
+    {
+        if (MayLog(out var suppressed))
+        {
+            _logger.PathHandlerFailed(error, remote, suppressed);
+        }
+    }
+
     private bool MayLog(out long suppressed)
     {
-        suppressed = _suppressed;
-        var now = Clock.Now;
-        if (now < _nextMessageAt)
+        lock (_gate)
         {
-            _suppressed++;
-            return false;
-        }
+            suppressed = _suppressed;
+            var now = Clock.Now;
+            if (now < _nextMessageAt)
+            {
+                _suppressed++;
+                return false;
+            }
 
-        _nextMessageAt = now + Interval;
-        _suppressed = 0;
-        return true;
+            _nextMessageAt = now + Interval;
+            _suppressed = 0;
+            return true;
+        }
     }
 }

@@ -25,7 +25,9 @@ type internal Radix<'T> private (root: Trie<'T>, count: int) =
     member private _.Root = root
     member internal _.Count = count
 
-    static member inline private Slot(key: int, level: int) = 1u <<< ((key >>> (4 * level)) &&& 15)
+    // The lowest bit comes last: names of streams are even if they were opened here, and odd if not.
+    static member inline private Slot(key: int, level: int) =
+        1u <<< (int (BitOperations.RotateRight(uint32 key, 1 + 4 * level)) &&& 15)
 
     static member inline private Place(slots: uint32, slot: uint32) = BitOperations.PopCount(slots &&& (slot - 1u))
 

@@ -23,6 +23,60 @@ public static class Cancelling
         await UntilSoonAsync(() => client.OutgoingConnections == 0);
     }
 
+    [Fact("a token that was cancelled before cancels a connect to any kind of end point, and is the exception's")]
+    public static async Task ConnectCancelledBefore()
+    {
+        await using var client = await UtpNode.BindAsync(new IPEndPoint(IPAddress.Loopback, 0));
+        using var source = new CancellationTokenSource();
+        await source.CancelAsync();
+        foreach (var remote in new EndPoint[]
+        {
+            new IPEndPoint(IPAddress.Loopback, 9), new IPEndPoint(IPAddress.Any, 9), new IPEndPoint(IPAddress.IPv6Any, 9), new DnsEndPoint("localhost", 9),
+        })
+        {
+            var error = await Check.ThrowsAsync<OperationCanceledException>(() => client.ConnectAsync(remote, source.Token).AsTask().Within());
+            Check.Equal(source.Token, error.CancellationToken, $"{remote}");
+        }
+
+        Check.Throws<OperationCanceledException>(() => _ = UtpNode.BindAsync(new IPEndPoint(IPAddress.Loopback, 0), source.Token));
+    }
+
+    [Fact("a meeting that is cancelled carries the caller's token, with one server and with two")]
+    public static async Task Meeting()
+    {
+        using var mute = Mute();
+        using var other = Mute();
+        await using var node = await Pair.BindAsync();
+        foreach (var servers in new EndPoint[][] { [mute.LocalEndPoint!], [mute.LocalEndPoint!, other.LocalEndPoint!] })
+        {
+            using var source = new CancellationTokenSource();
+            var meeting = new RendezvousClient(node, servers).PunchAsync("room", null, null, source.Token).AsTask();
+            await Waiting.UntilAsync(() => mute.Available > 0);
+            await source.CancelAsync();
+            var error = await Check.ThrowsAsync<OperationCanceledException>(() => meeting.Within());
+            Check.Equal(source.Token, error.CancellationToken);
+            while (mute.Available > 0)
+            {
+                mute.Receive(new byte[2000]);
+            }
+        }
+    }
+
+    [Fact("a discovery that is cancelled is over in the node")]
+    public static async Task Discovery()
+    {
+        using var mute = Mute();
+        await using var node = await Pair.BindAsync();
+        using var source = new CancellationTokenSource();
+        var discovering = node.DiscoverAsync(mute.LocalEndPoint!, TimeSpan.FromMinutes(5), source.Token).AsTask();
+        await Waiting.UntilAsync(() => mute.Available > 0);
+        Check.That(NodeModule.Deadline(node.Engine.Node) < Time.never);
+        await source.CancelAsync();
+        var error = await Check.ThrowsAsync<OperationCanceledException>(() => discovering.Within());
+        Check.Equal(source.Token, error.CancellationToken);
+        await UntilSoonAsync(() => NodeModule.Deadline(node.Engine.Node) == Time.never);
+    }
+
     [Fact("when one address of a name has answered, nothing is left of the attempts at the others, long before their time-out")]
     public static async Task Losers()
     {

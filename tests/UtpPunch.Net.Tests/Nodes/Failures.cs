@@ -31,6 +31,7 @@ public static class Failures
         var error = await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(server.LocalEndPoint).Within());
         Check.Equal(UtpError.ConnectionRefused, error.Error);
         Check.Equal(SocketError.ConnectionRefused, error.SocketError!.Value);
+        Check.Equal(SocketError.ConnectionRefused, ((SocketException)error.InnerException!).SocketErrorCode);
         Check.Equal(server.LocalEndPoint, error.RemoteEndPoint!);
         Check.That(error.Message.Contains(server.LocalEndPoint.ToString(), StringComparison.Ordinal), error.Message);
     }
@@ -56,6 +57,20 @@ public static class Failures
             Check.Equal(UtpError.ConnectionRefused, error.Error);
             Check.Equal(0, client.OutgoingConnections);
         }
+    }
+
+    [Fact("the statistics of a stream whose node has failed are the last ones")]
+    public static async Task StatisticsOfFailed()
+    {
+        await using var pair = await Pair.OpenAsync();
+        await pair.Near.WriteAsync(new byte[1000]);
+        await pair.Far.ReadExactlyAsync(new byte[1000]).AsTask().Within();
+        await Waiting.UntilAsync(() => pair.Near.GetStatistics().BytesAcknowledged == 1000);
+        pair.Client.Socket!.Dispose();
+        await Check.ThrowsAsync<UtpException>(() => pair.Near.Closed.Within());
+        Check.Equal(1000L, pair.Near.GetStatistics().BytesAcknowledged);
+        Check.That(pair.Near.GetStatistics().Phase.Length > 0);
+        Check.Equal("", default(UtpStreamStatistics).Phase);
     }
 
     [Fact("a peer that never answers gives a time-out, by the node's options or the connect's")]
@@ -122,6 +137,18 @@ public static class Failures
         await using var near = await client.ConnectAsync(server.LocalEndPoint).Within();
         await using var far = await listener.AcceptAsync().Within();
         Check.Equal(1L, client.GetStatistics().DatagramsDropped);
+    }
+
+    [Fact("a time-out that the platform's timers do not take, and an empty secret, throw an ArgumentException")]
+    public static async Task UnusableOptions()
+    {
+        var tooLong = TimeSpan.FromDays(50);
+        await using var node = await Pair.BindAsync();
+        Check.Equal("ConnectTimeout", Check.Throws<ArgumentOutOfRangeException>(() => UtpNode.Bind(new UtpNodeOptions { ConnectTimeout = tooLong })).ParamName!);
+        Check.Equal("Timeout", Check.Throws<ArgumentOutOfRangeException>(() => _ = node.ConnectAsync("localhost", 9, new UtpConnectOptions { Timeout = tooLong })).ParamName!);
+        var client = new RendezvousClient(node, new IPEndPoint(IPAddress.Loopback, 9));
+        var error = await Check.ThrowsAsync<ArgumentException>(() => client.ConnectAsync("room", new UtpMeetOptions { Secret = "" }).AsTask());
+        Check.Equal("Secret", error.ParamName!);
     }
 
     [Fact("an end point that cannot be dialled throws an ArgumentException")]

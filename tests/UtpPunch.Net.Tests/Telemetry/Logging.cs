@@ -49,6 +49,31 @@ public static class Logging
         Check.That(entry.Error is not null);
     }
 
+    [Fact("handlers of PathChanged are called in order; what one throws is logged")]
+    public static async Task PathHandlers()
+    {
+        var log = new LogRecorder();
+        await using var node = await BindAsync(log);
+        await using var peer = UtpNode.Bind(s_loopback);
+        _ = peer.Listen();
+        using var stream = await node.ConnectAsync(peer.LocalEndPoint);
+        var seen = new System.Collections.Concurrent.ConcurrentQueue<int>();
+        stream.PathChanged += (sender, _) =>
+        {
+            seen.Enqueue(seen.Count);
+            Thread.Yield();
+            Check.Equal(1, seen.Count % 2, "every second call");
+        };
+        for (var count = 0; count < 10; count++)
+        {
+            stream.OnPathChanged(Addresses.ToEndpoint(peer.LocalEndPoint));
+        }
+
+        await Waiting.UntilAsync(() => seen.Count == 10 && log.Of(22).Any());
+        Check.Equal("0123456789", string.Concat(seen));
+        Check.Equal(LogLevel.Error, log.Of(22).First().Level);
+    }
+
     [Fact("a connection that is refused is logged")]
     public static async Task Refused()
     {
