@@ -134,6 +134,9 @@ internal sealed class SendPipe(UtpStream stream, WriteSide side) : PipeWriter, I
         }
     }
 
+    /// <summary>Whether a flush waits for room. Under the write side's lock.</summary>
+    public bool IsWaiting => _isWaiting;
+
     /// <summary>All that was flushed has room, or nothing will be sent any more. Under the write side's lock.</summary>
     public void Wake(Exception? failure)
     {

@@ -126,11 +126,11 @@ internal sealed partial class WriteSide
 
         var hadPiped = HasPiped;
         var isAll = TakePipedWithin();
-        if (_disposed)
+        if (_disposed && _pipe.IsWaiting)
         {
             _pipe.Wake(new ObjectDisposedException(typeof(UtpStream).FullName));
         }
-        else if (isAll)
+        else if (isAll && !_disposed)
         {
             _pipe.Wake(null);
         }

@@ -40,28 +40,29 @@ module internal KeyAgreement =
         else
             drawn
 
-    let private pairOf (scalar: Owned) =
-        ECDiffieHellman.Create(ECParameters(Curve = ECCurve.NamedCurves.nistP256, D = scalar.Span.ToArray()))
-
     let share (scalar: Owned) : Owned =
-        use pair = pairOf scalar
+        use pair =
+            ECDiffieHellman.Create(ECParameters(Curve = ECCurve.NamedCurves.nistP256, D = scalar.Span.ToArray()))
+
         let point = pair.ExportParameters(false).Q
         Owned(Array.concat [| [| 4uy |]; point.X; point.Y |])
 
-    /// The key; none if the peer's share is no point of the curve. `opener` is the share of the node that has opened the stream, `named` what
-    /// names the stream.
-    let key (scalar: Owned) (peer: Owned) (opener: Owned) (named: Owned) : Owned voption =
+    let private pointOf (share: byte[]) = ECPoint(X = share[1..32], Y = share[33..64])
+
+    /// The key; none if the peer's share is no point of the curve. `share` is that of `scalar`, `opener` that of the node that has opened the
+    /// stream, and `named` what names the stream.
+    let key (scalar: Owned) (share: Owned) (peer: Owned) (opener: Owned) (named: Owned) : Owned voption =
         let bytes = peer.Span.ToArray()
 
         if bytes.Length <> shareLength || bytes[0] <> 4uy then
             ValueNone
         else
-            let point = ECPoint(X = bytes[1..32], Y = bytes[33..64])
-
             try
-                use own = pairOf scalar
-
-                use other = ECDiffieHellman.Create(ECParameters(Curve = ECCurve.NamedCurves.nistP256, Q = point))
+                let curve = ECCurve.NamedCurves.nistP256
+                // With its point, which would be multiplied once more.
+                let pair = ECParameters(Curve = curve, D = scalar.Span.ToArray(), Q = pointOf (share.Span.ToArray()))
+                use own = ECDiffieHellman.Create pair
+                use other = ECDiffieHellman.Create(ECParameters(Curve = curve, Q = pointOf bytes))
 
                 let secret = own.DeriveRawSecretAgreement other.PublicKey
                 ValueSome(Secrets.agreed (Owned secret) opener.AsBorrowed named.AsBorrowed)

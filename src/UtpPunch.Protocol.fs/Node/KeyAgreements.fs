@@ -118,7 +118,7 @@ module internal KeyAgreements =
         let isOpener = not connection.Incoming
         let opener = if isOpener then agreement.Share else peer
 
-        match KeyAgreement.key agreement.Scalar peer opener (nameOf connection) with
+        match KeyAgreement.key agreement.Scalar agreement.Share peer opener (nameOf connection) with
         | ValueNone ->
             note step Rule.PathProbeIgnored connection.Remote
             false
