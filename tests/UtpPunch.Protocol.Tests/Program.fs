@@ -22,6 +22,8 @@ let main args =
           KeyShares.tests
           WindowStories.tests
           Handshake.tests
+          Admission.tests
+          ErrorCodes.tests
           Flow.tests
           PacingStories.tests
           TailLoss.tests

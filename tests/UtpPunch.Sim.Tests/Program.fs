@@ -29,6 +29,7 @@ let main args =
               PunchMatrices.tests
               OfferTests.tests
               SimultaneousTests.tests
+              RefusedStreams.tests
               ServerTests.tests
               CrowdTests.tests
               InstanceTests.tests

@@ -154,6 +154,8 @@ let private plainEvents =
                 [ Event.Connect(connId, remote, dialect, duration)
                   Event.ConnectSimultaneously(connId, remote, duration, 4)
                   Event.Listen count
+                  Event.ListenSelectively count
+                  Event.Decided(connId, count > 0)
                   Event.Unlisten
                   Event.Taken connId
                   Event.Write(connId, Owned bytes)
@@ -161,6 +163,7 @@ let private plainEvents =
                   Event.Finish connId
                   Event.Release(connId, duration)
                   Event.Abort connId
+                  Event.AbortWithCode(connId, uint32 count)
                   Event.SetIdleTimeout(connId, duration)
                   Event.SetCongestionControl(connId, CongestionControls.bbr)
                   Event.Unreachable remote ]

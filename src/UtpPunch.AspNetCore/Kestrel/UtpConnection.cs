@@ -8,7 +8,7 @@ namespace UtpPunch.AspNetCore;
 /// A stream as Kestrel sees it: its own pipes, so that the server reads requests where the socket has put them and writes responses into the
 /// send buffer. Failures are those that Kestrel knows.
 /// </summary>
-internal sealed class UtpConnection : DefaultConnectionContext, IUtpConnectionFeature
+internal sealed class UtpConnection : DefaultConnectionContext, IUtpConnectionFeature, IProtocolErrorCodeFeature
 {
     // How long the peer may take to acknowledge the last response, while what it still sends is discarded (RFC 9112, 9.6).
     private static readonly TimeSpan LingeringClose = TimeSpan.FromSeconds(5);
@@ -16,6 +16,7 @@ internal sealed class UtpConnection : DefaultConnectionContext, IUtpConnectionFe
     private readonly CancellationTokenSource _closed = new();
     private readonly Task _closing;
     private ConnectionAbortedException? _abortReason;
+    private long _errorCode = -1;
 
     public UtpConnection(UtpStream stream)
         : base(Guid.NewGuid().ToString("N"))
@@ -26,15 +27,30 @@ internal sealed class UtpConnection : DefaultConnectionContext, IUtpConnectionFe
         RemoteEndPoint = stream.RemoteEndPoint;
         ConnectionClosed = _closed.Token;
         Features.Set<IUtpConnectionFeature>(this);
+        Features.Set<IProtocolErrorCodeFeature>(this);
         _closing = RaiseClosedAsync();
     }
 
     public UtpStream Stream { get; }
 
+    /// <summary>The error code with which the connection is aborted, or the peer has aborted it; -1 for none, as for Kestrel's QUIC.</summary>
+    public long Error
+    {
+        get => Volatile.Read(ref _errorCode);
+        set => Volatile.Write(ref _errorCode, value);
+    }
+
     public override void Abort(ConnectionAbortedException abortReason)
     {
         Interlocked.CompareExchange(ref _abortReason, abortReason, null);
-        Stream.Abort();
+        if (Error is >= 0 and <= uint.MaxValue and var code)
+        {
+            Stream.Abort(code);
+        }
+        else
+        {
+            Stream.Abort();
+        }
     }
 
     /// <summary>Waits until the peer has acknowledged what the server has written, for a bounded time, and closes the stream.</summary>
@@ -58,7 +74,17 @@ internal sealed class UtpConnection : DefaultConnectionContext, IUtpConnectionFe
     }
 
     /// <summary>The failure of a read, as Kestrel knows it.</summary>
-    public Exception Translated(Exception failure) => failure switch
+    public Exception Translated(Exception failure)
+    {
+        if (failure is UtpException { ApplicationErrorCode: { } code })
+        {
+            Error = code;
+        }
+
+        return Known(failure);
+    }
+
+    private Exception Known(Exception failure) => failure switch
     {
         UtpException or ObjectDisposedException when _abortReason is not null => _abortReason,
         UtpException { Error: UtpError.ConnectionReset } => new ConnectionResetException(failure.Message, failure),

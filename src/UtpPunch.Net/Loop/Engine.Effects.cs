@@ -31,6 +31,9 @@ internal sealed partial class Engine
             case Effect.PathLost lost:
                 _streams.Find(lost.connId)?.OnPathLost();
                 break;
+            case Effect.Asked asked:
+                Decide(asked);
+                break;
             case Effect.Accepted accepted:
                 Accept(accepted);
                 break;
@@ -43,9 +46,22 @@ internal sealed partial class Engine
             case Effect.Finished finished:
                 _streams.Find(finished.connId)?.OnFinished();
                 break;
+            case Effect.ResetWithCode reset:
+                _streams.Find(reset.connId)?.OnResetWithCode(reset.code);
+                break;
             case Effect.Closed closed:
                 _streams.Close(closed, StatisticsOf(closed.connId) ?? default);
                 break;
+            default:
+                PerformForNode(effect);
+                break;
+        }
+    }
+
+    private void PerformForNode(Effect effect)
+    {
+        switch (effect)
+        {
             case Effect.Foreign foreign:
                 _owner.OnForeign(foreign.from, foreign.datagram);
                 break;
@@ -62,6 +78,13 @@ internal sealed partial class Engine
                 _tasks.Perform(effect);
                 break;
         }
+    }
+
+    // The next step, which follows at once, takes the answer.
+    private void Decide(Effect.Asked asked)
+    {
+        var isWelcome = _listener is { } listener && listener.IsWelcome(Addresses.ToIPEndPoint(asked.remote));
+        _decisions.Add(Event.NewDecided(asked.connId, isWelcome));
     }
 
     private void Accept(Effect.Accepted accepted)

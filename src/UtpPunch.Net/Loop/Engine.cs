@@ -39,6 +39,7 @@ internal sealed partial class Engine : ILoopWork
     private readonly List<Event> _received = [];
     private readonly SlabList _slabs = [];
     private readonly List<Endpoint> _unreachable = [];
+    private readonly List<Event> _decisions = [];
     private readonly Action _stopListening;
     private Node _node;
     private Node? _previous;
@@ -254,7 +255,7 @@ internal sealed partial class Engine : ILoopWork
             }
         }
 
-        var hasMore = _hasMoreCommands || _unreachable.Count > 0 || _transport.News.Count > 0;
+        var hasMore = _hasMoreCommands || _unreachable.Count > 0 || _decisions.Count > 0 || _transport.News.Count > 0;
         return new StepResult(Deadline, hasMore, HasEnded, _expectsCaller);
     }
 
@@ -343,6 +344,8 @@ internal sealed partial class Engine : ILoopWork
         }
 
         _unreachable.Clear();
+        _events.AddRange(_decisions);
+        _decisions.Clear();
         _events.AddRange(_transport.News);
         _transport.News.Clear();
         _events.AddRange(_received);

@@ -8,12 +8,22 @@ namespace UtpPunch;
 /// <summary>The cause of a failure, kept as data: each call that fails for it throws an exception of its own.</summary>
 internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remote = null, SocketError? SocketError = null, Exception? Cause = null)
 {
+    /// <summary>The error code of the peer's application.</summary>
+    public long? ApplicationErrorCode { get; init; }
+
     // As with NetworkStream, whose exceptions are classified by their inner SocketException.
     public UtpException ToException() =>
-        new(Error, Message, Remote, SocketError, Cause ?? (SocketError is { } code ? new SocketException((int)code) : null));
+        new(Error, Message, Remote, SocketError, Cause ?? (SocketError is { } code ? new SocketException((int)code) : null))
+        {
+            ApplicationErrorCode = ApplicationErrorCode,
+        };
 
     /// <summary>The failure for the reason with which the core closed a stream; null when it ended in order.</summary>
-    public static Failure? Of(CloseReason reason, IPEndPoint remote, TimeSpan age)
+    /// <param name="reason">The reason.</param>
+    /// <param name="remote">The peer.</param>
+    /// <param name="age">How long the stream has existed.</param>
+    /// <param name="errorCode">That of the peer's application, if there is one.</param>
+    public static Failure? Of(CloseReason reason, IPEndPoint remote, TimeSpan age, uint? errorCode)
     {
         var after = $" after {InWords(age)}";
         return reason.Tag switch
@@ -25,8 +35,7 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
                 UtpError.ConnectTimeout, $"{remote} did not answer{after}.", System.Net.Sockets.SocketError.TimedOut),
             CloseReason.Tags.Refused => Make(
                 UtpError.ConnectionRefused, $"{remote} refused the connection{after}.", System.Net.Sockets.SocketError.ConnectionRefused),
-            CloseReason.Tags.Reset => Make(
-                UtpError.ConnectionReset, $"{remote} reset the connection{after}.", System.Net.Sockets.SocketError.ConnectionReset),
+            CloseReason.Tags.Reset => Reset(remote, after, errorCode),
             CloseReason.Tags.TimedOut => Make(
                 UtpError.ConnectionTimedOut,
                 $"{remote} stopped acknowledging; the connection was given up{after}.",
@@ -42,6 +51,16 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
         };
 
         Failure Make(UtpError error, string message, SocketError? socketError) => new(error, message, remote, socketError);
+    }
+
+    private static Failure Reset(IPEndPoint remote, string after, uint? errorCode)
+    {
+        var with = errorCode is { } code ? string.Create(CultureInfo.InvariantCulture, $" with the error code {code}") : "";
+        var message = $"{remote} reset the connection{with}{after}.";
+        return new Failure(UtpError.ConnectionReset, message, remote, System.Net.Sockets.SocketError.ConnectionReset)
+        {
+            ApplicationErrorCode = errorCode,
+        };
     }
 
     public static Failure Released(IPEndPoint remote) =>

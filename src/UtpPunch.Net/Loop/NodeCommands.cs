@@ -15,7 +15,7 @@ internal sealed class ListenCommand(UtpListener listener, int backlog) : IComman
         }
 
         engine.Listener = listener;
-        events.Add(Event.NewListen(backlog));
+        events.Add(listener.IsSelective ? Event.NewListenSelectively(backlog) : Event.NewListen(backlog));
     }
 
     public void Abandon(Failure failure) => listener.OnStopped(failure);

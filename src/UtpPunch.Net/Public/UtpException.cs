@@ -36,4 +36,9 @@ public sealed class UtpException : IOException
 
     /// <summary>Gets the error code of the system, or that of the same error with TCP; <see langword="null"/> if there is none.</summary>
     public SocketError? SocketError { get; }
+
+    /// <summary>Gets the error code with which the application of the peer has aborted the stream (<see cref="UtpStream.Abort(long)"/>), from 0 to
+    /// 4294967295; <see langword="null"/> if it gave none, or another error has occurred. What a code means is up to the applications.</summary>
+    /// <value>The default is <see langword="null"/>. Present only with <see cref="UtpError.ConnectionReset"/>.</value>
+    public long? ApplicationErrorCode { get; init; }
 }

@@ -9,8 +9,20 @@ public sealed class UtpListenOptions
     /// <value>The default is 128.</value>
     public int Backlog { get; set; } = 128;
 
-    /// <summary>Gets or sets a function that decides whether a peer may open a stream. A stream that it refuses is reset; if it throws, the
-    /// peer is refused. It is called on the thread that serves the socket, and must not block.</summary>
+    /// <summary>Gets or sets a function that decides whether a peer may open a stream, by its address.</summary>
     /// <value>The default is <see langword="null"/>: every peer may.</value>
+    /// <remarks>
+    /// <para>It is called once for each stream that a peer asks for, before the peer gets an answer: the peer's
+    /// <see cref="UtpNode.ConnectAsync(EndPoint, UtpConnectOptions?, CancellationToken)"/> fails at once with <see cref="UtpError.ConnectionRefused"/>, as if
+    /// the node did not listen, and a refused peer takes no place in the backlog. If the function throws, that is logged, and the peer is refused.</para>
+    /// <para>The address may be forged: it has proved nothing yet. Once many streams are half-open, or many peers were refused lately (of one address 32 at
+    /// once, then 50 a second; of all about 500, then 800), peers are asked to prove theirs first; then the function is called for addresses that receive only, and a peer that it
+    /// refuses has connected already: its stream is reset.</para>
+    /// <para>It is called on the thread that serves the socket, one call at a time, and must not block: all streams of the node wait for it. It is
+    /// not called for the stream that a meeting or a punch of this node leads to.</para>
+    /// </remarks>
+    /// <example><code>
+    /// await using var listener = node.Listen(new UtpListenOptions { Filter = peer => !blocked.Contains(peer.Address) });
+    /// </code></example>
     public Func<IPEndPoint, bool>? Filter { get; set; }
 }

@@ -113,14 +113,26 @@ public sealed class UtpListener : IAsyncDisposable
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>A peer has opened a stream; false when it is refused. Under the loop lock.</summary>
+    /// <summary>Whether peers are refused by <see cref="IsWelcome"/>.</summary>
+    internal bool IsSelective => _filter is not null;
+
+    /// <summary>Whether a peer may open a stream. Under the loop lock.</summary>
+    internal bool IsWelcome(IPEndPoint remote)
+    {
+        try
+        {
+            return _filter is null || _filter(remote);
+        }
+        catch (Exception error)
+        {
+            _node.Engine.Telemetry.OnFilterFailed(error, remote);
+            return false; // As documented: a filter that throws refuses.
+        }
+    }
+
+    /// <summary>A peer has opened a stream; false when no streams are accepted any more. Under the loop lock.</summary>
     internal bool Offer(UtpStream stream)
     {
-        if (_filter is not null && !IsWelcome(_filter, stream.RemoteEndPoint))
-        {
-            return false;
-        }
-
         lock (_gate)
         {
             if (_disposed || _stopped is not null)
@@ -155,19 +167,6 @@ public sealed class UtpListener : IAsyncDisposable
             {
                 FailAccepts(failure.ToException());
             }
-        }
-    }
-
-    private bool IsWelcome(Func<IPEndPoint, bool> filter, IPEndPoint remote)
-    {
-        try
-        {
-            return filter(remote);
-        }
-        catch (Exception error)
-        {
-            _node.Engine.Telemetry.OnFilterFailed(error, remote);
-            return false; // As documented: a filter that throws refuses.
         }
     }
 

@@ -16,6 +16,8 @@ public sealed partial class UtpStream : ICommand
     private bool _released;
     private bool _left;
     private bool _abortWanted;
+    private uint? _abortCode;
+    private uint? _peerCode;
     private bool _aborted;
     private bool _nodeClosing;
     private bool _gone;
@@ -146,6 +148,9 @@ public sealed partial class UtpStream : ICommand
         }
     }
 
+    /// <summary>The peer's application has aborted the stream, with that code. <see cref="OnClosed"/> follows.</summary>
+    internal void OnResetWithCode(uint code) => _peerCode = code;
+
     /// <summary>The core has closed the stream.</summary>
     internal void OnClosed(CloseReason reason, UtpStreamStatistics statistics)
     {
@@ -162,7 +167,7 @@ public sealed partial class UtpStream : ICommand
         }
 
         var age = Clock.Since(_born);
-        var failure = reason.IsAborted && nodeClosing ? Failure.NodeClosed(RemoteEndPoint) : Failure.Of(reason, RemoteEndPoint, age);
+        var failure = reason.IsAborted && nodeClosing ? Failure.NodeClosed(RemoteEndPoint) : Failure.Of(reason, RemoteEndPoint, age, _peerCode);
         var isClean = reason.IsFinished || reason.IsReleased;
         if (_opening.IsReached)
         {
@@ -251,7 +256,7 @@ public sealed partial class UtpStream : ICommand
         if (_abortWanted)
         {
             _aborted = true;
-            events.Add(Event.NewAbort(_connId));
+            events.Add(_abortCode is { } code ? Event.NewAbortWithCode(_connId, code) : Event.NewAbort(_connId));
         }
         else if (!_released)
         {

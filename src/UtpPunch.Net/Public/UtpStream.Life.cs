@@ -165,7 +165,31 @@ public sealed partial class UtpStream
     /// Resets the stream now: what was not yet sent or read is lost, and the peer meets <see cref="UtpError.ConnectionReset"/>. Reads
     /// and writes under way, and later ones, fail with <see cref="UtpError.Aborted"/>. Does not wait. Called again it does nothing.
     /// </summary>
-    public void Abort()
+    public void Abort() => AbortWith(null);
+
+    /// <summary>
+    /// Resets the stream as <see cref="Abort()"/> does, and gives the peer an error code of the application, which becomes
+    /// <see cref="UtpException.ApplicationErrorCode"/> there. If the RESET is lost, the next packet that the peer sends within half a minute draws
+    /// another one with the code; nothing tells this side whether it has arrived. Peers that are not UtpPunch nodes, and those that speak
+    /// <see cref="UtpDialect.UtpPunch"/>, get a RESET without a code.
+    /// </summary>
+    /// <param name="errorCode">The code, from 0 to 4294967295. What it means is up to the applications; it is neither encrypted nor
+    /// authenticated.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The code is negative, or larger than 4294967295.</exception>
+    /// <example><code>
+    /// stream.Abort(errorCode: 3);
+    ///
+    /// // At the peer:
+    /// catch (UtpException error) when (error.ApplicationErrorCode is 3)
+    /// </code></example>
+    public void Abort(long errorCode)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(errorCode);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(errorCode, uint.MaxValue);
+        AbortWith((uint)errorCode);
+    }
+
+    private void AbortWith(uint? errorCode)
     {
         lock (Gate)
         {
@@ -175,6 +199,7 @@ public sealed partial class UtpStream
             }
 
             _abortWanted = true;
+            _abortCode = errorCode;
         }
 
         var failure = Failure.Aborted(RemoteEndPoint);

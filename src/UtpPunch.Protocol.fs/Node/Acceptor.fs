@@ -1,11 +1,11 @@
 namespace UtpPunch.Protocol
 
-/// SYNs, what proves that their sender receives, and RESETs for packets that belong to no stream.
+/// SYNs, what the application decides about them, what proves that their sender receives, and RESETs for packets that belong to no stream.
 module internal Acceptor =
     open StreamTable
 
     /// Answers a packet that belongs to no stream with a RESET, as far as the limiter allows.
-    let reset step remote (header: Header) =
+    let private answerWithReset step remote (header: Header) bits meeting =
         let node = step.Node
         let bucket = ResetLimiter.bucket (addressHash node remote)
 
@@ -36,7 +36,21 @@ module internal Acceptor =
                   SeqNr = SeqNr 0us
                   AckNr = header.SeqNr }
 
-            step.Context.Effects.Add(Effect.Send(remote, Train(answer, Owned.Empty, Owned.Empty, 0)))
+            let train = Train(answer, bits, MeetingKey.sign &answer meeting)
+            step.Context.Effects.Add(Effect.Send(remote, train))
+
+    /// Answers a packet of no stream, or of one that was aborted with an error code, which a lost RESET may have had.
+    let reset step remote (header: Header) =
+        let node = step.Node
+
+        let bits =
+            if header.Type = PacketType.Syn then
+                0UL
+            else
+                let key = routeKey node remote header.ConnectionId
+                AbortCodes.bitsFor node key remote header.ConnectionId
+
+        answerWithReset step remote header bits null
 
     /// Buckets that are full again need no place.
     let forgetResets (node: Node) =
@@ -101,11 +115,21 @@ module internal Acceptor =
         node.CookiesUntil <- node.Now + node.Options.HalfOpenTimeout
         step.Context.Effects.Add(Effect.Send(remote, Train(synAck, Owned.Empty, Owned.Empty, 0)))
 
-    let private admit step remote (packet: inref<Packet>) meeting isExpected =
+    /// Whether the application may be asked about an address that may be forged: not once it has refused many of all addresses, or as many of
+    /// this one as get a RESET. Then it proves itself first.
+    let private mayAsk (node: Node) remote =
+        ResetLimiter.hasToken node.Now node.Refusals
+        && (match Radix.tryFind (ResetLimiter.bucket (addressHash node remote)) node.ResetLimiters with
+            | ValueSome known -> ResetLimiter.hasToken node.Now known
+            | ValueNone -> true)
+
+    let private admit step remote (packet: inref<Packet>) meeting isExpected isAwaited =
         let id, syn = packet.Header.ConnectionId, packet.Header.SeqNr
         let node = step.Node
 
-        if node.HalfOpen >= node.Options.MaxHalfOpen && isNull meeting && not isExpected then
+        let isFlood = node.HalfOpen >= node.Options.MaxHalfOpen || node.IsSelective && not (mayAsk node remote)
+
+        if isFlood && isNull meeting && not isExpected then
             answerOnly step remote id syn
         else
             let struct (words, random) = Random.words 3 node.Random
@@ -114,6 +138,8 @@ module internal Acceptor =
             enter step own
             if isExpected then SimultaneousOpen.accept node remote own.ConnId
             MtuProbing.meet packet.Bits own
+
+            if node.IsSelective && not isAwaited then Handshake.ask step.Context Admission.Asked own
 
     /// Streams that have never carried data, and are older than this, make room when the node is full.
     let private unusedFor = Time.seconds 30
@@ -178,7 +204,9 @@ module internal Acceptor =
                 | ValueSome backlog when not isAwaited && Radix.count node.Waiting >= backlog ->
                     note step Rule.AcceptQueueFull remote
                 | _ when not isAwaited && not (mayAdmit node remote) -> note step Rule.TooManyFromAddress remote
-                | _ when not (hasRoom step) -> note step Rule.TooManyConnections remote
+                // No stream makes room for a peer that may be refused.
+                | _ when (isAwaited || not node.IsSelective) && not (hasRoom step) ->
+                    note step Rule.TooManyConnections remote
                 | _ ->
                     // The ids of a stream in TIME-WAIT are free for a peer that connects again (RFC 9293, 3.6.1).
                     match known with
@@ -188,7 +216,47 @@ module internal Acceptor =
                         removeRoute node own
                     | ValueNone -> ()
 
-                    admit step remote &packet meeting isExpected
+                    admit step remote &packet meeting isExpected isAwaited
+
+    // ---- What the application decides ----
+
+    /// Ends a stream that is not decided, with a RESET.
+    let dismiss step (connection: Connection) =
+        let isLate = connection.Admission = Admission.AskedLate
+        counted step connection (fun () -> Closing.forget connection)
+
+        // The packet that is answered: the SYN, or the one that has confirmed the SYN-ACK, which has the next number.
+        let refused =
+            { Unchecked.defaultof<Header> with
+                Type = PacketType.Syn
+                ConnectionId =
+                    (match connection.Dialect with
+                     | Dialect.Bep29 when isLate -> connection.Ids.Receive
+                     | Dialect.Bep29 -> connection.Ids.Send
+                     | Dialect.UtpPunch -> connection.Ids.Receive)
+                SeqNr = if isLate then connection.Ids.Syn + 1 else connection.Ids.Syn }
+
+        answerWithReset step connection.Remote refused 0UL connection.MeetingKey
+
+    /// One refusal in this number takes a token of the limit for all addresses together: 800 a second, and 512 at once.
+    let private refusalsForOneToken = 16u
+
+    let private countRefusal (node: Node) =
+        if IdAllocator.draw node % refusalsForOneToken = 0u then
+            let struct (_, limiter) = ResetLimiter.tryTake node.Now (IdAllocator.draw node) node.Refusals
+            node.Refusals <- limiter
+
+    let decide step admits (connection: Connection) =
+        if connection.State = StreamState.SynReceived && connection.IsUndecided then
+            if not admits then
+                note step Rule.PeerRefused connection.Remote
+                countRefusal step.Node
+                dismiss step connection
+            elif hasRoom step then
+                Handshake.admit step.Context connection
+            else
+                note step Rule.TooManyConnections connection.Remote
+                counted step connection (fun () -> Closing.forget connection)
 
     // ---- What confirms a SYN-ACK ----
 
@@ -280,6 +348,7 @@ module internal Acceptor =
                 if Handshake.confirms step.Context arrivedAt &header own then
                     note step Rule.SynCookieAccepted remote
                     enter step own
+                    if node.IsSelective then Handshake.ask step.Context Admission.AskedLate own
                     found <- ValueSome own
                     age <- 2L
 

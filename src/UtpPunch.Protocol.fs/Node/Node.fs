@@ -26,6 +26,8 @@ module Node =
           StrayAt = now
           TimerQueue = TimerQueue.empty
           Backlog = ValueNone
+          IsSelective = false
+          Refusals = ResetLimiter.create now
           Waiting = Radix.empty
           NextAccepted = 1
           ReportedAt = now - Time.seconds 1
@@ -40,6 +42,7 @@ module Node =
           Parting = 0
           ResetLimiters = Radix.empty
           ResetAt = now
+          Aborted = AbortCodes.create now
           NodeTasks = NodeTasksState.create hashKey
           Simultaneous = [||] }
 
@@ -51,24 +54,36 @@ module Node =
 
     // ---- Receiving ----
 
-    let private receiveReset step remote arrivedAt (header: Header) =
+    let private receiveReset step remote arrivedAt (packet: inref<Packet>) datagram =
+        let header = packet.Header
         // It may carry either id of the stream, and these are neighbours.
         let rec search candidates =
             match candidates with
-            | [] -> note step Rule.UnknownConnection remote
+            | [] -> ValueNone
             | receiveId :: rest ->
                 match Links.findAt step remote receiveId with
                 | ValueSome stored when
                     stored.Ids.Receive = header.ConnectionId || stored.Ids.Send = header.ConnectionId
                     ->
-                    let own = touch step stored
-                    counted step own (fun () -> Closing.receiveReset step.Context arrivedAt &header own)
+                    ValueSome stored
                 | _ -> search rest
 
-        search [ header.ConnectionId; header.ConnectionId + 1us; header.ConnectionId - 1us ]
+        match search [ header.ConnectionId; header.ConnectionId + 1us; header.ConnectionId - 1us ] with
+        | ValueNone -> note step Rule.UnknownConnection remote
+        | ValueSome stored ->
+            let own = touch step stored
+            let key = own.MeetingKey
+
+            let isAuthentic =
+                own.State = StreamState.SynSent && not (isNull key) && MeetingKey.isAuthentic &header datagram key
+
+            count step.Node own -1
+            Closing.receiveReset step.Context arrivedAt &packet isAuthentic own
+            count step.Node own 1
 
     let private take step remote arrivedAt (packet: inref<Packet>) datagram (own: Connection) =
         match own.State with
+        | StreamState.SynReceived when own.IsUndecided -> note step Rule.UnexpectedPacket remote
         | StreamState.SynReceived ->
             if Acceptor.confirm step arrivedAt &packet.Header own then
                 Input.receive step.Context arrivedAt &packet own
@@ -130,7 +145,7 @@ module Node =
 
                 match header.Type with
                 | PacketType.Syn -> Acceptor.receiveSyn step remote &packet datagram
-                | PacketType.Reset -> receiveReset step remote datagrams.ArrivedAt header
+                | PacketType.Reset -> receiveReset step remote datagrams.ArrivedAt &packet datagram
                 | _ ->
                     let connection =
                         match last with
@@ -205,11 +220,20 @@ module Node =
             (fun _ (stored: Connection.Stored) ->
                 if predicate stored then
                     let own = touch step stored
-                    counted step own (fun () -> Commands.abort step.Context own))
+
+                    if own.IsUndecided then
+                        Acceptor.dismiss step own
+                    else
+                        counted step own (fun () -> Commands.abort step.Context own))
             step.Node.Connections
+
+    let private listen step backlog isSelective =
+        step.Node.Backlog <- ValueSome(max 1 backlog)
+        step.Node.IsSelective <- isSelective
 
     let private unlisten step =
         step.Node.Backlog <- ValueNone
+        step.Node.IsSelective <- false
 
         abortWhere step (fun (stored: Connection.Stored) ->
             stored.State = StreamState.SynReceived || (Radix.tryFind stored.ConnId step.Node.Waiting).IsSome)
@@ -246,6 +270,11 @@ module Node =
         | ValueSome own when own.State <> StreamState.Closed -> counted step own (fun () -> action own)
         | _ -> ()
 
+    let private abortWithCode step code (own: Connection) =
+        if Closing.abortWithCode step.Context code own then
+            let it = { Remote = own.Remote; Receive = own.Ids.Receive; Code = code }
+            AbortCodes.remember step.Node (routeKey step.Node own.Remote own.Ids.Receive) it
+
     let inline private tasks step ([<InlineIfLambda>] change) = step.Node.NodeTasks <- change step.Node.NodeTasks
 
     let private absorb step event =
@@ -254,7 +283,12 @@ module Node =
         | Event.Connect(connId, remote, dialect, timeout) -> connect step connId remote dialect timeout 0uy
         | Event.ConnectSimultaneously(connId, remote, timeout, primingHops) ->
             connectSimultaneously step connId remote timeout primingHops
-        | Event.Listen backlog -> step.Node.Backlog <- ValueSome(max 1 backlog)
+        | Event.Listen backlog -> listen step backlog false
+        | Event.ListenSelectively backlog -> listen step backlog true
+        | Event.Decided(connId, admits) ->
+            match tryTouch step connId with
+            | ValueSome own -> Acceptor.decide step admits own
+            | ValueNone -> ()
         | Event.Unlisten -> unlisten step
         | Event.Taken connId -> step.Node.Waiting <- Radix.remove connId step.Node.Waiting
         | Event.Write(connId, bytes) -> tell step connId (fun own -> Commands.write step.Context bytes own)
@@ -262,6 +296,7 @@ module Node =
         | Event.Finish connId -> tell step connId (fun own -> Commands.finish own)
         | Event.Release(connId, timeout) -> tell step connId (fun own -> Commands.release step.Context timeout own)
         | Event.Abort connId -> tell step connId (fun own -> Commands.abort step.Context own)
+        | Event.AbortWithCode(connId, code) -> tell step connId (fun own -> abortWithCode step code own)
         | Event.SetIdleTimeout(connId, duration) -> tell step connId (fun own -> Commands.setIdleTimeout duration own)
         | Event.SetCongestionControl(connId, control) ->
             tell step connId (fun own -> Commands.setCongestionControl control own)
@@ -345,6 +380,8 @@ module Node =
                       HasShare = false
                       Shares = [||] }
                   Touched = ResizeArray() }
+
+            AbortCodes.settle step.Node
 
             for event in events do
                 absorb step event

@@ -10,6 +10,21 @@ type internal Simultaneous =
         Incoming: ConnId
     }
 
+/// A stream that was aborted here with an error code.
+[<Struct; NoComparison>]
+type internal AbortCode = { Remote: Endpoint; Receive: uint16; Code: uint32 }
+
+/// The error codes of streams that were aborted here lately, by route: see `AbortCodes`.
+[<NoComparison; NoEquality>]
+type internal AbortedStreams =
+    {
+        Recent: Radix<AbortCode>
+        /// Those of the time before.
+        Older: Radix<AbortCode>
+        /// When `Recent` becomes `Older`.
+        TurnsAt: Instant
+    }
+
 /// The state of one UDP socket: its streams, what it accepts, and what is due when. A value: nothing reachable from it ever changes, and
 /// any thread may read an old one. What it does is in the files below this one.
 /// The fields are mutable for the step that made the copy, and for it alone.
@@ -44,6 +59,10 @@ type Node =
             /// When streams are due. An entry counts only if the stream's `WakeAt` is the same.
             mutable TimerQueue: TimerQueue
             mutable Backlog: int voption
+            /// Whether the application decides about each stream, and the limit of how many peers it may be asked about that have proved
+            /// nothing: those that it refuses count.
+            mutable IsSelective: bool
+            mutable Refusals: ResetLimiter
             /// Accepted streams that the application has not taken.
             mutable Waiting: Radix<unit>
             /// The name of the next accepted stream, unless it is in use.
@@ -61,6 +80,7 @@ type Node =
             mutable ResetLimiters: Radix<ResetLimiter>
             /// When a packet last asked for a RESET.
             mutable ResetAt: Instant
+            mutable Aborted: AbortedStreams
             mutable NodeTasks: NodeTasks
             /// The streams that their peers open at the same time. Entries of those that are open, or have failed, do not count.
             mutable Simultaneous: Simultaneous[]

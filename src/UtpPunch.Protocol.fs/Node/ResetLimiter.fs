@@ -24,6 +24,8 @@ module internal ResetLimiter =
     /// A full bucket.
     let create (now: Instant) = { EmptyAt = now - burst * refillEvery }
 
+    let hasToken (now: Instant) limiter = now - limiter.EmptyAt >= refillEvery
+
     /// Takes a token if there is one. A token costs the time of half a one up to one and a half, by `random`.
     let tryTake (now: Instant) (random: uint32) limiter =
         let tokens = (now - limiter.EmptyAt) / refillEvery

@@ -31,6 +31,7 @@ module internal StreamTable =
     let addRoute (node: Node) (connection: Connection) =
         addLinked node connection
         let key = routeKey node connection.Remote connection.Ids.Receive
+        AbortCodes.forget node key
 
         let join others = node.Collisions <- Radix.add key (Array.append others [| connection.ConnId |]) node.Collisions
 

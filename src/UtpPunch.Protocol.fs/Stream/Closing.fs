@@ -20,7 +20,7 @@ module internal Closing =
                 connection.Timers <- { Timers.stopped with Expiry = context.Now + timeWait }
                 Farewell.start context connection
             elif connection.Closing.HasLostBytes then
-                PacketBuilder.reset context connection
+                PacketBuilder.reset 0UL context connection
                 fail context CloseReason.Released connection
 
     /// Whether the stream is still open once the application has been told of everything that arrived in this step: what arrived
@@ -42,13 +42,21 @@ module internal Closing =
         | StreamState.SynSent -> fail context reason connection
         | StreamState.Established -> if isStillOpen context connection then fail context reason connection
 
-    /// Closes the stream, and aborts it at the peer if it was open.
-    let closeWithReset context reason (connection: Connection) =
+    let private closeWith bits context reason (connection: Connection) =
         if connection.State <> StreamState.Established then
             close context reason connection
         elif isStillOpen context connection then
-            PacketBuilder.reset context connection
+            PacketBuilder.reset bits context connection
             fail context reason connection
+
+    /// Closes the stream, and aborts it at the peer if it was open.
+    let closeWithReset context reason (connection: Connection) = closeWith 0UL context reason connection
+
+    /// Aborts the stream with an error code of the application's, if it is open to a peer that reads such codes. Whether it was.
+    let abortWithCode context (code: uint32) (connection: Connection) =
+        let mayTell = connection.State = StreamState.Established && connection.Sizes.KnowsProbes
+        closeWith (if mayTell then ExtensionBits.errorCode code else 0UL) context CloseReason.Aborted connection
+        mayTell && connection.State = StreamState.Closed
 
     /// The peer has sent everything and has acknowledged every byte: only the acknowledgement of our FIN is missing. libutp, libtorrent and the
     /// npm package forget a stream before they send that, or without.
@@ -84,12 +92,16 @@ module internal Closing =
         | Doubtful
         | Forged
 
-    let private judgeReset arrivedAt (header: inref<Header>) (connection: Connection) =
+    let private judgeReset arrivedAt (header: inref<Header>) isAuthentic (connection: Connection) =
         let next = Scoreboard.next connection.Board
 
         match connection.State, connection.Dialect with
-        // The peer of a meeting does not refuse, and a RESET has no authentication code.
-        | StreamState.SynSent, _ when not (isNull connection.Linked) -> Verdict.Forged
+        // The peer of a meeting refuses under its key.
+        | StreamState.SynSent, _ when not (isNull connection.Linked) ->
+            if isAuthentic && header.AckNr = connection.Ids.Syn then
+                Verdict.Genuine
+            else
+                Verdict.Forged
         // It may not have begun.
         | StreamState.SynSent, _ when connection.IsSimultaneous -> Verdict.Forged
         | StreamState.SynSent, Dialect.Bep29 ->
@@ -119,8 +131,15 @@ module internal Closing =
                 | Echo.Handshake -> Verdict.Genuine
                 | _ -> Verdict.Doubtful
 
-    let receiveReset context arrivedAt (header: inref<Header>) (connection: Connection) =
-        match judgeReset arrivedAt &header connection with
+    let private tellCode context bits (connection: Connection) =
+        if connection.Sizes.KnowsProbes && ExtensionBits.kindOf bits = ExtensionBits.Kind.ErrorCode then
+            context.Effects.Add(Effect.ResetWithCode(connection.ConnId, ExtensionBits.errorCodeOf bits))
+
+    /// `isAuthentic`: it carries the code of the stream's meeting.
+    let receiveReset context arrivedAt (packet: inref<Packet>) isAuthentic (connection: Connection) =
+        let header = packet.Header
+
+        match judgeReset arrivedAt &header isAuthentic connection with
         | Verdict.Forged -> PacketBuilder.note context Rule.ResetOutOfRange connection
         | Verdict.Doubtful ->
             PacketBuilder.note context Rule.ResetOutOfRange connection
@@ -139,6 +158,7 @@ module internal Closing =
                         finish context connection
                         fail context CloseReason.Finished connection
                     else
+                        tellCode context packet.Bits connection
                         fail context CloseReason.Reset connection
             | StreamState.SynReceived
             | StreamState.TimeWait

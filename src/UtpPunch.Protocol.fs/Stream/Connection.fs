@@ -42,6 +42,7 @@ module internal Connection =
           Generation = setup.Generation
           Ids = Ids.create setup.Dialect incoming setup.Id synNr
           State = if incoming then StreamState.SynReceived else StreamState.SynSent
+          Admission = Admission.Granted
           Receiving = ReceiveState.Open
           Sender = Sender.create options next
           Receiver = receiver

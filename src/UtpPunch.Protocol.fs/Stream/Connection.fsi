@@ -6,7 +6,8 @@ namespace UtpPunch.Protocol
 /// ten states are the combinations (docs/states.md is generated from the table that the tests compare with what really happens):
 ///
 ///     SYN-SENT      a SYN is repeated, from the third on under fresh ids, until a SYN-ACK, a RESET or the end of its time comes
-///     SYN-RECEIVED  the SYN-ACK is repeated until a packet proves that its receiver exists; nothing else is sent
+///     SYN-RECEIVED  the SYN-ACK is repeated until a packet proves that its receiver exists; nothing else is sent, and not even that before
+///                   the application has decided, if it is to (`Admission`)
 ///     ESTABLISHED   both directions are open
 ///     FIN-WAIT-1    our FIN was sent: `SendState.FinWait`
 ///     FIN-WAIT-2    it was acknowledged: `SendState.Finished`

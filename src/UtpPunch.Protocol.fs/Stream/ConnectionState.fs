@@ -180,6 +180,16 @@ type internal Counters =
       mutable Timeouts: int64
       mutable Duplicates: int64 }
 
+/// Whether the application has to decide about a half-open stream (`Effect.Asked`).
+[<Struct; RequireQualifiedAccess>]
+type internal Admission =
+    /// It does not have to, or has admitted it.
+    | Granted
+    /// The SYN is not answered before it has.
+    | Asked
+    /// The SYN was answered by a cookie, and the packet that confirms that waits.
+    | AskedLate
+
 /// One stream. `Connection.fsi` explains its states.
 ///
 /// A value of this type may be written, in place, by the step that made it, and by nothing else: the node's table holds
@@ -197,6 +207,7 @@ type internal Connection =
         Generation: int64
         mutable Ids: Ids
         mutable State: StreamState
+        mutable Admission: Admission
         mutable Receiving: ReceiveState
         /// Holds the state of the sending direction.
         Sender: Sender
@@ -232,6 +243,8 @@ type internal Connection =
     /// Whether only the path time-out of its meeting ends it.
     member connection.IsHeldOpen = connection.IsSuspended && not (isNull connection.Linked.Key)
     member connection.IsSuspended = not (isNull connection.Linked) && connection.Linked.IsSuspended
+    /// Whether nothing is sent before the application has decided.
+    member connection.IsUndecided = connection.Admission <> Admission.Granted
     member connection.IsSimultaneous = connection.PrimingHops > 0uy
 
 /// Margins for the behavior of any peer.

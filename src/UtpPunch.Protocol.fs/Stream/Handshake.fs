@@ -67,7 +67,21 @@ module internal Handshake =
         PacketBuilder.note context Rule.RepeatedSyn connection
 
         // Once the stream is established its opener has our SYN-ACK: this SYN is an old copy.
-        if connection.State = StreamState.SynReceived then PacketBuilder.synAck context connection
+        // The answer that the application will give is for this SYN as well.
+        if connection.State = StreamState.SynReceived && not connection.IsUndecided then
+            PacketBuilder.synAck context connection
+
+    /// The SYN-ACK waits until the application has decided.
+    let ask context admission (connection: Connection) =
+        connection.Admission <- admission
+        connection.Timers.Handshake <- Time.never
+        context.Effects.Add(Effect.Asked(connection.ConnId, connection.Remote))
+
+    /// The application admits the peer: the SYN-ACK is due. One that answered the SYN before, by a cookie, is repeated, which draws another
+    /// confirmation.
+    let admit context (connection: Connection) =
+        connection.Admission <- Admission.Granted
+        connection.Timers.Handshake <- context.Now
 
     let receiveSynAck context arrivedAt (packet: inref<Packet>) (connection: Connection) =
         let header = packet.Header
@@ -119,7 +133,7 @@ module internal Handshake =
         connection.Ids <- Ids.create connection.Dialect false id isn
         Scoreboard.renumber (isn + 1) connection.Board
         PacketBuilder.syn context connection
-        PacketBuilder.resetAs oldId oldNext context connection
+        PacketBuilder.resetAs oldId oldNext 0UL context connection
 
     /// The pauses between the SYNs of a stream that the peer opens at the same time: the two begin within a fraction of a second.
     let private simultaneousWait attempts =

@@ -27,8 +27,8 @@ module internal PacketBuilder =
         connection.Counters.PacketsSent <- connection.Counters.PacketsSent + int64 train.Count
 
     /// A packet that carries nothing.
-    let private bare context (header: Header) (connection: Connection) =
-        send context (Train(header, Owned.Empty, Owned.Empty, 0)) connection
+    let private bare context (header: Header) bits (connection: Connection) =
+        send context (Train(header, bits, Owned.Empty)) connection
         connection.Activity.SentAt <- context.Now
 
     /// A SYN or a SYN-ACK.
@@ -114,12 +114,12 @@ module internal PacketBuilder =
         handshake context header bits connection
 
     /// `conn` is the peer's receive id and `ack_nr` a number that it sent, so that libutp and libtorrent both take it.
-    let resetAs sendId next context (connection: Connection) =
+    let resetAs sendId next bits context (connection: Connection) =
         let ackNr = Receiver.ackNr connection.Receiver
-        bare context (header context PacketType.Reset sendId next ackNr connection) connection
+        bare context (header context PacketType.Reset sendId next ackNr connection) bits connection
 
-    let reset context (connection: Connection) =
-        resetAs connection.Ids.Send (Scoreboard.next connection.Board) context connection
+    let reset bits context (connection: Connection) =
+        resetAs connection.Ids.Send (Scoreboard.next connection.Board) bits context connection
 
     let run context (run: Run) (connection: Connection) =
         let header =

@@ -7,6 +7,9 @@ type Effect =
     | Send of remote: Endpoint * train: Train
     /// In order, each byte once. The payload is valid for as long as the shell keeps the received buffer that it lies in.
     | Deliver of connId: ConnId * payload: Payload
+    /// May this peer open a stream? Its SYN is not answered before `Event.Decided`, and is forgotten if that takes longer than half-open streams
+    /// may. The address has proved nothing yet, unless there are many half-open streams, or many peers were refused lately.
+    | Asked of connId: ConnId * remote: Endpoint
     /// A peer opened a stream, and its address has proved that it receives. `isMeeting`: over a path that a punch has found, by the peer of
     /// that meeting, which has proved that it knows the key.
     | Accepted of connId: ConnId * remote: Endpoint * connectionId: uint16 * isMeeting: bool
@@ -26,6 +29,8 @@ type Effect =
     | Ended of connId: ConnId
     /// The peer has acknowledged every byte and the FIN.
     | Finished of connId: ConnId
+    /// The peer has reset the stream by `Event.AbortWithCode`. `Closed` follows, with `Reset`.
+    | ResetWithCode of connId: ConnId * code: uint32
     /// The last effect that names this stream. The core refers to none of its written bytes any more.
     | Closed of connId: ConnId * reason: CloseReason
     /// A datagram that is neither uTP nor for one of the node's own tasks. It lies in the received buffer, as a payload may.

@@ -13,6 +13,11 @@ type Event =
     | ConnectSimultaneously of connId: ConnId * remote: Endpoint * timeout: Duration * primingHops: int
     /// Accept streams. At most `backlog` of them wait to be taken.
     | Listen of backlog: int
+    /// As `Listen`, but the application decides about each stream, unless a task of the node awaits it: `Effect.Asked`, then `Decided`.
+    | ListenSelectively of backlog: int
+    /// Whether a peer that `Effect.Asked` has named may open its stream. If not, its SYN is answered with a RESET, as by a node that does not
+    /// listen. Ignored if the half-open stream has expired meanwhile.
+    | Decided of connId: ConnId * admits: bool
     /// Accept no more streams. Those that were not taken are reset.
     | Unlisten
     /// The application took an accepted stream out of the queue.
@@ -30,6 +35,8 @@ type Event =
     | Release of connId: ConnId * timeout: Duration
     /// Reset the stream now.
     | Abort of connId: ConnId
+    /// Reset the stream now, and tell the peer why, if that is a node of this implementation: `Effect.ResetWithCode`.
+    | AbortWithCode of connId: ConnId * code: uint32
     /// Set the time without any packet after which the stream ends; `Time.never` for none.
     | SetIdleTimeout of connId: ConnId * duration: Duration
     /// Set what follows the path's rate from here on. It begins with the window and the round trip of the one before.

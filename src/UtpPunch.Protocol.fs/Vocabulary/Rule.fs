@@ -21,6 +21,8 @@ type Rule =
     | SynCookieAccepted
     /// The accept queue was full.
     | AcceptQueueFull
+    /// The application has refused a peer.
+    | PeerRefused
     /// A half-open stream was never confirmed, or by wrong numbers only.
     | HalfOpenExpired
     /// A SYN whose ids are those of another stream.

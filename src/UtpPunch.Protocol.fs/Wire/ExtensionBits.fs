@@ -1,7 +1,7 @@
 namespace UtpPunch.Protocol
 
 /// What nodes of this implementation send in BEP 29's extension bits (extension 2, which other implementations skip), see docs/mtu.md:
-/// 'U' 'P' | kind 1 | id 1 | size 2 | reach 2, which is zero except in a hello; or 'U' 'P' | kind 1 | 0 | time stamp 4.
+/// 'U' 'P' | kind 1 | id 1 | size 2 | reach 2, which is zero except in a hello; or 'U' 'P' | kind 1 | 0 | time stamp or error code 4.
 module ExtensionBits =
     [<RequireQualifiedAccess>]
     type Kind =
@@ -24,6 +24,8 @@ module ExtensionBits =
         | Response = 7
         /// Extension 85 has the sender's share of a key (`KeyAgreement`).
         | KeyShare = 8
+        /// In a RESET: the error code with which the sender's application has aborted the stream.
+        | ErrorCode = 9
 
     /// Every IPv4 host accepts packets of 576 bytes (RFC 791): these, less the headers of IPv4 and UDP.
     [<Literal>]
@@ -48,10 +50,13 @@ module ExtensionBits =
     let keyShare = write 8UL 0uy 0
     let response (stamp: uint32) = write 7UL 0uy 0 ||| uint64 stamp
 
+    let errorCode (code: uint32) = write 9UL 0uy 0 ||| uint64 code
+
     let idOf (bits: uint64) = byte (bits >>> 32)
     let sizeOf (bits: uint64) = int (uint16 (bits >>> 16))
     let reachOf (bits: uint64) = int (uint16 bits)
     let stampOf (bits: uint64) = uint32 bits
+    let errorCodeOf (bits: uint64) = uint32 bits
 
     /// Bits of any other form are `None`.
     let kindOf (bits: uint64) =
@@ -61,6 +66,7 @@ module ExtensionBits =
             match bits >>> 40 &&& 0xFFUL with
             | 1UL when idOf bits = 0uy && sizeOf bits >= Least -> Kind.Hello
             | 7UL when idOf bits = 0uy -> Kind.Response
+            | 9UL when idOf bits = 0uy -> Kind.ErrorCode
             | _ when reachOf bits <> 0 -> Kind.None
             | 2UL when sizeOf bits >= Least -> Kind.Probe
             | 3UL when sizeOf bits >= Least -> Kind.Answer

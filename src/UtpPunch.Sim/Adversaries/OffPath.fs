@@ -52,7 +52,8 @@ type OffPath(seed: uint64, knowledge: OffPathKnowledge) =
     let intrude kind =
         let header = Craft.header kind (id ()) (guess ()) (SeqNr(draws.Short())) (draws.Word()) (draws.Word())
         let length = if kind = PacketType.Data then 1 + draws.Below 40 else 0
-        Move.Send(peer, victim, Craft.packet header (draws.Bytes length))
+        let bits = if kind = PacketType.Reset then ExtensionBits.errorCode 666u else 0UL
+        Move.Send(peer, victim, Craft.packetWith bits header (draws.Bytes length))
 
     /// Two of 65 536 numbers close a stream whose id is known: those who are given the id do not try.
     let reset () =

@@ -168,6 +168,9 @@ type Siege(seed: uint64, adversaryOf: uint16 -> IAdversary, startsAt: Duration) 
                 if not isPrefix then
                     Check.fail "S26" $"stream {index}: {side.Name} is delivered bytes that were not written"
 
+                if mustEnd && view.Code.IsSome then
+                    Check.fail "S32" $"stream {index}: {side.Name} reads an error code that no peer has given"
+
                 if mustEnd && (view.Closed <> ValueSome CloseReason.Finished || received.Length < content.Length) then
                     Check.fail
                         "S26"

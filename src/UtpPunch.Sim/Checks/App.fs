@@ -59,6 +59,14 @@ type App(name: string, connId: ConnId, flow: int, plan: Plan, writes: Ledger, re
     member _.Flow = flow
     member _.Plan = plan
     member _.Writes = writes
+    /// That with which it aborts its stream, if its plan is to: another one for each end.
+    member _.ErrorCode = uint32 (Keyed.mix writes.Key)
+
+    member _.Aborts =
+        match plan.Ending with
+        | Ending.Abort _ -> true
+        | _ -> false
+
     member _.Reads = reads
     /// The time of its next read.
     member _.ReadAt = readAt
@@ -128,7 +136,7 @@ type App(name: string, connId: ConnId, flow: int, plan: Plan, writes: Ledger, re
                 events.Add(Event.Release(connId, timeout))
             | Ending.Abort _ ->
                 over <- true
-                events.Add(Event.Abort connId)
+                events.Add(Event.AbortWithCode(connId, this.ErrorCode))
             | Ending.Stay -> ()
 
     /// Takes the actions that are due.

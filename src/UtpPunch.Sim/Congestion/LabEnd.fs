@@ -129,6 +129,8 @@ type UtpEnd(plan: FlowPlan, options: NodeOptions, host: LabHost, seed: uint64, i
         | Effect.Opened _
         | Effect.PacketSized _
         | Effect.PathChanged _
+        | Effect.Asked _
+        | Effect.ResetWithCode _
         | Effect.PathLost _
         | Effect.Ended _
         | Effect.Finished _

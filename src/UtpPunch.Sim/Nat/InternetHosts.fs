@@ -73,6 +73,9 @@ type NodeHost(first: Endpoint[], seed: uint64) =
     /// By id: the number of the first STATE that it has sent, and the first that it has acknowledged.
     member _.FirstStates = firstStates
     member _.FirstAcks = firstAcks
+    /// How often the node has asked about a peer, and whether the application admits all of them, or none.
+    member val Asked = 0 with get, set
+    member val Admits = true with get, set
     member val PunchedAt = Time.never with get, set
     member val OpenedAt = Time.never with get, set
     /// Bytes that its streams have delivered, and the number of closed streams.
@@ -167,6 +170,9 @@ type NodeHost(first: Endpoint[], seed: uint64) =
             openedIds.Add id
             opened <- opened + 1
             this.OpenedAt <- now
+        | Effect.Asked(connId, _) ->
+            this.Asked <- this.Asked + 1
+            again.Add(Event.Decided(connId, this.Admits))
         | Effect.Accepted(_, remote, id, isMeeting) ->
             accepted.Add(struct (remote, id, isMeeting))
             opened <- opened + 1
@@ -180,6 +186,7 @@ type NodeHost(first: Endpoint[], seed: uint64) =
         | Effect.Writable _
         | Effect.PacketSized _
         | Effect.PathChanged _
+        | Effect.ResetWithCode _
         | Effect.PathLost _
         | Effect.Ended _
         | Effect.Finished _

@@ -278,12 +278,15 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
             for index in 0 .. datagrams.Count - 1 do
                 receive effects now from datagrams[index]
         | Event.Connect(connId, remote, dialect, _) -> dial now connId remote dialect
-        | Event.Listen _ -> listens <- true
+        | Event.Listen _
+        | Event.ListenSelectively _ -> listens <- true
         | Event.Unlisten -> listens <- false
         | Event.Write(connId, bytes) -> withStream connId (fun stream -> stream.Sender.Write bytes)
         | Event.Finish connId -> withStream connId (fun stream -> stream.Sender.Finish())
-        | Event.Abort connId -> withStream connId (close effects CloseReason.Aborted)
+        | Event.Abort connId
+        | Event.AbortWithCode(connId, _) -> withStream connId (close effects CloseReason.Aborted)
         | Event.ConnectSimultaneously _
+        | Event.Decided _
         | Event.Taken _
         | Event.Consumed _
         | Event.Release _

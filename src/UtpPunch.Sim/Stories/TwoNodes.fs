@@ -20,6 +20,8 @@ type StreamView(connId: ConnId, remote: Endpoint, room: int) =
     member val Ended = false with get, set
     member val Finished = false with get, set
     member val Closed: CloseReason voption = ValueNone with get, set
+    /// The error code with which the peer has reset it.
+    member val Code: uint32 voption = ValueNone with get, set
     /// Bytes delivered that the application has not consumed.
     member val Unread = 0 with get, set
     /// Whether the application consumes delivered bytes at once.
@@ -35,6 +37,9 @@ type Side(actor: Actor, core: CoreMachine) =
     member _.Node = core.Node
     member val Streams = Dictionary<ConnId, StreamView>() with get
     member val Accepted = ResizeArray<StreamView>() with get
+    /// The peers that the node has asked about, in their order, and which of them the application admits.
+    member val Asked = ResizeArray<Endpoint>() with get
+    member val Admits: Endpoint -> bool = (fun _ -> true) with get, set
     member val internal Answers = ResizeArray<Event>() with get
     member _.Sent = int actor.Sent
     member val Resets = 0 with get, set
@@ -125,6 +130,10 @@ type TwoNodes(scenario: Scenario, optionsA: NodeOptions, optionsB: NodeOptions, 
             | Effect.PacketSized(connId, payload) -> (view connId).Sizes.Add payload
             | Effect.Ended connId -> (view connId).Ended <- true
             | Effect.Finished connId -> (view connId).Finished <- true
+            | Effect.Asked(connId, remote) ->
+                side.Asked.Add remote
+                side.Answers.Add(Event.Decided(connId, side.Admits remote))
+            | Effect.ResetWithCode(connId, code) -> (view connId).Code <- ValueSome code
             | Effect.Closed(connId, reason) -> (view connId).Closed <- ValueSome reason
             | Effect.Send _
             | Effect.Foreign _

@@ -27,6 +27,8 @@ module Marks =
     let required =
         [ "SYN lost"
           "SYN-ACK lost"
+          "application asked"
+          "reset with an error code"
           "RepeatedSyn"
           "HandshakeRetransmit"
           "lost: loss"

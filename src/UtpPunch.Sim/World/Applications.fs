@@ -5,6 +5,11 @@ open System.Collections.Generic
 open UtpPunch.Protocol
 open UtpPunch.Tracing
 
+module private Purposes =
+    /// What `Keyed` draws for: whether applications decide about peers, and how long they take for each.
+    let selective = 95
+    let decision = 96
+
 /// The applications of a world that follow the plans of its scenario: their streams, and the results.
 [<Sealed>]
 type Applications(world: World) as this =
@@ -43,6 +48,15 @@ type Applications(world: World) as this =
         from.Dialled[connId] <- flow
         world.Step(from, Event.Connect(connId, world.Actors[1 - from.Index].Endpoint, dialect, Time.seconds 120))
 
+    /// An application decides at once, or after a while.
+    let rec decide (actor: Actor) connId () =
+        let frozen = actor.FrozenUntil world.Now
+
+        if world.Now < frozen then
+            world.At(frozen, decide actor connId)
+        else
+            world.Step(actor, Event.Decided(connId, true))
+
     do world.Applications <- this
 
     member _.All = apps
@@ -56,10 +70,12 @@ type Applications(world: World) as this =
     /// Whether every flow has opened and closed, or failed.
     member this.AreDone = this.Open = 0 && this.Opened + this.Failed.Count = flows.Length
 
-    /// Lets both hosts listen, and dial at the times of the flows.
+    /// Lets both hosts listen, and dial at the times of the flows. In some worlds the applications decide about each peer.
     member _.Start() =
+        let isSelective = Keyed.below 4 scenario.Seed Purposes.selective 0L = 0
+
         for actor in world.Actors do
-            world.Step(actor, Event.Listen 1024)
+            world.Step(actor, (if isSelective then Event.ListenSelectively 1024 else Event.Listen 1024))
 
         for index in 0 .. flows.Length - 1 do
             world.At(flows[index].At, (fun () -> dial index))
@@ -129,6 +145,17 @@ type Applications(world: World) as this =
 
             wake actor app world.Now
         | Effect.Finished connId -> (app connId).Finished <- true
+        | Effect.Asked(connId, _) ->
+            marks.Hit "application asked"
+            let pause = Time.milliseconds (10 * Keyed.below 3 scenario.Seed Purposes.decision (int64 connId))
+            world.At(world.Now + pause, decide actor connId)
+        | Effect.ResetWithCode(connId, code) ->
+            marks.Hit "reset with an error code"
+            let app = app connId
+            let isPeers (other: App) = other.Flow = app.Flow && not (Object.ReferenceEquals(other, app))
+
+            if isTrusted && not (apps.Exists(fun it -> isPeers it && it.Aborts && it.ErrorCode = code)) then
+                Check.fail "S32" $"{app.Name}: the error code {code} is not the peer's"
         | Effect.Closed(connId, reason) ->
 
             match actor.ByConnId.TryGetValue connId with

@@ -73,8 +73,8 @@ module Simulation =
     /// Whether the tables of a node (routes, collisions, timers, streams to take, aliases) are empty, as in a new node.
     let private checkTables (actor: Actor) (core: CoreMachine) (now: Instant) =
         let size node = (Snapshot.take false node).Length
-        // By the next step, at the latest, the limits of RESETs are forgotten.
-        let struct (later, _) = Node.step (max now actor.Now + Time.seconds 2) [| Event.Taken 1 |] core.Node
+        // By the next step, at the latest, the limits of RESETs are forgotten, and after a minute the error codes of aborted streams.
+        let struct (later, _) = Node.step (max now actor.Now + Time.seconds 60) [| Event.Taken 1 |] core.Node
         let used, fresh = size later, size (Node.create core.Options core.Seed now)
 
         if used > fresh + longerNumbers then

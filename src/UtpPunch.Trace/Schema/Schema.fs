@@ -58,6 +58,9 @@ module Kinds =
     let simultaneous = Kind(23uy, "simultaneous")
     let meetAlso = Kind(24uy, "also")
     let portUnreachable = Kind(25uy, "noport")
+    let listenSelectively = Kind(26uy, "listenselectively")
+    let decided = Kind(27uy, "decided")
+    let abortWithCode = Kind(28uy, "abortwithcode")
 
     /// The first code of an effect.
     [<Literal>]
@@ -88,6 +91,8 @@ module Kinds =
     let serverSilent = Kind(86uy, "silent")
     let pathChanged = Kind(87uy, "path")
     let pathLost = Kind(88uy, "pathlost")
+    let asked = Kind(89uy, "asked")
+    let resetWithCode = Kind(90uy, "resetwithcode")
 
 module Schema =
     let private name (f: Fields) key (names: Names<'T>) (value: 'T) : 'T =
@@ -97,6 +102,7 @@ module Schema =
     let private task (f: Fields) (value: TaskId) : TaskId = int (f.Number("t", Numbers.task, int64 value))
     let private int32 (f: Fields) key kind (value: int) = int (f.Number(key, kind, int64 value))
     let private id (f: Fields) (value: uint16) = uint16 (f.Number("id", Numbers.connectionId, int64 value))
+    let private code (f: Fields) (value: uint32) = uint32 (f.Number("code", Numbers.uint32, int64 value))
     let private bit (f: Fields) key (value: bool) = f.Number(key, Numbers.bit, (if value then 1L else 0L)) = 1L
 
     // ---- Records ----
@@ -263,6 +269,12 @@ module Schema =
         | Event.Listen backlog ->
             f.Begin Kinds.listen
             Event.Listen(int32 f "backlog" Numbers.anyCount backlog)
+        | Event.ListenSelectively backlog ->
+            f.Begin Kinds.listenSelectively
+            Event.ListenSelectively(int32 f "backlog" Numbers.anyCount backlog)
+        | Event.Decided(connId, admits) ->
+            f.Begin Kinds.decided
+            Event.Decided(stream f connId, bit f "admits" admits)
         | Event.Unlisten ->
             f.Begin Kinds.unlisten
             value
@@ -284,6 +296,9 @@ module Schema =
         | Event.Abort connId ->
             f.Begin Kinds.abort
             Event.Abort(stream f connId)
+        | Event.AbortWithCode(connId, value) ->
+            f.Begin Kinds.abortWithCode
+            Event.AbortWithCode(stream f connId, code f value)
         | Event.SetIdleTimeout(connId, after) ->
             f.Begin Kinds.idle
             Event.SetIdleTimeout(stream f connId, f.Duration("after", after))
@@ -348,6 +363,9 @@ module Schema =
         | Effect.Deliver(connId, payload) ->
             f.Begin Kinds.deliver
             Effect.Deliver(stream f connId, f.Delivered payload)
+        | Effect.Asked(connId, remote) ->
+            f.Begin Kinds.asked
+            Effect.Asked(stream f connId, f.Endpoint("from", remote))
         | Effect.Accepted(connId, remote, connectionId, isMeeting) ->
             f.Begin Kinds.accepted
 
@@ -383,6 +401,9 @@ module Schema =
         | Effect.Finished connId ->
             f.Begin Kinds.finished
             Effect.Finished(stream f connId)
+        | Effect.ResetWithCode(connId, value) ->
+            f.Begin Kinds.resetWithCode
+            Effect.ResetWithCode(stream f connId, code f value)
         | Effect.Closed(connId, reason) ->
             f.Begin Kinds.closed
             Effect.Closed(stream f connId, name f "reason" TraceNames.reasons reason)

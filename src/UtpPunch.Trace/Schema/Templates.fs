@@ -81,6 +81,8 @@ module Templates =
            Event.Connect(0, nowhere, Dialect.Bep29, 0L<us>)
            Event.ConnectSimultaneously(0, nowhere, 0L<us>, 0)
            Event.Listen 0
+           Event.ListenSelectively 0
+           Event.Decided(0, false)
            Event.Unlisten
            Event.Taken 0
            Event.Write(0, Owned.Empty)
@@ -88,6 +90,7 @@ module Templates =
            Event.Finish 0
            Event.Release(0, 0L<us>)
            Event.Abort 0
+           Event.AbortWithCode(0, 0u)
            Event.SetIdleTimeout(0, 0L<us>)
            Event.SetCongestionControl(0, CongestionControls.ledbat)
            Event.Unreachable nowhere
@@ -106,6 +109,7 @@ module Templates =
     let effects: Effect[] =
         [| Effect.Send(nowhere, Train(header, Owned.Empty, Owned.Empty, 0))
            Effect.Deliver(0, Unchecked.defaultof<Payload>)
+           Effect.Asked(0, nowhere)
            Effect.Accepted(0, nowhere, 0us, false)
            Effect.Opened(0, 0us)
            Effect.Writable(0, 0, 0)
@@ -114,6 +118,7 @@ module Templates =
            Effect.PathLost 0
            Effect.Ended 0
            Effect.Finished 0
+           Effect.ResetWithCode(0, 0u)
            Effect.Closed(0, CloseReason.Finished)
            Effect.Foreign(nowhere, Borrowed.Empty)
            Effect.SendDatagram(nowhere, Owned.Empty, 0)

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x7540EED9962BD45DUL
+let Layout = 0x31DCBCD1D4A50EB9UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -145,6 +145,19 @@ let readStreamState (r: SnapshotReader) : StreamState =
     | 3uy -> StreamState.TimeWait
     | 4uy -> StreamState.Closed
     | _ -> r.Fail "there is no such StreamState"
+
+let writeAdmission (w: SnapshotWriter) (it: Admission) : unit =
+    match it with
+    | Admission.Granted -> w.Byte 0uy
+    | Admission.Asked -> w.Byte 1uy
+    | Admission.AskedLate -> w.Byte 2uy
+
+let readAdmission (r: SnapshotReader) : Admission =
+    match r.Byte() with
+    | 0uy -> Admission.Granted
+    | 1uy -> Admission.Asked
+    | 2uy -> Admission.AskedLate
+    | _ -> r.Fail "there is no such Admission"
 
 let writeReceiveState (w: SnapshotWriter) (it: ReceiveState) : unit =
     match it with
@@ -1104,6 +1117,7 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     w.Int64 it.Generation
     writeIds w it.Ids
     writeStreamState w it.State
+    writeAdmission w it.Admission
     writeReceiveState w it.Receiving
     writeSender w it.Sender
     writeReceiver w it.Receiver
@@ -1138,6 +1152,7 @@ let readConnection (r: SnapshotReader) : Connection =
                               Generation = r.Int64()
                               Ids = readIds r
                               State = readStreamState r
+                              Admission = readAdmission r
                               Receiving = readReceiveState r
                               Sender = readSender r
                               Receiver = readReceiver r
@@ -1174,6 +1189,26 @@ let writeResetLimiter (w: SnapshotWriter) (it: ResetLimiter) : unit =
 
 let readResetLimiter (r: SnapshotReader) : ResetLimiter =
     { EmptyAt = r.Int64() }
+
+let writeAbortCode (w: SnapshotWriter) (it: AbortCode) : unit =
+    writeEndpoint w it.Remote
+    w.UInt16 it.Receive
+    w.UInt32 it.Code
+
+let readAbortCode (r: SnapshotReader) : AbortCode =
+    { Remote = readEndpoint r
+      Receive = r.UInt16()
+      Code = r.UInt32() }
+
+let writeAbortedStreams (w: SnapshotWriter) (it: AbortedStreams) : unit =
+    w.Radix((writeAbortCode w), it.Recent)
+    w.Radix((writeAbortCode w), it.Older)
+    w.Int64 it.TurnsAt
+
+let readAbortedStreams (r: SnapshotReader) : AbortedStreams =
+    { Recent = r.Radix(8, (fun () -> readAbortCode r))
+      Older = r.Radix(8, (fun () -> readAbortCode r))
+      TurnsAt = r.Int64() }
 
 let writePrivateAddressPolicy (w: SnapshotWriter) (it: PrivateAddressPolicy) : unit =
     match it with
@@ -2068,6 +2103,8 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
     w.Int64 it.EvictsAt
     w.TimerQueue it.TimerQueue
     w.Option(w.Int32, it.Backlog)
+    w.Flag it.IsSelective
+    writeResetLimiter w it.Refusals
     w.Radix(ignore, it.Waiting)
     w.Int32 it.NextAccepted
     w.Int64 it.CookiesUntil
@@ -2079,6 +2116,7 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
     w.Int32 it.Parting
     w.Radix((writeResetLimiter w), it.ResetLimiters)
     w.Int64 it.ResetAt
+    writeAbortedStreams w it.Aborted
     writeNodeTasks w it.NodeTasks
     w.Array((writeSimultaneous w), it.Simultaneous)
 
@@ -2090,7 +2128,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(229, (fun () -> readStored r))
+      Connections = r.Radix(230, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       LinkedIds = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
@@ -2100,6 +2138,8 @@ let readNode (r: SnapshotReader) : Node =
       EvictsAt = r.Int64()
       TimerQueue = r.TimerQueue()
       Backlog = r.Option((fun () -> r.Int32()))
+      IsSelective = r.Flag()
+      Refusals = readResetLimiter r
       Waiting = r.Radix(0, (fun () -> ()))
       NextAccepted = r.Int32()
       CookiesUntil = r.Int64()
@@ -2111,5 +2151,6 @@ let readNode (r: SnapshotReader) : Node =
       Parting = r.Int32()
       ResetLimiters = r.Radix(1, (fun () -> readResetLimiter r))
       ResetAt = r.Int64()
+      Aborted = readAbortedStreams r
       NodeTasks = readNodeTasks r
       Simultaneous = r.Array(8, (fun () -> readSimultaneous r)) }

@@ -113,6 +113,7 @@ module TraceNames =
                struct ("SynCookieSent", Rule.SynCookieSent)
                struct ("SynCookieAccepted", Rule.SynCookieAccepted)
                struct ("AcceptQueueFull", Rule.AcceptQueueFull)
+               struct ("PeerRefused", Rule.PeerRefused)
                struct ("HalfOpenExpired", Rule.HalfOpenExpired)
                struct ("IdCollision", Rule.IdCollision)
                struct ("RepeatedSyn", Rule.RepeatedSyn)

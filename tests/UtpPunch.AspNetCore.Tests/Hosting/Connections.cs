@@ -2,6 +2,7 @@ using System.Net;
 using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -138,6 +139,38 @@ public static class Connections
         using var limit = new CancellationTokenSource(WebPair.Limit);
         var error = await Check.ThrowsAsync<UtpException>(async () => await stream.ReadExactlyAsync(new byte[1], limit.Token));
         Check.Equal(UtpError.ConnectionReset, error.Error);
+    }
+
+    [Fact("the error code of a connection that a middleware aborts reaches the peer, and the peer's reaches the middleware", Parallel = true)]
+    public static async Task ErrorCodes()
+    {
+        var read = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var isFirst = true;
+        await using var pair = await StartRawAsync(async connection =>
+        {
+            var feature = connection.Features.Get<IProtocolErrorCodeFeature>()!;
+            Check.Equal(-1L, feature.Error);
+            if (isFirst)
+            {
+                isFirst = false;
+                feature.Error = 0x101;
+                connection.Abort(new ConnectionAbortedException("no"));
+                return;
+            }
+
+            await connection.Transport.Output.WriteAsync("x"u8.ToArray());
+            await Check.ThrowsAsync<ConnectionResetException>(async () => await connection.Transport.Input.ReadAsync());
+            read.SetResult(feature.Error);
+        });
+        using var limit = new CancellationTokenSource(WebPair.Limit);
+        await using var refused = await pair.Node.ConnectAsync(pair.Remote);
+        var error = await Check.ThrowsAsync<UtpException>(async () => await refused.ReadExactlyAsync(new byte[1], limit.Token));
+        Check.Equal(0x101L, error.ApplicationErrorCode);
+
+        await using var stream = await pair.Node.ConnectAsync(pair.Remote);
+        await stream.ReadExactlyAsync(new byte[1], limit.Token);
+        stream.Abort(0x10c);
+        Check.Equal(0x10cL, await read.Task.WaitAsync(WebPair.Limit));
     }
 
     [Fact("output after the peer has gone does not throw: it is completed", Parallel = true)]

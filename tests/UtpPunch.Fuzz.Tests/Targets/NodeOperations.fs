@@ -49,6 +49,7 @@ let private bitsOf (operation: Operation) (remote: Remote) (length: int) : uint6
     | 5 -> ExtensionBits.farewell
     | 6 -> (uint64 (operation.Word()) <<< 32) ||| uint64 (operation.Word())
     | 7 -> operation.Of [| ExtensionBits.challenge; ExtensionBits.response (operation.Word()); ExtensionBits.keyShare |]
+    | 8 -> ExtensionBits.errorCode (operation.Word())
     | _ -> 0UL
 
 let private packet (world: NodeWorld) (operation: Operation) (remote: Remote) : byte[] =
@@ -120,7 +121,7 @@ let private call (world: NodeWorld) (operation: Operation) (stream: AppStream) =
         world.Post(Event.Release(connId, operation.Of durations))
     | 2 ->
         world.Streams.Remove stream |> ignore
-        world.Post(Event.Abort connId)
+        world.Post(if operation.Flag() then Event.Abort connId else Event.AbortWithCode(connId, 77u))
     | 3 -> world.Post(Event.SetIdleTimeout(connId, operation.Of [| Time.never; Time.seconds 1; Time.seconds 100 |]))
     | 4 when stream.IsWaiting ->
         stream.IsWaiting <- false
@@ -380,7 +381,17 @@ let apply (world: NodeWorld) (name: int) (chunk: byte[]) =
             else
                 Event.Connect(2 * name, remote.Endpoint, dialect, timeout)
         )
-    | 8 -> world.Post(if operation.Below 4 = 0 then Event.Unlisten else Event.Listen(1 + operation.Below 4))
+    | 8 ->
+        match operation.Below 4 with
+        | 0 -> world.Post Event.Unlisten
+        | _ ->
+            let backlog = 1 + operation.Below 4
+
+            match operation.Below 4 with
+            | 1 -> world.Post(Event.ListenSelectively backlog)
+            | 2 -> world.Decide true
+            | 3 -> world.Decide false
+            | _ -> world.Post(Event.Listen backlog)
     | 9 ->
         if world.Streams.Count > 0 then
             call world operation world.Streams[operation.Below world.Streams.Count]

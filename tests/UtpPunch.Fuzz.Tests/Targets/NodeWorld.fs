@@ -47,6 +47,7 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
     let sentDatagrams = ResizeArray<struct (Endpoint * Owned)>()
     let pending = ResizeArray<Event>()
     let buffers = ResizeArray<byte[]>()
+    let asked = Queue<ConnId>()
 
     let remoteOf (endpoint: Endpoint) =
         match remotes.TryGetValue endpoint with
@@ -87,6 +88,7 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
             let remote = remoteOf remote
             remote.Sent <- remote.Sent + int64 datagram.Length
             checkAmplification remote
+        | Effect.Asked(connId, _) -> asked.Enqueue connId
         | Effect.Accepted(connId, remote, _, _) ->
             (remoteOf remote).IsProved <- true
             streams.Add(AppStream(connId, options.Bep29.SendBuffer, IsWaiting = true))
@@ -195,6 +197,9 @@ type NodeWorld(features: Features, options: NodeOptions, overwrites: bool) =
     member _.CountTask() = tasks <- tasks + 1
 
     member _.Post(event: Event) = pending.Add event
+
+    /// The application decides about the next of the peers that the node has asked about.
+    member _.Decide(admits: bool) = if asked.Count > 0 then pending.Add(Event.Decided(asked.Dequeue(), admits))
 
     /// A datagram, or several of one length in one buffer.
     member _.Receive(from: Endpoint, datagrams: byte[], segment: int) =

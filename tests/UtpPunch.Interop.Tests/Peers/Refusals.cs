@@ -61,6 +61,42 @@ public static class Refusals
     [Fact("utp-punch vanishes while we write: our writes fail in bounded time", Timeout = 120, Parallel = true)]
     public static Task PunchVanishes() => VanishesWhileWeWriteAsync(NpmPeer.Punch);
 
+    [Fact("a filter that admits utp-native and utp-punch lets their bytes through")]
+    [CarriesStreams]
+    public static async Task AdmittedByFilter()
+    {
+        foreach (var library in new[] { NpmPeer.Native, NpmPeer.Punch })
+        {
+            await using var node = await BindAsync(library);
+            await using var listener = node.Listen(new UtpListenOptions { Filter = _ => true });
+            using var peer = await NpmPeer.DialAsync(library, node.LocalEndPoint, "source", Mebibyte);
+            await using var stream = await AcceptAsync(listener);
+            await ReceiveAsync(stream);
+        }
+    }
+
+    [Fact("utp-native and utp-punch are refused by a filter at once")]
+    public static async Task RefusedByFilter()
+    {
+        foreach (var library in new[] { NpmPeer.Native, NpmPeer.Punch })
+        {
+            await using var node = await BindAsync(library);
+            var asked = 0;
+            await using var listener = node.Listen(new UtpListenOptions
+            {
+                Filter = _ =>
+                {
+                    asked++;
+                    return false;
+                },
+            });
+            using var peer = await NpmPeer.DialAsync(library, node.LocalEndPoint, "source", Mebibyte);
+            await peer.WaitAsync(library == NpmPeer.Native ? "error" : "close");
+            Check.Equal(0, listener.PendingConnections);
+            Check.That(asked >= 1);
+        }
+    }
+
     [Fact("when we abort, utp-native sees a reset")]
     [CarriesStreams]
     public static Task AbortToNative() =>
@@ -70,7 +106,14 @@ public static class Refusals
     [CarriesStreams]
     public static Task AbortToPunch() => AbortAsync(NpmPeer.Punch, peer => peer.WaitAsync("close"));
 
+    // An error code is for our own nodes: the RESET is as it is without one.
     private static async Task AbortAsync(string library, Func<NpmPeer, Task> isSeenBy)
+    {
+        await AbortAsync(library, isSeenBy, stream => stream.Abort());
+        await AbortAsync(library, isSeenBy, stream => stream.Abort(7));
+    }
+
+    private static async Task AbortAsync(string library, Func<NpmPeer, Task> isSeenBy, Action<UtpStream> abort)
     {
         await using var node = await BindAsync(library);
         // It writes nothing, because utp-native reports nothing when a reset arrives with an unacknowledged write.
@@ -79,7 +122,7 @@ public static class Refusals
         await stream.WriteAsync("hello"u8.ToArray());
         await stream.DrainAsync();
         await peer.WaitAsync("connected");
-        stream.Abort();
+        abort(stream);
         await isSeenBy(peer);
     }
 

@@ -102,7 +102,8 @@ public static class LoopCallbacks
         var buffer = new byte[11];
         await near.ReadExactlyAsync(buffer).Within();
         Waiting.Same("another one"u8.ToArray(), buffer);
-        await client.ConnectAsync(server.LocalEndPoint).Within();
+        var refused = await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(server.LocalEndPoint).Within());
+        Check.Equal(UtpError.ConnectionRefused, refused.Error);
         await server.Completion.Within();
         await reading.Within();
         Check.Equal(3, asked);

@@ -201,8 +201,11 @@ public static class Listening
                 return peer.Equals(welcome.LocalEndPoint) ? true : throw new InvalidOperationException("Go away.");
             },
         });
-        var bad = await unwelcome.ConnectAsync(server.LocalEndPoint).Within();
-        await Check.ThrowsAsync<UtpException>(() => bad.ReadAsync(new byte[1]).Within());
+        var refused = await Check.ThrowsAsync<UtpException>(() => unwelcome.ConnectAsync(server.LocalEndPoint).Within());
+        Check.Equal(UtpError.ConnectionRefused, refused.Error);
+        Check.Equal(unwelcome.LocalEndPoint.Address, refused.RemoteEndPoint!.Address);
+        Check.Equal(0L, unwelcome.GetRuleCounts().GetValueOrDefault("HandshakeRetransmit"));
+        Check.Equal(1L, server.GetRuleCounts()["PeerRefused"]);
         var good = await welcome.ConnectAsync(server.LocalEndPoint).Within();
         Check.Equal(good.LocalEndPoint, (await listener.AcceptAsync().Within()).RemoteEndPoint);
         lock (asked)

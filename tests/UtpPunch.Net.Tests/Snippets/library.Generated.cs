@@ -33,8 +33,15 @@ internal static partial class LibrarySnippets
         }
     }
 
+    // Accepting streams
+    public static async Task Example3(UtpNode node)
+    {
+        var blocked = new HashSet<IPAddress> { IPAddress.Parse("192.0.2.7") };
+        await using var selective = node.Listen(new UtpListenOptions { Filter = peer => !blocked.Contains(peer.Address) });
+    }
+
     // Opening a stream
-    public static async Task Example3()
+    public static async Task Example4()
     {
         await using var node = await UtpNode.BindAsync();
         await using var stream = await node.ConnectAsync("host.example", 9000);
@@ -44,7 +51,7 @@ internal static partial class LibrarySnippets
     }
 
     // Pipes
-    public static async Task Example4(UtpStream stream)
+    public static async Task Example5(UtpStream stream)
     {
         while (true)
         {
@@ -66,7 +73,7 @@ internal static partial class LibrarySnippets
     }
 
     // Closing
-    public static async Task Example5(UtpNode node)
+    public static async Task Example6(UtpNode node)
     {
         await using var stream = await node.ConnectAsync("host.example", 9000);
         try
@@ -81,7 +88,7 @@ internal static partial class LibrarySnippets
     }
 
     // Encryption
-    public static async Task Example6(UtpNode node)
+    public static async Task Example7(UtpNode node)
     {
         await using var stream = await node.ConnectAsync("host.example", 9000);
         await using var tls = new SslStream(stream);
@@ -89,7 +96,7 @@ internal static partial class LibrarySnippets
     }
 
     // Encryption
-    public static async Task Example7()
+    public static async Task Example8()
     {
         static async Task<SslStream> SecureAsync(UtpStream stream, X509Certificate2 certificate, string peerHash)
         {
@@ -128,8 +135,27 @@ internal static partial class LibrarySnippets
         }
     }
 
+    // Error codes
+    public static async Task Example9(UtpStream stream)
+    {
+        stream.Abort(errorCode: 3);
+    }
+
+    // Error codes
+    public static async Task Example10(UtpStream stream)
+    {
+        try
+        {
+            await stream.CopyToAsync(Console.OpenStandardOutput());
+        }
+        catch (UtpException error) when (error.ApplicationErrorCode is 3)
+        {
+            Console.Error.WriteLine($"{error.RemoteEndPoint} is full.");
+        }
+    }
+
     // Errors
-    public static async Task Example8(UtpNode node)
+    public static async Task Example11(UtpNode node)
     {
         try
         {
@@ -142,7 +168,7 @@ internal static partial class LibrarySnippets
     }
 
     // Meeting a peer behind a NAT
-    public static async Task Example9()
+    public static async Task Example12()
     {
         await using var server = RendezvousServer.Start(new RendezvousServerOptions
         {
@@ -152,7 +178,7 @@ internal static partial class LibrarySnippets
     }
 
     // Meeting a peer behind a NAT
-    public static async Task Example10()
+    public static async Task Example13()
     {
         await using var node = await UtpNode.BindAsync();
         var client = new RendezvousClient(node, new DnsEndPoint("rendezvous.example", 42000));
@@ -161,7 +187,7 @@ internal static partial class LibrarySnippets
     }
 
     // Meeting a peer behind a NAT
-    public static async Task Example11(UtpNode node, RendezvousClient client)
+    public static async Task Example14(UtpNode node, RendezvousClient client)
     {
         var progress = new Progress<MeetProgress>(step => Console.WriteLine($"{step.ObservedEndPoint} {step.PeerEndPoint}"));
         var path = await client.PunchAsync("room", new UtpMeetOptions { Birthday = true }, progress);
@@ -173,7 +199,7 @@ internal static partial class LibrarySnippets
     }
 
     // Meeting a peer behind a NAT
-    public static async Task Example12(RendezvousClient client)
+    public static async Task Example15(RendezvousClient client)
     {
         await foreach (var stream in client.AcceptAllAsync("room"))
         {
@@ -182,14 +208,14 @@ internal static partial class LibrarySnippets
     }
 
     // The type of the NAT
-    public static async Task Example13(UtpNode node)
+    public static async Task Example16(UtpNode node)
     {
         var nat = await node.DiscoverAsync([new DnsEndPoint("stun.example", 3478)]);
         Console.WriteLine($"{nat.MappedEndPoint}: mapping {nat.Mapping}, filtering {nat.Filtering}");
     }
 
     // Mapping the port
-    public static async Task Example14(UtpNode node)
+    public static async Task Example17(UtpNode node)
     {
         await using var mapping = await node.MapPortAsync();
         Console.WriteLine($"Peers outside reach this node at {mapping.ExternalEndPoint}, for {mapping.Lifetime}.");
@@ -197,21 +223,21 @@ internal static partial class LibrarySnippets
     }
 
     // Other datagrams on the same port
-    public static async Task Example15(UtpNode node)
+    public static async Task Example18(UtpNode node)
     {
         node.OnDatagram((datagram, from, self) => Console.WriteLine($"{datagram.Length} bytes from {from}"));
         await node.SendDatagramAsync("ping"u8.ToArray(), new IPEndPoint(IPAddress.Loopback, 9000));
     }
 
     // Statistics
-    public static async Task Example16(UtpStream stream)
+    public static async Task Example19(UtpStream stream)
     {
         var statistics = stream.GetStatistics();
         Console.WriteLine($"{statistics.RoundTripTime} {statistics.CongestionWindow} {statistics.Retransmissions}");
     }
 
     // Traces
-    public static async Task Example17()
+    public static async Task Example20()
     {
         await using var node = await UtpNode.BindAsync(new UtpNodeOptions { Trace = new UtpTraceOptions { Path = "node-failed.utrace" } });
         try
@@ -228,14 +254,14 @@ internal static partial class LibrarySnippets
     }
 
     // Peers of the npm package
-    public static async Task Example18()
+    public static async Task Example21()
     {
         await using var node = await UtpNode.BindAsync(UtpNodeOptions.FromUtpPunch());
         var path = await node.PunchLegacyAsync(new IPEndPoint(IPAddress.Loopback, 9000), attempts: 10);
     }
 
     // Congestion control
-    public static async Task Example19()
+    public static async Task Example22()
     {
         await using var node = await UtpNode.BindAsync(new UtpNodeOptions { CongestionControl = UtpCongestionControl.Ledbat });
         var options = new UtpConnectOptions { CongestionControl = UtpCongestionControl.Bbr };
@@ -244,7 +270,7 @@ internal static partial class LibrarySnippets
     }
 
     // Writing a controller
-    public static async Task Example20()
+    public static async Task Example23()
     {
         var control = UtpCongestionControl.Create("fixed-rate", from => new FixedRateController(4_000_000, from.Packet, from.RoundTrip));
         await using var node = await UtpNode.BindAsync(new UtpNodeOptions { CongestionControl = control });

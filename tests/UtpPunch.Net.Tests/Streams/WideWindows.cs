@@ -3,24 +3,28 @@ namespace UtpPunch.Tests;
 /// <summary>Races with a widened window: the other party acts within a callback, a result is fetched late, or the path is slow.</summary>
 public static class WideWindows
 {
+    private const int StreamOpened = 10;
+
     // Far longer than any of these waits takes, and short enough for hunting mutants.
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(5);
 
     [Fact("an accept that is cancelled just as a stream arrives leaves the stream to the next accept")]
     public static async Task AcceptCancelledAsAStreamComes()
     {
-        await using var server = await Pair.BindAsync();
+        // The message that a stream is open comes just before the stream is offered.
+        var log = new LogRecorder();
+        await using var server = await Pair.BindAsync(options => options.LoggerFactory = log);
         await using var client = await Pair.BindAsync();
         CancellationTokenSource? cancelled = null;
-        var listener = server.Listen(new UtpListenOptions
+        var listener = server.Listen();
+        log.Logged = id =>
         {
-            Filter = _ =>
+            if (id == StreamOpened)
             {
                 // The accept is still in the queue: it is removed there on the pool.
                 cancelled?.Cancel();
-                return true;
-            },
-        });
+            }
+        };
         for (var round = 0; round < 20; round++)
         {
             using var source = new CancellationTokenSource();
@@ -40,19 +44,34 @@ public static class WideWindows
     [Fact("a stream that arrives just as its listener is disposed is reset, and the accept that waited fails")]
     public static async Task ListenerDisposedAsAStreamComes()
     {
+        var log = new LogRecorder();
+        await using var server = await Pair.BindAsync(options => options.LoggerFactory = log);
+        await using var client = await Pair.BindAsync();
+        for (var round = 0; round < 5; round++)
+        {
+            var listener = server.Listen();
+            log.Logged = id => _ = id == StreamOpened && listener.DisposeAsync().IsCompleted;
+            var accepting = listener.AcceptAsync().AsTask();
+            var near = await client.ConnectAsync(server.LocalEndPoint).Within();
+            var error = await Check.ThrowsAsync<UtpException>(() => near.ReadAsync(new byte[1]).AsTask().WaitAsync(Soon));
+            Check.Equal(UtpError.ConnectionReset, error.Error);
+            await Check.ThrowsAsync<ObjectDisposedException>(() => accepting.WaitAsync(Soon));
+            Check.Equal(0, listener.PendingConnections);
+        }
+    }
+
+    [Fact("a stream whose listener is disposed by the filter that admits it is refused, and the accept that waited fails")]
+    public static async Task ListenerDisposedByItsFilter()
+    {
         await using var server = await Pair.BindAsync();
         await using var client = await Pair.BindAsync();
         for (var round = 0; round < 5; round++)
         {
             UtpListener? listener = null;
-            listener = server.Listen(new UtpListenOptions
-            {
-                Filter = _ => listener!.DisposeAsync().IsCompleted,
-            });
+            listener = server.Listen(new UtpListenOptions { Filter = _ => listener!.DisposeAsync().IsCompleted });
             var accepting = listener.AcceptAsync().AsTask();
-            var near = await client.ConnectAsync(server.LocalEndPoint).Within();
-            var error = await Check.ThrowsAsync<UtpException>(() => near.ReadAsync(new byte[1]).AsTask().WaitAsync(Soon));
-            Check.Equal(UtpError.ConnectionReset, error.Error);
+            var error = await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(server.LocalEndPoint).AsTask().WaitAsync(Soon));
+            Check.Equal(UtpError.ConnectionRefused, error.Error);
             await Check.ThrowsAsync<ObjectDisposedException>(() => accepting.WaitAsync(Soon));
             Check.Equal(0, listener.PendingConnections);
         }

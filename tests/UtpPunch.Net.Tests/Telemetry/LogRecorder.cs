@@ -8,6 +8,9 @@ internal sealed class LogRecorder : ILoggerFactory, ILogger
 {
     private readonly ConcurrentQueue<LogEntry> _entries = new();
 
+    /// <summary>Called with each message, on the thread that logs it.</summary>
+    public Action<int>? Logged { get; set; }
+
     public IReadOnlyList<LogEntry> Entries => [.. _entries];
 
     public IEnumerable<LogEntry> Of(int id) => Entries.Where(entry => entry.Id == id);
@@ -25,8 +28,11 @@ internal sealed class LogRecorder : ILoggerFactory, ILogger
 
     public bool IsEnabled(LogLevel logLevel) => true;
 
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
         _entries.Enqueue(new LogEntry(eventId.Id, logLevel, formatter(state, exception), exception));
+        Logged?.Invoke(eventId.Id);
+    }
 
     public void Dispose()
     {

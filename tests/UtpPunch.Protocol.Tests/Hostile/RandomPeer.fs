@@ -83,7 +83,7 @@ type private RandomPeer(seed: int, seqNr: uint16) =
             finished <- true
             unread <- 0
             Event.Release(connId, Time.seconds (random.Next 20))
-        | 2 when random.Next 4 = 0 -> Event.Abort connId
+        | 2 when random.Next 4 = 0 -> Event.AbortWithCode(connId, 9u)
         | 3 -> Event.SetIdleTimeout(connId, Time.seconds (1 + random.Next 60))
         | n when n < 30 && not finished ->
             let count = random.Next(room + 1) / 4

@@ -29,6 +29,7 @@ let private isAbsorbed effect =
         | Rule.ResetAccepted
         | Rule.ResetOutOfRange
         | Rule.NotListening
+        | Rule.PeerRefused
         | Rule.MalformedExtension -> true
         | _ -> false
     | _ -> false

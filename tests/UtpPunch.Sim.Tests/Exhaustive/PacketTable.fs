@@ -133,6 +133,8 @@ let private outcomeOf (scripted: ScriptedPeer) duration (act: unit -> unit) =
               | Effect.PacketSized _ -> "sized"
               | Effect.PathChanged _ -> "path"
               | Effect.PathLost _ -> "pathlost"
+              | Effect.Asked _ -> "asked"
+              | Effect.ResetWithCode _ -> "code"
               | Effect.Send _
               | Effect.SendDatagram _
               | Effect.OpenSockets _
