@@ -61,6 +61,7 @@ module Kinds =
     let listenSelectively = Kind(26uy, "listenselectively")
     let decided = Kind(27uy, "decided")
     let abortWithCode = Kind(28uy, "abortwithcode")
+    let nat64 = Kind(29uy, "nat64")
 
     /// The first code of an effect.
     [<Literal>]
@@ -350,6 +351,10 @@ module Schema =
         | Event.LocalGone local ->
             f.Begin Kinds.localGone
             Event.LocalGone(uint16 (f.Number("local", Numbers.uint16, int64 local)))
+        | Event.Nat64 prefixes ->
+            f.Begin Kinds.nat64
+            let endpoints = f.Endpoints("prefixes", Array.map Nat64.toEndpoint prefixes)
+            Event.Nat64(Array.map Nat64.ofEndpoint endpoints)
         | Event.Cancel taskId ->
             f.Begin Kinds.cancel
             Event.Cancel(task f taskId)

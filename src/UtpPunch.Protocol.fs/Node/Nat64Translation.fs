@@ -1,0 +1,36 @@
+namespace UtpPunch.Protocol
+
+/// Where a node meets a NAT64 (RFC 6146): datagrams to IPv4 addresses leave for the address behind the prefix, and what comes from there comes
+/// from the IPv4 address. Everything else in a node, its peers and its application know the IPv4 address only, as if this host had IPv4 behind a
+/// NAT; the traces of datagrams have what the socket sees. Private addresses are not translated: the NAT64 would lead to the network of whoever runs
+/// it (RFC 6052, 3.1), and this host may have some of its own.
+module internal Nat64Translation =
+    let private isTranslated (remote: Endpoint) = CandidateFilter.scope remote = AddressScope.Global
+
+    /// The endpoint under which the node knows the source of a datagram.
+    let arrived (prefixes: Nat64Prefix[]) (from: Endpoint) : Endpoint =
+        if prefixes.Length = 0 then
+            from
+        else
+            match Nat64.extract prefixes[0] from with
+            | ValueSome embedded when isTranslated embedded -> embedded
+            | _ -> from
+
+    /// The endpoint to which a datagram goes.
+    let leaving (prefixes: Nat64Prefix[]) (remote: Endpoint) : Endpoint =
+        if prefixes.Length > 0 && Endpoint.isIPv4 remote && isTranslated remote then
+            Nat64.embed prefixes[0] remote
+        else
+            remote
+
+    /// What a step sends.
+    let leave (prefixes: Nat64Prefix[]) (effects: ResizeArray<Effect>) =
+        if prefixes.Length > 0 then
+            for index in 0 .. effects.Count - 1 do
+                match effects[index] with
+                | Effect.Send(remote, train) -> effects[index] <- Effect.Send(leaving prefixes remote, train)
+                | Effect.SendDatagram(remote, datagram, hops) ->
+                    effects[index] <- Effect.SendDatagram(leaving prefixes remote, datagram, hops)
+                | Effect.SendAlone(remote, duration) ->
+                    effects[index] <- Effect.SendAlone(leaving prefixes remote, duration)
+                | _ -> ()
