@@ -58,6 +58,18 @@ internal sealed class Nat64Networks : IDisposable
         }
     }
 
+    /// <summary>The host with IPv6 only is in the network behind the other NAT, which has IPv4 only.</summary>
+    public async Task MoveAsync()
+    {
+        await InAsync("h", "link delete eth0");
+        await IpAsync($"link add home netns {_name}h type veth peer name second netns {_name}b");
+        await InAsync("b", "address add 192.168.3.1/24 dev second");
+        await InAsync("b", "link set second up");
+        await InAsync("h", "address add 192.168.3.2/24 dev home");
+        await InAsync("h", "link set home up");
+        await InAsync("h", "route add default via 192.168.3.1");
+    }
+
     public void Dispose()
     {
         foreach (var daemon in _daemons)

@@ -51,6 +51,35 @@ public static class Nat64Streams
         await ExchangeAsync(behindNat64, behindNat);
     }
 
+    [Fact("a host with IPv6 only that gets into a network with IPv4 only: a stream that it has opened through the NAT64 goes on, and 20 MB arrive whole", Timeout = 120, Parallel = true)]
+    [CarriesStreams]
+    public static async Task Moved()
+    {
+        const int Parts = 40;
+        const int Size = 500_000;
+        using var networks = await Nat64Networks.CreateAsync();
+        using var listener = ToolProcess.StartWithin(networks.OnOpenHost, $"cat --listen --bind {Nat64Networks.Open}:0");
+        var port = (await listener.WhereAsync()).Port;
+        using var dialler = ToolProcess.StartWithin(networks.OnIPv6Host, $"cat {Nat64Networks.Open} {port}");
+        listener.EndInput();
+        var bytes = PeerNoise.Bytes(OurSeed, Parts * Size);
+
+        // The nodes agree on a key after the first second.
+        var saying = Task.Run(async () =>
+        {
+            using var clock = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+            for (var part = 0; part < Parts; part++)
+            {
+                await clock.WaitForNextTickAsync();
+                await dialler.SayAsync(bytes.AsMemory(part * Size, Size), end: part == Parts - 1);
+            }
+        });
+        await listener.DigestAsync(Parts * Size / 2);
+        await networks.MoveAsync();
+        Check.Equal(Of(OurSeed, Parts * Size), await listener.DigestAsync(TimeSpan.FromSeconds(60)));
+        await saying;
+    }
+
     [Fact("STUN from a host with IPv6 only: the server sees the address of the NAT64", Timeout = 60, Parallel = true)]
     public static async Task Seen()
     {
