@@ -30,7 +30,11 @@ internal sealed record Nat64Network(Func<bool> HasIPv4, Func<bool> HasIPv6, Func
 internal sealed class Nat64Discovery(Nat64Network network, Nat64Prefix? given, Action<Nat64Prefix[]> changed)
 {
     /// <summary>A resolver that does not answer delays the first stream by that much.</summary>
-    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(3);
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(5);
+
+    // A resolver of the system repeats a lost query after 5 s.
+    private const int MostQueries = 3;
+    private static readonly TimeSpan AskAgainAfter = TimeSpan.FromSeconds(1);
 
     // Routes change without addresses, and not all nodes watch these.
     private static readonly TimeSpan RouteLifetime = TimeSpan.FromSeconds(5);
@@ -122,18 +126,41 @@ internal sealed class Nat64Discovery(Nat64Network network, Nat64Prefix? given, A
         }
     }
 
+    /// <summary>The first answer, also if it is that there is none.</summary>
     private async Task<Nat64Prefix[]> AskAsync()
     {
         using var limit = new CancellationTokenSource(Limit);
+        var asked = new List<Task<Nat64Prefix[]>>();
+        while (true)
+        {
+            asked.Add(AskOnceAsync(limit.Token));
+            try
+            {
+                var first = Task.WhenAny(asked);
+                var time = asked.Count < MostQueries ? AskAgainAfter : Limit;
+                return await (await first.WaitAsync(time, limit.Token).ConfigureAwait(false)).ConfigureAwait(false);
+            }
+            catch (TimeoutException) when (asked.Count < MostQueries)
+            {
+            }
+            catch (Exception error) when (error is TimeoutException or OperationCanceledException)
+            {
+                return [];
+            }
+        }
+    }
+
+    private async Task<Nat64Prefix[]> AskOnceAsync(CancellationToken cancellationToken)
+    {
         try
         {
             // The system's resolver need not heed the token.
-            var answers = await network.Resolve(limit.Token).WaitAsync(Limit, limit.Token).ConfigureAwait(false);
+            var answers = await network.Resolve(cancellationToken).WaitAsync(cancellationToken).ConfigureAwait(false);
             return Nat64.find([.. answers
                 .Where(answer => answer.AddressFamily == AddressFamily.InterNetworkV6)
                 .Select(answer => Addresses.ToEndpoint(new IPEndPoint(answer, 0)))]);
         }
-        catch (Exception error) when (error is SocketException or OperationCanceledException or TimeoutException)
+        catch (Exception error) when (error is SocketException or OperationCanceledException)
         {
             return [];                                   // no DNS64, or no resolver
         }

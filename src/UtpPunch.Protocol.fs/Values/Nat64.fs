@@ -16,7 +16,9 @@ module Nat64 =
     /// RFC 6052, 2.2: "the length of the prefix can be 32, 40, 48, 56, 64, or 96".
     let private isLength length = length = 32 || length = 40 || length = 48 || length = 56 || length = 64 || length = 96
 
-    let private maskOfHigh length = if length >= 64 then System.UInt64.MaxValue else ~~~(System.UInt64.MaxValue >>> length)
+    let private maskOfHigh length =
+        if length >= 64 then System.UInt64.MaxValue else ~~~(System.UInt64.MaxValue >>> length)
+
     let private maskOfLow length = if length = 96 then 0xFFFF_FFFF_0000_0000UL else 0UL
 
     /// RFC 6052, 2.2: "Bits 64 to 71 of the address are reserved … and MUST be set to zero."
@@ -78,7 +80,11 @@ module Nat64 =
 
             // Other bits than those of the two must be zero.
             let again = embed prefix embedded
-            if again.High = endpoint.High && again.Low = endpoint.Low then ValueSome embedded else ValueNone
+
+            if again.High = endpoint.High && again.Low = endpoint.Low then
+                ValueSome embedded
+            else
+                ValueNone
 
     // ---- Discovery ----
 

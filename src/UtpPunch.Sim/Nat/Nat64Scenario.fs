@@ -77,7 +77,9 @@ module Nat64Scenario =
           Hash = internet.Hash }
 
     let run (scenario: Nat64Scenario) : DualStackOutcome = runWith false Unchecked.defaultof<IInternetWatcher> scenario
-    let runWatched (watcher: IInternetWatcher) (scenario: Nat64Scenario) : DualStackOutcome = runWith false watcher scenario
+
+    let runWatched (watcher: IInternetWatcher) (scenario: Nat64Scenario) : DualStackOutcome =
+        runWith false watcher scenario
 
     /// Like `run`, but checks the node's laws after every step and replaces every node by what its snapshot restores.
     let runChecked (scenario: Nat64Scenario) : DualStackOutcome =

@@ -37,6 +37,15 @@ public static class Nat64Discovering
         Check.Equal((1, 1), (network.Queries, network.Changes.Count));
     }
 
+    [Fact("a query that is lost is repeated after a second")]
+    public static async Task Repeated()
+    {
+        var network = new Played { Lost = 1 };
+        network.Answer.SetResult(s_answers);
+        Check.Equal(1, (await network.FindAsync().Within()).Length);
+        Check.Equal(2, network.Queries);
+    }
+
     [Fact("a caller waits for its time at most, and gets the prefix later")]
     public static async Task Late()
     {
@@ -48,7 +57,7 @@ public static class Nat64Discovering
         await Check.ThrowsAsync<OperationCanceledException>(() => cancelled.Within());
         network.Answer.SetResult(s_answers);
         Check.Equal(1, (await network.FindAsync().Within()).Length);
-        Check.Equal(1, network.Queries);
+        Check.Equal(1, network.Changes.Count);
     }
 
     [Fact("a resolver that never answers delays a caller by a few seconds, and the next one not at all")]
@@ -57,7 +66,7 @@ public static class Nat64Discovering
         var network = new Played();
         Check.Equal(0, (await network.FindAsync().Within()).Length);
         Check.That(network.Discovery.FindAsync(s_timeout, default).IsCompletedSuccessfully, "no second wait");
-        Check.Equal((1, 0), (network.Queries, network.Changes.Count));
+        Check.Equal((3, 0), (network.Queries, network.Changes.Count));
     }
 
     [Fact("a network without a DNS64 has no prefix")]
@@ -125,6 +134,9 @@ public static class Nat64Discovering
 
         public TaskCompletionSource<IPAddress[]> Answer { get; set; } = new();
 
+        /// <summary>How many queries are not answered.</summary>
+        public int Lost { get; init; }
+
         public int Queries => Volatile.Read(ref _queries);
 
         public List<Nat64Prefix[]> Changes { get; } = [];
@@ -133,8 +145,7 @@ public static class Nat64Discovering
 
         private Task<IPAddress[]> Resolve(CancellationToken cancellationToken)
         {
-            Interlocked.Increment(ref _queries);
-            return Answer.Task;
+            return Interlocked.Increment(ref _queries) <= Lost ? new TaskCompletionSource<IPAddress[]>().Task : Answer.Task;
         }
     }
 }

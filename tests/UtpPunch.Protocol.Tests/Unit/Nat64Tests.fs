@@ -77,16 +77,17 @@ let private forms =
               Expect.equal embedded (ofText expected) $"{text}/{length}"
               Expect.equal (Nat64.extract (prefix text length) embedded) (ValueSome(ofText "192.0.2.33")) "and back"
       }
-      property "an address that was embedded is extracted again, with its port and socket, and bits 64 to 71 are zero" (
-          Prop.forAll both (fun (prefix, address) ->
+      property
+          "an address that was embedded is extracted again, with its port and socket, and bits 64 to 71 are zero"
+          (Prop.forAll both (fun (prefix, address) ->
               let address = Endpoint.via 3us address
               let embedded = Nat64.embed prefix address
               Expect.equal (Nat64.extract prefix embedded) (ValueSome address) "the address"
               Expect.equal (embedded.Low >>> 56) 0UL "the octet"
-              Expect.isFalse (Endpoint.isIPv4 embedded) "an IPv6 address")
-      )
-      property "what is extracted is embedded in one way only" (
-          Prop.forAll both (fun (prefix, address) ->
+              Expect.isFalse (Endpoint.isIPv4 embedded) "an IPv6 address"))
+      property
+          "what is extracted is embedded in one way only"
+          (Prop.forAll both (fun (prefix, address) ->
               let embedded = Nat64.embed prefix address
 
               for bit in 0..63 do
@@ -95,8 +96,7 @@ let private forms =
                         { embedded with Low = embedded.Low ^^^ (1UL <<< bit) } ] do
                       match Nat64.extract prefix other with
                       | ValueSome extracted -> Expect.equal (Nat64.embed prefix extracted) other "the same again"
-                      | ValueNone -> ())
-      )
+                      | ValueNone -> ()))
       test "prefixes that no NAT64 has are refused" {
           for text, length in
               [ "2001:db8::", 33
@@ -113,20 +113,22 @@ let private forms =
       } ]
 
 let private discovery =
-    [ property "the prefix is found in the answers for both addresses, and in one of them" (
-          Prop.forAll both (fun (prefix, _) ->
+    [ property
+          "the prefix is found in the answers for both addresses, and in one of them"
+          (Prop.forAll both (fun (prefix, _) ->
               let answers = answersOf prefix
               Expect.equal (Nat64.find answers) [| prefix |] "both"
               Expect.equal (Nat64.find answers[..0]) [| prefix |] "the first one"
-              Expect.equal (Nat64.find answers[1..]) [| prefix |] "the second one")
-      )
-      property "several prefixes are found in the order of the answers" (
-          Prop.forAll (Arb.fromGen (Gen.zip prefixes prefixes)) (fun (one, other) ->
+              Expect.equal (Nat64.find answers[1..]) [| prefix |] "the second one"))
+      property
+          "several prefixes are found in the order of the answers"
+          (Prop.forAll (Arb.fromGen (Gen.zip prefixes prefixes)) (fun (one, other) ->
               let found = Nat64.find (Array.append (answersOf one) (answersOf other))
-              Expect.equal found (Array.distinct [| one; other |]) "both")
-      )
+              Expect.equal found (Array.distinct [| one; other |]) "both"))
       test "of answers for both addresses, one with another prefix does not count" {
-          let answers = [| yield! answersOf (prefix "2001:db8::" 96); Nat64.embed (prefix "2001:db8:1::" 96) known[0] |]
+          let answers =
+              [| yield! answersOf (prefix "2001:db8::" 96); Nat64.embed (prefix "2001:db8:1::" 96) known[0] |]
+
           Expect.equal (Nat64.find answers) [| prefix "2001:db8::" 96 |] "the one that has both"
       }
       test "other answers show no prefix" {
@@ -170,7 +172,8 @@ let private node =
           Expect.equal (targets effects) [ Nat64.embed wkp server ] "the SYN"
       }
       test "addresses that are not public are not translated: the NAT64 would lead elsewhere" {
-          for text in [ "127.0.0.1"; "10.0.0.1"; "172.16.0.1"; "192.168.1.1"; "100.64.0.1"; "169.254.1.1"; "2001:db8::1" ] do
+          for text in
+              [ "127.0.0.1"; "10.0.0.1"; "172.16.0.1"; "192.168.1.1"; "100.64.0.1"; "169.254.1.1"; "2001:db8::1" ] do
               let remote = Endpoint.withPort 3000us (ofText text)
               let struct (_, effects) = run [ Event.Nat64 [| wkp |]; connect remote ] start
               Expect.equal (targets effects) [ remote ] text
@@ -207,8 +210,7 @@ let private node =
           let form = Nat64.embed wkp server
 
           let orders =
-              [ [ Event.Nat64 [| wkp |]; connect form ], []
-                [ connect form ], [ Event.Nat64 [| wkp |] ] ]
+              [ [ Event.Nat64 [| wkp |]; connect form ], []; [ connect form ], [ Event.Nat64 [| wkp |] ] ]
 
           for before, after in orders do
               let struct (node, effects) = run before start
@@ -234,7 +236,8 @@ let private node =
       test "what leads behind the prefix to an address that is not public may not be named" {
           let behind text = Nat64.embed wkp (Endpoint.withPort 5000us (ofText text))
 
-          for text in [ "127.0.0.1"; "10.0.0.1"; "192.168.1.1"; "100.64.0.1"; "0.0.0.0"; "224.0.0.1"; "255.255.255.255" ] do
+          for text in
+              [ "127.0.0.1"; "10.0.0.1"; "192.168.1.1"; "100.64.0.1"; "0.0.0.0"; "224.0.0.1"; "255.255.255.255" ] do
               Expect.isTrue (CandidateFilter.isBehindNat64 [| wkp |] (behind text)) text
               let other = prefix "2001:db8:64::" 64
               let address = Nat64.embed other (Endpoint.withPort 5000us (ofText text))

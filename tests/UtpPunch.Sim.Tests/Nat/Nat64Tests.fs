@@ -9,7 +9,9 @@ open UtpPunch.Sim
 let private prefixes =
     [| Nat64.wellKnown
        for length in [| 32; 40; 48; 56; 64; 96 |] do
-           match Nat64.tryCreate (if length = 32 then 0x2001_0DB8_0000_0000UL else 0x2001_0DB8_6400_0000UL) 0UL length with
+           match
+               Nat64.tryCreate (if length = 32 then 0x2001_0DB8_0000_0000UL else 0x2001_0DB8_6400_0000UL) 0UL length
+           with
            | ValueSome prefix -> prefix
            | ValueNone -> failwith "a prefix" |]
 
@@ -79,7 +81,8 @@ let tests =
                       Expect.isTrue (Endpoint.isIPv4 report.Remote) "the path"
                       Expect.isTrue (Endpoint.isIPv4 report.Observed) "as the server sees it"
           }
-          test "1000 drawn networks: peers connect where the NAT64 and the other peer's NAT let two peers with IPv4 connect" {
+          test
+              "1000 drawn networks: peers connect where the NAT64 and the other peer's NAT let two peers with IPv4 connect" {
               let ends =
                   Array.Parallel.init 1000 (fun index ->
                       let struct (scenario, mustConnect) = drawn (Keyed.mix (uint64 index + 64UL))
