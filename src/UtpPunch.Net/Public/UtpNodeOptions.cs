@@ -124,7 +124,7 @@ public sealed class UtpNodeOptions
     /// IPv4 addresses: it asks for the IPv6 addresses of the name <c>ipv4only.arpa</c> (RFC 7050), once and again when the network changes. This
     /// delays the first stream, meeting or datagram by a query, and by 5 s at most if no resolver answers. Public IPv4 addresses, of peers that are
     /// named and of those that are met, are reached through the NAT64; <see cref="UtpStream.RemoteEndPoint"/> and all results have the IPv4
-    /// address. Whoever answers the query can direct these datagrams elsewhere, as with any other name.</summary>
+    /// address. A host that answers the query in place of the resolver can direct these datagrams elsewhere, as with any other name.</summary>
     /// <value>The default is <see langword="true"/>. With <see langword="false"/>, and without <see cref="Nat64Prefix"/>, IPv4 addresses are not
     /// reached from such a network, but for names whose addresses a DNS64 has made.</value>
     public bool DiscoverNat64 { get; set; } = true;

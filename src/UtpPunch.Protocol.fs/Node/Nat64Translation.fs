@@ -2,8 +2,8 @@ namespace UtpPunch.Protocol
 
 /// Where a node meets a NAT64 (RFC 6146): datagrams to IPv4 addresses leave for the address behind the prefix, and what comes from there comes
 /// from the IPv4 address. Everything else in a node, its peers and its application know the IPv4 address only, as if this host had IPv4 behind a
-/// NAT; the traces of datagrams have what the socket sees. Private addresses are not translated: the NAT64 would lead to the network of whoever runs
-/// it (RFC 6052, 3.1), and this host may have some of its own.
+/// NAT; the traces of datagrams have what the socket sees. Private addresses are not translated: the NAT64 would lead to hosts of the network that
+/// has it (RFC 6052, 3.1), and this host may have some of its own.
 module internal Nat64Translation =
     let private isTranslated (remote: Endpoint) = CandidateFilter.scope remote = AddressScope.Global
 

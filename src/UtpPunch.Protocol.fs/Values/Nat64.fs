@@ -64,7 +64,8 @@ module Nat64 =
             let behind = if length = 32 then 0UL else low <<< 8 >>> (96 - length)
             uint32 (before ||| behind)
 
-    let private isIn (prefix: Nat64Prefix) (endpoint: Endpoint) =
+    /// Whether the NAT64 takes datagrams to that address for its own, whatever stands in it.
+    let internal isIn (prefix: Nat64Prefix) (endpoint: Endpoint) =
         endpoint.High &&& maskOfHigh prefix.Length = prefix.High
         && endpoint.Low &&& maskOfLow prefix.Length = prefix.Low
 

@@ -58,6 +58,32 @@ internal sealed class Nat64Networks : IDisposable
         }
     }
 
+    /// <summary>The host with IPv6 only gets a CLAT (464XLAT, RFC 6877): a device with an IPv4 address, and packets of at most 1420 bytes. What leaves by
+    /// it is translated to IPv6 there, and back by the NAT64.</summary>
+    public async Task AddClatAsync()
+    {
+        const string Translated = "2001:db8:1::c1a7";
+        var folder = Directory.CreateDirectory(Path.Combine(_folder, "clat")).FullName;
+        var file = Path.Combine(folder, "tayga.conf");
+        await File.WriteAllTextAsync(file, $"""
+            tun-device clat
+            ipv4-addr 192.0.0.2
+            ipv6-addr 2001:db8:1::c1a8
+            prefix {Prefix}/96
+            map 192.0.0.1 {Translated}
+            data-dir {folder}
+
+            """);
+        await RunAsync("h", "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv4.ip_forward=1");
+        await RunAsync("h", Find("tayga")!, "-c", file, "--mktun");
+        await InAsync("h", "link set clat mtu 1420 up");
+        await InAsync("h", "address add 192.0.0.1/32 dev clat");
+        await InAsync("h", "route add default dev clat");
+        await InAsync("h", $"route add {Translated}/128 dev clat");
+        await InAsync("n", $"route add {Translated}/128 via fe80::2 dev lan");
+        await ServeDeviceAsync("h", "clat", file);
+    }
+
     /// <summary>The host with IPv6 only is in the network behind the other NAT, which has IPv4 only.</summary>
     public async Task MoveAsync()
     {
@@ -177,10 +203,15 @@ internal sealed class Nat64Networks : IDisposable
         await InAsync("n", "link set nat64 up");
         await InAsync("n", "route add 192.168.255.0/24 dev nat64");
         await InAsync("n", $"route add {Prefix}/96 dev nat64");
-        var daemon = Start(Find("tayga")!, "-c", file, "-d");
+        await ServeDeviceAsync("n", "nat64", file);
+    }
+
+    private async Task ServeDeviceAsync(string place, string device, string file)
+    {
+        var daemon = Start(place, Find("tayga")!, "-c", file, "-d");
         _ = daemon.StandardError.ReadToEndAsync();
         var clock = Stopwatch.StartNew();
-        while (!(await OtherTool.RunAsync("ip", "-n", $"{_name}n", "link", "show", "nat64")).Output.Contains("LOWER_UP", StringComparison.Ordinal))
+        while (!(await OtherTool.RunAsync("ip", "-n", _name + place, "link", "show", device)).Output.Contains("LOWER_UP", StringComparison.Ordinal))
         {
             Check.That(!daemon.HasExited && clock.Elapsed < s_start, "tayga serves its device");
             await Task.Delay(20);
@@ -226,7 +257,7 @@ internal sealed class Nat64Networks : IDisposable
             """);
         Directory.CreateDirectory(ResolverFolder);
         await File.WriteAllTextAsync(Path.Combine(ResolverFolder, "resolv.conf"), "nameserver 2001:db8:1::1\n");
-        var daemon = Start(Find("unbound")!, "-d", "-c", file);
+        var daemon = Start("n", Find("unbound")!, "-d", "-c", file);
         using var limit = new CancellationTokenSource(s_start);
         var lines = new StringBuilder();
         while (await daemon.StandardError.ReadLineAsync(limit.Token) is { } line)
@@ -242,9 +273,9 @@ internal sealed class Nat64Networks : IDisposable
         throw new InvalidOperationException($"unbound ended: {lines}");
     }
 
-    private Process Start(string program, params string[] arguments)
+    private Process Start(string place, string program, params string[] arguments)
     {
-        string[] words = [.. On("n"), program, .. arguments];
+        string[] words = [.. On(place), program, .. arguments];
         var daemon = Process.Start(new ProcessStartInfo(words[0], words[1..]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
         _ = daemon.StandardOutput.ReadToEndAsync();
         _daemons.Add(daemon);

@@ -37,19 +37,45 @@ public static class Nat64Streams
     public static async Task Met(string way)
     {
         using var networks = await Nat64Networks.CreateAsync();
-        using var server = ToolProcess.StartWithin(networks.OnOpenHost, $"rendezvous --bind {Nat64Networks.Open}:42000 --json");
-        Check.That(await server.ListensAsync(), "the server listens");
-        var target = way switch
+        await MeetAsync(networks, way switch
         {
             "address" => Nat64Networks.Open,
             "name" => Nat64Networks.OpenName,
             _ => $"[{Embedded}]",
-        };
+        });
+    }
+
+    private static async Task MeetAsync(Nat64Networks networks, string target)
+    {
+        using var server = ToolProcess.StartWithin(networks.OnOpenHost, $"rendezvous --bind {Nat64Networks.Open}:42000 --json");
+        Check.That(await server.ListensAsync(), "the server listens");
         const string Room = "--room r --secret correct-horse-battery";
         using var behindNat64 = ToolProcess.StartWithin(networks.OnIPv6Host, $"cat --rendezvous {target}:42000 {Room}");
         using var behindNat = ToolProcess.StartWithin(networks.OnIPv4Host, $"cat --rendezvous {Nat64Networks.Open}:42000 {Room}");
         await ExchangeAsync(behindNat64, behindNat);
     }
+
+    [Fact("a host with a CLAT in a network with IPv6 only (464XLAT), whose packets are translated twice, {0}: 3 MB in each direction arrive whole", Timeout = 90, Parallel = true)]
+    [ForEach(typeof(Nat64Streams), nameof(Purposes))]
+    [CarriesStreams]
+    public static async Task Clat(string purpose)
+    {
+        using var networks = await Nat64Networks.CreateAsync();
+        await networks.AddClatAsync();
+        if (purpose == "dials")
+        {
+            using var listener = ToolProcess.StartWithin(networks.OnOpenHost, $"cat --listen --bind {Nat64Networks.Open}:0");
+            var port = (await listener.WhereAsync()).Port;
+            using var dialler = ToolProcess.StartWithin(networks.OnIPv6Host, $"cat {Nat64Networks.Open} {port}");
+            await ExchangeAsync(dialler, listener);
+        }
+        else
+        {
+            await MeetAsync(networks, Nat64Networks.Open);
+        }
+    }
+
+    public static IEnumerable<object> Purposes => ["dials", "meets"];
 
     [Fact("a host with IPv6 only that gets into a network with IPv4 only: a stream that it has opened through the NAT64 goes on, and 20 MB arrive whole", Timeout = 120, Parallel = true)]
     [CarriesStreams]

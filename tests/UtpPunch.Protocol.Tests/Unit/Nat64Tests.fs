@@ -243,6 +243,8 @@ let private node =
               let address = Nat64.embed other (Endpoint.withPort 5000us (ofText text))
               Expect.isTrue (CandidateFilter.isBehindNat64 [| wkp; other |] address) $"{text}, behind the second prefix"
               Expect.isFalse (CandidateFilter.isBehindNat64 [||] address) "no prefix is known"
+              let odd = { address with Low = address.Low ||| 1UL }
+              Expect.isTrue (CandidateFilter.isBehindNat64 [| other |] odd) $"{text}, with bits behind it"
 
           Expect.isFalse (CandidateFilter.isBehindNat64 [| wkp |] (behind "198.51.100.1")) "a public one"
           Expect.isFalse (CandidateFilter.isBehindNat64 [| wkp |] server) "not behind it"
