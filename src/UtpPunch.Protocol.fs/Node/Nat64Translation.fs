@@ -34,3 +34,21 @@ module internal Nat64Translation =
                 | Effect.SendAlone(remote, duration) ->
                     effects[index] <- Effect.SendAlone(leaving prefixes remote, duration)
                 | _ -> ()
+
+    /// A stream to the IPv6 form of an address behind the NAT64: its packets come from the IPv4 address.
+    let keepForm step (remote: Endpoint) =
+        let node = step.Node
+        let known = arrived node.Nat64 remote
+
+        if not (known.Equals remote) then
+            let tasks = node.NodeTasks
+            node.NodeTasks <- { tasks with Aliases = Aliases.set node.Now known remote tasks.Aliases }
+
+    /// Streams that were opened to the IPv6 form of an address go on there.
+    let learn step (prefixes: Nat64Prefix[]) =
+        let node = step.Node
+        node.Nat64 <- Array.filter Nat64.isValid prefixes
+        step.Context.Nat64 <- node.Nat64
+
+        if node.Nat64.Length > 0 then
+            Radix.iterate (fun _ (stored: Connection.Stored) -> keepForm step stored.Remote) node.Connections

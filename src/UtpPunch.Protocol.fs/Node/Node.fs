@@ -179,18 +179,9 @@ module Node =
 
     // ---- Commands ----
 
-    /// A stream to the IPv6 form of an address behind a NAT64: its packets come from the IPv4 address.
-    let private keepForm step (remote: Endpoint) =
-        let node = step.Node
-        let known = Nat64Translation.arrived node.Nat64 remote
-
-        if not (known.Equals remote) then
-            let tasks = node.NodeTasks
-            node.NodeTasks <- { tasks with Aliases = Aliases.set node.Now known remote tasks.Aliases }
-
     let private connect step connId remote dialect timeout primingHops =
         let node = step.Node
-        keepForm step remote
+        Nat64Translation.keepForm step remote
 
         if connId &&& 1 <> 0 || connId < 0 || (Radix.tryFind connId node.Connections).IsSome then
             invalidArg (nameof connId) "A stream that is opened here gets an even name that is not in use."
@@ -290,15 +281,6 @@ module Node =
 
     let private known step (remote: Endpoint) = Nat64Translation.arrived step.Node.Nat64 remote
 
-    /// Streams that were opened to the IPv6 form of an address go on there: their packets come from the IPv4 address now.
-    let private learnNat64 step (prefixes: Nat64Prefix[]) =
-        let node = step.Node
-        node.Nat64 <- Array.filter Nat64.isValid prefixes
-        step.Context.Nat64 <- node.Nat64
-
-        if node.Nat64.Length > 0 then
-            Radix.iterate (fun _ (stored: Connection.Stored) -> keepForm step stored.Remote) node.Connections
-
     let private absorb step event =
         match event with
         | Event.Received(from, datagrams) -> receive step from datagrams
@@ -339,7 +321,7 @@ module Node =
         | Event.NetworkChanged hosts -> Links.networkChanged step hosts
         | Event.LocalGone local -> Links.localGone step local
         | Event.Servers(taskId, servers) -> tasks step (NodeTasks.relocate step.Context taskId servers)
-        | Event.Nat64 prefixes -> learnNat64 step prefixes
+        | Event.Nat64 prefixes -> Nat64Translation.learn step prefixes
         | Event.Cancel taskId -> tasks step (NodeTasks.cancel step.Context taskId)
 
     // ---- The step ----

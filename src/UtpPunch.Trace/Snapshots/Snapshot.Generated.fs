@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x50F5A4037C686681UL
+let Layout = 0x52228FF6D985D379UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
