@@ -20,6 +20,8 @@ internal sealed record Arguments
           --ipv6 SERVERS         utp: the hosts have IPv6 as well, behind firewalls that admit answers only; the servers of the
                                  rendezvous have IPv4 (`v4`) or IPv6 (`v6`), or there is one of each (`both`)
           --carrier TYPE         utp: each home's NAT is behind a carrier's NAT of this type
+          --nat64 SERVER         utp: A has IPv6 only, and its NAT is a NAT64; A is told the rendezvous, which has IPv4 only, by its
+                                 address (`address`) or its name (`name`)
           --timeout SECONDS      utp: time for the peer to come (default 15, with --birthday 60)
           --log FOLDER           utp: write the output of the peers to this folder, a file each
           --mode MODE            only this delay of B in ms: simultaneous, 60 or 1000 (default: all)
@@ -43,6 +45,9 @@ internal sealed record Arguments
 
     /// <summary>The type of the carriers' NATs, if there are carriers.</summary>
     public int? Carrier { get; private init; }
+
+    /// <summary>How A is told the rendezvous, if its NAT is a NAT64.</summary>
+    public string? Nat64 { get; private init; }
 
     public int? TimeoutSeconds { get; private init; }
 
@@ -84,6 +89,7 @@ internal sealed record Arguments
                 "--tool" when value is "utp" or "reflexive" or "npm" or "offers" or "torrents" => parsed with { Tool = value },
                 "--utp" => parsed with { Program = File.Exists(value) ? Path.GetFullPath(value) : value },
                 "--ipv6" when value is "v4" or "v6" or "both" => parsed with { IPv6 = value },
+                "--nat64" when value is "address" or "name" => parsed with { Nat64 = value },
                 "--carrier" => parsed with { Carrier = Number(value, NatType.All.Count - 1) },
                 "--timeout" => parsed with { TimeoutSeconds = Number(value, 3600) },
                 "--log" => parsed with { Log = Directory.CreateDirectory(value).FullName },
@@ -100,6 +106,16 @@ internal sealed record Arguments
         if (parsed.Carrier is not null && (parsed.IPv6 is not null || parsed.Mapped))
         {
             throw new UsageException("--carrier is for IPv4 without mapped ports");
+        }
+
+        if (parsed.Nat64 is not null && (parsed.Carrier is not null || parsed.IPv6 is not null || parsed.Mapped || parsed.Tool != "utp"))
+        {
+            throw new UsageException("--nat64 is for the tool utp, with neither --carrier, --ipv6 nor --mapped");
+        }
+
+        if (parsed.Nat64 is not null && Network.Nat64.Missing.Any())
+        {
+            throw new UsageException($"--nat64 needs {string.Join(" and ", Network.Nat64.Missing)}");
         }
 
         return parsed.Pairs.Count > 0 ? parsed : parsed with { Pairs = [.. Matrix.Pairs(int.MaxValue)] };

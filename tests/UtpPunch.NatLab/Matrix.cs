@@ -30,7 +30,7 @@ internal sealed record Cell(int A, int B, bool IsExpected, Outcome OfA, Outcome 
 }
 
 /// <summary>Runs one tool behind pairs of NATs, several labs in parallel: most of the time is waiting.</summary>
-internal sealed class Matrix(World world, ITool tool, int labs, bool mapsA = false, bool hasIPv6 = false, int? carrier = null)
+internal sealed class Matrix(World world, ITool tool, int labs, bool mapsA = false, bool hasIPv6 = false, int? carrier = null, bool hasNat64 = false)
 {
     private int _done;
 
@@ -59,7 +59,7 @@ internal sealed class Matrix(World world, ITool tool, int labs, bool mapsA = fal
 
     private async Task<Cell> RunAsync(int a, int b, TimeSpan late, CancellationToken cancellationToken)
     {
-        using var lab = new Lab(world, a, b, mapsA, hasIPv6, carrier);
+        using var lab = new Lab(world, a, b, mapsA, hasIPv6, carrier, hasNat64);
         var room = $"{a}x{b}-{late.TotalMilliseconds:F0}ms";
         var (ofA, ofB) = await tool.PunchAsync(lab, room, late, cancellationToken);
         return new Cell(a, b, tool.Expects(a, b, late), ofA, ofB);

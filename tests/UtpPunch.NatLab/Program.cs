@@ -69,7 +69,7 @@ static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellat
         "torrents" => new TorrentTool(world),
         _ => await UtpTool.StartAsync(world, arguments),
     };
-    var matrix = new Matrix(world, tool, arguments.Labs, arguments.Mapped, arguments.IPv6 is not null, arguments.Carrier);
+    var matrix = new Matrix(world, tool, arguments.Labs, arguments.Mapped, arguments.IPv6 is not null, arguments.Carrier, arguments.Nat64 is not null);
     var wrong = 0;
     foreach (var late in arguments.Modes)
     {

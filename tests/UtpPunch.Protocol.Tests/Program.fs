@@ -49,6 +49,7 @@ let main args =
           StunClientTests.tests
           StunClientLaws.tests
           MappedCandidateTests.tests
+          Nat64Tests.tests
           GatewayTests.tests
           PortMapperTests.tests
           PortMapperLifeTests.tests

@@ -34,6 +34,7 @@ let main args =
               CrowdTests.tests
               InstanceTests.tests
               DualStackTests.tests
+              Nat64Tests.tests
               FieldTests.tests
               Moves.tests
               Punching.tests

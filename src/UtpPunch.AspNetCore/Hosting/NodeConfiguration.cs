@@ -33,6 +33,8 @@ internal static class NodeConfiguration
         [nameof(UtpNodeOptions.InitialRto)] = (options, text) => options.InitialRto = Of<TimeSpan>(text),
         [nameof(UtpNodeOptions.MinRto)] = (options, text) => options.MinRto = Of<TimeSpan>(text),
         [nameof(UtpNodeOptions.AllowMigration)] = (options, text) => options.AllowMigration = bool.Parse(text),
+        [nameof(UtpNodeOptions.DiscoverNat64)] = (options, text) => options.DiscoverNat64 = bool.Parse(text),
+        [nameof(UtpNodeOptions.Nat64Prefix)] = (options, text) => options.Nat64Prefix = Of<IPNetwork>(text),
         [nameof(UtpNodeOptions.NoDelay)] = (options, text) => options.NoDelay = bool.Parse(text),
         [nameof(UtpNodeOptions.CongestionControl)] = (options, text) => options.CongestionControl = ControlOf(text),
         [nameof(UtpNodeOptions.TargetDelay)] = (options, text) => options.TargetDelay = Of<TimeSpan>(text),

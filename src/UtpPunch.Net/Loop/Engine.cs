@@ -102,6 +102,9 @@ internal sealed partial class Engine : ILoopWork
 
     public bool IsClosing => _closing.IsRequested;
 
+    /// <summary>The prefixes of the network's NAT64, for what the core does not send. Under the loop lock.</summary>
+    public Nat64Prefix[] Nat64 { get; set; } = [];
+
     /// <summary>The listener that is offered streams; null for none. Under the loop lock.</summary>
     public UtpListener? Listener
     {

@@ -50,7 +50,7 @@ internal sealed class DatagramWork(Endpoint remote, ReadOnlyMemory<byte> datagra
         // The memory is the caller's, and so are its exceptions.
         try
         {
-            _sent.SetResult(engine.Transport.Send(remote, datagram.Span));
+            _sent.SetResult(engine.Transport.Send(Nat64Translation.leaving(engine.Nat64, remote), datagram.Span));
         }
         catch (Exception fault)
         {

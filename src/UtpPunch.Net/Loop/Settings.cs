@@ -11,6 +11,8 @@ internal sealed record Settings(
     TimeSpan ConnectTimeout,
     TimeSpan LingerTimeout,
     TimeSpan ShutdownTimeout,
+    bool DiscoversNat64,
+    Nat64Prefix? Nat64,
     UtpTraceOptions? Trace,
     ILoggerFactory? LoggerFactory)
 {

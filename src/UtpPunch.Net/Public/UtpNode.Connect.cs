@@ -16,7 +16,8 @@ public sealed partial class UtpNode
     /// <summary>Opens a stream to a peer, and waits for the answer of the peer.</summary>
     /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>. A wildcard address stands for this machine.
     /// The addresses of a name are tried one after the other, 250 ms apart, until a stream is open. Where the system has no route to any of
-    /// them, they are tried once more after a second.</param>
+    /// them, they are tried once more after a second. On a machine that has IPv6 only, an IPv4 address is reached through the NAT64 of its network
+    /// (<see cref="UtpNodeOptions.DiscoverNat64"/>).</param>
     /// <param name="options">The options; <see langword="null"/> for those of the node.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
     /// <exception cref="UtpException">The peer did not answer in time, or refused; there is no route to it; the name has no address; or the
@@ -77,10 +78,16 @@ public sealed partial class UtpNode
         string host, int port, UtpConnectOptions? options, CancellationToken cancellationToken = default) =>
         ConnectAsync(IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port), options, cancellationToken);
 
-    private async ValueTask<UtpStream> DialOneAsync(Endpoint remote, Dialling how, CancellationToken cancellationToken) =>
-        _transport.Speaks(remote)
-            ? await TwiceAsync(how, left => DialAsync(remote, left, cancellationToken), cancellationToken).ConfigureAwait(false)
-            : throw Failure.Unreachable(Addresses.ToIPEndPoint(remote)).ToException();
+    private async ValueTask<UtpStream> DialOneAsync(Endpoint remote, Dialling how, CancellationToken cancellationToken)
+    {
+        if (!_transport.Speaks(remote))
+        {
+            throw Failure.Unreachable(Addresses.ToIPEndPoint(remote)).ToException();
+        }
+
+        var known = await KnownAsync(remote, how.Timeout, cancellationToken).ConfigureAwait(false);
+        return await TwiceAsync(how, left => DialAsync(known, left, cancellationToken), cancellationToken).ConfigureAwait(false);
+    }
 
     /// <summary>The wildcard is this machine, as the systems have it: so the LocalEndPoint of a node that is bound to it can be dialled.</summary>
     private async ValueTask<UtpStream> DialLoopbackAsync(IPEndPoint wildcard, Dialling how, CancellationToken cancellationToken)
@@ -244,6 +251,9 @@ public sealed partial class UtpNode
     {
         var started = Clock.Now;
         IPAddress[] addresses;
+
+        // Asked at the same time. A DNS64 may have made some of the addresses.
+        var prefixes = Nat64Async(timeout, cancellationToken).AsTask();
         try
         {
             addresses = await Dns.GetHostAddressesAsync(name.Host, name.AddressFamily, cancellationToken)
@@ -259,7 +269,12 @@ public sealed partial class UtpNode
                 UtpError.HostNotFound, $"{name.Host} could not be resolved: {error.Message}", null, error.SocketErrorCode, error);
         }
 
-        var reachable = addresses.Select(address => Addresses.ToEndpoint(new IPEndPoint(address, name.Port))).Where(_transport.Speaks).ToList();
+        var nat64 = await prefixes.ConfigureAwait(false);
+        var reachable = addresses.Select(address => Addresses.ToEndpoint(new IPEndPoint(address, name.Port)))
+            .Where(_transport.Speaks)
+            .Select(remote => Nat64Translation.arrived(nat64, remote))
+            .Distinct()
+            .ToList();
         if (reachable.Count == 0)
         {
             throw new UtpException(

@@ -55,6 +55,7 @@ public sealed partial class UtpNode
 
     private async ValueTask SendAsync(Endpoint remote, ReadOnlyMemory<byte> datagram)
     {
+        remote = await KnownAsync(remote, Nat64Discovery.Limit, default).ConfigureAwait(false);
         var work = new DatagramWork(remote, datagram);
         _engine.Post(work);
         if (await work.Sent.ConfigureAwait(false) is { } cause)

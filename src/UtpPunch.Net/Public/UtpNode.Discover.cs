@@ -77,7 +77,7 @@ public sealed partial class UtpNode
     {
         try
         {
-            var remote = Addresses.ToIPEndPoint(server);
+            var remote = Addresses.ToIPEndPoint(Nat64Translation.leaving(_nat64?.Known ?? [], server));
             using var probe = new Socket(remote.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
             probe.Connect(remote);
             var local = new IPEndPoint(((IPEndPoint)probe.LocalEndPoint!).Address, LocalEndPoint.Port);

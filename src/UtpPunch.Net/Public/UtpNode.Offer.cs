@@ -126,6 +126,9 @@ public sealed partial class UtpNode
         var mapping = settings.MapsPort ? MappedAsync(cancellationToken) : Task.FromResult<Endpoint[]>([]);
         var seen = named.Length == 0 ? OwnEndpoints.None : await SeenByAsync(named, cancellationToken).ConfigureAwait(false);
 
+        // The peer's addresses are probed through the NAT64 of this network.
+        await Nat64Async(Nat64Discovery.Limit, cancellationToken).ConfigureAwait(false);
+
         // First, because only a few are told to the peer.
         hosts = [.. await mapping.ConfigureAwait(false), .. hosts];
         ThrowIfUnusable();

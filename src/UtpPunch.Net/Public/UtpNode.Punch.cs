@@ -100,7 +100,9 @@ public sealed partial class UtpNode
                 return [.. (await ResolveAsync(name, _settings.ConnectTimeout, cancellationToken).ConfigureAwait(false)).Take(Most)];
             case IPEndPoint { Port: > 0 } one when !SocketFactory.IsWildcard(one.Address):
                 var endpoint = Addresses.ToEndpoint(one);
-                return _transport.Speaks(endpoint) ? [endpoint] : throw Failure.Unreachable(one).ToException();
+                return _transport.Speaks(endpoint)
+                    ? [await KnownAsync(endpoint, _settings.ConnectTimeout, cancellationToken).ConfigureAwait(false)]
+                    : throw Failure.Unreachable(one).ToException();
             default:
                 throw new ArgumentException($"{remote} is not the address of a host.", nameof(remote));
         }
@@ -123,7 +125,7 @@ public sealed partial class UtpNode
         {
             if (_watch is null && SocketFactory.IsWildcard(LocalEndPoint.Address) && !_engine.IsClosing)
             {
-                _watch = new NetworkWatch(() => HostsOf(null), hosts => _engine.Post(new NetworkChangedCommand(_givenHosts is { } chosen ? HostsOf(chosen) : hosts)));
+                _watch = new NetworkWatch(() => HostsOf(null), hosts => OnNetworkChanged(_givenHosts is { } chosen ? HostsOf(chosen) : hosts));
                 _ = _engine.Completion.ContinueWith(static (_, watch) => ((NetworkWatch)watch!).Dispose(), _watch, TaskScheduler.Default);
             }
         }

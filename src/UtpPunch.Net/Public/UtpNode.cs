@@ -25,6 +25,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     {
         _transport = transport;
         _settings = settings;
+        _nat64 = CreateNat64();
         _engine = new Engine(this, transport, settings, RandomNumberGenerator.GetBytes(SeedLength));
         _engine.Start();
     }

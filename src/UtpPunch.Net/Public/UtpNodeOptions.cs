@@ -120,6 +120,26 @@ public sealed class UtpNodeOptions
     /// parties later. It does not protect the bytes of the stream.</remarks>
     public bool AllowMigration { get; set; } = true;
 
+    /// <summary>Gets or sets a value that indicates whether the node looks for the NAT64 of its network (RFC 6146) where the machine has no route to
+    /// IPv4 addresses: it asks for the IPv6 addresses of the name <c>ipv4only.arpa</c> (RFC 7050), once and again when the network changes. This
+    /// delays the first stream, meeting or datagram by a query, and by 5 s at most if no resolver answers. Public IPv4 addresses, of peers that are
+    /// named and of those that are met, are reached through the NAT64; <see cref="UtpStream.RemoteEndPoint"/> and all results have the IPv4
+    /// address. A host that answers the query in place of the resolver can direct these datagrams elsewhere, as with any other name.</summary>
+    /// <value>The default is <see langword="true"/>. With <see langword="false"/>, and without <see cref="Nat64Prefix"/>, IPv4 addresses are not
+    /// reached from such a network, but for names whose addresses a DNS64 has made.</value>
+    public bool DiscoverNat64 { get; set; } = true;
+
+    /// <summary>Gets or sets the prefix of the network's NAT64 (RFC 6052), which is then not looked for. It counts where the machine has no route
+    /// to IPv4 addresses.</summary>
+    /// <value>The default is <see langword="null"/>: <see cref="DiscoverNat64"/> decides. The length is 32, 40, 48, 56, 64 or 96, and bits 64 to 71
+    /// are zero.</value>
+    /// <example>
+    /// <code>
+    /// var options = new UtpNodeOptions { Nat64Prefix = IPNetwork.Parse("64:ff9b::/96") };
+    /// </code>
+    /// </example>
+    public IPNetwork? Nat64Prefix { get; set; }
+
     /// <summary>Gets or sets the retransmission timeout before the first round trip was measured (RFC 6298, 2.1).</summary>
     /// <value>The default is 1 s.</value>
     public TimeSpan InitialRto { get; set; } = Clock.ToTimeSpan(CoreStream.InitialRto);

@@ -74,6 +74,8 @@ internal static class UtpNodeOptionsCheck
             options.ConnectTimeout,
             options.LingerTimeout,
             options.ShutdownTimeout,
+            options.DiscoverNat64,
+            Freeze(options.Nat64Prefix),
             Freeze(options.Trace),
             options.LoggerFactory);
     }
@@ -102,6 +104,22 @@ internal static class UtpNodeOptionsCheck
         Between(options.MaxConnectionsPerAddress, 1, MostConnections, nameof(options.MaxConnectionsPerAddress));
         Between(options.MaxHalfOpen, 1, MostConnections, nameof(options.MaxHalfOpen));
         Between(options.MemoryBudget, LeastBudget, long.MaxValue, nameof(options.MemoryBudget));
+    }
+
+    private static Nat64Prefix? Freeze(IPNetwork? prefix)
+    {
+        if (prefix is not { } given)
+        {
+            return null;
+        }
+
+        var address = Addresses.ToEndpoint(new IPEndPoint(given.BaseAddress, 0));
+        var made = Nat64.tryCreate(address.High, address.Low, given.PrefixLength);
+        return given.BaseAddress.AddressFamily == AddressFamily.InterNetworkV6 && made.IsSome
+            ? made.Value
+            : throw new ArgumentException(
+                $"{given} is not the prefix of a NAT64: its length is 32, 40, 48, 56, 64 or 96, and its bits 64 to 71 are zero (RFC 6052).",
+                nameof(UtpNodeOptions.Nat64Prefix));
     }
 
     private static UtpTraceOptions? Freeze(UtpTraceOptions? trace)

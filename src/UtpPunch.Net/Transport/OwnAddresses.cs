@@ -19,6 +19,12 @@ internal static class OwnAddresses
     /// <exception cref="NetworkInformationException">A sandbox hides them.</exception>
     public static List<IPAddress> All() => [.. Ranked(Read()).Select(it => it.Address)];
 
+    /// <summary>Whether datagrams to IPv4 addresses of the internet leave this machine.</summary>
+    public static bool HasIPv4Route() => SourceTowards(s_remote[0]) is not null;
+
+    /// <summary>Whether datagrams to IPv6 addresses of the internet leave this machine.</summary>
+    public static bool HasIPv6Route() => SourceTowards(s_remote[1]) is not null;
+
     /// <summary>Those that a peer may be told. Networks within this machine count only if there are no others.</summary>
     /// <exception cref="NetworkInformationException">A sandbox hides them.</exception>
     public static List<IPAddress> ForPeers() => ForPeers(Read());

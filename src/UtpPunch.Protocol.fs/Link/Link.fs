@@ -302,7 +302,9 @@ module internal Link =
             | struct (true, received) ->
                 heard context.Now from { link with Received = received }
                 |> send context ProbeKind.Answer from addresses.Number from
-                |> BetterPath.named context.Now hosts
+                |> BetterPath.named
+                    context.Now
+                    (Array.filter (CandidateFilter.isBehindNat64 context.Nat64 >> not) hosts)
         | _ -> reject context from link
 
     /// A punch that the link has asked for has found a path.

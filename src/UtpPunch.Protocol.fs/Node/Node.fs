@@ -44,6 +44,7 @@ module Node =
           ResetAt = now
           Aborted = AbortCodes.create now
           NodeTasks = NodeTasksState.create hashKey
+          Nat64 = [||]
           Simultaneous = [||] }
 
     /// `count` fresh words of 32 bits.
@@ -126,7 +127,7 @@ module Node =
         | ValueNone -> ()
 
     let private receive step (remote: Endpoint) (datagrams: Datagrams) =
-        let from = remote
+        let from = Nat64Translation.arrived step.Node.Nat64 remote
         let all = step.Node.NodeTasks
         let remote = if Aliases.isEmpty all.Aliases then from else Aliases.pathOf from all.Aliases
         // Nearly always all packets of a batch are for one stream.
@@ -180,6 +181,7 @@ module Node =
 
     let private connect step connId remote dialect timeout primingHops =
         let node = step.Node
+        Nat64Translation.keepForm step remote
 
         if connId &&& 1 <> 0 || connId < 0 || (Radix.tryFind connId node.Connections).IsSome then
             invalidArg (nameof connId) "A stream that is opened here gets an even name that is not in use."
@@ -277,6 +279,8 @@ module Node =
 
     let inline private tasks step ([<InlineIfLambda>] change) = step.Node.NodeTasks <- change step.Node.NodeTasks
 
+    let private known step (remote: Endpoint) = Nat64Translation.arrived step.Node.Nat64 remote
+
     let private absorb step event =
         match event with
         | Event.Received(from, datagrams) -> receive step from datagrams
@@ -300,9 +304,9 @@ module Node =
         | Event.SetIdleTimeout(connId, duration) -> tell step connId (fun own -> Commands.setIdleTimeout duration own)
         | Event.SetCongestionControl(connId, control) ->
             tell step connId (fun own -> Commands.setCongestionControl control own)
-        | Event.Unreachable remote -> unreachable step remote
-        | Event.TooLong(remote, size, limit) -> tooLong step remote size limit
-        | Event.PortUnreachable(remote, quoted) -> portUnreachable step remote quoted
+        | Event.Unreachable remote -> unreachable step (known step remote)
+        | Event.TooLong(remote, size, limit) -> tooLong step (known step remote) size limit
+        | Event.PortUnreachable(remote, quoted) -> portUnreachable step (known step remote) quoted
         | Event.Meet(taskId, plan) -> tasks step (NodeTasks.meet step.Context (draw step.Node) taskId plan)
         | Event.MeetAlso(taskId, first, plan) ->
             tasks step (NodeTasks.meetAlso step.Context (draw step.Node) taskId first plan)
@@ -317,6 +321,7 @@ module Node =
         | Event.NetworkChanged hosts -> Links.networkChanged step hosts
         | Event.LocalGone local -> Links.localGone step local
         | Event.Servers(taskId, servers) -> tasks step (NodeTasks.relocate step.Context taskId servers)
+        | Event.Nat64 prefixes -> Nat64Translation.learn step prefixes
         | Event.Cancel taskId -> tasks step (NodeTasks.cancel step.Context taskId)
 
     // ---- The step ----
@@ -378,7 +383,8 @@ module Node =
                       Budget = node.Options.ReceiveBudget
                       Held = node.Held
                       HasShare = false
-                      Shares = [||] }
+                      Shares = [||]
+                      Nat64 = node.Nat64 }
                   Touched = ResizeArray() }
 
             AbortCodes.settle step.Node
@@ -403,6 +409,7 @@ module Node =
 
             compactTimerQueue step.Node
             Acceptor.forgetResets step.Node
+            Nat64Translation.leave step.Node.Nat64 step.Context.Effects
             struct (step.Node, step.Context.Effects.ToArray())
 
     [<CompiledName "Deadline">]

@@ -82,6 +82,8 @@ type Node =
             mutable ResetAt: Instant
             mutable Aborted: AbortedStreams
             mutable NodeTasks: NodeTasks
+            /// The prefixes of the network's NAT64; the first one is used.
+            mutable Nat64: Nat64Prefix[]
             /// The streams that their peers open at the same time. Entries of those that are open, or have failed, do not count.
             mutable Simultaneous: Simultaneous[]
         }

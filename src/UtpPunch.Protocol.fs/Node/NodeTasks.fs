@@ -170,7 +170,7 @@ module internal NodeTasks =
             PunchTable.count all.Punches < PunchLimits.Most
             && not (PunchTable.isTaken punch.Setup.Session all.Punches)
             ->
-            keep context punch punch all |> withDeadline
+            keep context punch (PunchLimits.withoutNat64 context.Nat64 punch) all |> withDeadline
         | ValueSome punch -> keep context punch (Punch.fail context PunchStage.Cancelled punch) all |> withDeadline
         | ValueNone ->
             let report = { PunchReport.none with Stage = PunchStage.Rejected }
@@ -279,7 +279,7 @@ module internal NodeTasks =
         let draw = Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian (random 1).Span
 
         match RendezvousClient.punchOf context.Now draw it meeting with
-        | ValueSome punch -> start context meeting punch all
+        | ValueSome punch -> start context meeting (PunchLimits.withoutNat64 context.Nat64 punch) all
         | ValueNone -> reject context it meeting all
 
     let private goes (context: StepContext) (introduction: Borrowed) start (all: NodeTasks) =

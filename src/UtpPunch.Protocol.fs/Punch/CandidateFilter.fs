@@ -58,6 +58,15 @@ module internal CandidateFilter =
         else
             scopeOfIPv6 endpoint.High endpoint.Low
 
+    /// Whether an address leads through the network's NAT64 to one that is not global: to a host of the network that has it, and not to the peer.
+    let isBehindNat64 (prefixes: Nat64Prefix[]) (endpoint: Endpoint) =
+        prefixes
+        |> Array.exists (fun prefix ->
+            match Nat64.extract prefix endpoint with
+            | ValueSome embedded -> scope embedded <> AddressScope.Global
+            // A NAT64 may ignore bits that should be zero.
+            | ValueNone -> Nat64.isIn prefix endpoint)
+
     /// Whether two addresses are in one subnet, if subnets are as long as usual: /24, and /64.
     let private isSameSubnet (a: Endpoint) (b: Endpoint) =
         a.High = b.High && (not (Endpoint.isIPv4 a) || (a.Low ^^^ b.Low) < 256UL)

@@ -52,3 +52,16 @@ module internal PunchLimits =
         else
             PunchTable.takeUnheard (fun punch count -> punch.StartedAt + leastTime <= now || count >= MaxUnheard) table
             |> ValueSome
+
+    /// What the peer names of the hosts behind this network's NAT64 is left out.
+    let withoutNat64 (prefixes: Nat64Prefix[]) (punch: Punch) : Punch =
+        let mayBeProbed = CandidateFilter.isBehindNat64 prefixes >> not
+
+        if prefixes.Length = 0 then
+            punch
+        else
+            let offer = punch.Setup.PeerOffer
+
+            { punch with
+                Candidates = punch.Candidates |> Array.filter (fun it -> mayBeProbed it.Remote)
+                Setup = { punch.Setup with PeerOffer = { offer with Hosts = Array.filter mayBeProbed offer.Hosts } } }

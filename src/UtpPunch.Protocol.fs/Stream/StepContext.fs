@@ -12,4 +12,6 @@ type internal StepContext =
         /// Whether the packet that was taken last has a share of a key; and all shares of the step.
         mutable HasShare: bool
         mutable Shares: struct (ConnId * Owned)[]
+        /// The prefixes of the network's NAT64.
+        mutable Nat64: Nat64Prefix[]
     }

@@ -68,5 +68,8 @@ type Event =
     | NetworkChanged of hosts: Endpoint[]
     /// An own address (`Endpoint.Local`) is gone.
     | LocalGone of local: uint16
+    /// The prefixes of the network's NAT64, the one to be used first; none if there is none, or the system reaches IPv4 addresses itself. From
+    /// here on the node knows a peer by its IPv4 address, which stands behind the first prefix in the datagrams to it and from it.
+    | Nat64 of prefixes: Nat64Prefix[]
     /// Cancel the task.
     | Cancel of taskId: TaskId

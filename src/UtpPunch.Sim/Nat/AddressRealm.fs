@@ -74,16 +74,19 @@ module NetworkConfig =
 type internal Middlebox =
     | Nat of Nat
     | Firewall of Firewall
+    | Nat64 of Nat64Gateway
 
     member this.Outbound(now, source, destination) =
         match this with
         | Nat nat -> nat.Outbound(now, source, destination)
         | Firewall firewall -> firewall.Outbound(now, source, destination)
+        | Nat64 gateway -> gateway.Outbound(now, source, destination)
 
     member this.Inbound(now, source, destination) =
         match this with
         | Nat nat -> nat.Inbound(now, source, destination)
         | Firewall firewall -> firewall.Inbound(now, source, destination)
+        | Nat64 gateway -> gateway.Inbound(now, source, destination)
 
 /// A host in a network.
 [<Sealed; AllowNullLiteral>]
@@ -94,7 +97,7 @@ type internal AttachedHost(host: IInternetHost, realm: AddressRealm, addresses: 
     member _.IsAt(endpoint: Endpoint) = Array.contains { endpoint with Port = 0us } addresses
     member val TimerAt = Time.never with get, set
 
-/// A NAT for IPv4, or a firewall for IPv6, between an inner and an outer network.
+/// A NAT for IPv4, a firewall for IPv6, or a NAT64 from IPv6 to IPv4, between an inner and an outer network.
 and [<Sealed; AllowNullLiteral>] internal Gateway(box: Middlebox, inner: AddressRealm, outer: AddressRealm) =
     member _.Box = box
     member _.Inner = inner
@@ -117,6 +120,8 @@ and [<Sealed; AllowNullLiteral>] AddressRealm internal (config: NetworkConfig, i
     member val internal Exit: Gateway = null with get, set
     /// The firewall towards the open internet; null for that, and for a network without IPv6.
     member val internal ExitIPv6: Gateway = null with get, set
+    /// The NAT64 towards the open internet, for what stands behind its prefix; null for none.
+    member val internal ExitNat64: Gateway = null with get, set
     member val internal Carrier: Carrier = Unchecked.defaultof<_> with get, set
     member internal _.Place(address: Endpoint, target: Target) = places.Add({ address with Port = 0us }, target)
     member internal _.Remove(address: Endpoint) = places.Remove { address with Port = 0us } |> ignore
@@ -125,7 +130,21 @@ and [<Sealed; AllowNullLiteral>] AddressRealm internal (config: NetworkConfig, i
         match places.TryGetValue { destination with Port = 0us } with
         | true, target -> ValueSome target
         | _ ->
-            match (if Endpoint.isIPv4 destination then this.Exit else this.ExitIPv6) with
+            let isBehindNat64 =
+                match this.ExitNat64 with
+                | null -> false
+                | gateway ->
+                    match gateway.Box with
+                    | Middlebox.Nat64 it -> it.IsBehind destination
+                    | Middlebox.Nat _
+                    | Middlebox.Firewall _ -> false
+
+            let exit =
+                if Endpoint.isIPv4 destination then this.Exit
+                elif isBehindNat64 then this.ExitNat64
+                else this.ExitIPv6
+
+            match exit with
             | null -> ValueNone
             | gateway -> ValueSome(Target.Outward gateway)
 

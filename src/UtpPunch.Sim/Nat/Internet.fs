@@ -223,6 +223,15 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
         inner.ExitIPv6 <- Gateway(Middlebox.Firewall firewall, inner, top)
         firewall
 
+    /// Adds a NAT64 to a network with IPv6: what stands behind the prefix is reached from an IPv4 address of the open internet.
+    member _.Nat64(inner: AddressRealm, prefix: Nat64Prefix, model: NatModel) : Nat64Gateway =
+        let nat = Nat(model, top.NewAddress(), Keyed.mix (seed ^^^ Keyed.mix (64UL + uint64 inner.Index)))
+        let it = Nat64Gateway(prefix, nat)
+        let gateway = Gateway(Middlebox.Nat64 it, inner, top)
+        inner.ExitNat64 <- gateway
+        top.Place(nat.Outside, Target.Inward gateway)
+        it
+
     /// Attaches a host to a network at addresses that the network has allocated. It may be in other networks as well, such as an overlay.
     member _.AddHost(realm: AddressRealm, addresses: Endpoint[], host: IInternetHost) =
         let attached =
@@ -276,6 +285,8 @@ type Internet(seed: uint64, config: NetworkConfig, watcher: IInternetWatcher) =
                 match gateway.Box with
                 | Middlebox.Nat nat when nat.IsOutside datagram.Destination ->
                     translate gateway.Inner gateway.Inner datagram DatagramEvent.Hairpinned nat.Hairpin
+                | Middlebox.Nat64 it when it.IsOutside datagram.Destination ->
+                    translate gateway.Inner gateway.Inner datagram DatagramEvent.Hairpinned it.Hairpin
                 | box -> translate gateway.Inner gateway.Outer datagram DatagramEvent.WentOut box.Outbound
             | ScheduledEvent.Depart carrier -> carrier.Depart now
             | ScheduledEvent.Timer attached ->

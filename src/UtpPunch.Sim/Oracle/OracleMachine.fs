@@ -303,6 +303,7 @@ type OracleMachine(options: OracleOptions, seed: uint64) =
         | Event.Servers _
         | Event.NetworkChanged _
         | Event.LocalGone _
+        | Event.Nat64 _
         | Event.Cancel _ -> ()
 
     let settle (effects: ResizeArray<Effect>) now (stream: OracleStream) =

@@ -30,70 +30,6 @@ module private Numbers =
     let reorder = NumberKind("count", 0L, 16384L)
     let streams = NumberKind("count", 0L, 1L <<< 24)
 
-/// The kinds of lines, by their direction. A code is never used for two of them.
-[<RequireQualifiedAccess>]
-module Kinds =
-    let received = Kind(1uy, "recv")
-    let connect = Kind(2uy, "connect")
-    let listen = Kind(3uy, "listen")
-    let unlisten = Kind(4uy, "unlisten")
-    let taken = Kind(5uy, "taken")
-    let write = Kind(6uy, "write")
-    let consumed = Kind(7uy, "consumed")
-    let finish = Kind(8uy, "finish")
-    let release = Kind(9uy, "release")
-    let abort = Kind(10uy, "abort")
-    let idle = Kind(11uy, "idle")
-    let unreachable = Kind(12uy, "unreachable")
-    let tooLong = Kind(13uy, "toolong")
-    let meet = Kind(14uy, "meet")
-    let punch = Kind(15uy, "punch")
-    let discover = Kind(16uy, "discover")
-    let cancel = Kind(17uy, "cancel")
-    let congestion = Kind(18uy, "congestion")
-    let servers = Kind(19uy, "servers")
-    let networkChanged = Kind(20uy, "network")
-    let localGone = Kind(21uy, "localgone")
-    let offered = Kind(22uy, "offered")
-    let simultaneous = Kind(23uy, "simultaneous")
-    let meetAlso = Kind(24uy, "also")
-    let portUnreachable = Kind(25uy, "noport")
-    let listenSelectively = Kind(26uy, "listenselectively")
-    let decided = Kind(27uy, "decided")
-    let abortWithCode = Kind(28uy, "abortwithcode")
-
-    /// The first code of an effect.
-    [<Literal>]
-    let FirstEffect = 64uy
-
-    let sent = Kind(64uy, "pkt")
-    let deliver = Kind(65uy, "deliver")
-    let accepted = Kind(66uy, "accepted")
-    let opened = Kind(67uy, "opened")
-    let writable = Kind(68uy, "writable")
-    let sized = Kind(69uy, "sized")
-    let ended = Kind(70uy, "ended")
-    let finished = Kind(71uy, "finished")
-    let closed = Kind(72uy, "closed")
-    let foreign = Kind(73uy, "foreign")
-    let datagram = Kind(74uy, "datagram")
-    let openSockets = Kind(75uy, "sockets", "open")
-    let closeSockets = Kind(76uy, "sockets", "close")
-    let registered = Kind(77uy, "registered")
-    let introduced = Kind(78uy, "introduced")
-    let punched = Kind(79uy, "punched")
-    let discovered = Kind(80uy, "discovered", "server")
-    let noAnswer = Kind(81uy, "discovered", "failed=NoAnswer")
-    let refused = Kind(82uy, "discovered", "failed=Refused")
-    let nonsense = Kind(83uy, "discovered", "failed=Nonsense")
-    let noted = Kind(84uy, "noted")
-    let sendAlone = Kind(85uy, "alone")
-    let serverSilent = Kind(86uy, "silent")
-    let pathChanged = Kind(87uy, "path")
-    let pathLost = Kind(88uy, "pathlost")
-    let asked = Kind(89uy, "asked")
-    let resetWithCode = Kind(90uy, "resetwithcode")
-
 module Schema =
     let private name (f: Fields) key (names: Names<'T>) (value: 'T) : 'T =
         names.Values[f.Name(key, names.Texts, names.IndexOf value)]
@@ -350,6 +286,10 @@ module Schema =
         | Event.LocalGone local ->
             f.Begin Kinds.localGone
             Event.LocalGone(uint16 (f.Number("local", Numbers.uint16, int64 local)))
+        | Event.Nat64 prefixes ->
+            f.Begin Kinds.nat64
+            let endpoints = f.Endpoints("prefixes", Array.map Nat64.toEndpoint prefixes)
+            Event.Nat64(Array.map Nat64.ofEndpoint endpoints)
         | Event.Cancel taskId ->
             f.Begin Kinds.cancel
             Event.Cancel(task f taskId)

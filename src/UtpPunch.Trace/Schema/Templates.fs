@@ -104,6 +104,7 @@ module Templates =
            Event.Servers(0, [||])
            Event.NetworkChanged [||]
            Event.LocalGone 0us
+           Event.Nat64 [||]
            Event.Cancel 0 |]
 
     let effects: Effect[] =

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x31DCBCD1D4A50EB9UL
+let Layout = 0x52228FF6D985D379UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -2075,6 +2075,16 @@ let readNodeTasks (r: SnapshotReader) : NodeTasks =
       UnverifiedProbes = r.Int64()
       DueAt = r.Int64() }
 
+let writeNat64Prefix (w: SnapshotWriter) (it: Nat64Prefix) : unit =
+    w.UInt64 it.High
+    w.UInt64 it.Low
+    w.Int32 it.Length
+
+let readNat64Prefix (r: SnapshotReader) : Nat64Prefix =
+    { High = r.UInt64()
+      Low = r.UInt64()
+      Length = r.Int32() }
+
 let writeSimultaneous (w: SnapshotWriter) (it: Simultaneous) : unit =
     w.Int32 it.Own
     writeEndpoint w it.Remote
@@ -2118,6 +2128,7 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
     w.Int64 it.ResetAt
     writeAbortedStreams w it.Aborted
     writeNodeTasks w it.NodeTasks
+    w.Array((writeNat64Prefix w), it.Nat64)
     w.Array((writeSimultaneous w), it.Simultaneous)
 
 let readNode (r: SnapshotReader) : Node =
@@ -2153,4 +2164,5 @@ let readNode (r: SnapshotReader) : Node =
       ResetAt = r.Int64()
       Aborted = readAbortedStreams r
       NodeTasks = readNodeTasks r
+      Nat64 = r.Array(3, (fun () -> readNat64Prefix r))
       Simultaneous = r.Array(8, (fun () -> readSimultaneous r)) }

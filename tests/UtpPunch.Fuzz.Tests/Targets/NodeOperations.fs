@@ -174,8 +174,11 @@ let private task (world: NodeWorld) (operation: Operation) (name: int) =
     | 2 ->
         let cancelled = operation.Below(max 1 name)
 
-        match operation.Below 3 with
+        match operation.Below 4 with
         | 0 -> world.Post(Event.Cancel cancelled)
+        | 3 ->
+            let prefixes = [| Nat64.wellKnown; { Nat64.wellKnown with Length = 32 } |]
+            world.Post(Event.Nat64(Array.truncate (operation.Below 3) prefixes))
         | 1 -> world.Post(Event.NetworkChanged(Array.truncate (operation.Below 5) addresses))
         | _ -> world.Post(Event.LocalGone(uint16 (operation.Below 3)))
     | _ ->

@@ -62,6 +62,19 @@ public static class NatLabRuns
         Check.That(output.Contains("2 of 2 pairs connect", StringComparison.Ordinal), output);
     }
 
+    [Fact("a host with IPv6 only, behind a NAT64 that maps as types 0, 2, 3 and 4, connects to hosts with IPv4 only; it knows the rendezvous by its {0}", Timeout = 120)]
+    [ForEach(typeof(NatLabRuns), nameof(Servers))]
+    public static async Task Nat64(string server)
+    {
+        Skip.Unless(File.Exists("/usr/sbin/tayga") && File.Exists("/usr/sbin/unbound"), Nat64Networks.Missing);
+        var pairs = from pair in new[] { "0,0", "2,7", "3,6", "4,4" } from word in new[] { "--pair", pair } select word;
+        var (exitCode, output) = await RunAsync(["--nat64", server, "--mode", "60", "--labs", "2", .. pairs]);
+        Check.Equal(0, exitCode, output);
+        Check.That(output.Contains("4 of 4 pairs connect", StringComparison.Ordinal), output);
+    }
+
+    public static IEnumerable<object> Servers => ["address", "name"];
+
     public static IEnumerable<object> Families => ["v4", "v6", "both"];
 
     [Fact("with a port that miniupnpd maps on one side, NATs of types 5 and 7 connect to all ten", Timeout = 120)]

@@ -30,14 +30,17 @@ internal sealed class Lab : IDisposable
     /// <param name="mapsA">Whether A's NAT maps ports for it.</param>
     /// <param name="hasIPv6">Whether the hosts have IPv6 as well.</param>
     /// <param name="carrier">The type of the NAT that a carrier has behind each home, if any.</param>
-    public Lab(World world, int typeA, int typeB, bool mapsA = false, bool hasIPv6 = false, int? carrier = null)
+    /// <param name="hasNat64">Whether A has IPv6 only, and its NAT is a NAT64.</param>
+    public Lab(World world, int typeA, int typeB, bool mapsA = false, bool hasIPv6 = false, int? carrier = null, bool hasNat64 = false)
     {
         var number = world.NextLab();
         try
         {
             var outside = mapsA ? new IPAddress([192, 0, (byte)(3 + (number >> 8)), (byte)number]) : new IPAddress([198, 18, (byte)(number >> 8), (byte)number]);
             _carrier = carrier;
-            A = Behind(world.Internet, typeA, 1, outside, hasIPv6 ? $"2001:db8:{number:x}:1" : null, mapsA);
+            A = hasNat64
+                ? BehindNat64(world.Internet, typeA, outside, $"2001:db8:{number:x}:1")
+                : Behind(world.Internet, typeA, 1, outside, hasIPv6 ? $"2001:db8:{number:x}:1" : null, mapsA);
             B = Behind(
                 world.Internet, typeB, 2, new IPAddress([198, 19, (byte)(number >> 8), (byte)number]), hasIPv6 ? $"2001:db8:{number:x}:2" : null);
         }
@@ -98,6 +101,28 @@ internal sealed class Lab : IDisposable
             Keep(new MappingDaemon(nat, lan));
         }
 
+        return host;
+    }
+
+    private Namespace BehindNat64(Internet internet, int type, IPAddress wan, string prefix)
+    {
+        var router = Keep(new Namespace($"nat64 {type}", hasIPv6: true));
+        var host = Keep(new Namespace($"host behind nat64 {type}", hasIPv6: true));
+        Keep(internet.Attach(router, wan));
+        router.Run(() => File.WriteAllText("/proc/sys/net/ipv4/ip_forward", "1"));
+        router.Ip($"""
+            link add lan type veth peer name eth0 netns {host.Path}
+            link set lan up
+
+            """);
+        host.Ip("""
+            link set lo up
+            link set eth0 up
+
+            """);
+        router.Order("nft", ["-f", "-"], NatType.All[type].Rules(wan));
+        AddIPv6(router, host, prefix);
+        host.ResolverFile = Keep(new Nat64(router, prefix)).ResolverFile;
         return host;
     }
 

@@ -32,7 +32,14 @@ internal sealed class Namespace : IDisposable
     /// <summary>The namespace as an argument of `ip`.</summary>
     public string Path => $"/proc/{Environment.ProcessId}/task/{ThreadId}/ns/net";
 
+    /// <summary>The file that programs inside have as /etc/resolv.conf; null for that of the machine.</summary>
+    public string? ResolverFile { get; set; }
+
     private int ThreadId { get; }
+
+    // Mounted in a namespace of the program's own, which keeps its id.
+    private string[] Resolving =>
+        ResolverFile is null ? [] : ["unshare", "--mount", "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"", ResolverFile];
 
     public void Dispose()
     {
@@ -76,7 +83,7 @@ internal sealed class Namespace : IDisposable
     /// <summary>Starts a process inside, which dies with this program even when that is killed.</summary>
     public Process Start(string program, params IEnumerable<string> arguments) => Run(() =>
         // For Linux the parent is the thread that started the process; ours exists as long as the namespace.
-        Process.Start(new ProcessStartInfo("setpriv", ["--pdeathsig", "KILL", program, .. arguments])
+        Process.Start(new ProcessStartInfo("setpriv", ["--pdeathsig", "KILL", .. Resolving, program, .. arguments])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

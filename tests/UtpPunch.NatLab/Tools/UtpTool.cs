@@ -19,6 +19,7 @@ internal sealed class UtpTool : ITool
     private readonly int? _carrier;
     private readonly List<Peer> _servers = [];
     private readonly string[] _rendezvous;
+    private readonly string? _nat64;
 
     private UtpTool(World world, Arguments arguments)
     {
@@ -30,6 +31,7 @@ internal sealed class UtpTool : ITool
         _log = arguments.Log;
         _hasIPv6 = arguments.IPv6 is not null;
         _carrier = arguments.Carrier;
+        _nat64 = arguments.Nat64;
         _rendezvous = arguments.IPv6 switch
         {
             "v6" => [$"{World.FirstIPv6}"],
@@ -65,7 +67,7 @@ internal sealed class UtpTool : ITool
         }
     }
 
-    public string Name => $"{Path.GetFileName(_command[^1])}{(_birthday ? " --birthday" : "")}{(_mapped ? " --map" : "")}{(_hasIPv6 ? " with IPv6" : "")}{(_carrier is null ? "" : $" behind carriers of type {_carrier}")}";
+    public string Name => $"{Path.GetFileName(_command[^1])}{(_birthday ? " --birthday" : "")}{(_mapped ? " --map" : "")}{(_hasIPv6 ? " with IPv6" : "")}{(_carrier is null ? "" : $" behind carriers of type {_carrier}")}{(_nat64 is null ? "" : $" behind a NAT64, by {_nat64}")}";
 
     // Behind carriers with NATs of types 0 to 4 all mappings must be endpoint-independent.
     public bool Expects(int a, int b, TimeSpan late) =>
@@ -73,9 +75,10 @@ internal sealed class UtpTool : ITool
 
     public async Task<(Outcome A, Outcome B)> PunchAsync(Lab lab, string room, TimeSpan late, CancellationToken cancellationToken)
     {
-        using var a = Punch(lab.A, room, _mapped);
+        string[] serversOfA = _nat64 == "name" ? [$"{Nat64.ServerName}:{World.First.Port}"] : _rendezvous;
+        using var a = Punch(lab.A, serversOfA, room, _mapped);
         await Task.Delay(late, cancellationToken);
-        using var b = Punch(lab.B, room, maps: false);
+        using var b = Punch(lab.B, _rendezvous, room, maps: false);
         var timeout = _timeout + s_startTimeout;
         var outcomes = await Task.WhenAll(a.EndAsync(timeout, cancellationToken), b.EndAsync(timeout, cancellationToken));
         Log($"{room}-A", a);
@@ -100,9 +103,9 @@ internal sealed class UtpTool : ITool
         }
     }
 
-    private Peer Punch(Namespace host, string room, bool maps) =>
+    private Peer Punch(Namespace host, string[] servers, string room, bool maps) =>
         Start(host, [
-            "punch", .. _rendezvous.SelectMany(server => new[] { "--rendezvous", server }), "--room", room, "--secret", $"the secret of room {room}",
+            "punch", .. servers.SelectMany(server => new[] { "--rendezvous", server }), "--room", room, "--secret", $"the secret of room {room}",
             .. _birthday ? ["--birthday"] : Array.Empty<string>(),
             .. maps ? ["--map"] : Array.Empty<string>(),
             "--connect-timeout", $"{_timeout.TotalSeconds:F0}", "--json"]);

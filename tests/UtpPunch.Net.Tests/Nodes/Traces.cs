@@ -127,6 +127,7 @@ public static class Traces
             Event.NewServers(1, [remote, remote]),
             Event.NewNetworkChanged([remote]),
             Event.NewLocalGone(2),
+            Event.NewNat64([Nat64.wellKnown]),
             Event.NewCancel(3),
         ];
         var report = new PunchReport(

@@ -43,7 +43,14 @@ type private Play() =
     let mutable link = Link.ofPunch 0L<us> setup peer peer (ValueSome own) |> Link.enter 2
     let sent = ResizeArray<struct (Endpoint * int)>()
 
-    let context () = { Now = now; Effects = ResizeArray(); Budget = 0L; Held = 0L; HasShare = false; Shares = [||] }
+    let context () =
+        { Now = now
+          Effects = ResizeArray()
+          Budget = 0L
+          Held = 0L
+          HasShare = false
+          Shares = [||]
+          Nat64 = [||] }
 
     let next () =
         number <- number + 1u
