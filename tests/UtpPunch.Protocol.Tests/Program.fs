@@ -54,6 +54,7 @@ let main args =
           PortMapperLifeTests.tests
           PortMapperLaws.tests
           RendezvousTests.tests
+          ReportStories.tests
           RendezvousAttacks.tests
           PunchAttacks.tests
           NamedPaths.tests
