@@ -105,7 +105,7 @@ internal static class MeetPart
             var room = new byte[32];
             BitConverter.TryWriteBytes(room, peer + 1);
             var plan = new MeetPlan(
-                [sockets[0]], new Owned(room), [], false, 60_000_000, 10_000_000, false, 4, PrivateAddressPolicy.Shared, 0);
+                [sockets[0]], new Owned(room), [], false, 60_000_000, 10_000_000, false, 4, PrivateAddressPolicy.Shared, 0, false);
             Tell(peer, Event.NewMeet(1, plan));
         }
 

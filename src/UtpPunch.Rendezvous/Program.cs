@@ -9,6 +9,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
 using UtpPunch.Rendezvous;
+using UtpPunch.Rendezvous.Dashboard;
 
 const string Usage = """
     utp-rendezvous [--config FILE] [--SETTING VALUE]...
@@ -65,6 +66,7 @@ static WebApplication Build(Settings settings, IConfigurationRoot configuration)
     builder.Services.AddSingleton(settings);
     builder.Services.AddSingleton<Service>();
     builder.Services.AddSingleton<Instruments>();
+    builder.Services.AddSingleton<Recorder>();
     builder.Services.AddRoutingCore();
     builder.WebHost.UseKestrelCore().ConfigureKestrel(options =>
     {
@@ -72,11 +74,13 @@ static WebApplication Build(Settings settings, IConfigurationRoot configuration)
         options.Listen(settings.Admin);
     });
     builder.Services.AddHostedService(services => services.GetRequiredService<Service>());
+    builder.Services.AddHostedService(services => services.GetRequiredService<Recorder>());
     var app = builder.Build();
     app.Services.GetRequiredService<Instruments>();
     var service = app.Services.GetRequiredService<Service>();
     app.MapGet("/healthz", () => Answer(service.IsAlive));
     app.MapGet("/readyz", () => Answer(service.IsReady));
+    Page.Map(app, app.Services.GetRequiredService<Recorder>());
     app.MapGet("/metrics", () => Results.Text(MetricsText.Collect(Instruments.MeterName), MetricsText.ContentType));
     return app;
 }

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using UtpPunch.Protocol;
 using UtpPunch.Rendezvous.Redis;
 
 namespace UtpPunch.Rendezvous;
@@ -18,6 +19,12 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
     /// <summary>The server's load; zero before it has started.</summary>
     public RendezvousServerStatistics Statistics => _server?.GetStatistics() ?? default;
 
+    /// <summary>What the operator watches; zero before the server has started.</summary>
+    public RendezvousCounts Counts => _server?.GetCounts() ?? RendezvousServer.NoCounts;
+
+    /// <summary>The addresses of the server's sockets; none before it has started.</summary>
+    public IReadOnlyList<IPEndPoint> EndPoints => _server?.LocalEndPoints ?? [];
+
     /// <summary>Whether clients may be sent here: the server runs, and does not stop.</summary>
     public bool IsReady => IsAlive && !_isDraining;
 
@@ -29,6 +36,9 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
 
     /// <summary>What this instance shares with others; null without Redis.</summary>
     public RedisRooms? Rooms { get; private set; }
+
+    /// <summary>The largest rooms, with the addresses of some members.</summary>
+    public IReadOnlyList<RoomListing> GetRooms(int most, int members) => _server?.GetRooms(most, members) ?? [];
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {

@@ -12,6 +12,7 @@ internal sealed class SettingsException(string message) : Exception(message);
 internal sealed class Settings
 {
     private const string Logging = "Logging";
+    private const int MaxRoomNames = 1000;
 
     private static readonly Dictionary<string, Action<Settings, IConfigurationSection>> Setters = new(StringComparer.OrdinalIgnoreCase)
     {
@@ -25,6 +26,8 @@ internal sealed class Settings
         ["Redis"] = (settings, section) => settings.Redis = RedisOf(section.Value),
         ["Stun"] = (settings, section) => settings.Server.Stun = SwitchOf(section.Value),
         ["Legacy"] = (settings, section) => settings.Server.Legacy = SwitchOf(section.Value),
+        ["ShowNames"] = (settings, section) => settings.ShowNames = SwitchOf(section.Value),
+        ["RoomNames"] = (settings, section) => settings.RoomNames = NamesOf(section),
     };
 
     public RendezvousServerOptions Server { get; } = new()
@@ -32,7 +35,7 @@ internal sealed class Settings
         LocalEndPoints = [new IPEndPoint(IPAddress.IPv6Any, 42000), new IPEndPoint(IPAddress.IPv6Any, 42001)],
     };
 
-    /// <summary>Where health and metrics are served over HTTP.</summary>
+    /// <summary>Where health, metrics and the dashboard are served over HTTP.</summary>
     public IPEndPoint Admin { get; private set; } = new(IPAddress.Loopback, 9100);
 
     /// <summary>The Redis in which the instances share their rooms; null for none.</summary>
@@ -40,6 +43,12 @@ internal sealed class Settings
 
     /// <summary>How long introductions may take to end when the service stops.</summary>
     public TimeSpan Drain { get; private set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Whether the dashboard shows tags and names of rooms and addresses of clients.</summary>
+    public bool ShowNames { get; private set; }
+
+    /// <summary>Names of rooms without a secret, which the dashboard shows instead of their tags.</summary>
+    public IReadOnlyList<string> RoomNames { get; private set; } = [];
 
     /// <exception cref="SettingsException">A key or a value is not valid.</exception>
     public static Settings Read(IConfiguration configuration)
@@ -99,6 +108,14 @@ internal sealed class Settings
         {
             throw new FormatException(error.Message, error);
         }
+    }
+
+    private static string[] NamesOf(IConfigurationSection section)
+    {
+        var names = section.GetChildren().Select(child => child.Value ?? "").ToArray();
+        return names.Length <= MaxRoomNames && names.All(name => name.Length > 0)
+            ? names
+            : throw new FormatException($"It must be a list of at most {MaxRoomNames} names.");
     }
 
     private static int CountOf(string? text) =>

@@ -110,14 +110,19 @@ public sealed class ProgramRun : IDisposable
         kill.WaitForExit();
     }
 
-    public void Dispose()
+    /// <summary>Ends it as a machine that loses its power does (SIGKILL).</summary>
+    public void Kill()
     {
         if (!_process.HasExited)
         {
             _process.Kill(entireProcessTree: true);
             _process.WaitForExit();
         }
+    }
 
+    public void Dispose()
+    {
+        Kill();
         _process.Dispose();
     }
 

@@ -55,6 +55,7 @@ let main args =
           PortMapperLifeTests.tests
           PortMapperLaws.tests
           RendezvousTests.tests
+          ReportStories.tests
           RendezvousAttacks.tests
           PunchAttacks.tests
           NamedPaths.tests

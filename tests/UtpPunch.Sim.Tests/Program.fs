@@ -31,6 +31,7 @@ let main args =
               SimultaneousTests.tests
               RefusedStreams.tests
               ServerTests.tests
+              ReportTests.tests
               CrowdTests.tests
               InstanceTests.tests
               DualStackTests.tests

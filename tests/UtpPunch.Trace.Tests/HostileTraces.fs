@@ -43,7 +43,8 @@ let private tasks (cutAt: int) : string[] =
           Birthday = true
           PrimingHops = 4
           PrivateAddresses = PrivateAddressPolicy.Shared
-          PathTimeout = Time.seconds 180 }
+          PathTimeout = Time.seconds 180
+          Reports = false }
 
     let first =
         [| Event.Meet(1, plan)

@@ -193,7 +193,8 @@ let private tasks =
               Birthday = birthday
               PrimingHops = hops
               PrivateAddresses = policy
-              PathTimeout = Time.seconds 180 }
+              PathTimeout = Time.seconds 180
+              Reports = birthday <> stays }
 
         let discovery =
             { Servers = Array.append [| remote |] (Array.truncate 1 others)

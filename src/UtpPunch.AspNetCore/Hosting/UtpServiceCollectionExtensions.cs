@@ -48,7 +48,7 @@ public static class UtpServiceCollectionExtensions
     /// <example>
     /// <code>builder.Services.AddUtpPunch(builder.Configuration.GetSection("UtpPunch"));</code>
     /// with, in appsettings.json,
-    /// <code>"UtpPunch": { "ConnectTimeout": "00:00:05", "Nodes": { "peers": { "LocalEndPoint": "0.0.0.0:9000" } } }</code>
+    /// <code lang="json">"UtpPunch": { "ConnectTimeout": "00:00:05", "Nodes": { "peers": { "LocalEndPoint": "0.0.0.0:9000" } } }</code>
     /// </example>
     public static IServiceCollection AddUtpPunch(this IServiceCollection services, IConfiguration configuration)
     {

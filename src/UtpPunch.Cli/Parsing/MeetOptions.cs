@@ -4,11 +4,11 @@ using System.Net;
 namespace UtpPunch.Cli;
 
 /// <summary>Where two peers meet, and the secret that they share.</summary>
-internal sealed record MeetingPlace(IReadOnlyList<EndPoint> Servers, string Room, string? Secret, bool Birthday, bool MapPort)
+internal sealed record MeetingPlace(IReadOnlyList<EndPoint> Servers, string Room, string? Secret, bool Birthday, bool MapPort, bool Reports)
 {
     public UtpMeetOptions ToOptions(TimeSpan? timeout)
     {
-        var options = new UtpMeetOptions { Secret = Secret, Birthday = Birthday, MapPort = MapPort };
+        var options = new UtpMeetOptions { Secret = Secret, Birthday = Birthday, MapPort = MapPort, ReportOutcome = Reports };
         options.Timeout = timeout ?? options.Timeout;
         return options;
     }
@@ -60,6 +60,11 @@ internal sealed class MeetOptions
         Description = "Ask the router to map the port (PCP, NAT-PMP, UPnP): one side is enough, whatever the NATs do.",
     };
 
+    private readonly Option<bool> _report = new("--report")
+    {
+        Description = "Tell the rendezvous server how the punch ended, and what the NATs do.",
+    };
+
     public void AddTo(Command command)
     {
         command.Options.Add(_servers);
@@ -68,11 +73,12 @@ internal sealed class MeetOptions
         command.Options.Add(_secretFile);
         command.Options.Add(_birthday);
         command.Options.Add(_map);
+        command.Options.Add(_report);
     }
 
     /// <summary>Whether any of them was given.</summary>
     public bool IsIn(ParseResult parsed) =>
-        new Option[] { _servers, _room, _secret, _secretFile, _birthday, _map }.Any(parsed.IsGiven);
+        new Option[] { _servers, _room, _secret, _secretFile, _birthday, _map, _report }.Any(parsed.IsGiven);
 
     public MeetingPlace Read(ParseResult parsed)
     {
@@ -88,7 +94,7 @@ internal sealed class MeetOptions
         };
         return mistake is not null
             ? throw new ToolException(ExitCodes.Usage, mistake)
-            : new MeetingPlace(servers!, room!, SecretOf(parsed), parsed.GetValue(_birthday), parsed.GetValue(_map));
+            : new MeetingPlace(servers!, room!, SecretOf(parsed), parsed.GetValue(_birthday), parsed.GetValue(_map), parsed.GetValue(_report));
     }
 
     private string? SecretOf(ParseResult parsed)

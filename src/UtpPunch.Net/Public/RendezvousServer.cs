@@ -12,6 +12,9 @@ namespace UtpPunch;
 /// <param name="Dropped">The number of datagrams that were dropped since the start, because they were not valid or too many.</param>
 public readonly record struct RendezvousServerStatistics(int Waiting, int Introductions, long Introduced, long Dropped);
 
+/// <summary>A room, for the operator of the service: its tag in hexadecimal digits, and some of its members.</summary>
+internal sealed record RoomListing(string Tag, int Visitors, int Staying, IReadOnlyList<IPEndPoint> Members);
+
 /// <summary>
 /// A server that introduces peers that enter the same room. It relays no data, and does not learn the secret of a room. Until an address
 /// has proved that it receives, it is sent no more bytes than it has sent. One thread serves all sockets.
@@ -91,6 +94,24 @@ public sealed class RendezvousServer : IAsyncDisposable
         var now = RendezvousModule.Statistics(Volatile.Read(ref _server));
         return new RendezvousServerStatistics(now.Waiting, now.Introductions, now.Introduced, now.Dropped);
     }
+
+    /// <summary>What the operator of the service watches. It may be called from any thread.</summary>
+    internal RendezvousCounts GetCounts() => RendezvousModule.Counts(Volatile.Read(ref _server));
+
+    /// <summary>The largest rooms, with the addresses of some members of each. It may be called from any thread, and takes a time that grows with the number
+    /// of rooms.</summary>
+    internal IReadOnlyList<RoomListing> GetRooms(int most, int members) =>
+    [
+        .. RendezvousModule.Rooms(most, members, Volatile.Read(ref _server)).Select(room => new RoomListing(
+            Convert.ToHexStringLower(room.Tag.Span), room.Visitors, room.Staying, [.. room.Members.Select(Addresses.ToIPEndPoint)])),
+    ];
+
+    /// <summary>The counts of a server that has not started.</summary>
+    internal static RendezvousCounts NoCounts { get; } =
+        RendezvousModule.Counts(RendezvousModule.Create(RendezvousModule.standard, new Owned(new byte[SeedLength]), 0));
+
+    /// <summary>The tag of a room without a secret, in hexadecimal digits.</summary>
+    internal static string TagOf(string room) => Convert.ToHexStringLower(Secrets.tag(RoomKey.Of(room, null)).Span);
 
     /// <summary>Stops the server at once. Peers that wait are not told.</summary>
     public async ValueTask DisposeAsync()

@@ -50,6 +50,12 @@ public sealed class UtpMeetOptions
     /// stream does.</value>
     public TimeSpan PathTimeout { get; set; } = TimeSpan.FromSeconds(180);
 
+    /// <summary>Gets or sets a value that indicates whether the rendezvous server is told how each punch with a peer that it has introduced has ended: with
+    /// which kind of path, after how many milliseconds, and what the NATs of both peers do. The report is one datagram of 67 bytes without an answer; it
+    /// names no peer. It lets the operator of the server see which NATs cannot be passed. A punch without a server is not reported.</summary>
+    /// <value>The default is <see langword="false"/>: the server does not learn whether two peers have reached each other.</value>
+    public bool ReportOutcome { get; set; }
+
     /// <summary>Gets or sets the addresses of this machine that the peer may try, with the port of the node.</summary>
     /// <value>The default is <see langword="null"/>: the address to which the node is bound, or at most eight of those of the network interfaces that are
     /// up: those of the default route first, then others with a router, further ones, and tunnels; without a router, none of bridges and overlays

@@ -9,6 +9,7 @@ internal sealed class MeetSettings
     private readonly long _pathTimeout;
     private readonly long _timeout;
     private readonly bool _birthday;
+    private readonly bool _reports;
     private readonly int _primingHops;
     private readonly PrivateAddressPolicy _privateAddresses;
 
@@ -33,6 +34,7 @@ internal sealed class MeetSettings
         Secret = options.Secret;
         MapsPort = options.MapPort;
         _birthday = options.Birthday;
+        _reports = options.ReportOutcome;
         _primingHops = options.PrimingHops;
         _timeout = Clock.ToMicroseconds(options.Timeout);
         _punchTimeout = Clock.ToMicroseconds(options.PunchTimeout);
@@ -55,5 +57,6 @@ internal sealed class MeetSettings
         _birthday,
         _primingHops,
         _privateAddresses,
-        _pathTimeout);
+        _pathTimeout,
+        _reports);
 }

@@ -148,7 +148,8 @@ module internal Link =
           Birthday = false
           PrimingHops = 0
           PrivateAddresses = PrivateAddressPolicy.Never
-          PathTimeout = Time.never }
+          PathTimeout = Time.never
+          Reports = false }
 
     /// The nodes of a stream without a meeting have agreed on a key.
     let ofAgreement (now: Instant) (key: Owned) isOpener (remote: Endpoint) : Link =

@@ -27,6 +27,13 @@ module internal NodeTasks =
         let probes = PunchLimits.spend context.Now sent all.UnverifiedProbes
         struct (after, { all with Sockets = sockets; UnverifiedProbes = probes })
 
+    /// A punch is over: the rendezvous that has introduced the peer is told how, if the application allows that.
+    let private tellServer (context: StepContext) stage kind (punch: Punch) (all: NodeTasks) =
+        match Radix.tryFind (int punch.Setup.Handle) all.Meetings with
+        | ValueSome meeting when punch.Setup.Plan.Reports && meeting.Handle = punch.Setup.Handle ->
+            RendezvousClient.report context stage kind punch meeting
+        | _ -> ()
+
     /// A punch has failed: the client returns to its room if nothing was heard, and otherwise that is the result.
     let private failed (context: StepContext) (report: PunchReport) (punch: Punch) (all: NodeTasks) =
         let returned =
@@ -80,8 +87,12 @@ module internal NodeTasks =
     and private settlePunch context (before: Punch) (after: Punch) (all: NodeTasks) =
         match before.Phase, after.Phase with
         | (PunchPhase.Open _ | PunchPhase.Failed _), _ -> all
-        | _, PunchPhase.Failed(report, _) -> failed context report after all
+        | _, PunchPhase.Failed(report, _) ->
+            tellServer context report.Stage PathKind.Host after all
+            failed context report after all
         | _, PunchPhase.Open(path, from, _) ->
+            let kind = Punch.kindOf path { after with BirthdayProbing = before.BirthdayProbing }
+            tellServer context PunchStage.Open kind after all
             let aliases = Aliases.set context.Now from path all.Aliases
             let all = { all with Aliases = aliases } |> connect context path from after
 

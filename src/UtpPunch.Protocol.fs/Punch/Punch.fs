@@ -221,7 +221,7 @@ module internal Punch =
             let learnt = { candidate context.Now remote kind with WasHeard = true }
             { punch with Candidates = Array.append punch.Candidates [| learnt |] }
 
-    let private kindOf (remote: Endpoint) (punch: Punch) =
+    let kindOf (remote: Endpoint) (punch: Punch) =
         match punch.Candidates |> Array.tryFind (fun it -> it.Remote.Equals remote) with
         | Some it -> it.Kind
         | None -> if punch.BirthdayProbing.IsSome then PathKind.Birthday else PathKind.Reflexive

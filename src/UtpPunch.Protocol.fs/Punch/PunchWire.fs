@@ -13,6 +13,8 @@ type internal RendezvousMessage =
     | Acknowledge of room: Borrowed * handle: uint64 * cookie: Borrowed * introduction: Borrowed * roundTrip: Duration
     /// Ends the registration.
     | Leave of room: Borrowed * handle: uint64 * cookie: Borrowed
+    /// Tells how the punch after an introduction has ended. It is not answered.
+    | Report of room: Borrowed * handle: uint64 * cookie: Borrowed * introduction: Borrowed * report: MeetingReport
     /// Asks for the observed source endpoint.
     | Observe of handle: uint64
     /// A cookie, by which the client proves its address, and the server's other sockets.
@@ -151,6 +153,14 @@ module internal PunchWire =
             let writer = begun 3uy handle
             writer.Bytes room
             writer.Bytes cookie
+            writer.ToBytes()
+        | RendezvousMessage.Report(room, handle, cookie, introduction, report) ->
+            let writer = begun 5uy handle
+            writer.Bytes room
+            writer.Bytes cookie
+            writer.Bytes introduction
+            Array.iter writer.Byte (MeetingReport.encode report)
+            writer.Number(milliseconds report.Elapsed, 2)
             writer.ToBytes()
         | RendezvousMessage.Observe handle ->
             let writer = begun 4uy handle
@@ -317,6 +327,15 @@ module internal PunchWire =
                     // Padded so that the answer is not larger.
                     reader.Bytes(LeastObserve - 13) |> ignore
                     ValueSome(RendezvousMessage.Observe handle)
+                | 5uy ->
+                    let room = reader.Bytes TagLength
+                    let cookie = reader.Bytes CookieLength
+                    let introduction = reader.Bytes TagLength
+                    let stage, kind, mapping, peerMapping = reader.Byte(), reader.Byte(), reader.Byte(), reader.Byte()
+
+                    MeetingReport.decode stage kind mapping peerMapping (reader.Milliseconds())
+                    |> ValueOption.map (fun report ->
+                        RendezvousMessage.Report(room, handle, cookie, introduction, report))
                 | 0x81uy ->
                     let attempt = reader.Byte()
                     let cookie = reader.Bytes CookieLength
@@ -362,4 +381,5 @@ module internal PunchWire =
         | RendezvousMessage.Register _
         | RendezvousMessage.Acknowledge _
         | RendezvousMessage.Leave _
+        | RendezvousMessage.Report _
         | RendezvousMessage.Observe _ -> ValueNone

@@ -35,6 +35,7 @@ module internal Matching =
     /// Asks a registrant whether it is there.
     let ping (server: Rendezvous) number (registrant: Registrant) (send: RendezvousMessage -> unit) =
         send (RendezvousMessage.Ping registrant.Registration.Handle)
+        server.Totals.Pinged <- server.Totals.Pinged + 1L
 
         let pings = registrant.Pings + 1
         let first = if registrant.Pings = 0 then server.Now else registrant.PingedAt

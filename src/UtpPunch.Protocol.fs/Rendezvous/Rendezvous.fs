@@ -48,9 +48,14 @@ module Rendezvous =
           Stun = StunServer.create (ValueSome "UtpPunch") (options.Sockets |> Array.truncate 4 |> Array.map ValueSome)
           Shared = { Instance = 0UL; Proposals = Radix.empty; Pairings = Radix.empty; Timers = TimerQueue.empty }
           Requests = ResizeArray()
+          Reportable = Radix.empty
+          ReportTimers = TimerQueue.empty
+          Reported = Radix.empty
           Waiting = 0
+          Staying = 0
           Introduced = 0L
-          Dropped = 0L }
+          Dropped = 0L
+          Totals = RendezvousTotals.zero }
 
     [<CompiledName "CreateShared">]
     let createShared (instance: uint64) (options: RendezvousOptions) (seed: Owned) (now: Instant) : Rendezvous =
@@ -79,8 +84,9 @@ module Rendezvous =
         // The nonce begins with the number by which an acknowledgement finds the introduction.
         let nonce = (draw server 4).Span.ToArray()
         BinaryPrimitives.WriteInt32BigEndian(System.Span<byte> nonce, number)
-        server.Pairings <- Radix.add number { Nonce = Owned nonce; A = side a; B = side b; Tries = 0 } server.Pairings
-
+        let pairing = { Nonce = Owned nonce; A = side a; B = side b; Tries = 0 }
+        server.Pairings <- Radix.add number pairing server.Pairings
+        Reports.expect server pairing.Nonce [| pairing.A; pairing.B |]
         server.TimerQueue <- TimerQueue.add server.Now ~~~number server.TimerQueue
 
         for number' in [ first; second ] do
@@ -115,7 +121,13 @@ module Rendezvous =
             )
 
         let refuse isRoom =
+            let totals = server.Totals
             server.Dropped <- server.Dropped + 1L
+
+            if isRoom then totals.RoomFull <- totals.RoomFull + 1L
+            elif isFull server then totals.ServerFull <- totals.ServerFull + 1L
+            else totals.SourceFull <- totals.SourceFull + 1L
+
             send (RendezvousMessage.Full(registration.Handle, isRoom))
 
         let enter since number (registrant: Registrant) =
@@ -142,6 +154,7 @@ module Rendezvous =
                 answer ()
         | ValueSome(struct (number, known)) ->
             let known = leaveRoom server number known
+            server.Totals.Renewed <- server.Totals.Renewed + 1L
 
             enter
                 (Matching.heardSince server known)
@@ -172,7 +185,9 @@ module Rendezvous =
             match addRegistrant server fresh with
             | ValueNone -> refuse false
             | ValueSome(struct (number, fresh)) ->
-                if not (enter (Matching.heardSince server fresh) number fresh) then
+                if enter (Matching.heardSince server fresh) number fresh then
+                    server.Totals.Registered <- server.Totals.Registered + 1L
+                else
                     removeRegistrant server number fresh
 
     let private others (server: Rendezvous) (socket: uint16) =
@@ -211,6 +226,7 @@ module Rendezvous =
         match message with
         | RendezvousMessage.Register it -> isCookie server remote it.Handle it.Cookie
         | RendezvousMessage.Acknowledge(_, handle, cookie, _, _)
+        | RendezvousMessage.Report(_, handle, cookie, _, _)
         | RendezvousMessage.Leave(_, handle, cookie) -> isCookie server remote handle cookie
         | RendezvousMessage.Observe _
         | RendezvousMessage.Challenge _
@@ -221,7 +237,13 @@ module Rendezvous =
         | RendezvousMessage.Full _
         | RendezvousMessage.Ping _ -> false
 
-    let private drop (server: Rendezvous) = server.Dropped <- server.Dropped + 1L
+    let private dropUnproven (server: Rendezvous) =
+        server.Dropped <- server.Dropped + 1L
+        server.Totals.TooManyUnproven <- server.Totals.TooManyUnproven + 1L
+
+    let private dropProven (server: Rendezvous) =
+        server.Dropped <- server.Dropped + 1L
+        server.Totals.TooManyProven <- server.Totals.TooManyProven + 1L
 
     let private receiveProven (server: Rendezvous) (remote: Endpoint) message tell =
         match message with
@@ -230,17 +252,20 @@ module Rendezvous =
             Sharing.acknowledged server remote handle introduction roundTrip tell
         | RendezvousMessage.Acknowledge(_, handle, _, introduction, roundTrip) ->
             acknowledged server remote handle introduction roundTrip (fun side -> tell side.Remote)
+        | RendezvousMessage.Report(_, handle, _, introduction, report) ->
+            Reports.receive server remote handle introduction report
         | RendezvousMessage.Leave(room, handle, _) ->
             match findRegistrant remote handle room server with
             | ValueSome(struct (number, registrant)) -> removeRegistrant server number registrant
             | ValueNone -> ()
-        | _ -> drop server
+        | _ -> dropInvalid server
 
     /// An answer to an address that was not verified. None has more bytes than its request: that would be dropped.
     let private answerUnproven (server: Rendezvous) (remote: Endpoint) message =
         match message with
         | RendezvousMessage.Register it ->
             let cookie = (cookie server remote it.Handle).AsBorrowed
+            server.Totals.Challenged <- server.Totals.Challenged + 1L
             ValueSome(RendezvousMessage.Challenge(it.Handle, it.Attempt, cookie, remote, others server remote.Via))
         | RendezvousMessage.Observe handle -> ValueSome(RendezvousMessage.Observed(handle, remote))
         | _ -> ValueNone
@@ -253,22 +278,20 @@ module Rendezvous =
         (sent: ResizeArray<struct (Endpoint * Owned)>)
         =
         let isStun = server.Options.Stun && Stun.looksLike datagram
+        let isLegacy = not isStun && server.Options.Legacy && LegacyTracker.isQuestion datagram
 
-        if isStun && admitsAmplified server remote then
+        if not (isStun || isLegacy) then
+            dropInvalid server
+        elif not (admitsAmplified server remote) then
+            dropUnproven server
+        elif isStun then
             match StunServer.answer (int remote.Via) (Endpoint.via 0us remote) datagram server.Stun with
             | ValueSome answer -> sent.Add(struct (Endpoint.via (uint16 answer.Socket) answer.Remote, answer.Datagram))
-            | ValueNone -> drop server
-        elif
-            not isStun
-            && server.Options.Legacy
-            && LegacyTracker.isQuestion datagram
-            && admitsAmplified server remote
-        then
+            | ValueNone -> dropInvalid server
+        else
             let struct (tracker, answers) = LegacyTracker.receive server.Now remote datagram server.Tracker
             server.Tracker <- tracker
             sent.AddRange answers
-        else
-            drop server
 
     let private receive
         (server: Rendezvous)
@@ -283,16 +306,17 @@ module Rendezvous =
             if admitsProven server remote then
                 receiveProven server remote message tell
             else
-                drop server
-        | ValueSome(RendezvousMessage.Register _ | RendezvousMessage.Observe _ as message) when
-            admitsUnproven server remote
-            ->
-            match answerUnproven server remote message with
-            | ValueSome answer ->
-                let answer = PunchWire.encode answer
-                if answer.Length <= datagram.Length then sent.Add(struct (remote, answer))
-            | ValueNone -> ()
-        | ValueSome _ -> drop server
+                dropProven server
+        | ValueSome(RendezvousMessage.Register _ | RendezvousMessage.Observe _ as message) ->
+            if admitsUnproven server remote then
+                match answerUnproven server remote message with
+                | ValueSome answer ->
+                    let answer = PunchWire.encode answer
+                    if answer.Length <= datagram.Length then sent.Add(struct (remote, answer))
+                | ValueNone -> ()
+            else
+                dropUnproven server
+        | ValueSome _ -> dropInvalid server
         | ValueNone -> receiveForeign server remote datagram sent
 
     // ---- Timers ----
@@ -335,6 +359,7 @@ module Rendezvous =
         elif registrant.PingAt > server.Now then
             schedule server number registrant |> ignore
         elif Matching.isGhost registrant then
+            server.Totals.Vanished <- server.Totals.Vanished + 1L
             removeRegistrant server number registrant
         else
             Matching.ping server number registrant (fun message ->
@@ -372,7 +397,12 @@ module Rendezvous =
 
     [<CompiledName "StepShared">]
     let stepShared (now: Instant) (received: struct (Endpoint * Borrowed)[]) (news: StoreEvent[]) (server: Rendezvous) =
-        let server = { server with Now = max now server.Now; Requests = ResizeArray() }
+        let server =
+            { server with
+                Now = max now server.Now
+                Requests = ResizeArray()
+                Totals = { server.Totals with Registered = server.Totals.Registered } }
+
         let sent = ResizeArray<struct (Endpoint * Owned)>()
         let tell remote message = sent.Add(struct (remote, PunchWire.encode message))
 
@@ -401,3 +431,17 @@ module Rendezvous =
           Introductions = Radix.count server.Pairings + Radix.count server.Shared.Pairings
           Introduced = server.Introduced
           Dropped = server.Dropped }
+
+    [<CompiledName "Counts">]
+    let counts (server: Rendezvous) : RendezvousCounts =
+        { Rooms = Radix.count server.Rooms
+          Waiting = server.Waiting
+          Staying = server.Staying
+          Registrations = Radix.count server.Registrants
+          Introductions = Radix.count server.Pairings + Radix.count server.Shared.Pairings
+          Introduced = server.Introduced
+          Totals = server.Totals
+          Reports = Reports.counts server }
+
+    [<CompiledName "Rooms">]
+    let rooms most members (server: Rendezvous) : RendezvousRoom[] = RendezvousRooms.largest most members server

@@ -36,3 +36,11 @@ module Rendezvous =
 
     [<CompiledName "Statistics">]
     val statistics: server: Rendezvous -> RendezvousStatistics
+
+    /// The counts that an operator watches. They name no room and no address.
+    [<CompiledName "Counts">]
+    val counts: server: Rendezvous -> RendezvousCounts
+
+    /// The largest rooms, with the addresses of some members of each. It walks over all rooms.
+    [<CompiledName "Rooms">]
+    val rooms: most: int -> members: int -> server: Rendezvous -> RendezvousRoom[]

@@ -163,6 +163,20 @@ module internal RendezvousClient =
             meeting.Server
             (RendezvousMessage.Leave(meeting.Room.AsBorrowed, meeting.Handle, meeting.Cookie.AsBorrowed))
 
+    /// Tells how a punch has ended. A report that is lost is not repeated.
+    let report (context: StepContext) stage kind (punch: Punch) (meeting: RendezvousClient) =
+        if MeetingReport.isTold stage then
+            let report =
+                { Stage = stage
+                  Kind = kind
+                  Mapping = punch.Setup.Mapping
+                  PeerMapping = punch.Setup.PeerOffer.Mapping
+                  Elapsed = context.Now - punch.StartedAt }
+
+            let room, cookie = meeting.Room.AsBorrowed, meeting.Cookie.AsBorrowed
+            let introduction = punch.Setup.Introduction.AsBorrowed
+            tell context meeting.Server (RendezvousMessage.Report(room, meeting.Handle, cookie, introduction, report))
+
     // ---- Receiving ----
 
     let private challenged

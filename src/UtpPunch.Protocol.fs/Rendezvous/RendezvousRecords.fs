@@ -172,6 +172,10 @@ type internal SharedRooms =
         Timers: TimerQueue
     }
 
+/// An introduction of which clients may report, each once.
+[<NoComparison>]
+type internal Reportable = { Nonce: Owned; Clients: struct (Endpoint * uint64)[]; Until: Instant }
+
 /// A rendezvous server: introduces clients that name the same room, and never relays. A value with a step, as `Node` is. Only the step that
 /// made a copy writes to its fields.
 [<NoComparison; NoEquality>]
@@ -205,7 +209,13 @@ type Rendezvous =
             mutable Shared: SharedRooms
             /// What this step asks of the store.
             mutable Requests: ResizeArray<StoreRequest>
+            /// By the beginning of the nonce, and when they are forgotten; and the number of reports of each kind.
+            mutable Reportable: Radix<Reportable>
+            mutable ReportTimers: TimerQueue
+            mutable Reported: Radix<int64>
             mutable Waiting: int
+            mutable Staying: int
             mutable Introduced: int64
             mutable Dropped: int64
+            mutable Totals: RendezvousTotals
         }

@@ -60,6 +60,13 @@ module internal RendezvousState =
                struct (joined server 56 (remote.High >>> 8), 4)
                struct (joined server 48 (remote.High >>> 16), 16) |]
 
+    let dropInvalid (server: Rendezvous) =
+        server.Dropped <- server.Dropped + 1L
+        server.Totals.Invalid <- server.Totals.Invalid + 1L
+
+    /// The beginning of a nonce, by which an introduction is found.
+    let keyOfNonce (nonce: Borrowed) : int = BinaryPrimitives.ReadInt32BigEndian nonce.Span
+
     // ---- Rate limits ----
 
     /// The burst of a limit is what it admits in this time.
@@ -180,12 +187,15 @@ module internal RendezvousState =
         server.Next <- after number
         number
 
+    /// Whether the server has as many registrants as it may have.
+    let isFull (server: Rendezvous) = Radix.count server.Registrants >= server.Options.MaxRegistrations
+
     /// A new registrant, with its number; none if a limit was reached.
     let addRegistrant (server: Rendezvous) (registrant: Registrant) : struct (int * Registrant) voption =
         let key = keyOf server registrant
 
         if
-            Radix.count server.Registrants >= server.Options.MaxRegistrations
+            isFull server
             || not (isWithinQuota server registrant.Remote)
             || (Radix.tryFind key server.Handles).IsSome
         then
@@ -231,6 +241,7 @@ module internal RendezvousState =
             setRoom server key { room with Visitors = withoutIndex server index RoomPlace.Visitor room.Visitors }
         | RoomPlace.Service index ->
             server.Waiting <- server.Waiting - 1
+            server.Staying <- server.Staying - 1
             setRoom server key { room with Services = withoutIndex server index RoomPlace.Service room.Services }
 
         let outside = { registrant with Place = RoomPlace.Outside }
@@ -256,6 +267,7 @@ module internal RendezvousState =
             ValueNone
         elif registrant.Registration.Stays then
             let index = Radix.count room.Services
+            server.Staying <- server.Staying + 1
             enter (RoomPlace.Service index) { room with Services = Radix.add index number room.Services }
         elif
             countOf source server >= MaxVisitorsPerSource

@@ -1,7 +1,5 @@
 namespace UtpPunch.Protocol
 
-open System.Buffers.Binary
-
 /// Rooms whose members are registered at several instances of a server. A store knows who waits where. An instance proposes a client of its own for one
 /// of another instance, which holds that one back and agrees; then both are introduced, each by its own instance, under one nonce.
 module internal Sharing =
@@ -30,7 +28,7 @@ module internal Sharing =
     let isShared (server: Rendezvous) = server.Shared.Instance <> 0UL
 
     /// The key of a nonce is negative; the nonces of introductions within one instance begin with a positive number.
-    let keyOf (nonce: Borrowed) : int = BinaryPrimitives.ReadInt32BigEndian nonce.Span
+    let keyOf (nonce: Borrowed) : int = keyOfNonce nonce
 
     let private tell (server: Rendezvous) instance message =
         server.Requests.Add(StoreRequest.Send(instance, InstanceWire.encode message))
@@ -335,7 +333,7 @@ module internal Sharing =
         | StoreEvent.Told(instance, message) ->
             match InstanceWire.decode message with
             | ValueSome message when instance <> server.Shared.Instance -> told server instance message send
-            | _ -> server.Dropped <- server.Dropped + 1L
+            | _ -> dropInvalid server
         | StoreEvent.Undelivered message ->
             match InstanceWire.decode message with
             | ValueSome(InstanceMessage.Propose(nonce, _, _, _, _)) ->
@@ -358,6 +356,7 @@ module internal Sharing =
         if it.Tries >= most then
             dropPairing server it
         else
+            if it.Tries = 0 then Reports.expect server it.Nonce [| it.Own |]
             if isProposer && not it.Other.Acknowledged then confirm server it
 
             if it.Tries < repetitions && not it.Own.Acknowledged then

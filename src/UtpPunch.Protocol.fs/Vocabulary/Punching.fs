@@ -50,6 +50,8 @@ type MeetPlan =
         PrivateAddresses: PrivateAddressPolicy
         /// How long the streams of a path that is gone wait for another one; `Time.never` for as long as they live.
         PathTimeout: Duration
+        /// Whether the rendezvous is told how the punches with peers that it has introduced end.
+        Reports: bool
     }
 
 /// How a punch ended.

@@ -55,6 +55,9 @@ internal sealed partial class RedisRooms : IRoomStore, IAsyncDisposable
     /// <summary>Whether Redis answers.</summary>
     public bool IsConnected => _redis.IsConnected;
 
+    /// <summary>The number of requests without an answer yet.</summary>
+    public int UnderWay => Volatile.Read(ref _underWay);
+
     /// <summary>The number of requests that failed or were lost, and of values that are not valid.</summary>
     public long Errors => Interlocked.Read(ref _errors);
 

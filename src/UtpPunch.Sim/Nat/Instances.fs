@@ -213,7 +213,8 @@ type Instances(seed: uint64, count: int, faults: StoreFaults) =
 
         let plan =
             { PunchScenario.planOf asks (bytesOf (0xBB0000UL + uint64 room)) [||] with
-                Timeout = Time.seconds 60 }
+                Timeout = Time.seconds 60
+                Reports = true }
 
         step peer [| Event.Meet(1, plan) |]
         peer

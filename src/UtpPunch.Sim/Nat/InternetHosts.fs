@@ -248,6 +248,7 @@ type RendezvousHost(sockets: Endpoint[], seed: uint64) =
 
     member _.Sockets = sockets
     member _.Statistics = Rendezvous.statistics server
+    member _.Counts = Rendezvous.counts server
 
     interface IInternetHost with
         member _.Step(now, arrived) =

@@ -71,7 +71,8 @@ module PunchScenario =
           Birthday = false
           PrimingHops = 4
           PrivateAddresses = PrivateAddressPolicy.Shared
-          PathTimeout = Time.seconds 180 }
+          PathTimeout = Time.seconds 180
+          Reports = false }
 
     let plan (scenario: PunchScenario) server (hosts: Endpoint[]) : MeetPlan =
         { planOf [| server |] (Owned(Array.create 32 7uy)) hosts with

@@ -53,7 +53,8 @@ module Schema =
           Birthday = bit f "birthday" it.Birthday
           PrimingHops = int32 f "hops" Numbers.hops it.PrimingHops
           PrivateAddresses = name f "private" TraceNames.privateAddresses it.PrivateAddresses
-          PathTimeout = f.Duration("path", it.PathTimeout) }
+          PathTimeout = f.Duration("path", it.PathTimeout)
+          Reports = bit f "reports" it.Reports }
 
     let private discovery (f: Fields) (it: StunOptions) : StunOptions =
         { Servers = f.Endpoints("servers", it.Servers)

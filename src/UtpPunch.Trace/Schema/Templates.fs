@@ -45,7 +45,8 @@ module Templates =
           Birthday = false
           PrimingHops = 0
           PrivateAddresses = PrivateAddressPolicy.Shared
-          PathTimeout = 0L<us> }
+          PathTimeout = 0L<us>
+          Reports = false }
 
     let private discovery: StunOptions =
         { Servers = [||]; Local = ValueNone; Timeout = 0L<us>; TestTimeout = 0L<us>; Behaviour = false }

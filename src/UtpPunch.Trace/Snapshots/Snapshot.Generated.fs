@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x52228FF6D985D379UL
+let Layout = 0xA21E3ECA94C287BEUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1234,6 +1234,7 @@ let writeMeetPlan (w: SnapshotWriter) (it: MeetPlan) : unit =
     w.Int32 it.PrimingHops
     writePrivateAddressPolicy w it.PrivateAddresses
     w.Int64 it.PathTimeout
+    w.Flag it.Reports
 
 let readMeetPlan (r: SnapshotReader) : MeetPlan =
     { Servers = r.Array(6, (fun () -> readEndpoint r))
@@ -1245,7 +1246,8 @@ let readMeetPlan (r: SnapshotReader) : MeetPlan =
       Birthday = r.Flag()
       PrimingHops = r.Int32()
       PrivateAddresses = readPrivateAddressPolicy r
-      PathTimeout = r.Int64() }
+      PathTimeout = r.Int64()
+      Reports = r.Flag() }
 
 let writeRendezvousPhase (w: SnapshotWriter) (it: RendezvousPhase) : unit =
     match it with
@@ -1614,7 +1616,7 @@ let writePunchTable (w: SnapshotWriter) (it: PunchTable) : unit =
 
 let readPunchTable (r: SnapshotReader) : PunchTable =
     { HashKey = r.UInt64()
-      All = r.Radix(72, (fun () -> readPunch r))
+      All = r.Radix(73, (fun () -> readPunch r))
       Timers = r.TimerQueue()
       ByIntroduction = r.Radix(1, (fun () -> r.Int32()))
       ByPeer = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
@@ -2058,12 +2060,12 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Int64 it.DueAt
 
 let readNodeTasks (r: SnapshotReader) : NodeTasks =
-    { Meetings = r.Radix(52, (fun () -> readRendezvousClient r))
+    { Meetings = r.Radix(53, (fun () -> readRendezvousClient r))
       MeetingTimers = r.TimerQueue()
       Punches = readPunchTable r
       Legacy = r.Radix(18, (fun () -> readLegacyPunch r))
       Discoveries = r.Radix(20, (fun () -> readStunClient r))
-      Links = r.Radix(53, (fun () -> readLink r))
+      Links = r.Radix(54, (fun () -> readLink r))
       LinkTimers = r.TimerQueue()
       Agreements = r.Radix(7, (fun () -> readKeyAgreement r))
       AgreementTimers = r.TimerQueue()

@@ -11,13 +11,13 @@ public static class RendezvousService
     // Its kind in docs/punching.md.
     private const byte Acknowledge = 2;
 
-    private static readonly string[] s_ports = ["--Listen:0", "127.0.0.1:0", "--Listen:1", "127.0.0.1:0"];
+    internal static readonly string[] Ports = ["--Listen:0", "127.0.0.1:0", "--Listen:1", "127.0.0.1:0"];
 
     [Fact("the service introduces peers, logs JSON, and answers for health and metrics", Parallel = true)]
     public static async Task Serves()
     {
         var admin = FreePort();
-        using var service = Start(null, ["--Admin", $"{admin}", .. s_ports]);
+        using var service = Start(null, ["--Admin", $"{admin}", .. Ports]);
         var server = Listening(await service.LineAsync("Listening on"));
         using var http = new HttpClient { BaseAddress = new Uri($"http://{admin}") };
         await Waiting.UntilAsync(() => IsOpen(admin), "the address of health is open");
@@ -26,7 +26,7 @@ public static class RendezvousService
         await using var node = UtpNode.Bind(WebPair.Loopback);
         await using var other = UtpNode.Bind(WebPair.Loopback);
         var streams = await Task.WhenAll(new[] { node, other }.Select(peer =>
-            new RendezvousClient(peer, server).ConnectAsync("room").AsTask().WaitAsync(WebPair.Limit)));
+            new RendezvousClient(peer, server).ConnectAsync("dunes").AsTask().WaitAsync(WebPair.Limit)));
         using var response = await http.GetAsync("/metrics");
         Check.Equal("text/plain", response.Content.Headers.ContentType!.MediaType);
         var metrics = await response.Content.ReadAsStringAsync();
@@ -35,6 +35,9 @@ public static class RendezvousService
             "# HELP utp_rendezvous_introductions_total Pairs that were introduced",
             "# TYPE utp_rendezvous_introductions_total counter",
             "utp_rendezvous_introductions_total 1",
+            "utp_rendezvous_registered_total 2",
+            "utp_rendezvous_refused_total{reason=\"room\"} 0",
+            "utp_rendezvous_reports_total{outcome=\"met\"} 0",
             "# TYPE utp_rendezvous_registrations gauge",
             "utp_rendezvous_registrations 0",
             "utp_rendezvous_ready 1",
@@ -43,7 +46,7 @@ public static class RendezvousService
             Check.That(metrics.Split('\n').Contains(line, StringComparer.Ordinal), $"'{line}' in\n{metrics}");
         }
 
-        Check.That(!metrics.Contains("room", StringComparison.Ordinal) && !service.Transcript.Contains("\"room", StringComparison.Ordinal));
+        Check.That(!metrics.Contains("dunes", StringComparison.Ordinal) && !service.Transcript.Contains("dunes", StringComparison.Ordinal));
         foreach (var stream in streams)
         {
             stream.Abort();
@@ -110,7 +113,7 @@ public static class RendezvousService
     public static async Task StopsSlowly()
     {
         var admin = FreePort();
-        using var service = Start(null, ["--Admin", $"{admin}", "--Drain", "00:00:02", .. s_ports]);
+        using var service = Start(null, ["--Admin", $"{admin}", "--Drain", "00:00:02", .. Ports]);
         var server = Listening(await service.LineAsync("Listening on"));
         await Waiting.UntilAsync(() => IsOpen(admin), "the address of health is open");
         // The introduction goes on, since the server does not get one peer's acknowledgements.
@@ -142,23 +145,23 @@ public static class RendezvousService
         await Repository.IsQuotedAsync("src/UtpPunch.Rendezvous/utp-rendezvous.service", "docs/rendezvous.md");
     }
 
-    private static ProgramRun Start(Dictionary<string, string?>? environment, string[] arguments) => ProgramRun.Start(
+    internal static ProgramRun Start(Dictionary<string, string?>? environment, string[] arguments) => ProgramRun.Start(
         Repository.Root,
         "dotnet",
         ["exec", Repository.OutputOf("src/UtpPunch.Rendezvous", "utp-rendezvous"), .. arguments],
         environment);
 
-    private static IPEndPoint Listening(string line) => IPEndPoint.Parse(Regex.Match(line, @"127\.0\.0\.1:\d+").Value);
+    internal static IPEndPoint Listening(string line) => IPEndPoint.Parse(Regex.Match(line, @"127\.0\.0\.1:\d+").Value);
 
     // Another process may take it before the service does: then the service ends with an error.
-    private static IPEndPoint FreePort()
+    internal static IPEndPoint FreePort()
     {
         using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         probe.Bind(WebPair.Loopback);
         return (IPEndPoint)probe.LocalEndPoint!;
     }
 
-    private static bool IsOpen(IPEndPoint address)
+    internal static bool IsOpen(IPEndPoint address)
     {
         using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         try

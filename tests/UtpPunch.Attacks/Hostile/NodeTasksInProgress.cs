@@ -131,5 +131,6 @@ internal sealed class NodeTasksInProgress
         birthday: false,
         primingHops: 0,
         PrivateAddressPolicy.Never,
-        pathTimeout: 0);
+        pathTimeout: 0,
+        reports: false);
 }

@@ -16,7 +16,8 @@ module Plans =
           Birthday = true
           PrimingHops = 3
           PrivateAddresses = PrivateAddressPolicy.Shared
-          PathTimeout = Time.seconds 180 }
+          PathTimeout = Time.seconds 180
+          Reports = true }
 
 /// Reads an operation from a chunk. Total: there are zeroes behind the end, so that any bytes are an operation.
 [<Sealed>]

@@ -12,6 +12,7 @@ let private kinds =
        2uy
        3uy
        4uy
+       5uy
        0x40uy
        0x41uy
        0x42uy
@@ -38,6 +39,7 @@ let private nameOf (message: RendezvousMessage) =
     | RendezvousMessage.Go _ -> 8
     | RendezvousMessage.Full _ -> 9
     | RendezvousMessage.Ping _ -> 10
+    | RendezvousMessage.Report _ -> 12
 
 let private runMessage (features: Features) (datagram: byte[]) =
     match PunchWire.decode (Borrowed datagram) with

@@ -94,6 +94,13 @@ type private World(features: Features, options: RendezvousOptions) =
         )
 
         features.AddSize(5, int statistics.Dropped)
+        let counts = Rendezvous.counts server
+        let reported = counts.Reports |> Array.sumBy _.Count
+        features.AddSize(6, int reported)
+        Target.check (reported <= 2L * counts.Introduced) "There are more reports than clients were introduced."
+        Target.check (counts.Staying <= counts.Waiting) "More clients stay than are in rooms."
+        let members = Rendezvous.rooms 100_000 8 server |> Array.sumBy (fun it -> it.Visitors + it.Staying)
+        Target.check (members = counts.Waiting) "The rooms have other members than wait."
         Target.check (statistics.Waiting <= options.MaxRegistrations) "More clients wait than may register."
 
     let step (received: struct (Endpoint * Borrowed)[]) =
@@ -157,12 +164,21 @@ let private message (operation: Operation) (index: int) (account: Account) : Ren
 
     match operation.Below 8 with
     | 0 -> RendezvousMessage.Observe handle
-    | 1 -> RendezvousMessage.Leave(room, handle, cookie)
     | 2
     | 3 ->
         let nonce = Array.copy account.Nonce
         if operation.Below 4 = 0 then nonce[operation.Below 16] <- operation.Byte()
         RendezvousMessage.Acknowledge(room, handle, cookie, Borrowed nonce, Time.milliseconds (operation.Short()))
+    | 1 when operation.Flag() ->
+        let report =
+            { Stage = PunchStage.NotHeard
+              Kind = PathKind.Host
+              Mapping = PortPrediction.Unknown
+              PeerMapping = PortPrediction.EndpointIndependent
+              Elapsed = Time.milliseconds (operation.Short()) }
+
+        RendezvousMessage.Report(room, handle, cookie, Borrowed account.Nonce, report)
+    | 1 -> RendezvousMessage.Leave(room, handle, cookie)
     | _ ->
         RendezvousMessage.Register
             { Room = room

@@ -16,7 +16,7 @@ public static class ToolBench
         using var result = JsonDocument.Parse(await tool.TextAsync());
         Check.Equal(Environment.ProcessorCount, result.RootElement.GetProperty("machine").GetProperty("cores").GetInt32());
         var groups = result.RootElement.GetProperty("groups").EnumerateArray().ToArray();
-        string[] parts = ["bulk", "pipes", "pingpong", "connects", "idle", "fairness", "cliff"];
+        string[] parts = ["bulk", "pipes", "telemetry", "pingpong", "connects", "idle", "fairness", "cliff"];
         Check.Equal(string.Join(' ', parts), string.Join(' ', groups.Select(group => group.GetProperty("part").GetString()).Distinct()));
         foreach (var one in groups.SelectMany(group => group.GetProperty("cases").EnumerateArray()))
         {

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Net;
+using System.Net.Sockets;
+using System.Text;
 using UtpPunch.Tests;
 
 namespace UtpPunch.Interop;
@@ -9,6 +11,7 @@ namespace UtpPunch.Interop;
 public static class ToolRendezvous
 {
     private const int Port = 42000;
+    private const int AdminPort = 9100;
     private const string Name = "meet.example";
 
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(30);
@@ -79,6 +82,58 @@ public static class ToolRendezvous
         await BothAsync(one, other);
         Check.That(clock.Elapsed < TimeSpan.FromSeconds(3), $"they meet after {clock.ElapsedMilliseconds} ms");
     }
+
+    [Fact("the instance of three is killed at which a client waits: it moves to another one, and meets within five seconds a peer that comes to the third", Timeout = 120)]
+    [CarriesStreams]
+    public static async Task MovesToAnotherInstance()
+    {
+        string[] addresses = [NamespacePair.West, "192.0.2.11", "192.0.2.12"];
+        using var namespaces = await NamespacePair.CreateAsync();
+        Skip.Unless(OtherTool.Find("redis-server") is not null, "needs redis-server");
+        await namespaces.AddAsync(NamespacePair.West, "192.0.2.11/24", "192.0.2.12/24");
+        using var names = new HostNames(namespaces);
+        names.Set(addresses);
+        using var redis = new RedisServer(namespaces.On(NamespacePair.West));
+        await redis.StartAsync();
+        using var first = await InstanceAsync(namespaces, addresses[0], redis);
+        using var second = await InstanceAsync(namespaces, addresses[1], redis);
+        using var third = await InstanceAsync(namespaces, addresses[2], redis);
+        ProgramRun[] instances = [first, second, third];
+
+        // It asks the addresses of the name in turn, and registers at the first that answers.
+        using var waiting = Meet($"{Name}:{Port}", namespaces);
+        await waiting.EventAsync("registered");
+        var at = Array.FindIndex(addresses, address => IsWaitedAt(namespaces, address));
+        Check.That(at >= 0, "it waits at one of the instances");
+        instances[at].Kill();
+        var clock = Stopwatch.StartNew();
+        using var coming = Meet($"{addresses[(at + 2) % 3]}:{Port}", namespaces);
+        await BothAsync(waiting, coming);
+        Console.WriteLine($"the peers meet {clock.ElapsedMilliseconds} ms after instance {at} was killed");
+        Check.That(clock.Elapsed < TimeSpan.FromSeconds(5), $"they meet after {clock.ElapsedMilliseconds} ms");
+    }
+
+    private static async Task<ProgramRun> InstanceAsync(NamespacePair namespaces, string address, RedisServer redis)
+    {
+        string[] command =
+        [
+            .. namespaces.On(NamespacePair.West), "dotnet", "exec", Repository.OutputOf("src/UtpPunch.Rendezvous", "utp-rendezvous"),
+            "--Admin", $"{address}:{AdminPort}", "--Redis", $"{redis.EndPoint}", "--Listen:0", $"{address}:{Port}", "--Listen:1", $"{address}:{Port + 1}",
+        ];
+        var instance = ProgramRun.Start(Repository.Root, command[0], command[1..]);
+        await instance.LineAsync("Listening on");
+        return instance;
+    }
+
+    /// <summary>Whether a peer waits at an instance, as its metrics say.</summary>
+    private static bool IsWaitedAt(NamespacePair namespaces, string address) => namespaces.Do(NamespacePair.East, () =>
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Connect(IPEndPoint.Parse($"{address}:{AdminPort}"));
+        socket.Send(Encoding.ASCII.GetBytes($"GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"));
+        using var reader = new StreamReader(new NetworkStream(socket));
+        return reader.ReadToEnd().Contains("utp_rendezvous_registrations 1\n", StringComparison.Ordinal);
+    });
 
     private static ToolProcess Meet(string where, NamespacePair? namespaces = null) => ToolProcess.StartWithin(
         namespaces?.On(NamespacePair.East) ?? [], $"punch --rendezvous {where} --room r --secret correct-horse-battery --json");

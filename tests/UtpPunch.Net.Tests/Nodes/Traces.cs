@@ -95,7 +95,7 @@ public static class Traces
         var remote = EndpointModule.local(3, EndpointModule.via(2, EndpointModule.ofIPv4(0x0A000001, 5000)));
         var packet = new byte[] { 0x01, 1, 0, 9, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 4, 0, 5, 0, 4, 1, 2, 3, 4, 77, 78 };
         byte[] slab = [.. packet, .. packet, .. packet.AsSpan(0, 27), .. "garbage"u8];
-        var plan = new MeetPlan([remote], new Owned(new byte[32]), [remote], true, 5, 6, true, 4, PrivateAddressPolicy.Always, 7);
+        var plan = new MeetPlan([remote], new Owned(new byte[32]), [remote], true, 5, 6, true, 4, PrivateAddressPolicy.Always, 7, true);
         Event[] events =
         [
             Event.NewReceived(remote, new Datagrams(slab, 0, 83, 28, 5)),

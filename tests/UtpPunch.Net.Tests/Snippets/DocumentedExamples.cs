@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Net;
+using System.Text;
 using UtpPunch.Tests;
 
 namespace UtpPunch.Snippets;
@@ -15,6 +18,14 @@ public static class DocumentedExamples
     public static Task Compiled(string page) =>
         UtpPunch.Tests.Snippets.AreCurrentAsync(page, $"tests/UtpPunch.Net.Tests/Snippets/{Path.GetFileNameWithoutExtension(page)}.Generated.cs");
 
+    [Fact("the examples in the comments of UtpPunch.Net compile", Parallel = true)]
+    public static Task CommentsCompiled() => UtpPunch.Tests.Snippets.CommentsAreCurrentAsync(
+        "src/UtpPunch.Net", "tests/UtpPunch.Net.Tests/Snippets/Comments.Generated.cs", "System.Buffers", "System.Net");
+
+    [Fact("no project has an example in its comments that is not compiled", Parallel = true)]
+    public static void AllProjects() =>
+        Check.Equal("src/UtpPunch.AspNetCore src/UtpPunch.Net", string.Join(' ', UtpPunch.Tests.Snippets.ProjectsWithExamples()));
+
     [Fact("no page has an example that is not compiled", Parallel = true)]
     public static async Task AllPages() =>
         Check.Equal(string.Join(' ', [OfAspNetCore, .. Pages]), string.Join(' ', await UtpPunch.Tests.Snippets.PagesAsync()));
@@ -30,4 +41,33 @@ internal static partial class LibrarySnippets
             await stream.CopyToAsync(stream);
         }
     }
+}
+
+/// <summary>What examples in comments use and do not declare.</summary>
+internal static partial class CommentsSnippets
+{
+    private static EndPoint peer => new DnsEndPoint("peer.example", 9000);
+
+    private static string message => "hello";
+
+    private static Task SendToPeerAsync(string text) => Console.Out.WriteLineAsync(text);
+
+    private static async Task<string> ReceiveFromPeerAsync() => await Console.In.ReadLineAsync() ?? "";
+
+    private static int Encode(string text, Span<byte> target) => Encoding.UTF8.GetBytes(text, target);
+
+    private static bool TryParseLine(ref ReadOnlySequence<byte> buffer, out ReadOnlySequence<byte> line)
+    {
+        if (buffer.PositionOf((byte)'\n') is not { } end)
+        {
+            line = default;
+            return false;
+        }
+
+        line = buffer.Slice(0, end);
+        buffer = buffer.Slice(buffer.GetPosition(1, end));
+        return true;
+    }
+
+    private static void Handle(ReadOnlySequence<byte> line) => Console.WriteLine(Encoding.UTF8.GetString(line));
 }

@@ -52,6 +52,41 @@ public static class Measuring
         Check.That(meter.Histogram("utp.rtt").All(one => one.Value is > 0 and < 10));
     }
 
+    [Fact("100 MB over an open stream call no listener, whatever listens: packets cost nothing")]
+    public static async Task NothingPerPacket()
+    {
+        const int Block = 1_000_000;
+        const int Blocks = 100;
+        var log = new LogRecorder();
+        var spans = 0;
+        using var meter = new Reader();
+        using var listener = new ActivityListener
+        {
+            ShouldListenTo = source => source.Name == "UtpPunch.Net",
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+            ActivityStarted = _ => Interlocked.Increment(ref spans),
+        };
+        ActivitySource.AddActivityListener(listener);
+        await using var pair = await Pair.OpenAsync(options => options.LoggerFactory = log);
+        var (logged, traced, packets) = (log.Entries.Count, Volatile.Read(ref spans), pair.Near.GetStatistics().PacketsSent);
+        Check.That(logged > 0 && traced > 0, "the connect had listeners");
+        var writing = Task.Run(async () =>
+        {
+            for (var block = 0; block < Blocks; block++)
+            {
+                await pair.Near.WriteAsync(new byte[Block]);
+            }
+        });
+        await pair.Far.ReadExactlyAsync(new byte[Block * Blocks]).AsTask().Within();
+        await writing.Within();
+        Check.That(pair.Near.GetStatistics().PacketsSent - packets > Block * Blocks / 65_507, "packets");
+        Check.Equal(logged, log.Entries.Count);
+        Check.Equal(traced, Volatile.Read(ref spans));
+
+        // Streams of earlier tests may still end.
+        Check.That(meter.Histogram("utp.rtt").Count() < 50, "histograms are told of streams, not of packets");
+    }
+
     [Fact("a connect that fails is measured with its error, and its span has the peer and the error")]
     public static async Task Refused()
     {

@@ -54,6 +54,16 @@ let acknowledge (nonce: byte[]) roundTripMs (registrant: Registrant) =
           nonce
           number 2 (uint64 (int roundTripMs)) ]
 
+/// A report of a punch: stage, kind of path, own NAT and the peer's, and the time.
+let report (nonce: byte[]) (values: byte[]) (elapsedMs: int) (registrant: Registrant) =
+    Array.concat
+        [ begun 5uy registrant.Handle
+          registrant.Room
+          registrant.Cookie
+          nonce
+          values
+          number 2 (uint64 elapsedMs) ]
+
 let leave (registrant: Registrant) = Array.concat [ begun 3uy registrant.Handle; registrant.Room; registrant.Cookie ]
 let observe (registrant: Registrant) = begun 4uy registrant.Handle |> padded 40
 

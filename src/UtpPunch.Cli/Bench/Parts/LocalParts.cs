@@ -11,6 +11,7 @@ internal static class LocalParts
         {
             [Bulk.Name] = settings => Bulk.Groups(settings),
             [Pipes.Name] = Pipes.Groups,
+            [Telemetry.Name] = Telemetry.Groups,
             [PingPong.Name] = PingPong.Groups,
             [Connects.Name] = Connects.Groups,
             [Idle.Name] = Idle.Groups,

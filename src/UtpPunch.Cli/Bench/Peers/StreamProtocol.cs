@@ -5,10 +5,11 @@ namespace UtpPunch.Cli.Bench;
 /// <summary>Carries streams, over the loopback unless the role names other addresses. The roles are the same for UtpPunch and TCP.</summary>
 internal abstract class StreamProtocol : IAsyncDisposable
 {
-    /// <summary>The protocol of a role: `protocol=utp|tcp [ip=] [packet=] [recorded=1] [congestion=]`.</summary>
+    /// <summary>The protocol of a role: `protocol=utp|tcp [ip=] [packet=] [recorded=1] [listened=1] [congestion=]`.</summary>
     public static StreamProtocol Of(RoleArguments words) => words["protocol"] == "tcp"
         ? new TcpProtocol(AddressOf(words, "ip"), words.Text("congestion"))
-        : new UtpProtocol(AddressOf(words, "ip"), words.Number("packet"), words.Text("congestion"), words.Number("recorded") > 0);
+        : new UtpProtocol(
+            AddressOf(words, "ip"), words.Number("packet"), words.Text("congestion"), words.Number("recorded") > 0, words.Number("listened") > 0);
 
     /// <summary>The address that a role dials: `port= [host=]`.</summary>
     public static IPEndPoint TargetOf(RoleArguments words) => new(AddressOf(words, "host"), words.Number("port"));

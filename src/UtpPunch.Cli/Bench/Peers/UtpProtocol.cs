@@ -3,16 +3,24 @@ using System.Net;
 namespace UtpPunch.Cli.Bench;
 
 /// <summary>UtpPunch, with all streams on one node.</summary>
-/// <param name="local">The address of the node.</param>
-/// <param name="packetSize">0 for the default.</param>
-/// <param name="congestion">The name of the congestion control; <see langword="null"/> for the default.</param>
-/// <param name="isRecorded">Whether the node records a trace with hashes of payloads.</param>
-internal sealed class UtpProtocol(IPAddress local, int packetSize, string? congestion, bool isRecorded) : StreamProtocol
+internal sealed class UtpProtocol : StreamProtocol
 {
     private const int Backlog = 1024;
 
-    private readonly UtpNode _node = Bind(local, packetSize, congestion, isRecorded);
+    private readonly TelemetryListeners? _listeners;
+    private readonly UtpNode _node;
     private UtpListener? _listener;
+
+    /// <param name="local">The address of the node.</param>
+    /// <param name="packetSize">0 for the default.</param>
+    /// <param name="congestion">The name of the congestion control; <see langword="null"/> for the default.</param>
+    /// <param name="isRecorded">Whether the node records a trace with hashes of payloads.</param>
+    /// <param name="isListened">Whether all telemetry has a listener.</param>
+    public UtpProtocol(IPAddress local, int packetSize, string? congestion, bool isRecorded, bool isListened)
+    {
+        _listeners = isListened ? new TelemetryListeners() : null;
+        _node = Bind(local, packetSize, congestion, isRecorded, _listeners);
+    }
 
     public override int Listen()
     {
@@ -26,14 +34,27 @@ internal sealed class UtpProtocol(IPAddress local, int packetSize, string? conge
 
     public override void Finish(Stream stream) => ((UtpStream)stream).CompleteWrites();
 
-    public override ValueTask DisposeAsync() => _node.DisposeAsync();
+    public override async ValueTask DisposeAsync()
+    {
+        await _node.DisposeAsync();
+        if (_listeners is { } listeners)
+        {
+            listeners.Dispose();
+            if (listeners.Told == 0)
+            {
+                throw new InvalidDataException("the listeners were told nothing");
+            }
+        }
+    }
 
     // A constructor cannot await; Bind completes synchronously.
-    private static UtpNode Bind(IPAddress local, int packetSize, string? congestion, bool isRecorded) => UtpNode.BindAsync(new UtpNodeOptions
-    {
-        LocalEndPoint = new IPEndPoint(local, 0),
-        CongestionControl = congestion is null ? UtpCongestionControl.Bbr : UtpCongestionControl.Find(congestion)!,
-        PacketSize = packetSize == 0 ? null : packetSize,
-        Trace = isRecorded ? new UtpTraceOptions() : null,
-    }).AsTask().GetAwaiter().GetResult();
+    private static UtpNode Bind(
+        IPAddress local, int packetSize, string? congestion, bool isRecorded, TelemetryListeners? listeners) => UtpNode.BindAsync(new UtpNodeOptions
+        {
+            LoggerFactory = listeners,
+            LocalEndPoint = new IPEndPoint(local, 0),
+            CongestionControl = congestion is null ? UtpCongestionControl.Bbr : UtpCongestionControl.Find(congestion)!,
+            PacketSize = packetSize == 0 ? null : packetSize,
+            Trace = isRecorded ? new UtpTraceOptions() : null,
+        }).AsTask().GetAwaiter().GetResult();
 }

@@ -5,24 +5,21 @@ using System.Text;
 namespace UtpPunch.Tests;
 
 /// <summary>A redis-server of Debian as a process, which keeps nothing on disk.</summary>
-internal sealed class RedisServer : IDisposable
+/// <param name="within">A program that executes it, such as `ip netns exec NAME`; none by default.</param>
+public sealed class RedisServer(params string[] within) : IDisposable
 {
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(40);
+
     private readonly string _folder = Directory.CreateTempSubdirectory("utp-redis").FullName;
     private ProgramRun? _process;
 
-    public RedisServer()
-    {
-        using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        probe.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        EndPoint = (IPEndPoint)probe.LocalEndPoint!;
-    }
-
-    public IPEndPoint EndPoint { get; }
+    public IPEndPoint EndPoint { get; } = FreePort();
 
     public async Task StartAsync()
     {
-        _process = ProgramRun.Start(
-            _folder, "redis-server", ["--bind", "127.0.0.1", "--port", $"{EndPoint.Port}", "--save", "", "--appendonly", "no", "--dir", _folder]);
+        string[] command =
+            [.. within, "redis-server", "--bind", "127.0.0.1", "--port", $"{EndPoint.Port}", "--save", "", "--appendonly", "no", "--dir", _folder];
+        _process = ProgramRun.Start(_folder, command[0], command[1..]);
         await _process.LineAsync("Ready to accept connections");
     }
 
@@ -50,7 +47,7 @@ internal sealed class RedisServer : IDisposable
         await stream.WriteAsync(Encoding.Latin1.GetBytes(command.ToString()));
         using var reader = new StreamReader(stream, Encoding.Latin1);
         var lines = new List<string>();
-        while (await reader.ReadLineAsync().WaitAsync(WebPair.Limit) is { } line && line != "the end")
+        while (await reader.ReadLineAsync().WaitAsync(Limit) is { } line && line != "the end")
         {
             lines.Add(line);
         }
@@ -62,5 +59,12 @@ internal sealed class RedisServer : IDisposable
     {
         Kill();
         Directory.Delete(_folder, recursive: true);
+    }
+
+    private static IPEndPoint FreePort()
+    {
+        using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        probe.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return (IPEndPoint)probe.LocalEndPoint!;
     }
 }
