@@ -23,6 +23,7 @@ public sealed class Browser : IAsyncDisposable
     private readonly ConcurrentQueue<string> _requests = new();
     private readonly SemaphoreSlim _sending = new(1);
     private Task _reading = Task.CompletedTask;
+    private volatile TaskCompletionSource _loaded = new();
     private int _last;
 
     private Browser(string program)
@@ -78,8 +79,13 @@ public sealed class Browser : IAsyncDisposable
         }
     }
 
-    /// <summary>Opens an address.</summary>
-    public Task OpenAsync(Uri address) => CallAsync("Page.navigate", new JsonObject { ["url"] = address.AbsoluteUri });
+    /// <summary>Opens an address, and waits until its page is loaded.</summary>
+    public async Task OpenAsync(Uri address)
+    {
+        var loaded = _loaded = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await CallAsync("Page.navigate", new JsonObject { ["url"] = address.AbsoluteUri });
+        await loaded.Task.WaitAsync(Limit);
+    }
 
     /// <summary>Changes the size of the page.</summary>
     public Task ResizeAsync(int width, int height) => CallAsync("Emulation.setDeviceMetricsOverride", new JsonObject
@@ -225,6 +231,9 @@ public sealed class Browser : IAsyncDisposable
                 break;
             case "Log.entryAdded" when parameters["entry"]!["level"]!.GetValue<string>() is "error" or "warning":
                 _errors.Enqueue(parameters["entry"]!.ToJsonString());
+                break;
+            case "Page.loadEventFired":
+                _loaded.TrySetResult();
                 break;
             case "Network.requestWillBeSent":
                 _requests.Enqueue(parameters["request"]!["url"]!.GetValue<string>());
