@@ -22,6 +22,7 @@ public sealed class UtpListenOptions
     /// not called for the stream that a meeting or a punch of this node leads to.</para>
     /// </remarks>
     /// <example><code>
+    /// var blocked = new HashSet&lt;IPAddress&gt; { IPAddress.Parse("192.0.2.7") };
     /// await using var listener = node.Listen(new UtpListenOptions { Filter = peer => !blocked.Contains(peer.Address) });
     /// </code></example>
     public Func<IPEndPoint, bool>? Filter { get; set; }

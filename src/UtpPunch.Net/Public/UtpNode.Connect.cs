@@ -124,12 +124,13 @@ public sealed partial class UtpNode
         var address = Addresses.ToIPEndPoint(remote);
         using var span = Spans.Connect(address);
         var stream = UtpStream.Dialled(_engine, remote, how);
+        var counterpart = stream.Counterpart;
         stream.Post(inline: true);
         try
         {
-            if (how.PrimingHops > 0)
+            if (counterpart is not null)
             {
-                stream = await FirstOfBothAsync(stream, cancellationToken).ConfigureAwait(false);
+                stream = await FirstOfBothAsync(stream, counterpart, cancellationToken).ConfigureAwait(false);
             }
             else
             {
@@ -150,9 +151,9 @@ public sealed partial class UtpNode
         catch (OperationCanceledException)
         {
             stream.Abort();
-            if (how.PrimingHops > 0)
+            if (counterpart is not null)
             {
-                _ = AbortLateAsync(stream.Counterpart);
+                _ = AbortLateAsync(counterpart);
             }
 
             throw;
@@ -160,12 +161,13 @@ public sealed partial class UtpNode
     }
 
     /// <summary>The stream, or the one that the peer has opened in its place.</summary>
-    private static async Task<UtpStream> FirstOfBothAsync(UtpStream stream, CancellationToken cancellationToken)
+    private static async Task<UtpStream> FirstOfBothAsync(
+        UtpStream stream, Task<UtpStream> counterpart, CancellationToken cancellationToken)
     {
-        await Task.WhenAny(stream.Opening, stream.Counterpart).WaitAsync(cancellationToken).ConfigureAwait(false);
-        if (stream.Counterpart.IsCompletedSuccessfully)
+        await Task.WhenAny(stream.Opening, counterpart).WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (counterpart.IsCompletedSuccessfully)
         {
-            return await stream.Counterpart.ConfigureAwait(false);
+            return await counterpart.ConfigureAwait(false);
         }
 
         await stream.Opening.WaitAsync(cancellationToken).ConfigureAwait(false);

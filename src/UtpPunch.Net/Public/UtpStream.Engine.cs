@@ -16,8 +16,9 @@ public sealed partial class UtpStream : ICommand
     private bool _released;
     private bool _left;
     private bool _abortWanted;
-    private uint? _abortCode;
-    private uint? _peerCode;
+
+    // That of this side, if it has aborted the stream; otherwise that of the peer.
+    private uint? _errorCode;
     private bool _aborted;
     private bool _nodeClosing;
     private bool _gone;
@@ -64,11 +65,7 @@ public sealed partial class UtpStream : ICommand
     internal void OnOpened(ushort connectionId)
     {
         ConnectionId = connectionId;
-        if (_counterpart is not null)
-        {
-            _engine.AwaitNoMore(_remote, _counterpart);
-        }
-
+        EndDial();
         Volatile.Write(ref _localEndPoint, _engine.LocalEndPointOf(_connId));
         _engine.Telemetry.OnOpened(this);
         _opening.Reach();
@@ -149,7 +146,7 @@ public sealed partial class UtpStream : ICommand
     }
 
     /// <summary>The peer's application has aborted the stream, with that code. <see cref="OnClosed"/> follows.</summary>
-    internal void OnResetWithCode(uint code) => _peerCode = code;
+    internal void OnResetWithCode(uint code) => _errorCode = code;
 
     /// <summary>The core has closed the stream.</summary>
     internal void OnClosed(CloseReason reason, UtpStreamStatistics statistics)
@@ -161,13 +158,9 @@ public sealed partial class UtpStream : ICommand
             nodeClosing = _nodeClosing;
         }
 
-        if (_counterpart is not null)
-        {
-            _engine.AwaitNoMore(_remote, _counterpart);
-        }
-
+        EndDial();
         var age = Clock.Since(_born);
-        var failure = reason.IsAborted && nodeClosing ? Failure.NodeClosed(RemoteEndPoint) : Failure.Of(reason, RemoteEndPoint, age, _peerCode);
+        var failure = reason.IsAborted && nodeClosing ? Failure.NodeClosed(RemoteEndPoint) : Failure.Of(reason, RemoteEndPoint, age, _errorCode);
         var isClean = reason.IsFinished || reason.IsReleased;
         if (_opening.IsReached)
         {
@@ -208,6 +201,16 @@ public sealed partial class UtpStream : ICommand
         _opening.Fail(failure);
     }
 
+    private void EndDial()
+    {
+        if (_dial?.Counterpart is { } counterpart)
+        {
+            _engine.AwaitNoMore(_remote, counterpart);
+        }
+
+        _dial = null;
+    }
+
     /// <summary>False when the stream ended before it began.</summary>
     private bool Dial(List<Event> events)
     {
@@ -222,15 +225,16 @@ public sealed partial class UtpStream : ICommand
             if (!_abortWanted && !_gone)
             {
                 _connId = _engine.Enlist(this);
-                var timeout = Clock.ToMicroseconds(_connectTimeout);
-                if (_counterpart is not null)
+                var how = _dial!.How;
+                var timeout = Clock.ToMicroseconds(how.Timeout);
+                if (_dial.Counterpart is { } counterpart)
                 {
-                    _engine.Await(_remote, _counterpart);
-                    events.Add(Event.NewConnectSimultaneously(_connId, _remote, timeout, _primingHops));
+                    _engine.Await(_remote, counterpart);
+                    events.Add(Event.NewConnectSimultaneously(_connId, _remote, timeout, how.PrimingHops));
                     return true;
                 }
 
-                events.Add(Event.NewConnect(_connId, _remote, _dialect, timeout));
+                events.Add(Event.NewConnect(_connId, _remote, how.Dialect, timeout));
                 return true;
             }
         }
@@ -256,7 +260,7 @@ public sealed partial class UtpStream : ICommand
         if (_abortWanted)
         {
             _aborted = true;
-            events.Add(_abortCode is { } code ? Event.NewAbortWithCode(_connId, code) : Event.NewAbort(_connId));
+            events.Add(_errorCode is { } code ? Event.NewAbortWithCode(_connId, code) : Event.NewAbort(_connId));
         }
         else if (!_released)
         {

@@ -9,10 +9,9 @@ public sealed partial class UtpStream
 {
     private readonly Engine _engine;
     private Endpoint _remote;
-    private readonly Dialect _dialect;
-    private readonly TimeSpan _connectTimeout;
-    private readonly int _primingHops;
-    private readonly TaskCompletionSource<UtpStream>? _counterpart;
+
+    // Null once the stream is open, or will never be.
+    private DialState? _dial;
     private readonly ReadSide _read;
     private readonly WriteSide _write;
     private readonly long _born = Clock.Now;
@@ -35,10 +34,7 @@ public sealed partial class UtpStream
         var options = engine.Settings.For(how.Dialect);
         _engine = engine;
         _remote = remote;
-        _dialect = how.Dialect;
-        _connectTimeout = how.Timeout;
-        _primingHops = how.PrimingHops;
-        _counterpart = how.PrimingHops > 0 ? new(TaskCreationOptions.RunContinuationsAsynchronously) : null;
+        _dial = isIncoming ? null : new DialState(how);
         _idleTimeout = Clock.ToTimeSpan(options.IdleTimeout);
         _congestionControl = how.CongestionControl;
         _congestionChanged = how.CongestionControl != engine.Settings.CongestionControl;
@@ -67,8 +63,8 @@ public sealed partial class UtpStream
     /// <summary>Completes when a dialled stream is open; fails when it never will be.</summary>
     internal Task Opening => _opening.Task;
 
-    /// <summary>The stream that the peer has opened at the same time, and that takes the place of this one.</summary>
-    internal Task<UtpStream> Counterpart => _counterpart!.Task;
+    /// <summary>The stream that the peer opens at the same time, and that may take the place of this one, before this one is posted.</summary>
+    internal Task<UtpStream>? Counterpart => _dial?.Counterpart?.Task;
 
     /// <summary>Whether the stream has ended for good.</summary>
     internal bool IsGone
@@ -178,9 +174,6 @@ public sealed partial class UtpStream
     /// <exception cref="ArgumentOutOfRangeException">The code is negative, or larger than 4294967295.</exception>
     /// <example><code>
     /// stream.Abort(errorCode: 3);
-    ///
-    /// // At the peer:
-    /// catch (UtpException error) when (error.ApplicationErrorCode is 3)
     /// </code></example>
     public void Abort(long errorCode)
     {
@@ -199,7 +192,7 @@ public sealed partial class UtpStream
             }
 
             _abortWanted = true;
-            _abortCode = errorCode;
+            _errorCode = errorCode;
         }
 
         var failure = Failure.Aborted(RemoteEndPoint);

@@ -58,4 +58,5 @@ module internal Commands =
                   Window = connection.Congestion.Window
                   RoundTrip = connection.Rtt.Smoothed }
 
-    let setIdleTimeout duration (connection: Connection) = connection.IdleTimeout <- duration
+    let setIdleTimeout duration (connection: Connection) =
+        connection.Options <- { connection.Options with IdleTimeout = duration }

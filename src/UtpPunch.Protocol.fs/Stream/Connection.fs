@@ -80,7 +80,6 @@ module internal Connection =
               ActiveClose = false
               HasLostBytes = false }
           Counters = Unchecked.defaultof<Counters>
-          IdleTimeout = options.IdleTimeout
           WakeAt = Time.never
           ReportedRoom = options.SendBuffer
           CountedBytes = 0

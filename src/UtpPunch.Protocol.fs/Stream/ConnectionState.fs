@@ -201,7 +201,8 @@ type internal Connection =
         /// Packets leave from its `Local`: the own address that the peer has dialled, or that has received the SYN-ACK.
         mutable Remote: Endpoint
         Dialect: Dialect
-        Options: StreamOptions
+        /// Those of the node; of its own once the application has set one.
+        mutable Options: StreamOptions
         Incoming: bool
         /// The step that made this copy.
         Generation: int64
@@ -226,7 +227,6 @@ type internal Connection =
         mutable Sums: Sums
         mutable Closing: ClosingState
         mutable Counters: Counters
-        mutable IdleTimeout: Duration
         /// When the node looks at the stream at the latest: what its timer queue has.
         mutable WakeAt: Instant
         /// The room to write that the application knows of.

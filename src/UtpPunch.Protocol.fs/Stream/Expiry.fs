@@ -37,7 +37,7 @@ module internal Expiry =
         if connection.IsHeldOpen then
             Time.never
         else
-            Time.after connection.IdleTimeout connection.Activity.HeardAt
+            Time.after connection.Options.IdleTimeout connection.Activity.HeardAt
 
     let private releaseAt (connection: Connection) =
         let timeout = connection.Closing.ReleaseTimeout
@@ -67,7 +67,8 @@ module internal Expiry =
         let idle = missed (idleAt connection)
 
         if idle > 0L<us> then
-            connection.Activity.HeardAt <- connection.Activity.HeardAt + idle + min hearing connection.IdleTimeout
+            connection.Activity.HeardAt <-
+                connection.Activity.HeardAt + idle + min hearing connection.Options.IdleTimeout
 
         let unasked = if connection.IsSuspended then missed (giveUpAt connection) else 0L<us>
 

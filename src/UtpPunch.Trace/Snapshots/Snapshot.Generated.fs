@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xA21E3ECA94C287BEUL
+let Layout = 0x6ADA0E17CAF48BDEUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1134,7 +1134,6 @@ let writeConnection (w: SnapshotWriter) (it: Connection) : unit =
     writeSums w it.Sums
     writeClosingState w it.Closing
     writeCounters w it.Counters
-    w.Int64 it.IdleTimeout
     w.Int64 it.WakeAt
     w.Int32 it.ReportedRoom
     w.Int32 it.CountedBytes
@@ -1169,7 +1168,6 @@ let readConnection (r: SnapshotReader) : Connection =
                               Sums = readSums r
                               Closing = readClosingState r
                               Counters = readCounters r
-                              IdleTimeout = r.Int64()
                               WakeAt = r.Int64()
                               ReportedRoom = r.Int32()
                               CountedBytes = r.Int32()
@@ -2141,7 +2139,7 @@ let readNode (r: SnapshotReader) : Node =
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
-      Connections = r.Radix(230, (fun () -> readStored r))
+      Connections = r.Radix(229, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       LinkedIds = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))

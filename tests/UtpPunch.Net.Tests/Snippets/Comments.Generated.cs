@@ -22,15 +22,22 @@ internal static partial class CommentsSnippets
         await using var stream = await node.ConnectAsync(peer, options);   // the peer does the same
     }
 
-    // UtpNode.MapPort.cs
+    // UtpListenOptions.cs
     public static async Task Example3(UtpNode node)
+    {
+        var blocked = new HashSet<IPAddress> { IPAddress.Parse("192.0.2.7") };
+        await using var listener = node.Listen(new UtpListenOptions { Filter = peer => !blocked.Contains(peer.Address) });
+    }
+
+    // UtpNode.MapPort.cs
+    public static async Task Example4(UtpNode node)
     {
         await using var mapping = await node.MapPortAsync();
         Console.WriteLine($"Peers outside reach this node at {mapping.ExternalEndPoint}.");
     }
 
     // UtpNode.Offer.cs
-    public static async Task Example4(UtpNode node)
+    public static async Task Example5(UtpNode node)
     {
         using var offer = await node.CreateOfferAsync([new DnsEndPoint("stun.example", 3478)]);
         await SendToPeerAsync(offer.Text);
@@ -39,7 +46,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpNode.Offer.cs
-    public static async Task Example5(UtpNode node)
+    public static async Task Example6(UtpNode node)
     {
         var peerOffer = await ReceiveFromPeerAsync();
         using var answer = await node.CreateAnswerAsync(peerOffer, [new DnsEndPoint("stun.example", 3478)]);
@@ -48,8 +55,20 @@ internal static partial class CommentsSnippets
         await using var stream = await node.OpenAsync(path);
     }
 
+    // UtpNodeOptions.cs
+    public static async Task Example7()
+    {
+        var options = new UtpNodeOptions { Nat64Prefix = IPNetwork.Parse("64:ff9b::/96") };
+    }
+
+    // UtpStream.Life.cs
+    public static async Task Example8(UtpStream stream)
+    {
+        stream.Abort(errorCode: 3);
+    }
+
     // UtpStream.Pipes.cs
-    public static async Task Example6(UtpStream stream)
+    public static async Task Example9(UtpStream stream)
     {
         while (true)
         {
@@ -69,7 +88,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpStream.Pipes.cs
-    public static async Task Example7(UtpStream stream)
+    public static async Task Example10(UtpStream stream)
     {
         var memory = stream.Output.GetMemory(1024);
         stream.Output.Advance(Encode(message, memory.Span));
