@@ -14,33 +14,37 @@ module internal AbortCodes =
 
     let private isEmpty (it: AbortedStreams) = Radix.count it.Recent = 0 && Radix.count it.Older = 0
 
+    let private set (node: Node) aborted = node.Guards <- { node.Guards with Aborted = aborted }
+
     /// Forgets codes whose time is over.
     let settle (node: Node) =
-        let it = node.Aborted
+        let it = node.Guards.Aborted
 
         if not (isEmpty it) && node.Now >= it.TurnsAt then
             let isOver = node.Now >= it.TurnsAt + keptFor
 
-            node.Aborted <-
+            set
+                node
                 { Recent = Radix.empty
                   Older = (if isOver then Radix.empty else it.Recent)
                   TurnsAt = it.TurnsAt + keptFor }
 
     let remember (node: Node) key (code: AbortCode) =
-        let it = node.Aborted
+        let it = node.Guards.Aborted
 
         if Radix.count it.Recent < Most then
-            node.Aborted <-
+            set
+                node
                 { it with
                     Recent = Radix.add key code it.Recent
                     TurnsAt = if isEmpty it then node.Now + keptFor else it.TurnsAt }
 
     /// Another stream has the route now.
     let forget (node: Node) key =
-        let it = node.Aborted
+        let it = node.Guards.Aborted
 
         if not (isEmpty it) then
-            node.Aborted <- { it with Recent = Radix.remove key it.Recent; Older = Radix.remove key it.Older }
+            set node { it with Recent = Radix.remove key it.Recent; Older = Radix.remove key it.Older }
 
     /// The extension bits of a RESET that answers a packet; 0 if it was for no stream that was aborted with a code.
     let bitsFor (node: Node) key (remote: Endpoint) (receiveId: uint16) =
@@ -50,6 +54,6 @@ module internal AbortCodes =
                 ExtensionBits.errorCode it.Code
             | _ -> 0UL
 
-        match find node.Aborted.Recent with
-        | 0UL -> find node.Aborted.Older
+        match find node.Guards.Aborted.Recent with
+        | 0UL -> find node.Guards.Aborted.Older
         | bits -> bits

@@ -10,12 +10,16 @@ module internal Acceptor =
         let bucket = ResetLimiter.bucket (addressHash node remote)
 
         let known =
-            Radix.tryFind bucket node.ResetLimiters
+            Radix.tryFind bucket node.Guards.ResetLimiters
             |> ValueOption.defaultWith (fun () -> ResetLimiter.create node.Now)
 
         let struct (mayReset, limiter) = ResetLimiter.tryTake node.Now (IdAllocator.draw node) known
-        node.ResetLimiters <- Radix.add bucket limiter node.ResetLimiters
-        node.ResetAt <- node.Now
+
+        node.Guards <-
+            { node.Guards with
+                ResetLimiters = Radix.add bucket limiter node.Guards.ResetLimiters
+                ResetAt = node.Now }
+
 
         if not mayReset then
             note step Rule.ResetSuppressed remote
@@ -54,8 +58,11 @@ module internal Acceptor =
 
     /// Buckets that are full again need no place.
     let forgetResets (node: Node) =
-        if Radix.count node.ResetLimiters > 0 && node.Now - node.ResetAt >= ResetLimiter.fullAfter then
-            node.ResetLimiters <- Radix.empty
+        if
+            Radix.count node.Guards.ResetLimiters > 0
+            && node.Now - node.Guards.ResetAt >= ResetLimiter.fullAfter
+        then
+            node.Guards <- { node.Guards with ResetLimiters = Radix.empty }
 
     // ---- SYNs ----
 
@@ -94,7 +101,7 @@ module internal Acceptor =
             cookie.First
 
     let private cookieFor (node: Node) age remote id syn =
-        SynCookie.ofSyn node.CookieKey (SynCookie.period (node.Now - node.StartedAt) - age) remote id syn
+        SynCookie.ofSyn node.Guards.CookieKey (SynCookie.period (node.Now - node.Guards.StartedAt) - age) remote id syn
 
     /// Answers a SYN, and does not remember it.
     let private answerOnly step remote id syn =
@@ -112,14 +119,14 @@ module internal Acceptor =
               AckNr = syn }
 
         note step Rule.SynCookieSent remote
-        node.CookiesUntil <- node.Now + node.Options.HalfOpenTimeout
+        node.Guards <- { node.Guards with CookiesUntil = node.Now + node.Options.HalfOpenTimeout }
         step.Context.Effects.Add(Effect.Send(remote, Train(synAck, Owned.Empty, Owned.Empty, 0)))
 
     /// Whether the application may be asked about an address that may be forged: not once it has refused many of all addresses, or as many of
     /// this one as get a RESET. Then it proves itself first.
     let private mayAsk (node: Node) remote =
-        ResetLimiter.hasToken node.Now node.Refusals
-        && (match Radix.tryFind (ResetLimiter.bucket (addressHash node remote)) node.ResetLimiters with
+        ResetLimiter.hasToken node.Now node.Guards.Refusals
+        && (match Radix.tryFind (ResetLimiter.bucket (addressHash node remote)) node.Guards.ResetLimiters with
             | ValueSome known -> ResetLimiter.hasToken node.Now known
             | ValueNone -> true)
 
@@ -151,8 +158,8 @@ module internal Acceptor =
         let node = step.Node
         let unused = ResizeArray<Connection.Stored>()
 
-        if node.Now >= node.EvictsAt then
-            node.EvictsAt <- node.Now + Time.seconds 1
+        if node.Now >= node.Guards.EvictsAt then
+            node.Guards <- { node.Guards with EvictsAt = node.Now + Time.seconds 1 }
 
             Radix.iterate
                 (fun _ (stored: Connection.Stored) ->
@@ -243,8 +250,8 @@ module internal Acceptor =
 
     let private countRefusal (node: Node) =
         if IdAllocator.draw node % refusalsForOneToken = 0u then
-            let struct (_, limiter) = ResetLimiter.tryTake node.Now (IdAllocator.draw node) node.Refusals
-            node.Refusals <- limiter
+            let struct (_, limiter) = ResetLimiter.tryTake node.Now (IdAllocator.draw node) node.Guards.Refusals
+            node.Guards <- { node.Guards with Refusals = limiter }
 
     let decide step admits (connection: Connection) =
         if connection.State = StreamState.SynReceived && connection.IsUndecided then
@@ -337,7 +344,7 @@ module internal Acceptor =
             | ValueNone -> false
 
         let mutable found = ValueNone
-        let mutable age = if node.Now < node.CookiesUntil && mayOpen then 0L else 2L
+        let mutable age = if node.Now < node.Guards.CookiesUntil && mayOpen then 0L else 2L
 
         while age < 2L do
             let cookie = cookieFor node age remote id syn

@@ -14,10 +14,10 @@ module internal Links =
     let private mayProbe step =
         let node = step.Node
 
-        if node.Now < node.StrayAt then
+        if node.Now < node.Guards.StrayAt then
             false
         else
-            node.StrayAt <- node.Now + strayPause
+            node.Guards <- { node.Guards with StrayAt = node.Now + strayPause }
             true
 
     /// The streams of links that receive under an id.

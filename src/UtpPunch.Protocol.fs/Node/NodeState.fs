@@ -25,6 +25,29 @@ type internal AbortedStreams =
         TurnsAt: Instant
     }
 
+/// What keeps packets of strangers in bounds. An object of its own, since few steps change it, and all of them copy the node.
+[<NoComparison; NoEquality>]
+type internal NodeGuards =
+    {
+        /// The key of `SynCookie`, and when its periods began.
+        CookieKey: Owned
+        StartedAt: Instant
+        /// Until when a packet that belongs to no stream may confirm a SYN that was not remembered.
+        CookiesUntil: Instant
+        /// When a packet from an unknown endpoint may draw the next probe.
+        StrayAt: Instant
+        /// When the network last reported something of an endpoint.
+        ReportedAt: Instant
+        /// When the node may look again for streams that have never carried data.
+        EvictsAt: Instant
+        ResetLimiters: Radix<ResetLimiter>
+        /// When a packet last asked for a RESET.
+        ResetAt: Instant
+        /// The limit of how many peers the application may be asked about that have proved nothing: those that it refuses count.
+        Refusals: ResetLimiter
+        Aborted: AbortedStreams
+    }
+
 /// The state of one UDP socket: its streams, what it accepts, and what is due when. A value: nothing reachable from it ever changes, and
 /// any thread may read an old one. What it does is in the files below this one.
 /// The fields are mutable for the step that made the copy, and for it alone.
@@ -35,9 +58,6 @@ type Node =
             Options: NodeOptions
             /// Keys the hash of the routes, so that peers cannot aim for collisions.
             HashKey: uint64
-            /// The key of `SynCookie`, and when its periods began.
-            CookieKey: Owned
-            StartedAt: Instant
             mutable Now: Instant
             /// How many steps have led here: tells a step's own copies of streams from older ones.
             mutable Generation: int64
@@ -48,27 +68,17 @@ type Node =
             mutable Collisions: Radix<ConnId[]>
             /// The streams of links by the id under which they receive, whatever endpoint the peer is at.
             mutable LinkedIds: Radix<ConnId[]>
-            /// When a packet from an unknown endpoint may draw the next probe.
-            mutable StrayAt: Instant
-            /// When the network last reported something of an endpoint.
-            mutable ReportedAt: Instant
             /// How many accepted streams each address has, by its hash; see `Endpoint.network`.
             mutable Addresses: Radix<int>
-            /// When the node may look again for streams that have never carried data.
-            mutable EvictsAt: Instant
             /// When streams are due. An entry counts only if the stream's `WakeAt` is the same.
             mutable TimerQueue: TimerQueue
             mutable Backlog: int voption
-            /// Whether the application decides about each stream, and the limit of how many peers it may be asked about that have proved
-            /// nothing: those that it refuses count.
+            /// Whether the application decides about each stream.
             mutable IsSelective: bool
-            mutable Refusals: ResetLimiter
             /// Accepted streams that the application has not taken.
             mutable Waiting: Radix<unit>
             /// The name of the next accepted stream, unless it is in use.
             mutable NextAccepted: ConnId
-            /// Until when a packet that belongs to no stream may confirm a SYN that was not remembered.
-            mutable CookiesUntil: Instant
             /// Bytes of received data that all streams hold.
             mutable Held: int64
             mutable Incoming: int
@@ -77,10 +87,7 @@ type Node =
             mutable Lingering: int
             /// How many of them the process must not leave yet.
             mutable Parting: int
-            mutable ResetLimiters: Radix<ResetLimiter>
-            /// When a packet last asked for a RESET.
-            mutable ResetAt: Instant
-            mutable Aborted: AbortedStreams
+            mutable Guards: NodeGuards
             mutable NodeTasks: NodeTasks
             /// The prefixes of the network's NAT64; the first one is used.
             mutable Nat64: Nat64Prefix[]

@@ -118,8 +118,8 @@ module internal StreamTable =
         let node = step.Node
         let isShort = Radix.count node.Connections <= 64
 
-        if isShort || node.Now - node.ReportedAt >= reportsEvery then
-            node.ReportedAt <- node.Now
+        if isShort || node.Now - node.Guards.ReportedAt >= reportsEvery then
+            node.Guards <- { node.Guards with ReportedAt = node.Now }
 
             Radix.iterate
                 (fun _ (stored: Connection.Stored) -> if stored.Remote.Equals remote then action stored)

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x6ADA0E17CAF48BDEUL
+let Layout = 0x1D07E92014A065B3UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1208,6 +1208,30 @@ let readAbortedStreams (r: SnapshotReader) : AbortedStreams =
       Older = r.Radix(8, (fun () -> readAbortCode r))
       TurnsAt = r.Int64() }
 
+let writeNodeGuards (w: SnapshotWriter) (it: NodeGuards) : unit =
+    w.Bytes it.CookieKey.Span
+    w.Int64 it.StartedAt
+    w.Int64 it.CookiesUntil
+    w.Int64 it.StrayAt
+    w.Int64 it.ReportedAt
+    w.Int64 it.EvictsAt
+    w.Radix((writeResetLimiter w), it.ResetLimiters)
+    w.Int64 it.ResetAt
+    writeResetLimiter w it.Refusals
+    writeAbortedStreams w it.Aborted
+
+let readNodeGuards (r: SnapshotReader) : NodeGuards =
+    { CookieKey = r.Bytes()
+      StartedAt = r.Int64()
+      CookiesUntil = r.Int64()
+      StrayAt = r.Int64()
+      ReportedAt = r.Int64()
+      EvictsAt = r.Int64()
+      ResetLimiters = r.Radix(1, (fun () -> readResetLimiter r))
+      ResetAt = r.Int64()
+      Refusals = readResetLimiter r
+      Aborted = readAbortedStreams r }
+
 let writePrivateAddressPolicy (w: SnapshotWriter) (it: PrivateAddressPolicy) : unit =
     match it with
     | PrivateAddressPolicy.Shared -> w.Byte 0uy
@@ -2098,8 +2122,6 @@ let readSimultaneous (r: SnapshotReader) : Simultaneous =
 let writeNode (w: SnapshotWriter) (it: Node) : unit =
     writeNodeOptions w it.Options
     w.UInt64 it.HashKey
-    w.Bytes it.CookieKey.Span
-    w.Int64 it.StartedAt
     w.Int64 it.Now
     w.Int64 it.Generation
     writeRandom w it.Random
@@ -2107,26 +2129,19 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
     w.Radix(w.Int32, it.Routes)
     w.Radix((fun it -> w.Array(w.Int32, it)), it.Collisions)
     w.Radix((fun it -> w.Array(w.Int32, it)), it.LinkedIds)
-    w.Int64 it.StrayAt
-    w.Int64 it.ReportedAt
     w.Radix(w.Int32, it.Addresses)
-    w.Int64 it.EvictsAt
     w.TimerQueue it.TimerQueue
     w.Option(w.Int32, it.Backlog)
     w.Flag it.IsSelective
-    writeResetLimiter w it.Refusals
     w.Radix(ignore, it.Waiting)
     w.Int32 it.NextAccepted
-    w.Int64 it.CookiesUntil
     w.Int64 it.Held
     w.Int32 it.Incoming
     w.Int32 it.Outgoing
     w.Int32 it.HalfOpen
     w.Int32 it.Lingering
     w.Int32 it.Parting
-    w.Radix((writeResetLimiter w), it.ResetLimiters)
-    w.Int64 it.ResetAt
-    writeAbortedStreams w it.Aborted
+    writeNodeGuards w it.Guards
     writeNodeTasks w it.NodeTasks
     w.Array((writeNat64Prefix w), it.Nat64)
     w.Array((writeSimultaneous w), it.Simultaneous)
@@ -2134,8 +2149,6 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
 let readNode (r: SnapshotReader) : Node =
     { Options = readNodeOptions r
       HashKey = r.UInt64()
-      CookieKey = r.Bytes()
-      StartedAt = r.Int64()
       Now = r.Int64()
       Generation = r.Int64()
       Random = readRandom r
@@ -2143,26 +2156,19 @@ let readNode (r: SnapshotReader) : Node =
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       LinkedIds = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
-      StrayAt = r.Int64()
-      ReportedAt = r.Int64()
       Addresses = r.Radix(1, (fun () -> r.Int32()))
-      EvictsAt = r.Int64()
       TimerQueue = r.TimerQueue()
       Backlog = r.Option((fun () -> r.Int32()))
       IsSelective = r.Flag()
-      Refusals = readResetLimiter r
       Waiting = r.Radix(0, (fun () -> ()))
       NextAccepted = r.Int32()
-      CookiesUntil = r.Int64()
       Held = r.Int64()
       Incoming = r.Int32()
       Outgoing = r.Int32()
       HalfOpen = r.Int32()
       Lingering = r.Int32()
       Parting = r.Int32()
-      ResetLimiters = r.Radix(1, (fun () -> readResetLimiter r))
-      ResetAt = r.Int64()
-      Aborted = readAbortedStreams r
+      Guards = readNodeGuards r
       NodeTasks = readNodeTasks r
       Nat64 = r.Array(3, (fun () -> readNat64Prefix r))
       Simultaneous = r.Array(8, (fun () -> readSimultaneous r)) }
