@@ -85,7 +85,7 @@ public sealed partial class UtpNode
             throw Failure.Unreachable(Addresses.ToIPEndPoint(remote)).ToException();
         }
 
-        var known = await KnownAsync(remote, how.Timeout, cancellationToken).ConfigureAwait(false);
+        var known = _nat64 is null ? remote : await KnownAsync(remote, how.Timeout, cancellationToken).ConfigureAwait(false);
         return await TwiceAsync(how, left => DialAsync(known, left, cancellationToken), cancellationToken).ConfigureAwait(false);
     }
 
@@ -121,8 +121,7 @@ public sealed partial class UtpNode
     {
         cancellationToken.ThrowIfCancellationRequested();
         var started = Clock.Now;
-        var address = Addresses.ToIPEndPoint(remote);
-        using var span = Spans.Connect(address);
+        using var span = Spans.Connect(remote);
         var stream = UtpStream.Dialled(_engine, remote, how);
         var counterpart = stream.Counterpart;
         stream.Post(inline: true);
@@ -145,7 +144,7 @@ public sealed partial class UtpNode
         {
             Metrics.Connected(Clock.Since(started), error.Error);
             Spans.Fail(span, Metrics.NameOf(error.Error), error.Message);
-            _engine.Telemetry.OnConnectFailed(address, error);
+            _engine.Telemetry.OnConnectFailed(Addresses.ToIPEndPoint(remote), error);
             throw;
         }
         catch (OperationCanceledException)

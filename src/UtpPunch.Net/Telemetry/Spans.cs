@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using System.Net;
 using System.Net.Sockets;
+using Endpoint = UtpPunch.Protocol.Endpoint;
 
 namespace UtpPunch;
 
@@ -10,13 +10,14 @@ internal static class Spans
     private static readonly ActivitySource Source = new("UtpPunch.Net");
 
     /// <summary>Begins the span `utp.connect`; null without a listener.</summary>
-    public static Activity? Connect(IPEndPoint remote)
+    public static Activity? Connect(Endpoint endpoint)
     {
         if (!Source.HasListeners() || Source.StartActivity("utp.connect", ActivityKind.Client) is not { } span)
         {
             return null;
         }
 
+        var remote = Addresses.ToIPEndPoint(endpoint);
         span.SetTag("network.protocol.name", "utp");
         span.SetTag("network.transport", "udp");
         var isIPv4 = remote.AddressFamily == AddressFamily.InterNetwork || remote.Address.IsIPv4MappedToIPv6;

@@ -257,9 +257,8 @@ public static class Pipes
             }
         }
 
-        // Each would hold 128 KiB.
-        var growth = GC.GetTotalMemory(forceFullCollection: true) - before;
-        Check.That(growth < 2_000_000, $"{growth} bytes more");
+        // The half of them would hold 12.8 MB. Tests that run beside this one hold some for a while.
+        await Waiting.UntilAsync(() => GC.GetTotalMemory(forceFullCollection: true) - before < 5_000_000);
         Check.Equal(2 * Count, streams.Count);
     }
 
