@@ -8,7 +8,7 @@ open UtpPunch.Protocol
 open UtpPunch.Tracing
 open UtpPunch.Sim
 
-/// The indexes of drawn worlds beside an attacker, `usual` of them; the figures of docs/paths.md need 1000.
+/// The indexes of drawn worlds, `usual` of them; the figures of docs/paths.md need 1000.
 let private worlds usual =
     match Environment.GetEnvironmentVariable "UTP_WORLDS" with
     | null -> [ 1..usual ]
@@ -328,7 +328,7 @@ let tests =
                   Expect.isLessThan outcome.LongestGap (Time.seconds 1) $"seed {seed}: {say outcome}"
           }
           test "G8: of two paths of one length, whose delay varies, none is better: two changes in ten minutes at most" {
-              for index in 1..100 do
+              for index in worlds 100 do
                   let seed = Keyed.mix (uint64 index + 5200UL)
                   let outcome = MoveScenario.run (varying seed)
                   Expect.isTrue (MoveOutcome.isWhole outcome) $"seed {seed}: {say outcome}"
@@ -356,7 +356,7 @@ let tests =
                   Expect.isTrue other.Reason.IsSome $"seed {seed}: {say outcome}"
           }
           test "the node's laws hold while paths change, and snapshots restore what they hold" {
-              for index in 1..40 do
+              for index in worlds 40 do
                   let seed = Keyed.mix (uint64 index + 77UL)
 
                   let scenario =
