@@ -6,10 +6,7 @@ namespace UtpPunch;
 internal sealed class DiscoverCommand(StunOptions options) : ICommand, INodeTask
 {
     private readonly TaskCompletionSource<StunOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    private readonly Lock _gate = new();
-    private int _taskId;
-    private bool _cancelled;
+    private readonly TaskName _name = new();
 
     public Task<StunOutcome> Outcome => _outcome.Task;
 
@@ -17,36 +14,14 @@ internal sealed class DiscoverCommand(StunOptions options) : ICommand, INodeTask
 
     public void Collect(Engine engine, List<Event> events)
     {
-        lock (_gate)
+        if (_name.TryBegin(engine, this))
         {
-            if (_cancelled)
-            {
-                return;
-            }
-
-            if (engine.IsClosing)
-            {
-                Abandon(Failure.NodeClosed());
-                return;
-            }
-
-            _taskId = engine.Enlist(this);
-            events.Add(Event.NewDiscover(_taskId, options));
+            events.Add(Event.NewDiscover(_name.Id, options));
         }
     }
 
     /// <summary>Ends it without an outcome.</summary>
-    public void Cancel(Engine engine)
-    {
-        lock (_gate)
-        {
-            _cancelled = true;
-            if (_taskId != 0)
-            {
-                engine.Post(new CancelCommand(_taskId, isForgotten: true));
-            }
-        }
-    }
+    public void Cancel(Engine engine) => _name.Cancel(engine, isForgotten: true);
 
     public void Abandon(Failure failure) => OnLost(failure);
 

@@ -7,53 +7,27 @@ internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<
     : ICommand, INodeTask
 {
     private readonly TaskCompletionSource<PunchResult> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Lock _gate = new();
-    private Engine? _engine;
-    private int _taskId;
-    private bool _cancelled;
+    private readonly TaskName _name = new();
     private MeetProgress? _progress;
     private Task _told = Task.CompletedTask;
 
     public Task<PunchResult> Result => _result.Task;
 
     /// <summary>Its name in the core, once it was collected.</summary>
-    public int TaskId => _taskId;
+    public int TaskId => _name.Id;
 
     public bool IsLegacy => isLegacy;
 
     public void Collect(Engine engine, List<Event> events)
     {
-        lock (_gate)
+        if (_name.TryBegin(engine, this))
         {
-            if (_cancelled)
-            {
-                return;
-            }
-
-            if (engine.IsClosing)
-            {
-                Abandon(Failure.NodeClosed());
-                return;
-            }
-
-            _engine = engine;
-            _taskId = engine.Enlist(this);
-            events.Add(begin(_taskId));
+            events.Add(begin(_name.Id));
         }
     }
 
     /// <summary>Cancels it. The result is <see cref="PunchStage.Cancelled"/>.</summary>
-    public void Cancel(Engine engine)
-    {
-        lock (_gate)
-        {
-            _cancelled = true;
-            if (_taskId != 0)
-            {
-                engine.Post(new CancelCommand(_taskId));
-            }
-        }
-    }
+    public void Cancel(Engine engine) => _name.Cancel(engine);
 
     public void Abandon(Failure failure) => OnLost(failure);
 
@@ -64,7 +38,7 @@ internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<
     public void OnIntroduced(Endpoint peer) =>
         Tell(new MeetProgress(_progress?.ObservedEndPoint, _progress?.Mapping ?? NatPortAssignment.Unknown, Addresses.ToIPEndPoint(peer)));
 
-    public void OnServerSilent() => lookup?.Begin(_engine!, _taskId);
+    public void OnServerSilent() => lookup?.Begin(_name.Engine!, _name.Id);
 
     public bool OnPunched(PunchReport report, Task<UtpStream>? opened)
     {

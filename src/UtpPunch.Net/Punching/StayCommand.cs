@@ -11,51 +11,25 @@ internal sealed class StayCommand(Func<int, Event> begin, ServerLookup? lookup =
 
     private readonly Channel<PunchResult> _results = Channel.CreateBounded<PunchResult>(
         new BoundedChannelOptions(MaxWaiting) { FullMode = BoundedChannelFullMode.DropWrite });
-    private readonly Lock _gate = new();
-    private Engine? _engine;
-    private int _taskId;
-    private bool _left;
+    private readonly TaskName _name = new();
 
     public ChannelReader<PunchResult> Results => _results.Reader;
 
     /// <summary>Its name in the core, once it was collected.</summary>
-    public int TaskId => _taskId;
+    public int TaskId => _name.Id;
 
     public bool IsLegacy => false;
 
     public void Collect(Engine engine, List<Event> events)
     {
-        lock (_gate)
+        if (_name.TryBegin(engine, this))
         {
-            if (_left)
-            {
-                return;
-            }
-
-            if (engine.IsClosing)
-            {
-                OnLost(Failure.NodeClosed());
-                return;
-            }
-
-            _engine = engine;
-            _taskId = engine.Enlist(this);
-            events.Add(begin(_taskId));
+            events.Add(begin(_name.Id));
         }
     }
 
     /// <summary>Leaves the room.</summary>
-    public void Leave(Engine engine)
-    {
-        lock (_gate)
-        {
-            _left = true;
-            if (_taskId != 0)
-            {
-                engine.Post(new CancelCommand(_taskId));
-            }
-        }
-    }
+    public void Leave(Engine engine) => _name.Cancel(engine);
 
     public void Abandon(Failure failure) => OnLost(failure);
 
@@ -67,7 +41,7 @@ internal sealed class StayCommand(Func<int, Event> begin, ServerLookup? lookup =
     {
     }
 
-    public void OnServerSilent() => lookup?.Begin(_engine!, _taskId);
+    public void OnServerSilent() => lookup?.Begin(_name.Engine!, _name.Id);
 
     public bool OnPunched(PunchReport report, Task<UtpStream>? opened)
     {
@@ -79,7 +53,7 @@ internal sealed class StayCommand(Func<int, Event> begin, ServerLookup? lookup =
         }
 
         _results.Writer.TryWrite(result);
-        return !_left;
+        return !_name.IsCancelled;
     }
 
     public void OnLost(Failure failure) => _results.Writer.TryComplete(failure.ToException());
