@@ -45,7 +45,7 @@ internal static class MeetPart
     private static async Task<(List<double> Calls, List<double> FromIntroduction)> MeetAsync()
     {
         var loopback = new IPEndPoint(IPAddress.Loopback, 0);
-        await using var server = RendezvousServer.Start(new RendezvousServerOptions
+        await using var server = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions
         {
             LocalEndPoints = [loopback, loopback],
             DatagramsPerSecondPerSource = 100_000,
@@ -69,19 +69,19 @@ internal static class MeetPart
 
         return (calls, introductions);
 
-        async Task<(long OpenedAt, TimeSpan SinceIntroduction)> OpenAsync(UtpNode node, string room, IProgress<MeetProgress>? progress)
+        async Task<(long OpenedAt, TimeSpan SinceIntroduction)> OpenAsync(UtpNode node, string room, IProgress<UtpPunchProgress>? progress)
         {
-            var path = await new RendezvousClient(node, server.LocalEndPoints[0]).PunchAsync(room, null, progress);
+            var punch = await new UtpRendezvousClient(node, server.LocalEndPoints[0]).PunchAsync(room, new UtpPunchOptions { Progress = progress });
             var punchedAt = Stopwatch.GetTimestamp();
-            await using var stream = await node.OpenAsync(path);
-            return (Stopwatch.GetTimestamp(), path.Elapsed + Stopwatch.GetElapsedTime(punchedAt));
+            await using var stream = await punch.Path!.OpenAsync();
+            return (Stopwatch.GetTimestamp(), punch.Elapsed + Stopwatch.GetElapsedTime(punchedAt));
         }
     }
 
     // Progress<T> would report later, from a queue.
-    private sealed class Immediately(Action<MeetProgress> report) : IProgress<MeetProgress>
+    private sealed class Immediately(Action<UtpPunchProgress> report) : IProgress<UtpPunchProgress>
     {
-        public void Report(MeetProgress value) => report(value);
+        public void Report(UtpPunchProgress value) => report(value);
     }
 
     // The peers are nodes too, but only the server is timed.

@@ -5,7 +5,9 @@ using UtpPunch;
 // Sends 2 MB at a rate that is given in bytes per second: FixedRate 4000000
 const int Count = 2_000_000;
 var rate = args is [var number] ? long.Parse(number, CultureInfo.InvariantCulture) : 4_000_000;
+#pragma warning disable UTPPUNCH001 // Own controllers are experimental: their interface may change with a minor version.
 var control = UtpCongestionControl.Create("fixed-rate", from => new FixedRateController(rate, from.Packet, from.RoundTrip));
+#pragma warning restore UTPPUNCH001
 
 var anyPort = new UtpNodeOptions { LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0) };
 await using var server = await UtpNode.BindAsync(anyPort);

@@ -3,9 +3,9 @@ using System.Text;
 using UtpPunch;
 
 // On both machines: UTP_SECRET=... Meeting RENDEZVOUS-IP:PORT ROOM
-var options = new UtpMeetOptions { Secret = Environment.GetEnvironmentVariable("UTP_SECRET") };
+var options = new UtpPunchOptions { Secret = Environment.GetEnvironmentVariable("UTP_SECRET") };
 await using var node = await UtpNode.BindAsync();
-var rendezvous = new RendezvousClient(node, IPEndPoint.Parse(args[0]));
+var rendezvous = new UtpRendezvousClient(node, IPEndPoint.Parse(args[0]));
 await using var stream = await rendezvous.ConnectAsync(args[1], options);
 Console.WriteLine($"{node.LocalEndPoint} is connected to {stream.RemoteEndPoint}");
 

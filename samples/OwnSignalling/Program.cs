@@ -21,14 +21,14 @@ else
     Console.WriteLine(own.Text);
 }
 
-var path = await node.PunchAsync(own, peer);
-Console.WriteLine(path.Explanation);
-if (!path.Success)
+var punch = await node.PunchAsync(own, peer);
+Console.WriteLine(punch.Explanation);
+if (!punch.Success)
 {
     return 4;
 }
 
-await using var stream = await node.OpenAsync(path);
+await using var stream = await punch.Path.OpenAsync();
 await stream.WriteAsync(Encoding.UTF8.GetBytes($"hello from {Environment.ProcessId}"));
 stream.CompleteWrites();
 Console.WriteLine(await new StreamReader(stream).ReadToEndAsync());

@@ -13,13 +13,13 @@ internal sealed class Instruments : IDisposable
     public Instruments(Service service)
     {
         _meter.CreateObservableUpDownCounter(
-            "utp.rendezvous.registrations", () => service.Statistics.Waiting, "{peer}", "Peers that wait for another one");
+            "utp.rendezvous.registrations", () => service.Statistics.WaitingPeers, "{peer}", "Peers that wait for another one");
         _meter.CreateObservableUpDownCounter(
-            "utp.rendezvous.introductions.active", () => service.Statistics.Introductions, "{introduction}", "Introductions that are not complete");
+            "utp.rendezvous.introductions.active", () => service.Statistics.PendingIntroductions, "{introduction}", "Introductions that are not complete");
         _meter.CreateObservableCounter(
-            "utp.rendezvous.introductions", () => service.Statistics.Introduced, "{introduction}", "Pairs that were introduced");
+            "utp.rendezvous.introductions", () => service.Statistics.TotalIntroductions, "{introduction}", "Pairs that were introduced");
         _meter.CreateObservableCounter(
-            "utp.rendezvous.dropped", () => service.Statistics.Dropped, "{datagram}", "Datagrams that were not valid, or too many");
+            "utp.rendezvous.dropped", () => service.Statistics.DatagramsRefused, "{datagram}", "Datagrams that were not valid, or too many");
         _meter.CreateObservableUpDownCounter("utp.rendezvous.rooms", () => service.Counts.Rooms, "{room}", "Rooms in which peers wait");
         _meter.CreateObservableCounter(
             "utp.rendezvous.registered", () => service.Counts.Totals.Registered, "{peer}", "Peers that have registered");

@@ -13,14 +13,14 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(50);
 
-    private volatile RendezvousServer? _server;
+    private volatile UtpRendezvousServer? _server;
     private volatile bool _isDraining;
 
     /// <summary>The server's load; zero before it has started.</summary>
-    public RendezvousServerStatistics Statistics => _server?.GetStatistics() ?? default;
+    public UtpRendezvousServerStatistics Statistics => _server?.GetStatistics() ?? default;
 
     /// <summary>What the operator watches; zero before the server has started.</summary>
-    public RendezvousCounts Counts => _server?.GetCounts() ?? RendezvousServer.NoCounts;
+    public RendezvousCounts Counts => _server?.GetCounts() ?? UtpRendezvousServer.NoCounts;
 
     /// <summary>The addresses of the server's sockets; none before it has started.</summary>
     public IReadOnlyList<IPEndPoint> EndPoints => _server?.LocalEndPoints ?? [];
@@ -64,17 +64,17 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
             return;
         }
 
-        LogDraining(Statistics.Introductions, Statistics.Waiting);
+        LogDraining(Statistics.PendingIntroductions, Statistics.WaitingPeers);
         using var limit = new CancellationTokenSource(settings.Drain);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-        while (IsAlive && Statistics.Introductions > 0 && !either.IsCancellationRequested)
+        while (IsAlive && Statistics.PendingIntroductions > 0 && !either.IsCancellationRequested)
         {
             await Task.Delay(PollInterval, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
         var end = Statistics;
         await server.DisposeAsync().ConfigureAwait(false);
-        LogStopped(end.Introduced, end.Introductions, end.Waiting, end.Dropped);
+        LogStopped(end.TotalIntroductions, end.PendingIntroductions, end.WaitingPeers, end.DatagramsRefused);
     }
 
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
@@ -98,11 +98,11 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
         }
     }
 
-    private static RendezvousServer Start(RendezvousServerOptions options, RedisRooms? rooms)
+    private static UtpRendezvousServer Start(UtpRendezvousServerOptions options, RedisRooms? rooms)
     {
         try
         {
-            return RendezvousServer.Start(options, rooms);
+            return UtpRendezvousServer.Bind(options, rooms);
         }
         catch (SocketException error)
         {
@@ -111,7 +111,7 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
     }
 
     // A server that fails ends the process with an error, so that it is started again.
-    private async Task WatchAsync(RendezvousServer server)
+    private async Task WatchAsync(UtpRendezvousServer server)
     {
         try
         {

@@ -24,13 +24,13 @@ internal sealed class Settings
         ["MaxRegistrationsPerRoom"] = (settings, section) => settings.Server.MaxRegistrationsPerRoom = CountOf(section.Value),
         ["DatagramsPerSecondPerSource"] = (settings, section) => settings.Server.DatagramsPerSecondPerSource = CountOf(section.Value),
         ["Redis"] = (settings, section) => settings.Redis = RedisOf(section.Value),
-        ["Stun"] = (settings, section) => settings.Server.Stun = SwitchOf(section.Value),
-        ["Legacy"] = (settings, section) => settings.Server.Legacy = SwitchOf(section.Value),
+        ["Stun"] = (settings, section) => settings.Server.EnableStun = SwitchOf(section.Value),
+        ["Legacy"] = (settings, section) => settings.Server.EnableNpm = SwitchOf(section.Value),
         ["ShowNames"] = (settings, section) => settings.ShowNames = SwitchOf(section.Value),
         ["RoomNames"] = (settings, section) => settings.RoomNames = NamesOf(section),
     };
 
-    public RendezvousServerOptions Server { get; } = new()
+    public UtpRendezvousServerOptions Server { get; } = new()
     {
         LocalEndPoints = [new IPEndPoint(IPAddress.IPv6Any, 42000), new IPEndPoint(IPAddress.IPv6Any, 42001)],
     };

@@ -67,8 +67,8 @@ internal static class Peer
                 return await node.ConnectAsync(HostOf(address));
             default:
                 Console.Error.WriteLine($"waiting for a peer in room {how[2]}");
-                var options = new UtpMeetOptions { Secret = Environment.GetEnvironmentVariable("UTP_SECRET"), Timeout = Timeout.InfiniteTimeSpan };
-                return await new RendezvousClient(node, HostOf(how[1])).ConnectAsync(how[2], options);
+                var options = new UtpPunchOptions { Secret = Environment.GetEnvironmentVariable("UTP_SECRET"), Timeout = Timeout.InfiniteTimeSpan };
+                return await new UtpRendezvousClient(node, HostOf(how[1])).ConnectAsync(how[2], options);
         }
     }
 

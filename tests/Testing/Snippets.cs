@@ -16,7 +16,7 @@ public static class Snippets
     /// <summary>What examples use and do not declare: name and type.</summary>
     private static readonly (string Name, string Type)[] s_context =
     [
-        ("node", "UtpNode"), ("stream", "UtpStream"), ("client", "RendezvousClient"), ("secret", "string"),
+        ("node", "UtpNode"), ("stream", "UtpStream"), ("client", "UtpRendezvousClient"), ("secret", "string"),
         ("loggerFactory", "Microsoft.Extensions.Logging.ILoggerFactory"), ("builder", "WebApplicationBuilder"), ("app", "WebApplication"),
     ];
 

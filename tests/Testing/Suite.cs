@@ -129,6 +129,7 @@ public static class Suite
     /// <summary>Runs the tests of an assembly, and lists the slow ones; the exit code.</summary>
     public static int Run(Assembly assembly, string[] args)
     {
+        TransportUnderTest.Choose();
         var tests = Of(assembly, args.Contains(Streams));
         var code = Runner.RunTestsWithCLIArgs([], ["--parallel-workers", ParallelTests, .. args.Where(arg => arg != Streams)], tests);
         foreach (var (seconds, claim) in s_slow.OrderDescending())

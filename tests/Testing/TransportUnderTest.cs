@@ -13,6 +13,9 @@ public static class TransportUnderTest
     /// <summary>Its name.</summary>
     public static string Name { get; } = Told is Linux or Managed ? Told : OperatingSystem.IsLinux() ? Linux : Managed;
 
+    /// <summary>Makes nodes use it that do not choose another one.</summary>
+    public static void Choose() => AppContext.SetSwitch("UtpPunch.Net.UseManagedSockets", Name == Managed);
+
     /// <summary>Whether a test of one transport belongs to this run; null is any transport. Without a choice all tests do.</summary>
     public static bool Concerns(string? transport) => transport is null || Told is not (Linux or Managed) || transport == Told;
 }

@@ -26,21 +26,23 @@ internal static class NodeConfiguration
         [nameof(UtpNodeOptions.PacketWindow)] = (options, text) => options.PacketWindow = Of<int>(text),
         [nameof(UtpNodeOptions.ConnectTimeout)] = (options, text) => options.ConnectTimeout = Of<TimeSpan>(text),
         [nameof(UtpNodeOptions.IdleTimeout)] = (options, text) => options.IdleTimeout = Of<TimeSpan>(text),
-        [nameof(UtpNodeOptions.GiveUpTimeout)] = (options, text) => options.GiveUpTimeout = Of<TimeSpan>(text),
+        [nameof(UtpNodeOptions.AcknowledgementTimeout)] = (options, text) => options.AcknowledgementTimeout = Of<TimeSpan>(text),
         [nameof(UtpNodeOptions.LingerTimeout)] = (options, text) => options.LingerTimeout = Of<TimeSpan>(text),
         [nameof(UtpNodeOptions.ShutdownTimeout)] = (options, text) => options.ShutdownTimeout = Of<TimeSpan>(text),
         [nameof(UtpNodeOptions.KeepAliveInterval)] = (options, text) => options.KeepAliveInterval = Of<TimeSpan>(text),
-        [nameof(UtpNodeOptions.InitialRto)] = (options, text) => options.InitialRto = Of<TimeSpan>(text),
-        [nameof(UtpNodeOptions.MinRto)] = (options, text) => options.MinRto = Of<TimeSpan>(text),
+        [nameof(UtpNodeOptions.InitialRetransmitTimeout)] = (options, text) => options.InitialRetransmitTimeout = Of<TimeSpan>(text),
+        [nameof(UtpNodeOptions.MinRetransmitTimeout)] = (options, text) => options.MinRetransmitTimeout = Of<TimeSpan>(text),
         [nameof(UtpNodeOptions.AllowMigration)] = (options, text) => options.AllowMigration = bool.Parse(text),
         [nameof(UtpNodeOptions.DiscoverNat64)] = (options, text) => options.DiscoverNat64 = bool.Parse(text),
         [nameof(UtpNodeOptions.Nat64Prefix)] = (options, text) => options.Nat64Prefix = Of<IPNetwork>(text),
+        [nameof(UtpNodeOptions.HostAddresses)] = (options, text) =>
+            options.HostAddresses = [.. text.Split(',', StringSplitOptions.TrimEntries).Select(IPAddress.Parse)],
         [nameof(UtpNodeOptions.NoDelay)] = (options, text) => options.NoDelay = bool.Parse(text),
         [nameof(UtpNodeOptions.CongestionControl)] = (options, text) => options.CongestionControl = ControlOf(text),
         [nameof(UtpNodeOptions.TargetDelay)] = (options, text) => options.TargetDelay = Of<TimeSpan>(text),
-        [nameof(UtpNodeOptions.Transport)] = (options, text) => options.Transport = EnumOf<UtpTransport>(text),
-        [nameof(UtpNodeOptions.SocketReceiveBuffer)] = (options, text) => options.SocketReceiveBuffer = Of<int>(text),
-        [nameof(UtpNodeOptions.SocketSendBuffer)] = (options, text) => options.SocketSendBuffer = Of<int>(text),
+        [nameof(UtpNodeOptions.SocketMode)] = (options, text) => options.SocketMode = EnumOf<UtpSocketMode>(text),
+        [nameof(UtpNodeOptions.SocketReceiveBufferSize)] = (options, text) => options.SocketReceiveBufferSize = Of<int>(text),
+        [nameof(UtpNodeOptions.SocketSendBufferSize)] = (options, text) => options.SocketSendBufferSize = Of<int>(text),
     };
 
     /// <summary>The keys that there are.</summary>
@@ -87,11 +89,8 @@ internal static class NodeConfiguration
             ? value
             : throw new FormatException("It must be an address and a port, such as 0.0.0.0:9000 or [::]:9000.");
 
-    private static UtpCongestionControl ControlOf(string text) => text.ToUpperInvariant() switch
-    {
-        "BBR" => UtpCongestionControl.Bbr,
-        "CUBIC" => UtpCongestionControl.Cubic,
-        "LEDBAT" => UtpCongestionControl.Ledbat,
-        _ => throw new FormatException("It must be one of bbr, cubic, ledbat."),
-    };
+    private static UtpCongestionControl ControlOf(string text) =>
+        UtpCongestionControl.TryGet(text, out var kind)
+            ? kind
+            : throw new FormatException($"It must be one of {string.Join(", ", UtpCongestionControl.All)}.");
 }

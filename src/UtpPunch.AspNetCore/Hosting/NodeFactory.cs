@@ -8,12 +8,7 @@ namespace UtpPunch.AspNetCore;
 internal sealed class NodeFactory(IOptionsFactory<UtpNodeOptions> options, ILoggerFactory loggers)
 {
     /// <summary>Binds a node with the options of a name.</summary>
-    public UtpNode Bind(string name)
-    {
-        // It binds before it returns.
-        var bound = UtpNode.BindAsync(Create(name));
-        return bound.IsCompleted ? bound.Result : bound.AsTask().GetAwaiter().GetResult();
-    }
+    public UtpNode Bind(string name) => UtpNode.Bind(Create(name));
 
     /// <summary>Binds a node to an address, with the options that have no name.</summary>
     public ValueTask<UtpNode> BindAsync(IPEndPoint localEndPoint)

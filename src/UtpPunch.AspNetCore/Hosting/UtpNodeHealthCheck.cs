@@ -1,7 +1,7 @@
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using UtpPunch;
 
-namespace UtpPunch.AspNetCore;
+namespace Microsoft.Extensions.DependencyInjection;
 
 /// <summary>Health checks of nodes.</summary>
 public static class UtpHealthCheckExtensions
@@ -49,8 +49,8 @@ public static class UtpHealthCheckExtensions
             var now = node.GetStatistics();
             return Task.FromResult(HealthCheckResult.Healthy($"{node.LocalEndPoint}", new Dictionary<string, object>(StringComparer.Ordinal)
             {
-                ["incoming"] = now.Incoming,
-                ["outgoing"] = now.Outgoing,
+                ["incoming"] = now.IncomingConnections,
+                ["outgoing"] = now.OutgoingConnections,
                 ["halfOpen"] = now.HalfOpen,
                 ["datagramsDropped"] = now.DatagramsDropped,
             }));

@@ -2,14 +2,16 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Configuration;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
+using UtpPunch;
+using UtpPunch.AspNetCore;
 
-namespace UtpPunch.AspNetCore;
+namespace Microsoft.Extensions.DependencyInjection;
 
-/// <summary>Nodes as services of an application. The container closes them when the host is disposed.</summary>
+/// <summary>Nodes as services of an application. The container closes them when the host is disposed: by
+/// <see cref="UtpNode.DisposeAsync"/> if the host is disposed asynchronously, as <c>RunAsync</c> does; otherwise their streams are reset.</summary>
 public static class UtpServiceCollectionExtensions
 {
     /// <summary>
@@ -18,7 +20,7 @@ public static class UtpServiceCollectionExtensions
     /// </summary>
     /// <param name="services">The services.</param>
     /// <param name="configure">Sets options of that node, and of the nodes of
-    /// <see cref="UtpKestrelExtensions.ListenUtp(KestrelServerOptions, int, Action{ListenOptions})"/>, whose address is the endpoint's.</param>
+    /// <see cref="Microsoft.AspNetCore.Hosting.UtpKestrelExtensions.ListenUtp(KestrelServerOptions, int, Action{ListenOptions})"/>, whose address is the endpoint's.</param>
     /// <returns>The services.</returns>
     public static IServiceCollection AddUtpPunch(this IServiceCollection services, Action<UtpNodeOptions>? configure = null)
     {
@@ -27,7 +29,7 @@ public static class UtpServiceCollectionExtensions
         services.AddLogging();
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<UtpNodeOptions>, NodeOptionsValidation>());
         services.TryAddSingleton<NodeFactory>();
-        services.TryAddSingleton(static provider => provider.GetRequiredService<NodeFactory>().Bind(Options.DefaultName));
+        services.TryAddSingleton(static provider => provider.GetRequiredService<NodeFactory>().Bind(Microsoft.Extensions.Options.Options.DefaultName));
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IHostedService, NodeStartup>());
         // A server adds its own transport only where there is none.
         services.TryAddSingleton<IConnectionListenerFactory, SocketTransportFactory>();
@@ -43,7 +45,8 @@ public static class UtpServiceCollectionExtensions
     /// <summary>Does the same with options from configuration, and adds a named node for each section below <c>Nodes</c>.</summary>
     /// <param name="services">The services.</param>
     /// <param name="configuration">A section with the names of the properties of <see cref="UtpNodeOptions"/> as its keys, without
-    /// <see cref="UtpNodeOptions.Trace"/>. An unknown key is an error when the host starts.</param>
+    /// <see cref="UtpNodeOptions.Trace"/>, <see cref="UtpNodeOptions.LoggerFactory"/> and <see cref="UtpNodeOptions.TransportFactory"/>. An
+    /// unknown key is an error when the host starts.</param>
     /// <returns>The services.</returns>
     /// <example>
     /// <code>builder.Services.AddUtpPunch(builder.Configuration.GetSection("UtpPunch"));</code>
@@ -69,7 +72,7 @@ public static class UtpServiceCollectionExtensions
     /// <returns>The services.</returns>
     /// <example><code>
     /// builder.Services.AddUtpNode("peers", options => options.LocalEndPoint = new IPEndPoint(IPAddress.Any, 9000));
-    /// app.MapGet("/peers", ([FromKeyedServices("peers")] UtpNode node) => node.GetStatistics().Incoming);
+    /// app.MapGet("/peers", ([FromKeyedServices("peers")] UtpNode node) => node.GetStatistics().IncomingConnections);
     /// </code></example>
     public static IServiceCollection AddUtpNode(this IServiceCollection services, string name, Action<UtpNodeOptions> configure)
     {

@@ -7,6 +7,7 @@ namespace UtpPunch.AspNetCore;
 /// </code></example>
 public interface IUtpConnectionFeature
 {
-    /// <summary>Gets the stream, for its statistics and events. The server reads, writes and disposes it.</summary>
+    /// <summary>Gets the stream, for its statistics and events. The server reads, writes and disposes it. When the stream goes on over another path,
+    /// <see cref="UtpStream.RemoteEndPoint"/> changes; <c>HttpContext.Connection.RemoteIpAddress</c> keeps the address at which it began.</summary>
     UtpStream Stream { get; }
 }

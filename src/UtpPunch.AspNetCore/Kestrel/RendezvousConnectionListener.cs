@@ -13,7 +13,7 @@ internal sealed partial class RendezvousConnectionListener : IConnectionListener
     private readonly UtpNode _node;
     private readonly bool _isOwn;
     private readonly UtpRendezvousEndPoint _endPoint;
-    private readonly RendezvousClient _client;
+    private readonly UtpRendezvousClient _client;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _unbound = new();
     private IAsyncEnumerator<UtpStream>? _streams;
@@ -26,7 +26,7 @@ internal sealed partial class RendezvousConnectionListener : IConnectionListener
         _isOwn = isOwn;
         _endPoint = endPoint;
         _logger = logger;
-        _client = new RendezvousClient(node, endPoint.Server);
+        _client = new UtpRendezvousClient(node, endPoint.Servers);
         // The server is registered when it has started, and not only when it accepts.
         _next = NextAsync();
     }
@@ -71,7 +71,7 @@ internal sealed partial class RendezvousConnectionListener : IConnectionListener
         {
             try
             {
-                _streams ??= _client.AcceptAllAsync(_endPoint.Room, _endPoint.MeetOptions, _unbound.Token).GetAsyncEnumerator();
+                _streams ??= _client.AcceptAllAsync(_endPoint.Room, _endPoint.PunchOptions, _unbound.Token).GetAsyncEnumerator();
                 if (!await _streams.MoveNextAsync().ConfigureAwait(false))
                 {
                     return null;

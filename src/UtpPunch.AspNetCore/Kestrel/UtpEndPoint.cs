@@ -4,7 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace UtpPunch.AspNetCore;
 
-/// <summary>An endpoint at which Kestrel accepts uTP streams. <see cref="UtpKestrelExtensions"/> has the methods that create it.</summary>
+/// <summary>An endpoint at which Kestrel accepts uTP streams. <see cref="Microsoft.AspNetCore.Hosting.UtpKestrelExtensions"/> has the methods that create it.</summary>
 /// <example><code>
 /// builder.WebHost.UseUtp();
 /// builder.WebHost.ConfigureKestrel(options => options.Listen(new UtpEndPoint(new IPEndPoint(IPAddress.Any, 9000))));
@@ -29,9 +29,10 @@ public sealed class UtpEndPoint : EndPoint
     /// <see cref="UtpServiceCollectionExtensions.AddUtpNode(IServiceCollection, string, Action{UtpNodeOptions})"/>, which can also open streams.
     /// The server does not close the node.</summary>
     /// <param name="nodeName">The name of the node.</param>
+    /// <exception cref="ArgumentException">The name is empty.</exception>
     public UtpEndPoint(string nodeName)
     {
-        ArgumentNullException.ThrowIfNull(nodeName);
+        ArgumentException.ThrowIfNullOrEmpty(nodeName);
         NodeName = nodeName;
     }
 
@@ -48,9 +49,23 @@ public sealed class UtpEndPoint : EndPoint
     /// <summary>Gets the name of the node; <see langword="null"/> for a node of its own.</summary>
     public string? NodeName { get; }
 
+    /// <summary>Gets the options of the listener: how many streams may wait to be accepted, and which peers may open one.</summary>
+    /// <value>The default is <see langword="null"/>: the defaults of <see cref="UtpListenOptions"/>.</value>
+    public UtpListenOptions? ListenOptions { get; init; }
+
     /// <summary>Returns <see cref="AddressFamily.Unspecified"/>: it is no address of sockets.</summary>
     public override AddressFamily AddressFamily => AddressFamily.Unspecified;
 
     /// <summary>Returns <c>utp:</c> and the address, or the name of the node.</summary>
+    /// <returns>The text.</returns>
     public override string ToString() => $"utp:{LocalEndPoint?.ToString() ?? NodeName}";
+
+    /// <summary>Returns whether both are the same address, or the same node.</summary>
+    /// <param name="obj">Another endpoint.</param>
+    /// <returns>Whether it is equal.</returns>
+    public override bool Equals(object? obj) =>
+        obj is UtpEndPoint other && NodeName == other.NodeName && Equals(LocalEndPoint, other.LocalEndPoint);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(NodeName, LocalEndPoint);
 }

@@ -1,9 +1,10 @@
 using System.Net;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
+using UtpPunch;
+using UtpPunch.AspNetCore;
 
-namespace UtpPunch.AspNetCore;
+namespace Microsoft.AspNetCore.Hosting;
 
 /// <summary>Kestrel accepts uTP streams beside TCP connections.</summary>
 public static class UtpKestrelExtensions
@@ -36,7 +37,7 @@ public static class UtpKestrelExtensions
     /// <summary>Accepts uTP streams at an address and UDP port. <see cref="UseUtp"/> is needed, too.</summary>
     /// <param name="options">The server's options.</param>
     /// <param name="localEndPoint">The address and port of a node, which is bound when the server starts and closed when it stops. Its other
-    /// options are those of <c>services.Configure&lt;UtpNodeOptions&gt;(…)</c>.</param>
+    /// options are those of <c>services.Configure&lt;UtpNodeOptions&gt;(…)</c>. A <see cref="UtpEndPoint"/> can have options of the listener, such as a filter.</param>
     /// <param name="configure">Configures the endpoint, such as its protocols and TLS.</param>
     public static void ListenUtp(this KestrelServerOptions options, IPEndPoint localEndPoint, Action<ListenOptions>? configure = null)
     {
@@ -62,26 +63,27 @@ public static class UtpKestrelExtensions
     /// <see cref="UseUtp"/> is needed, too.
     /// </summary>
     /// <param name="options">The server's options.</param>
-    /// <param name="server">The address of the rendezvous server: an <see cref="IPEndPoint"/> or a <see cref="DnsEndPoint"/>.</param>
+    /// <param name="server">The address of the rendezvous server: an <see cref="IPEndPoint"/> or a <see cref="DnsEndPoint"/>. A
+    /// <see cref="UtpRendezvousEndPoint"/> can have several.</param>
     /// <param name="room">The name of the room. It must not be empty.</param>
-    /// <param name="meetOptions">The options of the meetings, such as the secret; <see langword="null"/> for the defaults.</param>
+    /// <param name="punchOptions">The options of the punches, such as the secret; <see langword="null"/> for the defaults.</param>
     /// <param name="nodeName">The name of the node; <see langword="null"/> for a node of its own, on a port that the system chooses.</param>
     /// <param name="configure">Configures the endpoint, such as its protocols and TLS.</param>
     /// <example><code>
     /// builder.WebHost.UseUtp();
     /// builder.WebHost.ConfigureKestrel(options => options.ListenRendezvous(
-    ///     new DnsEndPoint("host.example", 42000), "my service", new UtpMeetOptions { Secret = secret }));
+    ///     new DnsEndPoint("host.example", 42000), "my service", new UtpPunchOptions { Secret = secret }));
     /// </code></example>
     public static void ListenRendezvous(
         this KestrelServerOptions options,
         EndPoint server,
         string room,
-        UtpMeetOptions? meetOptions = null,
+        UtpPunchOptions? punchOptions = null,
         string? nodeName = null,
         Action<ListenOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(options);
-        options.Listen(new UtpRendezvousEndPoint(server, room) { MeetOptions = meetOptions, NodeName = nodeName }, configure ?? Nothing);
+        options.Listen(new UtpRendezvousEndPoint(server, room) { PunchOptions = punchOptions, NodeName = nodeName }, configure ?? Nothing);
     }
 
     private static void Nothing(ListenOptions options)

@@ -7,9 +7,11 @@ using Microsoft.Extensions.Logging;
 namespace UtpPunch.AspNetCore;
 
 /// <summary>Binds the endpoints of this library for Kestrel, which asks each transport whether it can bind an endpoint.</summary>
-internal sealed class UtpTransportFactory(IServiceProvider services, NodeFactory nodes, ILogger<UtpTransportFactory> logger)
+internal sealed class UtpTransportFactory(IServiceProvider services, NodeFactory nodes, ILoggerFactory loggers)
     : IConnectionListenerFactory, IConnectionListenerFactorySelector
 {
+    private readonly ILogger _logger = loggers.CreateLogger("UtpPunch.AspNetCore");
+
     private static readonly IPEndPoint AnyPort = new(IPAddress.IPv6Any, 0);
 
     public bool CanBind(EndPoint endpoint) => endpoint is UtpEndPoint or UtpRendezvousEndPoint;
@@ -19,20 +21,20 @@ internal sealed class UtpTransportFactory(IServiceProvider services, NodeFactory
         cancellationToken.ThrowIfCancellationRequested();
         return endpoint switch
         {
-            UtpEndPoint { NodeName: { } name } => Listen(Named(name), name, isOwn: false),
-            UtpEndPoint own => Listen(await OwnAsync(own.LocalEndPoint!).ConfigureAwait(false), name: null, isOwn: true),
-            UtpRendezvousEndPoint { NodeName: { } name } room => new RendezvousConnectionListener(Named(name), isOwn: false, room, logger),
+            UtpEndPoint { NodeName: { } name } shared => Listen(Named(name), shared, isOwn: false),
+            UtpEndPoint own => Listen(await OwnAsync(own.LocalEndPoint!).ConfigureAwait(false), own, isOwn: true),
+            UtpRendezvousEndPoint { NodeName: { } name } room => new RendezvousConnectionListener(Named(name), isOwn: false, room, _logger),
             UtpRendezvousEndPoint room =>
-                new RendezvousConnectionListener(await OwnAsync(AnyPort).ConfigureAwait(false), isOwn: true, room, logger),
+                new RendezvousConnectionListener(await OwnAsync(AnyPort).ConfigureAwait(false), isOwn: true, room, _logger),
             _ => throw new NotSupportedException($"{endpoint} is no endpoint of uTP."),
         };
     }
 
-    private static UtpConnectionListener Listen(UtpNode node, string? name, bool isOwn)
+    private static UtpConnectionListener Listen(UtpNode node, UtpEndPoint endPoint, bool isOwn)
     {
         try
         {
-            return new UtpConnectionListener(node, node.Listen(), name, isOwn);
+            return new UtpConnectionListener(node, node.Listen(endPoint.ListenOptions), endPoint.NodeName, isOwn);
         }
         catch when (isOwn)
         {

@@ -38,7 +38,7 @@ internal static class Cat
         var settings = new UtpNodeOptions { Dialect = options.Dialect };
         settings.CongestionControl = options.CongestionControl ?? settings.CongestionControl;
         settings.ConnectTimeout = options.ConnectTimeout ?? settings.ConnectTimeout;
-        settings.GiveUpTimeout = options.Timeout ?? settings.GiveUpTimeout;
+        settings.AcknowledgementTimeout = options.Timeout ?? settings.AcknowledgementTimeout;
         settings.IdleTimeout = options.Timeout ?? settings.IdleTimeout;
         return Nodes.BindAsync(settings, options.Node, trace);
     }
@@ -63,11 +63,11 @@ internal static class Cat
     private static async Task<UtpStream> MeetAsync(UtpNode node, MeetingPlace place, CatOptions options, CancellationToken interrupted)
     {
         var progress = options.Node.IsVerbose ? new MeetLog() : null;
-        var path = await new RendezvousClient(node, place.Servers)
-            .PunchAsync(place.Room, place.ToOptions(options.ConnectTimeout), progress, interrupted);
-        return path.Success
-            ? await node.OpenAsync(path, interrupted)
-            : throw new ToolException(ExitCodes.Of(path.Stage), path.Explanation);
+        var punch = await new UtpRendezvousClient(node, place.Servers)
+            .PunchAsync(place.Room, place.ToOptions(options.ConnectTimeout, progress), interrupted);
+        return punch.Success
+            ? await punch.Path.OpenAsync(interrupted)
+            : throw new ToolException(ExitCodes.Of(punch.Stage), punch.Explanation);
     }
 
     private static async Task CopyAsync(UtpStream stream, Interruption interruption, CatOptions options)

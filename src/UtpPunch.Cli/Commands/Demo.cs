@@ -42,8 +42,8 @@ internal sealed class Demo(int mebibytes, bool isJson)
     private async Task RunAsync(CancellationToken cancellationToken)
     {
         var loopback = new IPEndPoint(IPAddress.Loopback, 0);
-        await using var rendezvous = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [loopback, loopback] });
-        await using var node = UtpNode.Bind(loopback);
+        await using var rendezvous = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [loopback, loopback], SocketMode = SocketModeVariable.Read() });
+        await using var node = UtpNode.Bind(new UtpNodeOptions { LocalEndPoint = loopback, SocketMode = SocketModeVariable.Read() });
         await using var listener = node.Listen();
         var meetingPoint = rendezvous.LocalEndPoints[0];
         using var peer = new OwnProcess(DemoCommand.PeerArguments(meetingPoint.Port, mebibytes));
@@ -52,7 +52,7 @@ internal sealed class Demo(int mebibytes, bool isJson)
         try
         {
             Say($"This is process {Environment.ProcessId}, the server, at {node.LocalEndPoint}; process {peer.Id} is the client.");
-            await GreetAsync(node, await MeetAsync(node, meetingPoint, gone.Token), gone.Token);
+            await GreetAsync(await MeetAsync(node, meetingPoint, gone.Token), gone.Token);
             var result = await ExchangeAsync(listener, gone.Token);
             Conclude(result, await reporting ?? throw Missing());
             if (await peer.ExitAsync(cancellationToken) is not 0 and var code)
@@ -85,17 +85,17 @@ internal sealed class Demo(int mebibytes, bool isJson)
         return null;
     }
 
-    private async Task<PunchResult> MeetAsync(UtpNode node, IPEndPoint rendezvous, CancellationToken cancellationToken)
+    private async Task<UtpPunchedPath> MeetAsync(UtpNode node, IPEndPoint rendezvous, CancellationToken cancellationToken)
     {
-        var path = await new RendezvousClient(node, rendezvous).PunchAsync(Room, null, null, cancellationToken);
-        Say($"Met at the rendezvous {rendezvous} and punched: {path.Explanation}");
-        return path.Success ? path : throw new ToolException(ExitCodes.Failure, "the two processes found no path to each other");
+        var punch = await new UtpRendezvousClient(node, rendezvous).PunchAsync(Room, null, cancellationToken);
+        Say($"Met at the rendezvous {rendezvous} and punched: {punch.Explanation}");
+        return punch.Success ? punch.Path : throw new ToolException(ExitCodes.Failure, "the two processes found no path to each other");
     }
 
     /// <summary>The server of the README's example.</summary>
-    private async Task GreetAsync(UtpNode node, PunchResult path, CancellationToken cancellationToken)
+    private async Task GreetAsync(UtpPunchedPath path, CancellationToken cancellationToken)
     {
-        await using var stream = await node.OpenAsync(path, cancellationToken);
+        await using var stream = await path.OpenAsync(cancellationToken);
         Say("server: socket connected");
         var buffer = new byte[1024];
         while (await stream.ReadAsync(buffer, cancellationToken) is > 0 and var count)

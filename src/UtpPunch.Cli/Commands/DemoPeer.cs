@@ -16,15 +16,19 @@ internal static class DemoPeer
     {
         EndWithInput();
         var rendezvous = new IPEndPoint(IPAddress.Loopback, port);
-        await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        var path = await new RendezvousClient(node, rendezvous).PunchAsync(Demo.Room);
-        if (!path.Success)
+        await using var node = UtpNode.Bind(new UtpNodeOptions
         {
-            throw new ToolException(ExitCodes.Failure, path.Explanation);
+            LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0),
+            SocketMode = SocketModeVariable.Read(),
+        });
+        var punch = await new UtpRendezvousClient(node, rendezvous).PunchAsync(Demo.Room);
+        if (!punch.Success)
+        {
+            throw new ToolException(ExitCodes.Failure, punch.Explanation);
         }
 
-        await GreetAsync(node, path);
-        await using var stream = await node.ConnectAsync(path.RemoteEndPoint!);
+        await GreetAsync(punch.Path);
+        await using var stream = await node.ConnectAsync(punch.Path.RemoteEndPoint);
         var payload = DemoPayload.Random(mebibytes);
         await payload.SendAsync(stream, _ => { }, CancellationToken.None);
         stream.CompleteWrites();
@@ -35,9 +39,9 @@ internal static class DemoPeer
     }
 
     /// <summary>The client of the README's example.</summary>
-    private static async Task GreetAsync(UtpNode node, PunchResult path)
+    private static async Task GreetAsync(UtpPunchedPath path)
     {
-        await using var stream = await node.OpenAsync(path);
+        await using var stream = await path.OpenAsync();
         Console.WriteLine("client: socket connected");
         await stream.WriteAsync("hello"u8.ToArray());
         var buffer = new byte[1024];

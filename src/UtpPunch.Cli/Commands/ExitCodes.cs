@@ -45,15 +45,15 @@ internal static class ExitCodes
     public static int Of(Exception error) => error switch
     {
         ToolException failure => failure.ExitCode,
-        UtpException { Error: UtpError.ConnectTimeout or UtpError.ConnectionTimedOut or UtpError.IdleTimeout } => TimedOut,
+        UtpException { Error: UtpError.ConnectTimeout or UtpError.AcknowledgementTimeout or UtpError.IdleTimeout } => TimedOut,
         UtpException { Error: UtpError.RendezvousUnreachable or UtpError.RendezvousFull or UtpError.RoomFull or UtpError.PeerNotFound } => NoPeer,
         UtpException { Error: UtpError.PunchFailed } => PunchFailed,
         _ => Failure,
     };
 
     /// <summary>The code of a punch that failed.</summary>
-    public static int Of(PunchStage stage) =>
-        stage is PunchStage.ServerSilent or PunchStage.ServerFull or PunchStage.RoomFull or PunchStage.NoPeer ? NoPeer : PunchFailed;
+    public static int Of(UtpPunchStage stage) =>
+        stage is UtpPunchStage.ServerSilent or UtpPunchStage.ServerFull or UtpPunchStage.RoomFull or UtpPunchStage.NoPeer ? NoPeer : PunchFailed;
 }
 
 /// <summary>Ends the tool with a message for its user: one line.</summary>

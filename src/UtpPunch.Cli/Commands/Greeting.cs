@@ -11,9 +11,9 @@ internal static class Greeting
     /// <summary>Opens and closes a stream. <paramref name="proved"/> is called when our greeting is acknowledged and the peer's has arrived.</summary>
     /// <exception cref="UtpException">The stream could not be opened, or it failed.</exception>
     /// <exception cref="InvalidDataException">The peer sent something else than a greeting, or nothing in time.</exception>
-    public static async Task ExchangeAsync(UtpNode node, PunchResult path, Action proved, CancellationToken interrupted)
+    public static async Task ExchangeAsync(UtpPunchedPath path, Action proved, CancellationToken interrupted)
     {
-        await using var stream = await node.OpenAsync(path, interrupted);
+        await using var stream = await path.OpenAsync(interrupted);
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
         timeout.CancelAfter(Timeout);
         try

@@ -62,10 +62,10 @@ internal static class Map
         }
     }
 
-    private static string NameOf(PortMappingProtocol protocol) => protocol switch
+    private static string NameOf(UtpPortMappingProtocol protocol) => protocol switch
     {
-        PortMappingProtocol.Pcp => "PCP",
-        PortMappingProtocol.NatPmp => "NAT-PMP",
+        UtpPortMappingProtocol.Pcp => "PCP",
+        UtpPortMappingProtocol.NatPmp => "NAT-PMP",
         _ => "UPnP",
     };
 

@@ -28,8 +28,8 @@ internal static class MapCommand
 
     private static readonly Option<bool> IPv6 = new("--ipv6") { Description = "Open a pinhole in the IPv6 firewall instead of mapping an IPv4 port." };
 
-    private static readonly Option<PortMappingProtocol?> Protocol = Choice.Of(
-        new Option<PortMappingProtocol?>("--protocol")
+    private static readonly Option<UtpPortMappingProtocol?> Protocol = Choice.Of(
+        new Option<UtpPortMappingProtocol?>("--protocol")
         {
             Description = "Use only this protocol (default: all).",
             HelpName = "pcp|nat-pmp|upnp",

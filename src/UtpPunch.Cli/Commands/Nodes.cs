@@ -19,6 +19,7 @@ internal static class Nodes
     public static async Task<UtpNode> BindAsync(UtpNodeOptions settings, IPEndPoint? where)
     {
         settings.LocalEndPoint = where ?? settings.LocalEndPoint;
+        settings.SocketMode = SocketModeVariable.Read();
         try
         {
             return await UtpNode.BindAsync(settings);

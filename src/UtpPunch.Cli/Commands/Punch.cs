@@ -29,7 +29,7 @@ internal static class Punch
         }
         catch (OperationCanceledException) when (interruption.ExitCode is { } code)
         {
-            report.Failed(null, $"{PunchStage.Cancelled}", "interrupted");
+            report.Failed(null, $"{UtpPunchStage.Cancelled}", "interrupted");
             ErrorOutput.Write("interrupted");
             return code;
         }
@@ -43,23 +43,23 @@ internal static class Punch
     private static async Task MeetAsync(
         UtpNode node, MeetingPlace place, TimeSpan? timeout, PunchReport report, CancellationToken interrupted)
     {
-        var client = new RendezvousClient(node, place.Servers);
-        var path = await client.PunchAsync(place.Room, place.ToOptions(timeout), report, interrupted);
-        if (!path.Success)
+        var client = new UtpRendezvousClient(node, place.Servers);
+        var punch = await client.PunchAsync(place.Room, place.ToOptions(timeout, report), interrupted);
+        if (!punch.Success)
         {
-            report.Failed(path, $"{path.Stage}", path.Explanation);
-            throw new ToolException(ExitCodes.Of(path.Stage), path.Explanation);
+            report.Failed(punch, $"{punch.Stage}", punch.Explanation);
+            throw new ToolException(ExitCodes.Of(punch.Stage), punch.Explanation);
         }
 
-        report.Opened(path);
+        report.Opened(punch);
         var started = Stopwatch.GetTimestamp();
         try
         {
-            await Greeting.ExchangeAsync(node, path, () => report.Succeeded(path, Stopwatch.GetElapsedTime(started)), interrupted);
+            await Greeting.ExchangeAsync(punch.Path, () => report.Succeeded(punch, Stopwatch.GetElapsedTime(started)), interrupted);
         }
         catch (Exception error) when (error is UtpException or InvalidDataException)
         {
-            report.Failed(path, "Stream", error.Message);
+            report.Failed(punch, "Stream", error.Message);
             throw new ToolException(ExitCodes.PunchFailed, $"a path was found, but no stream could be opened over it: {error.Message}", error);
         }
     }
@@ -69,7 +69,7 @@ internal static class Punch
     {
         // The peer may need answers after this side has succeeded.
         var linger = TimeSpan.FromSeconds(10);
-        var path = await node.PunchLegacyAsync(options.Peer!, options.Attempts, interrupted);
+        var path = await node.PunchNpmAsync(options.Peer!, options.Attempts, interrupted);
         if (!path.Success)
         {
             report.Failed(path, $"{path.Stage}", path.Explanation);

@@ -5,12 +5,12 @@ using System.Text.Json;
 namespace UtpPunch.Cli;
 
 /// <summary>Writes the progress of a punch and its result, as text or as lines of JSON of which the last is the result.</summary>
-internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
+internal sealed class PunchReport(bool isJson) : IProgress<UtpPunchProgress>
 {
     private bool _isRegistered;
     private bool _isOver;
 
-    public void Report(MeetProgress value)
+    public void Report(UtpPunchProgress value)
     {
         if (!_isRegistered)
         {
@@ -25,7 +25,7 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
     }
 
     /// <summary>A path was found; no stream has been opened over it yet.</summary>
-    public void Opened(PunchResult path)
+    public void Opened(UtpPunchResult path)
     {
         if (!isJson)
         {
@@ -34,7 +34,7 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
     }
 
     /// <summary>The punch succeeded. <paramref name="greeting"/> is how long the greeting took; null without one.</summary>
-    public void Succeeded(PunchResult path, TimeSpan? greeting)
+    public void Succeeded(UtpPunchResult path, TimeSpan? greeting)
     {
         _isOver = true;
         if (isJson)
@@ -54,7 +54,7 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
     }
 
     /// <summary>The punch failed. <paramref name="path"/> is null if it ended before a result.</summary>
-    public void Failed(PunchResult? path, string stage, string explanation)
+    public void Failed(UtpPunchResult? path, string stage, string explanation)
     {
         if (isJson && !_isOver)
         {
@@ -73,14 +73,14 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
         _isOver = true;
     }
 
-    private void Registered(MeetProgress progress)
+    private void Registered(UtpPunchProgress progress)
     {
         if (isJson)
         {
             JsonLine.Write("registered", json =>
             {
                 Write(json, "observed", progress.ObservedEndPoint);
-                json.WriteString("mapping", $"{progress.Mapping}");
+                json.WriteString("mapping", $"{progress.PortAssignment}");
             });
         }
         else
@@ -101,21 +101,21 @@ internal sealed class PunchReport(bool isJson) : IProgress<MeetProgress>
         }
     }
 
-    private static void Write(Utf8JsonWriter json, PunchResult path)
+    private static void Write(Utf8JsonWriter json, UtpPunchResult path)
     {
-        Write(json, "remote", path.RemoteEndPoint);
+        Write(json, "remote", path.Path?.RemoteEndPoint);
         if (path.Success)
         {
-            json.WriteString("path", $"{path.Path}");
+            json.WriteString("path", $"{path.Path.Kind}");
         }
 
-        Write(json, "rttMs", path.RoundTrip);
+        Write(json, "rttMs", path.Path?.RoundTripTime);
         Write(json, "elapsedMs", path.Elapsed);
         Write(json, "observed", path.ObservedEndPoint);
-        Write(json, "seenAs", path.SeenAs);
+        Write(json, "seenAs", path.EndPointSeenByPeer);
         Write(json, "peerObserved", path.PeerObservedEndPoint);
-        json.WriteString("mapping", $"{path.Mapping}");
-        json.WriteString("peerMapping", $"{path.PeerMapping}");
+        json.WriteString("mapping", $"{path.PortAssignment}");
+        json.WriteString("peerMapping", $"{path.PeerPortAssignment}");
         json.WriteNumber("probesSent", path.ProbesSent);
         json.WriteNumber("probesHeard", path.ProbesHeard);
     }

@@ -5,10 +5,10 @@ namespace UtpPunch.Cli;
 /// <summary>`utp rendezvous`: runs a server until a signal ends it.</summary>
 internal static class Rendezvous
 {
-    public static async Task<int> RunAsync(RendezvousServerOptions options, bool isJson)
+    public static async Task<int> RunAsync(UtpRendezvousServerOptions options, bool isJson)
     {
         using var interruption = new Interruption();
-        await using var server = Start(options);
+        await using var server = Bind(options);
         Announce(server, isJson);
         await Task.WhenAny(server.Completion, Task.Delay(Timeout.Infinite, interruption.Finish));
         var end = server.GetStatistics();
@@ -22,11 +22,12 @@ internal static class Rendezvous
         return code;
     }
 
-    private static RendezvousServer Start(RendezvousServerOptions options)
+    private static UtpRendezvousServer Bind(UtpRendezvousServerOptions options)
     {
+        options.SocketMode = SocketModeVariable.Read();
         try
         {
-            return RendezvousServer.Start(options);
+            return UtpRendezvousServer.Bind(options);
         }
         catch (SocketException error)
         {
@@ -35,7 +36,7 @@ internal static class Rendezvous
         }
     }
 
-    private static void Announce(RendezvousServer server, bool isJson)
+    private static void Announce(UtpRendezvousServer server, bool isJson)
     {
         if (!isJson)
         {
@@ -57,19 +58,19 @@ internal static class Rendezvous
 
     private static string Count(long number, string thing) => $"{number} {thing}{(number == 1 ? "" : "s")}";
 
-    private static void Conclude(RendezvousServerStatistics end, bool isJson)
+    private static void Conclude(UtpRendezvousServerStatistics end, bool isJson)
     {
         if (!isJson)
         {
-            Console.WriteLine($"introduced {Count(end.Introduced, "pair")}; {Count(end.Waiting, "peer")} waiting; {Count(end.Dropped, "datagram")} dropped");
+            Console.WriteLine($"introduced {Count(end.TotalIntroductions, "pair")}; {Count(end.WaitingPeers, "peer")} waiting; {Count(end.DatagramsRefused, "datagram")} dropped");
             return;
         }
 
         JsonLine.Write("stopped", json =>
         {
-            json.WriteNumber("introduced", end.Introduced);
-            json.WriteNumber("waiting", end.Waiting);
-            json.WriteNumber("dropped", end.Dropped);
+            json.WriteNumber("introduced", end.TotalIntroductions);
+            json.WriteNumber("waiting", end.WaitingPeers);
+            json.WriteNumber("dropped", end.DatagramsRefused);
         });
     }
 }

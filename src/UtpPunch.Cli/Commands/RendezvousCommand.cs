@@ -40,11 +40,11 @@ internal static class RendezvousCommand
             Bind, Legacy, Stun, Json,
         };
         command.SetAction(parsed => Rendezvous.RunAsync(
-            new RendezvousServerOptions
+            new UtpRendezvousServerOptions
             {
                 LocalEndPoints = parsed.GetValue(Bind)!,
-                Legacy = parsed.GetValue(Legacy),
-                Stun = parsed.GetValue(Stun),
+                EnableNpm = parsed.GetValue(Legacy),
+                EnableStun = parsed.GetValue(Stun),
             },
             parsed.GetValue(Json)));
         return command;

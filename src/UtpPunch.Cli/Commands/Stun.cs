@@ -13,7 +13,7 @@ internal static class Stun
         {
             await using var trace = TraceFile.Create(request.Node.Trace);
             await using var node = await Nodes.BindAsync(new UtpNodeOptions(), request.Node, trace);
-            Report(await node.DiscoverAsync(request.Servers, cancellationToken: interruption.Finish), request.IsJson);
+            Report(await node.DiscoverNatAsync(request.Servers, cancellationToken: interruption.Finish), request.IsJson);
             return ExitCodes.Success;
         }
         catch (OperationCanceledException) when (interruption.ExitCode is { } code)
@@ -29,7 +29,7 @@ internal static class Stun
         }
     }
 
-    private static void Report(NatDiscovery seen, bool isJson)
+    private static void Report(UtpNatDiscovery seen, bool isJson)
     {
         if (!isJson)
         {
@@ -44,7 +44,7 @@ internal static class Stun
             json.WriteString("mapped", $"{seen.MappedEndPoint}");
             json.WriteString("mapping", $"{seen.Mapping}");
             json.WriteString("filtering", $"{seen.Filtering}");
-            if (seen.RoundTrip is { } time)
+            if (seen.RoundTripTime is { } time)
             {
                 json.WriteNumber("rttMs", Math.Round(time.TotalMilliseconds, 3));
             }

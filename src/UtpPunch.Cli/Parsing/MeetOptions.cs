@@ -6,9 +6,16 @@ namespace UtpPunch.Cli;
 /// <summary>Where two peers meet, and the secret that they share.</summary>
 internal sealed record MeetingPlace(IReadOnlyList<EndPoint> Servers, string Room, string? Secret, bool Birthday, bool MapPort, bool Reports)
 {
-    public UtpMeetOptions ToOptions(TimeSpan? timeout)
+    public UtpPunchOptions ToOptions(TimeSpan? timeout, IProgress<UtpPunchProgress>? progress)
     {
-        var options = new UtpMeetOptions { Secret = Secret, Birthday = Birthday, MapPort = MapPort, ReportOutcome = Reports };
+        var options = new UtpPunchOptions
+        {
+            Secret = Secret,
+            AllowBirthdayProbing = Birthday,
+            UsePortMapping = MapPort,
+            ReportOutcome = Reports,
+            Progress = progress,
+        };
         options.Timeout = timeout ?? options.Timeout;
         return options;
     }
@@ -23,13 +30,11 @@ internal sealed class MeetOptions
     /// <summary>Shorter secrets are guessed offline from the tag of the room.</summary>
     private const int LeastLength = 16;
 
-    private const int MaxServers = 3;
-
     private readonly Option<EndPoint[]?> _servers = new("--rendezvous")
     {
-        Description = $"Rendezvous server (default port {RendezvousCommand.DefaultPort}); up to {MaxServers}, by repeating it.",
+        Description = $"Rendezvous server (default port {RendezvousCommand.DefaultPort}); up to {UtpRendezvousClient.MaxServers}, by repeating it.",
         HelpName = "HOST:PORT",
-        CustomParser = result => Parsing.Servers(result, RendezvousCommand.DefaultPort, MaxServers),
+        CustomParser = result => Parsing.Servers(result, RendezvousCommand.DefaultPort, UtpRendezvousClient.MaxServers),
     };
 
     private readonly Option<string?> _room = new("--room")

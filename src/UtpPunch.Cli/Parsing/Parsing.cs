@@ -156,7 +156,7 @@ internal static class Parsing
             case "bep29":
                 return UtpDialect.Bep29;
             case "utp-punch":
-                return UtpDialect.UtpPunch;
+                return UtpDialect.Npm;
             default:
                 result.AddError($"'{word}' is not a dialect: bep29 or utp-punch");
                 return default;
@@ -166,7 +166,7 @@ internal static class Parsing
     public static UtpCongestionControl? CongestionControl(ArgumentResult result)
     {
         var word = result.Tokens[0].Value;
-        if (UtpCongestionControl.Find(word) is { } found)
+        if (UtpCongestionControl.TryGet(word, out var found))
         {
             return found;
         }
@@ -175,17 +175,17 @@ internal static class Parsing
         return null;
     }
 
-    public static PortMappingProtocol? MappingProtocol(ArgumentResult result)
+    public static UtpPortMappingProtocol? MappingProtocol(ArgumentResult result)
     {
         var word = result.Tokens[0].Value;
         switch (word)
         {
             case "pcp":
-                return PortMappingProtocol.Pcp;
+                return UtpPortMappingProtocol.Pcp;
             case "nat-pmp":
-                return PortMappingProtocol.NatPmp;
+                return UtpPortMappingProtocol.NatPmp;
             case "upnp":
-                return PortMappingProtocol.Upnp;
+                return UtpPortMappingProtocol.Upnp;
             default:
                 result.AddError($"'{word}' is not a protocol: pcp, nat-pmp or upnp");
                 return null;

@@ -80,11 +80,17 @@ internal sealed partial class Engine
         }
     }
 
-    // The next step, which follows at once, takes the answer.
     private void Decide(Effect.Asked asked)
     {
-        var isWelcome = _listener is { } listener && listener.IsWelcome(Addresses.ToIPEndPoint(asked.remote));
-        _decisions.Add(Event.NewDecided(asked.connId, isWelcome));
+        if (_listener is { } listener)
+        {
+            listener.Decide(asked.connId, Addresses.ToIPEndPoint(asked.remote));
+        }
+        else
+        {
+            // The next step, which follows at once, takes the answer.
+            Post(new DecidedCommand(asked.connId, isWelcome: false));
+        }
     }
 
     private void Accept(Effect.Accepted accepted)

@@ -39,7 +39,6 @@ internal sealed partial class Engine : ILoopWork
     private readonly List<Event> _received = [];
     private readonly SlabList _slabs = [];
     private readonly List<Endpoint> _unreachable = [];
-    private readonly List<Event> _decisions = [];
     private readonly Action _stopListening;
     private Node _node;
     private Node? _previous;
@@ -71,6 +70,7 @@ internal sealed partial class Engine : ILoopWork
         _thread = new Thread(Run) { IsBackground = true, Name = $"utp {transport.LocalEndPoint}" };
     }
 
+    public UtpNode Owner => _owner;
     public Settings Settings { get; }
     public IDatagramTransport Transport => _transport;
     public NodeTracing Tracing => _tracing;
@@ -258,7 +258,7 @@ internal sealed partial class Engine : ILoopWork
             }
         }
 
-        var hasMore = _hasMoreCommands || _unreachable.Count > 0 || _decisions.Count > 0 || _transport.News.Count > 0;
+        var hasMore = _hasMoreCommands || _unreachable.Count > 0 || _transport.News.Count > 0;
         return new StepResult(Deadline, hasMore, HasEnded, _expectsCaller);
     }
 
@@ -347,8 +347,6 @@ internal sealed partial class Engine : ILoopWork
         }
 
         _unreachable.Clear();
-        _events.AddRange(_decisions);
-        _decisions.Clear();
         _events.AddRange(_transport.News);
         _transport.News.Clear();
         _events.AddRange(_received);

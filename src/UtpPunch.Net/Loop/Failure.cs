@@ -11,11 +11,15 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
     /// <summary>The error code of the peer's application.</summary>
     public long? ApplicationErrorCode { get; init; }
 
+    /// <summary>The punch that found no path.</summary>
+    public UtpPunchResult? Punch { get; init; }
+
     // As with NetworkStream, whose exceptions are classified by their inner SocketException.
     public UtpException ToException() =>
         new(Error, Message, Remote, SocketError, Cause ?? (SocketError is { } code ? new SocketException((int)code) : null))
         {
             ApplicationErrorCode = ApplicationErrorCode,
+            Punch = Punch,
         };
 
     /// <summary>The failure for the reason with which the core closed a stream; null when it ended in order.</summary>
@@ -37,7 +41,7 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
                 UtpError.ConnectionRefused, $"{remote} refused the connection{after}.", System.Net.Sockets.SocketError.ConnectionRefused),
             CloseReason.Tags.Reset => Reset(remote, after, errorCode),
             CloseReason.Tags.TimedOut => Make(
-                UtpError.ConnectionTimedOut,
+                UtpError.AcknowledgementTimeout,
                 $"{remote} stopped acknowledging; the connection was given up{after}.",
                 System.Net.Sockets.SocketError.TimedOut),
             CloseReason.Tags.IdleTimeout => Make(
@@ -92,17 +96,22 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
     }
 
     /// <summary>The failure of a punch that found no path.</summary>
-    public static Failure Of(PunchResult result) => new(
+    public static Failure Of(UtpPunchResult result) => new(
         result.Stage switch
         {
-            PunchStage.ServerSilent => UtpError.RendezvousUnreachable,
-            PunchStage.ServerFull => UtpError.RendezvousFull,
-            PunchStage.RoomFull => UtpError.RoomFull,
-            PunchStage.NoPeer => UtpError.PeerNotFound,
+            UtpPunchStage.ServerSilent => UtpError.RendezvousUnreachable,
+            UtpPunchStage.ServerFull => UtpError.RendezvousFull,
+            UtpPunchStage.RoomFull => UtpError.RoomFull,
+            UtpPunchStage.NoPeer => UtpError.PeerNotFound,
+            UtpPunchStage.Rejected => UtpError.OfferNotAuthentic,
+            UtpPunchStage.TooManyPunches => UtpError.TooManyPunches,
             _ => UtpError.PunchFailed,
         },
         result.Explanation,
-        result.PeerObservedEndPoint);
+        result.PeerObservedEndPoint)
+    {
+        Punch = result,
+    };
 
     /// <summary>The failure of a discovery.</summary>
     public static Failure Of(StunFailure failure, EndPoint server)
@@ -135,7 +144,7 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
     }
 
     public static UtpException TimedOut(string operation, int milliseconds, IPEndPoint remote) =>
-        new(UtpError.OperationTimedOut,
+        new(UtpError.OperationTimeout,
             $"The {operation} took longer than {milliseconds} ms ({remote}).",
             remote,
             System.Net.Sockets.SocketError.TimedOut,

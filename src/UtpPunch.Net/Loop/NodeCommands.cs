@@ -38,6 +38,16 @@ internal sealed class UnlistenCommand(UtpListener listener) : ICommand
     }
 }
 
+/// <summary>Whether a peer that the core has asked about may open its stream.</summary>
+internal sealed class DecidedCommand(int connId, bool isWelcome) : ICommand
+{
+    public void Collect(Engine engine, List<Event> events) => events.Add(Event.NewDecided(connId, isWelcome));
+
+    public void Abandon(Failure failure)
+    {
+    }
+}
+
 /// <summary>Sends a datagram that is not uTP.</summary>
 internal sealed class DatagramWork(Endpoint remote, ReadOnlyMemory<byte> datagram) : ICommand
 {

@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.Logging;
 using UtpPunch.Protocol;
 
@@ -13,6 +14,7 @@ internal sealed record Settings(
     TimeSpan ShutdownTimeout,
     bool DiscoversNat64,
     Nat64Prefix? Nat64,
+    IReadOnlyList<IPAddress>? HostAddresses,
     UtpTraceOptions? Trace,
     ILoggerFactory? LoggerFactory)
 {

@@ -37,11 +37,11 @@ internal static class MappingText
     };
 
     /// <summary>The core's name of a protocol.</summary>
-    public static FSharpValueOption<MapperProtocol> Of(PortMappingProtocol? protocol) => protocol switch
+    public static FSharpValueOption<MapperProtocol> Of(UtpPortMappingProtocol? protocol) => protocol switch
     {
-        PortMappingProtocol.Pcp => FSharpValueOption<MapperProtocol>.Some(MapperProtocol.Pcp),
-        PortMappingProtocol.NatPmp => FSharpValueOption<MapperProtocol>.Some(MapperProtocol.NatPmp),
-        PortMappingProtocol.Upnp => FSharpValueOption<MapperProtocol>.Some(MapperProtocol.Upnp),
+        UtpPortMappingProtocol.Pcp => FSharpValueOption<MapperProtocol>.Some(MapperProtocol.Pcp),
+        UtpPortMappingProtocol.NatPmp => FSharpValueOption<MapperProtocol>.Some(MapperProtocol.NatPmp),
+        UtpPortMappingProtocol.Upnp => FSharpValueOption<MapperProtocol>.Some(MapperProtocol.Upnp),
         _ => FSharpValueOption<MapperProtocol>.None,
     };
 

@@ -28,6 +28,8 @@ internal sealed class PortMapperTask
     private int _isClosing;
     private Task _ended = Task.CompletedTask;
 
+    public NodeTelemetry Telemetry => _engine.Telemetry;
+
     /// <param name="engine">The node.</param>
     /// <param name="options">What to map.</param>
     /// <param name="find">Finds the gateway again when the network has changed; <see langword="null"/> if there is none.</param>

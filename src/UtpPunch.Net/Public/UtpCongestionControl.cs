@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -29,9 +30,14 @@ public sealed class UtpCongestionControl
     internal CongestionControl Core { get; }
 
     /// <summary>Gets the kind that comes with the library under a name.</summary>
-    /// <param name="name">A <see cref="Name"/>.</param>
-    /// <returns>The kind, or <see langword="null"/> if there is none of that name.</returns>
-    public static UtpCongestionControl? Find(string name) => All.FirstOrDefault(kind => kind.Name == name);
+    /// <param name="name">A <see cref="Name"/>; upper case does not matter.</param>
+    /// <param name="kind">The kind; <see langword="null"/> if there is none of that name.</param>
+    /// <returns>Whether there is one.</returns>
+    public static bool TryGet(string name, [NotNullWhen(true)] out UtpCongestionControl? kind)
+    {
+        kind = All.FirstOrDefault(one => string.Equals(one.Name, name, StringComparison.OrdinalIgnoreCase));
+        return kind is not null;
+    }
 
     /// <summary>Makes a kind of the application's own. A trace of a node that uses it can be read, but not replayed.</summary>
     /// <param name="name">Its name in statistics: lower-case letters, digits and hyphens.</param>
@@ -41,12 +47,14 @@ public sealed class UtpCongestionControl
     /// <see cref="UtpError.InternalError"/> and a message that names it. A window of less than one packet counts as one packet.</param>
     /// <returns>The kind.</returns>
     /// <exception cref="ArgumentNullException">An argument is <see langword="null"/>.</exception>
+    /// <remarks>The interface and its samples may change with the next minor version, as the warning UTPPUNCH001 says.</remarks>
     /// <exception cref="ArgumentException">The name has other characters, is empty, or is that of a kind of the library.</exception>
+    [Experimental("UTPPUNCH001")]
     public static UtpCongestionControl Create(string name, Func<CongestionStart, ICongestionController> start)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(start);
-        if (!name.All(it => char.IsAsciiLetterLower(it) || char.IsAsciiDigit(it) || it == '-') || Find(name) is not null)
+        if (!name.All(it => char.IsAsciiLetterLower(it) || char.IsAsciiDigit(it) || it == '-') || TryGet(name, out _))
         {
             throw new ArgumentException("A name has lower-case letters, digits and hyphens, and is not that of another kind.", nameof(name));
         }

@@ -6,15 +6,15 @@ namespace UtpPunch;
 public enum UtpDialect
 {
     /// <summary>BEP 29 as libutp and libtorrent implement it.</summary>
-    Bep29,
+    Bep29 = 0,
 
     /// <summary>The dialect of the npm package <c>utp-punch</c>.</summary>
-    UtpPunch,
+    Npm = 1,
 }
 
 internal static class UtpDialectExtensions
 {
-    public static Dialect ToCore(this UtpDialect dialect) => dialect == UtpDialect.UtpPunch ? Dialect.UtpPunch : Dialect.Bep29;
+    public static Dialect ToCore(this UtpDialect dialect) => dialect == UtpDialect.Npm ? Dialect.UtpPunch : Dialect.Bep29;
 
-    public static UtpDialect ToPublic(this Dialect dialect) => dialect.IsUtpPunch ? UtpDialect.UtpPunch : UtpDialect.Bep29;
+    public static UtpDialect ToPublic(this Dialect dialect) => dialect.IsUtpPunch ? UtpDialect.Npm : UtpDialect.Bep29;
 }

@@ -41,4 +41,8 @@ public sealed class UtpException : IOException
     /// 4294967295; <see langword="null"/> if it gave none, or another error has occurred. What a code means is up to the applications.</summary>
     /// <value>The default is <see langword="null"/>. Present only with <see cref="UtpError.ConnectionReset"/>.</value>
     public long? ApplicationErrorCode { get; init; }
+
+    /// <summary>Gets the result of the punch that has failed: the stage, what the NATs do, how many packets came.</summary>
+    /// <value>The default is <see langword="null"/>: the error is not that of a punch.</value>
+    public UtpPunchResult? Punch { get; init; }
 }

@@ -1,29 +1,39 @@
+using System.Diagnostics;
 using System.Net;
 using System.Runtime.CompilerServices;
 
 namespace UtpPunch;
 
 /// <summary>The streams that peers open to a node, in the order in which they came. Any number of accepts may wait at once.</summary>
-public sealed class UtpListener : IAsyncDisposable
+/// <example><code>
+/// await using var listener = node.Listen();
+/// await foreach (var stream in listener.AcceptAllAsync())
+/// {
+///     _ = HandleAsync(stream);   // which disposes it
+/// }
+/// </code></example>
+[DebuggerDisplay("{LocalEndPoint}, {PendingConnections} pending")]
+public sealed class UtpListener : IAsyncDisposable, IDisposable
 {
     private readonly UtpNode _node;
-    private readonly Func<IPEndPoint, bool>? _filter;
+    private readonly Func<IPEndPoint, CancellationToken, ValueTask<bool>>? _filter;
+    private readonly CancellationTokenSource _life = new();
     private readonly Lock _gate = new();
     private readonly LinkedList<UtpStream> _streams = [];
     private readonly LinkedList<TaskCompletionSource<UtpStream>> _accepts = [];
     private bool _disposed;
     private Failure? _stopped;
 
-    internal UtpListener(UtpNode node, Func<IPEndPoint, bool>? filter)
+    internal UtpListener(UtpNode node, Func<IPEndPoint, CancellationToken, ValueTask<bool>>? filter)
     {
         _node = node;
         _filter = filter;
     }
 
-    /// <summary>The address of the node.</summary>
+    /// <summary>Gets the address of the node.</summary>
     public IPEndPoint LocalEndPoint => _node.LocalEndPoint;
 
-    /// <summary>How many streams wait to be accepted.</summary>
+    /// <summary>Gets the number of streams that wait to be accepted.</summary>
     public int PendingConnections
     {
         get
@@ -37,6 +47,8 @@ public sealed class UtpListener : IAsyncDisposable
     }
 
     /// <summary>Takes the next stream, and waits for one.</summary>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <returns>The stream, which the caller disposes.</returns>
     /// <exception cref="ObjectDisposedException">The listener was disposed.</exception>
     /// <exception cref="UtpException">The node was closed, or broke down.</exception>
     /// <exception cref="OperationCanceledException">The wait was cancelled; no stream is lost by that.</exception>
@@ -71,7 +83,9 @@ public sealed class UtpListener : IAsyncDisposable
         return cancellationToken.CanBeCanceled ? AwaitAsync(waiting, cancellationToken) : new ValueTask<UtpStream>(waiting.Value.Task);
     }
 
-    /// <summary>All streams to come, until the listener is disposed or the node closed; then it ends without an exception.</summary>
+    /// <summary>Takes all streams to come, until the listener is disposed or the node closed; then it ends without an exception.</summary>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <returns>The streams, which the caller disposes.</returns>
     /// <exception cref="UtpException">The node broke down.</exception>
     /// <exception cref="OperationCanceledException">The wait was cancelled.</exception>
     public async IAsyncEnumerable<UtpStream> AcceptAllAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
@@ -94,40 +108,60 @@ public sealed class UtpListener : IAsyncDisposable
 
     /// <summary>
     /// Stops listening: accepts that wait end with <see cref="ObjectDisposedException"/>, streams that were not accepted are reset. Accepted
-    /// streams stay open, and the node may listen again.
+    /// streams stay open, and the node may listen again. It does not wait.
     /// </summary>
     public ValueTask DisposeAsync()
+    {
+        Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Stops listening, as <see cref="DisposeAsync"/> does.</summary>
+    public void Dispose()
     {
         lock (_gate)
         {
             if (_disposed)
             {
-                return ValueTask.CompletedTask;
+                return;
             }
 
             _disposed = true;
+            _life.Cancel();
             FailAccepts(new ObjectDisposedException(typeof(UtpListener).FullName));
         }
 
         _node.StopListening(this);
-        return ValueTask.CompletedTask;
     }
 
-    /// <summary>Whether peers are refused by <see cref="IsWelcome"/>.</summary>
+    /// <summary>Whether a filter decides about each peer.</summary>
     internal bool IsSelective => _filter is not null;
 
-    /// <summary>Whether a peer may open a stream. Under the loop lock.</summary>
-    internal bool IsWelcome(IPEndPoint remote)
+    /// <summary>The core asks whether a peer may open a stream: a <see cref="DecidedCommand"/> has the answer.</summary>
+    internal void Decide(int connId, IPEndPoint remote) =>
+        ThreadPool.UnsafeQueueUserWorkItem(
+            static it => _ = it.Listener.DecideAsync(it.ConnId, it.Remote), (Listener: this, ConnId: connId, Remote: remote), preferLocal: false);
+
+    private async Task DecideAsync(int connId, IPEndPoint remote)
     {
+        // The core forgets the peer after that time.
+        using var life = CancellationTokenSource.CreateLinkedTokenSource(_life.Token);
+        life.CancelAfter(Clock.ToTimeSpan(_node.Engine.Settings.Node.HalfOpenTimeout));
+        var isWelcome = false;
         try
         {
-            return _filter is null || _filter(remote);
+            isWelcome = _filter is null || await _filter(remote, life.Token).ConfigureAwait(false);
         }
         catch (Exception error)
         {
-            _node.Engine.Telemetry.OnFilterFailed(error, remote);
-            return false; // As documented: a filter that throws refuses.
+            // As documented: a filter that throws refuses.
+            if (!life.IsCancellationRequested)
+            {
+                _node.Engine.Telemetry.OnFilterFailed(error, remote);
+            }
         }
+
+        _node.Engine.Post(new DecidedCommand(connId, isWelcome));
     }
 
     /// <summary>A peer has opened a stream; false when no streams are accepted any more. Under the loop lock.</summary>
@@ -162,6 +196,7 @@ public sealed class UtpListener : IAsyncDisposable
         lock (_gate)
         {
             _stopped ??= failure;
+            _life.Cancel();
             _streams.Clear();
             if (!_disposed)
             {

@@ -7,14 +7,14 @@ namespace UtpPunch;
 // Finding out the public address and the NAT by STUN.
 public sealed partial class UtpNode
 {
-    /// <inheritdoc cref="DiscoverAsync(IReadOnlyList{EndPoint}, TimeSpan?, CancellationToken)"/>
+    /// <inheritdoc cref="DiscoverNatAsync(IReadOnlyList{EndPoint}, TimeSpan?, CancellationToken)"/>
     /// <param name="server">The server.</param>
     /// <param name="timeout">The time to wait for the first answer; <see langword="null"/> for 5 s.</param>
     /// <param name="cancellationToken">Ends the discovery.</param>
-    public ValueTask<NatDiscovery> DiscoverAsync(EndPoint server, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
+    public ValueTask<UtpNatDiscovery> DiscoverNatAsync(EndPoint server, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(server);
-        return DiscoverAsync([server], timeout, cancellationToken);
+        return DiscoverNatAsync([server], timeout, cancellationToken);
     }
 
     /// <summary>
@@ -30,7 +30,7 @@ public sealed partial class UtpNode
     /// address, or the node was closed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     /// <exception cref="OperationCanceledException">The discovery was cancelled.</exception>
-    public async ValueTask<NatDiscovery> DiscoverAsync(
+    public async ValueTask<UtpNatDiscovery> DiscoverNatAsync(
         IReadOnlyList<EndPoint> servers, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(servers);
@@ -60,7 +60,7 @@ public sealed partial class UtpNode
         {
             return await command.Outcome.WaitAsync(cancellationToken).ConfigureAwait(false) switch
             {
-                StunOutcome.Found found => NatDiscovery.Of(found.report),
+                StunOutcome.Found found => UtpNatDiscovery.Of(found.report),
                 StunOutcome.Failed failed => throw Failure.Of(failed.failure, servers[^1]).ToException(),
                 var other => throw new InvalidOperationException($"Unknown outcome {other}."),
             };

@@ -155,7 +155,7 @@ public sealed partial class UtpNode
             : OptionsOf(gateway, LocalEndPoint.Port, lifetime, externalPort, only);
     }
 
-    private static MapperOptions OptionsOf(Gateway gateway, int port, TimeSpan lifetime, int externalPort, PortMappingProtocol? only)
+    private static MapperOptions OptionsOf(Gateway gateway, int port, TimeSpan lifetime, int externalPort, UtpPortMappingProtocol? only)
     {
         var standard = PortMapperModule.Standard(
             Addresses.ToEndpoint(new IPEndPoint(gateway.Own, port)),

@@ -13,15 +13,15 @@ public sealed partial class UtpNode
     /// <summary>
     /// Makes an offer, which the application sends to a peer by a channel of its own. The peer makes an answer for it
     /// (<see cref="CreateAnswerAsync"/>), and both sides call <see cref="PunchAsync"/> with the two offers. Two sides that make offers at the same
-    /// time may do without an answer. It takes a round trip to the STUN servers, and at most 5 s; with <see cref="UtpMeetOptions.MapPort"/> up to
+    /// time may do without an answer. It takes a round trip to the STUN servers, and at most 5 s; with <see cref="UtpPunchOptions.UsePortMapping"/> up to
     /// 2 s more.
     /// </summary>
     /// <param name="stunServers">At most four STUN servers (RFC 8489), which tell the public address of the node. With two or more, in the order in
     /// which they are asked, the port that a NAT takes next can be predicted. Without any, the peer is reached only at the addresses of the
     /// machine's interfaces, and at a mapped port.</param>
-    /// <param name="options">The options, which are copied; <see langword="null"/> for the defaults. <see cref="UtpMeetOptions.Timeout"/> is how
-    /// long a punch waits for the peer's first packet, and <see cref="UtpMeetOptions.PunchTimeout"/> how long it takes after that. Both sides need
-    /// the same <see cref="UtpMeetOptions.Secret"/>, or none.</param>
+    /// <param name="options">The options, which are copied; <see langword="null"/> for the defaults. <see cref="UtpPunchOptions.Timeout"/> is how
+    /// long a punch waits for the peer's first packet, and <see cref="UtpPunchOptions.PunchTimeout"/> how long it takes after that. Both sides need
+    /// the same <see cref="UtpPunchOptions.Secret"/>, or none.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="ArgumentException">There are more than four servers, one is not the address of a host, or an option is not
     /// valid.</exception>
@@ -33,18 +33,18 @@ public sealed partial class UtpNode
     /// <code>
     /// using var offer = await node.CreateOfferAsync([new DnsEndPoint("stun.example", 3478)]);
     /// await SendToPeerAsync(offer.Text);
-    /// var path = await node.PunchAsync(offer, await ReceiveFromPeerAsync());
-    /// await using var stream = await node.OpenAsync(path);
+    /// var punch = await node.PunchAsync(offer, await ReceiveFromPeerAsync());
+    /// await using var stream = await punch.Path!.OpenAsync();
     /// </code>
     /// </example>
     public ValueTask<UtpPunchOffer> CreateOfferAsync(
-        IReadOnlyList<EndPoint> stunServers, UtpMeetOptions? options = null, CancellationToken cancellationToken = default) =>
-        OfferAsync(null, stunServers, options ?? new UtpMeetOptions(), cancellationToken);
+        IReadOnlyList<EndPoint> stunServers, UtpPunchOptions? options = null, CancellationToken cancellationToken = default) =>
+        OfferAsync(null, stunServers, options ?? new UtpPunchOptions(), cancellationToken);
 
     /// <summary>
     /// Makes the answer to an offer of a peer. This side begins to punch before the peer has the answer, and so its first packets do not reach the
-    /// peer's NAT, where they could do harm, until a packet of the peer has arrived, or for as long as <see cref="UtpMeetOptions.Timeout"/>
-    /// exceeds <see cref="UtpMeetOptions.PunchTimeout"/>, at most 60 s.
+    /// peer's NAT, where they could do harm, until a packet of the peer has arrived, or for as long as <see cref="UtpPunchOptions.Timeout"/>
+    /// exceeds <see cref="UtpPunchOptions.PunchTimeout"/>, at most 60 s.
     /// </summary>
     /// <param name="peerOffer">The <see cref="UtpPunchOffer.Text"/> of the peer's offer.</param>
     /// <param name="stunServers">As of <see cref="CreateOfferAsync"/>.</param>
@@ -60,20 +60,20 @@ public sealed partial class UtpNode
     /// var peerOffer = await ReceiveFromPeerAsync();
     /// using var answer = await node.CreateAnswerAsync(peerOffer, [new DnsEndPoint("stun.example", 3478)]);
     /// await SendToPeerAsync(answer.Text);
-    /// var path = await node.PunchAsync(answer, peerOffer);
-    /// await using var stream = await node.OpenAsync(path);
+    /// var punch = await node.PunchAsync(answer, peerOffer);
+    /// await using var stream = await punch.Path!.OpenAsync();
     /// </code>
     /// </example>
     public ValueTask<UtpPunchOffer> CreateAnswerAsync(
-        string peerOffer, IReadOnlyList<EndPoint> stunServers, UtpMeetOptions? options = null, CancellationToken cancellationToken = default)
+        string peerOffer, IReadOnlyList<EndPoint> stunServers, UtpPunchOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(peerOffer);
-        return OfferAsync(OfferEnvelope.Parse(peerOffer), stunServers, options ?? new UtpMeetOptions(), cancellationToken);
+        return OfferAsync(peerOffer, stunServers, options ?? new UtpPunchOptions(), cancellationToken);
     }
 
     /// <summary>
     /// Punches with the peer whose offer the application has received. Both peers must call it, with the same two offers. They need not do so at the
-    /// same time: each waits for <see cref="UtpMeetOptions.Timeout"/>. <see cref="OpenAsync"/> opens a stream over the path; as after a meeting at
+    /// same time: each waits for <see cref="UtpPunchOptions.Timeout"/>. <see cref="UtpPunchedPath.OpenAsync"/> opens a stream over the path; as after a meeting at
     /// a rendezvous, one side opens it and the other one accepts it, and it goes on when the path is lost, as far as that is possible without
     /// a server.
     /// </summary>
@@ -87,7 +87,7 @@ public sealed partial class UtpNode
     /// closed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     /// <exception cref="OperationCanceledException">The punch was cancelled.</exception>
-    public async ValueTask<PunchResult> PunchAsync(UtpPunchOffer offer, string peerOffer, CancellationToken cancellationToken = default)
+    public async ValueTask<UtpPunchResult> PunchAsync(UtpPunchOffer offer, string peerOffer, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(offer);
         ArgumentNullException.ThrowIfNull(peerOffer);
@@ -104,7 +104,7 @@ public sealed partial class UtpNode
     }
 
     private async ValueTask<UtpPunchOffer> OfferAsync(
-        OfferEnvelope? peer, IReadOnlyList<EndPoint> stunServers, UtpMeetOptions options, CancellationToken cancellationToken)
+        string? peerOffer, IReadOnlyList<EndPoint> stunServers, UtpPunchOptions options, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(stunServers);
         if (stunServers.Count > MaxStunServers)
@@ -112,10 +112,12 @@ public sealed partial class UtpNode
             throw new ArgumentException($"There are at most {MaxStunServers} STUN servers.", nameof(stunServers));
         }
 
+        var peer = peerOffer is null ? null : OfferEnvelope.Parse(peerOffer);
+
         // Read before the first await: the caller may change the object afterwards.
         var settings = new MeetSettings(options);
         ThrowIfUnusable();
-        var hosts = Hosts(options);
+        var hosts = Hosts();
         EndPoint[] named = [.. stunServers];
         var keys = await Task.Run(() => new OfferKeys(settings.Secret), cancellationToken).ConfigureAwait(false);
         if (peer is not null)

@@ -3,12 +3,12 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-// Punching with the npm package, and opening streams over paths that were found.
+// Punching with the npm package, and what all punches share.
 public sealed partial class UtpNode
 {
     /// <summary>
     /// Punches by the protocol of the npm package <c>utp-punch</c>: both peers send <c>PUNCH</c> every 500 ms, and answer the other's. This side
-    /// answers for another 10 s after it has succeeded. After that, streams with <see cref="UtpDialect.UtpPunch"/> are opened and accepted as
+    /// answers for another 10 s after it has succeeded. After that, streams with <see cref="UtpDialect.Npm"/> are opened and accepted as
     /// usual.
     /// </summary>
     /// <param name="remoteEndPoint">An <see cref="IPEndPoint"/> or a <see cref="DnsEndPoint"/>.</param>
@@ -20,7 +20,7 @@ public sealed partial class UtpNode
     /// <exception cref="UtpException">The name has no address, or the node was closed or has failed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     /// <exception cref="OperationCanceledException">The punch was cancelled.</exception>
-    public async ValueTask<PunchResult> PunchLegacyAsync(EndPoint remoteEndPoint, int attempts = 10, CancellationToken cancellationToken = default)
+    public async ValueTask<UtpPunchResult> PunchNpmAsync(EndPoint remoteEndPoint, int attempts = 10, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(remoteEndPoint);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(attempts);
@@ -30,48 +30,38 @@ public sealed partial class UtpNode
             .ConfigureAwait(false);
     }
 
-    /// <summary>
-    /// Opens or accepts the stream over a path that was punched. Both peers must call it once, at most 30 s after the punch. The node need
-    /// not listen.
-    /// </summary>
-    /// <param name="path">The result of a punch of this node.</param>
-    /// <param name="cancellationToken">Ends the attempt.</param>
-    /// <exception cref="ArgumentException">The punch has found no path.</exception>
-    /// <exception cref="UtpException">The peer did not answer, or did not open the stream, within
-    /// <see cref="UtpNodeOptions.ConnectTimeout"/>; or the node was closed.</exception>
-    /// <exception cref="OperationCanceledException">The attempt was cancelled.</exception>
-    public async ValueTask<UtpStream> OpenAsync(PunchResult path, CancellationToken cancellationToken = default)
+    /// <summary>Opens the stream over a path, or takes the one that the peer opens.</summary>
+    internal async ValueTask<UtpStream> OpenAsync(
+        Endpoint remote, Task<UtpStream>? opened, bool isNpm, UtpPathKind kind, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(path);
-        if (!path.Success)
-        {
-            throw new ArgumentException("The punch has found no path.", nameof(path));
-        }
-
         ThrowIfUnusable();
-        if (path.Opened is null)
-        {
-            var how = new Dialling(Dialect.Bep29, _settings.ConnectTimeout, _settings.CongestionControl);
-            return await DialAsync(path.Remote, how, cancellationToken).ConfigureAwait(false);
-        }
+        var stream = opened is null
+            ? await DialAsync(remote, new Dialling(isNpm ? Dialect.UtpPunch : Dialect.Bep29, _settings.ConnectTimeout, _settings.CongestionControl), cancellationToken)
+                .ConfigureAwait(false)
+            : await TakeAsync(remote, opened, cancellationToken).ConfigureAwait(false);
+        stream.PathKind = kind;
+        return stream;
+    }
 
+    private async ValueTask<UtpStream> TakeAsync(Endpoint remote, Task<UtpStream> opened, CancellationToken cancellationToken)
+    {
         try
         {
-            return await path.Opened.WaitAsync(_settings.ConnectTimeout, cancellationToken).ConfigureAwait(false);
+            return await opened.WaitAsync(_settings.ConnectTimeout, cancellationToken).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {
-            _engine.Post(new AwaitNoMoreCommand(path.Remote, path.Opened));
-            throw Failure.NotOpened(path.RemoteEndPoint!, _settings.ConnectTimeout).ToException();
+            _engine.Post(new AwaitNoMoreCommand(remote, opened));
+            throw Failure.NotOpened(Addresses.ToIPEndPoint(remote), _settings.ConnectTimeout).ToException();
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            _engine.Post(new AwaitNoMoreCommand(path.Remote, path.Opened));
+            _engine.Post(new AwaitNoMoreCommand(remote, opened));
             throw;
         }
     }
 
-    internal async ValueTask<PunchResult> RunAsync(MeetCommand work, CancellationToken cancellationToken)
+    internal async ValueTask<UtpPunchResult> RunAsync(MeetCommand work, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         _engine.Post(work);
@@ -109,13 +99,10 @@ public sealed partial class UtpNode
     }
 
     /// <summary>The addresses that a meeting offers. From here on, the node tells its streams when they change.</summary>
-    internal Endpoint[] Hosts(UtpMeetOptions options)
+    internal Endpoint[] Hosts()
     {
-        // Read again when the network changes: the caller may change its list.
-        IReadOnlyList<IPAddress>? given = options.HostAddresses is { } named ? [.. named] : null;
-        _givenHosts = given;
         WatchNetwork();
-        return HostsOf(given);
+        return HostsNow();
     }
 
     /// <summary>From here on, the streams learn when the addresses of this machine change.</summary>
@@ -125,14 +112,14 @@ public sealed partial class UtpNode
         {
             if (_watch is null && SocketFactory.IsWildcard(LocalEndPoint.Address) && !_engine.IsClosing)
             {
-                _watch = new NetworkWatch(() => HostsOf(null), hosts => OnNetworkChanged(_givenHosts is { } chosen ? HostsOf(chosen) : hosts));
+                _watch = new NetworkWatch(HostsNow, OnNetworkChanged);
                 _ = _engine.Completion.ContinueWith(static (_, watch) => ((NetworkWatch)watch!).Dispose(), _watch, TaskScheduler.Default);
             }
         }
     }
 
-    private Endpoint[] HostsOf(IReadOnlyList<IPAddress>? given) => HostAddresses.Of(
+    private Endpoint[] HostsNow() => HostAddresses.Of(
         LocalEndPoint,
         _transport.Speaks(Addresses.ToEndpoint(new IPEndPoint(IPAddress.IPv6Loopback, 1))),
-        given);
+        _settings.HostAddresses);
 }

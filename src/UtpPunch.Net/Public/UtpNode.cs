@@ -1,3 +1,5 @@
+using System.ComponentModel;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
@@ -9,6 +11,14 @@ namespace UtpPunch;
 /// A UDP socket over which any number of <see cref="UtpStream"/>s are opened and accepted. All members may be called from any thread at any
 /// time.
 /// </summary>
+/// <remarks>Calls on a closed node throw <see cref="ObjectDisposedException"/>; calls that wait when it is closed, and those on a node that has failed, throw a
+/// <see cref="UtpException"/>. <see cref="DisposeAsync"/> lets the streams finish, <see cref="Dispose"/> resets them.</remarks>
+/// <example><code>
+/// await using var node = await UtpNode.BindAsync(new IPEndPoint(IPAddress.IPv6Any, 9000));
+/// await using var listener = node.Listen();                             // accepts streams,
+/// await using var stream = await node.ConnectAsync("peer.example", 9000);   // and opens others, from one port
+/// </code></example>
+[DebuggerDisplay("{LocalEndPoint}")]
 public sealed partial class UtpNode : IAsyncDisposable, IDisposable
 {
     private const int SeedLength = 32;
@@ -19,7 +29,6 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     private readonly Lock _gate = new();
     private UtpListener? _listener;
     private NetworkWatch? _watch;
-    private volatile IReadOnlyList<IPAddress>? _givenHosts;
 
     private UtpNode(IDatagramTransport transport, Settings settings)
     {
@@ -34,15 +43,24 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// <see cref="Listen"/>.</summary>
     /// <param name="options">The options, which are copied; <see langword="null"/> for the defaults.</param>
     /// <param name="cancellationToken">Is checked before the socket is bound.</param>
+    /// <returns>The node, which the caller disposes.</returns>
     /// <exception cref="ArgumentException">An option is not valid. <see cref="ArgumentException.ParamName"/> is its name.</exception>
-    /// <exception cref="PlatformNotSupportedException"><see cref="UtpNodeOptions.Transport"/> does not work on this system, or in this
+    /// <exception cref="PlatformNotSupportedException"><see cref="UtpNodeOptions.SocketMode"/> does not work on this system, or in this
     /// process.</exception>
     /// <exception cref="SocketException">The socket could not be bound; with <see cref="SocketError.AddressAlreadyInUse"/> the port is in
     /// use.</exception>
     public static ValueTask<UtpNode> BindAsync(UtpNodeOptions? options = null, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        return new ValueTask<UtpNode>(Bind(options ?? new UtpNodeOptions()));
+        try
+        {
+            return cancellationToken.IsCancellationRequested
+                ? ValueTask.FromCanceled<UtpNode>(cancellationToken)
+                : new ValueTask<UtpNode>(Bind(options ?? new UtpNodeOptions()));
+        }
+        catch (Exception error) when (error is not ArgumentException)
+        {
+            return ValueTask.FromException<UtpNode>(error);
+        }
     }
 
     /// <summary>Binds a socket to an address, with the default options, and starts to serve it.</summary>
@@ -51,12 +69,13 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// <inheritdoc cref="BindAsync(UtpNodeOptions?, CancellationToken)"/>
     public static ValueTask<UtpNode> BindAsync(IPEndPoint localEndPoint, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        return new ValueTask<UtpNode>(Bind(localEndPoint));
+        ArgumentNullException.ThrowIfNull(localEndPoint);
+        return BindAsync(new UtpNodeOptions { LocalEndPoint = localEndPoint }, cancellationToken);
     }
 
     /// <summary>Binds a socket to an address, with the default options, and starts to serve it.</summary>
     /// <param name="localEndPoint">The address; with port 0 the system chooses one.</param>
+    /// <returns>The node, which the caller disposes.</returns>
     /// <exception cref="SocketException">The socket could not be bound.</exception>
     public static UtpNode Bind(IPEndPoint localEndPoint)
     {
@@ -67,8 +86,9 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// <summary>Binds a socket and starts to serve it, as <see cref="BindAsync(UtpNodeOptions?, CancellationToken)"/> does, for callers that are not
     /// asynchronous.</summary>
     /// <param name="options">The options, which are copied.</param>
+    /// <returns>The node, which the caller disposes.</returns>
     /// <exception cref="ArgumentException">An option is not valid. <see cref="ArgumentException.ParamName"/> is its name.</exception>
-    /// <exception cref="PlatformNotSupportedException"><see cref="UtpNodeOptions.Transport"/> does not work on this system, or in this
+    /// <exception cref="PlatformNotSupportedException"><see cref="UtpNodeOptions.SocketMode"/> does not work on this system, or in this
     /// process.</exception>
     /// <exception cref="SocketException">The socket could not be bound.</exception>
     public static UtpNode Bind(UtpNodeOptions options)
@@ -95,18 +115,11 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// <summary>Gets the address to which the socket is bound, with the port that the system chose.</summary>
     public IPEndPoint LocalEndPoint => _transport.LocalEndPoint;
 
-    /// <summary>Gets the socket, for options such as <see cref="Socket.Ttl"/>. The node fails if the socket is closed, and does not get the
-    /// datagrams that are received from it elsewhere.</summary>
+    /// <summary>Gets the socket, for options of the system that the library has none for. It belongs to the node, which fails if it is closed, and does not
+    /// get the datagrams that are received from it elsewhere.</summary>
+    /// <value><see langword="null"/> with a <see cref="UtpNodeOptions.TransportFactory"/>.</value>
+    [EditorBrowsable(EditorBrowsableState.Advanced)]
     public Socket? Socket => _transport.Socket;
-
-    /// <summary>Gets the maximum number of streams of the node.</summary>
-    public int MaxConnections => _settings.Node.MaxConnections;
-
-    /// <summary>Gets the number of streams that peers have opened.</summary>
-    public int IncomingConnections => GetStatistics().Incoming;
-
-    /// <summary>Gets the number of streams that this node has opened, including those that the peer has not answered yet.</summary>
-    public int OutgoingConnections => GetStatistics().Outgoing;
 
     /// <summary>
     /// Gets a task that completes when the node is closed. It fails with a <see cref="UtpException"/> if the node fails, by a fault in this
@@ -116,8 +129,10 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
 
     internal Engine Engine => _engine;
 
-    /// <summary>Returns the numbers of streams and of datagrams that were not sent. It may be called on a closed node.</summary>
-    public UtpNodeStatistics GetStatistics() => UtpNodeStatistics.Of(_engine.Node, _transport);
+    /// <summary>Returns the numbers of streams, and what they have carried since the node was bound. It may be called on a closed node. It takes time
+    /// with the number of streams.</summary>
+    /// <returns>The values of this moment.</returns>
+    public UtpNodeStatistics GetStatistics() => UtpNodeStatistics.Of(_engine.Node, _engine.Traffic(), _transport);
 
     /// <summary>
     /// Returns how often each of the less common rules of the protocol was applied since the node was bound, such as
@@ -132,6 +147,7 @@ public sealed partial class UtpNode : IAsyncDisposable, IDisposable
     /// refuses the streams of its peers with a RESET.
     /// </summary>
     /// <param name="options">The options, which are copied; <see langword="null"/> for the defaults.</param>
+    /// <returns>The listener. Disposing it ends the listening; streams that were accepted, and the node, stay.</returns>
     /// <exception cref="ArgumentOutOfRangeException"><see cref="UtpListenOptions.Backlog"/> is not positive.</exception>
     /// <exception cref="InvalidOperationException">The node already has a listener.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>

@@ -8,7 +8,7 @@ namespace UtpPunch;
 /// The options of a node. <see cref="UtpNode.BindAsync(UtpNodeOptions?, System.Threading.CancellationToken)"/> checks and copies them; later changes have no effect. A timeout is at least
 /// 1 ms. One that may be infinite is switched off by <see cref="Timeout.InfiniteTimeSpan"/>.
 /// </summary>
-public sealed class UtpNodeOptions
+public sealed partial class UtpNodeOptions
 {
     private static readonly NodeOptions Core = NodeOptionsModule.standard;
     private static readonly StreamOptions CoreStream = Core.Bep29;
@@ -70,14 +70,14 @@ public sealed class UtpNodeOptions
     /// <summary>Gets or sets the size of the largest datagram that streams of <see cref="Dialect"/> send, in bytes of UDP payload. The uTP
     /// header takes 20 of them.</summary>
     /// <value>The default is <see langword="null"/>: a stream begins with 1200 and searches for what the path carries, if the peer is such
-    /// a node, too (path MTU discovery, RFC 8899); with <see cref="UtpDialect.UtpPunch"/> the size is 1020, the npm package's <c>mtu</c> of
+    /// a node, too (path MTU discovery, RFC 8899); with <see cref="UtpDialect.Npm"/> the size is 1020, the npm package's <c>mtu</c> of
     /// 1000. The range of a size is 100 to 65507, and at most a quarter of either buffer. With a size there is no search, but the size is
     /// reduced if packets of that size are lost repeatedly.</value>
     public int? PacketSize { get; set; }
 
     /// <summary>Gets or sets the maximum number of packets that a stream of <see cref="Dialect"/> has in flight.</summary>
     /// <value>The default is <see langword="null"/>, which is 1000 (libutp holds up to 1024 packets out of order), 16360 if the peer is such
-    /// a node, too, or 63 with <see cref="UtpDialect.UtpPunch"/> (the npm package holds 64). The range is 1 to 1000.</value>
+    /// a node, too, or 63 with <see cref="UtpDialect.Npm"/> (the npm package holds 64). The range is 1 to 1000.</value>
     public int? PacketWindow { get; set; }
 
     /// <summary>Gets or sets the time after which connecting fails with <see cref="UtpError.ConnectTimeout"/> if the peer does not
@@ -90,10 +90,10 @@ public sealed class UtpNodeOptions
     /// <value>The default is 180 s. It may be infinite.</value>
     public TimeSpan IdleTimeout { get; set; } = Clock.ToTimeSpan(CoreStream.IdleTimeout);
 
-    /// <summary>Gets or sets the time after which a stream fails with <see cref="UtpError.ConnectionTimedOut"/> if it retransmits data and
+    /// <summary>Gets or sets the time after which a stream fails with <see cref="UtpError.AcknowledgementTimeout"/> if it retransmits data and
     /// nothing is acknowledged.</summary>
     /// <value>The default is 45 s. It may be infinite.</value>
-    public TimeSpan GiveUpTimeout { get; set; } = Clock.ToTimeSpan(CoreStream.GiveUpAfter);
+    public TimeSpan AcknowledgementTimeout { get; set; } = Clock.ToTimeSpan(CoreStream.GiveUpAfter);
 
     /// <summary>Gets or sets the time for which a disposed stream waits for the next acknowledgement of what was written, and then for the end
     /// of the peer's direction. Each acknowledgement of new data restarts it. When it has passed, the stream is reset: data that was not
@@ -113,8 +113,8 @@ public sealed class UtpNodeOptions
     /// <summary>Gets or sets a value that indicates whether a stream with another node of this library goes on over another path when its own
     /// is lost (RFC 9000, 9: connection migration): when a NAT forgets it, or when one of the two machines gets another address. Meanwhile
     /// <see cref="UtpStream.IsSearching"/> is true; the stream waits as long as it would for an acknowledgement
-    /// (<see cref="GiveUpTimeout"/>), or for any packet (<see cref="IdleTimeout"/>). One of the two nodes must be at an address that the other
-    /// one can reach. For the streams of a meeting <see cref="UtpMeetOptions.PathTimeout"/> counts, and both nodes may move.</summary>
+    /// (<see cref="AcknowledgementTimeout"/>), or for any packet (<see cref="IdleTimeout"/>). One of the two nodes must be at an address that the other
+    /// one can reach. For the streams of a meeting <see cref="UtpPunchOptions.PathTimeout"/> counts, and both nodes may move.</summary>
     /// <value>The default is <see langword="true"/>. With <see langword="false"/> at one of the two nodes, their streams keep to their path.</value>
     /// <remarks>A second after a stream has opened, the two nodes agree on a key (ECDH, P-256), under which they tell each other from third
     /// parties later. It does not protect the bytes of the stream.</remarks>
@@ -140,13 +140,20 @@ public sealed class UtpNodeOptions
     /// </example>
     public IPNetwork? Nat64Prefix { get; set; }
 
+    /// <summary>Gets or sets the addresses of this machine that a peer may try with which the node punches, with the port of the node.</summary>
+    /// <value>The default is <see langword="null"/>: the address to which the node is bound, or at most eight of those of the network interfaces that are
+    /// up: those of the default route first, then others with a router, further ones, and tunnels; without a router, none of bridges and overlays
+    /// unless there are no others. Of a given list the first eight are used, which must be of IPv4 or IPv6; with an empty one the peer learns none of
+    /// them.</value>
+    public IReadOnlyList<IPAddress>? HostAddresses { get; set; }
+
     /// <summary>Gets or sets the retransmission timeout before the first round trip was measured (RFC 6298, 2.1).</summary>
     /// <value>The default is 1 s.</value>
-    public TimeSpan InitialRto { get; set; } = Clock.ToTimeSpan(CoreStream.InitialRto);
+    public TimeSpan InitialRetransmitTimeout { get; set; } = Clock.ToTimeSpan(CoreStream.InitialRto);
 
     /// <summary>Gets or sets the minimum of the retransmission timeout.</summary>
     /// <value>The default is 500 ms, as in BEP 29.</value>
-    public TimeSpan MinRto { get; set; } = Clock.ToTimeSpan(CoreStream.MinRto);
+    public TimeSpan MinRetransmitTimeout { get; set; } = Clock.ToTimeSpan(CoreStream.MinRto);
 
     /// <summary>Gets or sets a value that indicates whether a packet that is not full is sent at once. Otherwise it waits until the
     /// previous one that was not full is acknowledged (Nagle's algorithm, RFC 9293, 3.7.4).</summary>
@@ -166,18 +173,27 @@ public sealed class UtpNodeOptions
     public TimeSpan TargetDelay { get; set; } = Clock.ToTimeSpan(CoreStream.TargetDelay);
 
     /// <summary>Gets or sets how the node uses its socket.</summary>
-    /// <value>The default is <see cref="UtpTransport.Automatic"/>.</value>
-    public UtpTransport Transport { get; set; } = UtpTransport.Automatic;
+    /// <value>The default is <see cref="UtpSocketMode.Automatic"/>.</value>
+    public UtpSocketMode SocketMode { get; set; } = UtpSocketMode.Automatic;
+
+    /// <summary>Gets or sets what makes the transport of the node in place of a UDP socket, from <see cref="LocalEndPoint"/>. It is called once for each node,
+    /// which disposes the transport.</summary>
+    /// <value>The default is <see langword="null"/>: a UDP socket. With a factory, <see cref="SocketMode"/> and <see cref="DiscoverNat64"/> have no effect.</value>
+    /// <example><code>
+    /// var network = new UtpMemoryNetwork();
+    /// var options = new UtpNodeOptions { TransportFactory = network.Bind };
+    /// </code></example>
+    public Func<IPEndPoint, UtpDatagramTransport>? TransportFactory { get; set; }
 
     /// <summary>Gets or sets the size of the socket's receive buffer, in bytes. The system may grant less:
-    /// <see cref="UtpNodeStatistics.SocketReceiveBuffer"/>.</summary>
+    /// <see cref="UtpNodeStatistics.SocketReceiveBufferSize"/>.</summary>
     /// <value>The default is 4 MiB. The range is 1 byte to 1 GiB.</value>
-    public int SocketReceiveBuffer { get; set; } = 4 << 20;
+    public int SocketReceiveBufferSize { get; set; } = 4 << 20;
 
     /// <summary>Gets or sets the size of the socket's send buffer, in bytes. The system may grant less:
-    /// <see cref="UtpNodeStatistics.SocketSendBuffer"/>.</summary>
+    /// <see cref="UtpNodeStatistics.SocketSendBufferSize"/>.</summary>
     /// <value>The default is 4 MiB. The range is 1 byte to 1 GiB.</value>
-    public int SocketSendBuffer { get; set; } = 4 << 20;
+    public int SocketSendBufferSize { get; set; } = 4 << 20;
 
     /// <summary>Gets or sets what the node records for <see cref="UtpNode.WriteTraceAsync"/> and <c>utp replay</c>.</summary>
     /// <value>The default is <see langword="null"/>: nothing is recorded.</value>
@@ -188,54 +204,11 @@ public sealed class UtpNodeOptions
     /// <value>The default is <see langword="null"/>: nothing is logged.</value>
     public ILoggerFactory? LoggerFactory { get; set; }
 
+    /// <summary>Copies the options, so that another node can differ in a few.</summary>
+    /// <returns>New options with the same values.</returns>
+    public UtpNodeOptions Clone() => (UtpNodeOptions)MemberwiseClone();
+
     /// <summary>Checks the options as <see cref="UtpNode.BindAsync(UtpNodeOptions?, System.Threading.CancellationToken)"/> does. No socket is bound.</summary>
     /// <exception cref="ArgumentException">An option is not valid. <see cref="ArgumentException.ParamName"/> is its name.</exception>
     public void Validate() => UtpNodeOptionsCheck.Freeze(this);
-
-    /// <summary>
-    /// Converts the options of the npm package <c>utp-punch</c>, with its defaults, to the options of a node that uses its dialect.
-    /// </summary>
-    /// <param name="bufferSize">The size of its ring in each direction, in packets; at least 2. One packet fewer may be in flight, but at
-    /// most 1000. The buffers of the node hold as many packets as the ring, and at least 64 KiB.</param>
-    /// <param name="mtu">The payload of a packet, in bytes; 80 to 65487. <see cref="PacketSize"/> includes the header of 20 bytes.</param>
-    /// <param name="timeoutMs">In the npm package, the time after which a silent socket emits a timeout, and for which it waits when it
-    /// ends, in milliseconds. Here, <see cref="LingerTimeout"/> and <see cref="ConnectTimeout"/>. It does not end a silent stream of the
-    /// npm package, so that <see cref="IdleTimeout"/> keeps its default.</param>
-    /// <param name="resendMs">In the npm package, the interval at which everything in flight is retransmitted, in milliseconds. Here,
-    /// <see cref="MinRto"/> and <see cref="InitialRto"/>; the timeout adapts to the path.</param>
-    /// <param name="keepAliveMs"><see cref="KeepAliveInterval"/>, in milliseconds.</param>
-    /// <returns>New options.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">A value is not positive, <paramref name="bufferSize"/> is less than 2, or
-    /// <paramref name="mtu"/> is out of its range.</exception>
-    public static UtpNodeOptions FromUtpPunch(
-        int bufferSize = 64, int mtu = 1000, int timeoutMs = 5000, int resendMs = 100, int keepAliveMs = 1000)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(bufferSize, 2);
-        UtpNodeOptionsCheck.Between(
-            mtu,
-            UtpNodeOptionsCheck.LeastPacket - UtpNodeOptionsCheck.HeaderLength,
-            UtpNodeOptionsCheck.MostPacket - UtpNodeOptionsCheck.HeaderLength,
-            nameof(mtu));
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(timeoutMs);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(resendMs);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(keepAliveMs);
-        var packetSize = mtu + UtpNodeOptionsCheck.HeaderLength;
-        var buffer = (int)Math.Clamp(
-            Math.Max(bufferSize, UtpNodeOptionsCheck.PacketsPerBuffer) * (long)packetSize,
-            UtpNodeOptionsCheck.LeastBuffer,
-            UtpNodeOptionsCheck.MostBuffer);
-        return new UtpNodeOptions
-        {
-            Dialect = UtpDialect.UtpPunch,
-            PacketSize = packetSize,
-            PacketWindow = Math.Min(bufferSize - 1, UtpNodeOptionsCheck.MostWindow),
-            SendBufferSize = buffer,
-            ReceiveBufferSize = buffer,
-            ConnectTimeout = TimeSpan.FromMilliseconds(timeoutMs),
-            LingerTimeout = TimeSpan.FromMilliseconds(timeoutMs),
-            InitialRto = TimeSpan.FromMilliseconds(resendMs),
-            MinRto = TimeSpan.FromMilliseconds(resendMs),
-            KeepAliveInterval = TimeSpan.FromMilliseconds(keepAliveMs),
-        };
-    }
 }

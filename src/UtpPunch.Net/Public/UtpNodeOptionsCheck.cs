@@ -41,11 +41,11 @@ internal static class UtpNodeOptionsCheck
         CheckLimits(options);
         CheckBuffers(options);
         Between(options.PacketWindow ?? 1, 1, MostWindow, nameof(options.PacketWindow));
-        Between(options.SocketReceiveBuffer, 1, MostBuffer, nameof(options.SocketReceiveBuffer));
-        Between(options.SocketSendBuffer, 1, MostBuffer, nameof(options.SocketSendBuffer));
+        Between(options.SocketReceiveBufferSize, 1, MostBuffer, nameof(options.SocketReceiveBufferSize));
+        Between(options.SocketSendBufferSize, 1, MostBuffer, nameof(options.SocketSendBufferSize));
         Positive(options.ConnectTimeout, nameof(options.ConnectTimeout));
         Positive(options.IdleTimeout, nameof(options.IdleTimeout), mayBeInfinite: true);
-        Positive(options.GiveUpTimeout, nameof(options.GiveUpTimeout), mayBeInfinite: true);
+        Positive(options.AcknowledgementTimeout, nameof(options.AcknowledgementTimeout), mayBeInfinite: true);
         Positive(options.LingerTimeout, nameof(options.LingerTimeout), mayBeInfinite: true, mayBeZero: true);
         Positive(options.ShutdownTimeout, nameof(options.ShutdownTimeout), mayBeInfinite: true, mayBeZero: true);
         Positive(options.KeepAliveInterval, nameof(options.KeepAliveInterval), mayBeInfinite: true);
@@ -55,8 +55,8 @@ internal static class UtpNodeOptionsCheck
                 nameof(options.TargetDelay), options.TargetDelay, "The target delay lies between 1 ms and 100 ms (RFC 6817, 2.4.2).");
         }
 
-        Positive(options.InitialRto, nameof(options.InitialRto));
-        Positive(options.MinRto, nameof(options.MinRto));
+        Positive(options.InitialRetransmitTimeout, nameof(options.InitialRetransmitTimeout));
+        Positive(options.MinRetransmitTimeout, nameof(options.MinRetransmitTimeout));
 
         var dialect = options.Dialect.ToCore();
         return new Settings(
@@ -68,14 +68,15 @@ internal static class UtpNodeOptionsCheck
                 options.MemoryBudget / 2,
                 NodeOptionsModule.standard.HalfOpenTimeout,
                 Streams(options, StreamOptionsModule.bep29, options.Dialect == UtpDialect.Bep29),
-                Streams(options, StreamOptionsModule.utpPunch, options.Dialect == UtpDialect.UtpPunch)),
+                Streams(options, StreamOptionsModule.utpPunch, options.Dialect == UtpDialect.Npm)),
             dialect,
             options.CongestionControl,
             options.ConnectTimeout,
             options.LingerTimeout,
             options.ShutdownTimeout,
-            options.DiscoverNat64,
+            options.DiscoverNat64 && options.TransportFactory is null,
             Freeze(options.Nat64Prefix),
+            Freeze(options.HostAddresses),
             Freeze(options.Trace),
             options.LoggerFactory);
     }
@@ -87,9 +88,9 @@ internal static class UtpNodeOptionsCheck
             throw new ArgumentOutOfRangeException(nameof(options.Dialect), options.Dialect, "There is no such dialect.");
         }
 
-        if (!Enum.IsDefined(options.Transport))
+        if (!Enum.IsDefined(options.SocketMode))
         {
-            throw new ArgumentOutOfRangeException(nameof(options.Transport), options.Transport, "There is no such transport.");
+            throw new ArgumentOutOfRangeException(nameof(options.SocketMode), options.SocketMode, "There is no such mode.");
         }
 
         if (options.CongestionControl is null)
@@ -120,6 +121,24 @@ internal static class UtpNodeOptionsCheck
             : throw new ArgumentException(
                 $"{given} is not the prefix of a NAT64: its length is 32, 40, 48, 56, 64 or 96, and its bits 64 to 71 are zero (RFC 6052).",
                 nameof(UtpNodeOptions.Nat64Prefix));
+    }
+
+    private static IReadOnlyList<IPAddress>? Freeze(IReadOnlyList<IPAddress>? hosts)
+    {
+        if (hosts is null)
+        {
+            return null;
+        }
+
+        foreach (var host in hosts)
+        {
+            if (host?.AddressFamily is not (AddressFamily.InterNetwork or AddressFamily.InterNetworkV6))
+            {
+                throw new ArgumentException("An address is an IPv4 or an IPv6 address.", nameof(UtpNodeOptions.HostAddresses));
+            }
+        }
+
+        return [.. hosts];
     }
 
     private static UtpTraceOptions? Freeze(UtpTraceOptions? trace)
@@ -186,13 +205,13 @@ internal static class UtpNodeOptionsCheck
             own && options.PacketWindow is { } window ? window : standard.PacketWindow,
             own && options.PacketWindow is { } longest ? longest : standard.MaxPacketWindow,
             standard.ReorderWindow,
-            Clock.ToMicroseconds(options.GiveUpTimeout),
+            Clock.ToMicroseconds(options.AcknowledgementTimeout),
             Clock.ToMicroseconds(options.IdleTimeout),
             Clock.ToMicroseconds(options.KeepAliveInterval),
             options.AllowMigration,
-            Clock.ToMicroseconds(options.InitialRto),
-            Clock.ToMicroseconds(options.MinRto),
-            Math.Max(standard.MaxRto, Clock.ToMicroseconds(options.MinRto)),
+            Clock.ToMicroseconds(options.InitialRetransmitTimeout),
+            Clock.ToMicroseconds(options.MinRetransmitTimeout),
+            Math.Max(standard.MaxRto, Clock.ToMicroseconds(options.MinRetransmitTimeout)),
             Clock.ToMicroseconds(options.TargetDelay),
             options.CongestionControl.Core,
             options.NoDelay);

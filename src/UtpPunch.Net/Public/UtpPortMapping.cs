@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using UtpPunch.Protocol;
 
@@ -7,6 +8,7 @@ namespace UtpPunch;
 /// A UDP port that a router has mapped to a node, so that peers outside reach it without a punch. It is renewed until it is disposed. All
 /// members may be called from any thread.
 /// </summary>
+[DebuggerDisplay("{ExternalEndPoint}")]
 public sealed class UtpPortMapping : IAsyncDisposable
 {
     private readonly PortMapperTask _task;
@@ -17,7 +19,8 @@ public sealed class UtpPortMapping : IAsyncDisposable
     internal UtpPortMapping(PortMapperTask task) => _task = task;
 
     /// <summary>Occurs when <see cref="ExternalEndPoint"/> or <see cref="IsLost"/> has changed: the router has restarted, is not reached any
-    /// more, or the network of this machine is another one. It is raised on a thread of the pool; exceptions of handlers are ignored.</summary>
+    /// more, or the network of this machine is another one. It is raised on a thread of the pool, and delays the next renewal: a handler
+    /// should not block. What it throws is logged (<see cref="UtpNodeOptions.LoggerFactory"/>).</summary>
     public event EventHandler? Changed;
 
     /// <summary>Gets the endpoint at which the router receives for the node; the last one if the mapping is lost.</summary>
@@ -27,7 +30,7 @@ public sealed class UtpPortMapping : IAsyncDisposable
     public IPEndPoint InternalEndPoint => _task.Internal;
 
     /// <summary>Gets the protocol by which the router has mapped the port.</summary>
-    public PortMappingProtocol Protocol => (PortMappingProtocol)_lease!.Protocol.Tag;
+    public UtpPortMappingProtocol Protocol => (UtpPortMappingProtocol)_lease!.Protocol.Tag;
 
     /// <summary>Gets the lifetime that the router has granted, from the last renewal on.</summary>
     /// <value><see cref="Timeout.InfiniteTimeSpan"/> if the router has no limit; such mappings are deleted as well.</value>
@@ -81,9 +84,10 @@ public sealed class UtpPortMapping : IAsyncDisposable
         {
             Changed?.Invoke(this, EventArgs.Empty);
         }
-        catch (Exception)
+        catch (Exception error)
         {
             // As documented: the handler is the user's, and the mapping must be renewed.
+            _task.Telemetry.OnMappingHandlerFailed(error, ExternalEndPoint);
         }
     }
 }

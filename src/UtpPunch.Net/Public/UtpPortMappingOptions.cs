@@ -22,5 +22,5 @@ public sealed class UtpPortMappingOptions
 
     /// <summary>Gets or sets the only protocol to use, for tests of a router.</summary>
     /// <value>The default is <see langword="null"/>: all of them.</value>
-    public PortMappingProtocol? Protocol { get; set; }
+    public UtpPortMappingProtocol? Protocol { get; set; }
 }

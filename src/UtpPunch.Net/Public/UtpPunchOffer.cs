@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using UtpPunch.Protocol;
 
@@ -7,12 +8,13 @@ namespace UtpPunch;
 /// What one peer tells another one so that both can punch without a rendezvous server: its addresses, how its NAT assigns ports, and a fresh
 /// public key. The application sends <see cref="Text"/> to the peer, by whatever channel it has: its own server, a chat, a QR code. A host
 /// that reads the channel can see the addresses, unless there is a secret, but cannot take part in the punch; one that can replace offers can do so,
-/// unless there is a secret (<see cref="UtpMeetOptions.Secret"/>).
+/// unless there is a secret (<see cref="UtpPunchOptions.Secret"/>).
 /// </summary>
 /// <remarks>
 /// An offer may be used for any number of peers. Until it is disposed or its node is closed, and for ten minutes at most, a STUN server is asked
 /// every 20 s, so that the NAT keeps the mapping that the offer names. Punches that have begun do not need it any more.
 /// </remarks>
+[DebuggerDisplay("{Text}")]
 public sealed class UtpPunchOffer : IDisposable
 {
     // Ten minutes.
@@ -57,7 +59,7 @@ public sealed class UtpPunchOffer : IDisposable
     public IPEndPoint? ObservedEndPoint => _seen.Views.Length > 0 ? Addresses.ToIPEndPoint(_seen.Observed) : null;
 
     /// <summary>Gets how the NAT of this side assigns ports. Two STUN servers are needed to tell.</summary>
-    public NatPortAssignment Mapping => PunchResult.ToMapping(_seen.Mapping);
+    public UtpNatPortAssignment PortAssignment => UtpPunchResult.ToPublic(_seen.Mapping);
 
     internal UtpNode Node { get; }
 

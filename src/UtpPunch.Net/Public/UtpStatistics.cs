@@ -109,10 +109,10 @@ public readonly record struct UtpStreamStatistics
 public readonly record struct UtpNodeStatistics
 {
     /// <summary>Gets the number of streams that peers have opened.</summary>
-    public int Incoming { get; init; }
+    public int IncomingConnections { get; init; }
 
     /// <summary>Gets the number of streams that this node has opened, including those that the peer has not answered yet.</summary>
-    public int Outgoing { get; init; }
+    public int OutgoingConnections { get; init; }
 
     /// <summary>Gets the number of half-open streams: those whose opener has not yet proved that it receives at its address.</summary>
     public int HalfOpen { get; init; }
@@ -125,26 +125,54 @@ public readonly record struct UtpNodeStatistics
     public long DatagramsDropped { get; init; }
 
     /// <summary>Gets the size of the receive buffer that the system has granted to the socket, in bytes. If it is much less than
-    /// <see cref="UtpNodeOptions.SocketReceiveBuffer"/>, datagrams are lost while the node is busy; on Linux <c>net.core.rmem_max</c> is the
+    /// <see cref="UtpNodeOptions.SocketReceiveBufferSize"/>, datagrams are lost while the node is busy; on Linux <c>net.core.rmem_max</c> is the
     /// limit.</summary>
-    public int SocketReceiveBuffer { get; init; }
+    public int SocketReceiveBufferSize { get; init; }
 
     /// <summary>Gets the size of the send buffer that the system has granted to the socket, in bytes; on Linux <c>net.core.wmem_max</c> is the
-    /// limit of <see cref="UtpNodeOptions.SocketSendBuffer"/>.</summary>
-    public int SocketSendBuffer { get; init; }
+    /// limit of <see cref="UtpNodeOptions.SocketSendBufferSize"/>.</summary>
+    public int SocketSendBufferSize { get; init; }
 
-    internal static UtpNodeStatistics Of(Node node, IDatagramTransport transport)
+    /// <summary>Gets the number of bytes that peers have acknowledged, of all streams of the node, those that have ended included.</summary>
+    public long BytesAcknowledged { get; init; }
+
+    /// <summary>Gets the number of bytes that were received in order, of all streams.</summary>
+    public long BytesReceived { get; init; }
+
+    /// <summary>Gets the number of packets of streams that were sent, of all types.</summary>
+    public long PacketsSent { get; init; }
+
+    /// <summary>Gets the number of packets of streams that were received, of all types.</summary>
+    public long PacketsReceived { get; init; }
+
+    /// <summary>Gets the number of packets that were retransmitted, for any reason.</summary>
+    public long Retransmissions { get; init; }
+
+    /// <summary>Gets the number of bytes that were found lost, each time that they were.</summary>
+    public long BytesLost { get; init; }
+
+    /// <summary>Gets the number of retransmission timeouts.</summary>
+    public long Timeouts { get; init; }
+
+    internal static UtpNodeStatistics Of(Node node, in Traffic traffic, IDatagramTransport transport)
     {
         var counted = NodeModule.Statistics(node);
         return new UtpNodeStatistics
         {
-            Incoming = counted.Incoming,
-            Outgoing = counted.Outgoing,
+            IncomingConnections = counted.Incoming,
+            OutgoingConnections = counted.Outgoing,
             HalfOpen = counted.HalfOpen,
             Lingering = counted.Lingering,
             DatagramsDropped = transport.Dropped,
-            SocketReceiveBuffer = transport.BufferSizes.Receive,
-            SocketSendBuffer = transport.BufferSizes.Send,
+            SocketReceiveBufferSize = transport.BufferSizes.Receive,
+            SocketSendBufferSize = transport.BufferSizes.Send,
+            BytesAcknowledged = traffic.BytesAcknowledged,
+            BytesReceived = traffic.BytesReceived,
+            PacketsSent = traffic.PacketsSent,
+            PacketsReceived = traffic.PacketsReceived,
+            Retransmissions = traffic.Retransmissions,
+            BytesLost = traffic.BytesLost,
+            Timeouts = traffic.Timeouts,
         };
     }
 }

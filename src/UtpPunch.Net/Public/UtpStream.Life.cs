@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Runtime.CompilerServices;
 using UtpPunch.Protocol;
@@ -26,6 +27,10 @@ public sealed partial class UtpStream
     private UtpCongestionControl _congestionControl;
     private bool _congestionChanged;
     private bool _isSearching;
+    private readonly bool _isNpm;
+
+    // One more than the kind of path; 0 for none. Idle streams are many.
+    private byte _pathKind;
     private PathHandlers? _pathHandlers;
     private int _disposed;
 
@@ -39,6 +44,7 @@ public sealed partial class UtpStream
         _congestionControl = how.CongestionControl;
         _congestionChanged = how.CongestionControl != engine.Settings.CongestionControl;
         IsIncoming = isIncoming;
+        _isNpm = how.Dialect.IsUtpPunch;
         _maxPayload = options.PacketSize - PacketModule.HeaderLength;
         _read = new ReadSide(this, options.ReceiveBuffer);
         _write = new WriteSide(this, options.SendBuffer, _maxPayload);
@@ -167,7 +173,7 @@ public sealed partial class UtpStream
     /// Resets the stream as <see cref="Abort()"/> does, and gives the peer an error code of the application, which becomes
     /// <see cref="UtpException.ApplicationErrorCode"/> there. If the RESET is lost, the next packet that the peer sends within half a minute draws
     /// another one with the code; nothing tells this side whether it has arrived. Peers that are not UtpPunch nodes, and those that speak
-    /// <see cref="UtpDialect.UtpPunch"/>, get a RESET without a code.
+    /// <see cref="UtpDialect.Npm"/>, get a RESET without a code.
     /// </summary>
     /// <param name="errorCode">The code, from 0 to 4294967295. What it means is up to the applications; it is neither encrypted nor
     /// authenticated.</param>
@@ -211,6 +217,41 @@ public sealed partial class UtpStream
             return _gone ? _finalStatistics?.Value ?? statistics ?? default : statistics ?? _finalStatistics?.Value ?? default;
         }
     }
+
+    /// <summary>
+    /// Ends this side as <see cref="CompleteWrites"/> does, waits until the peer has acknowledged everything that was written, and the end, and disposes the
+    /// stream. Unlike <see cref="DisposeAsync"/> it tells whether all bytes have arrived. What the peer sends meanwhile is lost: read to its end before.
+    /// </summary>
+    /// <param name="cancellationToken">Ends the wait; the stream is then reset.</param>
+    /// <exception cref="UtpException">The stream has failed before the peer had acknowledged everything. It is disposed.</exception>
+    /// <exception cref="ObjectDisposedException">The stream was disposed before.</exception>
+    /// <exception cref="OperationCanceledException">The wait was cancelled. The stream is reset and disposed.</exception>
+    /// <example><code>
+    /// await stream.WriteAsync(file);
+    /// await stream.CloseAsync();   // every byte has arrived at the peer's node
+    /// </code></example>
+    public async ValueTask CloseAsync(CancellationToken cancellationToken = default)
+    {
+        CompleteWrites();
+        try
+        {
+            await WritesClosed.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            Abort();
+            throw;
+        }
+        finally
+        {
+            Dispose();
+        }
+    }
+
+    /// <summary>Returns a text for logs.</summary>
+    /// <returns>The addresses of both ends, who has opened the stream, and its connection id: <c>uTP 192.0.2.1:9000 to 192.0.2.2:9000 (id 4711)</c>.</returns>
+    public override string ToString() =>
+        string.Create(CultureInfo.InvariantCulture, $"uTP {LocalEndPoint} {(IsIncoming ? "from" : "to")} {RemoteEndPoint} (id {ConnectionId})");
 
     /// <summary>
     /// Disposes the stream as <see cref="Stream.Dispose()"/> does, and waits until the peer has acknowledged everything that was written, and

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.IO.Pipelines;
 using System.Net;
 
@@ -13,7 +14,15 @@ namespace UtpPunch;
 /// part, and that part is sent. Writes complete when the send buffer has taken the bytes; use <see cref="DrainAsync"/> to learn that they
 /// have arrived. After the last byte of the peer, reads return 0; a stream that broke off never ends like that, but with a
 /// <see cref="UtpException"/>.</para>
+/// <para>A stream must be disposed. There is no finalizer: one that is only forgotten stays open until its peer ends it or falls silent, since both ends send
+/// keep-alives.</para>
 /// </remarks>
+/// <example><code>
+/// await using var stream = await node.ConnectAsync("peer.example", 9000);
+/// await stream.WriteAsync("hello"u8.ToArray(), completeWrites: true);
+/// var answer = await new StreamReader(stream).ReadToEndAsync();
+/// </code></example>
+[DebuggerDisplay("{ToString(),nq}")]
 public sealed partial class UtpStream : Stream, IDuplexPipe
 {
     private int _readTimeout = Timeout.Infinite;
@@ -37,7 +46,7 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
 
     /// <summary>
     /// Whether the path to the peer is lost and another one is searched. A stream of a meeting waits for at most
-    /// <see cref="UtpMeetOptions.PathTimeout"/>, another one as <see cref="UtpNodeOptions.AllowMigration"/> says. Only a stream with another
+    /// <see cref="UtpPunchOptions.PathTimeout"/>, another one as <see cref="UtpNodeOptions.AllowMigration"/> says. Only a stream with another
     /// node of this library can find another path.
     /// </summary>
     public bool IsSearching
@@ -72,6 +81,17 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     /// <summary>Whether the peer has opened the stream; false when this side has. The two ends of a stream differ in it, also after a meeting
     /// at a rendezvous, so it can assign roles such as those of TLS.</summary>
     public bool IsIncoming { get; }
+
+    /// <summary>Gets how the path was found over which the stream was opened. It does not change when the stream goes on over another one.</summary>
+    /// <value><see langword="null"/> for a stream that was opened or accepted without a punch.</value>
+    public UtpPathKind? PathKind
+    {
+        get => _pathKind == 0 ? null : (UtpPathKind)(_pathKind - 1);
+        internal set => _pathKind = value is { } kind ? (byte)(kind + 1) : (byte)0;
+    }
+
+    /// <summary>Gets the dialect of the stream on the wire.</summary>
+    public UtpDialect Dialect => _isNpm ? UtpDialect.Npm : UtpDialect.Bep29;
 
     /// <summary>The connection id of the stream on the wire, as BEP 29 calls it.</summary>
     public ushort ConnectionId { get; private set; }
@@ -113,7 +133,7 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
 
     /// <summary>
     /// How long a synchronous read waits, in milliseconds, until it throws a <see cref="UtpException"/> with
-    /// <see cref="UtpError.OperationTimedOut"/>. The stream stays usable. Asynchronous reads take a token instead.
+    /// <see cref="UtpError.OperationTimeout"/>. The stream stays usable. Asynchronous reads take a token instead.
     /// </summary>
     /// <value>-1, which is for ever, by default.</value>
     /// <exception cref="ArgumentOutOfRangeException">The value is 0, or less than -1.</exception>
@@ -125,7 +145,7 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
 
     /// <summary>
     /// How long a synchronous write waits for room in the send buffer, in milliseconds, until it throws a <see cref="UtpException"/>
-    /// with <see cref="UtpError.OperationTimedOut"/>. What was accepted by then is sent; the stream stays usable.
+    /// with <see cref="UtpError.OperationTimeout"/>. What was accepted by then is sent; the stream stays usable.
     /// </summary>
     /// <value>-1, which is for ever, by default.</value>
     /// <exception cref="ArgumentOutOfRangeException">The value is 0, or less than -1.</exception>

@@ -3,15 +3,15 @@ using UtpPunch.Protocol;
 namespace UtpPunch;
 
 /// <summary>Starts a meeting, or a punch by the npm package's protocol, and completes with its result.</summary>
-internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<MeetProgress>? onNews = null, ServerLookup? lookup = null)
+internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, IProgress<UtpPunchProgress>? progress = null, ServerLookup? lookup = null)
     : ICommand, INodeTask
 {
-    private readonly TaskCompletionSource<PunchResult> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<UtpPunchResult> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskName _name = new();
-    private MeetProgress? _progress;
+    private UtpPunchProgress? _last;
     private Task _told = Task.CompletedTask;
 
-    public Task<PunchResult> Result => _result.Task;
+    public Task<UtpPunchResult> Result => _result.Task;
 
     /// <summary>Its name in the core, once it was collected.</summary>
     public int TaskId => _name.Id;
@@ -26,23 +26,23 @@ internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<
         }
     }
 
-    /// <summary>Cancels it. The result is <see cref="PunchStage.Cancelled"/>.</summary>
+    /// <summary>Cancels it. The result is <see cref="UtpPunchStage.Cancelled"/>.</summary>
     public void Cancel(Engine engine) => _name.Cancel(engine);
 
     public void Abandon(Failure failure) => OnLost(failure);
 
     public void OnRegistered(Endpoint observed, PortPrediction mapping) =>
-        Tell(new MeetProgress(Addresses.ToIPEndPoint(observed), PunchResult.ToMapping(mapping), null));
+        Tell(new UtpPunchProgress(Addresses.ToIPEndPoint(observed), UtpPunchResult.ToPublic(mapping), null));
 
     // The introduction may arrive before the confirmation of the registration.
     public void OnIntroduced(Endpoint peer) =>
-        Tell(new MeetProgress(_progress?.ObservedEndPoint, _progress?.Mapping ?? NatPortAssignment.Unknown, Addresses.ToIPEndPoint(peer)));
+        Tell(new UtpPunchProgress(_last?.ObservedEndPoint, _last?.PortAssignment ?? UtpNatPortAssignment.Unknown, Addresses.ToIPEndPoint(peer)));
 
     public void OnServerSilent() => lookup?.Begin(_name.Engine!, _name.Id);
 
     public bool OnPunched(PunchReport report, Task<UtpStream>? opened)
     {
-        var result = new PunchResult(report, opened);
+        var result = UtpPunchedPath.ResultOf(_name.Engine!.Owner, report, opened, isLegacy);
         if (_told.IsCompleted)
         {
             _result.TrySetResult(result);
@@ -62,12 +62,25 @@ internal sealed class MeetCommand(Func<int, Event> begin, bool isLegacy, Action<
     }
 
     // Callbacks of users do not run on the engine's thread, and are called in order.
-    private void Tell(MeetProgress progress)
+    private void Tell(UtpPunchProgress news)
     {
-        _progress = progress;
-        if (onNews is not null)
+        _last = news;
+        if (progress is not null)
         {
-            _told = _told.ContinueWith(_ => onNews(progress), TaskScheduler.Default);
+            _told = _told.ContinueWith(_ => Report(news), TaskScheduler.Default);
+        }
+    }
+
+    private void Report(UtpPunchProgress news)
+    {
+        try
+        {
+            progress!.Report(news);
+        }
+        catch (Exception error)
+        {
+            // As documented: it is the application's, and the punch goes on.
+            _name.Engine!.Telemetry.OnProgressFailed(error);
         }
     }
 }

@@ -13,7 +13,7 @@ internal sealed class MeetSettings
     private readonly int _primingHops;
     private readonly PrivateAddressPolicy _privateAddresses;
 
-    public MeetSettings(UtpMeetOptions options)
+    public MeetSettings(UtpPunchOptions options)
     {
         UtpNodeOptionsCheck.Positive(options.Timeout, nameof(options.Timeout), mayBeInfinite: true);
         UtpNodeOptionsCheck.Positive(options.PunchTimeout, nameof(options.PunchTimeout));
@@ -21,9 +21,9 @@ internal sealed class MeetSettings
         UtpNodeOptionsCheck.Between(options.PrimingHops, 1, 255, nameof(options.PrimingHops));
         _privateAddresses = options.PrivateAddresses switch
         {
-            PrivateAddresses.Shared => PrivateAddressPolicy.Shared,
-            PrivateAddresses.Always => PrivateAddressPolicy.Always,
-            PrivateAddresses.Never => PrivateAddressPolicy.Never,
+            UtpPrivateAddressPolicy.Shared => PrivateAddressPolicy.Shared,
+            UtpPrivateAddressPolicy.Always => PrivateAddressPolicy.Always,
+            UtpPrivateAddressPolicy.Never => PrivateAddressPolicy.Never,
             _ => throw new ArgumentOutOfRangeException(nameof(options), options.PrivateAddresses, "PrivateAddresses has no such value."),
         };
         if (options.Secret is { Length: 0 })
@@ -32,8 +32,9 @@ internal sealed class MeetSettings
         }
 
         Secret = options.Secret;
-        MapsPort = options.MapPort;
-        _birthday = options.Birthday;
+        Progress = options.Progress;
+        MapsPort = options.UsePortMapping;
+        _birthday = options.AllowBirthdayProbing;
         _reports = options.ReportOutcome;
         _primingHops = options.PrimingHops;
         _timeout = Clock.ToMicroseconds(options.Timeout);
@@ -44,6 +45,8 @@ internal sealed class MeetSettings
     public string? Secret { get; }
 
     public bool MapsPort { get; }
+
+    public IProgress<UtpPunchProgress>? Progress { get; }
 
     public bool Birthday => _birthday;
 

@@ -5,68 +5,69 @@ namespace UtpPunch;
 /// <summary>Describes what a punch has observed, and what may help.</summary>
 internal static class PunchText
 {
-    public static string Explain(PunchResult result) => result.Stage switch
+    public static string Explain(UtpPunchResult result) => result.Stage switch
     {
-        PunchStage.Open => Opened(result),
-        PunchStage.ServerSilent =>
+        UtpPunchStage.Open => Opened(result),
+        UtpPunchStage.ServerSilent =>
             "The rendezvous server did not answer. Check its address and port, and whether a firewall lets UDP out.",
-        PunchStage.ServerFull =>
+        UtpPunchStage.ServerFull =>
             "The rendezvous server has no room for one more. Try again later, or use another server.",
-        PunchStage.RoomFull =>
+        UtpPunchStage.RoomFull =>
             "The room has as many peers as the rendezvous server lets it have. Try again later, or use another room.",
-        PunchStage.NoPeer =>
+        UtpPunchStage.NoPeer =>
             "No peer entered the room. Both sides need the same server, room and secret, at the same time.",
-        PunchStage.NothingHeard when result.ObservedEndPoint is null =>
+        UtpPunchStage.NothingHeard when result.ObservedEndPoint is null =>
             $"No packet of {result.PeerObservedEndPoint?.ToString() ?? "the peer"} arrived in {Failure.InWords(result.Elapsed)}. It has to punch at the same time, and know"
             + " the address under which this side is seen from there.",
-        PunchStage.NothingHeard =>
+        UtpPunchStage.NothingHeard =>
             $"No packet of the peer ({result.PeerObservedEndPoint?.ToString() ?? "whose address is not known"}) arrived in {Failure.InWords(result.Elapsed)}."
             + $" {Behind(result)} {Advice(result)}",
-        PunchStage.NotHeard when result.ObservedEndPoint is null => "Packets of the peer arrive, but it does not answer: ours may not arrive.",
-        PunchStage.NotHeard =>
+        UtpPunchStage.NotHeard when result.ObservedEndPoint is null => "Packets of the peer arrive, but it does not answer: ours may not arrive.",
+        UtpPunchStage.NotHeard =>
             $"Packets of the peer arrive, but ours do not reach it. {Behind(result)} {Advice(result)}",
-        PunchStage.NotAgreed when result.ObservedEndPoint is null => "The peer answers, but does not punch.",
-        PunchStage.NotAgreed =>
+        UtpPunchStage.NotAgreed when result.ObservedEndPoint is null => "The peer answers, but does not punch.",
+        UtpPunchStage.NotAgreed =>
             $"A path was found, but failed before both sides had agreed on it. {Behind(result)} Try again.",
-        PunchStage.PeerGaveUp => "The peer had given up before this side found a path. Try again.",
-        PunchStage.Cancelled => "The punch was cancelled.",
-        PunchStage.Rejected =>
+        UtpPunchStage.PeerGaveUp => "The peer had given up before this side found a path. Try again.",
+        UtpPunchStage.Cancelled => "The punch was cancelled.",
+        UtpPunchStage.TooManyPunches => "This node punches with 4096 peers at the same time, and with no further one. Try again later.",
+        UtpPunchStage.Rejected =>
             "A peer entered the room, but its offer could not be read: it does not know the secret, or has another version of this library.",
         _ => throw new InvalidOperationException($"Unknown stage {result.Stage}."),
     };
 
-    private static string Opened(PunchResult result)
+    private static string Opened(UtpPunchResult result)
     {
-        var way = result.Path switch
+        var way = result.Path!.Kind switch
         {
-            PunchPath.Host => "its local address: there is no NAT in between",
-            PunchPath.Observed => "its public address",
-            PunchPath.Predicted => "a port that was predicted for its NAT",
-            PunchPath.Reflexive => "the source address of its packets",
-            PunchPath.Birthday => "a port that birthday probing has found",
-            PunchPath.Mapped => "a port that its router has mapped",
-            _ => throw new InvalidOperationException($"Unknown path {result.Path}."),
+            UtpPathKind.Host => "its local address: there is no NAT in between",
+            UtpPathKind.Observed => "its public address",
+            UtpPathKind.Predicted => "a port that was predicted for its NAT",
+            UtpPathKind.Reflexive => "the source address of its packets",
+            UtpPathKind.Birthday => "a port that birthday probing has found",
+            UtpPathKind.Mapped => "a port that its router has mapped",
+            _ => throw new InvalidOperationException($"Unknown path {result.Path.Kind}."),
         };
-        var trip = result.RoundTrip is { } time ? string.Create(CultureInfo.InvariantCulture, $", round trip {time.TotalMilliseconds:F1} ms") : "";
-        return $"Open to {result.RemoteEndPoint}, {way}; after {Failure.InWords(result.Elapsed)}{trip}.";
+        var trip = result.Path.RoundTripTime is { } time ? string.Create(CultureInfo.InvariantCulture, $", round trip {time.TotalMilliseconds:F1} ms") : "";
+        return $"Open to {result.Path.RemoteEndPoint}, {way}; after {Failure.InWords(result.Elapsed)}{trip}.";
     }
 
-    private static string Behind(PunchResult result) =>
-        $"Our NAT {Does(result.Mapping)}, the peer's {Does(result.PeerMapping)}.";
+    private static string Behind(UtpPunchResult result) =>
+        $"Our NAT {Does(result.PortAssignment)}, the peer's {Does(result.PeerPortAssignment)}.";
 
-    private static string Does(NatPortAssignment mapping) => mapping switch
+    private static string Does(UtpNatPortAssignment mapping) => mapping switch
     {
-        NatPortAssignment.Unknown => "is unknown",
-        NatPortAssignment.EndpointIndependent => "uses one port for all destinations",
-        NatPortAssignment.Sequential => "uses the next port for each destination",
-        NatPortAssignment.Random => "uses a random port for each destination",
+        UtpNatPortAssignment.Unknown => "is unknown",
+        UtpNatPortAssignment.EndpointIndependent => "uses one port for all destinations",
+        UtpNatPortAssignment.Sequential => "uses the next port for each destination",
+        UtpNatPortAssignment.Random => "uses a random port for each destination",
         _ => throw new InvalidOperationException($"Unknown mapping {mapping}."),
     };
 
-    private static string Advice(PunchResult result)
+    private static string Advice(UtpPunchResult result)
     {
-        var ours = result.Mapping == NatPortAssignment.Random;
-        var theirs = result.PeerMapping == NatPortAssignment.Random;
+        var ours = result.PortAssignment == UtpNatPortAssignment.Random;
+        var theirs = result.PeerPortAssignment == UtpNatPortAssignment.Random;
         return (ours, theirs) switch
         {
             (true, true) => "Two such NATs cannot be punched: one side needs another network, a forwarded port, or a relay.",

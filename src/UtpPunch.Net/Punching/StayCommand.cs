@@ -9,11 +9,11 @@ internal sealed class StayCommand(Func<int, Event> begin, ServerLookup? lookup =
     // Further results are dropped until some were read; those peers give up.
     private const int MaxWaiting = 128;
 
-    private readonly Channel<PunchResult> _results = Channel.CreateBounded<PunchResult>(
-        new BoundedChannelOptions(MaxWaiting) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Channel<UtpPunchResult> _results = Channel.CreateBounded<UtpPunchResult>(
+        new BoundedChannelOptions(MaxWaiting) { FullMode = BoundedChannelFullMode.Wait });
     private readonly TaskName _name = new();
 
-    public ChannelReader<PunchResult> Results => _results.Reader;
+    public ChannelReader<UtpPunchResult> Results => _results.Reader;
 
     /// <summary>Its name in the core, once it was collected.</summary>
     public int TaskId => _name.Id;
@@ -45,14 +45,19 @@ internal sealed class StayCommand(Func<int, Event> begin, ServerLookup? lookup =
 
     public bool OnPunched(PunchReport report, Task<UtpStream>? opened)
     {
-        var result = new PunchResult(report, opened);
-        if (result.Stage is PunchStage.ServerSilent or PunchStage.ServerFull or PunchStage.RoomFull or PunchStage.NoPeer)
+        var result = UtpPunchedPath.ResultOf(_name.Engine!.Owner, report, opened, isNpm: false);
+        if (result.Stage is UtpPunchStage.ServerSilent or UtpPunchStage.ServerFull or UtpPunchStage.RoomFull or UtpPunchStage.NoPeer)
         {
             _results.Writer.TryComplete(Failure.Of(result).ToException());
             return false;
         }
 
-        _results.Writer.TryWrite(result);
+        if (!_results.Writer.TryWrite(result) && result.Path is { } path)
+        {
+            _name.Engine!.Telemetry.OnRoomStreamDropped(path.RemoteEndPoint);
+            path.GiveUp();
+        }
+
         return !_name.IsCancelled;
     }
 

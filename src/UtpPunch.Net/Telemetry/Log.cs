@@ -55,9 +55,25 @@ internal static partial class Log
         22, LogLevel.Error, "The handler of PathChanged has failed for {RemoteEndPoint}; {Suppressed} failures since the last message")]
     public static partial void PathHandlerFailed(this ILogger logger, Exception error, IPEndPoint remoteEndPoint, long suppressed);
 
+    [LoggerMessage(23, LogLevel.Error, "The progress of a punch has failed in its handler; {Suppressed} failures since the last message")]
+    public static partial void ProgressFailed(this ILogger logger, Exception error, long suppressed);
+
+    [LoggerMessage(
+        24, LogLevel.Error, "The handler of UtpPortMapping.Changed has failed for {ExternalEndPoint}; {Suppressed} failures since the last message")]
+    public static partial void MappingHandlerFailed(this ILogger logger, Exception error, IPEndPoint externalEndPoint, long suppressed);
+
     [LoggerMessage(30, LogLevel.Information, "A punch has found a path to {RemoteEndPoint} after {Seconds} s")]
     public static partial void Punched(this ILogger logger, IPEndPoint remoteEndPoint, double seconds);
 
     [LoggerMessage(31, LogLevel.Information, "A punch has found no path after {Seconds} s: {Sent} packets sent, {Heard} heard")]
     public static partial void PunchFailed(this ILogger logger, double seconds, int sent, int heard);
+
+    [LoggerMessage(32, LogLevel.Information, "A peer of a room has opened no stream over the path to {RemoteEndPoint}: {Error}. {Reason}")]
+    public static partial void PeerFailed(this ILogger logger, IPEndPoint remoteEndPoint, UtpError error, string reason);
+
+    [LoggerMessage(
+        33,
+        LogLevel.Warning,
+        "The stream of a peer of a room at {RemoteEndPoint} is reset: the application takes none; {Suppressed} messages suppressed since the last")]
+    public static partial void RoomStreamDropped(this ILogger logger, IPEndPoint remoteEndPoint, long suppressed);
 }

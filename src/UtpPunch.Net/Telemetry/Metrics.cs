@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
+using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
@@ -124,7 +125,7 @@ internal static class Metrics
 
     private static IEnumerable<Measurement<long>> Active()
     {
-        var now = Nodes.Keys.Select(node => UtpNodeStatistics.Of(node.Node, node.Transport)).ToList();
+        var now = Nodes.Keys.Select(node => NodeModule.Statistics(node.Node)).ToList();
         yield return Measured(now.Sum(node => node.Incoming), "utp.role", "listener");
         yield return Measured(now.Sum(node => node.Outgoing), "utp.role", "dialer");
     }

@@ -115,6 +115,32 @@ internal sealed class NodeTelemetry(ILoggerFactory? factory, IPEndPoint localEnd
         }
     }
 
+    public void OnProgressFailed(Exception error)
+    {
+        if (MayLog(out var suppressed))
+        {
+            _logger.ProgressFailed(error, suppressed);
+        }
+    }
+
+    public void OnMappingHandlerFailed(Exception error, IPEndPoint external)
+    {
+        if (MayLog(out var suppressed))
+        {
+            _logger.MappingHandlerFailed(error, external, suppressed);
+        }
+    }
+
+    public void OnPeerFailed(IPEndPoint remote, UtpException error) => _logger.PeerFailed(remote, error.Error, error.Message);
+
+    public void OnRoomStreamDropped(IPEndPoint remote)
+    {
+        if (MayLog(out var suppressed))
+        {
+            _logger.RoomStreamDropped(remote, suppressed);
+        }
+    }
+
     private bool MayLog(out long suppressed)
     {
         lock (_gate)

@@ -3,11 +3,11 @@ using System.Net.Sockets;
 
 namespace UtpPunch;
 
-/// <summary>Binds a socket and makes the transport over it that the options name, or the fastest one that works.</summary>
+/// <summary>Makes the transport that the options name: the application's own, or one over a socket, by default the fastest that works.</summary>
 internal static class TransportChoice
 {
-    /// <summary>Names the transport that <see cref="UtpTransport.Automatic"/> takes: <c>linux</c> or <c>managed</c>.</summary>
-    public const string Variable = "UTP_TRANSPORT";
+    /// <summary>The switch that makes <see cref="UtpSocketMode.Automatic"/> mean <see cref="UtpSocketMode.Managed"/>.</summary>
+    public const string ManagedSwitch = "UtpPunch.Net.UseManagedSockets";
 
     /// <param name="options">The address to bind, the sizes of the socket's buffers, and the transport.</param>
     /// <param name="calls">The kernel's by default.</param>
@@ -15,7 +15,9 @@ internal static class TransportChoice
     /// <exception cref="PlatformNotSupportedException">The transport that was asked for does not work here.</exception>
     public static IDatagramTransport Bind(UtpNodeOptions options, LinuxCalls? calls = null)
     {
-        return Bind([options.LocalEndPoint], options.SocketReceiveBuffer, options.SocketSendBuffer, options.Transport, calls);
+        return options.TransportFactory is { } factory
+            ? new CustomTransport(factory, [options.LocalEndPoint], options.SocketReceiveBufferSize)
+            : Bind([options.LocalEndPoint], options.SocketReceiveBufferSize, options.SocketSendBufferSize, options.SocketMode, calls);
     }
 
     /// <param name="locals">The addresses to bind; the numbers of the sockets (<see cref="Protocol.Endpoint.Via"/>) are in their order.</param>
@@ -26,7 +28,7 @@ internal static class TransportChoice
     /// <exception cref="SocketException">An address is in use, is not one of this machine, or may not be used.</exception>
     /// <exception cref="PlatformNotSupportedException">The transport that was asked for does not work here.</exception>
     public static IDatagramTransport Bind(
-        IReadOnlyList<IPEndPoint> locals, int receiveBuffer, int sendBuffer, UtpTransport wanted, LinuxCalls? calls = null)
+        IReadOnlyList<IPEndPoint> locals, int receiveBuffer, int sendBuffer, UtpSocketMode wanted, LinuxCalls? calls = null)
     {
         calls ??= LinuxCalls.Kernel;
         var usesLinux = UsesLinux(wanted, calls);
@@ -47,17 +49,15 @@ internal static class TransportChoice
         }
     }
 
-    private static bool UsesLinux(UtpTransport wanted, LinuxCalls calls)
+    private static bool UsesLinux(UtpSocketMode wanted, LinuxCalls calls)
     {
-        var isAutomatic = wanted == UtpTransport.Automatic;
-        if (isAutomatic)
+        var isAutomatic = wanted == UtpSocketMode.Automatic;
+        if (isAutomatic && AppContext.TryGetSwitch(ManagedSwitch, out var isManaged) && isManaged)
         {
-            var variable = Environment.GetEnvironmentVariable(Variable);
-            isAutomatic = variable is not "linux";
-            wanted = variable is "managed" ? UtpTransport.Managed : UtpTransport.Linux;
+            wanted = UtpSocketMode.Managed;
         }
 
-        if (wanted == UtpTransport.Managed)
+        if (wanted == UtpSocketMode.Managed)
         {
             return false;
         }

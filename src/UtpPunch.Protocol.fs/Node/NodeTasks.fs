@@ -135,7 +135,7 @@ module internal NodeTasks =
         let meeting = RendezvousClient.create taskId group plan handle peer nonce context.Now
 
         if Radix.count all.Meetings >= Limit || (Radix.tryFind (int handle) all.Meetings).IsSome then
-            RendezvousClient.cancel context meeting
+            RendezvousClient.fail context PunchStage.TooManyPunches meeting
             all
         else
             { keepMeeting meeting all with DueAt = context.Now }
@@ -177,12 +177,11 @@ module internal NodeTasks =
         let draw = Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian (random 1).Span
 
         match OfferedPunch.tryCreate context.Now draw taskId plan own peer answers with
-        | ValueSome punch when
-            PunchTable.count all.Punches < PunchLimits.Most
-            && not (PunchTable.isTaken punch.Setup.Session all.Punches)
-            ->
-            keep context punch (PunchLimits.withoutNat64 context.Nat64 punch) all |> withDeadline
-        | ValueSome punch -> keep context punch (Punch.fail context PunchStage.Cancelled punch) all |> withDeadline
+        | ValueSome punch when PunchTable.count all.Punches >= PunchLimits.Most ->
+            keep context punch (Punch.fail context PunchStage.TooManyPunches punch) all |> withDeadline
+        | ValueSome punch when PunchTable.isTaken punch.Setup.Session all.Punches ->
+            keep context punch (Punch.fail context PunchStage.Cancelled punch) all |> withDeadline
+        | ValueSome punch -> keep context punch (PunchLimits.withoutNat64 context.Nat64 punch) all |> withDeadline
         | ValueNone ->
             let report = { PunchReport.none with Stage = PunchStage.Rejected }
             context.Effects.Add(Effect.Punched(taskId, report))
@@ -276,7 +275,7 @@ module internal NodeTasks =
         | _ when PunchTable.isTaken punch.Setup.Session all.Punches -> all
         | ValueNone -> all
         | ValueSome all when PunchTable.count all.Punches >= PunchLimits.Most ->
-            match Punch.fail context PunchStage.Cancelled punch with
+            match Punch.fail context PunchStage.TooManyPunches punch with
             | { Phase = PunchPhase.Failed(report, _) } ->
                 OwnTasks.tell context meeting.TaskId (Effect.Punched(meeting.TaskId, report))
                 keepMeeting (RendezvousClient.punching context.Now meeting) all

@@ -73,12 +73,14 @@ type PunchStage =
     | NotAgreed
     /// The peer had given up already.
     | PeerGaveUp
-    /// Cancelled here, or more tasks than a node may have.
+    /// Cancelled here.
     | Cancelled
     /// The offers of all peers were not of this room: of peers without its key, damaged, or of another version.
     | Rejected
     /// The room has as many registrations as the rendezvous lets it have.
     | RoomFull
+    /// There are as many punches as a node may have.
+    | TooManyPunches
 
 /// The result of a punch.
 [<NoComparison>]

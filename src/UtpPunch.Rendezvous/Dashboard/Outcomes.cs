@@ -34,31 +34,31 @@ internal sealed record Outcomes(IReadOnlyList<PairOutcome> Pairs, IReadOnlyList<
             .Select(row => (Row: row, Count: row.Count - before.GetValueOrDefault(KeyOf(row))))
             .Where(entry => entry.Count > 0)
             .ToArray();
-        var met = rows.Where(entry => StageOf(entry.Row) == PunchStage.Open).ToArray();
+        var met = rows.Where(entry => StageOf(entry.Row) == UtpPunchStage.Open).ToArray();
         return new Outcomes(
             [.. rows.GroupBy(entry => PairOf(entry.Row)).OrderBy(pair => pair.Key).Select(pair => OfPair(pair.Key, [.. pair]))],
-            [.. met.GroupBy(entry => (PunchPath)entry.Row.Kind.Tag).OrderBy(path => path.Key).Select(path => OfPath(path.Key, [.. path]))],
+            [.. met.GroupBy(entry => (UtpPathKind)entry.Row.Kind.Tag).OrderBy(path => path.Key).Select(path => OfPath(path.Key, [.. path]))],
             [.. met.GroupBy(entry => entry.Row.Within).OrderBy(time => time.Key).Select(time => new TimeOutcome(InMilliseconds(time.Key), Sum(time)))]);
     }
 
-    private static PairOutcome OfPair((NatPortAssignment One, NatPortAssignment Other) pair, (MeetingReportCount Row, long Count)[] rows)
+    private static PairOutcome OfPair((UtpNatPortAssignment One, UtpNatPortAssignment Other) pair, (MeetingReportCount Row, long Count)[] rows)
     {
-        var met = rows.Where(entry => StageOf(entry.Row) == PunchStage.Open).ToArray();
+        var met = rows.Where(entry => StageOf(entry.Row) == UtpPunchStage.Open).ToArray();
         return new PairOutcome(
             NameOf(pair.One),
             NameOf(pair.Other),
             Sum(met),
-            SumOf(PunchStage.NothingHeard),
-            SumOf(PunchStage.NotHeard),
-            SumOf(PunchStage.NotAgreed),
-            SumOf(PunchStage.PeerGaveUp),
+            SumOf(UtpPunchStage.NothingHeard),
+            SumOf(UtpPunchStage.NotHeard),
+            SumOf(UtpPunchStage.NotAgreed),
+            SumOf(UtpPunchStage.PeerGaveUp),
             Quantile(met, 50),
             Quantile(met, 95));
 
-        long SumOf(PunchStage stage) => Sum(rows.Where(entry => StageOf(entry.Row) == stage));
+        long SumOf(UtpPunchStage stage) => Sum(rows.Where(entry => StageOf(entry.Row) == stage));
     }
 
-    private static PathOutcome OfPath(PunchPath path, (MeetingReportCount Row, long Count)[] rows) =>
+    private static PathOutcome OfPath(UtpPathKind path, (MeetingReportCount Row, long Count)[] rows) =>
         new($"{path}".ToLowerInvariant(), Sum(rows), Quantile(rows, 50), Quantile(rows, 95));
 
     private static long Sum(IEnumerable<(MeetingReportCount Row, long Count)> rows) => rows.Sum(entry => entry.Count);
@@ -82,22 +82,22 @@ internal sealed record Outcomes(IReadOnlyList<PairOutcome> Pairs, IReadOnlyList<
 
     private static long? InMilliseconds(long time) => time == Time.never ? null : time / MicrosecondsPerMillisecond;
 
-    private static (PunchStage, PunchPath, NatPortAssignment, NatPortAssignment, long) KeyOf(MeetingReportCount row) =>
-        (StageOf(row), (PunchPath)row.Kind.Tag, PunchResult.ToMapping(row.Mapping), PunchResult.ToMapping(row.PeerMapping), row.Within);
+    private static (UtpPunchStage, UtpPathKind, UtpNatPortAssignment, UtpNatPortAssignment, long) KeyOf(MeetingReportCount row) =>
+        (StageOf(row), (UtpPathKind)row.Kind.Tag, UtpPunchResult.ToPublic(row.Mapping), UtpPunchResult.ToPublic(row.PeerMapping), row.Within);
 
-    private static PunchStage StageOf(MeetingReportCount row) => (PunchStage)row.Stage.Tag;
+    private static UtpPunchStage StageOf(MeetingReportCount row) => (UtpPunchStage)row.Stage.Tag;
 
-    private static (NatPortAssignment One, NatPortAssignment Other) PairOf(MeetingReportCount row)
+    private static (UtpNatPortAssignment One, UtpNatPortAssignment Other) PairOf(MeetingReportCount row)
     {
-        var (one, other) = (PunchResult.ToMapping(row.Mapping), PunchResult.ToMapping(row.PeerMapping));
+        var (one, other) = (UtpPunchResult.ToPublic(row.Mapping), UtpPunchResult.ToPublic(row.PeerMapping));
         return one <= other ? (one, other) : (other, one);
     }
 
-    private static string NameOf(NatPortAssignment mapping) => mapping switch
+    private static string NameOf(UtpNatPortAssignment mapping) => mapping switch
     {
-        NatPortAssignment.EndpointIndependent => "endpoint-independent",
-        NatPortAssignment.Sequential => "ports in sequence",
-        NatPortAssignment.Random => "random ports",
+        UtpNatPortAssignment.EndpointIndependent => "endpoint-independent",
+        UtpNatPortAssignment.Sequential => "ports in sequence",
+        UtpNatPortAssignment.Random => "random ports",
         _ => "unknown",
     };
 }

@@ -22,7 +22,7 @@ internal sealed class Recorder(Service service, Settings settings) : BackgroundS
     private readonly History _history = new();
     private readonly Dictionary<string, string> _names = settings.RoomNames
         .Distinct(StringComparer.Ordinal)
-        .ToDictionary(RendezvousServer.TagOf, name => name, StringComparer.Ordinal);
+        .ToDictionary(UtpRendezvousServer.TagOf, name => name, StringComparer.Ordinal);
 
     // The answer to all who ask within a moment: many pages must not cost the server more than one.
     private byte[] _answer = [];

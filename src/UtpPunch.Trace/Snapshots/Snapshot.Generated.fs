@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x1D07E92014A065B3UL
+let Layout = 0x2B6F080C30AE1378UL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1299,6 +1299,7 @@ let writePunchStage (w: SnapshotWriter) (it: PunchStage) : unit =
     | PunchStage.Cancelled -> w.Byte 8uy
     | PunchStage.Rejected -> w.Byte 9uy
     | PunchStage.RoomFull -> w.Byte 10uy
+    | PunchStage.TooManyPunches -> w.Byte 11uy
 
 let readPunchStage (r: SnapshotReader) : PunchStage =
     match r.Byte() with
@@ -1313,6 +1314,7 @@ let readPunchStage (r: SnapshotReader) : PunchStage =
     | 8uy -> PunchStage.Cancelled
     | 9uy -> PunchStage.Rejected
     | 10uy -> PunchStage.RoomFull
+    | 11uy -> PunchStage.TooManyPunches
     | _ -> r.Fail "there is no such PunchStage"
 
 let writePathKind (w: SnapshotWriter) (it: PathKind) : unit =

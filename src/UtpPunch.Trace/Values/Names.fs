@@ -166,7 +166,8 @@ module TraceNames =
                struct ("PeerGaveUp", PunchStage.PeerGaveUp)
                struct ("Cancelled", PunchStage.Cancelled)
                struct ("Rejected", PunchStage.Rejected)
-               struct ("RoomFull", PunchStage.RoomFull) |]
+               struct ("RoomFull", PunchStage.RoomFull)
+               struct ("TooManyPunches", PunchStage.TooManyPunches) |]
         )
 
     [<CompiledName "PathKinds">]

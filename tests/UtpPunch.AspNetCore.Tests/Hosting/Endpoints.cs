@@ -92,15 +92,15 @@ public static class Endpoints
     [Fact("clients reach a server by a room of a rendezvous, over HTTP/1.1 and HTTP/2, each with the secret")]
     public static async Task Room()
     {
-        await using var rendezvous = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [WebPair.Loopback, WebPair.Loopback] });
-        var meet = new UtpMeetOptions { Secret = "a secret of the tests" };
+        await using var rendezvous = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [WebPair.Loopback, WebPair.Loopback] });
+        var meet = new UtpPunchOptions { Secret = "a secret of the tests" };
         await using var app = ServeRoom(rendezvous.LocalEndPoints[0], meet);
         await app.StartAsync();
         foreach (var (version, room) in new[] { (HttpVersion.Version11, "one"), (HttpVersion.Version20, "two") })
         {
             await using var node = UtpNode.Bind(WebPair.Loopback);
-            var client = new RendezvousClient(node, rendezvous.LocalEndPoints[0]);
-            using var http = new HttpClient(new SocketsHttpHandler().UseRendezvous(client, meetOptions: meet))
+            var client = new UtpRendezvousClient(node, rendezvous.LocalEndPoints[0]);
+            using var http = new HttpClient(new SocketsHttpHandler().UseRendezvous(client, punchOptions: meet))
             {
                 DefaultRequestVersion = version,
                 DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
@@ -123,16 +123,16 @@ public static class Endpoints
         await using var app = ServeRoom(address, null);
         await app.StartAsync();
         reserved.Dispose();
-        await using var rendezvous = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [address] });
+        await using var rendezvous = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [address] });
         await using var node = UtpNode.Bind(WebPair.Loopback);
-        using var handler = new SocketsHttpHandler().UseRendezvous(new RendezvousClient(node, address), "one");
+        using var handler = new SocketsHttpHandler().UseRendezvous(new UtpRendezvousClient(node, address), "one");
         using var http = new HttpClient(handler) { Timeout = WebPair.Limit };
         Check.Equal("HTTP/1.1", await http.GetStringAsync("http://any/"));
         await app.StopAsync().WaitAsync(WebPair.Limit);
-        await Waiting.UntilAsync(() => rendezvous.GetStatistics().Waiting == 0, "no peer waits in the room");
+        await Waiting.UntilAsync(() => rendezvous.GetStatistics().WaitingPeers == 0, "no peer waits in the room");
     }
 
-    private static WebApplication ServeRoom(EndPoint rendezvous, UtpMeetOptions? meet)
+    private static WebApplication ServeRoom(EndPoint rendezvous, UtpPunchOptions? meet)
     {
         var builder = WebPair.NewBuilder();
         builder.Services.AddUtpNode("peers", options => options.LocalEndPoint = WebPair.Loopback);

@@ -24,7 +24,7 @@ public static class Services
             new("Utp:Nodes:a:CongestionControl", "ledbat"),
             new("Utp:Nodes:a:PacketSize", "1300"),
             new("Utp:Nodes:a:NoDelay", "false"),
-            new("Utp:Nodes:b:Transport", "managed"),
+            new("Utp:Nodes:b:SocketMode", "managed"),
             new("Utp:Nodes:b:IdleTimeout", "-00:00:00.0010000"));
         var options = services.GetRequiredService<IOptionsMonitor<UtpNodeOptions>>();
         Check.Equal(100, options.CurrentValue.MaxConnections);
@@ -34,17 +34,17 @@ public static class Services
         Check.Equal(UtpCongestionControl.Ledbat, a.CongestionControl);
         Check.Equal(1300, a.PacketSize);
         Check.That(!a.NoDelay);
-        Check.Equal(UtpTransport.Managed, options.Get("b").Transport);
+        Check.Equal(UtpSocketMode.Managed, options.Get("b").SocketMode);
         Check.Equal(Timeout.InfiniteTimeSpan, options.Get("b").IdleTimeout);
         var node = services.GetRequiredKeyedService<UtpNode>("a");
         Check.Equal(IPAddress.Loopback, node.LocalEndPoint.Address);
         Check.That(ReferenceEquals(node, services.GetRequiredKeyedService<UtpNode>("a")), "one node for a name");
     }
 
-    [Fact("configuration has a key for every option but the trace, which names a file, and the logger, which is the host's", Parallel = true)]
+    [Fact("configuration has a key for every option but the trace, which names a file, and the logger and the transport, which are objects", Parallel = true)]
     public static void EveryOption()
     {
-        string[] unbound = [nameof(UtpNodeOptions.Trace), "LoggerFactory"];
+        string[] unbound = [nameof(UtpNodeOptions.Trace), nameof(UtpNodeOptions.LoggerFactory), nameof(UtpNodeOptions.TransportFactory)];
         var options = typeof(UtpNodeOptions).GetProperties().Select(property => property.Name).Except(unbound);
         foreach (var option in options)
         {
@@ -62,7 +62,7 @@ public static class Services
         {
             ("MaxConections", "1", "Utp:Nodes:a:MaxConections: there is no such option"),
             ("LocalEndPoint", "here", "Utp:Nodes:a:LocalEndPoint: \"here\" is not valid"),
-            ("Dialect", "7", "one of Bep29, UtpPunch"),
+            ("Dialect", "7", "one of Bep29, Npm"),
             ("PacketSize", "many", "Utp:Nodes:a:PacketSize: \"many\""),
             ("SendBufferSize", "1", "uTP node \"a\": The option lies between 65536"),
         })

@@ -21,7 +21,7 @@ public static class Dashboard
         await using var watched = await Watched.StartAsync();
         using var waiting = UtpNode.Bind(WebPair.Loopback);
         using var end = new CancellationTokenSource();
-        var meeting = new RendezvousClient(waiting, watched.Server).ConnectAsync($"{Room} alone", null, end.Token).AsTask();
+        var meeting = new UtpRendezvousClient(waiting, watched.Server).ConnectAsync($"{Room} alone", null, end.Token).AsTask();
         await MeetAsync(watched.Server, reports: true);
         await FloodAsync(watched.Server);
         var state = await watched.UntilAsync(
@@ -169,9 +169,9 @@ public static class Dashboard
     {
         using var one = UtpNode.Bind(WebPair.Loopback);
         using var other = UtpNode.Bind(WebPair.Loopback);
-        var options = new UtpMeetOptions { ReportOutcome = reports };
+        var options = new UtpPunchOptions { ReportOutcome = reports };
         var streams = await Task.WhenAll(new[] { one, other }.Select(node =>
-            new RendezvousClient(node, server).ConnectAsync(Room, options).AsTask().WaitAsync(WebPair.Limit)));
+            new UtpRendezvousClient(node, server).ConnectAsync(Room, options).AsTask().WaitAsync(WebPair.Limit)));
         foreach (var stream in streams)
         {
             stream.Abort();
@@ -202,7 +202,7 @@ public static class Dashboard
             {
                 var node = UtpNode.Bind(WebPair.Loopback);
                 waiters.All.Add(node);
-                waiters._meetings.Add(new RendezvousClient(node, server).ConnectAsync(room, null, waiters._end.Token).AsTask());
+                waiters._meetings.Add(new UtpRendezvousClient(node, server).ConnectAsync(room, null, waiters._end.Token).AsTask());
             }
 
             await Task.Yield();

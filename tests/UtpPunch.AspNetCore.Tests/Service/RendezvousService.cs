@@ -26,7 +26,7 @@ public static class RendezvousService
         await using var node = UtpNode.Bind(WebPair.Loopback);
         await using var other = UtpNode.Bind(WebPair.Loopback);
         var streams = await Task.WhenAll(new[] { node, other }.Select(peer =>
-            new RendezvousClient(peer, server).ConnectAsync("dunes").AsTask().WaitAsync(WebPair.Limit)));
+            new UtpRendezvousClient(peer, server).ConnectAsync("dunes").AsTask().WaitAsync(WebPair.Limit)));
         using var response = await http.GetAsync("/metrics");
         Check.Equal("text/plain", response.Content.Headers.ContentType!.MediaType);
         var metrics = await response.Content.ReadAsStringAsync();
@@ -76,7 +76,7 @@ public static class RendezvousService
             using var service = Start(environment, ["--config", file, "--Drain", "00:00:01"]);
             var server = Listening(await service.LineAsync("Listening on"));
             await using var node = UtpNode.Bind(WebPair.Loopback);
-            Check.Equal(node.LocalEndPoint, (await node.DiscoverAsync([server])).MappedEndPoint);
+            Check.Equal(node.LocalEndPoint, (await node.DiscoverNatAsync([server])).MappedEndPoint);
             service.Terminate();
             await service.EndAsync();
             Check.Equal(0, service.ExitCode);
@@ -120,11 +120,11 @@ public static class RendezvousService
         await using var near = UtpNode.Bind(WebPair.Loopback);
         using var relay = new UdpRelay(
             server, drop: (direction, _, datagram) => direction == RelayDirection.ToTarget && datagram.Length > 4 && datagram.Span[4] == Acknowledge);
-        var meeting = new RendezvousClient(near, relay.EndPoint).ConnectAsync("room").AsTask();
+        var meeting = new UtpRendezvousClient(near, relay.EndPoint).ConnectAsync("room").AsTask();
         using var http = new HttpClient { BaseAddress = new Uri($"http://{admin}"), Timeout = WebPair.Limit };
         await MetricAsync(http, "utp_rendezvous_registrations 1");
         await using var far = UtpNode.Bind(WebPair.Loopback);
-        var other = new RendezvousClient(far, server).ConnectAsync("room").AsTask();
+        var other = new UtpRendezvousClient(far, server).ConnectAsync("room").AsTask();
         await MetricAsync(http, "utp_rendezvous_introductions_active 1");
         service.Terminate();
         await service.LineAsync("Stopping:");

@@ -74,7 +74,7 @@ public static class SharedRendezvous
         await using var instances = await Instances.StartAsync(redis, 3);
         await using var ghost = UtpNode.Bind(WebPair.Loopback);
         using var gone = new CancellationTokenSource();
-        var waiting = new RendezvousClient(ghost, instances.Of(0)).ConnectAsync("room", null, gone.Token).AsTask();
+        var waiting = new UtpRendezvousClient(ghost, instances.Of(0)).ConnectAsync("room", null, gone.Token).AsTask();
         await Waiting.UntilAsync(() => redis.AskAsync("KEYS", "utp:*").Result.Length > 1, "it is in Redis");
         instances.Kill(0);
         var begun = Stopwatch.GetTimestamp();
@@ -141,7 +141,7 @@ public static class SharedRendezvous
     }
 
     private static Task<UtpStream> ConnectAsync(UtpNode node, IPEndPoint server, string room) =>
-        new RendezvousClient(node, server).ConnectAsync(room).AsTask();
+        new UtpRendezvousClient(node, server).ConnectAsync(room).AsTask();
 
     private sealed class Instances : IAsyncDisposable
     {

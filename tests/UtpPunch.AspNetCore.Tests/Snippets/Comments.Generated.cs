@@ -31,7 +31,7 @@ internal static partial class CommentsSnippets
     public static async Task Example3(WebApplicationBuilder builder, WebApplication app)
     {
         builder.Services.AddUtpNode("peers", options => options.LocalEndPoint = new IPEndPoint(IPAddress.Any, 9000));
-        app.MapGet("/peers", ([FromKeyedServices("peers")] UtpNode node) => node.GetStatistics().Incoming);
+        app.MapGet("/peers", ([FromKeyedServices("peers")] UtpNode node) => node.GetStatistics().IncomingConnections);
     }
 
     // UtpHttpExtensions.cs
@@ -45,8 +45,8 @@ internal static partial class CommentsSnippets
     // UtpHttpExtensions.cs
     public static async Task Example5(UtpNode node, string secret)
     {
-        var rendezvous = new RendezvousClient(node, new DnsEndPoint("host.example", 42000));
-        using var client = new HttpClient(new SocketsHttpHandler().UseRendezvous(rendezvous, "my service", new UtpMeetOptions { Secret = secret }));
+        var rendezvous = new UtpRendezvousClient(node, new DnsEndPoint("host.example", 42000));
+        using var client = new HttpClient(new SocketsHttpHandler().UseRendezvous(rendezvous, "my service", new UtpPunchOptions { Secret = secret }));
         var text = await client.GetStringAsync("http://my-service/");
     }
 
@@ -80,7 +80,7 @@ internal static partial class CommentsSnippets
     {
         builder.WebHost.UseUtp();
         builder.WebHost.ConfigureKestrel(options => options.ListenRendezvous(
-            new DnsEndPoint("host.example", 42000), "my service", new UtpMeetOptions { Secret = secret }));
+            new DnsEndPoint("host.example", 42000), "my service", new UtpPunchOptions { Secret = secret }));
     }
 
 }

@@ -18,16 +18,16 @@ internal static partial class AspnetcoreSnippets
     {
         builder.WebHost.UseUtp();
         builder.WebHost.ConfigureKestrel(options => options.ListenRendezvous(
-            new DnsEndPoint("host.example", 42000), "my service", new UtpMeetOptions { Secret = secret }));
+            new DnsEndPoint("host.example", 42000), "my service", new UtpPunchOptions { Secret = secret }));
     }
 
     // Behind a NAT
     public static async Task Example3(string secret)
     {
         await using var node = await UtpNode.BindAsync();
-        var rendezvous = new RendezvousClient(node, new DnsEndPoint("host.example", 42000));
+        var rendezvous = new UtpRendezvousClient(node, new DnsEndPoint("host.example", 42000));
         using var client = new HttpClient(
-            new SocketsHttpHandler().UseRendezvous(rendezvous, "my service", new UtpMeetOptions { Secret = secret }));
+            new SocketsHttpHandler().UseRendezvous(rendezvous, "my service", new UtpPunchOptions { Secret = secret }));
         Console.WriteLine(await client.GetStringAsync("http://my-service/"));
     }
 

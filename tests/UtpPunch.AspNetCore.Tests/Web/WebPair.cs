@@ -43,7 +43,7 @@ internal sealed class WebPair : IAsyncDisposable
     public Uri Address => new($"{(_path.IsEncrypted ? "https" : "http")}://127.0.0.1:{Remote.Port}/");
 
     /// <summary>The server's node has no streams.</summary>
-    public bool IsServerIdle => App.Services.GetRequiredKeyedService<UtpNode>("server").IncomingConnections == 0;
+    public bool IsServerIdle => App.Services.GetRequiredKeyedService<UtpNode>("server").GetStatistics().IncomingConnections == 0;
 
     public static async Task<WebPair> StartAsync(
         WebPath path, HttpProtocols protocols, Action<WebApplication> map, Action<WebApplicationBuilder>? configure = null)

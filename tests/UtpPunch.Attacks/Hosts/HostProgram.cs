@@ -56,23 +56,22 @@ internal static class HostProgram
         ["dispose"] => await s_state.DisposeNodeAsync(),
         ["respond", var ip] => Responder.Start(IPAddress.Parse(ip)),
         ["rendezvous", var ip] => s_state.StartRendezvous(IPAddress.Parse(ip)),
-        ["meet", var ip, var port, var room, var secret, var seconds, .. var hosts] =>
-            await s_state.MeetAsync(Server(ip, port), room, Meeting(secret, seconds, hosts)),
+        ["meet", var ip, var port, var room, var secret, var seconds] =>
+            await s_state.MeetAsync(Server(ip, port), room, Meeting(secret, seconds)),
         ["visit", var ip, var port, var room, var secret, var seconds, .. var hosts] =>
-            s_state.Visit(Server(ip, port), room, Meeting(secret, seconds, hosts)),
-        ["serve", var ip, var port, var room, var secret] => s_state.Serve(Server(ip, port), room, Meeting(secret, "3600", [])),
+            s_state.Visit(Server(ip, port), room, Meeting(secret, seconds), [.. hosts.Select(IPAddress.Parse)]),
+        ["serve", var ip, var port, var room, var secret] => s_state.Serve(Server(ip, port), room, Meeting(secret, "3600")),
         ["crowd", var ip, var port, var room, var secret, var count] =>
-            s_state.Crowd(Server(ip, port), room, Meeting(secret, "3600", []), (int)Long(count)),
+            s_state.Crowd(Server(ip, port), room, Meeting(secret, "3600"), (int)Long(count)),
         _ => throw new ArgumentException($"'{string.Join(' ', words)}' is not a command"),
     };
 
     private static IPEndPoint Server(string ip, string port) => new(IPAddress.Parse(ip), (int)Long(port));
 
-    private static UtpMeetOptions Meeting(string secret, string seconds, string[] hosts) => new()
+    private static UtpPunchOptions Meeting(string secret, string seconds) => new()
     {
         Secret = secret,
         Timeout = Seconds(seconds),
-        HostAddresses = hosts.Length > 0 ? [.. hosts.Select(IPAddress.Parse)] : null,
     };
 
     private static UtpNodeOptions Options(string ip, string[] words)

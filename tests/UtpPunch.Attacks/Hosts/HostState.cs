@@ -14,7 +14,7 @@ internal sealed class HostState : IDisposable
     private readonly List<UtpNode> _nodes = [];
     private readonly ConcurrentQueue<UtpStream> _streams = new();
     private readonly ConcurrentQueue<double> _closings = new();
-    private RendezvousServer? _server;
+    private UtpRendezvousServer? _server;
     private UtpListener? _listener;
     private UtpStream? _last;
     private long _sent;
@@ -47,7 +47,7 @@ internal sealed class HostState : IDisposable
 
     public string StartRendezvous(IPAddress ip)
     {
-        _server = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [new(ip, 0), new(ip, 0)] });
+        _server = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [new(ip, 0), new(ip, 0)] });
         return $"port={_server.LocalEndPoints[0].Port}";
     }
 
@@ -73,7 +73,7 @@ internal sealed class HostState : IDisposable
         GC.WaitForPendingFinalizers();
         GC.Collect();
         var node = Node.GetStatistics();
-        return $"{Status()} {Churn.Words} streams={node.Incoming + node.Outgoing}";
+        return $"{Status()} {Churn.Words} streams={node.IncomingConnections + node.OutgoingConnections}";
     }
 
     /// <summary>Accepts all streams from now on.</summary>
@@ -196,14 +196,14 @@ internal sealed class HostState : IDisposable
     {
         using var process = Process.GetCurrentProcess();
         var udp = UdpCounters();
-        var dropped = _server?.GetStatistics().Dropped ?? 0;
+        var dropped = _server?.GetStatistics().DatagramsRefused ?? 0;
         var closings = _closings.IsEmpty ? 0 : _closings.Max();
         return string.Create(
             CultureInfo.InvariantCulture,
             $"accepted={_accepted} open={_streams.Count(stream => !stream.Closed.IsCompleted)} bytes={_received} wrong={_wrong} "
             + $"failed={_failed} unexpected={_unexpected} error={_lastError} cpu={process.TotalProcessorTime.TotalSeconds:F4} user={process.UserProcessorTime.TotalSeconds:F4} "
             + $"rss={process.WorkingSet64} heap={GC.GetTotalMemory(false)} in={udp.Received} overflown={udp.Overflown} "
-            + $"dropped={dropped} waiting={_server?.GetStatistics().Waiting ?? 0} closings={_closings.Count} longest={closings:F2} "
+            + $"dropped={dropped} waiting={_server?.GetStatistics().WaitingPeers ?? 0} closings={_closings.Count} longest={closings:F2} "
             + $"handles={Directory.GetFiles("/proc/self/fd").Length} threads={process.Threads.Count}");
     }
 
@@ -219,10 +219,10 @@ internal sealed class HostState : IDisposable
     }
 
     /// <summary>Meets a peer, and compares a word that each writes: a stream of any other host has not the room's.</summary>
-    public async Task<string> MeetAsync(IPEndPoint server, string room, UtpMeetOptions options)
+    public async Task<string> MeetAsync(IPEndPoint server, string room, UtpPunchOptions options)
     {
         var clock = Stopwatch.StartNew();
-        await using var stream = await new RendezvousClient(Node, server).ConnectAsync(room, options);
+        await using var stream = await new UtpRendezvousClient(Node, server).ConnectAsync(room, options);
         var word = Encoding.ASCII.GetBytes($"the word of room {room}");
         await stream.WriteAsync(word);
         var heard = new byte[word.Length];
@@ -240,20 +240,25 @@ internal sealed class HostState : IDisposable
         return string.Create(CultureInfo.InvariantCulture, $"ms={clock.Elapsed.TotalMilliseconds:F0} right={(isRight ? 1 : 0)}");
     }
 
-    /// <summary>Begins a meeting, of which nothing is expected.</summary>
-    public string Visit(IPEndPoint server, string room, UtpMeetOptions options)
+    /// <summary>Begins a meeting, of which nothing is expected, from a node that claims addresses of others.</summary>
+    public string Visit(IPEndPoint server, string room, UtpPunchOptions options, IReadOnlyList<IPAddress> hosts)
     {
-        _ = Task.Run(() => new RendezvousClient(Node, server).PunchAsync(room, options).AsTask());
+        var own = new UtpNodeOptions { LocalEndPoint = new IPEndPoint(Node.LocalEndPoint.Address, 0), HostAddresses = hosts };
+        _ = Task.Run(async () =>
+        {
+            await using var node = await UtpNode.BindAsync(own);
+            await new UtpRendezvousClient(node, server).PunchAsync(room, options);
+        });
         return "ok=1";
     }
 
     /// <summary>Stays in a room, and greets each peer with the word.</summary>
-    public string Serve(IPEndPoint server, string room, UtpMeetOptions options)
+    public string Serve(IPEndPoint server, string room, UtpPunchOptions options)
     {
         var word = Encoding.ASCII.GetBytes($"the word of room {room}");
         _ = Task.Run(async () =>
         {
-            await foreach (var stream in new RendezvousClient(Node, server).AcceptAllAsync(room, options))
+            await foreach (var stream in new UtpRendezvousClient(Node, server).AcceptAllAsync(room, options))
             {
                 Interlocked.Increment(ref _accepted);
                 _ = ServeAsync(stream, async it => await it.WriteAsync(word));
@@ -263,7 +268,7 @@ internal sealed class HostState : IDisposable
     }
 
     /// <summary>Many peers that enter a room again and again.</summary>
-    public string Crowd(IPEndPoint server, string room, UtpMeetOptions options, int count)
+    public string Crowd(IPEndPoint server, string room, UtpPunchOptions options, int count)
     {
         for (var i = 0; i < count; i++)
         {
@@ -272,7 +277,7 @@ internal sealed class HostState : IDisposable
             {
                 while (true)
                 {
-                    await new RendezvousClient(node, server).PunchAsync(room, options);
+                    await new UtpRendezvousClient(node, server).PunchAsync(room, options);
                 }
             });
         }

@@ -18,7 +18,7 @@ internal sealed class Churn(Action<Exception> note) : IDisposable
     // What a peer that is killed, stopped or flooded may cause, and what an abort here does. Anything else is not expected.
     private static readonly UtpError[] s_expected =
     [
-        UtpError.ConnectTimeout, UtpError.ConnectionRefused, UtpError.ConnectionReset, UtpError.ConnectionTimedOut, UtpError.IdleTimeout,
+        UtpError.ConnectTimeout, UtpError.ConnectionRefused, UtpError.ConnectionReset, UtpError.AcknowledgementTimeout, UtpError.IdleTimeout,
         UtpError.Aborted,
     ];
 

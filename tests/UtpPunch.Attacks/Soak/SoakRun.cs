@@ -22,7 +22,7 @@ internal sealed class SoakRun(SoakArguments arguments) : IDisposable
     private static readonly TimeSpan s_interval = TimeSpan.FromMinutes(1);
 
     // Silent peers are noticed soon, so that what they leave behind shows.
-    private static readonly string[] s_options = ["GiveUpTimeout=10", "IdleTimeout=20", "KeepAliveInterval=5", "ConnectTimeout=5"];
+    private static readonly string[] s_options = ["AcknowledgementTimeout=10", "IdleTimeout=20", "KeepAliveInterval=5", "ConnectTimeout=5"];
 
     private readonly Field _field = new(Library.Program(arguments.Library), DelayMs, Loss);
     private readonly Random _random = new(arguments.Seed);

@@ -82,7 +82,7 @@ internal static class Interop
     /// <summary>The number and hash of the first <paramref name="count"/> bytes of a seed.</summary>
     public static Digest Of(int seed, int count) => new(count, Convert.ToHexStringLower(SHA256.HashData(PeerNoise.Bytes(seed, count))));
 
-    private static UtpDialect DialectOf(string library) => library == NpmPeer.Punch ? UtpDialect.UtpPunch : UtpDialect.Bep29;
+    private static UtpDialect DialectOf(string library) => library == NpmPeer.Punch ? UtpDialect.Npm : UtpDialect.Bep29;
 }
 
 /// <summary>The number of received bytes, and their hash.</summary>

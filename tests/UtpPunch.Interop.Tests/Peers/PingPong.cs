@@ -41,7 +41,7 @@ public static class PingPong
         var introduction = AskAsync(node, "SERVER");
         await tracker.SaysAsync("server is online");
         using var client = await ClientAsync(namespaces);
-        var punched = await node.PunchLegacyAsync(await introduction).AsTask().WaitAsync(Timeout);
+        var punched = await node.PunchNpmAsync(await introduction).AsTask().WaitAsync(Timeout);
         Check.That(punched.Success, punched.Explanation);
         await using var stream = await listener.AcceptAsync().AsTask().WaitAsync(Timeout);
         Check.Equal("PING", await HearAsync(stream));
@@ -60,9 +60,9 @@ public static class PingPong
         await tracker.SaysAsync("server is online");
         await using var node = Bind(namespaces, NamespacePair.East);
         var peer = await AskAsync(node, "CLIENT");
-        var punched = await node.PunchLegacyAsync(peer).AsTask().WaitAsync(Timeout);
+        var punched = await node.PunchNpmAsync(peer).AsTask().WaitAsync(Timeout);
         Check.That(punched.Success, punched.Explanation);
-        await using var stream = await node.ConnectAsync(punched.RemoteEndPoint!).AsTask().WaitAsync(Timeout);
+        await using var stream = await node.ConnectAsync(punched.Path!.RemoteEndPoint!).AsTask().WaitAsync(Timeout);
         await stream.WriteAsync("PING"u8.ToArray());
         await server.SaysAsync("received 'PING'");
         Check.Equal("PONG", await HearAsync(stream));
@@ -79,7 +79,7 @@ public static class PingPong
 
     private static UtpNode Bind(NamespacePair namespaces, string address)
     {
-        var options = new UtpNodeOptions { LocalEndPoint = new IPEndPoint(IPAddress.Parse(address), 0), Dialect = UtpDialect.UtpPunch };
+        var options = new UtpNodeOptions { LocalEndPoint = new IPEndPoint(IPAddress.Parse(address), 0), Dialect = UtpDialect.Npm };
         return namespaces.Do(address, () => UtpNode.BindAsync(options).AsTask().GetAwaiter().GetResult());
     }
 
@@ -88,13 +88,13 @@ public static class PingPong
     {
         var tracker = new IPEndPoint(IPAddress.Parse(NamespacePair.West), TrackerPort);
         var answer = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
-        node.OnDatagram((datagram, from, _) =>
+        node.DatagramHandler = (datagram, from, _) =>
         {
             if (from.Equals(tracker))
             {
                 answer.TrySetResult(Encoding.UTF8.GetString(datagram));
             }
-        });
+        };
         await node.SendDatagramAsync(Encoding.UTF8.GetBytes($"{{\"name\":\"{name}\"}}"), tracker);
         using var json = JsonDocument.Parse(await answer.Task.WaitAsync(Timeout));
         var peer = json.RootElement;

@@ -68,7 +68,7 @@ public static class Refusals
         foreach (var library in new[] { NpmPeer.Native, NpmPeer.Punch })
         {
             await using var node = await BindAsync(library);
-            await using var listener = node.Listen(new UtpListenOptions { Filter = _ => true });
+            await using var listener = node.Listen(new UtpListenOptions { Filter = (_, _) => ValueTask.FromResult(true) });
             using var peer = await NpmPeer.DialAsync(library, node.LocalEndPoint, "source", Mebibyte);
             await using var stream = await AcceptAsync(listener);
             await ReceiveAsync(stream);
@@ -84,10 +84,10 @@ public static class Refusals
             var asked = 0;
             await using var listener = node.Listen(new UtpListenOptions
             {
-                Filter = _ =>
+                Filter = (_, _) =>
                 {
                     asked++;
-                    return false;
+                    return ValueTask.FromResult(false);
                 },
             });
             using var peer = await NpmPeer.DialAsync(library, node.LocalEndPoint, "source", Mebibyte);
@@ -149,7 +149,7 @@ public static class Refusals
         // A black hole rather than a dead process, so that no ICMP message reports it sooner.
         relay.ToTarget = relay.ToClient = new RelayPath { Loss = 1 };
         var lost = await Check.ThrowsAsync<UtpException>(() => WriteForEverAsync(stream));
-        Check.Equal(UtpError.ConnectionTimedOut, lost.Error);
+        Check.Equal(UtpError.AcknowledgementTimeout, lost.Error);
     }
 
     private static async Task WriteForEverAsync(UtpStream stream)

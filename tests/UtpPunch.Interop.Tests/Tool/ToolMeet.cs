@@ -144,7 +144,7 @@ public static class ToolMeet
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         await using var node = UtpNode.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        var punch = node.PunchLegacyAsync(silent.LocalEndPoint!, attempts: 60).AsTask();
+        var punch = node.PunchNpmAsync(silent.LocalEndPoint!, attempts: 60).AsTask();
         using var tool = ToolProcess.Start($"punch --legacy --attempts 20 --json 127.0.0.1 {node.LocalEndPoint.Port}");
         var end = await tool.EventAsync("punched");
         Check.That(end.GetProperty("success").GetBoolean());

@@ -21,9 +21,9 @@ public static class ToolRendezvous
     public static async Task Ghosts()
     {
         var loopback = new IPEndPoint(IPAddress.Loopback, 0);
-        await using var server = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [loopback, loopback] });
+        await using var server = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [loopback, loopback] });
         await KillTwentyAsync(server);
-        Check.Equal(20, server.GetStatistics().Waiting);
+        Check.Equal(20, server.GetStatistics().WaitingPeers);
         using var one = Meet($"{server.LocalEndPoints[0]}");
         using var other = Meet($"{server.LocalEndPoints[0]}");
         await other.EventAsync("registered");
@@ -154,15 +154,15 @@ public static class ToolRendezvous
     }
 
     // Services of one room are not introduced to each other: all of them wait. Their sockets are closed, and the server is told nothing.
-    private static async Task KillTwentyAsync(RendezvousServer server)
+    private static async Task KillTwentyAsync(UtpRendezvousServer server)
     {
-        var options = new UtpMeetOptions { Secret = "correct-horse-battery" };
+        var options = new UtpPunchOptions { Secret = "correct-horse-battery" };
         for (var client = 1; client <= 20; client++)
         {
             await using var node = await UtpNode.BindAsync(new UtpNodeOptions { LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0) });
-            var arrivals = new RendezvousClient(node, server.LocalEndPoints[0]).AcceptAllAsync("r", options).GetAsyncEnumerator();
+            var arrivals = new UtpRendezvousClient(node, server.LocalEndPoints[0]).AcceptAllAsync("r", options).GetAsyncEnumerator();
             var arriving = arrivals.MoveNextAsync().AsTask();
-            while (server.GetStatistics().Waiting < client)
+            while (server.GetStatistics().WaitingPeers < client)
             {
                 await Task.WhenAny(arriving, Task.Delay(10));
                 Check.That(!arriving.IsCompleted, "it waits");

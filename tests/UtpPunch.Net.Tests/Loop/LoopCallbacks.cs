@@ -18,7 +18,7 @@ public static class LoopCallbacks
         var deepest = 0;
         var failures = new List<Exception>();
         var done = new SemaphoreSlim(0);
-        pair.Server.OnDatagram((datagram, from, node) =>
+        pair.Server.DatagramHandler = (datagram, from, node) =>
         {
             deepest = Math.Max(deepest, ++depth);
             try
@@ -31,7 +31,7 @@ public static class LoopCallbacks
                 _ = node.GetStatistics();
                 if (datagram.SequenceEqual("stop"u8))
                 {
-                    node.OnDatagram(null);
+                    node.DatagramHandler = null;
                     _ = pair.Listener.DisposeAsync();
                     node.Listen();
                 }
@@ -45,7 +45,7 @@ public static class LoopCallbacks
                 depth--;
                 done.Release();
             }
-        });
+        };
 
         // On the node's own thread, and on one that waits for a stream.
         var buffer = new byte[20];
@@ -64,7 +64,7 @@ public static class LoopCallbacks
         Check.That(await pair.Near.ReadAsync(buffer).Within() > 0);
         Check.Equal(1, deepest);
         Check.Equal("", string.Join('\n', failures));
-        pair.Server.OnDatagram((_, _, node) => node.Dispose());
+        pair.Server.DatagramHandler = (_, _, node) => node.Dispose();
         await pair.Client.SendDatagramAsync("end"u8.ToArray(), pair.Server.LocalEndPoint).Within();
         await pair.Server.Completion.Within();
         await reading.Within();
@@ -79,17 +79,17 @@ public static class LoopCallbacks
         var asked = 0;
         await using var listener = server.Listen(new UtpListenOptions
         {
-            Filter = remote =>
+            Filter = (remote, cancelled) =>
             {
                 asked++;
                 first?.Write("another one"u8);
-                _ = server.SendDatagramAsync("who are you"u8.ToArray(), remote).AsTask();
+                _ = server.SendDatagramAsync("who are you"u8.ToArray(), remote, cancelled).AsTask();
                 if (asked == 3)
                 {
                     server.Dispose();
                 }
 
-                return true;
+                return ValueTask.FromResult(true);
             },
         });
         var accepting = listener.AcceptAsync().AsTask();
@@ -113,7 +113,7 @@ public static class LoopCallbacks
     public static async Task DeliveredToDisposed()
     {
         await using var pair = await Pair.OpenAsync();
-        pair.Server.OnDatagram((datagram, _, node) =>
+        pair.Server.DatagramHandler = (datagram, _, node) =>
         {
             if (datagram.SequenceEqual("begin"u8))
             {
@@ -125,7 +125,7 @@ public static class LoopCallbacks
             {
                 pair.Far.Dispose();
             }
-        });
+        };
         var reading = pair.Near.ReadAsync(new byte[1]).AsTask();
         await pair.Client.SendDatagramAsync("begin"u8.ToArray(), pair.Server.LocalEndPoint).Within();
         Check.Equal(UtpError.ConnectionReset, (await Check.ThrowsAsync<UtpException>(() => reading.Within())).Error);

@@ -95,7 +95,7 @@ public static class LoopSharing
         await using var pair = await Pair.OpenAsync();
         using var rawSocket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         using var heard = new SemaphoreSlim(0);
-        pair.Client.OnDatagram((_, _, _) => heard.Release());
+        pair.Client.DatagramHandler = (_, _, _) => heard.Release();
         using var asks = new SemaphoreSlim(0);
         var rounds = 400;
         var reader = Block(() =>
@@ -131,8 +131,8 @@ public static class LoopSharing
         await using var pair = await Pair.OpenAsync();
         using var rawSocket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         using var heard = new SemaphoreSlim(0);
-        pair.Client.OnDatagram((_, _, _) => heard.Release());
-        pair.Server.OnDatagram((_, _, _) => heard.Release());
+        pair.Client.DatagramHandler = (_, _, _) => heard.Release();
+        pair.Server.DatagramHandler = (_, _, _) => heard.Release();
         const int Exchanges = 5;
         const int Rounds = 2000;
         for (var exchange = 0; exchange < Exchanges; exchange++)
@@ -172,7 +172,7 @@ public static class LoopSharing
         await EndsBy<UtpException>(pair => pair.Far.Abort(), UtpError.ConnectionReset);
         await EndsBy<UtpException>(pair => pair.Client.Socket!.Dispose(), UtpError.InternalError);
         await EndsBy<UtpException>(pair => pair.Server.Dispose(), UtpError.ConnectionReset);
-        await EndsBy<UtpException>(_ => { }, UtpError.OperationTimedOut, readTimeout: 100);
+        await EndsBy<UtpException>(_ => { }, UtpError.OperationTimeout, readTimeout: 100);
         await using var ended = await Pair.OpenAsync();
         var reading = Block(() => Check.Equal(-1, ended.Near.ReadByte()));
         ended.Far.CompleteWrites();

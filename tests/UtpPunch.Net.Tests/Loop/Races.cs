@@ -94,7 +94,7 @@ public static class Races
 
         await listener.DisposeAsync();
         await serving.Within();
-        await Waiting.UntilAsync(() => client.OutgoingConnections == 0 && server.IncomingConnections == 0);
+        await Waiting.UntilAsync(() => client.GetStatistics().OutgoingConnections == 0 && server.GetStatistics().IncomingConnections == 0);
         client.Dispose();
         server.Dispose();
         UnobservedExceptions.Collect();
@@ -133,7 +133,7 @@ public static class Races
                     await EndlesslyAsync(stream);
                 }
             })).ToArray();
-            await Waiting.UntilAsync(() => server.IncomingConnections >= 10);
+            await Waiting.UntilAsync(() => server.GetStatistics().IncomingConnections >= 10);
             if (turn % 2 == 0)
             {
                 await client.CloseAsync(TimeSpan.FromMilliseconds(10 * turn)).Within();

@@ -32,7 +32,7 @@ public static class Dialling
         var near = await DialAsync(client, 10, [(IPEndPoint)mute.LocalEndPoint!, server.LocalEndPoint]);
         Check.Equal(server.LocalEndPoint, near!.RemoteEndPoint);
         await listener.AcceptAsync().Within();
-        await Waiting.UntilAsync(() => client.OutgoingConnections == 1);
+        await Waiting.UntilAsync(() => client.GetStatistics().OutgoingConnections == 1);
         client.Dispose();
         server.Dispose();
     }
@@ -63,7 +63,7 @@ public static class Dialling
         var error = await Check.ThrowsAsync<UtpException>(() => DialAsync(client, 0.4, [remote, remote, remote]));
         Check.Equal(UtpError.ConnectTimeout, error.Error);
         Check.That(await DialAsync(client, 0, [remote]) is null);
-        await Waiting.UntilAsync(() => client.OutgoingConnections == 0);
+        await Waiting.UntilAsync(() => client.GetStatistics().OutgoingConnections == 0);
     }
 
     [Fact("cancelling ends all attempts")]
@@ -74,25 +74,25 @@ public static class Dialling
         using var source = new CancellationTokenSource();
         var remote = Addresses.ToEndpoint((IPEndPoint)mute.LocalEndPoint!);
         var dialling = client.DialAnyAsync([remote, remote], new UtpPunch.Dialling(Dialect.Bep29, TimeSpan.FromSeconds(10), UtpCongestionControl.Bbr), source.Token).AsTask();
-        await Waiting.UntilAsync(() => client.OutgoingConnections == 2);
+        await Waiting.UntilAsync(() => client.GetStatistics().OutgoingConnections == 2);
         await source.CancelAsync();
         await Check.ThrowsAsync<OperationCanceledException>(() => dialling.Within());
-        await Waiting.UntilAsync(() => client.OutgoingConnections == 0);
+        await Waiting.UntilAsync(() => client.GetStatistics().OutgoingConnections == 0);
     }
 
     [Fact("the options of the npm package have their counterparts")]
-    public static async Task FromUtpPunch()
+    public static async Task FromNpm()
     {
-        var options = UtpNodeOptions.FromUtpPunch();
-        Check.That(options is { Dialect: UtpDialect.UtpPunch, PacketSize: 1020, PacketWindow: 63 });
+        var options = UtpNodeOptions.FromNpm();
+        Check.That(options is { Dialect: UtpDialect.Npm, PacketSize: 1020, PacketWindow: 63 });
         Check.Equal(TimeSpan.FromSeconds(5), options.LingerTimeout);
-        Check.Equal(TimeSpan.FromMilliseconds(100), options.MinRto);
+        Check.Equal(TimeSpan.FromMilliseconds(100), options.MinRetransmitTimeout);
         Check.Equal(TimeSpan.FromSeconds(1), options.KeepAliveInterval);
         options.LocalEndPoint = new IPEndPoint(IPAddress.Loopback, 0);
         await using var server = await UtpNode.BindAsync(options);
         await using var client = await Pair.BindAsync();
         var listener = server.Listen();
-        var near = await client.ConnectAsync(server.LocalEndPoint, new UtpConnectOptions { Dialect = UtpDialect.UtpPunch }).Within();
+        var near = await client.ConnectAsync(server.LocalEndPoint, new UtpConnectOptions { Dialect = UtpDialect.Npm }).Within();
         Check.Equal(1000, near.MaxPayload);
         var far = await listener.AcceptAsync().Within();
         Check.Equal(1000, far.MaxPayload);
@@ -105,16 +105,17 @@ public static class Dialling
     [Fact("other options of the npm package than the defaults are carried over, too")]
     public static void FromOtherUtpPunch()
     {
-        var options = UtpNodeOptions.FromUtpPunch(bufferSize: 256, mtu: 500, timeoutMs: 1500, resendMs: 250, keepAliveMs: 3000);
-        Check.Equal(UtpDialect.UtpPunch, options.Dialect);
+        var options = UtpNodeOptions.FromNpm(
+            bufferSize: 256, mtu: 500, TimeSpan.FromSeconds(1.5), TimeSpan.FromMilliseconds(250), keepAlive: TimeSpan.FromSeconds(3));
+        Check.Equal(UtpDialect.Npm, options.Dialect);
         Check.Equal(520, options.PacketSize!.Value);
         Check.Equal(255, options.PacketWindow!.Value);
         Check.Equal(256 * 520, options.SendBufferSize);
         Check.Equal(256 * 520, options.ReceiveBufferSize);
         Check.Equal(TimeSpan.FromSeconds(1.5), options.ConnectTimeout);
         Check.Equal(TimeSpan.FromSeconds(1.5), options.LingerTimeout);
-        Check.Equal(TimeSpan.FromMilliseconds(250), options.InitialRto);
-        Check.Equal(TimeSpan.FromMilliseconds(250), options.MinRto);
+        Check.Equal(TimeSpan.FromMilliseconds(250), options.InitialRetransmitTimeout);
+        Check.Equal(TimeSpan.FromMilliseconds(250), options.MinRetransmitTimeout);
         Check.Equal(TimeSpan.FromSeconds(3), options.KeepAliveInterval);
         Check.Equal(new UtpNodeOptions().IdleTimeout, options.IdleTimeout);
     }
@@ -122,20 +123,22 @@ public static class Dialling
     [Fact("the options of the npm package work at both ends of their ranges, and beyond them are refused by name")]
     public static async Task RangesOfUtpPunch()
     {
-        await MovesAsync(UtpNodeOptions.FromUtpPunch(2, 80, 1000, 1, 1), 80, 1, 64 * 1024);
-        await MovesAsync(UtpNodeOptions.FromUtpPunch(1001, 65487), 65487, 1000, 1001 * 65507);
-        await MovesAsync(UtpNodeOptions.FromUtpPunch(int.MaxValue, 1000, int.MaxValue, int.MaxValue, int.MaxValue), 1000, 1000, 1 << 30);
+        await MovesAsync(UtpNodeOptions.FromNpm(2, 80, Milliseconds(1000), Milliseconds(1), Milliseconds(1)), 80, 1, 64 * 1024);
+        await MovesAsync(UtpNodeOptions.FromNpm(1001, 65487), 65487, 1000, 1001 * 65507);
+        await MovesAsync(UtpNodeOptions.FromNpm(int.MaxValue, 1000, Milliseconds(int.MaxValue), Milliseconds(int.MaxValue), Milliseconds(int.MaxValue)), 1000, 1000, 1 << 30);
         foreach (var (bufferSize, mtu) in new[] { (1, 1000), (0, 1000), (-64, 1000), (64, 79), (64, 0), (64, 65488), (64, int.MaxValue) })
         {
-            Refused(bufferSize < 2 ? "bufferSize" : "mtu", () => UtpNodeOptions.FromUtpPunch(bufferSize, mtu));
+            Refused(bufferSize < 2 ? "bufferSize" : "mtu", () => UtpNodeOptions.FromNpm(bufferSize, mtu));
         }
 
-        foreach (var wrong in new[] { 0, -1, int.MinValue })
+        foreach (var wrong in new[] { 0, -2, int.MinValue })
         {
-            Refused("timeoutMs", () => UtpNodeOptions.FromUtpPunch(timeoutMs: wrong));
-            Refused("resendMs", () => UtpNodeOptions.FromUtpPunch(resendMs: wrong));
-            Refused("keepAliveMs", () => UtpNodeOptions.FromUtpPunch(keepAliveMs: wrong));
+            Refused("timeout", () => UtpNodeOptions.FromNpm(timeout: Milliseconds(wrong)));
+            Refused("resend", () => UtpNodeOptions.FromNpm(resend: Milliseconds(wrong)));
+            Refused("keepAlive", () => UtpNodeOptions.FromNpm(keepAlive: Milliseconds(wrong)));
         }
+
+        static TimeSpan Milliseconds(int count) => TimeSpan.FromMilliseconds(count);
 
         static void Refused(string name, Action make) => Check.Equal(name, Check.Throws<ArgumentOutOfRangeException>(make).ParamName);
 

@@ -55,7 +55,7 @@ public static class Failures
             });
             var error = await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(closed).Within());
             Check.Equal(UtpError.ConnectionRefused, error.Error);
-            Check.Equal(0, client.OutgoingConnections);
+            Check.Equal(0, client.GetStatistics().OutgoingConnections);
         }
     }
 
@@ -86,7 +86,7 @@ public static class Failures
             () => dialler.ConnectAsync(mute.LocalEndPoint!, new UtpConnectOptions { Timeout = TimeSpan.FromMilliseconds(200) }).Within());
         Check.Equal(UtpError.ConnectTimeout, error.Error);
         Check.Equal(SocketError.TimedOut, error.SocketError!.Value);
-        Check.Equal(0, client.OutgoingConnections);
+        Check.Equal(0, client.GetStatistics().OutgoingConnections);
     }
 
     [Fact("dialling can be cancelled, and leaves nothing behind")]
@@ -97,11 +97,11 @@ public static class Failures
         await using var client = await Pair.BindAsync();
         using var source = new CancellationTokenSource();
         var connecting = client.ConnectAsync(mute.LocalEndPoint!, null, source.Token).AsTask();
-        await Waiting.UntilAsync(() => client.OutgoingConnections == 1);
+        await Waiting.UntilAsync(() => client.GetStatistics().OutgoingConnections == 1);
         await source.CancelAsync();
         var error = await Check.ThrowsAsync<OperationCanceledException>(() => connecting.Within());
         Check.Equal(source.Token, error.CancellationToken);
-        await Waiting.UntilAsync(() => client.OutgoingConnections == 0);
+        await Waiting.UntilAsync(() => client.GetStatistics().OutgoingConnections == 0);
         Check.That(client.ConnectAsync(mute.LocalEndPoint!, null, new CancellationToken(true)).IsCanceled);
     }
 
@@ -146,8 +146,8 @@ public static class Failures
         await using var node = await Pair.BindAsync();
         Check.Equal("ConnectTimeout", Check.Throws<ArgumentOutOfRangeException>(() => UtpNode.Bind(new UtpNodeOptions { ConnectTimeout = tooLong })).ParamName!);
         Check.Equal("Timeout", Check.Throws<ArgumentOutOfRangeException>(() => _ = node.ConnectAsync("localhost", 9, new UtpConnectOptions { Timeout = tooLong })).ParamName!);
-        var client = new RendezvousClient(node, new IPEndPoint(IPAddress.Loopback, 9));
-        var error = await Check.ThrowsAsync<ArgumentException>(() => client.ConnectAsync("room", new UtpMeetOptions { Secret = "" }).AsTask());
+        var client = new UtpRendezvousClient(node, new IPEndPoint(IPAddress.Loopback, 9));
+        var error = await Check.ThrowsAsync<ArgumentException>(() => client.ConnectAsync("room", new UtpPunchOptions { Secret = "" }).AsTask());
         Check.Equal("Secret", error.ParamName!);
     }
 
@@ -222,17 +222,17 @@ public static class Failures
         await Refused(nameof(UtpNodeOptions.PacketWindow), options => options.PacketWindow = 0);
         await Refused(nameof(UtpNodeOptions.ConnectTimeout), options => options.ConnectTimeout = TimeSpan.Zero);
         await Refused(nameof(UtpNodeOptions.IdleTimeout), options => options.IdleTimeout = TimeSpan.FromSeconds(-3));
-        await Refused(nameof(UtpNodeOptions.GiveUpTimeout), options => options.GiveUpTimeout = TimeSpan.Zero);
-        await Refused(nameof(UtpNodeOptions.GiveUpTimeout), options => options.GiveUpTimeout = TimeSpan.FromMicroseconds(999));
+        await Refused(nameof(UtpNodeOptions.AcknowledgementTimeout), options => options.AcknowledgementTimeout = TimeSpan.Zero);
+        await Refused(nameof(UtpNodeOptions.AcknowledgementTimeout), options => options.AcknowledgementTimeout = TimeSpan.FromMicroseconds(999));
         await Refused(nameof(UtpNodeOptions.LingerTimeout), options => options.LingerTimeout = TimeSpan.FromSeconds(-1));
         await Refused(nameof(UtpNodeOptions.ShutdownTimeout), options => options.ShutdownTimeout = TimeSpan.MinValue);
         await Refused(nameof(UtpNodeOptions.KeepAliveInterval), options => options.KeepAliveInterval = TimeSpan.Zero);
-        await Refused(nameof(UtpNodeOptions.InitialRto), options => options.InitialRto = Timeout.InfiniteTimeSpan);
+        await Refused(nameof(UtpNodeOptions.InitialRetransmitTimeout), options => options.InitialRetransmitTimeout = Timeout.InfiniteTimeSpan);
         await Refused(nameof(UtpNodeOptions.TargetDelay), options => options.TargetDelay = TimeSpan.Zero);
         await Refused(nameof(UtpNodeOptions.TargetDelay), options => options.TargetDelay = TimeSpan.FromMilliseconds(101));
-        await Refused(nameof(UtpNodeOptions.MinRto), options => options.MinRto = TimeSpan.Zero);
-        await Refused(nameof(UtpNodeOptions.SocketReceiveBuffer), options => options.SocketReceiveBuffer = 0);
-        await Refused(nameof(UtpNodeOptions.SocketSendBuffer), options => options.SocketSendBuffer = -1);
+        await Refused(nameof(UtpNodeOptions.MinRetransmitTimeout), options => options.MinRetransmitTimeout = TimeSpan.Zero);
+        await Refused(nameof(UtpNodeOptions.SocketReceiveBufferSize), options => options.SocketReceiveBufferSize = 0);
+        await Refused(nameof(UtpNodeOptions.SocketSendBufferSize), options => options.SocketSendBufferSize = -1);
         await using var node = await Pair.BindAsync();
         Check.Throws<ArgumentOutOfRangeException>(() => node.Listen(new UtpListenOptions { Backlog = 0 }));
         await Check.ThrowsAsync<ArgumentOutOfRangeException>(() => node.CloseAsync(TimeSpan.FromSeconds(-2)).AsTask());
@@ -248,7 +248,7 @@ public static class Failures
     public static async Task InfiniteTimeouts()
     {
         await using var pair = await Pair.OpenAsync(options =>
-            options.IdleTimeout = options.GiveUpTimeout = options.LingerTimeout = options.ShutdownTimeout = options.KeepAliveInterval =
+            options.IdleTimeout = options.AcknowledgementTimeout = options.LingerTimeout = options.ShutdownTimeout = options.KeepAliveInterval =
                 Timeout.InfiniteTimeSpan);
         Check.Equal(Timeout.InfiniteTimeSpan, pair.Near.IdleTimeout);
         await pair.Near.WriteAsync(new byte[1000], completeWrites: true).Within();
@@ -310,8 +310,8 @@ public static class Failures
         var rto = TimeSpan.FromMilliseconds(200);
         var options = (UtpNodeOptions own) =>
         {
-            own.GiveUpTimeout = TimeSpan.FromMilliseconds(1);
-            own.InitialRto = own.MinRto = rto;
+            own.AcknowledgementTimeout = TimeSpan.FromMilliseconds(1);
+            own.InitialRetransmitTimeout = own.MinRetransmitTimeout = rto;
         };
         await using var server = await Pair.BindAsync(options);
         using var relay = UdpRelay.Symmetric(server.LocalEndPoint, new RelayPath { Delay = TimeSpan.FromMilliseconds(20) });
@@ -329,7 +329,7 @@ public static class Failures
         await far.WriteAsync(new byte[10]).Within();
         var error = await Check.ThrowsAsync<UtpException>(() => far.Closed.Within());
         var elapsed = Stopwatch.GetElapsedTime(started);
-        Check.Equal(UtpError.ConnectionTimedOut, error.Error);
+        Check.Equal(UtpError.AcknowledgementTimeout, error.Error);
         Check.That(elapsed > 2 * rto, $"it was retransmitted, and that had time to be answered: {elapsed}");
         Check.That(elapsed < TimeSpan.FromSeconds(5), $"{elapsed}");
         client.Dispose();
@@ -340,13 +340,13 @@ public static class Failures
     {
         await using var server = await Pair.BindAsync();
         using var relay = new UdpRelay(server.LocalEndPoint);
-        await using var client = await Pair.BindAsync(options => options.GiveUpTimeout = TimeSpan.FromMilliseconds(700));
+        await using var client = await Pair.BindAsync(options => options.AcknowledgementTimeout = TimeSpan.FromMilliseconds(700));
         var listener = server.Listen();
         var stream = await client.ConnectAsync(relay.EndPoint).Within();
         relay.ToTarget = new RelayPath { Loss = 1 };
         await stream.WriteAsync(new byte[10]).Within();
         var error = await Check.ThrowsAsync<UtpException>(() => stream.ReadAsync(new byte[1]).Within());
-        Check.Equal(UtpError.ConnectionTimedOut, error.Error);
+        Check.Equal(UtpError.AcknowledgementTimeout, error.Error);
         Check.Equal(relay.EndPoint, error.RemoteEndPoint!);
         await listener.DisposeAsync();
         server.Dispose();
@@ -358,12 +358,11 @@ public static class Failures
         await using var server = await Pair.BindAsync();
         _ = server.Listen();
         await using var client = await Pair.BindAsync(options => options.MaxConnections = 2);
-        Check.Equal(2, client.MaxConnections);
         await client.ConnectAsync(server.LocalEndPoint).Within();
         await client.ConnectAsync(server.LocalEndPoint).Within();
         var error = await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(server.LocalEndPoint).Within());
         Check.Equal(UtpError.TooManyConnections, error.Error);
-        Check.Equal(2, client.OutgoingConnections);
+        Check.Equal(2, client.GetStatistics().OutgoingConnections);
         client.Dispose();
         server.Dispose();
     }

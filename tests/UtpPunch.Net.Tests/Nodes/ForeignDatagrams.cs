@@ -14,7 +14,7 @@ public static class ForeignDatagrams
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         var heard = Channel.CreateUnbounded<(byte[] Bytes, IPEndPoint From, UtpNode Node)>();
-        node.OnDatagram((datagram, from, self) => heard.Writer.TryWrite((datagram.ToArray(), from, self)));
+        node.DatagramHandler = (datagram, from, self) => heard.Writer.TryWrite((datagram.ToArray(), from, self));
         foreach (var sent in new byte[][] { [], [1], "d1:ad2:id20:"u8.ToArray(), new byte[1400], new byte[65507] })
         {
             await socket.SendToAsync(sent, node.LocalEndPoint);
@@ -24,7 +24,7 @@ public static class ForeignDatagrams
             Check.That(ReferenceEquals(self, node));
         }
 
-        await node.SendDatagramAsync("answer"u8.ToArray(), socket.LocalEndPoint!).Within();
+        await node.SendDatagramAsync("answer"u8.ToArray(), (IPEndPoint)socket.LocalEndPoint!).Within();
         var buffer = new byte[100];
         var answer = await socket.ReceiveFromAsync(buffer, new IPEndPoint(IPAddress.Any, 0)).Within();
         Check.Equal(6, answer.ReceivedBytes);
@@ -36,15 +36,15 @@ public static class ForeignDatagrams
     {
         await using var pair = await Pair.OpenAsync();
         var count = 0;
-        pair.Server.OnDatagram((_, _, _) =>
+        pair.Server.DatagramHandler = (_, _, _) =>
         {
             Interlocked.Increment(ref count);
             throw new InvalidOperationException("mine");
-        });
+        };
         await pair.Client.SendDatagramAsync(new byte[3], pair.Server.LocalEndPoint).Within();
         await pair.Client.SendDatagramAsync(new byte[3], pair.Server.LocalEndPoint).Within();
         await Waiting.UntilAsync(() => Volatile.Read(ref count) == 2);
-        pair.Server.OnDatagram(null);
+        pair.Server.DatagramHandler = null;
         await pair.Client.SendDatagramAsync(new byte[3], pair.Server.LocalEndPoint).Within();
         await pair.Near.WriteAsync(new byte[] { 1 }).Within();
         Check.Equal(1, pair.Far.ReadByte());
@@ -56,7 +56,7 @@ public static class ForeignDatagrams
     {
         await using var pair = await Pair.OpenAsync();
         var heard = 0;
-        pair.Server.OnDatagram((datagram, _, _) => Interlocked.Add(ref heard, datagram.Length));
+        pair.Server.DatagramHandler = (datagram, _, _) => Interlocked.Add(ref heard, datagram.Length);
         var sent = Waiting.Bytes(1_000_000);
         var writing = pair.Near.WriteAsync(sent, completeWrites: true).AsTask();
         var reading = pair.Far.ReadToEndAsync();
@@ -77,7 +77,6 @@ public static class ForeignDatagrams
     {
         await using var node = await Pair.BindAsync();
         Check.Throws<ArgumentException>(() => _ = node.SendDatagramAsync(new byte[65508], node.LocalEndPoint));
-        Check.Throws<ArgumentException>(() => _ = node.SendDatagramAsync(new byte[1], new DnsEndPoint("x", 1)));
         Check.Throws<ArgumentException>(() => _ = node.SendDatagramAsync(new byte[1], new IPEndPoint(IPAddress.Loopback, 0)));
         Check.Throws<ArgumentNullException>(() => _ = node.SendDatagramAsync(new byte[1], null!));
         Check.That(node.SendDatagramAsync(new byte[1], node.LocalEndPoint, new CancellationToken(true)).IsCanceled);
@@ -119,7 +118,7 @@ public static class ForeignDatagrams
     {
         await using var node = await Pair.BindAsync();
         var count = 0;
-        node.OnDatagram((_, _, _) => Interlocked.Increment(ref count));
+        node.DatagramHandler = (_, _, _) => Interlocked.Increment(ref count);
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         for (var index = 0; index < 1000; index++)
         {

@@ -26,14 +26,14 @@ public static class Hostile
         using var attacker = AttackerSocket(server);
         using var markers = new SemaphoreSlim(0);
         var foreign = 0;
-        server.OnDatagram((datagram, _, _) =>
+        server.DatagramHandler = (datagram, _, _) =>
         {
             foreign++;
             if (datagram.SequenceEqual(marker))
             {
                 markers.Release();
             }
-        });
+        };
         var random = new Random(20);
         var answered = new List<byte[]>();
         var mostHalfOpen = 0;
@@ -55,7 +55,7 @@ public static class Hostile
                 DrainReplies(attacker, answered);
                 var now = server.GetStatistics();
                 mostHalfOpen = Math.Max(mostHalfOpen, now.HalfOpen);
-                mostIncoming = Math.Max(mostIncoming, now.Incoming);
+                mostIncoming = Math.Max(mostIncoming, now.IncomingConnections);
             }
         }
 
@@ -156,7 +156,7 @@ public static class Hostile
         await using var client = await Pair.BindAsync();
         var late = FreePort();
         var connecting = client.ConnectAsync(late).AsTask();
-        await Waiting.UntilAsync(() => client.OutgoingConnections == 1);
+        await Waiting.UntilAsync(() => client.GetStatistics().OutgoingConnections == 1);
         using (var mute = Open())
         {
             mute.Bind(late);

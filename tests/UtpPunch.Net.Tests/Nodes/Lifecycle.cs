@@ -17,10 +17,9 @@ public static class Lifecycle
         Check.Equal(pair.Server.LocalEndPoint, (IPEndPoint)pair.Server.Socket!.LocalEndPoint!);
         Check.Equal(pair.Server.LocalEndPoint, pair.Far.LocalEndPoint);
         Check.Equal(pair.Server.LocalEndPoint, pair.Listener.LocalEndPoint);
-        Check.Equal(1, pair.Server.IncomingConnections);
-        Check.Equal(0, pair.Server.OutgoingConnections);
-        Check.Equal(1, pair.Client.OutgoingConnections);
-        Check.Equal(16384, pair.Client.MaxConnections);
+        Check.Equal(1, pair.Server.GetStatistics().IncomingConnections);
+        Check.Equal(0, pair.Server.GetStatistics().OutgoingConnections);
+        Check.Equal(1, pair.Client.GetStatistics().OutgoingConnections);
     }
 
     [Fact("a node counts each uncommon rule by its name")]
@@ -253,7 +252,7 @@ public static class Lifecycle
     {
         await using var node = await Pair.BindAsync();
         await using var other = await Pair.BindAsync();
-        node.OnDatagram((_, _, self) => self.Dispose());
+        node.DatagramHandler = (_, _, self) => self.Dispose();
         await other.SendDatagramAsync("not uTP"u8.ToArray(), node.LocalEndPoint).Within();
         await node.Completion.Within();
     }
@@ -285,7 +284,7 @@ public static class Lifecycle
         })).Within();
         await listener.DisposeAsync();
         await serving.Within();
-        await Waiting.UntilAsync(() => client.OutgoingConnections == 0 && server.IncomingConnections == 0);
+        await Waiting.UntilAsync(() => client.GetStatistics().OutgoingConnections == 0 && server.GetStatistics().IncomingConnections == 0);
         client.Dispose();
         server.Dispose();
     }

@@ -148,7 +148,7 @@ public static class Listening
     public static async Task Backlog()
     {
         await using var server = await Pair.BindAsync();
-        await using var client = await Pair.BindAsync(options => options.InitialRto = TimeSpan.FromMilliseconds(100));
+        await using var client = await Pair.BindAsync(options => options.InitialRetransmitTimeout = TimeSpan.FromMilliseconds(100));
         var listener = server.Listen(new UtpListenOptions { Backlog = 2 });
         var first = await client.ConnectAsync(server.LocalEndPoint).Within();
         var second = await client.ConnectAsync(server.LocalEndPoint).Within();
@@ -191,14 +191,14 @@ public static class Listening
         var asked = new List<IPEndPoint>();
         var listener = server.Listen(new UtpListenOptions
         {
-            Filter = peer =>
+            Filter = (peer, _) =>
             {
                 lock (asked)
                 {
                     asked.Add(peer);
                 }
 
-                return peer.Equals(welcome.LocalEndPoint) ? true : throw new InvalidOperationException("Go away.");
+                return peer.Equals(welcome.LocalEndPoint) ? ValueTask.FromResult(true) : throw new InvalidOperationException("Go away.");
             },
         });
         var refused = await Check.ThrowsAsync<UtpException>(() => unwelcome.ConnectAsync(server.LocalEndPoint).Within());
@@ -217,5 +217,49 @@ public static class Listening
         welcome.Dispose();
         server.Dispose();
         unwelcome.Dispose();
+    }
+
+    [Fact("a filter that takes its time delays only the peer that it decides about, and its token ends with the listener")]
+    public static async Task SlowFilter()
+    {
+        await using var server = await Pair.BindAsync();
+        await using var waits = await Pair.BindAsync();
+        await using var other = await Pair.BindAsync();
+        var asked = new SemaphoreSlim(0);
+        var decision = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var ended = new TaskCompletionSource();
+        var count = 0;
+        var listener = server.Listen(new UtpListenOptions
+        {
+            Filter = async (peer, cancellationToken) =>
+            {
+                if (peer.Equals(other.LocalEndPoint))
+                {
+                    return true;
+                }
+
+                asked.Release();
+                if (Interlocked.Increment(ref count) == 1)
+                {
+                    return await decision.Task;
+                }
+
+                await Task.Delay(Timeout.Infinite, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                ended.SetResult();
+                return true;
+            },
+        });
+        var slow = waits.ConnectAsync(server.LocalEndPoint).AsTask();
+        await asked.WaitAsync().Within();
+        await other.ConnectAsync(server.LocalEndPoint).Within();
+        Check.That(!slow.IsCompleted);
+        decision.SetResult(true);
+        await slow.Within();
+        var late = waits.ConnectAsync(server.LocalEndPoint).AsTask();
+        await asked.WaitAsync().Within();
+        await listener.DisposeAsync();
+        await ended.Task.Within();
+        var error = await Check.ThrowsAsync<UtpException>(() => late.Within());
+        Check.Equal(UtpError.ConnectionRefused, error.Error);
     }
 }

@@ -45,7 +45,7 @@ public static class OptionDefaults
         // But for the congestion control: the core's is the one that yields, as BEP 29 has it.
         Check.Equal(UtpPunch.Protocol.CongestionControls.bbr, frozen.Bep29.Congestion);
         Check.Equal(NodeOptionsModule.standard, UtpNodeOptionsCheck.Freeze(new UtpNodeOptions { CongestionControl = UtpCongestionControl.Ledbat }).Node);
-        var package = UtpNodeOptionsCheck.Freeze(UtpNodeOptions.FromUtpPunch()).Node.UtpPunch;
+        var package = UtpNodeOptionsCheck.Freeze(UtpNodeOptions.FromNpm()).Node.UtpPunch;
         var standard = StreamOptionsModule.utpPunch;
         Check.Equal((standard.PacketSize, standard.LargestPacket, standard.PacketWindow), (package.PacketSize, package.LargestPacket, package.PacketWindow));
     }

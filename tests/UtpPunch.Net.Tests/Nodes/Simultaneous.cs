@@ -74,7 +74,7 @@ public static class Simultaneous
         {
             new() { Simultaneous = true, PrimingHops = 0 },
             new() { Simultaneous = true, PrimingHops = 256 },
-            new() { Simultaneous = true, Dialect = UtpDialect.UtpPunch },
+            new() { Simultaneous = true, Dialect = UtpDialect.Npm },
         })
         {
             await Check.ThrowsAsync<ArgumentException>(() => node.ConnectAsync(silent.LocalEndPoint!, options).AsTask().Within());

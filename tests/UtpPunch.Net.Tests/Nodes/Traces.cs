@@ -42,7 +42,7 @@ public static class Traces
     {
         await using var pair = await Pair.OpenAsync(options => options.Trace = new UtpTraceOptions());
         var heard = new TaskCompletionSource();
-        pair.Server.OnDatagram((_, _, _) => heard.TrySetResult());
+        pair.Server.DatagramHandler = (_, _, _) => heard.TrySetResult();
         await pair.Client.SendDatagramAsync("garbage"u8.ToArray(), pair.Server.LocalEndPoint);
         await heard.Task.Within();
         var text = await TextAsync(pair.Server);

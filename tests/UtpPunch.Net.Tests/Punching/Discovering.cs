@@ -11,10 +11,10 @@ public static class Discovering
     {
         await using var server = Serve();
         await using var node = await Pair.BindAsync();
-        var seen = await node.DiscoverAsync([server.LocalEndPoints[0]]).Within();
+        var seen = await node.DiscoverNatAsync([server.LocalEndPoints[0]]).Within();
         Check.Equal(node.LocalEndPoint, seen.MappedEndPoint);
-        Check.Equal(NatBehavior.NoNat, seen.Mapping);
-        Check.Equal(NatBehavior.EndpointIndependent, seen.Filtering);
+        Check.Equal(UtpNatBehavior.NoNat, seen.Mapping);
+        Check.Equal(UtpNatBehavior.EndpointIndependent, seen.Filtering);
     }
 
     [Fact("a STUN server that does not answer is named, and only one or two servers are accepted")]
@@ -25,14 +25,14 @@ public static class Discovering
         silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         var address = (IPEndPoint)silent.LocalEndPoint!;
         var error = await Check.ThrowsAsync<UtpException>(
-            () => node.DiscoverAsync([address], TimeSpan.FromMilliseconds(300)).AsTask().Within());
+            () => node.DiscoverNatAsync([address], TimeSpan.FromMilliseconds(300)).AsTask().Within());
         Check.Equal(UtpError.DiscoveryFailed, error.Error);
         Check.That(error.Message.Contains(address.ToString(), StringComparison.Ordinal));
-        await Check.ThrowsAsync<ArgumentException>(() => node.DiscoverAsync([]).AsTask());
+        await Check.ThrowsAsync<ArgumentException>(() => node.DiscoverNatAsync([]).AsTask());
     }
 
     // Two ports of one address, then those of another: RFC 5780's four.
-    private static RendezvousServer Serve()
+    private static UtpRendezvousServer Serve()
     {
         for (var tries = 0; ; tries++)
         {
@@ -45,9 +45,9 @@ public static class Discovering
             other.Dispose();
             try
             {
-                return RendezvousServer.Start(new RendezvousServerOptions
+                return UtpRendezvousServer.Bind(new UtpRendezvousServerOptions
                 {
-                    Stun = true,
+                    EnableStun = true,
                     LocalEndPoints = [.. new[] { "127.0.0.1", "127.0.0.2" }
                         .SelectMany(address => ports.Select(port => new IPEndPoint(IPAddress.Parse(address), port)))],
                 });

@@ -27,7 +27,7 @@ internal sealed class FakeRouter : IAsyncDisposable
     }
 
     /// <summary>The only protocol that the node may use; null for all.</summary>
-    public PortMappingProtocol? Only { get; set; }
+    public UtpPortMappingProtocol? Only { get; set; }
 
     /// <summary>How long the node may try.</summary>
     public TimeSpan Limit { get; set; } = TimeSpan.FromSeconds(5);

@@ -23,7 +23,7 @@ public static class MappingPorts
         var mapping = await router.MapAsync(node);
         Check.Equal($"{FakeRouter.External}:{node.LocalEndPoint.Port}", $"{mapping.ExternalEndPoint}");
         Check.Equal(node.LocalEndPoint, mapping.InternalEndPoint);
-        Check.Equal(PortMappingProtocol.Pcp, mapping.Protocol);
+        Check.Equal(UtpPortMappingProtocol.Pcp, mapping.Protocol);
         Check.Equal(TimeSpan.FromHours(1), mapping.Lifetime);
         Check.That(!mapping.IsLost && !mapping.IsBehindFurtherNat);
         await mapping.DisposeAsync().AsTask().Within();
@@ -64,7 +64,7 @@ public static class MappingPorts
         await using var router = new FakeRouter { OnAsked = Grant };
         await using var node = await Pair.BindAsync();
         var seen = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
-        node.OnDatagram((datagram, _, _) => seen.TrySetResult(datagram.Length));
+        node.DatagramHandler = (datagram, _, _) => seen.TrySetResult(datagram.Length);
         await using var mapping = await router.MapAsync(node);
         using var stranger = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         var forged = Grant(new byte[Pcp])!;
@@ -79,7 +79,7 @@ public static class MappingPorts
         await using var node = await Pair.BindAsync();
         var mapping = await router.MapAsync(node);
         Check.Equal($"{FakeRouter.External}:{node.LocalEndPoint.Port}", $"{mapping.ExternalEndPoint}");
-        Check.Equal(PortMappingProtocol.Upnp, mapping.Protocol);
+        Check.Equal(UtpPortMappingProtocol.Upnp, mapping.Protocol);
         await mapping.DisposeAsync().AsTask().Within();
         Check.Equal("GET, GetExternalIPAddress, AddPortMapping, DeletePortMapping", string.Join(", ", router.Actions));
     }
@@ -232,7 +232,7 @@ public static class MappingPorts
             (new() { Lifetime = TimeSpan.FromHours(25) }, "Lifetime"),
             (new() { ExternalPort = -1 }, "ExternalPort"),
             (new() { ExternalPort = 65536 }, "ExternalPort"),
-            (new() { Protocol = (PortMappingProtocol)9 }, "Protocol"),
+            (new() { Protocol = (UtpPortMappingProtocol)9 }, "Protocol"),
             (new() { AddressFamily = AddressFamily.Unix }, "AddressFamily"),
             (new() { AddressFamily = AddressFamily.InterNetworkV6 }, "AddressFamily"),
         })
@@ -251,7 +251,7 @@ public static class MappingPorts
     private static FakeRouter Upnp(Func<string, string> answer)
     {
         // With PCP, UPnP would begin a second later.
-        var router = new FakeRouter { Only = PortMappingProtocol.Upnp, OnAction = (action, _) => answer(action) };
+        var router = new FakeRouter { Only = UtpPortMappingProtocol.Upnp, OnAction = (action, _) => answer(action) };
         router.Location = () => router.Url;
         return router;
     }

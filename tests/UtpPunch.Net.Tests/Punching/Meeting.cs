@@ -7,12 +7,12 @@ namespace UtpPunch.Tests;
 /// <summary>Meeting at a rendezvous, punching, and the results.</summary>
 public static class Meeting
 {
-    private static RendezvousServer Serve(Action<RendezvousServerOptions>? configure = null)
+    private static UtpRendezvousServer Serve(Action<UtpRendezvousServerOptions>? configure = null)
     {
         var loopback = new IPEndPoint(IPAddress.Loopback, 0);
-        var options = new RendezvousServerOptions { LocalEndPoints = [loopback, loopback], DatagramsPerSecondPerSource = 10_000 };
+        var options = new UtpRendezvousServerOptions { LocalEndPoints = [loopback, loopback], DatagramsPerSecondPerSource = 10_000 };
         configure?.Invoke(options);
-        return RendezvousServer.Start(options);
+        return UtpRendezvousServer.Bind(options);
     }
 
     [Fact("two nodes in one room get one stream, and bytes arrive both ways")]
@@ -21,9 +21,9 @@ public static class Meeting
         await using var server = Serve();
         await using var one = await Pair.BindAsync();
         await using var other = await Pair.BindAsync();
-        var options = new UtpMeetOptions { Secret = "only we know" };
+        var options = new UtpPunchOptions { Secret = "only we know" };
         var calls = new[] { one, other }
-            .Select(node => new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("room", options).AsTask()).ToArray();
+            .Select(node => new UtpRendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("room", options).AsTask()).ToArray();
         var streams = await Task.WhenAll(calls).Within();
         Check.Equal(1, streams.Count(stream => stream.IsIncoming));
         await streams[0].WriteAsync(Encoding.ASCII.GetBytes("ping")).Within();
@@ -42,16 +42,16 @@ public static class Meeting
         await using var server = Serve();
         await using var one = await Pair.BindAsync();
         await using var other = await Pair.BindAsync();
-        var news = new News<MeetProgress>();
+        var news = new News<UtpPunchProgress>();
         var results = await Task.WhenAll(
-            new RendezvousClient(one, server.LocalEndPoints[0]).PunchAsync("room", null, news).AsTask(),
-            new RendezvousClient(other, server.LocalEndPoints[0]).PunchAsync("room").AsTask()).Within();
+            new UtpRendezvousClient(one, server.LocalEndPoints[0]).PunchAsync("room", new UtpPunchOptions { Progress = news }).AsTask(),
+            new UtpRendezvousClient(other, server.LocalEndPoints[0]).PunchAsync("room").AsTask()).Within();
         Check.That(results.All(result => result.Success));
         var last = news.Heard[^1];
         Check.Equal(other.LocalEndPoint, last.PeerEndPoint);
         Check.Equal(2, news.Heard.Count);
         Check.Equal(one.LocalEndPoint, news.Heard[0].ObservedEndPoint);
-        Check.Equal(NatPortAssignment.EndpointIndependent, last.Mapping);
+        Check.Equal(UtpNatPortAssignment.EndpointIndependent, last.PortAssignment);
         Check.That(news.Heard[0].PeerEndPoint is null);
     }
 
@@ -63,25 +63,26 @@ public static class Meeting
         await using var other = await Pair.BindAsync(options => options.ConnectTimeout = TimeSpan.FromSeconds(2));
         var first = await PunchAsync();
         using var cancellation = new CancellationTokenSource();
-        var waiting = first.Waiter.OpenAsync(first.Awaited, cancellation.Token).AsTask();
+        var waiting = first.Awaited.OpenAsync(cancellation.Token).AsTask();
         await cancellation.CancelAsync();
         await Check.ThrowsAsync<OperationCanceledException>(() => waiting.Within());
-        var stray = await first.Dialler.OpenAsync(first.Dialled).Within();
+        var stray = await first.Dialled.OpenAsync().Within();
         var error = await Check.ThrowsAsync<UtpException>(() => stray.ReadAsync(new byte[1]).Within());
         Check.Equal(UtpError.ConnectionReset, error.Error);
         var second = await PunchAsync();
         var streams = await Task.WhenAll(
-            second.Waiter.OpenAsync(second.Awaited).AsTask(), second.Dialler.OpenAsync(second.Dialled).AsTask()).Within();
+            second.Awaited.OpenAsync().AsTask(), second.Dialled.OpenAsync().AsTask()).Within();
         await streams[1].WriteAsync(new byte[] { 7 }).Within();
         Check.Equal(7, streams[0].ReadByte());
         streams[0].Abort();
 
-        async Task<(UtpNode Waiter, PunchResult Awaited, UtpNode Dialler, PunchResult Dialled)> PunchAsync()
+        async Task<(UtpPunchedPath Awaited, UtpPunchedPath Dialled)> PunchAsync()
         {
             var results = await Task.WhenAll(
-                new RendezvousClient(one, server.LocalEndPoints[0]).PunchAsync("room").AsTask(),
-                new RendezvousClient(other, server.LocalEndPoints[0]).PunchAsync("room").AsTask()).Within();
-            return results[0].Opened is null ? (other, results[1], one, results[0]) : (one, results[0], other, results[1]);
+                new UtpRendezvousClient(one, server.LocalEndPoints[0]).PunchAsync("room").AsTask(),
+                new UtpRendezvousClient(other, server.LocalEndPoints[0]).PunchAsync("room").AsTask()).Within();
+            var (mine, theirs) = (results[0].Path!, results[1].Path!);
+            return mine.IsAwaited ? (mine, theirs) : (theirs, mine);
         }
     }
 
@@ -94,7 +95,7 @@ public static class Meeting
         await using var one = await Pair.BindAsync(options => options.LocalEndPoint = loopback);
         await using var other = await Pair.BindAsync(options => options.LocalEndPoint = loopback);
         var streams = await Task.WhenAll(new[] { one, other }
-            .Select(node => new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("room").AsTask())).Within();
+            .Select(node => new UtpRendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("room").AsTask())).Within();
         await streams[0].WriteAsync(new byte[] { 6 }).Within();
         Check.Equal(6, streams[1].ReadByte());
         streams[0].Abort();
@@ -107,16 +108,16 @@ public static class Meeting
         await using var one = await Pair.BindAsync();
         await using var other = await Pair.BindAsync();
         var results = await Task.WhenAll(
-            Punch(one, new UtpMeetOptions { Secret = "a", Timeout = TimeSpan.FromSeconds(1) }),
-            Punch(other, new UtpMeetOptions { Secret = "b", Timeout = TimeSpan.FromSeconds(1) })).Within();
+            Punch(one, new UtpPunchOptions { Secret = "a", Timeout = TimeSpan.FromSeconds(1) }),
+            Punch(other, new UtpPunchOptions { Secret = "b", Timeout = TimeSpan.FromSeconds(1) })).Within();
         foreach (var result in results)
         {
-            Check.Equal(PunchStage.NoPeer, result.Stage);
-            Check.Equal(NatPortAssignment.EndpointIndependent, result.Mapping);
+            Check.Equal(UtpPunchStage.NoPeer, result.Stage);
+            Check.Equal(UtpNatPortAssignment.EndpointIndependent, result.PortAssignment);
         }
 
-        Task<PunchResult> Punch(UtpNode node, UtpMeetOptions options) =>
-            new RendezvousClient(node, server.LocalEndPoints[0]).PunchAsync("room", options).AsTask();
+        Task<UtpPunchResult> Punch(UtpNode node, UtpPunchOptions options) =>
+            new UtpRendezvousClient(node, server.LocalEndPoints[0]).PunchAsync("room", options).AsTask();
     }
 
     [Fact("an absent server is reported as the reason")]
@@ -126,8 +127,8 @@ public static class Meeting
         var address = gone.LocalEndPoints[0];
         await gone.DisposeAsync();
         await using var node = await Pair.BindAsync();
-        var error = await Check.ThrowsAsync<UtpException>(() => new RendezvousClient(node, address)
-            .ConnectAsync("room", new UtpMeetOptions { Timeout = TimeSpan.FromSeconds(1) }).AsTask().Within());
+        var error = await Check.ThrowsAsync<UtpException>(() => new UtpRendezvousClient(node, address)
+            .ConnectAsync("room", new UtpPunchOptions { Timeout = TimeSpan.FromSeconds(1) }).AsTask().Within());
         Check.Equal(UtpError.RendezvousUnreachable, error.Error);
     }
 
@@ -140,17 +141,17 @@ public static class Meeting
         await using var visitor = await Pair.BindAsync();
         using var leave = new CancellationTokenSource();
         var met = StayAsync(one);
-        await Waiting.UntilAsync(() => server.GetStatistics().Waiting == 1);
+        await Waiting.UntilAsync(() => server.GetStatistics().WaitingPeers == 1);
         var error = await Check.ThrowsAsync<UtpException>(() => StayAsync(other).Within());
         Check.Equal(UtpError.RoomFull, error.Error);
         Check.That(error.Message.Contains("The room has as many peers", StringComparison.Ordinal));
-        using var stream = await new RendezvousClient(visitor, server.LocalEndPoints[0]).ConnectAsync("service").Within();
+        using var stream = await new UtpRendezvousClient(visitor, server.LocalEndPoints[0]).ConnectAsync("service").Within();
         Check.Equal(visitor.LocalEndPoint, (await met.Within()).RemoteEndPoint);
         await leave.CancelAsync();
 
         async Task<UtpStream> StayAsync(UtpNode node)
         {
-            await foreach (var accepted in new RendezvousClient(node, server.LocalEndPoints[0]).AcceptAllAsync("service", null, leave.Token))
+            await foreach (var accepted in new UtpRendezvousClient(node, server.LocalEndPoints[0]).AcceptAllAsync("service", null, leave.Token))
             {
                 return accepted;
             }
@@ -172,7 +173,7 @@ public static class Meeting
             {
                 var node = await Pair.BindAsync();
                 nodes.Add(node);
-                calls.Add(new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync($"room {index / 2}").AsTask());
+                calls.Add(new UtpRendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync($"room {index / 2}").AsTask());
             }
 
             var streams = await Task.WhenAll(calls).Within();
@@ -182,7 +183,7 @@ public static class Meeting
                 Check.Equal(index, streams[2 * index + 1].ReadByte());
             }
 
-            Check.Equal((long)Pairs, server.GetStatistics().Introduced);
+            Check.Equal((long)Pairs, server.GetStatistics().TotalIntroductions);
         }
         finally
         {
@@ -200,7 +201,7 @@ public static class Meeting
         var met = new List<UtpStream>();
         var hosting = Task.Run(async () =>
         {
-            await foreach (var stream in new RendezvousClient(host, server.LocalEndPoints[0]).AcceptAllAsync("service", null, leave.Token))
+            await foreach (var stream in new UtpRendezvousClient(host, server.LocalEndPoints[0]).AcceptAllAsync("service", null, leave.Token))
             {
                 var name = new byte[1];
                 await stream.ReadExactlyAsync(name);
@@ -211,7 +212,7 @@ public static class Meeting
         for (var index = 0; index < Peers; index++)
         {
             using var node = await Pair.BindAsync(); // Does not wait for the host to end its side.
-            await using var stream = await new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("service").Within();
+            await using var stream = await new UtpRendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("service").Within();
             await stream.WriteAsync(new[] { (byte)index }).Within();
             Check.Equal(index, stream.ReadByte());
         }
@@ -219,7 +220,7 @@ public static class Meeting
         await leave.CancelAsync();
         await Check.ThrowsAsync<OperationCanceledException>(() => hosting.Within());
         Check.Equal(Peers, met.Count);
-        await Waiting.UntilAsync(() => server.GetStatistics().Waiting == 0);
+        await Waiting.UntilAsync(() => server.GetStatistics().WaitingPeers == 0);
         met.ForEach(stream => stream.Abort());
     }
 
@@ -229,7 +230,7 @@ public static class Meeting
         await using var one = await Pair.BindAsync();
         await using var other = await Pair.BindAsync();
         var results = await Task.WhenAll(
-            one.PunchLegacyAsync(other.LocalEndPoint).AsTask(), other.PunchLegacyAsync(one.LocalEndPoint).AsTask()).Within();
+            one.PunchNpmAsync(other.LocalEndPoint).AsTask(), other.PunchNpmAsync(one.LocalEndPoint).AsTask()).Within();
         Check.That(results.All(result => result.Success));
     }
 
@@ -238,10 +239,10 @@ public static class Meeting
     {
         await using var node = await Pair.BindAsync();
         await using var silent = await Pair.BindAsync();
-        var result = await node.PunchLegacyAsync(silent.LocalEndPoint, attempts: 1).Within();
-        Check.Equal(PunchStage.NothingHeard, result.Stage);
+        var result = await node.PunchNpmAsync(silent.LocalEndPoint, attempts: 1).Within();
+        Check.Equal(UtpPunchStage.NothingHeard, result.Stage);
         using var cancel = new CancellationTokenSource();
-        var punch = node.PunchLegacyAsync(silent.LocalEndPoint, 100, cancel.Token).AsTask();
+        var punch = node.PunchNpmAsync(silent.LocalEndPoint, 100, cancel.Token).AsTask();
         await cancel.CancelAsync();
         await Check.ThrowsAsync<OperationCanceledException>(() => punch.Within());
     }

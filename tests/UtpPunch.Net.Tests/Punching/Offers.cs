@@ -8,32 +8,32 @@ namespace UtpPunch.Tests;
 /// <summary>Punching by offers that the application carries.</summary>
 public static class Offers
 {
-    private static readonly UtpMeetOptions s_short = new() { Timeout = TimeSpan.FromSeconds(1), PunchTimeout = TimeSpan.FromSeconds(1) };
+    private static readonly UtpPunchOptions s_short = new() { Timeout = TimeSpan.FromSeconds(1), PunchTimeout = TimeSpan.FromSeconds(1) };
 
     [Fact("an offer and its answer lead to a stream, with a STUN server and without, with a secret and without")]
     public static async Task Exchange()
     {
-        await using var server = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [Loopback, Loopback], Stun = true });
+        await using var server = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [Loopback, Loopback], EnableStun = true });
         foreach (var secret in new[] { null, "only we know" })
         {
             foreach (IPEndPoint[] servers in new IPEndPoint[][] { [], [.. server.LocalEndPoints] })
             {
                 await using var one = await Pair.BindAsync();
                 await using var other = await Pair.BindAsync();
-                var options = new UtpMeetOptions { Secret = secret };
+                var options = new UtpPunchOptions { Secret = secret };
                 using var offer = await one.CreateOfferAsync(servers, options).AsTask().Within();
                 using var answer = await other.CreateAnswerAsync($"\n {offer} \n", servers, options).AsTask().Within();
                 Check.Equal((false, true), (offer.IsAnswer, answer.IsAnswer));
                 Check.Equal(servers.Length > 0 ? one.LocalEndPoint : null, offer.ObservedEndPoint);
-                Check.Equal(servers.Length > 0 ? NatPortAssignment.EndpointIndependent : NatPortAssignment.Unknown, offer.Mapping);
+                Check.Equal(servers.Length > 0 ? UtpNatPortAssignment.EndpointIndependent : UtpNatPortAssignment.Unknown, offer.PortAssignment);
                 var paths = await PunchAsync(one, offer, other, answer);
                 foreach (var path in paths)
                 {
                     Check.That(path.Success, path.Explanation);
                 }
 
-                Check.Equal(other.LocalEndPoint, paths[0].RemoteEndPoint);
-                var streams = await Task.WhenAll(one.OpenAsync(paths[0]).AsTask(), other.OpenAsync(paths[1]).AsTask()).Within();
+                Check.Equal(other.LocalEndPoint, paths[0].Path!.RemoteEndPoint);
+                var streams = await Task.WhenAll(paths.Select(path => path.Path!.OpenAsync().AsTask())).Within();
                 Check.Equal(1, streams.Count(stream => stream.IsIncoming));
                 await streams[0].WriteAsync(new byte[] { 7 }).Within();
                 var heard = new byte[1];
@@ -126,7 +126,7 @@ public static class Offers
         byte[] body = [.. header, 255, .. Enumerable.Range(0, 45).SelectMany(index => Host((byte)(1 + index), port))];
         var offer = Base64Url.EncodeToString([.. body, .. SHA256.HashData(body).AsSpan(0, 4)]);
         var result = await node.PunchAsync(own, offer).AsTask().Within();
-        Check.Equal(PunchStage.NothingHeard, result.Stage);
+        Check.Equal(UtpPunchStage.NothingHeard, result.Stage);
         Check.That(result.ProbesSent is > 0 and <= 8 * 8, $"{result.ProbesSent} probes");
 
         static byte[] Host(byte last, int port) => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 127, 0, 0, last, (byte)(port >> 8), (byte)port];
@@ -137,8 +137,8 @@ public static class Offers
     {
         await using var one = await Pair.BindAsync();
         await using var other = await Pair.BindAsync();
-        using var offer = await one.CreateOfferAsync([], new UtpMeetOptions { Secret = "a" }).AsTask().Within();
-        using var theirs = await other.CreateOfferAsync([], new UtpMeetOptions { Secret = "b" }).AsTask().Within();
+        using var offer = await one.CreateOfferAsync([], new UtpPunchOptions { Secret = "a" }).AsTask().Within();
+        using var theirs = await other.CreateOfferAsync([], new UtpPunchOptions { Secret = "b" }).AsTask().Within();
         using var open = await other.CreateOfferAsync([]).AsTask().Within();
         foreach (var call in new Func<Task>[]
         {
@@ -147,7 +147,7 @@ public static class Offers
             () => one.PunchAsync(offer, open.Text).AsTask(),
             () => other.PunchAsync(open, offer.Text).AsTask(),
             () => other.CreateAnswerAsync(offer.Text, []).AsTask(),
-            () => other.CreateAnswerAsync(open.Text, [], new UtpMeetOptions { Secret = "a" }).AsTask(),
+            () => other.CreateAnswerAsync(open.Text, [], new UtpPunchOptions { Secret = "a" }).AsTask(),
         })
         {
             Check.Equal(UtpError.OfferNotAuthentic, (await Check.ThrowsAsync<UtpException>(() => call().Within())).Error);
@@ -170,14 +170,14 @@ public static class Offers
             one.PunchAsync(offer, theirs.Text).AsTask(), other.PunchAsync(theirs, Base64Url.EncodeToString(bytes)).AsTask()).Within();
         foreach (var result in results)
         {
-            Check.Equal(PunchStage.NothingHeard, result.Stage);
+            Check.Equal(UtpPunchStage.NothingHeard, result.Stage);
         }
     }
 
     [Fact("STUN servers that do not answer are named; one that does is enough; a punch can be cancelled, and ends with its node")]
     public static async Task Ends()
     {
-        await using var server = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [Loopback], Stun = true });
+        await using var server = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [Loopback], EnableStun = true });
         await using var node = await Pair.BindAsync();
         await using var other = await Pair.BindAsync();
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
@@ -203,6 +203,6 @@ public static class Offers
 
     private static IPEndPoint Loopback => new(IPAddress.Loopback, 0);
 
-    private static async Task<PunchResult[]> PunchAsync(UtpNode one, UtpPunchOffer offer, UtpNode other, UtpPunchOffer theirs) =>
+    private static async Task<UtpPunchResult[]> PunchAsync(UtpNode one, UtpPunchOffer offer, UtpNode other, UtpPunchOffer theirs) =>
         await Task.WhenAll(one.PunchAsync(offer, theirs.Text).AsTask(), other.PunchAsync(theirs, offer.Text).AsTask()).Within();
 }

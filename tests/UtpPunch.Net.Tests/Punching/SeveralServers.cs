@@ -17,7 +17,7 @@ public static class SeveralServers
             await using var one = await Pair.BindAsync();
             await using var other = await Pair.BindAsync();
             await ExchangeAsync(
-                new RendezvousClient(one, [dead, server.LocalEndPoints[0]]), new RendezvousClient(other, [server.LocalEndPoints[0], dead]));
+                new UtpRendezvousClient(one, [dead, server.LocalEndPoints[0]]), new UtpRendezvousClient(other, [server.LocalEndPoints[0], dead]));
         }
     }
 
@@ -32,7 +32,7 @@ public static class SeveralServers
         {
             await using var one = await Pair.BindAsync();
             await using var other = await Pair.BindAsync();
-            await ExchangeAsync(new RendezvousClient(one, servers), new RendezvousClient(other, round % 2 == 0 ? servers : [.. servers.Reverse()]));
+            await ExchangeAsync(new UtpRendezvousClient(one, servers), new UtpRendezvousClient(other, round % 2 == 0 ? servers : [.. servers.Reverse()]));
         }
     }
 
@@ -47,7 +47,7 @@ public static class SeveralServers
         var met = 0;
         var hosting = Task.Run(async () =>
         {
-            await foreach (var stream in new RendezvousClient(host, servers).AcceptAllAsync("service", null, leave.Token))
+            await foreach (var stream in new UtpRendezvousClient(host, servers).AcceptAllAsync("service", null, leave.Token))
             {
                 var name = new byte[1];
                 await stream.ReadExactlyAsync(name);
@@ -59,7 +59,7 @@ public static class SeveralServers
         foreach (var choice in choices)
         {
             using var node = await Pair.BindAsync();
-            await using var stream = await new RendezvousClient(node, choice).ConnectAsync("service").AsTask().Within();
+            await using var stream = await new UtpRendezvousClient(node, choice).ConnectAsync("service").AsTask().Within();
             await stream.WriteAsync(new byte[] { 5 }).Within();
             Check.Equal(5, stream.ReadByte());
         }
@@ -78,10 +78,10 @@ public static class SeveralServers
         EndPoint[] servers = [first.LocalEndPoints[0], second.LocalEndPoints[0]];
         await using var one = await UtpNode.BindAsync();
         await using var other = await UtpNode.BindAsync();
-        await ExchangeAsync(new RendezvousClient(one, servers), new RendezvousClient(other, [.. servers.Reverse()]));
+        await ExchangeAsync(new UtpRendezvousClient(one, servers), new UtpRendezvousClient(other, [.. servers.Reverse()]));
         await using var third = await UtpNode.BindAsync();
         await using var fourth = await UtpNode.BindAsync();
-        await ExchangeAsync(new RendezvousClient(third, servers), new RendezvousClient(fourth, servers[1]));
+        await ExchangeAsync(new UtpRendezvousClient(third, servers), new UtpRendezvousClient(fourth, servers[1]));
     }
 
     [Fact("if no server works, the failure is that of the one that said most; no server and four are refused")]
@@ -91,17 +91,17 @@ public static class SeveralServers
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         await using var node = await Pair.BindAsync();
-        var options = new UtpMeetOptions { Timeout = TimeSpan.FromSeconds(1) };
-        var result = await new RendezvousClient(node, [silent.LocalEndPoint!, server.LocalEndPoints[0]]).PunchAsync("room", options).AsTask().Within();
-        Check.Equal(PunchStage.NoPeer, result.Stage);
-        result = await new RendezvousClient(node, [silent.LocalEndPoint!, silent.LocalEndPoint!]).PunchAsync("room", options).AsTask().Within();
-        Check.Equal(PunchStage.ServerSilent, result.Stage);
-        await Check.ThrowsAsync<ArgumentException>(() => Task.FromResult(new RendezvousClient(node, Array.Empty<EndPoint>())));
+        var options = new UtpPunchOptions { Timeout = TimeSpan.FromSeconds(1) };
+        var result = await new UtpRendezvousClient(node, [silent.LocalEndPoint!, server.LocalEndPoints[0]]).PunchAsync("room", options).AsTask().Within();
+        Check.Equal(UtpPunchStage.NoPeer, result.Stage);
+        result = await new UtpRendezvousClient(node, [silent.LocalEndPoint!, silent.LocalEndPoint!]).PunchAsync("room", options).AsTask().Within();
+        Check.Equal(UtpPunchStage.ServerSilent, result.Stage);
+        await Check.ThrowsAsync<ArgumentException>(() => Task.FromResult(new UtpRendezvousClient(node, Array.Empty<EndPoint>())));
         await Check.ThrowsAsync<ArgumentException>(
-            () => Task.FromResult(new RendezvousClient(node, Enumerable.Repeat(silent.LocalEndPoint!, 4).ToArray())));
+            () => Task.FromResult(new UtpRendezvousClient(node, Enumerable.Repeat(silent.LocalEndPoint!, 4).ToArray())));
     }
 
-    private static async Task ExchangeAsync(RendezvousClient one, RendezvousClient other)
+    private static async Task ExchangeAsync(UtpRendezvousClient one, UtpRendezvousClient other)
     {
         var streams = await Task.WhenAll(one.ConnectAsync("room").AsTask(), other.ConnectAsync("room").AsTask()).Within();
         Check.Equal(1, streams.Count(stream => stream.IsIncoming));
@@ -116,9 +116,9 @@ public static class SeveralServers
         streams[0].Abort();
     }
 
-    private static RendezvousServer Serve(IPAddress? address = null)
+    private static UtpRendezvousServer Serve(IPAddress? address = null)
     {
         var local = new IPEndPoint(address ?? IPAddress.Loopback, 0);
-        return RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [local, local], DatagramsPerSecondPerSource = 10_000 });
+        return UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [local, local], DatagramsPerSecondPerSource = 10_000 });
     }
 }

@@ -14,7 +14,7 @@ public static class SampleMeeting
     public static async Task Runs()
     {
         var loopback = new IPEndPoint(IPAddress.Loopback, 0);
-        await using var server = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [loopback, loopback] });
+        await using var server = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [loopback, loopback] });
         string[] words = [$"{server.LocalEndPoints[0]}", "a room"];
         var runs = await Task.WhenAll(s_sample.RunWithSecretAsync("a secret", words), s_sample.RunWithSecretAsync("a secret", words));
         foreach (var (here, there) in new[] { (runs[0], runs[1]), (runs[1], runs[0]) })

@@ -14,7 +14,7 @@ public static class SampleOwnSignalling
     public static async Task Runs()
     {
         var loopback = new IPEndPoint(IPAddress.Loopback, 0);
-        await using var server = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [loopback, loopback], Stun = true });
+        await using var server = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [loopback, loopback], EnableStun = true });
         string[] servers = [.. server.LocalEndPoints.Select(it => $"{it}")];
         var (one, other) = await s_sample.RunPairAsync(["offer", .. servers], ["answer", .. servers]);
         foreach (var (here, there) in new[] { (one, other), (other, one) })

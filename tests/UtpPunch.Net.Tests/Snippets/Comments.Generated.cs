@@ -2,6 +2,7 @@
 #nullable enable
 #pragma warning disable
 using System.Buffers;
+using System.Net.Sockets;
 using System.Net;
 using UtpPunch;
 
@@ -9,66 +10,146 @@ namespace UtpPunch.Snippets;
 
 internal static partial class CommentsSnippets
 {
-    // UtpCongestionControl.cs
+    // UtpClient.cs
     public static async Task Example1()
+    {
+        await using var stream = await UtpClient.ConnectAsync("host.example", 9000);
+    }
+
+    // UtpCongestionControl.cs
+    public static async Task Example2()
     {
         var options = new UtpNodeOptions { CongestionControl = UtpCongestionControl.Ledbat };
     }
 
     // UtpConnectOptions.cs
-    public static async Task Example2(UtpNode node)
+    public static async Task Example3(UtpNode node)
     {
         var options = new UtpConnectOptions { Simultaneous = true };
         await using var stream = await node.ConnectAsync(peer, options);   // the peer does the same
     }
 
+    // UtpDatagramTransport.cs
+    public static async Task Example4()
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        socket.Bind(new IPEndPoint(IPAddress.Any, 9000));
+
+        // The class of docs/testing.md: datagrams of another protocol come to the function, the others to the node.
+        var transport = new SharedSocket(socket, (datagram, from) => Console.WriteLine($"{datagram.Length} bytes from {from}"));
+        await using var node = await UtpNode.BindAsync(new UtpNodeOptions { TransportFactory = _ => transport });
+    }
+
     // UtpListenOptions.cs
-    public static async Task Example3(UtpNode node)
+    public static async Task Example5(UtpNode node)
     {
         var blocked = new HashSet<IPAddress> { IPAddress.Parse("192.0.2.7") };
-        await using var listener = node.Listen(new UtpListenOptions { Filter = peer => !blocked.Contains(peer.Address) });
+        await using var listener = node.Listen(new UtpListenOptions
+        {
+            Filter = (peer, cancellationToken) => ValueTask.FromResult(!blocked.Contains(peer.Address)),
+        });
+    }
+
+    // UtpListener.cs
+    public static async Task Example6(UtpNode node)
+    {
+        await using var listener = node.Listen();
+        await foreach (var stream in listener.AcceptAllAsync())
+        {
+            _ = HandleAsync(stream);   // which disposes it
+        }
+    }
+
+    // UtpMemoryNetwork.cs
+    public static async Task Example7()
+    {
+        var network = new UtpMemoryNetwork { LossRate = 0.01, Latency = TimeSpan.FromMilliseconds(5) };
+        await using var server = await UtpNode.BindAsync(new UtpNodeOptions { TransportFactory = network.Bind });
+        await using var client = await UtpNode.BindAsync(new UtpNodeOptions { TransportFactory = network.Bind });
+        await using var listener = server.Listen();
+        await using var stream = await client.ConnectAsync(server.LocalEndPoint);
+    }
+
+    // UtpNode.Datagrams.cs
+    public static async Task Example8(UtpNode node)
+    {
+        node.DatagramHandler = (datagram, from, self) => Console.WriteLine($"{datagram.Length} bytes from {from}");
     }
 
     // UtpNode.MapPort.cs
-    public static async Task Example4(UtpNode node)
+    public static async Task Example9(UtpNode node)
     {
         await using var mapping = await node.MapPortAsync();
         Console.WriteLine($"Peers outside reach this node at {mapping.ExternalEndPoint}.");
     }
 
     // UtpNode.Offer.cs
-    public static async Task Example5(UtpNode node)
+    public static async Task Example10(UtpNode node)
     {
         using var offer = await node.CreateOfferAsync([new DnsEndPoint("stun.example", 3478)]);
         await SendToPeerAsync(offer.Text);
-        var path = await node.PunchAsync(offer, await ReceiveFromPeerAsync());
-        await using var stream = await node.OpenAsync(path);
+        var punch = await node.PunchAsync(offer, await ReceiveFromPeerAsync());
+        await using var stream = await punch.Path!.OpenAsync();
     }
 
     // UtpNode.Offer.cs
-    public static async Task Example6(UtpNode node)
+    public static async Task Example11(UtpNode node)
     {
         var peerOffer = await ReceiveFromPeerAsync();
         using var answer = await node.CreateAnswerAsync(peerOffer, [new DnsEndPoint("stun.example", 3478)]);
         await SendToPeerAsync(answer.Text);
-        var path = await node.PunchAsync(answer, peerOffer);
-        await using var stream = await node.OpenAsync(path);
+        var punch = await node.PunchAsync(answer, peerOffer);
+        await using var stream = await punch.Path!.OpenAsync();
+    }
+
+    // UtpNode.cs
+    public static async Task Example12()
+    {
+        await using var node = await UtpNode.BindAsync(new IPEndPoint(IPAddress.IPv6Any, 9000));
+        await using var listener = node.Listen();                             // accepts streams,
+        await using var stream = await node.ConnectAsync("peer.example", 9000);   // and opens others, from one port
     }
 
     // UtpNodeOptions.cs
-    public static async Task Example7()
+    public static async Task Example13()
     {
         var options = new UtpNodeOptions { Nat64Prefix = IPNetwork.Parse("64:ff9b::/96") };
     }
 
+    // UtpNodeOptions.cs
+    public static async Task Example14()
+    {
+        var network = new UtpMemoryNetwork();
+        var options = new UtpNodeOptions { TransportFactory = network.Bind };
+    }
+
+    // UtpPunchedPath.cs
+    public static async Task Example15(UtpNode node)
+    {
+        var punch = await node.PunchAsync(offer, peerOffer);
+        if (!punch.Success)
+        {
+            throw new IOException(punch.Explanation);
+        }
+
+        await using var stream = await punch.Path.OpenAsync();
+    }
+
     // UtpStream.Life.cs
-    public static async Task Example8(UtpStream stream)
+    public static async Task Example16(UtpStream stream)
     {
         stream.Abort(errorCode: 3);
     }
 
+    // UtpStream.Life.cs
+    public static async Task Example17(UtpNode node, UtpStream stream)
+    {
+        await stream.WriteAsync(file);
+        await stream.CloseAsync();   // every byte has arrived at the peer's node
+    }
+
     // UtpStream.Pipes.cs
-    public static async Task Example9(UtpStream stream)
+    public static async Task Example18(UtpStream stream)
     {
         while (true)
         {
@@ -88,11 +169,19 @@ internal static partial class CommentsSnippets
     }
 
     // UtpStream.Pipes.cs
-    public static async Task Example10(UtpStream stream)
+    public static async Task Example19(UtpStream stream)
     {
         var memory = stream.Output.GetMemory(1024);
         stream.Output.Advance(Encode(message, memory.Span));
         await stream.Output.FlushAsync();
+    }
+
+    // UtpStream.cs
+    public static async Task Example20(UtpNode node)
+    {
+        await using var stream = await node.ConnectAsync("peer.example", 9000);
+        await stream.WriteAsync("hello"u8.ToArray(), completeWrites: true);
+        var answer = await new StreamReader(stream).ReadToEndAsync();
     }
 
 }

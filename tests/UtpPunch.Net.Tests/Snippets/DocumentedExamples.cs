@@ -11,7 +11,7 @@ public static class DocumentedExamples
     private const string OfAspNetCore = "docs/aspnetcore.md";
 
     /// <summary>The pages with examples. Those of ASP.NET Core are compiled with its tests.</summary>
-    public static IEnumerable<object> Pages { get; } = ["docs/files.md", "docs/library.md", "docs/telemetry.md"];
+    public static IEnumerable<object> Pages { get; } = ["docs/files.md", "docs/library.md", "docs/telemetry.md", "docs/testing.md"];
 
     [Fact("the examples of {0} compile", Parallel = true)]
     [ForEach(typeof(DocumentedExamples), nameof(Pages))]
@@ -20,7 +20,7 @@ public static class DocumentedExamples
 
     [Fact("the examples in the comments of UtpPunch.Net compile", Parallel = true)]
     public static Task CommentsCompiled() => UtpPunch.Tests.Snippets.CommentsAreCurrentAsync(
-        "src/UtpPunch.Net", "tests/UtpPunch.Net.Tests/Snippets/Comments.Generated.cs", "System.Buffers", "System.Net");
+        "src/UtpPunch.Net", "tests/UtpPunch.Net.Tests/Snippets/Comments.Generated.cs", "System.Buffers", "System.Net", "System.Net.Sockets");
 
     [Fact("no project has an example in its comments that is not compiled", Parallel = true)]
     public static void AllProjects() =>
@@ -49,6 +49,14 @@ internal static partial class CommentsSnippets
     private static EndPoint peer => new DnsEndPoint("peer.example", 9000);
 
     private static string message => "hello";
+
+    private static byte[] file => [1, 2, 3];
+
+    private static UtpPunchOffer offer => throw new InvalidOperationException("Examples are compiled, and do not run.");
+
+    private static string peerOffer => "…";
+
+    private static Task HandleAsync(UtpStream stream) => stream.DisposeAsync().AsTask();
 
     private static Task SendToPeerAsync(string text) => Console.Out.WriteLineAsync(text);
 

@@ -37,7 +37,10 @@ internal static partial class LibrarySnippets
     public static async Task Example3(UtpNode node)
     {
         var blocked = new HashSet<IPAddress> { IPAddress.Parse("192.0.2.7") };
-        await using var selective = node.Listen(new UtpListenOptions { Filter = peer => !blocked.Contains(peer.Address) });
+        await using var selective = node.Listen(new UtpListenOptions
+        {
+            Filter = (peer, cancellationToken) => ValueTask.FromResult(!blocked.Contains(peer.Address)),
+        });
     }
 
     // Opening a stream
@@ -170,10 +173,7 @@ internal static partial class LibrarySnippets
     // Meeting a peer behind a NAT
     public static async Task Example12()
     {
-        await using var server = RendezvousServer.Start(new RendezvousServerOptions
-        {
-            LocalEndPoints = [new IPEndPoint(IPAddress.IPv6Any, 42000), new IPEndPoint(IPAddress.IPv6Any, 42001)],
-        });
+        await using var server = UtpRendezvousServer.Bind();
         await server.Completion;
     }
 
@@ -181,25 +181,28 @@ internal static partial class LibrarySnippets
     public static async Task Example13()
     {
         await using var node = await UtpNode.BindAsync();
-        var client = new RendezvousClient(node, new DnsEndPoint("rendezvous.example", 42000));
+        var client = new UtpRendezvousClient(node, new DnsEndPoint("rendezvous.example", 42000));
         var secret = Environment.GetEnvironmentVariable("UTP_SECRET");
-        await using var stream = await client.ConnectAsync("room", new UtpMeetOptions { Secret = secret });
+        await using var stream = await client.ConnectAsync("room", new UtpPunchOptions { Secret = secret });
     }
 
     // Meeting a peer behind a NAT
-    public static async Task Example14(UtpNode node, RendezvousClient client)
+    public static async Task Example14(UtpRendezvousClient client)
     {
-        var progress = new Progress<MeetProgress>(step => Console.WriteLine($"{step.ObservedEndPoint} {step.PeerEndPoint}"));
-        var path = await client.PunchAsync("room", new UtpMeetOptions { Birthday = true }, progress);
-        Console.WriteLine(path.Explanation);
-        if (path.Success)
+        var punch = await client.PunchAsync("room", new UtpPunchOptions
         {
-            await using var stream = await node.OpenAsync(path);
+            AllowBirthdayProbing = true,
+            Progress = new Progress<UtpPunchProgress>(step => Console.WriteLine($"{step.ObservedEndPoint} {step.PeerEndPoint}")),
+        });
+        Console.WriteLine(punch.Explanation);
+        if (punch.Success)
+        {
+            await using var stream = await punch.Path.OpenAsync();
         }
     }
 
     // Meeting a peer behind a NAT
-    public static async Task Example15(RendezvousClient client)
+    public static async Task Example15(UtpRendezvousClient client)
     {
         await foreach (var stream in client.AcceptAllAsync("room"))
         {
@@ -210,7 +213,7 @@ internal static partial class LibrarySnippets
     // The type of the NAT
     public static async Task Example16(UtpNode node)
     {
-        var nat = await node.DiscoverAsync([new DnsEndPoint("stun.example", 3478)]);
+        var nat = await node.DiscoverNatAsync([new DnsEndPoint("stun.example", 3478)]);
         Console.WriteLine($"{nat.MappedEndPoint}: mapping {nat.Mapping}, filtering {nat.Filtering}");
     }
 
@@ -225,7 +228,7 @@ internal static partial class LibrarySnippets
     // Other datagrams on the same port
     public static async Task Example18(UtpNode node)
     {
-        node.OnDatagram((datagram, from, self) => Console.WriteLine($"{datagram.Length} bytes from {from}"));
+        node.DatagramHandler = (datagram, from, self) => Console.WriteLine($"{datagram.Length} bytes from {from}");
         await node.SendDatagramAsync("ping"u8.ToArray(), new IPEndPoint(IPAddress.Loopback, 9000));
     }
 
@@ -256,8 +259,8 @@ internal static partial class LibrarySnippets
     // Peers of the npm package
     public static async Task Example21()
     {
-        await using var node = await UtpNode.BindAsync(UtpNodeOptions.FromUtpPunch());
-        var path = await node.PunchLegacyAsync(new IPEndPoint(IPAddress.Loopback, 9000), attempts: 10);
+        await using var node = await UtpNode.BindAsync(UtpNodeOptions.FromNpm());
+        var punch = await node.PunchNpmAsync(new IPEndPoint(IPAddress.Loopback, 9000), attempts: 10);
     }
 
     // Congestion control

@@ -148,7 +148,7 @@ public static class Composition
             Waiting.Same(posted, await response.Content.ReadAsByteArrayAsync().Within());
         }
 
-        Check.Equal(1, client.OutgoingConnections);
+        Check.Equal(1, client.GetStatistics().OutgoingConnections);
         handler.Dispose();
         await listener.DisposeAsync();
         await serving.Within();

@@ -70,8 +70,8 @@ public static class ErrorCodes
     [Fact("in the npm package's dialect there are no codes")]
     public static async Task NoCodeInOtherDialect()
     {
-        await using var server = await Pair.BindAsync(options => options.Dialect = UtpDialect.UtpPunch);
-        await using var client = await Pair.BindAsync(options => options.Dialect = UtpDialect.UtpPunch);
+        await using var server = await Pair.BindAsync(options => options.Dialect = UtpDialect.Npm);
+        await using var client = await Pair.BindAsync(options => options.Dialect = UtpDialect.Npm);
         await using var listener = server.Listen();
         var near = await client.ConnectAsync(server.LocalEndPoint).Within();
         await near.WriteAsync(new byte[1]).Within();

@@ -64,21 +64,22 @@ public static class Idleness
         }
     }
 
-    // The median, since acknowledgements may still be in flight, and without the buffers that the pool keeps for further use.
+    // Until it falls no more, since acknowledgements and keys may still be in flight, and without the buffers that the pool keeps for further use.
     private static async Task<long> MemoryAsync()
     {
-        var seen = new List<long>();
-        while (seen.Count < 5)
+        var least = long.MaxValue;
+        for (var same = 0; same < 5;)
         {
             await Task.Delay(100);
             EmptyPool();
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             GC.WaitForPendingFinalizers();
-            seen.Add(GC.GetTotalMemory(forceFullCollection: true));
+            var now = GC.GetTotalMemory(forceFullCollection: true);
+            same = now < least - (least / 500) ? 0 : same + 1;
+            least = Math.Min(least, now);
         }
 
-        seen.Sort();
-        return seen[2];
+        return least;
     }
 
     // Buffers that the pool returns without allocating were in the pool, and are dropped.

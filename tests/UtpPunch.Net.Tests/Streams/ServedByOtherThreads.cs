@@ -80,11 +80,11 @@ public static class ServedByOtherThreads
         pair.Near.ReadTimeout = pair.Near.WriteTimeout = 200;
         var begun = Clock.Now;
         var error = await Check.ThrowsAsync<UtpException>(() => Start(() => pair.Near.ReadByte()).WaitAsync(Soon));
-        Check.Equal(UtpError.OperationTimedOut, error.Error);
+        Check.Equal(UtpError.OperationTimeout, error.Error);
         Check.That(Clock.Now - begun is >= 200_000 and < 1_500_000, $"the read gave up after {Clock.Now - begun} µs");
         begun = Clock.Now;
         error = await Check.ThrowsAsync<UtpException>(() => Start(() => pair.Near.Write(new byte[Much])).WaitAsync(Soon));
-        Check.Equal(UtpError.OperationTimedOut, error.Error);
+        Check.Equal(UtpError.OperationTimeout, error.Error);
         Check.That(Clock.Now - begun is >= 200_000 and < 1_500_000, $"the write gave up after {Clock.Now - begun} µs");
         server.Abort();
         await Check.ThrowsAsync<UtpException>(() => serving.WaitAsync(Soon));

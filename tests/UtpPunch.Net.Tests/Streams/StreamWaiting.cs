@@ -266,7 +266,7 @@ public static class StreamWaiting
             var started = Stopwatch.GetTimestamp();
             var error = await Check.ThrowsAsync<IOException>(() => Task.Run(action).Within());
             var took = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
-            Check.That(error is UtpException { Error: UtpError.OperationTimedOut, SocketError: SocketError.TimedOut }, $"{error}");
+            Check.That(error is UtpException { Error: UtpError.OperationTimeout, SocketError: SocketError.TimedOut }, $"{error}");
             Check.That(took >= TimeOut, $"it gave up after {took} ms");
             shortest = Math.Min(shortest, took);
         }

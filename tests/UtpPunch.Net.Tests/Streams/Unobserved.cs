@@ -37,7 +37,7 @@ public static class Unobserved
         }
 
         near.Abort();
-        await Waiting.UntilAsync(() => client.OutgoingConnections == 0 && server.IncomingConnections == 0);
+        await Waiting.UntilAsync(() => client.GetStatistics().OutgoingConnections == 0 && server.GetStatistics().IncomingConnections == 0);
         _ = near.WritesClosed;
         _ = far.WritesClosed;
     }

@@ -68,7 +68,7 @@ public static class WideWindows
         for (var round = 0; round < 5; round++)
         {
             UtpListener? listener = null;
-            listener = server.Listen(new UtpListenOptions { Filter = _ => listener!.DisposeAsync().IsCompleted });
+            listener = server.Listen(new UtpListenOptions { Filter = (_, _) => ValueTask.FromResult(listener!.DisposeAsync().IsCompleted) });
             var accepting = listener.AcceptAsync().AsTask();
             var error = await Check.ThrowsAsync<UtpException>(() => client.ConnectAsync(server.LocalEndPoint).AsTask().WaitAsync(Soon));
             Check.Equal(UtpError.ConnectionRefused, error.Error);
@@ -176,11 +176,11 @@ public static class WideWindows
         // The node's loop is blocked in a callback while a user writes and drains.
         using var inside = new SemaphoreSlim(0);
         using var leave = new SemaphoreSlim(0);
-        client.OnDatagram((_, _, _) =>
+        client.DatagramHandler = (_, _, _) =>
         {
             inside.Release();
             leave.Wait(Soon);
-        });
+        };
         await server.SendDatagramAsync("not uTP"u8.ToArray(), client.LocalEndPoint).Within();
         Check.That(await inside.WaitAsync(Soon));
         await near.WriteAsync(new byte[100_000]).Within();

@@ -52,7 +52,7 @@ public static class DocumentedRuns
     [Fact("docs/telemetry.md shows the logs and metrics of a punch that fails")]
     public static async Task FailedPunch()
     {
-        var soon = new UtpMeetOptions { Timeout = TimeSpan.FromSeconds(1), PunchTimeout = TimeSpan.FromSeconds(1) };
+        var soon = new UtpPunchOptions { Timeout = TimeSpan.FromSeconds(1), PunchTimeout = TimeSpan.FromSeconds(1) };
         using var run = new Run();
         await using (var node = await run.BindAsync())
         {

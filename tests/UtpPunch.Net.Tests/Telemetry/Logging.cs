@@ -93,11 +93,11 @@ public static class Logging
         await using var node = await BindAsync(log);
         await using var peer = UtpNode.Bind(s_loopback);
         var calls = 0;
-        node.OnDatagram((_, _, _) =>
+        node.DatagramHandler = (_, _, _) =>
         {
             Interlocked.Increment(ref calls);
             throw new InvalidOperationException("a fault of the application");
-        });
+        };
         var started = DateTime.UtcNow;
         while (Volatile.Read(ref calls) < Count)
         {
@@ -117,7 +117,7 @@ public static class Logging
     {
         var log = new LogRecorder();
         await using var node = await BindAsync(log);
-        var faulty = new UtpListenOptions { Filter = _ => throw new InvalidOperationException("a fault of the application") };
+        var faulty = new UtpListenOptions { Filter = (_, _) => throw new InvalidOperationException("a fault of the application") };
         await using var listener = node.Listen(faulty);
         await using var peer = UtpNode.Bind(s_loopback);
         await Check.ThrowsAsync<UtpException>(async () =>
@@ -131,21 +131,62 @@ public static class Logging
     [Fact("a punch that finds a path is logged at both sides, and one that does not")]
     public static async Task Punches()
     {
-        await using var server = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [s_loopback, s_loopback] });
+        await using var server = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [s_loopback, s_loopback] });
         var log = new LogRecorder();
         await using var node = await BindAsync(log);
         await using var peer = await BindAsync(log);
         var streams = await Task.WhenAll(new[] { node, peer }.Select(one =>
-            new RendezvousClient(one, server.LocalEndPoints[0]).ConnectAsync("room").AsTask()));
+            new UtpRendezvousClient(one, server.LocalEndPoints[0]).ConnectAsync("room").AsTask()));
         Check.Equal(2, log.Of(30).Count());
         foreach (var stream in streams)
         {
             stream.Abort();
         }
 
-        var alone = new UtpMeetOptions { Timeout = TimeSpan.FromMilliseconds(100) };
-        await Check.ThrowsAsync<UtpException>(async () => await new RendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("empty", alone));
+        var alone = new UtpPunchOptions { Timeout = TimeSpan.FromMilliseconds(100) };
+        await Check.ThrowsAsync<UtpException>(async () => await new UtpRendezvousClient(node, server.LocalEndPoints[0]).ConnectAsync("empty", alone));
         Check.Equal(1, log.Of(31).Count());
+    }
+
+    [Fact("a progress that throws is logged, and the punch goes on; a peer that opens no stream is logged by the service that awaits it")]
+    public static async Task RoomCallbacks()
+    {
+        await using var server = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [s_loopback, s_loopback] });
+        var log = new LogRecorder();
+        await using var service = await UtpNode.BindAsync(new UtpNodeOptions
+        {
+            LocalEndPoint = s_loopback,
+            LoggerFactory = log,
+            ConnectTimeout = TimeSpan.FromMilliseconds(300),
+        });
+        using var leaving = new CancellationTokenSource();
+        var accepting = new UtpRendezvousClient(service, server.LocalEndPoints[0]).AcceptAllAsync("room", cancellationToken: leaving.Token)
+            .GetAsyncEnumerator();
+        var next = accepting.MoveNextAsync().AsTask();
+
+        // Of some peers the service opens the stream, of others it awaits it.
+        while (!log.Of(32).Any())
+        {
+            await using var visitor = await BindAsync(log);
+            var punch = await new UtpRendezvousClient(visitor, server.LocalEndPoints[0]).PunchAsync(
+                "room", new UtpPunchOptions { Progress = new Faulty() }).Within();
+            Check.That(punch.Success, punch.Explanation);
+            Check.That(log.Of(23).First().Error is InvalidOperationException);
+            await Task.WhenAny(next, Waiting.UntilAsync(() => log.Of(32).Any()));
+            if (next.IsCompleted)
+            {
+                accepting.Current.Abort();
+                next = accepting.MoveNextAsync().AsTask();
+            }
+        }
+
+        await leaving.CancelAsync();
+        await Check.ThrowsAsync<OperationCanceledException>(() => next.Within());
+    }
+
+    private sealed class Faulty : IProgress<UtpPunchProgress>
+    {
+        public void Report(UtpPunchProgress value) => throw new InvalidOperationException("a fault of the application");
     }
 
     private static ValueTask<UtpNode> BindAsync(LogRecorder log) =>

@@ -118,11 +118,11 @@ public static class Measuring
     public static async Task Punched()
     {
         using var meter = new Reader();
-        await using var server = RendezvousServer.Start(new RendezvousServerOptions { LocalEndPoints = [s_loopback, s_loopback] });
+        await using var server = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [s_loopback, s_loopback] });
         await using var node = UtpNode.Bind(s_loopback);
         await using var peer = UtpNode.Bind(s_loopback);
         var streams = await Task.WhenAll(new[] { node, peer }.Select(one =>
-            new RendezvousClient(one, server.LocalEndPoints[0]).ConnectAsync("room").AsTask()));
+            new UtpRendezvousClient(one, server.LocalEndPoints[0]).ConnectAsync("room").AsTask()));
         Check.Equal(2, meter.Histogram("utp.punch.duration").Count(one => one.Tags == "utp.outcome=open"));
         foreach (var stream in streams)
         {

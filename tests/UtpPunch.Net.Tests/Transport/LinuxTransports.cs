@@ -272,7 +272,7 @@ public static class LinuxTransports
     public static async Task NodeUnderErrors()
     {
         const int Count = 300;
-        await using var pair = await Pair.OpenAsync(options => options.Transport = UtpTransport.Linux);
+        await using var pair = await Pair.OpenAsync(options => options.SocketMode = UtpSocketMode.Linux);
         var closed = Addresses.ToIPEndPoint(Closed());
         var before = pair.Client.Engine.Steps;
         for (var round = 0; round < Count; round++)

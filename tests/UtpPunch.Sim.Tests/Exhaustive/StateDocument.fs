@@ -140,7 +140,7 @@ let text =
       "and in brackets what is noted. An empty last column means that the state stays the same."
       ""
       "The times of silence are local settings: in SYN-SENT the timeout of `connect` (60 s in this test; `ConnectTimeout` in the library);"
-      "in SYN-RECEIVED `HalfOpenTimeout` (40 s); where data is outstanding `GiveUpTimeout` (45 s, so the stream is closed by 60 s); in"
+      "in SYN-RECEIVED `HalfOpenTimeout` (40 s); where data is outstanding `AcknowledgementTimeout` (45 s, so the stream is closed by 60 s); in"
       "FIN-WAIT-2 `IdleTimeout` (180 s); after a release its timeout (`LingerTimeout`, 5 s); in TIME-WAIT a constant (60 s)."
       for stage in stages do
           yield! section stage ]

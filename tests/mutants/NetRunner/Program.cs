@@ -7,6 +7,7 @@ using System.Reflection;
 using Expecto;
 using UtpPunch.Tests;
 
+TransportUnderTest.Choose();
 var facts =
     from type in Assembly.Load("UtpPunch.Net.Tests").GetTypes()
     from method in type.GetMethods(BindingFlags.DeclaredOnly | BindingFlags.Public | BindingFlags.Static)

@@ -47,14 +47,14 @@ internal sealed class UtpProtocol : StreamProtocol
         }
     }
 
-    // A constructor cannot await; Bind completes synchronously.
     private static UtpNode Bind(
-        IPAddress local, int packetSize, string? congestion, bool isRecorded, TelemetryListeners? listeners) => UtpNode.BindAsync(new UtpNodeOptions
+        IPAddress local, int packetSize, string? congestion, bool isRecorded, TelemetryListeners? listeners) => UtpNode.Bind(new UtpNodeOptions
         {
             LoggerFactory = listeners,
+            SocketMode = SocketModeVariable.Read(),
             LocalEndPoint = new IPEndPoint(local, 0),
-            CongestionControl = congestion is null ? UtpCongestionControl.Bbr : UtpCongestionControl.Find(congestion)!,
+            CongestionControl = congestion is not null && UtpCongestionControl.TryGet(congestion, out var kind) ? kind : UtpCongestionControl.Bbr,
             PacketSize = packetSize == 0 ? null : packetSize,
             Trace = isRecorded ? new UtpTraceOptions() : null,
-        }).AsTask().GetAwaiter().GetResult();
+        });
 }

@@ -5,17 +5,29 @@ namespace UtpPunch;
 
 /// <summary>The options of a rendezvous server. A source is one IPv4 address, or one /64 prefix of IPv6. A /56 prefix may use four times as
 /// much as a /64 prefix, a /48 prefix sixteen times.</summary>
-public sealed class RendezvousServerOptions
+public sealed class UtpRendezvousServerOptions
 {
+    /// <summary>The port of the first socket of a rendezvous server: 42000.</summary>
+    public const int DefaultPort = 42000;
+
     private static readonly RendezvousOptions Core = RendezvousModule.standard;
 
     /// <summary>
     /// Gets or sets the addresses of the sockets. Clients begin with the first one. They compare how all sockets see them, and so find out
     /// what their NAT does. Two ports of one address are enough for most NATs; a second address tells more.
     /// </summary>
-    /// <value>The default is <c>[::]:0</c>, <c>[::]:0</c>: two ports that the system chooses, on all addresses. There are one to
-    /// four.</value>
-    public IReadOnlyList<IPEndPoint> LocalEndPoints { get; set; } = [new(IPAddress.IPv6Any, 0), new(IPAddress.IPv6Any, 0)];
+    /// <value>The default is <c>[::]:42000</c>, <c>[::]:42001</c>: two ports on all addresses, from <see cref="DefaultPort"/> on, as with <c>utp rendezvous</c>. With
+    /// port 0 the system chooses one. There are one to four.</value>
+    public IReadOnlyList<IPEndPoint> LocalEndPoints { get; set; } = [new(IPAddress.IPv6Any, DefaultPort), new(IPAddress.IPv6Any, DefaultPort + 1)];
+
+    /// <summary>Gets or sets how the server uses its sockets.</summary>
+    /// <value>The default is <see cref="UtpSocketMode.Automatic"/>.</value>
+    public UtpSocketMode SocketMode { get; set; } = UtpSocketMode.Automatic;
+
+    /// <summary>Gets or sets what makes the transports of the server in place of UDP sockets, one for each of <see cref="LocalEndPoints"/>. The server disposes
+    /// them.</summary>
+    /// <value>The default is <see langword="null"/>: UDP sockets. With a factory, <see cref="SocketMode"/> has no effect.</value>
+    public Func<IPEndPoint, UtpDatagramTransport>? TransportFactory { get; set; }
 
     /// <summary>Gets or sets the maximum number of peers that are registered at the same time. Each takes about 1 kB.</summary>
     /// <value>The default is 65536.</value>
@@ -41,11 +53,11 @@ public sealed class RendezvousServerOptions
     /// questions.
     /// </summary>
     /// <value>The default is <see langword="false"/>.</value>
-    public bool Legacy { get; set; }
+    public bool EnableNpm { get; set; }
 
     /// <summary>Gets or sets a value that indicates whether the sockets also answer STUN (RFC 8489). If there are four of them, two ports of
     /// one address followed by the same ports of another address, clients can find out all about their NAT (RFC 5780). Answers are a little
     /// larger than questions.</summary>
     /// <value>The default is <see langword="false"/>.</value>
-    public bool Stun { get; set; }
+    public bool EnableStun { get; set; }
 }

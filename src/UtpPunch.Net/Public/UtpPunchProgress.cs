@@ -2,13 +2,13 @@ using System.Net;
 
 namespace UtpPunch;
 
-/// <summary>The progress of a meeting.</summary>
-public sealed class MeetProgress
+/// <summary>The progress of a punch with a peer that is met at a rendezvous server.</summary>
+public sealed class UtpPunchProgress
 {
-    internal MeetProgress(IPEndPoint? observed, NatPortAssignment mapping, IPEndPoint? peer)
+    internal UtpPunchProgress(IPEndPoint? observed, UtpNatPortAssignment assignment, IPEndPoint? peer)
     {
         ObservedEndPoint = observed;
-        Mapping = mapping;
+        PortAssignment = assignment;
         PeerEndPoint = peer;
     }
 
@@ -17,7 +17,7 @@ public sealed class MeetProgress
     public IPEndPoint? ObservedEndPoint { get; }
 
     /// <summary>Gets how the NAT of this side assigns ports.</summary>
-    public NatPortAssignment Mapping { get; }
+    public UtpNatPortAssignment PortAssignment { get; }
 
     /// <summary>Gets the address of the peer as the server sees it; <see langword="null"/> until there is a peer.</summary>
     public IPEndPoint? PeerEndPoint { get; }

@@ -5,13 +5,6 @@ using UtpPunch.Protocol;
 
 namespace UtpPunch;
 
-/// <summary>The load of a rendezvous server.</summary>
-/// <param name="Waiting">The number of peers that wait for another one.</param>
-/// <param name="Introductions">The number of introductions that are not complete.</param>
-/// <param name="Introduced">The number of pairs that were introduced since the start.</param>
-/// <param name="Dropped">The number of datagrams that were dropped since the start, because they were not valid or too many.</param>
-public readonly record struct RendezvousServerStatistics(int Waiting, int Introductions, long Introduced, long Dropped);
-
 /// <summary>A room, for the operator of the service: its tag in hexadecimal digits, and some of its members.</summary>
 internal sealed record RoomListing(string Tag, int Visitors, int Staying, IReadOnlyList<IPEndPoint> Members);
 
@@ -19,7 +12,7 @@ internal sealed record RoomListing(string Tag, int Visitors, int Staying, IReadO
 /// A server that introduces peers that enter the same room. It relays no data, and does not learn the secret of a room. Until an address
 /// has proved that it receives, it is sent no more bytes than it has sent. One thread serves all sockets.
 /// </summary>
-public sealed class RendezvousServer : IAsyncDisposable
+public sealed class UtpRendezvousServer : IAsyncDisposable
 {
     private const int SocketBuffer = 4 << 20;
     private const int SeedLength = 32;
@@ -34,7 +27,7 @@ public sealed class RendezvousServer : IAsyncDisposable
 
     private readonly SharedRooms? _shared;
 
-    private RendezvousServer(IDatagramTransport transport, RendezvousServerOptions options, IRoomStore? store)
+    private UtpRendezvousServer(IDatagramTransport transport, UtpRendezvousServerOptions options, IRoomStore? store)
     {
         _transport = transport;
         _shared = store is null ? null : new SharedRooms(store, transport.Wake);
@@ -48,8 +41,8 @@ public sealed class RendezvousServer : IAsyncDisposable
             options.MaxRegistrationsPerRoom,
             options.DatagramsPerSecondPerSource,
             standard.Lifetime,
-            options.Legacy,
-            options.Stun);
+            options.EnableNpm,
+            options.EnableStun);
         var seed = new Owned(RandomNumberGenerator.GetBytes(SeedLength));
         _server = store is null ? RendezvousModule.Create(limits, seed, Clock.Now) : RendezvousModule.CreateShared(store.Instance, limits, seed, Clock.Now);
         _thread = new Thread(Run) { IsBackground = true, Name = $"rendezvous {LocalEndPoints[0]}" };
@@ -57,26 +50,33 @@ public sealed class RendezvousServer : IAsyncDisposable
 
     /// <summary>Binds the sockets and starts to serve them.</summary>
     /// <param name="options">The options, which are copied; <see langword="null"/> for the defaults.</param>
-    /// <exception cref="ArgumentException">There is no address for a socket, or there are more than four.</exception>
+    /// <exception cref="ArgumentException">There is no address for a socket, or there are more than four, or one is <see langword="null"/>.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A limit is not positive.</exception>
     /// <exception cref="SocketException">A socket could not be bound.</exception>
-    public static RendezvousServer Start(RendezvousServerOptions? options = null) => Start(options ?? new RendezvousServerOptions(), null);
+    public static UtpRendezvousServer Bind(UtpRendezvousServerOptions? options = null) => Bind(options ?? new UtpRendezvousServerOptions(), null);
 
     /// <summary>Starts a server that shares its rooms with other instances.</summary>
-    internal static RendezvousServer Start(RendezvousServerOptions options, IRoomStore? store)
+    internal static UtpRendezvousServer Bind(UtpRendezvousServerOptions options, IRoomStore? store)
     {
         ArgumentNullException.ThrowIfNull(options.LocalEndPoints);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaxRegistrations, nameof(options.MaxRegistrations));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaxRegistrationsPerSource, nameof(options.MaxRegistrationsPerSource));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.MaxRegistrationsPerRoom, nameof(options.MaxRegistrationsPerRoom));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.DatagramsPerSecondPerSource, nameof(options.DatagramsPerSecondPerSource));
-        if (options.LocalEndPoints.Count is < 1 or > 4)
+        if (!Enum.IsDefined(options.SocketMode))
         {
-            throw new ArgumentException("A rendezvous server has one to four sockets.", nameof(options));
+            throw new ArgumentOutOfRangeException(nameof(options.SocketMode), options.SocketMode, "There is no such mode.");
         }
 
-        var transport = TransportChoice.Bind(options.LocalEndPoints, SocketBuffer, SocketBuffer, UtpTransport.Automatic);
-        var server = new RendezvousServer(transport, options, store);
+        if (options.LocalEndPoints.Count is < 1 or > 4 || options.LocalEndPoints.Contains(null!))
+        {
+            throw new ArgumentException("A rendezvous server has one to four sockets.", nameof(options.LocalEndPoints));
+        }
+
+        IDatagramTransport transport = options.TransportFactory is { } factory
+            ? new CustomTransport(factory, options.LocalEndPoints, SocketBuffer)
+            : TransportChoice.Bind(options.LocalEndPoints, SocketBuffer, SocketBuffer, options.SocketMode);
+        var server = new UtpRendezvousServer(transport, options, store);
         server._thread.Start();
         server._shared?.Start();
         return server;
@@ -89,10 +89,16 @@ public sealed class RendezvousServer : IAsyncDisposable
     public Task Completion => _completion.Task;
 
     /// <summary>Returns the load. It may be called from any thread.</summary>
-    public RendezvousServerStatistics GetStatistics()
+    public UtpRendezvousServerStatistics GetStatistics()
     {
         var now = RendezvousModule.Statistics(Volatile.Read(ref _server));
-        return new RendezvousServerStatistics(now.Waiting, now.Introductions, now.Introduced, now.Dropped);
+        return new UtpRendezvousServerStatistics
+        {
+            WaitingPeers = now.Waiting,
+            PendingIntroductions = now.Introductions,
+            TotalIntroductions = now.Introduced,
+            DatagramsRefused = now.Dropped,
+        };
     }
 
     /// <summary>What the operator of the service watches. It may be called from any thread.</summary>

@@ -1,7 +1,7 @@
 namespace UtpPunch;
 
 /// <summary>The protocol by which a router has mapped a port.</summary>
-public enum PortMappingProtocol
+public enum UtpPortMappingProtocol
 {
     /// <summary>The Port Control Protocol (RFC 6887).</summary>
     Pcp = 0,

@@ -9,9 +9,13 @@ namespace UtpPunch;
 /// Meets peers at a rendezvous server, which introduces peers that enter the same room and relays no data. It uses the socket of a node,
 /// whose streams are not affected. Any number of meetings may take place at the same time.
 /// </summary>
-public sealed class RendezvousClient
+public sealed class UtpRendezvousClient
 {
-    private const int MaxServers = 3;
+    /// <summary>The most servers of a client: 3.</summary>
+    public const int MaxServers = 3;
+
+    // As that of a listener: streams that AcceptAllAsync has not yet returned. Further ones are reset.
+    private const int Backlog = 128;
 
     private readonly UtpNode _node;
     private readonly EndPoint[] _servers;
@@ -20,7 +24,7 @@ public sealed class RendezvousClient
     /// <param name="node">The node whose socket is used.</param>
     /// <param name="server">An <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>. All addresses of a name are asked, one after the other (RFC 8305), and the
     /// first that answers is used; while none does, the name is looked up again.</param>
-    public RendezvousClient(UtpNode node, EndPoint server)
+    public UtpRendezvousClient(UtpNode node, EndPoint server)
         : this(node, [server])
     {
     }
@@ -30,7 +34,7 @@ public sealed class RendezvousClient
     /// <param name="node">The node whose socket is used.</param>
     /// <param name="servers">One to three servers, each as for one server, in any order; the list is copied.</param>
     /// <exception cref="ArgumentException">There is no server, or there are more than three.</exception>
-    public RendezvousClient(UtpNode node, IReadOnlyList<EndPoint> servers)
+    public UtpRendezvousClient(UtpNode node, IReadOnlyList<EndPoint> servers)
     {
         ArgumentNullException.ThrowIfNull(node);
         ArgumentNullException.ThrowIfNull(servers);
@@ -60,34 +64,32 @@ public sealed class RendezvousClient
     /// <see cref="UtpNode.ConnectAsync(EndPoint, UtpConnectOptions?, CancellationToken)"/>.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     /// <exception cref="OperationCanceledException">The meeting was cancelled.</exception>
-    public async ValueTask<UtpStream> ConnectAsync(string room, UtpMeetOptions? options = null, CancellationToken cancellationToken = default)
+    public async ValueTask<UtpStream> ConnectAsync(string room, UtpPunchOptions? options = null, CancellationToken cancellationToken = default)
     {
-        var path = await PunchAsync(room, options, null, cancellationToken).ConfigureAwait(false);
-        return path.Success
-            ? await _node.OpenAsync(path, cancellationToken).ConfigureAwait(false)
-            : throw Failure.Of(path).ToException();
+        var punch = await PunchAsync(room, options, cancellationToken).ConfigureAwait(false);
+        return punch.Success
+            ? await punch.Path.OpenAsync(cancellationToken).ConfigureAwait(false)
+            : throw Failure.Of(punch).ToException();
     }
 
-    /// <summary>Waits for the other peer of a room, and punches. <see cref="UtpNode.OpenAsync"/> opens a stream over the path.</summary>
+    /// <summary>Waits for the other peer of a room, and punches. <see cref="UtpPunchedPath.OpenAsync"/> opens a stream over the path.</summary>
     /// <param name="room">The name of the room. It must not be empty.</param>
     /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
-    /// <param name="progress">Is told when the node is registered, and when a peer was introduced, in this order and before the result.</param>
     /// <param name="cancellationToken">Ends the meeting.</param>
     /// <returns>The result. A punch that fails does not throw.</returns>
     /// <exception cref="ArgumentException">The name is empty, or an option is not valid.</exception>
     /// <exception cref="UtpException">The name of the server has no address, or the node was closed or has failed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     /// <exception cref="OperationCanceledException">The meeting was cancelled.</exception>
-    public async ValueTask<PunchResult> PunchAsync(
-        string room,
-        UtpMeetOptions? options = null,
-        IProgress<MeetProgress>? progress = null,
-        CancellationToken cancellationToken = default)
+    public async ValueTask<UtpPunchResult> PunchAsync(
+        string room, UtpPunchOptions? options = null, CancellationToken cancellationToken = default)
     {
-        var plans = await PlansAsync(room, options ?? new UtpMeetOptions(), stays: false, cancellationToken).ConfigureAwait(false);
+        // Read before the first await: the caller may change the object afterwards.
+        var settings = new MeetSettings(options ?? new UtpPunchOptions());
+        var plans = await PlansAsync(room, settings, stays: false, cancellationToken).ConfigureAwait(false);
         var works = new List<MeetCommand>();
-        var results = new List<Task<PunchResult>>();
-        PunchResult? failure = null;
+        var results = new List<Task<UtpPunchResult>>();
+        UtpPunchResult? failure = null;
         using var others = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         try
         {
@@ -97,7 +99,7 @@ public sealed class RendezvousClient
                 {
                     var (server, plan) = plans[works.Count];
                     works.Add(new MeetCommand(
-                        Begin(plan, works.Count == 0 ? null : () => works[0].TaskId), isLegacy: false, progress is null ? null : progress.Report, Lookup(server)));
+                        Begin(plan, works.Count == 0 ? null : () => works[0].TaskId), isLegacy: false, settings.Progress, Lookup(server)));
                     results.Add(_node.RunAsync(works[^1], others.Token).AsTask());
                 }
 
@@ -135,19 +137,20 @@ public sealed class RendezvousClient
 
     /// <summary>
     /// Stays in a room, and punches and opens a stream with each peer that enters it, until it is cancelled. Peers that cannot be reached are
-    /// skipped.
+    /// skipped, and logged (<see cref="UtpNodeOptions.LoggerFactory"/>). At most 128 streams wait to be taken; further ones are reset.
     /// </summary>
     /// <param name="room">The name of the room. It must not be empty.</param>
-    /// <param name="options">The options; <see langword="null"/> for the defaults. <see cref="UtpMeetOptions.Timeout"/> is not used.</param>
+    /// <param name="options">The options; <see langword="null"/> for the defaults. <see cref="UtpPunchOptions.Timeout"/> is not used.</param>
     /// <param name="cancellationToken">Leaves the room.</param>
     /// <exception cref="ArgumentException">The name is empty, or an option is not valid.</exception>
     /// <exception cref="UtpException">The server does not answer or is full, or the node was closed or has failed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public async IAsyncEnumerable<UtpStream> AcceptAllAsync(
-        string room, UtpMeetOptions? options = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+        string room, UtpPunchOptions? options = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        var plans = await PlansAsync(room, options ?? new UtpMeetOptions(), stays: true, cancellationToken).ConfigureAwait(false);
+        var settings = new MeetSettings(options ?? new UtpPunchOptions());
+        var plans = await PlansAsync(room, settings, stays: true, cancellationToken).ConfigureAwait(false);
         var works = new List<StayCommand>();
         foreach (var (server, plan) in plans)
         {
@@ -155,7 +158,7 @@ public sealed class RendezvousClient
             _node.Engine.Post(works[^1]);
         }
 
-        var streams = Channel.CreateUnbounded<UtpStream>();
+        var streams = Channel.CreateBounded<UtpStream>(new BoundedChannelOptions(Backlog) { FullMode = BoundedChannelFullMode.Wait });
         var opening = OpenAllAsync(works, streams.Writer, cancellationToken);
         try
         {
@@ -193,15 +196,15 @@ public sealed class RendezvousClient
     }
 
     // Side by side: a peer that is slow to open its stream does not delay others.
-    private async Task<Exception?> ServeAsync(ChannelReader<PunchResult> results, ChannelWriter<UtpStream> streams, CancellationToken cancellationToken)
+    private async Task<Exception?> ServeAsync(ChannelReader<UtpPunchResult> results, ChannelWriter<UtpStream> streams, CancellationToken cancellationToken)
     {
         try
         {
-            await foreach (var path in results.ReadAllAsync(cancellationToken).ConfigureAwait(false))
+            await foreach (var punch in results.ReadAllAsync(cancellationToken).ConfigureAwait(false))
             {
-                if (path.Success)
+                if (punch.Success)
                 {
-                    _ = OpenOneAsync(path, streams, cancellationToken);
+                    _ = OpenOneAsync(punch.Path, streams, cancellationToken);
                 }
             }
 
@@ -213,30 +216,36 @@ public sealed class RendezvousClient
         }
     }
 
-    private async Task OpenOneAsync(PunchResult path, ChannelWriter<UtpStream> streams, CancellationToken cancellationToken)
+    private async Task OpenOneAsync(UtpPunchedPath path, ChannelWriter<UtpStream> streams, CancellationToken cancellationToken)
     {
         try
         {
-            var stream = await _node.OpenAsync(path, cancellationToken).ConfigureAwait(false);
+            var stream = await path.OpenAsync(cancellationToken).ConfigureAwait(false);
             if (!streams.TryWrite(stream))
             {
+                _node.Engine.Telemetry.OnRoomStreamDropped(path.RemoteEndPoint);
                 stream.Abort();
             }
         }
-        catch (Exception error) when (error is UtpException or OperationCanceledException or ObjectDisposedException)
+        catch (UtpException error)
         {
             // This peer has gone. The others are not affected.
+            _node.Engine.Telemetry.OnPeerFailed(path.RemoteEndPoint, error);
+        }
+        catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException)
+        {
+            // The room is left.
         }
     }
 
     // A failure that says more about the peer counts more: with one server that is silent and one that works, the latter's.
-    private static int Weight(PunchResult result) => result.Stage switch
+    private static int Weight(UtpPunchResult result) => result.Stage switch
     {
-        PunchStage.Cancelled => 0,
-        PunchStage.ServerSilent => 1,
-        PunchStage.ServerFull or PunchStage.RoomFull => 2,
-        PunchStage.NoPeer => 3,
-        PunchStage.Rejected => 4,
+        UtpPunchStage.Cancelled or UtpPunchStage.TooManyPunches => 0,
+        UtpPunchStage.ServerSilent => 1,
+        UtpPunchStage.ServerFull or UtpPunchStage.RoomFull => 2,
+        UtpPunchStage.NoPeer => 3,
+        UtpPunchStage.Rejected => 4,
         _ => 5,
     };
 
@@ -248,13 +257,10 @@ public sealed class RendezvousClient
 
     /// <summary>A plan for each server whose name has an address.</summary>
     private async ValueTask<List<(EndPoint Server, MeetPlan Plan)>> PlansAsync(
-        string room, UtpMeetOptions options, bool stays, CancellationToken cancellationToken)
+        string room, MeetSettings settings, bool stays, CancellationToken cancellationToken)
     {
         ArgumentException.ThrowIfNullOrEmpty(room);
-
-        // Read before the first await: the caller may change the object afterwards.
-        var settings = new MeetSettings(options);
-        var hosts = _node.Hosts(options);
+        var hosts = _node.Hosts();
         var mapping = settings.MapsPort ? _node.MappedAsync(cancellationToken) : Task.FromResult<Endpoint[]>([]);
         var found = new List<(EndPoint Server, Endpoint[] Addresses)>();
         UtpException? failure = null;
