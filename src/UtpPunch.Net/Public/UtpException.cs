@@ -7,6 +7,16 @@ namespace UtpPunch;
 /// The exception for errors of streams, nodes and the network. It is an <see cref="IOException"/>, as users of a <see cref="Stream"/>
 /// expect; <see cref="Error"/> tells the errors apart.
 /// </summary>
+/// <example><code>
+/// try
+/// {
+///     await using var stream = await node.ConnectAsync("host.example", 9000);
+/// }
+/// catch (UtpException error) when (error.Error is UtpError.ConnectTimeout or UtpError.ConnectionRefused)
+/// {
+///     Console.Error.WriteLine($"{error.RemoteEndPoint}: {error.Message}");
+/// }
+/// </code></example>
 public sealed class UtpException : IOException
 {
     /// <summary>Creates an exception.</summary>

@@ -20,6 +20,7 @@ public sealed partial class UtpNode
     /// (<see cref="UtpNodeOptions.DiscoverNat64"/>).</param>
     /// <param name="options">The options; <see langword="null"/> for those of the node.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
+    /// <returns>The stream, which the caller disposes.</returns>
     /// <exception cref="UtpException">The peer did not answer in time, or refused; there is no route to it; the name has no address; or the
     /// node has as many streams as it may have.</exception>
     /// <exception cref="ArgumentException">The end point is of another type, or is not the address of one host.</exception>

@@ -25,6 +25,7 @@ public sealed partial class UtpNode
     /// <param name="servers">One server or two. If two see different ports, the mapping depends on the destination.</param>
     /// <param name="timeout">The time to wait for the first answer; <see langword="null"/> for 5 s.</param>
     /// <param name="cancellationToken">Ends the discovery.</param>
+    /// <returns>What the servers have found out.</returns>
     /// <exception cref="ArgumentException">There is no server, there are more than two, or one is not the address of a host.</exception>
     /// <exception cref="UtpException"><see cref="UtpError.DiscoveryFailed"/>: there was no answer, or none that was valid. Or the name has no
     /// address, or the node was closed.</exception>

@@ -28,6 +28,7 @@ public sealed partial class UtpNode
     /// </summary>
     /// <param name="options">The options, which are copied; <see langword="null"/> for the defaults.</param>
     /// <param name="cancellationToken">Ends the wait, and deletes what was mapped.</param>
+    /// <returns>The mapping, which the caller disposes, unless it is to last as long as the node.</returns>
     /// <exception cref="ArgumentException">An option is not valid, or the node cannot send to the address family.
     /// <see cref="ArgumentException.ParamName"/> is the name of the option.</exception>
     /// <exception cref="InvalidOperationException">The node has eight mappings.</exception>

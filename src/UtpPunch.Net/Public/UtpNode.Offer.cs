@@ -23,6 +23,7 @@ public sealed partial class UtpNode
     /// long a punch waits for the peer's first packet, and <see cref="UtpPunchOptions.PunchTimeout"/> how long it takes after that. Both sides need
     /// the same <see cref="UtpPunchOptions.Secret"/>, or none.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
+    /// <returns>The offer, which the caller disposes when the punch has begun, or when no peer has come.</returns>
     /// <exception cref="ArgumentException">There are more than four servers, one is not the address of a host, or an option is not
     /// valid.</exception>
     /// <exception cref="UtpException"><see cref="UtpError.DiscoveryFailed"/>: there are STUN servers, and none answers. Or no name has an address,
@@ -50,6 +51,7 @@ public sealed partial class UtpNode
     /// <param name="stunServers">As of <see cref="CreateOfferAsync"/>.</param>
     /// <param name="options">As of <see cref="CreateOfferAsync"/>.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
+    /// <returns>The answer, which the caller disposes when the punch has begun.</returns>
     /// <exception cref="ArgumentException">As of <see cref="CreateOfferAsync"/>.</exception>
     /// <exception cref="UtpException"><see cref="UtpError.InvalidOffer"/>, <see cref="UtpError.OfferVersionNotSupported"/> or
     /// <see cref="UtpError.OfferNotAuthentic"/>, as far as it can be told before the punch; or as of <see cref="CreateOfferAsync"/>.</exception>

@@ -8,6 +8,14 @@ namespace UtpPunch;
 /// The options of a node. <see cref="UtpNode.BindAsync(UtpNodeOptions?, System.Threading.CancellationToken)"/> checks and copies them; later changes have no effect. A timeout is at least
 /// 1 ms. One that may be infinite is switched off by <see cref="Timeout.InfiniteTimeSpan"/>.
 /// </summary>
+/// <example><code>
+/// var options = new UtpNodeOptions
+/// {
+///     LocalEndPoint = new IPEndPoint(IPAddress.Any, 9000),
+///     ConnectTimeout = TimeSpan.FromSeconds(5),
+/// };
+/// await using var node = await UtpNode.BindAsync(options);
+/// </code></example>
 public sealed partial class UtpNodeOptions
 {
     private static readonly NodeOptions Core = NodeOptionsModule.standard;

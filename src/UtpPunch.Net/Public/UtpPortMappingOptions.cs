@@ -20,7 +20,7 @@ public sealed class UtpPortMappingOptions
     /// <value>The default is <see cref="AddressFamily.InterNetwork"/>; the other value is <see cref="AddressFamily.InterNetworkV6"/>.</value>
     public AddressFamily AddressFamily { get; set; } = AddressFamily.InterNetwork;
 
-    /// <summary>Gets or sets the only protocol to use, for tests of a router.</summary>
+    /// <summary>Gets or sets the only protocol to use.</summary>
     /// <value>The default is <see langword="null"/>: all of them.</value>
     public UtpPortMappingProtocol? Protocol { get; set; }
 }

@@ -3,7 +3,10 @@ using System.Net;
 namespace UtpPunch;
 
 /// <summary>The options of a punch with a peer that is met at a rendezvous server (<see cref="UtpRendezvousClient"/>), or by offers
-/// (<see cref="UtpNode.CreateOfferAsync"/>).</summary>
+/// (<see cref="UtpNode.CreateOfferAsync"/>). A timeout is at least 1 ms.</summary>
+/// <example><code>
+/// var options = new UtpPunchOptions { Secret = secret, AllowBirthdayProbing = true, Timeout = TimeSpan.FromMinutes(5) };
+/// </code></example>
 public sealed class UtpPunchOptions
 {
     /// <summary>Gets or sets a secret that only the two peers know. It is never sent to the server. A host that does not know it can

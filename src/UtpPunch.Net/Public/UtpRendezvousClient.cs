@@ -9,6 +9,10 @@ namespace UtpPunch;
 /// Meets peers at a rendezvous server, which introduces peers that enter the same room and relays no data. It uses the socket of a node,
 /// whose streams are not affected. Any number of meetings may take place at the same time.
 /// </summary>
+/// <example><code>
+/// var client = new UtpRendezvousClient(node, new DnsEndPoint("rendezvous.example", UtpRendezvousServerOptions.DefaultPort));
+/// await using var stream = await client.ConnectAsync("room", new UtpPunchOptions { Secret = secret });   // the peer does the same
+/// </code></example>
 public sealed class UtpRendezvousClient
 {
     /// <summary>The most servers of a client: 3.</summary>
@@ -58,6 +62,7 @@ public sealed class UtpRendezvousClient
     /// <param name="room">The name of the room. It must not be empty.</param>
     /// <param name="options">The options; <see langword="null"/> for the defaults.</param>
     /// <param name="cancellationToken">Ends the meeting.</param>
+    /// <returns>The stream, which the caller disposes.</returns>
     /// <exception cref="ArgumentException">The name is empty, or an option is not valid.</exception>
     /// <exception cref="UtpException"><see cref="UtpError.RendezvousUnreachable"/>, <see cref="UtpError.RendezvousFull"/>, <see cref="UtpError.RoomFull"/>,
     /// <see cref="UtpError.PeerNotFound"/> or <see cref="UtpError.PunchFailed"/>, whose message tells the reason; or an error of
@@ -142,6 +147,7 @@ public sealed class UtpRendezvousClient
     /// <param name="room">The name of the room. It must not be empty.</param>
     /// <param name="options">The options; <see langword="null"/> for the defaults. <see cref="UtpPunchOptions.Timeout"/> is not used.</param>
     /// <param name="cancellationToken">Leaves the room.</param>
+    /// <returns>The streams, which the caller disposes.</returns>
     /// <exception cref="ArgumentException">The name is empty, or an option is not valid.</exception>
     /// <exception cref="UtpException">The server does not answer or is full, or the node was closed or has failed.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>

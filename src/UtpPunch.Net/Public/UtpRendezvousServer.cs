@@ -12,6 +12,10 @@ internal sealed record RoomListing(string Tag, int Visitors, int Staying, IReadO
 /// A server that introduces peers that enter the same room. It relays no data, and does not learn the secret of a room. Until an address
 /// has proved that it receives, it is sent no more bytes than it has sent. One thread serves all sockets.
 /// </summary>
+/// <example><code>
+/// await using var server = UtpRendezvousServer.Bind();   // the UDP ports 42000 and 42001
+/// await server.Completion;
+/// </code></example>
 public sealed class UtpRendezvousServer : IAsyncDisposable
 {
     private const int SocketBuffer = 4 << 20;
@@ -50,6 +54,7 @@ public sealed class UtpRendezvousServer : IAsyncDisposable
 
     /// <summary>Binds the sockets and starts to serve them.</summary>
     /// <param name="options">The options, which are copied; <see langword="null"/> for the defaults.</param>
+    /// <returns>The server, which the caller disposes.</returns>
     /// <exception cref="ArgumentException">There is no address for a socket, or there are more than four, or one is <see langword="null"/>.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A limit is not positive.</exception>
     /// <exception cref="SocketException">A socket could not be bound.</exception>
@@ -89,6 +94,7 @@ public sealed class UtpRendezvousServer : IAsyncDisposable
     public Task Completion => _completion.Task;
 
     /// <summary>Returns the load. It may be called from any thread.</summary>
+    /// <returns>The values of this moment.</returns>
     public UtpRendezvousServerStatistics GetStatistics()
     {
         var now = RendezvousModule.Statistics(Volatile.Read(ref _server));

@@ -8,7 +8,12 @@ public sealed partial class UtpStream
     /// Reads to the end and writes all of it to another stream. It keeps a buffer only while bytes arrive: a large number of idle streams can be
     /// copied at the same time.
     /// </summary>
-    /// <inheritdoc/>
+    /// <param name="destination">The stream that is written to.</param>
+    /// <param name="bufferSize">The size of the buffer, in bytes; at least 1.</param>
+    /// <param name="cancellationToken">Ends the copy.</param>
+    /// <returns>A task that completes when all bytes were written.</returns>
+    /// <exception cref="UtpException">The stream broke off.</exception>
+    /// <exception cref="OperationCanceledException">The copy was cancelled.</exception>
     public override async Task CopyToAsync(Stream destination, int bufferSize, CancellationToken cancellationToken)
     {
         ValidateCopyToArguments(destination, bufferSize);

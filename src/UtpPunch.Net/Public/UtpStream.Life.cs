@@ -113,8 +113,8 @@ public sealed partial class UtpStream
         }
     }
 
-    /// <summary>How long nothing at all may be heard from the peer until the stream is given up.</summary>
-    /// <value><see cref="UtpNodeOptions.IdleTimeout"/> by default; <see cref="Timeout.InfiniteTimeSpan"/> is never.</value>
+    /// <summary>Gets or sets the time after which the stream fails with <see cref="UtpError.IdleTimeout"/> if no packet of the peer was received.</summary>
+    /// <value>The default is <see cref="UtpNodeOptions.IdleTimeout"/>. It is 1 ms at least, and may be infinite.</value>
     /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
     public TimeSpan IdleTimeout
@@ -158,6 +158,7 @@ public sealed partial class UtpStream
     /// Completes when the peer has acknowledged everything that was written up to now: the bytes have arrived at the peer's node. They need
     /// not have been read.
     /// </summary>
+    /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="UtpException">The stream broke off before.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
     /// <exception cref="OperationCanceledException">The wait was cancelled; that changes nothing.</exception>
@@ -207,7 +208,8 @@ public sealed partial class UtpStream
         Post();
     }
 
-    /// <summary>What the stream has measured and counted so far. May be called when it has ended, too.</summary>
+    /// <summary>Returns what the stream has measured and counted so far. It may be called when the stream has ended, too.</summary>
+    /// <returns>The values of this moment, or of the stream's end.</returns>
     public UtpStreamStatistics GetStatistics()
     {
         var statistics = _engine.StatisticsOf(_connId);
@@ -273,6 +275,7 @@ public sealed partial class UtpStream
     /// reset the stream as soon as everything that was written is acknowledged. Pending reads and writes fail with
     /// <see cref="ObjectDisposedException"/>.
     /// </summary>
+    /// <param name="disposing"><see langword="true"/> from <see cref="Stream.Dispose()"/>.</param>
     protected override void Dispose(bool disposing)
     {
         if (disposing && Interlocked.Exchange(ref _disposed, 1) == 0)

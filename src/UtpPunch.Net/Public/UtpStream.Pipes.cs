@@ -5,7 +5,7 @@ namespace UtpPunch;
 public sealed partial class UtpStream
 {
     /// <summary>
-    /// The received bytes as a pipe: they are read where they lie, without a copy. From the first read on, the methods that read the stream
+    /// Gets the received bytes as a pipe: they are read where they lie, without a copy. From the first read on, the methods that read the stream
     /// throw <see cref="InvalidOperationException"/>.
     /// </summary>
     /// <remarks>
@@ -35,7 +35,7 @@ public sealed partial class UtpStream
     public PipeReader Input => _read.Pipe;
 
     /// <summary>
-    /// The way to write without a copy: the memory that it gives out becomes the send buffer. From the first flush on, the methods that write
+    /// Gets the way to write without a copy: the memory that it gives out becomes the send buffer. From the first flush on, the methods that write
     /// the stream throw <see cref="InvalidOperationException"/>.
     /// </summary>
     /// <remarks>

@@ -28,11 +28,11 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     private int _readTimeout = Timeout.Infinite;
     private int _writeTimeout = Timeout.Infinite;
 
-    /// <summary>The own address that the stream uses. Of a node that is bound to all addresses, it is the one that the peer has dialled, or at
+    /// <summary>Gets the own address that the stream uses. Of a node that is bound to all addresses, it is the one that the peer has dialled, or at
     /// which the peer's answer has arrived; until then, and where the system does not tell, it is the address of the node.</summary>
     public IPEndPoint LocalEndPoint => Volatile.Read(ref _localEndPoint) ?? _engine.Transport.LocalEndPoint;
 
-    /// <summary>The address of the peer. It changes when the stream goes on over another path; see <see cref="PathChanged"/>.</summary>
+    /// <summary>Gets the address of the peer. It changes when the stream goes on over another path; see <see cref="PathChanged"/>.</summary>
     public IPEndPoint RemoteEndPoint
     {
         get
@@ -45,7 +45,7 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     }
 
     /// <summary>
-    /// Whether the path to the peer is lost and another one is searched. A stream of a meeting waits for at most
+    /// Gets a value that indicates whether the path to the peer is lost and another one is searched. A stream of a meeting waits for at most
     /// <see cref="UtpPunchOptions.PathTimeout"/>, another one as <see cref="UtpNodeOptions.AllowMigration"/> says. Only a stream with another
     /// node of this library can find another path.
     /// </summary>
@@ -78,7 +78,7 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
         }
     }
 
-    /// <summary>Whether the peer has opened the stream; false when this side has. The two ends of a stream differ in it, also after a meeting
+    /// <summary>Gets a value that indicates whether the peer has opened the stream, and not this side. The two ends of a stream differ in it, also after a meeting
     /// at a rendezvous, so it can assign roles such as those of TLS.</summary>
     public bool IsIncoming { get; }
 
@@ -93,46 +93,46 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     /// <summary>Gets the dialect of the stream on the wire.</summary>
     public UtpDialect Dialect => _isNpm ? UtpDialect.Npm : UtpDialect.Bep29;
 
-    /// <summary>The connection id of the stream on the wire, as BEP 29 calls it.</summary>
+    /// <summary>Gets the connection id of the stream on the wire, as BEP 29 calls it.</summary>
     public ushort ConnectionId { get; private set; }
 
-    /// <summary>The most bytes of the stream that one packet carries. It changes: between two nodes of this library path MTU discovery makes
+    /// <summary>Gets the most bytes of the stream that one packet carries. It changes: between two nodes of this library path MTU discovery makes
     /// packets as large as the path carries. A write of a multiple of it fills its packets; other sizes work as well.</summary>
     public int MaxPayload => _maxPayload;
 
     /// <summary>
-    /// Completes when the peer has ended its side and all of its bytes have arrived, whether read or not. Fails with a
+    /// Gets a task that completes when the peer has ended its side and all of its bytes have arrived, whether read or not. Fails with a
     /// <see cref="UtpException"/> when the stream fails before.
     /// </summary>
     public Task ReadsClosed => _readsClosed.Task;
 
     /// <summary>
-    /// Completes when this side was ended, by <see cref="CompleteWrites"/> or by disposing the stream, and the peer has acknowledged
+    /// Gets a task that completes when this side was ended, by <see cref="CompleteWrites"/> or by disposing the stream, and the peer has acknowledged
     /// the end and with it every byte. Fails with a <see cref="UtpException"/> when the stream fails before.
     /// </summary>
     public Task WritesClosed => _writesClosed.Task;
 
     /// <summary>
-    /// Completes when both sides have ended and every byte of both has arrived, or when this side has disposed the stream or closed the
+    /// Gets a task that completes when both sides have ended and every byte of both has arrived, or when this side has disposed the stream or closed the
     /// node and the peer has acknowledged every byte and the end. Fails with a <see cref="UtpException"/> when the stream fails
     /// before.
     /// </summary>
     public Task Closed => _closed.Task;
 
-    /// <summary>Whether the stream may be read: until it is disposed.</summary>
+    /// <summary>Gets a value that indicates whether the stream may be read: until it is disposed.</summary>
     public override bool CanRead => !IsDisposed;
 
-    /// <summary>Whether the stream may be written: until it is disposed or <see cref="CompleteWrites"/> is called.</summary>
+    /// <summary>Gets a value that indicates whether the stream may be written: until it is disposed or <see cref="CompleteWrites"/> is called.</summary>
     public override bool CanWrite => !IsDisposed && !_write.IsSealed;
 
-    /// <summary>Always false.</summary>
+    /// <summary>Gets <see langword="false"/>: a stream has no positions.</summary>
     public override bool CanSeek => false;
 
-    /// <summary>Always true: see <see cref="ReadTimeout"/> and <see cref="WriteTimeout"/>.</summary>
+    /// <summary>Gets <see langword="true"/>: see <see cref="ReadTimeout"/> and <see cref="WriteTimeout"/>.</summary>
     public override bool CanTimeout => true;
 
     /// <summary>
-    /// How long a synchronous read waits, in milliseconds, until it throws a <see cref="UtpException"/> with
+    /// Gets or sets how long a synchronous read waits, in milliseconds, until it throws a <see cref="UtpException"/> with
     /// <see cref="UtpError.OperationTimeout"/>. The stream stays usable. Asynchronous reads take a token instead.
     /// </summary>
     /// <value>-1, which is for ever, by default.</value>
@@ -144,7 +144,7 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     }
 
     /// <summary>
-    /// How long a synchronous write waits for room in the send buffer, in milliseconds, until it throws a <see cref="UtpException"/>
+    /// Gets or sets how long a synchronous write waits for room in the send buffer, in milliseconds, until it throws a <see cref="UtpException"/>
     /// with <see cref="UtpError.OperationTimeout"/>. What was accepted by then is sent; the stream stays usable.
     /// </summary>
     /// <value>-1, which is for ever, by default.</value>
@@ -168,20 +168,25 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     /// <summary>
     /// Reads the available bytes, and waits for at least one byte or the end. With an empty buffer it waits in the same way and takes nothing.
     /// </summary>
-    /// <returns>How many bytes were read; 0 at the end, or when the buffer is empty.</returns>
+    /// <param name="buffer">Where the bytes go.</param>
+    /// <returns>The number of bytes that were read; 0 at the end, or when the buffer is empty.</returns>
     /// <exception cref="UtpException">The stream broke off, or <see cref="ReadTimeout"/> has passed.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
     /// <exception cref="InvalidOperationException">Another read is pending.</exception>
     public override int Read(Span<byte> buffer) => _read.Read(buffer, _readTimeout);
 
     /// <inheritdoc cref="Read(Span{byte})"/>
+    /// <param name="buffer">Where the bytes go.</param>
+    /// <param name="offset">The index of the first byte.</param>
+    /// <param name="count">The most bytes to read.</param>
     public override int Read(byte[] buffer, int offset, int count)
     {
         ValidateBufferArguments(buffer, offset, count);
         return _read.Read(buffer.AsSpan(offset, count), _readTimeout);
     }
 
-    /// <summary>Reads one byte, and waits for it; -1 at the end.</summary>
+    /// <summary>Reads one byte, and waits for it.</summary>
+    /// <returns>The byte; -1 at the end.</returns>
     public override int ReadByte()
     {
         byte value = 0;
@@ -194,7 +199,7 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     /// </summary>
     /// <param name="buffer">Where the bytes go; it must not be touched until the read has completed.</param>
     /// <param name="cancellationToken">Ends the wait. Nothing is lost, and the stream stays usable.</param>
-    /// <returns>How many bytes were read; 0 at the end, or when the buffer is empty. Await it once.</returns>
+    /// <returns>The number of bytes that were read; 0 at the end, or when the buffer is empty. It is awaited once.</returns>
     /// <exception cref="UtpException">The stream broke off.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
     /// <exception cref="InvalidOperationException">Another read is pending.</exception>
@@ -203,6 +208,10 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
         _read.ReadAsync(buffer, cancellationToken);
 
     /// <inheritdoc cref="ReadAsync(Memory{byte}, CancellationToken)"/>
+    /// <param name="buffer">Where the bytes go; it must not be touched until the read has completed.</param>
+    /// <param name="offset">The index of the first byte.</param>
+    /// <param name="count">The most bytes to read.</param>
+    /// <param name="cancellationToken">Ends the wait. Nothing is lost, and the stream stays usable.</param>
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
     {
         ValidateBufferArguments(buffer, offset, count);
@@ -210,19 +219,31 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     }
 
     /// <summary>Begins <see cref="ReadAsync(byte[], int, int, CancellationToken)"/>.</summary>
+    /// <param name="buffer">Where the bytes go.</param>
+    /// <param name="offset">The index of the first byte.</param>
+    /// <param name="count">The most bytes to read.</param>
+    /// <param name="callback">Is called when the read has completed.</param>
+    /// <param name="state">The state of the result.</param>
+    /// <returns>The pending read, for <see cref="EndRead"/>.</returns>
     public override IAsyncResult BeginRead(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
         TaskToAsyncResult.Begin(ReadAsync(buffer, offset, count, CancellationToken.None), callback, state);
 
-    /// <summary>Ends what <see cref="BeginRead"/> began.</summary>
+    /// <summary>Ends what <see cref="BeginRead"/> began, and waits for it.</summary>
+    /// <param name="asyncResult">The pending read.</param>
+    /// <returns>The number of bytes that were read; 0 at the end.</returns>
     public override int EndRead(IAsyncResult asyncResult) => TaskToAsyncResult.End<int>(asyncResult);
 
-    /// <summary>Writes all bytes: waits until the send buffer has taken them. They are copied.</summary>
+    /// <summary>Writes all bytes: waits until the send buffer has taken them.</summary>
+    /// <param name="buffer">The bytes, which are copied.</param>
     /// <exception cref="UtpException">The stream broke off, or <see cref="WriteTimeout"/> has passed.</exception>
     /// <exception cref="ObjectDisposedException">The stream was disposed.</exception>
     /// <exception cref="InvalidOperationException">Another write is pending, or the writes were completed.</exception>
     public override void Write(ReadOnlySpan<byte> buffer) => _write.Write(buffer, _writeTimeout);
 
     /// <inheritdoc cref="Write(ReadOnlySpan{byte})"/>
+    /// <param name="buffer">The bytes, which are copied.</param>
+    /// <param name="offset">The index of the first byte.</param>
+    /// <param name="count">The number of bytes.</param>
     public override void Write(byte[] buffer, int offset, int count)
     {
         ValidateBufferArguments(buffer, offset, count);
@@ -230,6 +251,7 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     }
 
     /// <summary>Writes one byte. Bytes that are written faster than they are sent share packets.</summary>
+    /// <param name="value">The byte.</param>
     public override void WriteByte(byte value) => _write.Write(new ReadOnlySpan<byte>(in value), _writeTimeout);
 
     /// <summary>Writes all bytes: completes when the send buffer has taken them.</summary>
@@ -252,6 +274,11 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, bool completeWrites, CancellationToken cancellationToken = default) =>
         _write.WriteAsync(buffer, completeWrites, cancellationToken);
 
+    /// <summary>Writes all bytes: completes when the send buffer has taken them.</summary>
+    /// <param name="buffer">The bytes, which are copied; they must not change until the write has completed.</param>
+    /// <param name="offset">The index of the first byte.</param>
+    /// <param name="count">The number of bytes.</param>
+    /// <param name="cancellationToken">Ends the wait for room. What was accepted by then is sent.</param>
     /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)" path="/exception"/>
     public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
     {
@@ -260,10 +287,17 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     }
 
     /// <summary>Begins <see cref="WriteAsync(byte[], int, int, CancellationToken)"/>.</summary>
+    /// <param name="buffer">The bytes, which must not change until the write has completed.</param>
+    /// <param name="offset">The index of the first byte.</param>
+    /// <param name="count">The number of bytes.</param>
+    /// <param name="callback">Is called when the write has completed.</param>
+    /// <param name="state">The state of the result.</param>
+    /// <returns>The pending write, for <see cref="EndWrite"/>.</returns>
     public override IAsyncResult BeginWrite(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
         TaskToAsyncResult.Begin(WriteAsync(buffer, offset, count, CancellationToken.None), callback, state);
 
-    /// <summary>Ends what <see cref="BeginWrite"/> began.</summary>
+    /// <summary>Ends what <see cref="BeginWrite"/> began, and waits for it.</summary>
+    /// <param name="asyncResult">The pending write.</param>
     public override void EndWrite(IAsyncResult asyncResult) => TaskToAsyncResult.End(asyncResult);
 
     /// <summary>Does nothing: what was written is on its way. See <see cref="DrainAsync"/>.</summary>
@@ -272,13 +306,21 @@ public sealed partial class UtpStream : Stream, IDuplexPipe
     }
 
     /// <summary>Does nothing: what was written is on its way. See <see cref="DrainAsync"/>.</summary>
+    /// <param name="cancellationToken">Cancels the task if it was cancelled before.</param>
+    /// <returns>A task that has completed.</returns>
     public override Task FlushAsync(CancellationToken cancellationToken) =>
         cancellationToken.IsCancellationRequested ? Task.FromCanceled(cancellationToken) : Task.CompletedTask;
 
     /// <summary>Not supported.</summary>
+    /// <param name="offset">Is not used.</param>
+    /// <param name="origin">Is not used.</param>
+    /// <returns>Nothing.</returns>
+    /// <exception cref="NotSupportedException">Always.</exception>
     public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
 
     /// <summary>Not supported.</summary>
+    /// <param name="value">Is not used.</param>
+    /// <exception cref="NotSupportedException">Always.</exception>
     public override void SetLength(long value) => throw new NotSupportedException();
 
     private static int CheckedTimeout(int milliseconds)

@@ -5,18 +5,21 @@ namespace UtpPunch;
 /// docs/utrace.md is the format). The recording is kept in memory, and its oldest part is dropped when it is full. It is written by
 /// <see cref="UtpNode.WriteTraceAsync"/>, and when the node fails.
 /// </summary>
+/// <example><code>
+/// var options = new UtpNodeOptions { Trace = new UtpTraceOptions { Path = "node-failed.utrace" } };
+/// </code></example>
 public sealed class UtpTraceOptions
 {
-    /// <summary>What is recorded of the bytes that streams carry.</summary>
+    /// <summary>Gets or sets what is recorded of the bytes that streams carry.</summary>
     /// <value>The default is <see cref="UtpTracePayload.Hash"/>: it costs little, and the trace discloses no contents.</value>
     public UtpTracePayload Payload { get; set; } = UtpTracePayload.Hash;
 
-    /// <summary>The most bytes of the recording. With hashes, a packet takes about 50 bytes. The states of the node at the beginning of each
+    /// <summary>Gets or sets the size of the recording, in bytes. With hashes, a packet takes about 50 bytes. The states of the node at the beginning of each
     /// part, and the data in flight at those times, come on top of it.</summary>
     /// <value>The default is 16 MiB. The range is 64 KiB to 1 GiB.</value>
     public int Capacity { get; set; } = 16 << 20;
 
-    /// <summary>The file that is written when the node fails. An existing file is replaced.</summary>
+    /// <summary>Gets or sets the file that is written when the node fails. An existing file is replaced.</summary>
     /// <value>The default is <see langword="null"/>: no file is written.</value>
     public string? Path { get; set; }
 }

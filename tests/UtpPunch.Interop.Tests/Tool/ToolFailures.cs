@@ -38,7 +38,7 @@ public static class ToolFailures
         ("cat --listen --bind [::1]", "'[::1]' is not IP:PORT"),
         ("cat --listen --dialect tcp", "bep29 or utp-punch"),
         ("cat --listen --congestion reno", "'reno' is not a congestion control: bbr, cubic, ledbat"),
-        ("cat localhost 5 --congestion BBR", "'BBR' is not a congestion control"),
+        ("cat localhost 5 --congestion BBR2", "'BBR2' is not a congestion control"),
         ("cat localhost 5 --connect-timeout soon", "'soon' is not a number of seconds"),
         ("cat --lisen", "no option '--lisen'; did you mean '--listen'?"),
         ("cat --loud localhost 5", "no option '--loud'"),

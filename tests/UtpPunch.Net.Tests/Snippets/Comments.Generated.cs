@@ -40,8 +40,21 @@ internal static partial class CommentsSnippets
         await using var node = await UtpNode.BindAsync(new UtpNodeOptions { TransportFactory = _ => transport });
     }
 
-    // UtpListenOptions.cs
+    // UtpException.cs
     public static async Task Example5(UtpNode node)
+    {
+        try
+        {
+            await using var stream = await node.ConnectAsync("host.example", 9000);
+        }
+        catch (UtpException error) when (error.Error is UtpError.ConnectTimeout or UtpError.ConnectionRefused)
+        {
+            Console.Error.WriteLine($"{error.RemoteEndPoint}: {error.Message}");
+        }
+    }
+
+    // UtpListenOptions.cs
+    public static async Task Example6(UtpNode node)
     {
         var blocked = new HashSet<IPAddress> { IPAddress.Parse("192.0.2.7") };
         await using var listener = node.Listen(new UtpListenOptions
@@ -51,7 +64,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpListener.cs
-    public static async Task Example6(UtpNode node)
+    public static async Task Example7(UtpNode node)
     {
         await using var listener = node.Listen();
         await foreach (var stream in listener.AcceptAllAsync())
@@ -61,7 +74,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpMemoryNetwork.cs
-    public static async Task Example7()
+    public static async Task Example8()
     {
         var network = new UtpMemoryNetwork { LossRate = 0.01, Latency = TimeSpan.FromMilliseconds(5) };
         await using var server = await UtpNode.BindAsync(new UtpNodeOptions { TransportFactory = network.Bind });
@@ -71,20 +84,20 @@ internal static partial class CommentsSnippets
     }
 
     // UtpNode.Datagrams.cs
-    public static async Task Example8(UtpNode node)
+    public static async Task Example9(UtpNode node)
     {
         node.DatagramHandler = (datagram, from, self) => Console.WriteLine($"{datagram.Length} bytes from {from}");
     }
 
     // UtpNode.MapPort.cs
-    public static async Task Example9(UtpNode node)
+    public static async Task Example10(UtpNode node)
     {
         await using var mapping = await node.MapPortAsync();
         Console.WriteLine($"Peers outside reach this node at {mapping.ExternalEndPoint}.");
     }
 
     // UtpNode.Offer.cs
-    public static async Task Example10(UtpNode node)
+    public static async Task Example11(UtpNode node)
     {
         using var offer = await node.CreateOfferAsync([new DnsEndPoint("stun.example", 3478)]);
         await SendToPeerAsync(offer.Text);
@@ -93,7 +106,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpNode.Offer.cs
-    public static async Task Example11(UtpNode node)
+    public static async Task Example12(UtpNode node)
     {
         var peerOffer = await ReceiveFromPeerAsync();
         using var answer = await node.CreateAnswerAsync(peerOffer, [new DnsEndPoint("stun.example", 3478)]);
@@ -103,7 +116,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpNode.cs
-    public static async Task Example12()
+    public static async Task Example13()
     {
         await using var node = await UtpNode.BindAsync(new IPEndPoint(IPAddress.IPv6Any, 9000));
         await using var listener = node.Listen();                             // accepts streams,
@@ -111,20 +124,37 @@ internal static partial class CommentsSnippets
     }
 
     // UtpNodeOptions.cs
-    public static async Task Example13()
+    public static async Task Example14()
+    {
+        var options = new UtpNodeOptions
+        {
+            LocalEndPoint = new IPEndPoint(IPAddress.Any, 9000),
+            ConnectTimeout = TimeSpan.FromSeconds(5),
+        };
+        await using var node = await UtpNode.BindAsync(options);
+    }
+
+    // UtpNodeOptions.cs
+    public static async Task Example15()
     {
         var options = new UtpNodeOptions { Nat64Prefix = IPNetwork.Parse("64:ff9b::/96") };
     }
 
     // UtpNodeOptions.cs
-    public static async Task Example14()
+    public static async Task Example16()
     {
         var network = new UtpMemoryNetwork();
         var options = new UtpNodeOptions { TransportFactory = network.Bind };
     }
 
+    // UtpPunchOptions.cs
+    public static async Task Example17(string secret)
+    {
+        var options = new UtpPunchOptions { Secret = secret, AllowBirthdayProbing = true, Timeout = TimeSpan.FromMinutes(5) };
+    }
+
     // UtpPunchedPath.cs
-    public static async Task Example15(UtpNode node)
+    public static async Task Example18(UtpNode node)
     {
         var punch = await node.PunchAsync(offer, peerOffer);
         if (!punch.Success)
@@ -135,21 +165,35 @@ internal static partial class CommentsSnippets
         await using var stream = await punch.Path.OpenAsync();
     }
 
+    // UtpRendezvousClient.cs
+    public static async Task Example19(UtpNode node, string secret)
+    {
+        var client = new UtpRendezvousClient(node, new DnsEndPoint("rendezvous.example", UtpRendezvousServerOptions.DefaultPort));
+        await using var stream = await client.ConnectAsync("room", new UtpPunchOptions { Secret = secret });   // the peer does the same
+    }
+
+    // UtpRendezvousServer.cs
+    public static async Task Example20()
+    {
+        await using var server = UtpRendezvousServer.Bind();   // the UDP ports 42000 and 42001
+        await server.Completion;
+    }
+
     // UtpStream.Life.cs
-    public static async Task Example16(UtpStream stream)
+    public static async Task Example21(UtpStream stream)
     {
         stream.Abort(errorCode: 3);
     }
 
     // UtpStream.Life.cs
-    public static async Task Example17(UtpNode node, UtpStream stream)
+    public static async Task Example22(UtpNode node, UtpStream stream)
     {
         await stream.WriteAsync(file);
         await stream.CloseAsync();   // every byte has arrived at the peer's node
     }
 
     // UtpStream.Pipes.cs
-    public static async Task Example18(UtpStream stream)
+    public static async Task Example23(UtpStream stream)
     {
         while (true)
         {
@@ -169,7 +213,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpStream.Pipes.cs
-    public static async Task Example19(UtpStream stream)
+    public static async Task Example24(UtpStream stream)
     {
         var memory = stream.Output.GetMemory(1024);
         stream.Output.Advance(Encode(message, memory.Span));
@@ -177,11 +221,17 @@ internal static partial class CommentsSnippets
     }
 
     // UtpStream.cs
-    public static async Task Example20(UtpNode node)
+    public static async Task Example25(UtpNode node)
     {
         await using var stream = await node.ConnectAsync("peer.example", 9000);
         await stream.WriteAsync("hello"u8.ToArray(), completeWrites: true);
         var answer = await new StreamReader(stream).ReadToEndAsync();
+    }
+
+    // UtpTraceOptions.cs
+    public static async Task Example26()
+    {
+        var options = new UtpNodeOptions { Trace = new UtpTraceOptions { Path = "node-failed.utrace" } };
     }
 
 }
