@@ -42,6 +42,7 @@ internal static class NodeConfiguration
         [nameof(UtpNodeOptions.TargetDelay)] = (options, text) => options.TargetDelay = Of<TimeSpan>(text),
         [nameof(UtpNodeOptions.SocketMode)] = (options, text) => options.SocketMode = EnumOf<UtpSocketMode>(text),
         [nameof(UtpNodeOptions.SocketReceiveBufferSize)] = (options, text) => options.SocketReceiveBufferSize = Of<int>(text),
+        [nameof(UtpNodeOptions.Dscp)] = (options, text) => options.Dscp = Of<int>(text),
         [nameof(UtpNodeOptions.SocketSendBufferSize)] = (options, text) => options.SocketSendBufferSize = Of<int>(text),
     };
 

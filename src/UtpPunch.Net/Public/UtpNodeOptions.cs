@@ -203,6 +203,12 @@ public sealed partial class UtpNodeOptions
     /// <value>The default is 4 MiB. The range is 1 byte to 1 GiB.</value>
     public int SocketSendBufferSize { get; set; } = 4 << 20;
 
+    /// <summary>Gets or sets the differentiated services code point (DSCP, RFC 2474) of all that the node sends, by which networks may prefer or delay it. For
+    /// background transfers with <see cref="UtpCongestionControl.Ledbat"/> it is 1, LE (RFC 8622).</summary>
+    /// <value>The default is 0: best effort. The range is 0 to 63. Linux uses it for IPv4 and IPv6, other systems for IPv4, and Windows by a policy of the
+    /// administrator only.</value>
+    public int Dscp { get; set; }
+
     /// <summary>Gets or sets what the node records for <see cref="UtpNode.WriteTraceAsync"/> and <c>utp replay</c>.</summary>
     /// <value>The default is <see langword="null"/>: nothing is recorded.</value>
     public UtpTraceOptions? Trace { get; set; }

@@ -43,6 +43,7 @@ internal static class UtpNodeOptionsCheck
         Between(options.PacketWindow ?? 1, 1, MostWindow, nameof(options.PacketWindow));
         Between(options.SocketReceiveBufferSize, 1, MostBuffer, nameof(options.SocketReceiveBufferSize));
         Between(options.SocketSendBufferSize, 1, MostBuffer, nameof(options.SocketSendBufferSize));
+        Between(options.Dscp, 0, 63, nameof(options.Dscp));
         Positive(options.ConnectTimeout, nameof(options.ConnectTimeout));
         Positive(options.IdleTimeout, nameof(options.IdleTimeout), mayBeInfinite: true);
         Positive(options.AcknowledgementTimeout, nameof(options.AcknowledgementTimeout), mayBeInfinite: true);

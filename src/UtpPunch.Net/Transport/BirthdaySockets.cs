@@ -20,11 +20,12 @@ internal sealed class BirthdaySockets(Socket first)
     {
         // Bound to the same address, so that all take the same route.
         var local = new IPEndPoint(((IPEndPoint)first.LocalEndPoint!).Address, 0);
+        var codePoint = TrafficClass.Of(first);
         for (var via = firstVia; via < firstVia + count; via++)
         {
             try
             {
-                _open.Add((ushort)via, new UdpChannel(SocketFactory.Bind(local, BufferSize, BufferSize), (ushort)via));
+                _open.Add((ushort)via, new UdpChannel(SocketFactory.Bind(local, BufferSize, BufferSize, codePoint), (ushort)via));
             }
             catch (SocketException)
             {

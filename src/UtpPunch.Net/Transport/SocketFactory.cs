@@ -18,15 +18,15 @@ internal static class SocketFactory
     /// without IPv6.
     /// </summary>
     /// <exception cref="SocketException">The address is in use, is not one of this machine, or may not be used.</exception>
-    public static Socket Bind(IPEndPoint local, int receiveBuffer, int sendBuffer)
+    public static Socket Bind(IPEndPoint local, int receiveBuffer, int sendBuffer, int codePoint = 0)
     {
         try
         {
-            return BindTo(local, receiveBuffer, sendBuffer);
+            return BindTo(local, receiveBuffer, sendBuffer, codePoint);
         }
         catch (SocketException error) when (local.Address.Equals(IPAddress.IPv6Any) && IsWithoutIPv6(error.SocketErrorCode))
         {
-            return BindTo(new IPEndPoint(IPAddress.Any, local.Port), receiveBuffer, sendBuffer);
+            return BindTo(new IPEndPoint(IPAddress.Any, local.Port), receiveBuffer, sendBuffer, codePoint);
         }
     }
 
@@ -40,7 +40,7 @@ internal static class SocketFactory
         Share(wildcard, true);
         try
         {
-            var socket = BindTo(local, 0, 0, shares: true);
+            var socket = BindTo(local, 0, 0, TrafficClass.Of(wildcard), shares: true);
             CopyBufferSizes(wildcard, socket);
             Share(socket, false);
             return socket;
@@ -84,7 +84,7 @@ internal static class SocketFactory
         }
     }
 
-    private static Socket BindTo(IPEndPoint local, int receiveBuffer, int sendBuffer, bool shares = false)
+    private static Socket BindTo(IPEndPoint local, int receiveBuffer, int sendBuffer, int codePoint, bool shares = false)
     {
         var socket = new Socket(local.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
         try
@@ -102,6 +102,7 @@ internal static class SocketFactory
             }
 
             Fragmentation.Forbid(socket);
+            TrafficClass.Set(socket, codePoint);
             if (shares)
             {
                 Share(socket, true);

@@ -17,7 +17,7 @@ internal static class TransportChoice
     {
         return options.TransportFactory is { } factory
             ? new CustomTransport(factory, [options.LocalEndPoint], options.SocketReceiveBufferSize)
-            : Bind([options.LocalEndPoint], options.SocketReceiveBufferSize, options.SocketSendBufferSize, options.SocketMode, calls);
+            : Bind([options.LocalEndPoint], options.SocketReceiveBufferSize, options.SocketSendBufferSize, options.SocketMode, calls, options.Dscp);
     }
 
     /// <param name="locals">The addresses to bind; the numbers of the sockets (<see cref="Protocol.Endpoint.Via"/>) are in their order.</param>
@@ -25,10 +25,11 @@ internal static class TransportChoice
     /// <param name="sendBuffer">The size of each socket's buffer.</param>
     /// <param name="wanted">The transport.</param>
     /// <param name="calls">The kernel's by default.</param>
+    /// <param name="codePoint">The differentiated services code point.</param>
     /// <exception cref="SocketException">An address is in use, is not one of this machine, or may not be used.</exception>
     /// <exception cref="PlatformNotSupportedException">The transport that was asked for does not work here.</exception>
     public static IDatagramTransport Bind(
-        IReadOnlyList<IPEndPoint> locals, int receiveBuffer, int sendBuffer, UtpSocketMode wanted, LinuxCalls? calls = null)
+        IReadOnlyList<IPEndPoint> locals, int receiveBuffer, int sendBuffer, UtpSocketMode wanted, LinuxCalls? calls = null, int codePoint = 0)
     {
         calls ??= LinuxCalls.Kernel;
         var usesLinux = UsesLinux(wanted, calls);
@@ -37,7 +38,7 @@ internal static class TransportChoice
         {
             foreach (var local in locals)
             {
-                sockets.Add(SocketFactory.Bind(local, receiveBuffer, sendBuffer));
+                sockets.Add(SocketFactory.Bind(local, receiveBuffer, sendBuffer, codePoint));
             }
 
             return usesLinux ? new LinuxTransport(sockets, calls) : new ManagedTransport(sockets, OperatingSystem.IsLinux());

@@ -233,6 +233,8 @@ public static class Failures
         await Refused(nameof(UtpNodeOptions.MinRetransmitTimeout), options => options.MinRetransmitTimeout = TimeSpan.Zero);
         await Refused(nameof(UtpNodeOptions.SocketReceiveBufferSize), options => options.SocketReceiveBufferSize = 0);
         await Refused(nameof(UtpNodeOptions.SocketSendBufferSize), options => options.SocketSendBufferSize = -1);
+        await Refused(nameof(UtpNodeOptions.Dscp), options => options.Dscp = 64);
+        await Refused(nameof(UtpNodeOptions.Dscp), options => options.Dscp = -1);
         await using var node = await Pair.BindAsync();
         Check.Throws<ArgumentOutOfRangeException>(() => node.Listen(new UtpListenOptions { Backlog = 0 }));
         await Check.ThrowsAsync<ArgumentOutOfRangeException>(() => node.CloseAsync(TimeSpan.FromSeconds(-2)).AsTask());
