@@ -64,6 +64,56 @@ public static class Endpoints
         Check.That(!node.Completion.IsCompleted, "the server does not close a node that it does not own");
     }
 
+    [Fact("clients of the factory open their connections over a named node, and over the default one", Parallel = true)]
+    public static async Task ClientFactory()
+    {
+        var builder = WebPair.NewBuilder();
+        builder.WebHost.UseUtp();
+        builder.WebHost.ConfigureKestrel(options => options.ListenUtp(WebPair.Loopback));
+        builder.Services.AddUtpPunch(options => options.LocalEndPoint = WebPair.Loopback);
+        builder.Services.AddUtpNode("peers", options => options.LocalEndPoint = WebPair.Loopback);
+        builder.Services.AddHttpClient("named").UseUtp("peers");
+        builder.Services.AddHttpClient("default").UseUtp(options: new UtpConnectOptions { Timeout = WebPair.Limit });
+        await using var app = builder.Build();
+        app.MapGet("/", (HttpContext context) => $"{context.Connection.RemotePort}");
+        await app.StartAsync();
+        var clients = app.Services.GetRequiredService<IHttpClientFactory>();
+        foreach (var (name, node) in new[]
+        {
+            ("named", app.Services.GetRequiredKeyedService<UtpNode>("peers")), ("default", app.Services.GetRequiredService<UtpNode>()),
+        })
+        {
+            using var client = clients.CreateClient(name);
+            Check.Equal($"{node.LocalEndPoint.Port}", await client.GetStringAsync($"http://{WebPair.EndPointOf(app)}/"));
+        }
+    }
+
+    [Fact("an endpoint's filter refuses peers before Kestrel sees them, and endpoints of one address are equal", Parallel = true)]
+    public static async Task FilteredEndpoint()
+    {
+        var asked = 0;
+        var builder = WebPair.NewBuilder();
+        builder.WebHost.UseUtp();
+        builder.WebHost.ConfigureKestrel(options => options.Listen(new UtpEndPoint(WebPair.Loopback)
+        {
+            ListenOptions = new UtpListenOptions { Filter = (_, _) => ValueTask.FromResult(Interlocked.Increment(ref asked) > 1) },
+        }));
+        await using var app = builder.Build();
+        app.MapGet("/", () => "served");
+        await app.StartAsync();
+        await using var node = UtpNode.Bind(WebPair.Loopback);
+        var refused = await Check.ThrowsAsync<UtpException>(() => node.ConnectAsync(WebPair.EndPointOf(app)).AsTask());
+        Check.Equal(UtpError.ConnectionRefused, refused.Error);
+        using var client = new HttpClient(new SocketsHttpHandler().UseUtp(node));
+        Check.Equal("served", await client.GetStringAsync($"http://{WebPair.EndPointOf(app)}/"));
+        Check.Equal(new UtpEndPoint(WebPair.Loopback), new UtpEndPoint(new IPEndPoint(IPAddress.Loopback, 0)));
+        Check.Equal(new UtpEndPoint("a").GetHashCode(), new UtpEndPoint("a").GetHashCode());
+        Check.That(!new UtpEndPoint("a").Equals(new UtpEndPoint("b")));
+        Check.Equal(new UtpRendezvousEndPoint(WebPair.Loopback, "room"), new UtpRendezvousEndPoint([WebPair.Loopback], "room"));
+        Check.Throws<ArgumentException>(() => _ = new UtpEndPoint(""));
+        Check.Throws<ArgumentException>(() => _ = new UtpRendezvousEndPoint([], "room"));
+    }
+
     [Fact("a port in use is an error of the start that names the address", Parallel = true)]
     public static async Task PortInUse()
     {

@@ -34,8 +34,15 @@ internal static partial class CommentsSnippets
         app.MapGet("/peers", ([FromKeyedServices("peers")] UtpNode node) => node.GetStatistics().IncomingConnections);
     }
 
+    // UtpHttpClientBuilderExtensions.cs
+    public static async Task Example4(UtpRendezvousClient client, WebApplicationBuilder builder)
+    {
+        builder.Services.AddUtpNode("peers", options => options.LocalEndPoint = new IPEndPoint(IPAddress.Any, 9000));
+        builder.Services.AddHttpClient("friend", client => client.BaseAddress = new Uri("http://friend.example:9000/")).UseUtp("peers");
+    }
+
     // UtpHttpExtensions.cs
-    public static async Task Example4()
+    public static async Task Example5()
     {
         await using var node = await UtpNode.BindAsync();
         using var client = new HttpClient(new SocketsHttpHandler().UseUtp(node));
@@ -43,7 +50,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpHttpExtensions.cs
-    public static async Task Example5(UtpNode node, string secret)
+    public static async Task Example6(UtpNode node, string secret)
     {
         var rendezvous = new UtpRendezvousClient(node, new DnsEndPoint("host.example", 42000));
         using var client = new HttpClient(new SocketsHttpHandler().UseRendezvous(rendezvous, "my service", new UtpPunchOptions { Secret = secret }));
@@ -51,21 +58,21 @@ internal static partial class CommentsSnippets
     }
 
     // IUtpConnectionFeature.cs
-    public static async Task Example6(WebApplication app)
+    public static async Task Example7(WebApplication app)
     {
         app.MapGet("/path", (HttpContext context) =>
             context.Features.Get<IUtpConnectionFeature>()?.Stream.GetStatistics().RoundTripTime.ToString() ?? "TCP");
     }
 
     // UtpEndPoint.cs
-    public static async Task Example7(WebApplicationBuilder builder)
+    public static async Task Example8(WebApplicationBuilder builder)
     {
         builder.WebHost.UseUtp();
         builder.WebHost.ConfigureKestrel(options => options.Listen(new UtpEndPoint(new IPEndPoint(IPAddress.Any, 9000))));
     }
 
     // UtpKestrelExtensions.cs
-    public static async Task Example8(WebApplicationBuilder builder)
+    public static async Task Example9(WebApplicationBuilder builder)
     {
         builder.WebHost.UseUtp();
         builder.WebHost.ConfigureKestrel(options =>
@@ -76,7 +83,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpKestrelExtensions.cs
-    public static async Task Example9(string secret, WebApplicationBuilder builder)
+    public static async Task Example10(string secret, WebApplicationBuilder builder)
     {
         builder.WebHost.UseUtp();
         builder.WebHost.ConfigureKestrel(options => options.ListenRendezvous(
