@@ -25,9 +25,12 @@ type internal Radix<'T> private (root: Trie<'T>, count: int) =
     member private _.Root = root
     member internal _.Count = count
 
-    // The lowest bit comes last: names of streams are even if they were opened here, and odd if not.
+    // The lowest bit comes after the next twelve: names of streams are even if they were opened here, and odd if not. It does not come last, since of the
+    // keys that are hashes of 16 bits two often differ in nothing else.
     static member inline private Slot(key: int, level: int) =
-        1u <<< (int (BitOperations.RotateRight(uint32 key, 1 + 4 * level)) &&& 15)
+        let key = uint32 key
+        let turned = ((key >>> 1) &&& 0xFFFu) ||| ((key &&& 1u) <<< 12) ||| (key &&& 0xFFFFE000u)
+        1u <<< (int (turned >>> (4 * level)) &&& 15)
 
     static member inline private Place(slots: uint32, slot: uint32) = BitOperations.PopCount(slots &&& (slot - 1u))
 

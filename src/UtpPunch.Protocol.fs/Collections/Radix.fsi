@@ -1,6 +1,6 @@
 namespace UtpPunch.Protocol
 
-/// A persistent map from `int`: a 16-way trie on the key's bits, the second lowest first, each level as wide as it is filled.
+/// A persistent map from `int`: a 16-way trie on the key's bits, the lowest after twelve others, each level as wide as it is filled.
 /// Its order of iteration depends on its keys alone, so it may reach an effect.
 [<Sealed>]
 type internal Radix<'T>

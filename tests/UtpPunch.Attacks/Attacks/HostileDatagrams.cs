@@ -17,7 +17,7 @@ internal static class HostileDatagrams
 
     public static Task<Finding[]> NodeAsync(AttackContext context) => RunAsync(context, "node", context.Of(300_000L, 10_000_000L));
 
-    public static Task<Finding[]> RendezvousAsync(AttackContext context) => RunAsync(context, "rendezvous", context.Of(200_000L, 3_000_000L));
+    public static Task<Finding[]> RendezvousAsync(AttackContext context) => RunAsync(context, "rendezvous", context.Of(200_000L, 10_000_000L));
 
     /// <summary>Fewer of them over a real socket, for comparison: this is the cost with system calls, of the whole process.</summary>
     public static async Task<Finding[]> SocketAsync(AttackContext context)

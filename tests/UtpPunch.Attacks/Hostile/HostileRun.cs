@@ -72,6 +72,7 @@ internal sealed class HostileRun
             Garbage = [.. _garbage.Select(sum => sum.Bytes / (double)Math.Max(1, sum.Datagrams))],
             HeapBefore = before / 1e6,
             HeapAfter = after / 1e6,
+            FullTables = _victims.Sum(it => it.FullTables),
             Survivors = [.. _victims.Select(it => it.Check())],
             Seconds = clock.Elapsed.TotalSeconds,
             Exception = _exception,

@@ -26,6 +26,9 @@ internal sealed class RendezvousVictim : Victim
     private Rendezvous _server;
     private int _nextRenewal;
 
+    // 65536 sources that have proved their addresses, as many that have not, and as many registrations.
+    public override double FullTables => 80;
+
     public RendezvousVictim(int members, ulong seed)
         : base(members, MicrosecondsPerDatagram)
     {

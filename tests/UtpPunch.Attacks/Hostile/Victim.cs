@@ -40,6 +40,9 @@ internal abstract class Victim
 
     public abstract IReadOnlyList<HostileKind> Kinds { get; }
 
+    /// <summary>What tables that the attack may fill take when they are full, in MB; 0 if they are full soon.</summary>
+    public virtual double FullTables => 0;
+
     protected long Now { get; set; } = 1_000_000_000;
 
     private int Spacing { get; }
