@@ -115,6 +115,39 @@ let private structures =
               let sorted = [ for at, key in List.sort entries -> struct (int64 at, int key) ]
               Expect.equal (List.ofSeq popped) sorted "the order")
 
+      property
+          "the versions of a TimerQueue do not change each other"
+          (fun (steps: (byte * byte * bool) list) (length: byte) ->
+              let versions = ResizeArray<struct (TimerQueue * (int64 * int) list)>()
+              versions.Add(struct (TimerQueue.empty, []))
+
+              // Timers of a few lengths, set one after the other: most of them follow the latest version, the others any.
+              let places =
+                  [ for step in 0 .. 2 * (int length % 100) -> byte (step % 3), 0uy, step % 7 <> 6 ]
+                  @ [ for kind, from, adds in steps -> kind, from, adds ]
+
+              for index, (kind, from, adds) in Seq.indexed places do
+                  let from = versions.Count - 1 - int from % versions.Count
+                  let struct (queue, twin) = versions[from]
+
+                  if adds then
+                      let at = int64 index + (if kind % 3uy = 2uy then -7L * int64 kind else 100L * int64 (kind % 3uy))
+                      let twin = List.sort ((at, index) :: twin)
+                      versions.Add(struct (TimerQueue.add (at * 1L<us>) index queue, twin))
+                  elif not twin.IsEmpty then
+                      let struct (at, key, rest) = TimerQueue.pop queue
+                      Expect.equal (int64 at, key) twin.Head "the first"
+                      versions.Add(struct (rest, twin.Tail))
+
+              for struct (queue, twin) in versions do
+                  let mutable rest = queue
+                  Expect.equal (TimerQueue.count queue) twin.Length "count"
+
+                  for entry in twin do
+                      let struct (at, key, left) = TimerQueue.pop rest
+                      Expect.equal (int64 at, key) entry "an entry"
+                      rest <- left)
+
       test "a TimerQueue of a million entries is emptied without running out of stack" {
           let mutable timers = TimerQueue.empty
 
