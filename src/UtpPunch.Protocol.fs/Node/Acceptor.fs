@@ -70,7 +70,7 @@ module internal Acceptor =
     let private nextName (node: Node) =
         let mutable connId = node.NextAccepted
 
-        while (Radix.tryFind connId node.Connections).IsSome do
+        while (tryStored node connId).IsSome do
             connId <- (connId + 2) &&& System.Int32.MaxValue
 
         node.NextAccepted <- (connId + 2) &&& System.Int32.MaxValue

@@ -84,7 +84,7 @@ module internal KeyAgreements =
         keep step connection { agreement with Attempts = attempts; NextAt = next }
 
     let private due step random connId (agreement: KeyAgreement) =
-        match Radix.tryFind connId step.Node.Connections with
+        match tryStored step.Node connId with
         | ValueSome stored when step.Node.Now < agreement.Until ->
             let own = touch step stored
 

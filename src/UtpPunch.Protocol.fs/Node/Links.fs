@@ -31,7 +31,7 @@ module internal Links =
         let mutable found = ValueNone
 
         for connId in linked node receiveId do
-            match Radix.tryFind connId node.Connections with
+            match tryStored node connId with
             | ValueSome stored when linkOf node stored |> ValueOption.exists (LinkPaths.isKnown remote) ->
                 found <- ValueSome stored
             | _ -> ()
@@ -53,7 +53,7 @@ module internal Links =
 
         if found.IsNone then
             for connId in linked node header.ConnectionId do
-                match Radix.tryFind connId node.Connections with
+                match tryStored node connId with
                 | ValueSome stored when header.Type <> PacketType.Reset && stored.Fits &header ->
                     match linkOf node stored with
                     | ValueSome link ->
@@ -143,7 +143,7 @@ module internal Links =
     let private hasHeard step since (link: Link) =
         link.Streams
         |> Array.exists (fun connId ->
-            match Radix.tryFind connId step.Node.Connections with
+            match tryStored step.Node connId with
             | ValueSome stored -> stored.HeardAt > since
             | ValueNone -> false)
 
@@ -217,12 +217,10 @@ module internal Links =
 
     /// An own address is gone: the system chooses another one.
     let localGone step (local: uint16) =
-        Radix.iterate
-            (fun _ (stored: Connection.Stored) ->
-                if stored.Remote.Local = local then
-                    let own = touch step stored
-                    own.Remote <- Endpoint.forgetLocal local own.Remote)
-            step.Node.Connections
+        iterate step.Node (fun stored ->
+            if stored.Remote.Local = local then
+                let own = touch step stored
+                own.Remote <- Endpoint.forgetLocal local own.Remote)
 
         Radix.iterate
             (fun _ (link: Link) ->

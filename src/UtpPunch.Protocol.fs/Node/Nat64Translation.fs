@@ -51,4 +51,4 @@ module internal Nat64Translation =
         step.Context.Nat64 <- node.Nat64
 
         if node.Nat64.Length > 0 then
-            Radix.iterate (fun _ (stored: Connection.Stored) -> keepForm step stored.Remote) node.Connections
+            StreamTable.iterate node (fun stored -> keepForm step stored.Remote)

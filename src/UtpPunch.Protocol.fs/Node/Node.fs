@@ -18,6 +18,7 @@ module Node =
           Generation = 0L
           Random = random
           Connections = Radix.empty
+          Ended = Radix.empty
           Routes = Radix.empty
           Collisions = Radix.empty
           LinkedIds = Radix.empty
@@ -184,7 +185,7 @@ module Node =
         let node = step.Node
         Nat64Translation.keepForm step remote
 
-        if connId &&& 1 <> 0 || connId < 0 || (Radix.tryFind connId node.Connections).IsSome then
+        if connId &&& 1 <> 0 || connId < 0 || (tryStored node connId).IsSome then
             invalidArg (nameof connId) "A stream that is opened here gets an even name that is not in use."
 
         let fail reason = step.Context.Effects.Add(Effect.Closed(connId, reason))
@@ -335,7 +336,7 @@ module Node =
 
         if SocketNumbers.deadline node.NodeTasks.Sockets <= node.Now then
             let used = ResizeArray<int>()
-            Radix.iterate (fun _ (it: Connection.Stored) -> used.Add(int it.Remote.Via)) node.Connections
+            iterate node (fun it -> used.Add(int it.Remote.Via))
             node.NodeTasks <- NodeTasks.closeIdleSockets step.Context used.Contains node.NodeTasks
 
     /// Another SYN under other ids.
@@ -367,6 +368,7 @@ module Node =
         elif connection.State = StreamState.Closed then
             leave step connection
         else
+            if connection.State = StreamState.TimeWait then linger node connection
             schedule node (Connection.deadline connection) connection
 
     [<CompiledName "Step">]
@@ -429,12 +431,12 @@ module Node =
 
     [<CompiledName "RemoteOf">]
     let remoteOf connId (node: Node) =
-        match Radix.tryFind connId node.Connections with
+        match tryStored node connId with
         | ValueSome stored -> ValueSome stored.Remote
         | ValueNone -> ValueNone
 
     [<CompiledName "Stream">]
     let stream connId (node: Node) =
-        match Radix.tryFind connId node.Connections with
+        match tryStored node connId with
         | ValueSome stored -> ValueSome(Connection.statistics stored)
         | ValueNone -> ValueNone

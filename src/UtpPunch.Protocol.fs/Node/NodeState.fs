@@ -63,6 +63,8 @@ type Node =
             mutable Generation: int64
             mutable Random: Random
             mutable Connections: Radix<Connection.Stored>
+            /// Those in TIME-WAIT. A table of their own: a busy node has thousands, and each step copies the way to what it changes.
+            mutable Ended: Radix<Connection.Stored>
             /// The stream that receives from an endpoint under an id, by hash; `StreamTable.collision` where several do.
             mutable Routes: Radix<ConnId>
             mutable Collisions: Radix<ConnId[]>

@@ -198,6 +198,9 @@ module internal NodeTasksState =
     let forgetAgreement (connId: ConnId) (all: NodeTasks) : NodeTasks =
         let left = Radix.remove connId all.Agreements
 
-        { all with
-            Agreements = left
-            AgreesAt = (if Radix.count left = 0 then LinkPath.never else all.AgreesAt) }
+        if obj.ReferenceEquals(left, all.Agreements) then
+            all
+        else
+            { all with
+                Agreements = left
+                AgreesAt = (if Radix.count left = 0 then LinkPath.never else all.AgreesAt) }

@@ -4,6 +4,33 @@ namespace UtpPunch.Protocol
 module internal StreamTable =
     let note step rule remote = step.Context.Effects.Add(Effect.Noted(rule, remote))
 
+    // ---- The tables ----
+
+    /// The stream of that name, whatever its state.
+    let tryStored (node: Node) connId =
+        match Radix.tryFind connId node.Connections with
+        | ValueNone -> Radix.tryFind connId node.Ended
+        | known -> known
+
+    /// All streams, those in TIME-WAIT last.
+    let iterate (node: Node) (action: Connection.Stored -> unit) =
+        Radix.iterate (fun _ stored -> action stored) node.Connections
+        Radix.iterate (fun _ stored -> action stored) node.Ended
+
+    let private number (node: Node) = Radix.count node.Connections + Radix.count node.Ended
+
+    let private put (node: Node) (own: Connection) =
+        if own.State = StreamState.TimeWait then
+            node.Ended <- Radix.add own.ConnId (Connection.store own) node.Ended
+        else
+            node.Connections <- Radix.add own.ConnId (Connection.store own) node.Connections
+
+    /// A stream has come to TIME-WAIT, perhaps in this step.
+    let linger (node: Node) (own: Connection) =
+        if (Radix.tryFind own.ConnId node.Connections).IsSome then
+            node.Connections <- Radix.remove own.ConnId node.Connections
+            put node own
+
     // ---- Routes ----
 
     let routeKey (node: Node) (remote: Endpoint) (receiveId: uint16) =
@@ -59,7 +86,7 @@ module internal StreamTable =
         | _ -> ()
 
     let private tryReceiver (node: Node) (remote: Endpoint) receiveId connId =
-        match Radix.tryFind connId node.Connections with
+        match tryStored node connId with
         | ValueSome stored when stored.Ids.Receive = receiveId && stored.Remote.Equals remote -> ValueSome stored
         | _ -> ValueNone
 
@@ -80,7 +107,7 @@ module internal StreamTable =
         | ValueSome connId -> tryReceiver node remote receiveId connId
 
     let private keep step (own: Connection) =
-        step.Node.Connections <- Radix.add own.ConnId (Connection.store own) step.Node.Connections
+        put step.Node own
         step.Touched.Add own
 
     /// A stream may hold a quarter of what is left: the more streams hold much, the less each gets, and some is always left for others
@@ -100,7 +127,7 @@ module internal StreamTable =
         own
 
     let tryTouch step connId =
-        match Radix.tryFind connId step.Node.Connections with
+        match tryStored step.Node connId with
         | ValueSome stored -> ValueSome(touch step stored)
         | ValueNone -> ValueNone
 
@@ -116,14 +143,12 @@ module internal StreamTable =
     /// ignored: a connect is repeated, and so is a packet that was too long.
     let reported step (remote: Endpoint) (action: Connection.Stored -> unit) =
         let node = step.Node
-        let isShort = Radix.count node.Connections <= 64
+        let isShort = number node <= 64
 
         if isShort || node.Now - node.Guards.ReportedAt >= reportsEvery then
             node.Guards <- { node.Guards with ReportedAt = node.Now }
 
-            Radix.iterate
-                (fun _ (stored: Connection.Stored) -> if stored.Remote.Equals remote then action stored)
-                node.Connections
+            iterate node (fun stored -> if stored.Remote.Equals remote then action stored)
 
     let private countsFor (node: Node) (remote: Endpoint) =
         Radix.tryFind (int (addressHash node remote)) node.Addresses |> ValueOption.defaultValue 0
@@ -209,6 +234,7 @@ module internal StreamTable =
         changeLink step connection (Link.leave step.Node.Now connId)
         step.Node.NodeTasks <- NodeTasksState.forgetAgreement connId step.Node.NodeTasks
         step.Node.Connections <- Radix.remove connId step.Node.Connections
+        step.Node.Ended <- Radix.remove connId step.Node.Ended
         step.Node.Waiting <- Radix.remove connId step.Node.Waiting
 
     // ---- Timers ----
@@ -227,18 +253,16 @@ module internal StreamTable =
             let struct (at, connId, rest) = TimerQueue.pop node.TimerQueue
             node.TimerQueue <- rest
 
-            match Radix.tryFind connId node.Connections with
+            match tryStored node connId with
             | ValueSome stored when stored.WakeAt = at -> (touch step stored).WakeAt <- Time.never
             | _ -> ()
 
     /// An entry that does not count any more stays until its time comes, and a stream that sends often leaves many. They are removed once
     /// they are most.
     let compactTimerQueue (node: Node) =
-        if TimerQueue.count node.TimerQueue > 64 + 2 * Radix.count node.Connections then
+        if TimerQueue.count node.TimerQueue > 64 + 2 * number node then
             node.TimerQueue <- TimerQueue.empty
 
-            Radix.iterate
-                (fun connId (stored: Connection.Stored) ->
-                    if stored.WakeAt <> Time.never then
-                        node.TimerQueue <- TimerQueue.add stored.WakeAt connId node.TimerQueue)
-                node.Connections
+            iterate node (fun stored ->
+                if stored.WakeAt <> Time.never then
+                    node.TimerQueue <- TimerQueue.add stored.WakeAt stored.ConnId node.TimerQueue)

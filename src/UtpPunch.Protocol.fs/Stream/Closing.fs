@@ -18,6 +18,7 @@ module internal Closing =
                 context.Effects.Add(Effect.Closed(connection.ConnId, CloseReason.Finished))
                 connection.State <- StreamState.TimeWait
                 connection.Timers <- { Timers.stopped with Expiry = context.Now + timeWait }
+                connection.Congestion <- Ended.Of connection.Congestion
                 Farewell.start context connection
             elif connection.Closing.HasLostBytes then
                 PacketBuilder.reset 0UL context connection

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0x2B6F080C30AE1378UL
+let Layout = 0xD031F6564305642AUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -710,6 +710,17 @@ let readCubicStart (r: SnapshotReader) : CubicStart =
     let fieldFrom = readCongestionStart r
     CubicStart(fieldFrom)
 
+let writeEnded (w: SnapshotWriter) (it: Ended) : unit =
+    w.Int32 it.Window
+    w.Int64 it.PacingRate
+    w.Text it.Phase
+
+let readEnded (r: SnapshotReader) : Ended =
+    let fieldWindow = r.Int32()
+    let fieldPacingRate = r.Int64()
+    let fieldPhase = r.Text()
+    Ended(fieldWindow, fieldPacingRate, fieldPhase)
+
 let writeLossTolerance (w: SnapshotWriter) (it: LossTolerance) : unit =
     w.Int32 it.Share
     w.Int32 it.Fresh
@@ -789,11 +800,14 @@ let writeICongestionController (w: SnapshotWriter) (it: ICongestionController) :
     | :? CubicStart as it ->
         w.Byte 2uy
         writeCubicStart w it
-    | :? Ledbat as it ->
+    | :? Ended as it ->
         w.Byte 3uy
+        writeEnded w it
+    | :? Ledbat as it ->
+        w.Byte 4uy
         writeLedbat w it
     | :? LedbatStart as it ->
-        w.Byte 4uy
+        w.Byte 5uy
         writeLedbatStart w it
     | _ -> w.Byte 255uy
 
@@ -802,8 +816,9 @@ let readICongestionController (r: SnapshotReader) : ICongestionController =
     | 0uy -> readBbr r :> ICongestionController
     | 1uy -> readCubic r :> ICongestionController
     | 2uy -> readCubicStart r :> ICongestionController
-    | 3uy -> readLedbat r :> ICongestionController
-    | 4uy -> readLedbatStart r :> ICongestionController
+    | 3uy -> readEnded r :> ICongestionController
+    | 4uy -> readLedbat r :> ICongestionController
+    | 5uy -> readLedbatStart r :> ICongestionController
     | 255uy -> r.Fail "there is an ICongestionController of the application's own, which is not in the trace"
     | _ -> r.Fail "there is no such ICongestionController"
 
@@ -2128,6 +2143,7 @@ let writeNode (w: SnapshotWriter) (it: Node) : unit =
     w.Int64 it.Generation
     writeRandom w it.Random
     w.Radix((writeStored w), it.Connections)
+    w.Radix((writeStored w), it.Ended)
     w.Radix(w.Int32, it.Routes)
     w.Radix((fun it -> w.Array(w.Int32, it)), it.Collisions)
     w.Radix((fun it -> w.Array(w.Int32, it)), it.LinkedIds)
@@ -2155,6 +2171,7 @@ let readNode (r: SnapshotReader) : Node =
       Generation = r.Int64()
       Random = readRandom r
       Connections = r.Radix(229, (fun () -> readStored r))
+      Ended = r.Radix(229, (fun () -> readStored r))
       Routes = r.Radix(1, (fun () -> r.Int32()))
       Collisions = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
       LinkedIds = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))

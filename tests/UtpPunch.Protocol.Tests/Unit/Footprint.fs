@@ -29,6 +29,28 @@ let private idle migrates (silence: Duration) : Node[] =
     wait silence pair
     [| pair.A.Node; pair.B.Node |]
 
+/// Streams over which a byte was sent each way, in TIME-WAIT at both nodes.
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private ended () : Node[] =
+    let streams = { StreamOptions.bep29 with Congestion = CongestionControls.bbr }
+    let pair = pairOf { NodeOptions.standard with Bep29 = streams } Path.perfect
+    pair.Tell(pair.B, Event.Listen count)
+
+    for index in 1..count do
+        let a = pair.Connect(pair.A, Dialect.Bep29)
+        run (Time.seconds 10) pair "both sides are open" (fun () -> a.Opened && pair.B.Accepted.Count = index)
+        let b = pair.B.Accepted[index - 1]
+        pair.Tell(pair.B, Event.Taken b.ConnId)
+        write pair pair.A a [| 1uy |]
+        write pair pair.B b [| 1uy |]
+        finish pair pair.A a
+        finish pair pair.B b
+        run (Time.seconds 10) pair "both sides are closed" (fun () -> a.Closed.IsSome && b.Closed.IsSome)
+
+    let lingering (side: Side) = (Node.statistics side.Node).Lingering
+    Expect.equal (lingering pair.A, lingering pair.B) (count, count) "streams in TIME-WAIT"
+    [| pair.A.Node; pair.B.Node |]
+
 let private memory () =
     GC.Collect()
     GC.WaitForPendingFinalizers()
@@ -41,14 +63,16 @@ let private costs (nodes: Node[]) =
           nodes[index] <- Unchecked.defaultof<Node>
           int (before - memory ()) / count ]
 
-let private costsAtMost limit migrates silence =
+let private costAtMost limit (nodes: unit -> Node[]) =
     // The median: now and then the runtime allocates or frees memory of its own.
-    let turns = [ for _ in 1..3 -> costs (idle migrates silence) ]
+    let turns = [ for _ in 1..3 -> costs (nodes ()) ]
 
     for side in 0..1 do
         let cost = turns |> List.map (List.item side) |> List.sort |> List.item 1
         Expect.isLessThanOrEqual cost limit $"bytes of a stream at side {side}"
         Expect.isGreaterThan cost 500 "it was measured"
+
+let private costsAtMost limit migrates silence = costAtMost limit (fun () -> idle migrates silence)
 
 let private pings =
     test "a stream that sends often takes no more memory than one that sends seldom" {
@@ -82,6 +106,7 @@ let tests =
                 test "after a quarter of an hour it costs at most 1880 bytes" {
                     costsAtMost 1880 false (Time.seconds 900)
                 }
+                test "one in TIME-WAIT costs at most 1850 bytes" { costAtMost 1850 ended }
                 test "one that survives its path costs at most 2800 bytes, after a quarter of an hour, too" {
                     costsAtMost 2800 true (Time.seconds 900)
                 } ] ]
