@@ -79,14 +79,22 @@ public sealed partial class UtpNode
         string host, int port, UtpConnectOptions? options, CancellationToken cancellationToken = default) =>
         ConnectAsync(IPAddress.TryParse(host, out var address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port), options, cancellationToken);
 
-    private async ValueTask<UtpStream> DialOneAsync(Endpoint remote, Dialling how, CancellationToken cancellationToken)
+    private ValueTask<UtpStream> DialOneAsync(Endpoint remote, Dialling how, CancellationToken cancellationToken)
     {
         if (!_transport.Speaks(remote))
         {
-            throw Failure.Unreachable(Addresses.ToIPEndPoint(remote)).ToException();
+            return ValueTask.FromException<UtpStream>(Failure.Unreachable(Addresses.ToIPEndPoint(remote)).ToException());
         }
 
-        var known = _nat64 is null ? remote : await KnownAsync(remote, how.Timeout, cancellationToken).ConfigureAwait(false);
+        return _nat64 is null
+            ? TwiceAsync(how, left => DialAsync(remote, left, cancellationToken), cancellationToken)
+            : DialTranslatedAsync(remote, how, cancellationToken);
+    }
+
+    /// <summary>The peer may be known by another address than the one that is dialled.</summary>
+    private async ValueTask<UtpStream> DialTranslatedAsync(Endpoint remote, Dialling how, CancellationToken cancellationToken)
+    {
+        var known = await KnownAsync(remote, how.Timeout, cancellationToken).ConfigureAwait(false);
         return await TwiceAsync(how, left => DialAsync(known, left, cancellationToken), cancellationToken).ConfigureAwait(false);
     }
 
