@@ -68,6 +68,7 @@ static WebApplication Build(Settings settings, IConfigurationRoot configuration)
     builder.Services.AddSingleton<Instruments>();
     builder.Services.AddSingleton<Recorder>();
     builder.Services.AddRoutingCore();
+    AdminAccess.Add(builder.Services, settings);
     builder.WebHost.UseKestrelCore().ConfigureKestrel(options =>
     {
         options.AddServerHeader = false;
@@ -78,8 +79,9 @@ static WebApplication Build(Settings settings, IConfigurationRoot configuration)
     var app = builder.Build();
     app.Services.GetRequiredService<Instruments>();
     var service = app.Services.GetRequiredService<Service>();
-    app.MapGet("/healthz", () => Answer(service.IsAlive));
-    app.MapGet("/readyz", () => Answer(service.IsReady));
+    AdminAccess.Use(app, settings);
+    app.MapGet("/healthz", () => Answer(service.IsAlive)).AllowAnonymous();
+    app.MapGet("/readyz", () => Answer(service.IsReady)).AllowAnonymous();
     Page.Map(app, app.Services.GetRequiredService<Recorder>());
     app.MapGet("/metrics", () => Results.Text(MetricsText.Collect(Instruments.MeterName), MetricsText.ContentType));
     return app;

@@ -45,7 +45,15 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
         Rooms = settings.Redis is { } redis ? await RedisRooms.ConnectAsync(redis, logger).ConfigureAwait(false) : null;
         var server = Start(settings.Server, Rooms);
         _server = server;
-        LogListening(server.LocalEndPoints);
+
+        // Of a list, the JSON would have the name of its type.
+        var endPoints = string.Join(", ", server.LocalEndPoints);
+        LogListening(endPoints);
+        if (settings.AdminToken is null && !IPAddress.IsLoopback(settings.Admin.Address))
+        {
+            LogOpen(settings.Admin);
+        }
+
         if (Rooms is { IsConnected: false })
         {
             LogNoRedis();
@@ -126,7 +134,7 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
     }
 
     [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "Listening on {EndPoints}")]
-    private partial void LogListening(IReadOnlyList<IPEndPoint> endPoints);
+    private partial void LogListening(string endPoints);
 
     [LoggerMessage(
         EventId = 2,
@@ -145,4 +153,7 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
 
     [LoggerMessage(EventId = 8, Level = LogLevel.Warning, Message = "Redis does not answer. This instance begins with its own rooms")]
     private partial void LogNoRedis();
+
+    [LoggerMessage(EventId = 9, Level = LogLevel.Warning, Message = "Metrics and the dashboard at {Admin} are open to other machines: there is no AdminToken")]
+    private partial void LogOpen(IPEndPoint admin);
 }

@@ -13,11 +13,19 @@ internal sealed class Settings
 {
     private const string Logging = "Logging";
     private const int MaxRoomNames = 1000;
+    private const int MaxAdminHosts = 100;
+    private const int MinToken = 16;
+    private const int MaxToken = 256;
+
+    // What these say is not repeated in a message, which a log may keep.
+    private static readonly string[] s_secrets = ["AdminToken", "Redis"];
 
     private static readonly Dictionary<string, Action<Settings, IConfigurationSection>> Setters = new(StringComparer.OrdinalIgnoreCase)
     {
         ["Listen"] = (settings, section) => settings.Server.LocalEndPoints = EndPointsOf(section),
         ["Admin"] = (settings, section) => settings.Admin = EndPointOf(section.Value),
+        ["AdminHosts"] = (settings, section) => settings.AdminHosts = HostsOf(section),
+        ["AdminToken"] = (settings, section) => settings.AdminToken = TokenOf(section.Value),
         ["Drain"] = (settings, section) => settings.Drain = DrainOf(section.Value),
         ["MaxRegistrations"] = (settings, section) => settings.Server.MaxRegistrations = CountOf(section.Value),
         ["MaxRegistrationsPerSource"] = (settings, section) => settings.Server.MaxRegistrationsPerSource = CountOf(section.Value),
@@ -37,6 +45,12 @@ internal sealed class Settings
 
     /// <summary>Where health, metrics and the dashboard are served over HTTP.</summary>
     public IPEndPoint Admin { get; private set; } = new(IPAddress.Loopback, 9100);
+
+    /// <summary>The names that requests to <see cref="Admin"/> may have in their Host, besides its own address and those of loopback.</summary>
+    public IReadOnlyList<string> AdminHosts { get; private set; } = [];
+
+    /// <summary>What requests for metrics and the dashboard must know; null if they are answered to all.</summary>
+    public string? AdminToken { get; private set; }
 
     /// <summary>The Redis in which the instances share their rooms; null for none.</summary>
     public ConfigurationOptions? Redis { get; private set; }
@@ -73,7 +87,8 @@ internal sealed class Settings
             }
             catch (FormatException error)
             {
-                throw new SettingsException($"{section.Path}: \"{section.Value}\" is not valid: {error.Message}");
+                var value = s_secrets.Contains(section.Key, StringComparer.OrdinalIgnoreCase) ? "its value" : $"\"{section.Value}\"";
+                throw new SettingsException($"{section.Path}: {value} is not valid: {error.Message}");
             }
         }
 
@@ -117,6 +132,24 @@ internal sealed class Settings
             ? names
             : throw new FormatException($"It must be a list of at most {MaxRoomNames} names.");
     }
+
+    private static string[] HostsOf(IConfigurationSection section)
+    {
+        var hosts = section.GetChildren().Select(child => HostOf(child.Value ?? "")).ToArray();
+        return hosts.Length <= MaxAdminHosts ? hosts : throw new FormatException($"It must be a list of at most {MaxAdminHosts} hosts.");
+    }
+
+    private static string HostOf(string text) =>
+        IPAddress.TryParse(text, out var address) && !AdminAccess.IsWildcard(address) ? AdminAccess.HostOf(address)
+        : text == "*" || Uri.CheckHostName(text.StartsWith("*.", StringComparison.Ordinal) ? text[2..] : text) == UriHostNameType.Dns ? text
+        : throw new FormatException($"{text} is no host, such as rendezvous.example, *.example or 192.0.2.1.");
+
+    // The characters of a bearer token (RFC 6750).
+    private static string? TokenOf(string? text) => string.IsNullOrEmpty(text)
+        ? null
+        : text.Length is >= MinToken and <= MaxToken && text.All(character => char.IsAsciiLetterOrDigit(character) || "-._~+/=".Contains(character, StringComparison.Ordinal))
+            ? text
+            : throw new FormatException($"It must have {MinToken} to {MaxToken} characters, which are letters and digits of ASCII and -._~+/=.");
 
     private static int CountOf(string? text) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0

@@ -24,6 +24,8 @@ public sealed class Browser : IAsyncDisposable
     private readonly SemaphoreSlim _sending = new(1);
     private Task _reading = Task.CompletedTask;
     private volatile TaskCompletionSource _loaded = new();
+    private string? _password;
+    private volatile int _prompts;
     private int _last;
 
     private Browser(string program)
@@ -51,6 +53,9 @@ public sealed class Browser : IAsyncDisposable
 
     /// <summary>The addresses that the page has requested.</summary>
     public IReadOnlyCollection<string> Requests => _requests;
+
+    /// <summary>How often the browser has asked its user for a name and a password.</summary>
+    public int Prompts => _prompts;
 
     /// <summary>Starts a browser with an empty page of that size.</summary>
     public static async Task<Browser> StartAsync(int width, int height, bool isDark = false)
@@ -85,6 +90,13 @@ public sealed class Browser : IAsyncDisposable
         var loaded = _loaded = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await CallAsync("Page.navigate", new JsonObject { ["url"] = address.AbsoluteUri });
         await loaded.Task.WaitAsync(Limit);
+    }
+
+    /// <summary>Answers the browser's prompts for a password, as a user does.</summary>
+    public Task AnswerPromptsAsync(string password)
+    {
+        _password = password;
+        return CallAsync("Fetch.enable", new JsonObject { ["handleAuthRequests"] = true });
     }
 
     /// <summary>Changes the size of the page.</summary>
@@ -234,6 +246,17 @@ public sealed class Browser : IAsyncDisposable
                 break;
             case "Page.loadEventFired":
                 _loaded.TrySetResult();
+                break;
+            case "Fetch.requestPaused":
+                _ = CallAsync("Fetch.continueRequest", new JsonObject { ["requestId"] = parameters["requestId"]!.DeepClone() });
+                break;
+            case "Fetch.authRequired":
+                Interlocked.Increment(ref _prompts);
+                _ = CallAsync("Fetch.continueWithAuth", new JsonObject
+                {
+                    ["requestId"] = parameters["requestId"]!.DeepClone(),
+                    ["authChallengeResponse"] = new JsonObject { ["response"] = "ProvideCredentials", ["username"] = "operator", ["password"] = _password },
+                });
                 break;
             case "Network.requestWillBeSent":
                 _requests.Enqueue(parameters["request"]!["url"]!.GetValue<string>());

@@ -56,6 +56,10 @@ public static class RendezvousService
         var log = (await service.EndAsync()).Split('\n').Select(line => JsonDocument.Parse(line).RootElement).ToArray();
         Check.Equal(0, service.ExitCode);
         Check.Equal("", service.Errors);
+        var first = log.Single(entry => entry.GetProperty("EventId").GetInt32() == 1);
+        var listening = first.GetProperty("State").GetProperty("EndPoints").GetString()!.Split(", ").Select(IPEndPoint.Parse).ToArray();
+        Check.Equal(2, listening.Length);
+        Check.That(listening.Contains(server) && listening.All(one => one.Port > 0), $"{first}");
         var last = log.Single(entry => entry.GetProperty("EventId").GetInt32() == 3);
         Check.Equal(1L, last.GetProperty("State").GetProperty("Introduced").GetInt64());
     }

@@ -5,6 +5,8 @@ addEventListener('unhandledrejection', event => { document.documentElement.datas
 
 const interval = 1000;
 const timeLimit = 5000;
+// Beside the page, without the password that its address may have: a request must not have one.
+const source = `${location.origin}${location.pathname.replace(/[^/]*$/, '')}dashboard.json`;
 const charts = [
   { title: 'Rooms and peers', load: true, series: [['waiting', 'peers in rooms'], ['staying', 'of these, that stay'], ['rooms', 'rooms'], ['introductionsUnderWay', 'introductions under way']] },
   { title: 'Registrations and introductions', series: [['registered', 'registrations'], ['introduced', 'introductions'], ['renewed', 'renewals'], ['vanished', 'peers that vanished']] },
@@ -200,7 +202,7 @@ function show() {
 
 async function update() {
   try {
-    const answer = await fetch('dashboard.json', { cache: 'no-store', signal: AbortSignal.timeout(timeLimit) });
+    const answer = await fetch(source, { cache: 'no-store', signal: AbortSignal.timeout(timeLimit) });
     if (!answer.ok) {
       throw new Error(`HTTP ${answer.status}`);
     }
