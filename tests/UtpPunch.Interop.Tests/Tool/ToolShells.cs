@@ -88,6 +88,38 @@ public static class ToolShells
         Check.That(lines[2].StartsWith(file, StringComparison.Ordinal), output);
     }
 
+    [Fact("PowerShell completes by the script of utp completion pwsh, also within a line, and names of files where utp has nothing to say", Parallel = true)]
+    public static async Task PowerShell()
+    {
+        const string Ask = """
+            utp completion pwsh | Out-String | Invoke-Expression
+            function Ask($line, $at = $line.Length) {
+                $found = (TabExpansion2 -inputScript $line -cursorColumn $at).CompletionMatches
+                ($found | ForEach-Object { "$($_.CompletionText)=$($_.ToolTip.Split(' ')[0])" }) -join ' '
+            }
+            Ask 'utp cat --con'
+            Ask 'utp cat --congestion '
+            Ask 'utp cat --con --listen' 13
+            Ask '1; utp c --listen' 8
+            Ask 'utp replay x --mode st'
+            Ask "utp cat --trace $PSScriptRoot/cap"
+            """;
+        using var folder = new ToolFolder();
+        var script = System.IO.Path.Combine(folder.Root, "ask.ps1");
+        var file = System.IO.Path.Combine(folder.Root, "capture.utrace");
+        await File.WriteAllTextAsync(script, Ask);
+        await File.WriteAllTextAsync(file, "");
+        string[] own = ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"];
+        string[] variables = [$"PATH={folder.Path}", "POWERSHELL_TELEMETRY_OPTOUT=1", "POWERSHELL_UPDATECHECK=Off", .. own.Select(name => $"{name}={folder.Root}")];
+        string[] shell = [.. await NeedPowerShellAsync(), "-NoLogo", "-NoProfile", "-NonInteractive", "-File", script];
+        var (output, errors) = await OtherTool.RunAsync("env", [.. variables, .. shell]);
+        Check.Equal("", errors);
+        const string Options = "--congestion=Congestion --connect-timeout=Time";
+        Check.Equal(
+            $"{Options}\nbbr=bbr cubic=cubic ledbat=ledbat\n{Options}\ncat=Copy completion=Print\nstrict=strict\n{file}={file}\n",
+            output.ReplaceLineEndings("\n"));
+    }
+
     [Fact("the manual page is formatted without a warning, and has every command, option and exit code", Parallel = true)]
     public static async Task ManualPage()
     {
@@ -132,6 +164,21 @@ public static class ToolShells
         var found = OtherTool.Find(program);
         Skip.Unless(found is not null, $"needs {program}");
         return found!;
+    }
+
+    /// <summary>PowerShell on the PATH, or the tool that the build script restores in tests/peers.</summary>
+    private static async Task<string[]> NeedPowerShellAsync()
+    {
+        if (OtherTool.Find("pwsh") is { } program)
+        {
+            return [program];
+        }
+
+        var folder = System.IO.Path.Combine(Repository.Root, "tests", "peers");
+        using var version = ProgramRun.Start(folder, "dotnet", ["pwsh", "-Version"]);
+        await version.EndAsync();
+        Skip.Unless(version.ExitCode == 0, "needs PowerShell: dotnet tool restore in tests/peers");
+        return ["sh", "-c", "cd \"$0\" && exec dotnet pwsh \"$@\"", folder];
     }
 
     private static async Task<string> WordsAsync(string line) =>
