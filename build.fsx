@@ -8,6 +8,7 @@
 #load "build/PackageTests.fs"
 #load "build/Testing.fs"
 #load "build/Fuzzing.fs"
+#load "build/CoreReference.fs"
 #load "build/Site.fs"
 #load "tests/mutants/Mutants.fs"
 #load "tests/mutants/Copies.fs"

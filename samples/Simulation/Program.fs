@@ -11,6 +11,9 @@ let private expect claim isTrue =
 
 [<EntryPoint>]
 let main _ =
+    let text = String.replicate 10_000 "hello "
+    expect "the core transfers text over sockets" (BareNode.transfer text (Time.seconds 20) = text)
+
     expect "stop-and-wait delivers everything over a lossy path" (OwnWorld.findViolation OwnWorld.lossy 200 = ValueNone)
 
     // One bit does not tell an old datagram from a new one: datagrams must not overtake each other.
