@@ -33,6 +33,7 @@ let main args =
           LongLivedStreams.tests
           OwnAddresses.tests
           GhostStories.tests
+          TornIntroductions.tests
           LostTrains.tests
           Hostile.tests
           Limits.tests

@@ -43,7 +43,8 @@ module internal NodeTasks =
                 && meeting.Phase = RendezvousPhase.Left
                 && report.Stage = PunchStage.NothingHeard
                 ->
-                RendezvousClient.returnFrom context.Now punch.Setup.PeerObserved (ValueSome report) meeting
+                let isTorn = not punch.HasPeerBegun
+                RendezvousClient.returnFrom context.Now punch.Setup.PeerObserved isTorn (ValueSome report) meeting
             | _ -> ValueNone
 
         match returned with
@@ -256,7 +257,7 @@ module internal NodeTasks =
     let private reject (context: StepContext) (it: Introduction) (meeting: RendezvousClient) (all: NodeTasks) =
         context.Effects.Add(Effect.Noted(Rule.OfferRejected, it.Observed))
 
-        match RendezvousClient.returnFrom context.Now it.Observed ValueNone meeting with
+        match RendezvousClient.returnFrom context.Now it.Observed false ValueNone meeting with
         | ValueSome meeting -> keepMeeting meeting all
         | ValueNone when meeting.Plan.Stays -> keepMeeting meeting all
         | ValueNone ->

@@ -63,6 +63,7 @@ module internal Punch =
         { Setup = setup
           StartedAt = now
           GoAt = goAt
+          HasPeerBegun = false
           GiveUpAt = Time.after (timeout + (if setup.IsLower then 0L<us> else grace)) now
           Phase = PunchPhase.Probing
           Candidates = candidates
@@ -81,9 +82,10 @@ module internal Punch =
     /// The rendezvous says that both have begun.
     let go (start: Instant) (punch: Punch) : Punch =
         if punch.GoAt <= start || punch.Phase <> PunchPhase.Probing then
-            punch
+            { punch with HasPeerBegun = true }
         else
             { punch with
+                HasPeerBegun = true
                 GoAt = start
                 Candidates =
                     punch.Candidates

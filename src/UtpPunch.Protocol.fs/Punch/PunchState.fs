@@ -75,6 +75,8 @@ type internal Punch =
         StartedAt: Instant
         /// When both peers have begun: from here on, packets may reach the peer.
         GoAt: Instant
+        /// Whether the peer is known to have begun: Go has come, so both have acknowledged their introduction.
+        HasPeerBegun: bool
         GiveUpAt: Instant
         Phase: PunchPhase
         Candidates: Candidate[]

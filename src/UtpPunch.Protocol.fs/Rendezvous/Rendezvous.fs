@@ -329,6 +329,8 @@ module Rendezvous =
         =
         if pairing.Tries >= Repetitions then
             server.Pairings <- Radix.remove number server.Pairings
+            endIntroduction server number pairing.A
+            endIntroduction server number pairing.B
         else
             for side, other in [ pairing.A, pairing.B; pairing.B, pairing.A ] do
                 if not side.Acknowledged then

@@ -340,14 +340,12 @@ module internal RendezvousClient =
 
     /// A peer could not be met: its offer was not one of the room's, or nothing was heard of it. The client registers again and avoids the
     /// peer; none if the time for the meeting is over, or if the client stays in its room anyway.
-    let returnFrom (now: Instant) (peer: Endpoint) report (meeting: RendezvousClient) : RendezvousClient voption =
+    let returnFrom (now: Instant) (peer: Endpoint) isTorn report (meeting: RendezvousClient) =
         let until = Time.after meeting.Plan.Timeout meeting.StartedAt
 
         if meeting.Plan.Stays || now >= until then
             ValueNone
         else
-            let older = Array.truncate (4 * PunchWire.MaxAvoided - 1) meeting.Avoided
-
             ValueSome
                 { meeting with
                     Phase = RendezvousPhase.Registering
@@ -355,7 +353,7 @@ module internal RendezvousClient =
                     Tries = 0
                     NextAt = now
                     GiveUpAt = until
-                    Avoided = Array.append [| struct (Endpoint.via 0us peer, now) |] older
+                    Avoided = avoidAlso now (Endpoint.via 0us peer) isTorn meeting.Avoided
                     LastReport = ValueOption.orElse meeting.LastReport report }
 
     // ---- Time ----

@@ -14,6 +14,10 @@ type internal RendezvousPhase =
     /// Introduced and no longer registered. Repeated introductions are acknowledged.
     | Left
 
+/// A peer with which a client has met in vain.
+[<Struct; NoComparison>]
+type internal AvoidedPeer = { Remote: Endpoint; Since: Instant; For: Duration }
+
 /// A client of a rendezvous: it proves its address, compares the endpoints that the server's sockets observe, registers its offer, and waits
 /// for a peer.
 [<NoComparison>]
@@ -51,31 +55,47 @@ type internal RendezvousClient =
         GiveUpAt: Instant
         /// The last introduction, to recognize repetitions.
         Introduction: Owned
-        /// Endpoints of peers with which it has met in vain, the latest first, and the times.
-        Avoided: struct (Endpoint * Instant)[]
+        /// Peers with which it has met in vain, the latest first.
+        Avoided: AvoidedPeer[]
         /// The last punch that has failed without ending the meeting.
         LastReport: PunchReport voption
     }
 
 /// What follows from the state of a meeting.
 module internal RendezvousClientState =
-    /// How long a peer with which a client has met in vain is avoided.
+    /// How long a peer with which a client has met in vain is avoided: no path to it was found, or its offer was not one of the room's.
     let private avoidFor = Time.seconds 60
+
+    /// How long it is avoided at first if its introduction was torn: the peer has not acknowledged it, since messages were lost or an instance of the
+    /// rendezvous was killed, and may be there. Twice as long each time, as a peer that never acknowledges may be hostile.
+    let private avoidTornFor = Time.seconds 2
 
     /// As many endpoints of one address are avoided singly; then all of its ports are.
     [<Literal>]
     let private MaxPorts = 2
 
+    /// One peer more. The latest ones are remembered, also after their time, for the next one of a peer that was met in vain again.
+    let avoidAlso (now: Instant) (remote: Endpoint) isTorn (avoided: AvoidedPeer[]) : AvoidedPeer[] =
+        let isOther (it: AvoidedPeer) = not (it.Remote.Equals remote)
+
+        let earlier =
+            avoided |> Array.filter (isOther >> not) |> Array.fold (fun most it -> max most it.For) 0L<us>
+
+        let time = if isTorn then min avoidFor (max avoidTornFor (2L * earlier)) else avoidFor
+        let others = avoided |> Array.filter isOther |> Array.truncate (4 * PunchWire.MaxAvoided - 1)
+        Array.append [| { Remote = remote; Since = now; For = time } |] others
+
     /// What a registration asks to avoid: the latest endpoints, and the whole address of those that have come with several ports.
     let avoided (now: Instant) (meeting: RendezvousClient) : Endpoint[] =
-        let recent =
-            [| for struct (endpoint, since) in meeting.Avoided do
-                   if now - since < avoidFor then endpoint |]
+        let recent = meeting.Avoided |> Array.filter (fun it -> now - it.Since < avoidFor)
 
-        let portsOf endpoint = recent |> Array.filter (Endpoint.isSameAddress endpoint) |> Array.length
+        let hasManyPorts (it: AvoidedPeer) =
+            let ports = recent |> Array.filter (fun other -> Endpoint.isSameAddress it.Remote other.Remote)
+            ports.Length > MaxPorts
 
         recent
-        |> Array.map (fun it -> if portsOf it > MaxPorts then Endpoint.withPort 0us it else it)
+        |> Array.filter (fun it -> now - it.Since < it.For || hasManyPorts it)
+        |> Array.map (fun it -> if hasManyPorts it then Endpoint.withPort 0us it.Remote else it.Remote)
         |> Array.distinct
         |> Array.truncate PunchWire.MaxAvoided
 

@@ -292,6 +292,14 @@ module internal RendezvousState =
         server.Registrants <- Radix.remove number server.Registrants
         countRegistrant server registrant.Remote -1
 
+    /// An introduction is over. A client that has not acknowledged it has not learned of it, and may register again.
+    let endIntroduction (server: Rendezvous) key (side: PairedPeer) =
+        if not side.Acknowledged then
+            match findRegistrant side.Remote side.Registration.Handle side.Registration.Room.AsBorrowed server with
+            | ValueSome(struct (number, it)) when it.Pairing = ValueSome key ->
+                store server number { it with Pairing = ValueNone }
+            | _ -> ()
+
     // ---- Cookies ----
 
     let private cookieOf (server: Rendezvous) (age: int64) (remote: Endpoint) (handle: uint64) : Owned =

@@ -355,6 +355,7 @@ module internal Sharing =
 
         if it.Tries >= most then
             dropPairing server it
+            endIntroduction server (keyOf it.Nonce.AsBorrowed) it.Own
         else
             if it.Tries = 0 then Reports.expect server it.Nonce [| it.Own |]
             if isProposer && not it.Other.Acknowledged then confirm server it

@@ -28,6 +28,8 @@ type InstancePeer internal (index: int, room: int, node: Node) =
     member val ResultAt = Time.never with get, set
     /// To whom it was introduced, and when.
     member val Introduced = List<struct (Endpoint * Instant)>()
+    /// Until when nothing reaches it, and nothing of it arrives.
+    member val CutUntil = 0L<us> with get, set
     member val internal Node = node with get, set
     member val internal WakesAt = Time.never with get, set
 
@@ -86,6 +88,8 @@ type Instances(seed: uint64, count: int, faults: StoreFaults) =
 
     let send (from: Endpoint) (target: Endpoint) bytes =
         place (now + delay) (InstanceEvent.Datagram(from, Endpoint.via 0us target, bytes))
+
+    let isCut (socket: Endpoint) = peers.Exists(fun it -> it.Socket.Equals socket && now < it.CutUntil)
 
     let instanceAt (socket: Endpoint) = Array.FindIndex(sockets, (fun it -> it.Equals socket))
 
@@ -178,6 +182,7 @@ type Instances(seed: uint64, count: int, faults: StoreFaults) =
 
     let perform event =
         match event with
+        | InstanceEvent.Datagram(from, target, _) when isCut from || isCut target -> ()
         | InstanceEvent.Datagram(from, target, bytes) ->
             match instanceAt target with
             | -1 ->
@@ -220,6 +225,10 @@ type Instances(seed: uint64, count: int, faults: StoreFaults) =
         peer
 
     member _.Kill(peer: InstancePeer) = peer.GoneAt <- now
+
+    /// The network of a peer is away for a time.
+    member _.Cut(peer: InstancePeer, duration: Duration) = peer.CutUntil <- now + duration
+
     member _.KillInstance(index: int) = servers[index] <- ValueNone
 
     member _.StopStore() =

@@ -6,7 +6,7 @@ open UtpPunch.Protocol
 
 /// Tells builds apart: a hash of all types and fields below.
 [<Literal>]
-let Layout = 0xD031F6564305642AUL
+let Layout = 0x20DFF79300004ACDUL
 
 let writeDialect (w: SnapshotWriter) (it: Dialect) : unit =
     match it with
@@ -1301,6 +1301,16 @@ let readRendezvousPhase (r: SnapshotReader) : RendezvousPhase =
     | 3uy -> RendezvousPhase.Left
     | _ -> r.Fail "there is no such RendezvousPhase"
 
+let writeAvoidedPeer (w: SnapshotWriter) (it: AvoidedPeer) : unit =
+    writeEndpoint w it.Remote
+    w.Int64 it.Since
+    w.Int64 it.For
+
+let readAvoidedPeer (r: SnapshotReader) : AvoidedPeer =
+    { Remote = readEndpoint r
+      Since = r.Int64()
+      For = r.Int64() }
+
 let writePunchStage (w: SnapshotWriter) (it: PunchStage) : unit =
     match it with
     | PunchStage.Open -> w.Byte 0uy
@@ -1424,7 +1434,7 @@ let writeRendezvousClient (w: SnapshotWriter) (it: RendezvousClient) : unit =
     w.Int64 it.StartedAt
     w.Int64 it.GiveUpAt
     w.Bytes it.Introduction.Span
-    w.Array((fun (struct (part1, part2)) -> writeEndpoint w part1; w.Int64 part2), it.Avoided)
+    w.Array((writeAvoidedPeer w), it.Avoided)
     w.Option((writePunchReport w), it.LastReport)
 
 let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
@@ -1453,7 +1463,7 @@ let readRendezvousClient (r: SnapshotReader) : RendezvousClient =
       StartedAt = r.Int64()
       GiveUpAt = r.Int64()
       Introduction = r.Bytes()
-      Avoided = r.Array(7, (fun () -> struct (readEndpoint r, r.Int64())))
+      Avoided = r.Array(8, (fun () -> readAvoidedPeer r))
       LastReport = r.Option((fun () -> readPunchReport r)) }
 
 let writePunchStart (w: SnapshotWriter) (it: PunchStart) : unit =
@@ -1608,6 +1618,7 @@ let writePunch (w: SnapshotWriter) (it: Punch) : unit =
     writePunchSetup w it.Setup
     w.Int64 it.StartedAt
     w.Int64 it.GoAt
+    w.Flag it.HasPeerBegun
     w.Int64 it.GiveUpAt
     writePunchPhase w it.Phase
     w.Array((writeCandidate w), it.Candidates)
@@ -1627,6 +1638,7 @@ let readPunch (r: SnapshotReader) : Punch =
     { Setup = readPunchSetup r
       StartedAt = r.Int64()
       GoAt = r.Int64()
+      HasPeerBegun = r.Flag()
       GiveUpAt = r.Int64()
       Phase = readPunchPhase r
       Candidates = r.Array(12, (fun () -> readCandidate r))
@@ -1655,7 +1667,7 @@ let writePunchTable (w: SnapshotWriter) (it: PunchTable) : unit =
 
 let readPunchTable (r: SnapshotReader) : PunchTable =
     { HashKey = r.UInt64()
-      All = r.Radix(73, (fun () -> readPunch r))
+      All = r.Radix(74, (fun () -> readPunch r))
       Timers = r.TimerQueue()
       ByIntroduction = r.Radix(1, (fun () -> r.Int32()))
       ByPeer = r.Radix(1, (fun () -> r.Array(1, (fun () -> r.Int32()))))
@@ -2099,7 +2111,7 @@ let writeNodeTasks (w: SnapshotWriter) (it: NodeTasks) : unit =
     w.Int64 it.DueAt
 
 let readNodeTasks (r: SnapshotReader) : NodeTasks =
-    { Meetings = r.Radix(53, (fun () -> readRendezvousClient r))
+    { Meetings = r.Radix(47, (fun () -> readRendezvousClient r))
       MeetingTimers = r.TimerQueue()
       Punches = readPunchTable r
       Legacy = r.Radix(18, (fun () -> readLegacyPunch r))

@@ -230,6 +230,25 @@ let tests =
               Expect.equal (toA, toB) (1, 6) "introductions sent"
           }
           test
+              "when an introduction is over, a client that has not acknowledged it may register again, and one that has may not" {
+              let struct (a, b, nonce, server) = introduced 0L<us> options
+              let struct (server, _) = send 1L<us> (acknowledge nonce 10 a) a server
+              let struct (server, sent) = send (Time.seconds 1) (register b) b server
+              Expect.equal (messagesTo b sent |> List.filter _.IsRegistered) [ ServerMessage.Registered ] "under way"
+              Expect.equal (Rendezvous.statistics server).Waiting 0 "while it is under way"
+              let mutable server = server
+
+              while (Rendezvous.statistics server).Introductions > 0 do
+                  let struct (next, _) = step (Rendezvous.deadline server) [] server
+                  server <- next
+
+              let struct (server, sent) = send (Time.seconds 8) (register a) a server
+              Expect.isEmpty sent "a late registration of the one that has left"
+              let struct (server, sent) = send (Time.seconds 8) (register b) b server
+              Expect.equal (messagesTo b sent) [ ServerMessage.Registered ] "the one that has not learned of it"
+              Expect.equal (Rendezvous.statistics server).Waiting 1 "waits"
+          }
+          test
               "when both have acknowledged, both begin, and the one with the shorter round trip later by half of the difference" {
               let struct (a, b, nonce, server) = introduced 0L<us> options
               let struct (server, sent) = send 1L<us> (acknowledge nonce 10 a) a server
