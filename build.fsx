@@ -8,7 +8,7 @@
 #load "build/PackageTests.fs"
 #load "build/Testing.fs"
 #load "build/Fuzzing.fs"
-#load "build/CoreReference.fs"
+#load "build/Reference.fs"
 #load "build/Site.fs"
 #load "tests/mutants/Mutants.fs"
 #load "tests/mutants/Copies.fs"

@@ -28,7 +28,7 @@ let private build () =
     for project in [ "src/UtpPunch.AspNetCore"; "src/UtpPunch.Sim" ] do
         build project
 
-    CoreReference.prepare ()
+    Reference.prepare ()
 
     if Directory.Exists site then Directory.Delete(site, recursive = true)
     Directory.CreateDirectory "artifacts" |> ignore

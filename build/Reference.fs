@@ -1,6 +1,6 @@
-/// What docfx needs to make reference pages of F# assemblies, which it reads as if they were of C#: the documentation of union cases where it looks for
-/// it, and a filter for what the compiler adds to each union and record.
-module CoreReference
+/// Copies of the assemblies for docfx, with their documentation as it reads it. F# assemblies, which it reads as if they were of C#, need the documentation
+/// of union cases elsewhere, and a filter for what the compiler adds to each union and record. Those of C# may inherit documentation in part.
+module Reference
 
 open System
 open System.IO
@@ -8,8 +8,9 @@ open System.Reflection
 open System.Xml.Linq
 open FSharp.Reflection
 
-/// The folder that docfx.json names.
-let folder = "artifacts/core-assemblies"
+// The folders that docfx.json names.
+let private folder = "artifacts/core-assemblies"
+let private libraryFolder = "artifacts/api-assemblies"
 
 let private filter = Path.Combine(folder, "filter.yml")
 
@@ -55,18 +56,17 @@ let private writeFilter unions =
       "  - exclude: { uidRegex: '^(Microsoft\\.FSharp|System\\.(Diagnostics|Runtime))\\.' }" ]
     |> fun lines -> File.WriteAllLines(filter, lines)
 
-/// Copies the assemblies, which must be built.
-let prepare () =
+/// Copies files into a fresh folder, and FSharp.Core, which is not in the output of a library.
+let private copyTo folder (paths: seq<string>) =
     if Directory.Exists folder then Directory.Delete(folder, recursive = true)
     Directory.CreateDirectory folder |> ignore
-    let built = Path.GetFullPath "src/UtpPunch.Sim/bin/Release/net10.0"
 
-    for path in Directory.GetFiles(built, "*.dll") do
+    for path in Seq.append paths [ typeof<unit>.Assembly.Location ] do
         File.Copy(path, Path.Combine(folder, Path.GetFileName path), overwrite = true)
 
-    // It is not in the output of a library.
-    let core = typeof<unit>.Assembly.Location
-    File.Copy(core, Path.Combine(folder, Path.GetFileName core), overwrite = true)
+let private prepareCore () =
+    let built = Path.GetFullPath "src/UtpPunch.Sim/bin/Release/net10.0"
+    copyTo folder (Directory.GetFiles(built, "*.dll"))
 
     [ for project, name in projects do
           let unions = unionsOf (Assembly.LoadFrom(Path.Combine(built, $"{name}.dll")))
@@ -74,3 +74,32 @@ let prepare () =
           writeDocumentation (Path.ChangeExtension(source, "xml")) $"{folder}/{name}.xml" unions
           yield! unions ]
     |> writeFilter
+
+/// A member that inherits documentation and has parameters of its own inherits no second documentation of these: docfx would warn of both.
+let private inheritInPart (path: string) =
+    let document = XDocument.Load(path, LoadOptions.PreserveWhitespace)
+    let name = XName.Get "name"
+
+    for it in document.Descendants(XName.Get "member") do
+        let own = [ for it in it.Elements(XName.Get "param") -> $"@name='{it.Attribute(name).Value}'" ]
+
+        match it.Element(XName.Get "inheritdoc") with
+        | null -> ()
+        | inherited when own.IsEmpty || not (isNull (inherited.Attribute(XName.Get "path"))) -> ()
+        | inherited ->
+            let names = String.concat " or " own
+            inherited.SetAttributeValue(XName.Get "path", $"/node()[not(self::param[{names}])]")
+
+    document.Save path
+
+let private prepareLibrary () =
+    let built = "src/UtpPunch.AspNetCore/bin/Release/net10.0"
+    copyTo libraryFolder (Seq.append (Directory.GetFiles(built, "*.dll")) (Directory.GetFiles(built, "*.xml")))
+
+    for path in Directory.GetFiles(libraryFolder, "*.xml") do
+        inheritInPart path
+
+/// Copies the assemblies, which must be built.
+let prepare () =
+    prepareCore ()
+    prepareLibrary ()
