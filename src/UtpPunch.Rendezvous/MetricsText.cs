@@ -6,14 +6,14 @@ namespace UtpPunch.Rendezvous;
 
 /// <summary>
 /// The observable instruments of some meters in Prometheus' text format 0.0.4. Names follow OpenTelemetry's rules for Prometheus: dots
-/// become underscores, counters end in <c>_total</c>, units in braces are left out.
+/// become underscores, counters end in <c>_total</c>, units in braces are left out. Labels do without the prefix of the library's attributes.
 /// </summary>
 internal static class MetricsText
 {
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
     /// <summary>Reads all instruments now.</summary>
-    public static string Collect(params IReadOnlyCollection<string> meters)
+    public static string Collect(IReadOnlyCollection<string> meters)
     {
         var text = new StringBuilder();
         using var listener = new MeterListener();
@@ -46,7 +46,7 @@ internal static class MetricsText
         text.Append(name);
         for (var index = 0; index < tags.Length; index++)
         {
-            text.Append(index == 0 ? '{' : ',').Append(Sanitized(tags[index].Key)).Append("=\"").Append(Escaped($"{tags[index].Value}")).Append('"');
+            text.Append(index == 0 ? '{' : ',').Append(LabelOf(tags[index].Key)).Append("=\"").Append(Escaped($"{tags[index].Value}")).Append('"');
         }
 
         text.Append(tags.Length > 0 ? "} " : " ").Append(value.ToString(null, CultureInfo.InvariantCulture)).Append('\n');
@@ -66,6 +66,12 @@ internal static class MetricsText
             _ => "",
         };
         return $"{Sanitized(instrument.Name)}{unit}{(isCounter ? "_total" : "")}";
+    }
+
+    private static string LabelOf(string attribute)
+    {
+        const string Prefix = "utp.";
+        return Sanitized(attribute.StartsWith(Prefix, StringComparison.Ordinal) ? attribute[Prefix.Length..] : attribute);
     }
 
     private static string Sanitized(string name) => string.Create(name.Length, name, static (target, source) =>

@@ -83,7 +83,7 @@ static WebApplication Build(Settings settings, IConfigurationRoot configuration)
     app.MapGet("/healthz", () => Answer(service.IsAlive)).AllowAnonymous();
     app.MapGet("/readyz", () => Answer(service.IsReady)).AllowAnonymous();
     Page.Map(app, app.Services.GetRequiredService<Recorder>());
-    app.MapGet("/metrics", () => Results.Text(MetricsText.Collect(Instruments.MeterName), MetricsText.ContentType));
+    app.MapGet("/metrics", () => Results.Text(MetricsText.Collect(Instruments.MeterNames), MetricsText.ContentType));
     return app;
 }
 

@@ -8,11 +8,10 @@ using UtpPunch.Rendezvous.Redis;
 namespace UtpPunch.Rendezvous;
 
 /// <summary>Runs the server in a host, and lets introductions end when the host stops.</summary>
-internal sealed partial class Service(Settings settings, IHostApplicationLifetime lifetime, ILogger<Service> logger)
+internal sealed partial class Service(
+    Settings settings, IHostApplicationLifetime lifetime, ILogger<Service> logger, ILoggerFactory loggers)
     : IHostedLifecycleService, IAsyncDisposable
 {
-    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(50);
-
     private volatile UtpRendezvousServer? _server;
     private volatile bool _isDraining;
 
@@ -43,6 +42,7 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         Rooms = settings.Redis is { } redis ? await RedisRooms.ConnectAsync(redis, logger).ConfigureAwait(false) : null;
+        settings.Server.LoggerFactory = loggers;
         var server = Start(settings.Server, Rooms);
         _server = server;
 
@@ -62,7 +62,7 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
         _ = WatchAsync(server);
     }
 
-    /// <summary>Waits until no introduction is under way, and stops the server. Clients that wait ask another server, or the next one. Health
+    /// <summary>Lets introductions end, and stops the server. Clients that wait ask another server, or the next one. Health
     /// is still answered meanwhile: the web server stops later.</summary>
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
@@ -73,15 +73,8 @@ internal sealed partial class Service(Settings settings, IHostApplicationLifetim
         }
 
         LogDraining(Statistics.PendingIntroductions, Statistics.WaitingPeers);
-        using var limit = new CancellationTokenSource(settings.Drain);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-        while (IsAlive && Statistics.PendingIntroductions > 0 && !either.IsCancellationRequested)
-        {
-            await Task.Delay(PollInterval, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-
+        await server.StopAsync(settings.Drain, cancellationToken).AsTask().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         var end = Statistics;
-        await server.DisposeAsync().ConfigureAwait(false);
         LogStopped(end.TotalIntroductions, end.PendingIntroductions, end.WaitingPeers, end.DatagramsRefused);
     }
 

@@ -17,7 +17,8 @@ public static class Snippets
     private static readonly (string Name, string Type)[] s_context =
     [
         ("node", "UtpNode"), ("stream", "UtpStream"), ("client", "UtpRendezvousClient"), ("secret", "string"),
-        ("loggerFactory", "Microsoft.Extensions.Logging.ILoggerFactory"), ("builder", "WebApplicationBuilder"), ("app", "WebApplication"),
+        ("loggerFactory", "Microsoft.Extensions.Logging.ILoggerFactory"),
+        ("meterFactory", "System.Diagnostics.Metrics.IMeterFactory"), ("builder", "WebApplicationBuilder"), ("app", "WebApplication"),
     ];
 
     /// <summary>The file of generated code is what the page gives. Otherwise it is a failure, which the variable of the environment repairs.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -5,7 +6,7 @@ using Microsoft.Extensions.Options;
 namespace UtpPunch.AspNetCore;
 
 /// <summary>Binds nodes with the options that the application has configured under their names.</summary>
-internal sealed class NodeFactory(IOptionsFactory<UtpNodeOptions> options, ILoggerFactory loggers)
+internal sealed class NodeFactory(IOptionsFactory<UtpNodeOptions> options, ILoggerFactory loggers, IMeterFactory meters)
 {
     /// <summary>Binds a node with the options of a name.</summary>
     public UtpNode Bind(string name) => UtpNode.Bind(Create(name));
@@ -18,11 +19,12 @@ internal sealed class NodeFactory(IOptionsFactory<UtpNodeOptions> options, ILogg
         return UtpNode.BindAsync(own);
     }
 
-    // The host's loggers, unless the application has set others.
+    // The host's loggers and meters, unless the application has set others.
     private UtpNodeOptions Create(string name)
     {
         var own = options.Create(name);
         own.LoggerFactory ??= loggers;
+        own.MeterFactory ??= meters;
         return own;
     }
 }

@@ -16,7 +16,7 @@ public static class UtpServiceCollectionExtensions
 {
     /// <summary>
     /// Adds the Kestrel transport, and a node as the service <see cref="UtpNode"/>, which is bound when it is first used. It may be called
-    /// several times.
+    /// several times. Nodes use the host's loggers and meters unless their options name others.
     /// </summary>
     /// <param name="services">The services.</param>
     /// <param name="configure">Sets options of that node, and of the nodes of
@@ -27,6 +27,7 @@ public static class UtpServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(services);
         services.AddOptions();
         services.AddLogging();
+        services.AddMetrics();
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<UtpNodeOptions>, NodeOptionsValidation>());
         services.TryAddSingleton<NodeFactory>();
         services.TryAddSingleton(static provider => provider.GetRequiredService<NodeFactory>().Bind(Microsoft.Extensions.Options.Options.DefaultName));
@@ -45,8 +46,8 @@ public static class UtpServiceCollectionExtensions
     /// <summary>Does the same with options from configuration, and adds a named node for each section below <c>Nodes</c>.</summary>
     /// <param name="services">The services.</param>
     /// <param name="configuration">A section with the names of the properties of <see cref="UtpNodeOptions"/> as its keys, without
-    /// <see cref="UtpNodeOptions.Trace"/>, <see cref="UtpNodeOptions.LoggerFactory"/> and <see cref="UtpNodeOptions.TransportFactory"/>. An
-    /// unknown key is an error when the host starts.</param>
+    /// <see cref="UtpNodeOptions.Trace"/>, <see cref="UtpNodeOptions.LoggerFactory"/>, <see cref="UtpNodeOptions.MeterFactory"/> and
+    /// <see cref="UtpNodeOptions.TransportFactory"/>. An unknown key is an error when the host starts.</param>
     /// <returns>The services.</returns>
     /// <example>
     /// <code>builder.Services.AddUtpPunch(builder.Configuration.GetSection("UtpPunch"));</code>

@@ -63,7 +63,7 @@ internal sealed partial class Engine : ILoopWork
         _node = NodeModule.Create(settings.Node, new Owned(seed), now);
         _tracing = new NodeTracing(
             settings.Trace, new TraceNode("A", Addresses.ToEndpoint(transport.LocalEndPoint), settings.Node, new Owned(seed), now), _node);
-        Telemetry = new NodeTelemetry(settings.LoggerFactory, transport.LocalEndPoint);
+        Telemetry = new NodeTelemetry(settings.LoggerFactory, settings.MeterFactory, transport.LocalEndPoint);
         _tasks = new NodeTasks(transport, Telemetry);
         _callerWait = new CallerWait(transport);
         _loop = new NodeLoop<SystemPlatform, Engine>(new SystemPlatform(transport), this);

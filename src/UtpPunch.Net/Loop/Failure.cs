@@ -96,21 +96,21 @@ internal sealed record Failure(UtpError Error, string Message, IPEndPoint? Remot
     }
 
     /// <summary>The failure of a punch that found no path.</summary>
-    public static Failure Of(UtpPunchResult result) => new(
-        result.Stage switch
-        {
-            UtpPunchStage.ServerSilent => UtpError.RendezvousUnreachable,
-            UtpPunchStage.ServerFull => UtpError.RendezvousFull,
-            UtpPunchStage.RoomFull => UtpError.RoomFull,
-            UtpPunchStage.NoPeer => UtpError.PeerNotFound,
-            UtpPunchStage.Rejected => UtpError.OfferNotAuthentic,
-            UtpPunchStage.TooManyPunches => UtpError.TooManyPunches,
-            _ => UtpError.PunchFailed,
-        },
-        result.Explanation,
-        result.PeerObservedEndPoint)
+    public static Failure Of(UtpPunchResult result) => new(ErrorOf(result.Stage), result.Explanation, result.PeerObservedEndPoint)
     {
         Punch = result,
+    };
+
+    /// <summary>The error of a punch that has ended at that stage.</summary>
+    public static UtpError ErrorOf(UtpPunchStage stage) => stage switch
+    {
+        UtpPunchStage.ServerSilent => UtpError.RendezvousUnreachable,
+        UtpPunchStage.ServerFull => UtpError.RendezvousFull,
+        UtpPunchStage.RoomFull => UtpError.RoomFull,
+        UtpPunchStage.NoPeer => UtpError.PeerNotFound,
+        UtpPunchStage.Rejected => UtpError.OfferNotAuthentic,
+        UtpPunchStage.TooManyPunches => UtpError.TooManyPunches,
+        _ => UtpError.PunchFailed,
     };
 
     /// <summary>The failure of a discovery.</summary>

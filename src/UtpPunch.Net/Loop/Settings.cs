@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using Microsoft.Extensions.Logging;
 using UtpPunch.Protocol;
@@ -16,7 +17,8 @@ internal sealed record Settings(
     Nat64Prefix? Nat64,
     IReadOnlyList<IPAddress>? HostAddresses,
     UtpTraceOptions? Trace,
-    ILoggerFactory? LoggerFactory)
+    ILoggerFactory? LoggerFactory,
+    IMeterFactory? MeterFactory)
 {
     /// <summary>The options of the streams of a dialect.</summary>
     public StreamOptions For(Dialect dialect) => dialect.IsUtpPunch ? Node.UtpPunch : Node.Bep29;

@@ -126,11 +126,11 @@ public sealed partial class UtpNode
         return await dial(how with { Timeout = how.Timeout - Clock.Since(started) }).ConfigureAwait(false);
     }
 
-    private async ValueTask<UtpStream> DialAsync(Endpoint remote, Dialling how, CancellationToken cancellationToken)
+    private async ValueTask<UtpStream> DialAsync(
+        Endpoint remote, Dialling how, CancellationToken cancellationToken, UtpPathKind? kind = null)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var started = Clock.Now;
-        using var span = Spans.Connect(remote);
+        using var attempt = new ConnectAttempt(_engine.Telemetry, remote, kind);
         var stream = UtpStream.Dialled(_engine, remote, how);
         var counterpart = stream.Counterpart;
         stream.Post(inline: true);
@@ -146,18 +146,17 @@ public sealed partial class UtpNode
             }
 
             WatchNetworkFor(remote);
-            Metrics.Connected(Clock.Since(started), null);
+            attempt.Succeed();
             return stream;
         }
         catch (UtpException error)
         {
-            Metrics.Connected(Clock.Since(started), error.Error);
-            Spans.Fail(span, Metrics.NameOf(error.Error), error.Message);
-            _engine.Telemetry.OnConnectFailed(Addresses.ToIPEndPoint(remote), error);
+            attempt.Fail(error);
             throw;
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException error)
         {
+            attempt.Fail(error);
             stream.Abort();
             if (counterpart is not null)
             {

@@ -99,10 +99,12 @@ public sealed partial class UtpNode
         }
 
         ThrowIfUnusable();
-
-        // With a secret, the derivation of a key takes a tenth of a second.
-        var begin = await Task.Run(() => offer.Match(peerOffer), cancellationToken).ConfigureAwait(false);
-        return await RunAsync(new MeetCommand(begin, isLegacy: false), cancellationToken).ConfigureAwait(false);
+        return await Spans.PunchAsync(async () =>
+        {
+            // With a secret, the derivation of a key takes a tenth of a second.
+            var begin = await Task.Run(() => offer.Match(peerOffer), cancellationToken).ConfigureAwait(false);
+            return await RunAsync(new MeetCommand(begin, isLegacy: false), cancellationToken).ConfigureAwait(false);
+        }).ConfigureAwait(false);
     }
 
     private async ValueTask<UtpPunchOffer> OfferAsync(

@@ -25,9 +25,12 @@ public sealed partial class UtpNode
         ArgumentNullException.ThrowIfNull(remoteEndPoint);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(attempts);
         ThrowIfUnusable();
-        var remote = await OneAddressAsync(remoteEndPoint, cancellationToken).ConfigureAwait(false);
-        return await RunAsync(new MeetCommand(taskId => Event.NewPunchLegacy(taskId, remote, attempts), isLegacy: true), cancellationToken)
-            .ConfigureAwait(false);
+        return await Spans.PunchAsync(async () =>
+        {
+            var remote = await OneAddressAsync(remoteEndPoint, cancellationToken).ConfigureAwait(false);
+            var work = new MeetCommand(taskId => Event.NewPunchLegacy(taskId, remote, attempts), isLegacy: true);
+            return await RunAsync(work, cancellationToken).ConfigureAwait(false);
+        }).ConfigureAwait(false);
     }
 
     /// <summary>Opens the stream over a path, or takes the one that the peer opens.</summary>
@@ -36,11 +39,30 @@ public sealed partial class UtpNode
     {
         ThrowIfUnusable();
         var stream = opened is null
-            ? await DialAsync(remote, new Dialling(isNpm ? Dialect.UtpPunch : Dialect.Bep29, _settings.ConnectTimeout, _settings.CongestionControl), cancellationToken)
-                .ConfigureAwait(false)
-            : await TakeAsync(remote, opened, cancellationToken).ConfigureAwait(false);
+            ? await DialAsync(
+                remote,
+                new Dialling(isNpm ? Dialect.UtpPunch : Dialect.Bep29, _settings.ConnectTimeout, _settings.CongestionControl),
+                cancellationToken,
+                kind).ConfigureAwait(false)
+            : await TakeAsync(remote, opened, kind, cancellationToken).ConfigureAwait(false);
         stream.PathKind = kind;
         return stream;
+    }
+
+    private async ValueTask<UtpStream> TakeAsync(Endpoint remote, Task<UtpStream> opened, UtpPathKind kind, CancellationToken cancellationToken)
+    {
+        using var attempt = new ConnectAttempt(_engine.Telemetry, remote, kind);
+        try
+        {
+            var stream = await TakeAsync(remote, opened, cancellationToken).ConfigureAwait(false);
+            attempt.Succeed();
+            return stream;
+        }
+        catch (Exception error) when (error is UtpException or OperationCanceledException)
+        {
+            attempt.Fail(error);
+            throw;
+        }
     }
 
     private async ValueTask<UtpStream> TakeAsync(Endpoint remote, Task<UtpStream> opened, CancellationToken cancellationToken)

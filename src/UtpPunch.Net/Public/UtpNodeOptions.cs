@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using Microsoft.Extensions.Logging;
 using UtpPunch.Protocol;
@@ -217,6 +218,11 @@ public sealed partial class UtpNodeOptions
     /// callbacks of the application that throw. Loggers are called on the thread that serves the node, so they must not block.</summary>
     /// <value>The default is <see langword="null"/>: nothing is logged.</value>
     public ILoggerFactory? LoggerFactory { get; set; }
+
+    /// <summary>Gets or sets what makes the meter <c>UtpPunch.Net</c> of the node, as the container of a host does. Nodes with the same factory share a meter, and
+    /// its instruments are their sums; a listener tells the meters of several factories apart by <see cref="Meter.Scope"/>.</summary>
+    /// <value>The default is <see langword="null"/>: the meter of the process. <c>AddUtpPunch</c> sets the host's factory.</value>
+    public IMeterFactory? MeterFactory { get; set; }
 
     /// <summary>Copies the options, so that another node can differ in a few.</summary>
     /// <returns>New options with the same values.</returns>

@@ -79,7 +79,8 @@ internal static class UtpNodeOptionsCheck
             Freeze(options.Nat64Prefix),
             Freeze(options.HostAddresses),
             Freeze(options.Trace),
-            options.LoggerFactory);
+            options.LoggerFactory,
+            options.MeterFactory);
     }
 
     private static void CheckKinds(UtpNodeOptions options)

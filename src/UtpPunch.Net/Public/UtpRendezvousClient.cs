@@ -71,10 +71,19 @@ public sealed class UtpRendezvousClient
     /// <exception cref="OperationCanceledException">The meeting was cancelled.</exception>
     public async ValueTask<UtpStream> ConnectAsync(string room, UtpPunchOptions? options = null, CancellationToken cancellationToken = default)
     {
-        var punch = await PunchAsync(room, options, cancellationToken).ConfigureAwait(false);
-        return punch.Success
-            ? await punch.Path.OpenAsync(cancellationToken).ConfigureAwait(false)
-            : throw Failure.Of(punch).ToException();
+        using var span = Spans.Rendezvous();
+        try
+        {
+            var punch = await PunchAsync(room, options, cancellationToken).ConfigureAwait(false);
+            return punch.Success
+                ? await punch.Path.OpenAsync(cancellationToken).ConfigureAwait(false)
+                : throw Failure.Of(punch).ToException();
+        }
+        catch (Exception error)
+        {
+            Spans.Fail(span, error);
+            throw;
+        }
     }
 
     /// <summary>Waits for the other peer of a room, and punches. <see cref="UtpPunchedPath.OpenAsync"/> opens a stream over the path.</summary>
@@ -91,6 +100,12 @@ public sealed class UtpRendezvousClient
     {
         // Read before the first await: the caller may change the object afterwards.
         var settings = new MeetSettings(options ?? new UtpPunchOptions());
+        ArgumentException.ThrowIfNullOrEmpty(room);
+        return await Spans.PunchAsync(() => MeetAsync(room, settings, cancellationToken)).ConfigureAwait(false);
+    }
+
+    private async ValueTask<UtpPunchResult> MeetAsync(string room, MeetSettings settings, CancellationToken cancellationToken)
+    {
         var plans = await PlansAsync(room, settings, stays: false, cancellationToken).ConfigureAwait(false);
         var works = new List<MeetCommand>();
         var results = new List<Task<UtpPunchResult>>();
@@ -208,6 +223,11 @@ public sealed class UtpRendezvousClient
         {
             await foreach (var punch in results.ReadAllAsync(cancellationToken).ConfigureAwait(false))
             {
+                if (punch.Stage != UtpPunchStage.Cancelled)
+                {
+                    Spans.AddPunch(punch);
+                }
+
                 if (punch.Success)
                 {
                     _ = OpenOneAsync(punch.Path, streams, cancellationToken);

@@ -26,14 +26,17 @@ public sealed class UtpRendezvousServer : IAsyncDisposable
     private readonly List<Event> _received = [];
     private readonly SlabList _slabs = [];
     private readonly Thread _thread;
-    private Rendezvous _server;
-    private volatile bool _stopping;
-
     private readonly SharedRooms? _shared;
+    private readonly RendezvousTelemetry _telemetry;
+    private Rendezvous _server;
+    private volatile bool _isStopping;
+    private volatile bool _isDraining;
 
-    private UtpRendezvousServer(IDatagramTransport transport, UtpRendezvousServerOptions options, IRoomStore? store)
+    private UtpRendezvousServer(
+        IDatagramTransport transport, UtpRendezvousServerOptions options, IRoomStore? store, RendezvousTelemetry telemetry)
     {
         _transport = transport;
+        _telemetry = telemetry;
         _shared = store is null ? null : new SharedRooms(store, transport.Wake);
         LocalEndPoints = [.. Enumerable.Range(0, options.LocalEndPoints.Count)
             .Select(index => transport.LocalEndPointOf(EndpointModule.via((ushort)index, EndpointModule.nowhere)))];
@@ -78,10 +81,12 @@ public sealed class UtpRendezvousServer : IAsyncDisposable
             throw new ArgumentException("A rendezvous server has one to four sockets.", nameof(options.LocalEndPoints));
         }
 
+        var telemetry = new RendezvousTelemetry(options.LoggerFactory, options.MeterFactory);
         IDatagramTransport transport = options.TransportFactory is { } factory
             ? new CustomTransport(factory, options.LocalEndPoints, SocketBuffer)
             : TransportChoice.Bind(options.LocalEndPoints, SocketBuffer, SocketBuffer, options.SocketMode);
-        var server = new UtpRendezvousServer(transport, options, store);
+        var server = new UtpRendezvousServer(transport, options, store, telemetry);
+        telemetry.OnStarted(server);
         server._thread.Start();
         server._shared?.Start();
         return server;
@@ -110,6 +115,9 @@ public sealed class UtpRendezvousServer : IAsyncDisposable
     /// <summary>What the operator of the service watches. It may be called from any thread.</summary>
     internal RendezvousCounts GetCounts() => RendezvousModule.Counts(Volatile.Read(ref _server));
 
+    /// <summary>What the meter has of this server. It may be called from any thread.</summary>
+    internal RendezvousCounters GetCounters() => RendezvousCounters.Of(Volatile.Read(ref _server), _transport.Dropped);
+
     /// <summary>The largest rooms, with the addresses of some members of each. It may be called from any thread, and takes a time that grows with the number
     /// of rooms.</summary>
     internal IReadOnlyList<RoomListing> GetRooms(int most, int members) =>
@@ -125,41 +133,102 @@ public sealed class UtpRendezvousServer : IAsyncDisposable
     /// <summary>The tag of a room without a secret, in hexadecimal digits.</summary>
     internal static string TagOf(string room) => Convert.ToHexStringLower(Secrets.tag(RoomKey.Of(room, null)).Span);
 
-    /// <summary>Stops the server at once. Peers that wait are not told.</summary>
+    /// <summary>
+    /// Stops the server as soon as no introduction is under way, so that peers that are about to meet do meet. Until then it serves its clients as before. Peers
+    /// that wait in rooms are not told. It does not throw if the server has failed: <see cref="Completion"/> does. If it is called several times, the
+    /// earliest end of a time counts.
+    /// </summary>
+    /// <param name="drain">How long introductions may take; it may be zero, or <see cref="Timeout.InfiniteTimeSpan"/>. One takes 3 s at most, and a server that
+    /// is busy begins others meanwhile.</param>
+    /// <param name="cancellationToken">Stops the server at once.</param>
+    /// <returns>A task that completes when the sockets are closed.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The time is negative.</exception>
+    /// <exception cref="OperationCanceledException">The wait was cancelled. The server has stopped.</exception>
+    /// <example><code>
+    /// await using var server = UtpRendezvousServer.Bind();
+    /// Console.CancelKeyPress += async (_, pressed) =>
+    /// {
+    ///     pressed.Cancel = true;
+    ///     await server.StopAsync(TimeSpan.FromSeconds(5));
+    /// };
+    /// await server.Completion;
+    /// </code></example>
+    public async ValueTask StopAsync(TimeSpan drain, CancellationToken cancellationToken = default)
+    {
+        UtpNodeOptionsCheck.Positive(drain, nameof(drain), mayBeInfinite: true, mayBeZero: true);
+        _isDraining = true;
+        _transport.Wake();
+        await ((Task)Completion.WaitAsync(drain, cancellationToken)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        var isCancelled = !Completion.IsCompleted && cancellationToken.IsCancellationRequested;
+        await DisposeAsync().ConfigureAwait(false);
+        if (isCancelled)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+    }
+
+    /// <summary>Stops the server at once. Peers that wait, and those that are being introduced, are not told; <see cref="StopAsync"/> lets introductions
+    /// end.</summary>
     public async ValueTask DisposeAsync()
     {
-        _stopping = true;
+        _isStopping = true;
         _transport.Wake();
         await Completion.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
+    private bool IsDrained => _isDraining && RendezvousModule.Statistics(_server).Introductions == 0;
+
     private void Run()
     {
+        Exception? fault = null;
         try
         {
-            while (!_stopping)
+            while (!_isStopping && !IsDrained)
             {
                 Step();
             }
-
-            _completion.SetResult();
         }
-        catch (Exception fault)
+        catch (Exception error)
         {
-            _completion.SetException(fault);
-            _ = _completion.Task.Exception;
+            fault = error;
         }
         finally
         {
             _shared?.Stop();
             _transport.Dispose();
         }
+
+        End(fault);
+    }
+
+    // The ports are free when the completion is.
+    private void End(Exception? fault)
+    {
+        try
+        {
+            _telemetry.OnEnded(this, _server, fault);
+        }
+        catch (Exception error)
+        {
+            // A logger that throws.
+            fault ??= error;
+        }
+
+        if (fault is null)
+        {
+            _completion.SetResult();
+        }
+        else
+        {
+            _completion.SetException(fault);
+            _ = _completion.Task.Exception;
+        }
     }
 
     private void Step()
     {
         _transport.Prepare();
-        _transport.Wait(RendezvousModule.Deadline(_server) - Clock.Now);
+        _transport.Wait(Math.Min(RendezvousModule.Deadline(_server), _telemetry.Deadline) - Clock.Now);
         _transport.Receive(_received, _slabs);
         var datagrams = new List<(Endpoint From, Borrowed Datagram)>();
         foreach (var received in _received.OfType<Event.Received>())
@@ -170,7 +239,8 @@ public sealed class UtpRendezvousServer : IAsyncDisposable
             }
         }
 
-        var (server, sent, requests) = RendezvousModule.StepShared(Clock.Now, [.. datagrams], _shared?.Take() ?? [], _server);
+        var now = Clock.Now;
+        var (server, sent, requests) = RendezvousModule.StepShared(now, [.. datagrams], _shared?.Take() ?? [], _server);
         Volatile.Write(ref _server, server);
         _shared?.Perform(requests);
         _received.Clear();
@@ -181,5 +251,7 @@ public sealed class UtpRendezvousServer : IAsyncDisposable
             // What is not sent is as if it were lost: the client repeats its request.
             _transport.Send(remote, datagram.Span);
         }
+
+        _telemetry.OnStep(now, server);
     }
 }

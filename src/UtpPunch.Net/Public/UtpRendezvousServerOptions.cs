@@ -1,4 +1,6 @@
+using System.Diagnostics.Metrics;
 using System.Net;
+using Microsoft.Extensions.Logging;
 using UtpPunch.Protocol;
 
 namespace UtpPunch;
@@ -60,4 +62,14 @@ public sealed class UtpRendezvousServerOptions
     /// larger than questions.</summary>
     /// <value>The default is <see langword="false"/>.</value>
     public bool EnableStun { get; set; }
+
+    /// <summary>Gets or sets where the server logs, in the category <c>UtpPunch.Net</c>: that it begins and ends, that it has failed, and, once a minute at most,
+    /// what it has refused. The messages name no room and no client. Loggers are called on the thread that serves the sockets, so they must not block.</summary>
+    /// <value>The default is <see langword="null"/>: nothing is logged.</value>
+    public ILoggerFactory? LoggerFactory { get; set; }
+
+    /// <summary>Gets or sets what makes the meter <c>UtpPunch.Net</c> of the server, in which its instruments <c>utp.rendezvous.*</c> are. Servers with the same
+    /// factory share a meter, and the instruments are their sums.</summary>
+    /// <value>The default is <see langword="null"/>: the meter of the process.</value>
+    public IMeterFactory? MeterFactory { get; set; }
 }

@@ -76,4 +76,29 @@ internal static partial class Log
         LogLevel.Warning,
         "The stream of a peer of a room at {RemoteEndPoint} is reset: the application takes none; {Suppressed} messages suppressed since the last")]
     public static partial void RoomStreamDropped(this ILogger logger, IPEndPoint remoteEndPoint, long suppressed);
+
+    [LoggerMessage(40, LogLevel.Debug, "Rendezvous server {LocalEndPoints} is bound")]
+    public static partial void RendezvousBound(this ILogger logger, IReadOnlyList<IPEndPoint> localEndPoints);
+
+    [LoggerMessage(
+        41,
+        LogLevel.Debug,
+        "Rendezvous server {LocalEndPoints} has stopped: {Introduced} pairs introduced, {Waiting} peers left, {Dropped} datagrams refused")]
+    public static partial void RendezvousClosed(
+        this ILogger logger, IReadOnlyList<IPEndPoint> localEndPoints, long introduced, int waiting, long dropped);
+
+    [LoggerMessage(42, LogLevel.Error, "Rendezvous server {LocalEndPoints} has failed")]
+    public static partial void RendezvousFailed(this ILogger logger, Exception error, IReadOnlyList<IPEndPoint> localEndPoints);
+
+    [LoggerMessage(43, LogLevel.Warning, "Too many datagrams: {Unproven} without a valid cookie and {Proven} with one are refused since the last message")]
+    public static partial void RendezvousFlooded(this ILogger logger, long unproven, long proven);
+
+    [LoggerMessage(44, LogLevel.Warning, "Too many registrations: {OfSource} beyond the limit of a source and {InRoom} of a room are refused since the last message")]
+    public static partial void RegistrationsRefused(this ILogger logger, long ofSource, long inRoom);
+
+    [LoggerMessage(45, LogLevel.Warning, "The server is full: {Refused} registrations are refused since the last message")]
+    public static partial void RendezvousFull(this ILogger logger, long refused);
+
+    [LoggerMessage(46, LogLevel.Debug, "{Invalid} datagrams that are not valid are dropped since the last message")]
+    public static partial void InvalidDatagrams(this ILogger logger, long invalid);
 }

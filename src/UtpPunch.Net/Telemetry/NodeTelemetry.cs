@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -9,11 +10,12 @@ namespace UtpPunch;
 /// What a node logs and measures of its streams. A user's callback that fails for each datagram of a stranger must not fill the log: of
 /// such messages there is one a second at most, with the number of those in between.
 /// </summary>
-internal sealed class NodeTelemetry(ILoggerFactory? factory, IPEndPoint localEndPoint)
+internal sealed class NodeTelemetry(ILoggerFactory? factory, IMeterFactory? meters, IPEndPoint localEndPoint)
 {
     private const long Interval = 1_000_000;
 
     private readonly ILogger _logger = factory?.CreateLogger(Log.Category) ?? NullLogger.Instance;
+    private readonly NodeMetrics _metrics = NodeMetrics.Of(meters);
 
     // Under the loop lock.
     private long _nextMessageAt;
@@ -22,13 +24,13 @@ internal sealed class NodeTelemetry(ILoggerFactory? factory, IPEndPoint localEnd
 
     public void OnStarted(Engine node)
     {
-        Metrics.Add(node);
+        _metrics.Add(node);
         _logger.NodeBound(localEndPoint);
     }
 
     public void OnEnded(Engine node, Failure? fault)
     {
-        Metrics.Remove(node);
+        _metrics.Remove(node);
         if (fault is null)
         {
             _logger.NodeClosed(localEndPoint);
@@ -50,7 +52,7 @@ internal sealed class NodeTelemetry(ILoggerFactory? factory, IPEndPoint localEnd
     /// <summary>A stream that was open has ended, in order if there is no failure.</summary>
     public void OnClosed(UtpStream stream, Failure? failure, TimeSpan age, in UtpStreamStatistics statistics)
     {
-        Metrics.Ended(age, stream.IsIncoming, failure?.Error, statistics.RoundTripTime);
+        _metrics.Ended(age, stream.IsIncoming, failure?.Error, statistics);
         if (failure is null)
         {
             if (_logger.IsEnabled(LogLevel.Debug))
@@ -66,16 +68,34 @@ internal sealed class NodeTelemetry(ILoggerFactory? factory, IPEndPoint localEnd
         }
     }
 
-    public void OnPathLost(UtpStream stream) => _logger.PathLost(stream.ConnectionId, stream.RemoteEndPoint);
+    public void OnPathLost(UtpStream stream)
+    {
+        _metrics.PathLost();
+        _logger.PathLost(stream.ConnectionId, stream.RemoteEndPoint);
+    }
 
-    public void OnPathChanged(UtpStream stream) => _logger.PathChanged(stream.ConnectionId, stream.RemoteEndPoint);
+    public void OnPathChanged(UtpStream stream)
+    {
+        _metrics.PathFound();
+        _logger.PathChanged(stream.ConnectionId, stream.RemoteEndPoint);
+    }
 
-    public void OnConnectFailed(IPEndPoint remote, UtpException error) => _logger.ConnectFailed(remote, error.Error, error.Message);
+    public void OnConnected(TimeSpan duration, UtpPathKind? kind) => _metrics.Connected(duration, kind, null);
+
+    /// <summary>An attempt has failed, or was cancelled.</summary>
+    public void OnConnectFailed(TimeSpan duration, UtpPathKind? kind, IPEndPoint remote, Exception error)
+    {
+        _metrics.Connected(duration, kind, AttributeNames.NameOf(error));
+        if (error is UtpException failure)
+        {
+            _logger.ConnectFailed(remote, failure.Error, failure.Message);
+        }
+    }
 
     public void OnPunched(PunchReport report)
     {
         var elapsed = Clock.ToTimeSpan(report.Elapsed);
-        Metrics.Punched(elapsed, report.Stage.IsOpen);
+        _metrics.Punched(elapsed, report);
         if (!_logger.IsEnabled(LogLevel.Information))
         {
             return;

@@ -21,7 +21,6 @@ internal sealed class CustomTransport : IDatagramTransport
     private readonly ReceivedRuns _runs = new();
     private readonly byte[] _packet = new byte[ExtensionBits.Most];
     private long _held;
-    private long _dropped;
     private bool _woken;
 
     /// <param name="factory">The application's.</param>
@@ -57,7 +56,7 @@ internal sealed class CustomTransport : IDatagramTransport
 
     public List<Event> News { get; } = [];
 
-    public long Dropped => Volatile.Read(ref _dropped);
+    public DropCounters Drops { get; } = new();
 
     public IPEndPoint LocalEndPointOf(Endpoint remote) => (PartOf(remote) ?? _parts[0]).LocalEndPoint;
 
@@ -152,7 +151,7 @@ internal sealed class CustomTransport : IDatagramTransport
             }
             else if (error.IsNoWay())
             {
-                _dropped += train.Count - index - 1;
+                Drops.Add(error, train.Count - index - 1);
                 return false;
             }
         }
@@ -178,7 +177,7 @@ internal sealed class CustomTransport : IDatagramTransport
         }
         catch (SocketException error)
         {
-            _dropped++;
+            Drops.Add(error.SocketErrorCode, 1);
             return error;
         }
     }

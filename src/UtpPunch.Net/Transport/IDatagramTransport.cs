@@ -57,8 +57,11 @@ internal interface IDatagramTransport : IDisposable
     /// list.</summary>
     List<Event> News { get; }
 
+    /// <summary>The datagrams that the system has not sent.</summary>
+    DropCounters Drops { get; }
+
     /// <summary>How many datagrams the system has not sent, for any reason.</summary>
-    long Dropped { get; }
+    long Dropped => Drops.Total;
 
     /// <summary>Sends the packets of a train. What a stalled device does not take is dropped.</summary>
     /// <returns><see langword="false"/> if there is no route to the address.</returns>

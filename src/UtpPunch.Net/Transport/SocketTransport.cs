@@ -27,7 +27,6 @@ internal abstract class SocketTransport : IDatagramTransport
     private SocketAddress? _lastAddress;
     private IPEndPoint? _lastLocal;
     private bool _stuck;
-    private long _dropped;
 
     /// <param name="sockets">Bound and non-blocking. They belong to the transport.</param>
     protected SocketTransport(IReadOnlyList<Socket> sockets)
@@ -49,7 +48,9 @@ internal abstract class SocketTransport : IDatagramTransport
 
     public Socket Socket => _own[0].Socket;
 
-    public long Dropped => Volatile.Read(ref _dropped);
+    public DropCounters Drops { get; } = new();
+
+    public long Dropped => Drops.Total;
 
     public List<Event> News { get; } = [];
 
@@ -106,7 +107,7 @@ internal abstract class SocketTransport : IDatagramTransport
     {
         if (ChannelOf(remote) is not { } channel || AddressOf(remote, channel) is not { } address)
         {
-            Drop(train.Count);
+            Drop(SocketError.AddressFamilyNotSupported, train.Count);
             return false;
         }
 
@@ -156,7 +157,7 @@ internal abstract class SocketTransport : IDatagramTransport
             return null;
         }
 
-        Drop(1);
+        Drop(error, 1);
         return new SocketException((int)error);
     }
 
@@ -207,7 +208,7 @@ internal abstract class SocketTransport : IDatagramTransport
     protected virtual bool MayBeStale(UdpChannel channel, SocketError error, int failures) => failures == 0 && !error.IsNoWay();
 
     /// <summary>Counts packets that were not sent.</summary>
-    protected void Drop(int count) => _dropped += count;
+    protected void Drop(SocketError error, int count) => Drops.Add(error, count);
 
     /// <summary>Sends some packets of a train one by one.</summary>
     /// <returns><see langword="false"/> if there is no route to the address.</returns>
@@ -229,11 +230,11 @@ internal abstract class SocketTransport : IDatagramTransport
                 News.Add(Event.NewTooLong(remote, length, 0));
             }
 
-            Drop(1);
+            Drop(error, 1);
             if (error.IsNoWay() || error.IsBlocked())
             {
                 // The same holds for the packets behind it. Waiting for each of them would delay all other streams.
-                Drop(start + count - index - 1);
+                Drop(error, start + count - index - 1);
                 return error.IsBlocked();
             }
         }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using System.Net;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -41,10 +42,13 @@ public static class Services
         Check.That(ReferenceEquals(node, services.GetRequiredKeyedService<UtpNode>("a")), "one node for a name");
     }
 
-    [Fact("configuration has a key for every option but the trace, which names a file, and the logger and the transport, which are objects", Parallel = true)]
+    [Fact("configuration has a key for every option but the trace, which names a file, and the logger, the meter and the transport, which are objects", Parallel = true)]
     public static void EveryOption()
     {
-        string[] unbound = [nameof(UtpNodeOptions.Trace), nameof(UtpNodeOptions.LoggerFactory), nameof(UtpNodeOptions.TransportFactory)];
+        string[] unbound =
+        [
+            nameof(UtpNodeOptions.Trace), nameof(UtpNodeOptions.LoggerFactory), nameof(UtpNodeOptions.MeterFactory), nameof(UtpNodeOptions.TransportFactory),
+        ];
         var options = typeof(UtpNodeOptions).GetProperties().Select(property => property.Name).Except(unbound);
         foreach (var option in options)
         {
@@ -100,6 +104,41 @@ public static class Services
         using var host = builder.Build();
         await host.StartAsync();
         Check.Equal($"Node {host.Services.GetRequiredKeyedService<UtpNode>("a").LocalEndPoint} is bound", log.Messages.Single());
+    }
+
+    [Fact("the nodes of a host belong to its meters, unless their options name others", Parallel = true)]
+    public static async Task Meters()
+    {
+        var builder = new HostApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
+        using var other = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        var otherFactory = other.GetRequiredService<IMeterFactory>();
+        builder.Services.AddUtpNode("a", options => options.LocalEndPoint = WebPair.Loopback);
+        builder.Services.AddUtpNode("b", options => (options.LocalEndPoint, options.MeterFactory) = (WebPair.Loopback, otherFactory));
+        using var host = builder.Build();
+        await host.StartAsync();
+        foreach (var (factory, role) in new[] { (host.Services.GetRequiredService<IMeterFactory>(), "dialer"), (otherFactory, "listener") })
+        {
+            var seen = new List<string>();
+            using var listener = new MeterListener
+            {
+                InstrumentPublished = (instrument, self) =>
+                {
+                    if (instrument.Name == "utp.connections.active" && instrument.Meter.Scope == factory)
+                    {
+                        self.EnableMeasurementEvents(instrument);
+                    }
+                },
+            };
+            listener.SetMeasurementEventCallback<long>((_, value, tags, _) => seen.Add($"{tags[0].Value} {value}"));
+            listener.Start();
+            var b = host.Services.GetRequiredKeyedService<UtpNode>("b");
+            await using var listening = b.Listen();
+            using var stream = await host.Services.GetRequiredKeyedService<UtpNode>("a").ConnectAsync(b.LocalEndPoint);
+            listener.RecordObservableInstruments();
+            Check.Equal(role == "dialer" ? "listener 0, dialer 1" : "listener 1, dialer 0", string.Join(", ", seen));
+            stream.Abort();
+            await Waiting.UntilAsync(() => b.GetStatistics().IncomingConnections == 0, "the stream has ended");
+        }
     }
 
     [Fact("a node is healthy while it is open; the check of one that was closed, or has failed, fails and says why", Parallel = true)]

@@ -41,6 +41,7 @@ public static class RendezvousService
             "# TYPE utp_rendezvous_registrations gauge",
             "utp_rendezvous_registrations 0",
             "utp_rendezvous_ready 1",
+            "utp_rendezvous_unsent_total 0",
         })
         {
             Check.That(metrics.Split('\n').Contains(line, StringComparer.Ordinal), $"'{line}' in\n{metrics}");

@@ -118,7 +118,7 @@ public static class DocumentedRuns
     private sealed class Run : IDisposable
     {
         private readonly LogRecorder _log = new();
-        private readonly Measuring.Reader _meter = new();
+        private readonly MeterReader _meter = new();
         private readonly IReadOnlyDictionary<string, long> _before;
 
         public Run() => _before = _meter.Read();

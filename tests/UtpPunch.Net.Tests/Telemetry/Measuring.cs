@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using System.Diagnostics.Metrics;
 using System.Net;
 
 namespace UtpPunch.Tests;
@@ -14,7 +13,7 @@ public static class Measuring
     [Fact("the meter has what a transfer over a lossy path has carried, retransmitted and taken, also after its nodes have ended")]
     public static async Task LossyTransfer()
     {
-        using var meter = new Reader();
+        using var meter = new MeterReader();
         var before = meter.Read();
         await using (var server = UtpNode.Bind(s_loopback))
         await using (var client = UtpNode.Bind(s_loopback))
@@ -50,6 +49,8 @@ public static class Measuring
 
         long Grown(string name) => meter.Read()[name] - before.GetValueOrDefault(name);
         Check.That(meter.Histogram("utp.rtt").All(one => one.Value is > 0 and < 10));
+        Check.That(meter.Histogram("utp.congestion_window").Any(one => one.Value > 1000), "the window was measured");
+        Check.That(meter.Histogram("utp.queueing_delay").Any() && meter.Histogram("utp.queueing_delay").All(one => one.Value is >= 0 and < 10));
     }
 
     [Fact("100 MB over an open stream call no listener, whatever listens: packets cost nothing")]
@@ -59,7 +60,7 @@ public static class Measuring
         const int Blocks = 100;
         var log = new LogRecorder();
         var spans = 0;
-        using var meter = new Reader();
+        using var meter = new MeterReader();
         using var listener = new ActivityListener
         {
             ShouldListenTo = source => source.Name == "UtpPunch.Net",
@@ -90,7 +91,7 @@ public static class Measuring
     [Fact("a connect that fails is measured with its error, and its span has the peer and the error")]
     public static async Task Refused()
     {
-        using var meter = new Reader();
+        using var meter = new MeterReader();
         var spans = new ConcurrentQueue<Activity>();
         using var listener = new ActivityListener
         {
@@ -114,16 +115,57 @@ public static class Measuring
         Check.Equal((object)peer.LocalEndPoint.Port, span.GetTagItem("network.peer.port"));
     }
 
+    [Fact("streams that both peers open at once are measured when they open, and when they are cancelled")]
+    public static async Task Simultaneous()
+    {
+        var factory = new OwnMeters();
+        using var meter = new MeterReader(factory);
+        await using var one = await Pair.BindAsync(options => options.MeterFactory = factory);
+        await using var other = await Pair.BindAsync(options => options.MeterFactory = factory);
+        var both = new UtpConnectOptions { Simultaneous = true };
+        var streams = await Task.WhenAll(
+            one.ConnectAsync(other.LocalEndPoint, both).AsTask(), other.ConnectAsync(one.LocalEndPoint, both).AsTask()).Within();
+        Check.Equal("|", string.Join('|', meter.Histogram("utp.connect.duration").Select(it => it.Tags)));
+        foreach (var stream in streams)
+        {
+            stream.Abort();
+        }
+
+        using var cancel = new CancellationTokenSource();
+        await using var alone = await Pair.BindAsync(options => options.MeterFactory = factory);
+        var connecting = alone.ConnectAsync(new IPEndPoint(IPAddress.Loopback, 9), both, cancel.Token).AsTask();
+        await Waiting.UntilAsync(() => alone.GetStatistics().OutgoingConnections == 1);
+        await cancel.CancelAsync();
+        await Check.ThrowsAsync<OperationCanceledException>(() => connecting.Within());
+        Check.Equal("error.type=OperationCanceledException", meter.Histogram("utp.connect.duration").Last().Tags);
+    }
+
+    [Fact("paths that are lost and found are counted")]
+    public static async Task Paths()
+    {
+        var factory = new OwnMeters();
+        using var meter = new MeterReader(factory);
+        await using var pair = await Pair.OpenAsync(options => options.MeterFactory = factory);
+        pair.Near.OnPathLost();
+        pair.Near.OnPathChanged(Addresses.ToEndpoint(pair.Near.RemoteEndPoint));
+        pair.Near.OnPathChanged(Addresses.ToEndpoint(pair.Near.RemoteEndPoint));
+        Check.Equal(1L, meter.Read()["utp.path.changes utp.path.event=lost"]);
+        Check.Equal(2L, meter.Read()["utp.path.changes utp.path.event=found"]);
+    }
+
     [Fact("punches and uncommon rules are measured")]
     public static async Task Punched()
     {
-        using var meter = new Reader();
+        using var meter = new MeterReader();
         await using var server = UtpRendezvousServer.Bind(new UtpRendezvousServerOptions { LocalEndPoints = [s_loopback, s_loopback] });
         await using var node = UtpNode.Bind(s_loopback);
         await using var peer = UtpNode.Bind(s_loopback);
         var streams = await Task.WhenAll(new[] { node, peer }.Select(one =>
             new UtpRendezvousClient(one, server.LocalEndPoints[0]).ConnectAsync("room").AsTask()));
         Check.Equal(2, meter.Histogram("utp.punch.duration").Count(one => one.Tags == "utp.outcome=open"));
+        const string Open = "utp.punches utp.outcome=open utp.nat.own=endpoint_independent utp.nat.peer=endpoint_independent utp.path.kind=";
+        Check.Equal(2L, meter.Read().Where(one => one.Key.StartsWith(Open, StringComparison.Ordinal)).Sum(one => one.Value));
+        Check.Equal(2, meter.Histogram("utp.connect.duration").Count(one => one.Tags.StartsWith("utp.path.kind=", StringComparison.Ordinal)));
         foreach (var stream in streams)
         {
             stream.Abort();
@@ -132,42 +174,5 @@ public static class Measuring
         var rules = node.GetRuleCounts().Where(rule => rule.Value > 0).Select(rule => rule.Key);
         var measured = meter.Read().Keys;
         Check.That(rules.All(rule => measured.Contains($"utp.rules utp.rule={rule}")), string.Join(", ", measured));
-    }
-
-    /// <summary>Listens to the meter.</summary>
-    internal sealed class Reader : IDisposable
-    {
-        private readonly MeterListener _listener = new();
-        private readonly ConcurrentQueue<(string Name, double Value, string Tags)> _histograms = new();
-        private Dictionary<string, long> _values = [];
-
-        public Reader()
-        {
-            _listener.InstrumentPublished = (instrument, listener) =>
-            {
-                if (instrument.Meter.Name == "UtpPunch.Net")
-                {
-                    listener.EnableMeasurementEvents(instrument);
-                }
-            };
-            _listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => _values[$"{instrument.Name} {Text(tags)}".TrimEnd()] = value);
-            _listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) => _histograms.Enqueue((instrument.Name, value, Text(tags))));
-            _listener.Start();
-        }
-
-        public IReadOnlyDictionary<string, long> Read()
-        {
-            _values = [];
-            _listener.RecordObservableInstruments();
-            return _values;
-        }
-
-        public IEnumerable<(double Value, string Tags)> Histogram(string name) =>
-            _histograms.Where(one => one.Name == name).Select(one => (one.Value, one.Tags));
-
-        public void Dispose() => _listener.Dispose();
-
-        private static string Text(ReadOnlySpan<KeyValuePair<string, object?>> tags) =>
-            string.Join(' ', tags.ToArray().Select(tag => $"{tag.Key}={tag.Value}"));
     }
 }

@@ -34,14 +34,27 @@ public static class OwnTransports
     [Fact("a transport that fails with errors of sockets loses datagrams, and one without a route is reported")]
     public static async Task Errors()
     {
+        using var factory = new OwnMeters();
+        using var meter = new MeterReader(factory);
         var faults = new Faulty { Error = SocketError.NoBufferSpaceAvailable };
-        await using var node = await UtpNode.BindAsync(new UtpNodeOptions { TransportFactory = _ => faults, ConnectTimeout = TimeSpan.FromMilliseconds(300) });
+        await using var node = await UtpNode.BindAsync(new UtpNodeOptions
+        {
+            TransportFactory = _ => faults,
+            ConnectTimeout = TimeSpan.FromMilliseconds(300),
+            MeterFactory = factory,
+        });
         var silent = await Check.ThrowsAsync<UtpException>(() => node.ConnectAsync(IPEndPoint.Parse("192.0.2.1:9")).AsTask().Within());
         Check.Equal(UtpError.ConnectTimeout, silent.Error);
         Check.That(node.GetStatistics().DatagramsDropped > 0);
         faults.Error = SocketError.NetworkUnreachable;
         var lost = await Check.ThrowsAsync<UtpException>(() => node.ConnectAsync(IPEndPoint.Parse("192.0.2.1:9")).AsTask().Within());
         Check.Equal(UtpError.NetworkUnreachable, lost.Error);
+        faults.Error = (SocketError)12345;
+        await Check.ThrowsAsync<UtpException>(() => node.SendDatagramAsync(new byte[100], IPEndPoint.Parse("192.0.2.1:9")).Within());
+        await node.DisposeAsync();
+        var drops = meter.Read().Where(one => one.Key.StartsWith("utp.packets.dropped error.type=", StringComparison.Ordinal)).ToDictionary();
+        Check.Equal(node.GetStatistics().DatagramsDropped, drops.Values.Sum());
+        Check.Equal("NetworkUnreachable NoBufferSpaceAvailable SocketError", string.Join(' ', drops.Keys.Select(key => key.Split('=')[1]).Order()));
         var tooLong = new Faulty { Error = SocketError.MessageSize };
         await using var other = await UtpNode.BindAsync(new UtpNodeOptions { TransportFactory = _ => tooLong });
         var refused = await Check.ThrowsAsync<UtpException>(() => other.SendDatagramAsync(new byte[100], IPEndPoint.Parse("192.0.2.1:9")).Within());

@@ -167,7 +167,7 @@ internal sealed class SimulatedTransport(IPEndPoint local, SimulatedPath outgoin
 
     public Socket? Socket => null;
 
-    public long Dropped => 0;
+    public DropCounters Drops { get; } = new();
 
     public BufferSizes BufferSizes => default;
 

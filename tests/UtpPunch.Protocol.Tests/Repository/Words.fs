@@ -85,6 +85,7 @@ let private exempt =
       "src/UtpPunch.Sim/World", "nobody"
       // A rendezvous introduces peers.
       "src/UtpPunch.Net/Public", "Introductions"
+      "src/UtpPunch.Net/Telemetry", "Introductions"
       "src/UtpPunch.Protocol.fs/Rendezvous", "Introductions"
       "tests/UtpPunch.Protocol.Tests/Stories", "Introductions"
       "tests/UtpPunch.Fuzz.Tests/Targets", "Introductions"

@@ -177,7 +177,7 @@ internal sealed unsafe class LinuxTransport : SocketTransport
                         News.Add(Event.NewTooLong(remote, train.LengthOf(start), 0));
                     }
 
-                    Drop(count - start);
+                    Drop(error, count - start);
                     return !error.IsNoWay();
                 }
 
