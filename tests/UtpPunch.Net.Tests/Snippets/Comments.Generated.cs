@@ -179,21 +179,33 @@ internal static partial class CommentsSnippets
         await server.Completion;
     }
 
+    // UtpRendezvousServer.cs
+    public static async Task Example21()
+    {
+        await using var server = UtpRendezvousServer.Bind();
+        Console.CancelKeyPress += async (_, pressed) =>
+        {
+            pressed.Cancel = true;
+            await server.StopAsync(TimeSpan.FromSeconds(5));
+        };
+        await server.Completion;
+    }
+
     // UtpStream.Life.cs
-    public static async Task Example21(UtpStream stream)
+    public static async Task Example22(UtpStream stream)
     {
         stream.Abort(errorCode: 3);
     }
 
     // UtpStream.Life.cs
-    public static async Task Example22(UtpNode node, UtpStream stream)
+    public static async Task Example23(UtpNode node, UtpStream stream)
     {
         await stream.WriteAsync(file);
         await stream.CloseAsync();   // every byte has arrived at the peer's node
     }
 
     // UtpStream.Pipes.cs
-    public static async Task Example23(UtpStream stream)
+    public static async Task Example24(UtpStream stream)
     {
         while (true)
         {
@@ -213,7 +225,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpStream.Pipes.cs
-    public static async Task Example24(UtpStream stream)
+    public static async Task Example25(UtpStream stream)
     {
         var memory = stream.Output.GetMemory(1024);
         stream.Output.Advance(Encode(message, memory.Span));
@@ -221,7 +233,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpStream.cs
-    public static async Task Example25(UtpNode node)
+    public static async Task Example26(UtpNode node)
     {
         await using var stream = await node.ConnectAsync("peer.example", 9000);
         await stream.WriteAsync("hello"u8.ToArray(), completeWrites: true);
@@ -229,7 +241,7 @@ internal static partial class CommentsSnippets
     }
 
     // UtpTraceOptions.cs
-    public static async Task Example26()
+    public static async Task Example27()
     {
         var options = new UtpNodeOptions { Trace = new UtpTraceOptions { Path = "node-failed.utrace" } };
     }
