@@ -85,11 +85,20 @@ public sealed class UtpRendezvousServer : IAsyncDisposable
         IDatagramTransport transport = options.TransportFactory is { } factory
             ? new CustomTransport(factory, options.LocalEndPoints, SocketBuffer)
             : TransportChoice.Bind(options.LocalEndPoints, SocketBuffer, SocketBuffer, options.SocketMode);
-        var server = new UtpRendezvousServer(transport, options, store, telemetry);
-        telemetry.OnStarted(server);
-        server._thread.Start();
-        server._shared?.Start();
-        return server;
+        try
+        {
+            var server = new UtpRendezvousServer(transport, options, store, telemetry);
+            telemetry.OnStarted(server);
+            server._thread.Start();
+            server._shared?.Start();
+            return server;
+        }
+        catch
+        {
+            // A logger that throws must not keep the ports.
+            transport.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Gets the addresses of the sockets, with the ports that the system chose. Clients begin with the first one.</summary>

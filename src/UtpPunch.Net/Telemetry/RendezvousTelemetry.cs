@@ -26,11 +26,12 @@ internal sealed class RendezvousTelemetry(ILoggerFactory? factory, IMeterFactory
 
     public void OnStarted(UtpRendezvousServer server)
     {
-        _metrics.Add(server);
         if (_logger.IsEnabled(LogLevel.Debug))
         {
             _logger.RendezvousBound(server.LocalEndPoints);
         }
+
+        _metrics.Add(server);
     }
 
     /// <summary>The server has taken a step.</summary>
