@@ -91,7 +91,8 @@ public readonly record struct UtpStreamStatistics
         IsApplicationLimited = counted.IsAppLimited,
         BytesInFlight = counted.InFlight,
         PeerWindow = counted.PeerWindow,
-        QueueingDelay = Clock.ToTimeSpan(counted.QueueingDelay),
+        // The correction of clocks that drift may raise the base above the current delay.
+        QueueingDelay = Clock.ToTimeSpan(Math.Max(0, counted.QueueingDelay)),
         TargetDelay = Clock.ToTimeSpan(counted.TargetDelay),
         MaxPayload = counted.MaxPayload,
         BytesAcknowledged = counted.BytesAcknowledged,
