@@ -78,17 +78,17 @@ internal static partial class Log
     public static partial void RoomStreamDropped(this ILogger logger, IPEndPoint remoteEndPoint, long suppressed);
 
     [LoggerMessage(40, LogLevel.Debug, "Rendezvous server {LocalEndPoints} is bound")]
-    public static partial void RendezvousBound(this ILogger logger, IReadOnlyList<IPEndPoint> localEndPoints);
+    public static partial void RendezvousBound(this ILogger logger, string localEndPoints);
 
     [LoggerMessage(
         41,
         LogLevel.Debug,
         "Rendezvous server {LocalEndPoints} has stopped: {Introduced} pairs introduced, {Waiting} peers left, {Dropped} datagrams refused")]
     public static partial void RendezvousClosed(
-        this ILogger logger, IReadOnlyList<IPEndPoint> localEndPoints, long introduced, int waiting, long dropped);
+        this ILogger logger, string localEndPoints, long introduced, int waiting, long dropped);
 
     [LoggerMessage(42, LogLevel.Error, "Rendezvous server {LocalEndPoints} has failed")]
-    public static partial void RendezvousFailed(this ILogger logger, Exception error, IReadOnlyList<IPEndPoint> localEndPoints);
+    public static partial void RendezvousFailed(this ILogger logger, Exception error, string localEndPoints);
 
     [LoggerMessage(43, LogLevel.Warning, "Too many datagrams: {Unproven} without a valid cookie and {Proven} with one are refused since the last message")]
     public static partial void RendezvousFlooded(this ILogger logger, long unproven, long proven);

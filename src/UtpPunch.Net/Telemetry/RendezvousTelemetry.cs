@@ -28,7 +28,7 @@ internal sealed class RendezvousTelemetry(ILoggerFactory? factory, IMeterFactory
     {
         if (_logger.IsEnabled(LogLevel.Debug))
         {
-            _logger.RendezvousBound(server.LocalEndPoints);
+            _logger.RendezvousBound(AddressesOf(server));
         }
 
         _metrics.Add(server);
@@ -60,13 +60,16 @@ internal sealed class RendezvousTelemetry(ILoggerFactory? factory, IMeterFactory
         var end = server.GetStatistics();
         if (fault is not null)
         {
-            _logger.RendezvousFailed(fault, server.LocalEndPoints);
+            _logger.RendezvousFailed(fault, AddressesOf(server));
         }
         else if (_logger.IsEnabled(LogLevel.Debug))
         {
-            _logger.RendezvousClosed(server.LocalEndPoints, end.TotalIntroductions, end.WaitingPeers, end.DatagramsRefused);
+            _logger.RendezvousClosed(AddressesOf(server), end.TotalIntroductions, end.WaitingPeers, end.DatagramsRefused);
         }
     }
+
+    // As text: a structured log shows the name of a list's type.
+    private static string AddressesOf(UtpRendezvousServer server) => string.Join(", ", server.LocalEndPoints);
 
     private void TellRefusals(Protocol.Rendezvous state)
     {
