@@ -15,12 +15,10 @@ internal sealed record NatType(
     private const string ToContactingOwner = "iifname wan meta l4proto udp udp dport . ip saddr @contacted dnat to udp dport map @owners";
     private const string AnyPort = "masquerade fully-random";
 
-    // nft writes these two numbers in the byte order of the machine, so the ports differ from what the rule says; they are as good.
-    private const string ByHost = "snat to WAN:jhash ip saddr . udp sport mod 16384 offset 40000";
-    private const string ByHostAndTarget = "snat to WAN:jhash ip saddr . udp sport . ip daddr mod 16384 offset 40000";
-
-    private static readonly string s_inTurn =
-        $"snat to WAN:numgen inc mod 64 map {{ {string.Join(", ", Enumerable.Range(0, 64).Select(i => $"{i} : {40000 + i}"))} }}";
+    // A map, since nft writes a number that it computes in the byte order of the machine: some ports would be below 1024, which no host names as its own.
+    private static readonly string s_byHost = $"snat to WAN:jhash ip saddr . udp sport mod 2048 {Ports(2048, 23)}";
+    private static readonly string s_byHostAndTarget = $"snat to WAN:jhash ip saddr . udp sport . ip daddr mod 2048 {Ports(2048, 23)}";
+    private static readonly string s_inTurn = $"snat to WAN:numgen inc mod 64 {Ports(64, 1)}";
 
     /// <summary>All of them; a number is an index.</summary>
     public static IReadOnlyList<NatType> All { get; } =
@@ -29,8 +27,8 @@ internal sealed record NatType(
         new("HomeClash EIM/APDF", Mapping.Independent, "T F F", false, "masquerade", "", ""),
         new("FullCone EIM/EIF", Mapping.Independent, "T T T", true, "masquerade", ToOwnerOfPort, Drop),
         new("AddrRestricted EIM/ADF", Mapping.Independent, "T T F", true, "masquerade", ToContactingOwner, Drop),
-        new("EIM, other port/APDF", Mapping.Independent, "T F F", true, ByHost, "", Drop),
-        new("ADM/APDF", Mapping.ByAddress, "T F F", false, ByHostAndTarget, "", Drop),
+        new("EIM, other port/APDF", Mapping.Independent, "T F F", true, s_byHost, "", Drop),
+        new("ADM/APDF", Mapping.ByAddress, "T F F", false, s_byHostAndTarget, "", Drop),
         new("SymSequential APDM/APDF", Mapping.Sequential, "T F F", false, s_inTurn, "", Drop),
         new("SymRandom APDM/APDF", Mapping.Random, "T F F", false, AnyPort, "", Drop),
         new("APDM/EIF", Mapping.Random, "T T T", true, AnyPort, ToOwnerOfPort, Drop),
@@ -72,6 +70,10 @@ internal sealed record NatType(
         }
 
         """;
+
+    /// <summary>A port for each number. Far apart, those of a hash do not look as if they were taken in turn.</summary>
+    private static string Ports(int count, int step) =>
+        $"map {{ {string.Join(", ", Enumerable.Range(0, count).Select(i => $"{i} : {(step == 1 ? 40000 : 10000) + (step * i)}"))} }}";
 }
 
 /// <summary>How external ports are allocated.</summary>
