@@ -99,6 +99,6 @@ public enum UtpError
     /// (<see cref="UtpRendezvousServerOptions.MaxRegistrationsPerRoom"/>).</summary>
     RoomFull = 27,
 
-    /// <summary>The node has 4096 punches at the same time, and begins no further one.</summary>
+    /// <summary>The node takes part in 1024 meetings, or has 4096 punches, at the same time, and begins no further one.</summary>
     TooManyPunches = 28,
 }

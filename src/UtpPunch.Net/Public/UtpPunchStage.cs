@@ -36,6 +36,6 @@ public enum UtpPunchStage
     /// <summary>The room has as many registrations as the rendezvous server lets it have.</summary>
     RoomFull = 10,
 
-    /// <summary>The node has 4096 punches at the same time, and begins no further one.</summary>
+    /// <summary>The node takes part in 1024 meetings, or has 4096 punches, at the same time, and begins no further one.</summary>
     TooManyPunches = 11,
 }

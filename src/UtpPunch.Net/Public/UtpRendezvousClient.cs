@@ -65,7 +65,8 @@ public sealed class UtpRendezvousClient
     /// <returns>The stream, which the caller disposes.</returns>
     /// <exception cref="ArgumentException">The name is empty, or an option is not valid.</exception>
     /// <exception cref="UtpException"><see cref="UtpError.RendezvousUnreachable"/>, <see cref="UtpError.RendezvousFull"/>, <see cref="UtpError.RoomFull"/>,
-    /// <see cref="UtpError.PeerNotFound"/> or <see cref="UtpError.PunchFailed"/>, whose message tells the reason; or an error of
+    /// <see cref="UtpError.PeerNotFound"/>, <see cref="UtpError.OfferNotAuthentic"/>, <see cref="UtpError.TooManyPunches"/> or
+    /// <see cref="UtpError.PunchFailed"/>: the message tells the reason, and <see cref="UtpException.Punch"/> has the facts. Or an error of
     /// <see cref="UtpNode.ConnectAsync(EndPoint, UtpConnectOptions?, CancellationToken)"/>.</exception>
     /// <exception cref="ObjectDisposedException">The node was closed.</exception>
     /// <exception cref="OperationCanceledException">The meeting was cancelled.</exception>

@@ -30,7 +30,7 @@ internal static class PunchText
             $"A path was found, but failed before both sides had agreed on it. {Behind(result)} Try again.",
         UtpPunchStage.PeerGaveUp => "The peer had given up before this side found a path. Try again.",
         UtpPunchStage.Cancelled => "The punch was cancelled.",
-        UtpPunchStage.TooManyPunches => "This node punches with 4096 peers at the same time, and with no further one. Try again later.",
+        UtpPunchStage.TooManyPunches => "This node takes part in as many meetings (1024) or punches (4096) as it may at the same time. Try again later.",
         UtpPunchStage.Rejected =>
             "A peer entered the room, but its offer could not be read: it does not know the secret, or has another version of this library.",
         _ => throw new InvalidOperationException($"Unknown stage {result.Stage}."),
